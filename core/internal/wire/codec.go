@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"sort"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Separator stands between label names and values in a stored field. The byte
+// occurs in no valid UTF-8 text, so neither needs escaping.
+const Separator = "\xff"
+
+// GenerationField is the one field of a family's values that is no series: it
+// repeats the generation, so that a stranger's or half-lost key is recognised.
+const GenerationField = "\xfe"
+
+// Components of summaries and histograms beside the bucket bounds.
+const (
+	ComponentSum   = "sum"
+	ComponentCount = "count" // summaries only: a histogram's is derived
+)
+
+// Label is one name and value of a series.
+type Label struct {
+	Name, Value string
+}
+
+// EncodeField gives the storage identity of a series: the labels ordered by
+// name, those with an empty value left out (Prometheus holds them equal to
+// absent ones). The slices run parallel and are not changed. The series
+// without labels is the empty field.
+func EncodeField(names, values []string) string {
+	order := make([]int, 0, len(names))
+	size := 0
+	for i, v := range values {
+		if v != "" {
+			order = append(order, i)
+			size += len(names[i]) + len(v) + 2
+		}
+	}
+	sort.Slice(order, func(a, b int) bool { return names[order[a]] < names[order[b]] })
+	var b strings.Builder
+	b.Grow(size)
+	for n, i := range order {
+		if n > 0 {
+			b.WriteString(Separator)
+		}
+		b.WriteString(names[i])
+		b.WriteString(Separator)
+		b.WriteString(values[i])
+	}
+	return b.String()
+}
+
+// DecodeField reads what [EncodeField] wrote and what other writers may have
+// written: labels in any order, empty values. It returns them ordered by name,
+// and an error for a field that is no label set.
+func DecodeField(field string) ([]Label, error) {
+	if field == "" {
+		return nil, nil
+	}
+	parts := strings.Split(field, Separator)
+	if len(parts)%2 != 0 {
+		return nil, fmt.Errorf("field %q: a label name without a value", field)
+	}
+	labels := make([]Label, 0, len(parts)/2)
+	for i := 0; i < len(parts); i += 2 {
+		if !IsLabelName(parts[i]) {
+			return nil, fmt.Errorf("field %q: %q is no label name", field, parts[i])
+		}
+		if !utf8.ValidString(parts[i+1]) {
+			return nil, fmt.Errorf("field %q: the value of %s is not UTF-8", field, parts[i])
+		}
+		if parts[i+1] != "" {
+			labels = append(labels, Label{parts[i], parts[i+1]})
+		}
+	}
+	sort.Slice(labels, func(a, b int) bool { return labels[a].Name < labels[b].Name })
+	for i := 1; i < len(labels); i++ {
+		if labels[i].Name == labels[i-1].Name {
+			return nil, fmt.Errorf("field %q: the label %s twice", field, labels[i].Name)
+		}
+	}
+	return labels, nil
+}
+
+// IsLabelName says whether s is a label name by the rule that every
+// Prometheus reads: [a-zA-Z_][a-zA-Z0-9_]*.
+func IsLabelName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// IsMetricName says whether s is a metric name by the rule that every
+// Prometheus reads: [a-zA-Z_:][a-zA-Z0-9_:]*.
+func IsMetricName(s string) bool {
+	return s != "" && IsLabelName(strings.ReplaceAll(s, ":", "_"))
+}
+
+// GaugeField names one gauge among all those of a writer.
+func GaugeField(family, field string) string {
+	if field == "" {
+		return family
+	}
+	return family + Separator + field
+}
+
+// SplitGaugeField takes apart what [GaugeField] joined.
+func SplitGaugeField(s string) (family, field string) {
+	family, field, _ = strings.Cut(s, Separator)
+	return family, field
+}
+
+// AppendNumber appends f so that reading it back gives f again: whole numbers
+// below 2^53 without a point, the rest in the shortest form. Negative zero
+// becomes 0.
+func AppendNumber(dst []byte, f float64) []byte {
+	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
+		return strconv.AppendInt(dst, int64(f), 10)
+	}
+	return strconv.AppendFloat(dst, f, 'g', -1, 64)
+}
+
+// FormatNumber is [AppendNumber] for a single number.
+func FormatNumber(f float64) string {
+	return string(AppendNumber(nil, f))
+}
+
+// FormatBound gives the canonical text of a bucket's upper bound.
+func FormatBound(f float64) string {
+	if f == 0 {
+		f = 0 // negative zero
+	}
+	return strconv.FormatFloat(f, 'g', -1, 64)
+}
+
+var errNumber = errors.New("not a number")
+
+// ParseNumber reads a stored decimal number. Infinities, NaN, hexadecimal
+// forms and underscores, which Go would read, are errors: nobody stores them
+// in a sum.
+func ParseNumber(s string) (float64, error) {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= '0' && c <= '9', c == '.', c == '-', c == '+', c == 'e', c == 'E':
+		default:
+			return 0, fmt.Errorf("%w: %q", errNumber, s)
+		}
+	}
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %q", errNumber, s)
+	}
+	return f, nil
+}
+
+// Component is one number of a sparse vector. A counter's has the empty name.
+type Component struct {
+	Name  string
+	Value float64
+}
+
+// AppendVector appends the text of a sparse vector: "name:number" pairs with
+// single spaces between, or one bare number if the only name is empty.
+func AppendVector(dst []byte, vector []Component) []byte {
+	for i, c := range vector {
+		if i > 0 {
+			dst = append(dst, ' ')
+		}
+		if c.Name != "" {
+			dst = append(dst, c.Name...)
+			dst = append(dst, ':')
+		}
+		dst = AppendNumber(dst, c.Value)
+	}
+	return dst
+}
+
+// ParseVector appends to dst what [AppendVector] wrote. The names share the
+// text's memory.
+func ParseVector(dst []Component, text string) ([]Component, error) {
+	for rest := text; ; {
+		pair, after, more := strings.Cut(rest, " ")
+		name, number, named := strings.Cut(pair, ":")
+		if !named {
+			if rest != text || more {
+				return nil, fmt.Errorf("vector %q: a number without a name", text)
+			}
+			name, number = "", pair
+		} else if name == "" {
+			return nil, fmt.Errorf("vector %q: a number without a name", text)
+		}
+		value, err := ParseNumber(number)
+		if err != nil {
+			return nil, fmt.Errorf("vector %q: %w", text, err)
+		}
+		dst = append(dst, Component{name, value})
+		if !more {
+			return dst, nil
+		}
+		rest = after
+	}
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"errors"
+	"net"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Refused says whether an error means that the store definitely did not do
+// what it was asked: the server answered with an error (READONLY, OOM,
+// TRYAGAIN, LOADING, NOSCRIPT, WRONGTYPE, …), or the request was never sent
+// since no connection could be had. False, for an error, means in doubt: the
+// request was sent, or may have been, and no reply came.
+//
+// This holds because no request of [Redis] that writes is sent twice by the
+// client underneath: see oneShot. A script that fails has written nothing,
+// since each one reads and checks everything before its first write.
+func Refused(err error) bool {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return false
+	}
+	var reply redis.Error
+	if errors.As(err, &reply) {
+		return true
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return true
+	}
+	return errors.Is(err, redis.ErrPoolTimeout) ||
+		errors.Is(err, redis.ErrPoolExhausted) ||
+		errors.Is(err, redis.ErrClosed)
+}
+
+// isReply says whether err is the error reply of a server with the given code.
+// Before Redis 7 the code of a command that failed inside a script stands in
+// the middle of the text.
+func isReply(err error, code string) bool {
+	var reply redis.Error
+	if !errors.As(err, &reply) {
+		return false
+	}
+	text := reply.Error()
+	return strings.HasPrefix(text, code+" ") || strings.Contains(text, "-"+code+" ")
+}
+
+// isNil says whether err only means that there was nothing to read.
+func isNil(err error) bool { return errors.Is(err, redis.Nil) }

@@ -1,0 +1,18 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- Removes a family that nobody declared or wrote for long.
+--
+-- KEYS 1  the family's control hash
+--      2  the family's values hash
+-- ARGV 1  retention in milliseconds
+-- Returns 1 if the family is gone, 0 if it was written or registered lately
+--
+-- Twice is safe: the age is looked at again each time, here and now.
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Every commit and every registration notes the second in which it was.
+local touched = tonumber(redis.call('HGET', KEYS[1], 'touched') or '0') or 0
+if touched * 1000 + 999 > now - tonumber(ARGV[1]) then return 0 end
+redis.call('UNLINK', KEYS[1], KEYS[2])
+return 1

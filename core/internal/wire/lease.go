@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Hold implements [Store].
+func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
+	c := &call{
+		script: holdScript,
+		keys:   []string{r.keys.leases()},
+		args:   []any{req.Writer, req.Index, req.Slot, req.TTL.Milliseconds(), leaseTail(req)},
+	}
+	r.run(ctx, c)
+	reply, err := c.cmd.Slice()
+	if err != nil {
+		return HoldReply{}, err
+	}
+	if len(reply) != 4 {
+		return HoldReply{}, fmt.Errorf("%w: %v", errReply, reply)
+	}
+	index, ok := reply[0].(int64)
+	now, err := serverTime(reply[2], reply[3])
+	if !ok || err != nil {
+		return HoldReply{}, fmt.Errorf("%w: %v", errReply, reply)
+	}
+	return HoldReply{Index: int(index), Fenced: text(reply[1]), Now: now}, nil
+}
+
+// Release implements [Store].
+func (r *Redis) Release(ctx context.Context, writer string, index int) error {
+	c := &call{
+		script: releaseScript,
+		keys:   []string{r.keys.leases(), r.keys.gauges(writer)},
+		args:   []any{writer, index},
+	}
+	r.run(ctx, c)
+	return c.cmd.Err()
+}
+
+// leaseTail is what stands behind the writer and the deadline in an entry:
+// "lineage host version started".
+func leaseTail(req HoldRequest) string {
+	return leaseWord(req.Lineage) + " " + leaseWord(req.Info.Host) + " " +
+		leaseWord(req.Info.Version) + " " + strconv.FormatInt(req.Info.Started, 10)
+}
+
+// leaseWord makes one word of a text: no space stays in it, and it is not
+// empty. A lone dash stands for the empty text.
+func leaseWord(s string) string {
+	switch s {
+	case "":
+		return "-"
+	case "-":
+		return "%2D"
+	}
+	return url.QueryEscape(s)
+}
+
+func parseLeaseWord(s string) (string, error) {
+	if s == "-" {
+		return "", nil
+	}
+	return url.QueryUnescape(s)
+}
+
+// parseLease reads an entry of the leases: field i:<index>, and "writer
+// deadline lineage host version started". A later version may append words.
+func parseLease(field, entry string) (Lease, error) {
+	number, ok := strings.CutPrefix(field, "i:")
+	words := strings.Split(entry, " ")
+	if !ok || len(words) < 6 {
+		return Lease{}, fmt.Errorf("lease %q: %q is not of this protocol", field, entry)
+	}
+	var l Lease
+	var err error
+	check := func(e error) {
+		if err == nil && e != nil {
+			err = fmt.Errorf("lease %q: %q: %w", field, entry, e)
+		}
+	}
+	var e error
+	l.Index, e = strconv.Atoi(number)
+	check(e)
+	l.Writer = words[0]
+	deadline, e := strconv.ParseInt(words[1], 10, 64)
+	check(e)
+	l.Deadline = time.UnixMilli(deadline)
+	l.Lineage, e = parseLeaseWord(words[2])
+	check(e)
+	l.Info.Host, e = parseLeaseWord(words[3])
+	check(e)
+	l.Info.Version, e = parseLeaseWord(words[4])
+	check(e)
+	l.Info.Started, e = strconv.ParseInt(words[5], 10, 64)
+	check(e)
+	return l, err
+}
+
+// livingLeases reads the entries of a reply whose deadline has not passed,
+// ordered by index. What is no lease is left out: it holds no index.
+func livingLeases(entries []any, now time.Time) []Lease {
+	var leases []Lease
+	for i := 0; i+1 < len(entries); i += 2 {
+		l, err := parseLease(text(entries[i]), text(entries[i+1]))
+		if err == nil && now.Before(l.Deadline) {
+			leases = append(leases, l)
+		}
+	}
+	slices.SortFunc(leases, func(a, b Lease) int { return cmp.Compare(a.Index, b.Index) })
+	return leases
+}
+
+// serverTime makes a time of the two numbers of TIME.
+func serverTime(seconds, micros any) (time.Time, error) {
+	s, err := strconv.ParseInt(text(seconds), 10, 64)
+	if err != nil {
+		return time.Time{}, err
+	}
+	us, err := strconv.ParseInt(text(micros), 10, 64)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Unix(s, us*1000), nil
+}

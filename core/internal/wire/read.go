@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// What one round trip may cost the server: the calls of a pipeline run back to
+// back there, so each pipeline is bounded to some milliseconds and awaited.
+const (
+	fieldsPerCall     = 500  // of HMGET: 0.1 to 0.2 ms
+	callsPerPipeline  = 16   // of that size
+	fieldsPerScan     = 1000 // of HSCAN, awaited slice by slice
+	familiesPerLookup = 500
+)
+
+// ReadApp implements [Store].
+func (r *Redis) ReadApp(ctx context.Context) (AppState, error) {
+	c := &call{script: headScript, keys: []string{r.keys.families(), r.keys.leases()}}
+	r.run(ctx, c)
+	reply, err := c.cmd.Slice()
+	if err != nil {
+		return AppState{}, err
+	}
+	if len(reply) != 4 {
+		return AppState{}, fmt.Errorf("%w: %v", errReply, reply)
+	}
+	var state AppState
+	if state.Now, err = serverTime(reply[0], reply[1]); err != nil {
+		return AppState{}, fmt.Errorf("%w: %w", errReply, err)
+	}
+	families, _ := reply[2].([]any)
+	for _, name := range families {
+		state.Families = append(state.Families, text(name))
+	}
+	entries, _ := reply[3].([]any)
+	state.Leases = livingLeases(entries, state.Now)
+	return state, nil
+}
+
+// ReadFamilies implements [Store].
+func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState, error) {
+	states := make([]FamilyState, len(names))
+	if err := r.readFamilies(ctx, names, states); err != nil {
+		return nil, err
+	}
+	// The two keys of a family are read one after the other. Where they don't
+	// agree, a new generation may have begun in between.
+	for i, name := range names {
+		if errors.Is(states[i].Err, errGeneration) {
+			if err := r.readFamilies(ctx, names[i:i+1], states[i:i+1]); err != nil {
+				return nil, fmt.Errorf("family %s: %w", name, err)
+			}
+		}
+	}
+	return states, nil
+}
+
+var (
+	errUnregistered = errors.New("the family has no registration")
+	errGeneration   = errors.New("the family's registration and its values don't belong together")
+)
+
+func (r *Redis) readFamilies(ctx context.Context, names []string, into []FamilyState) error {
+	for part := range chunks(len(names), familiesPerLookup) {
+		calls := make([]*call, 0, 2*familiesPerLookup)
+		for _, name := range names[part.from:part.to] {
+			calls = append(calls,
+				r.reading("hmget", r.keys.control(name),
+					"gen", "type", "help", "mode", "bounds", "created", "shape"),
+				r.reading("hget", r.keys.values(name), GenerationField))
+		}
+		r.run(ctx, calls...)
+		for i := range part.to - part.from {
+			control, values := calls[2*i].cmd, calls[2*i+1].cmd
+			fields, err := control.Slice()
+			generation, errValues := values.Text()
+			if isNil(errValues) {
+				errValues = nil
+			}
+			if err == nil {
+				err = errValues
+			}
+			state := &into[part.from+i]
+			switch {
+			case isReply(err, "WRONGTYPE"):
+				*state = FamilyState{Err: err}
+			case err != nil:
+				return err
+			default:
+				*state = familyState(fields, generation)
+			}
+		}
+	}
+	return nil
+}
+
+// familyState makes sense of what control holds, given the generation of the
+// values.
+func familyState(control []any, generation string) FamilyState {
+	if len(control) != 7 {
+		return FamilyState{Err: fmt.Errorf("%w: %v", errReply, control)}
+	}
+	gen, shape := text(control[0]), text(control[6])
+	kind := text(control[1])
+	if gen == "" || kind == "" {
+		return FamilyState{Err: errUnregistered}
+	}
+	if gen != generation {
+		return FamilyState{Err: errGeneration}
+	}
+	created, err := strconv.ParseInt(text(control[5]), 10, 64)
+	if err != nil {
+		return FamilyState{Err: fmt.Errorf("the family's registration is damaged: %w", err)}
+	}
+	return FamilyState{
+		Generation: gen,
+		Shape:      gen + " " + shape,
+		Created:    created,
+		Definition: Definition{
+			Type:   kind,
+			Help:   text(control[2]),
+			Mode:   text(control[3]),
+			Bounds: strings.Fields(text(control[4])),
+		},
+	}
+}
+
+// ReadSeries implements [Store].
+func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) ([]SeriesReply, error) {
+	type slice struct {
+		query, from int
+		*call
+	}
+	replies := make([]SeriesReply, len(queries))
+	var slices []slice
+	for q, query := range queries {
+		replies[q].Values = make([]SeriesValue, len(query.Fields))
+		for part := range chunks(len(query.Fields), fieldsPerCall) {
+			args := make([]any, 0, fieldsPerCall)
+			for _, field := range query.Fields[part.from:part.to] {
+				args = append(args, field)
+			}
+			slices = append(slices, slice{q, part.from, r.reading("hmget", r.keys.values(query.Family), args...)})
+		}
+	}
+	for len(slices) > 0 {
+		n, cost := 0, 0
+		calls := make([]*call, 0, callsPerPipeline)
+		for n < len(slices) && (n == 0 || cost+callCost(slices[n].call) <= callsPerPipeline*fieldsPerCall) {
+			cost += callCost(slices[n].call)
+			calls = append(calls, slices[n].call)
+			n++
+		}
+		r.run(ctx, calls...)
+		for _, s := range slices[:n] {
+			values, err := s.cmd.Slice()
+			reply := &replies[s.query]
+			switch {
+			case isReply(err, "WRONGTYPE"):
+				*reply = SeriesReply{Err: err}
+			case err != nil:
+				return nil, err
+			case reply.Err == nil:
+				for i, v := range values {
+					if text, ok := v.(string); ok {
+						reply.Values[s.from+i] = SeriesValue{Text: text, Found: true}
+					}
+				}
+			}
+		}
+		slices = slices[n:]
+	}
+	return replies, nil
+}
+
+// callCost is what a slice costs the server, in fields: a call of its own is
+// worth about twenty.
+func callCost(c *call) int { return len(c.args) + 20 }
+
+// ScanSeries implements [Store]. A scan may name a field twice, and whatever
+// was there all the while is named at least once.
+func (r *Redis) ScanSeries(ctx context.Context, family string) ([]Series, error) {
+	var series []Series
+	seen := make(map[string]struct{})
+	err := r.scan(ctx, r.keys.values(family), func(field, value string) {
+		if field == GenerationField {
+			return
+		}
+		if _, ok := seen[field]; !ok {
+			seen[field] = struct{}{}
+			series = append(series, Series{Field: field, Text: value})
+		}
+	})
+	return series, err
+}
+
+// scan visits the fields of a hash, in slices that are awaited one by one.
+func (r *Redis) scan(ctx context.Context, key string, visit func(field, value string), match ...any) error {
+	for cursor := "0"; ; {
+		args := append([]any{cursor, "count", fieldsPerScan}, match...)
+		c := r.reading("hscan", key, args...)
+		r.run(ctx, c)
+		reply, err := c.cmd.Slice()
+		if err != nil {
+			return err
+		}
+		if len(reply) != 2 {
+			return fmt.Errorf("%w: %v", errReply, reply)
+		}
+		fields, _ := reply[1].([]any)
+		for i := 0; i+1 < len(fields); i += 2 {
+			visit(text(fields[i]), text(fields[i+1]))
+		}
+		if cursor = text(reply[0]); cursor == "0" || cursor == "" {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Redis keeps an app's metrics in a Redis server, behind Sentinel, or in a
+// Cluster. See the package documentation for the protocol.
+type Redis struct {
+	client redis.UniversalClient
+	keys   keys
+	// oneServer says that all keys are on one server, so that a script which
+	// was sent once is known for the whole pipeline.
+	oneServer bool
+	// replicas says that the client would send reading commands to replicas.
+	// Reads then travel inside a script, which only masters execute.
+	replicas bool
+	// reload makes a Cluster's client look where the slots are now; nil for
+	// other clients.
+	reload func(context.Context)
+}
+
+var _ Store = (*Redis)(nil)
+
+// NewRedis returns the store of one app. It does no I/O, and it does not own
+// the client.
+func NewRedis(client redis.UniversalClient, app string) *Redis {
+	r := &Redis{client: client, keys: keys{app}}
+	_, r.oneServer = client.(*redis.Client)
+	if c, ok := client.(interface{ Options() *redis.ClusterOptions }); ok {
+		r.replicas = c.Options().ReadOnly
+	}
+	if c, ok := client.(interface{ ReloadState(context.Context) }); ok {
+		r.reload = c.ReloadState
+	}
+	return r
+}
+
+// call is one execution of a script, or one reading command.
+type call struct {
+	script  *script
+	command string // if there is no script
+	keys    []string
+	args    []any
+	cmd     *redis.Cmd
+}
+
+// reading prepares a command that reads a key, so that a master executes it.
+func (r *Redis) reading(command, key string, args ...any) *call {
+	if r.replicas {
+		return &call{script: readScript, keys: []string{key}, args: append([]any{command}, args...)}
+	}
+	return &call{command: command, keys: []string{key}, args: args}
+}
+
+// oneShot is a command that go-redis must not send a second time by itself.
+// Were it to, an error reply to the second attempt would hide that the first
+// may have been executed, and a batch in doubt would pass for a refused one.
+// Redirections are still followed: a redirected command was not executed.
+type oneShot struct{ *redis.Cmd }
+
+// NoRetry is asked by go-redis.
+func (oneShot) NoRetry() bool { return true }
+
+// run executes calls in one pipeline, in their order. Each call's cmd holds
+// its reply afterwards, or its error.
+func (r *Redis) run(ctx context.Context, calls ...*call) {
+	r.send(ctx, calls, false)
+	if missing := unknownScripts(calls); len(missing) > 0 {
+		r.send(ctx, missing, true)
+	}
+	if r.reload == nil {
+		return
+	}
+	for _, c := range calls {
+		// The client asks where the slots are only once in a while (60 s by
+		// default), and when it was redirected. After a failover that is late.
+		if err := c.cmd.Err(); err != nil && (!Refused(err) || isReply(err, "CLUSTERDOWN") || isReply(err, "READONLY")) {
+			r.reload(ctx)
+			return
+		}
+	}
+}
+
+// send sends calls in one pipeline: by their hash, or, with the source, so
+// that every server which a call goes to gets to know its script. The source
+// goes where the call goes; SCRIPT LOAD would have to find the servers first,
+// among them those that the client has not heard of.
+func (r *Redis) send(ctx context.Context, calls []*call, source bool) {
+	type place struct {
+		script *script
+		key    string
+	}
+	sent := make(map[place]bool)
+	pipe := r.client.Pipeline()
+	for _, c := range calls {
+		if c.script == nil {
+			args := append(make([]any, 0, 2+len(c.args)), c.command, c.keys[0])
+			c.cmd = redis.NewCmd(ctx, append(args, c.args...)...)
+			_ = pipe.Process(ctx, c.cmd)
+			continue
+		}
+		command, text := "evalsha", c.script.sha
+		if source {
+			at := place{script: c.script}
+			if !r.oneServer {
+				at.key = c.keys[0]
+			}
+			if !sent[at] {
+				sent[at] = true
+				command, text = "eval", c.script.source
+			}
+		}
+		args := make([]any, 0, 3+len(c.keys)+len(c.args))
+		args = append(args, command, text, c.script.keys)
+		for _, k := range c.keys {
+			args = append(args, k)
+		}
+		c.cmd = redis.NewCmd(ctx, append(args, c.args...)...)
+		_ = pipe.Process(ctx, oneShot{c.cmd})
+	}
+	_, _ = pipe.Exec(ctx) // each command has its own error
+}
+
+// unknownScripts picks the calls to be sent again: those whose script the
+// server did not know, and later ones on the same keys, which may have been
+// answered in the light of the former's absence. None of them is in doubt.
+func unknownScripts(calls []*call) []*call {
+	var missing []*call
+	keys := make(map[string]bool)
+	for _, c := range calls {
+		err := c.cmd.Err()
+		if isReply(err, "NOSCRIPT") || err == nil && keys[c.keys[0]] {
+			keys[c.keys[0]] = true
+			missing = append(missing, c)
+		}
+	}
+	return missing
+}

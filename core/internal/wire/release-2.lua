@@ -1,0 +1,19 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- Gives a lease back and removes the writer's gauges.
+--
+-- KEYS 1  the app's leases
+--      2  the writer's gauges
+-- ARGV 1  writer
+--      2  index
+-- Returns 1 if the lease was the writer's, else 0
+--
+-- Twice is safe: a lease that another writer took meanwhile is left alone.
+
+local field = 'i:' .. ARGV[2]
+local entry = redis.call('HGET', KEYS[1], field)
+local mine = entry and string.match(entry, '^(%S+)') == ARGV[1]
+-- The lease goes first: without it nobody shows these gauges, nor writes them.
+if mine then redis.call('HDEL', KEYS[1], field) end
+redis.call('DEL', KEYS[2])
+return mine and 1 or 0

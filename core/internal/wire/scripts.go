@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"crypto/sha1" //nolint:gosec // Redis names scripts by their SHA-1.
+	"embed"
+	"encoding/hex"
+)
+
+// A script's file is named name-K.lua, K being the number of its keys. All
+// keys of a call share one hash tag.
+//
+//go:embed *.lua
+var scriptFiles embed.FS
+
+// script is one Lua script as the server knows it.
+type script struct {
+	keys   int
+	source string
+	sha    string
+}
+
+var (
+	commitScript   = loadScript("commit-2.lua", 2)
+	expireScript   = loadScript("expire-1.lua", 1)
+	forgetScript   = loadScript("forget-2.lua", 2)
+	gaugesScript   = loadScript("gauges-2.lua", 2)
+	headScript     = loadScript("head-2.lua", 2)
+	holdScript     = loadScript("hold-1.lua", 1)
+	livingScript   = loadScript("living-1.lua", 1)
+	pruneScript    = loadScript("prune-1.lua", 1)
+	readScript     = loadScript("read-1.lua", 1)
+	registerScript = loadScript("register-2.lua", 2)
+	releaseScript  = loadScript("release-2.lua", 2)
+	staleScript    = loadScript("stale-1.lua", 1)
+	touchScript    = loadScript("touch-1.lua", 1)
+	unlistScript   = loadScript("unlist-1.lua", 1)
+)
+
+func loadScript(file string, keys int) *script {
+	source, err := scriptFiles.ReadFile(file)
+	if err != nil {
+		panic(err) // the file is part of the program
+	}
+	sum := sha1.Sum(source) //nolint:gosec // see the import
+	return &script{keys: keys, source: string(source), sha: hex.EncodeToString(sum[:])}
+}
