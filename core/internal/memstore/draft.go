@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package memstore
+
+import (
+	"math"
+	"strings"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// draft gathers what a batch does to a family's series, so that a batch which
+// turns out to be malformed changes nothing.
+type draft struct {
+	stored     map[string]string // not changed before store
+	cleared    bool
+	set        map[string]string
+	gone       map[string]bool
+	count      int // of the series there would be
+	corrupt    int
+	overflowed int
+}
+
+func newDraft(stored map[string]string) *draft {
+	return &draft{
+		stored: stored,
+		set:    make(map[string]string),
+		gone:   make(map[string]bool),
+		count:  len(stored),
+	}
+}
+
+func (d *draft) get(field string) (string, bool) {
+	if text, ok := d.set[field]; ok {
+		return text, true
+	}
+	if d.cleared || d.gone[field] {
+		return "", false
+	}
+	text, ok := d.stored[field]
+	return text, ok
+}
+
+func (d *draft) put(field, text string) {
+	if _, ok := d.get(field); !ok {
+		d.count++
+	}
+	d.set[field] = text
+}
+
+func (d *draft) apply(op wire.Op, limit int, overflow string) error {
+	switch op.Kind {
+	case wire.OpDelete:
+		if _, ok := d.get(op.Field); ok {
+			d.count--
+		}
+		delete(d.set, op.Field)
+		d.gone[op.Field] = true
+		return nil
+	case wire.OpClear:
+		d.cleared = true
+		d.count = 0
+		clear(d.set)
+		return nil
+	case wire.OpAdd, wire.OpLatest:
+	default:
+		return RefusedError("ERR no such kind of op: " + string(rune(op.Kind)))
+	}
+
+	field := op.Field
+	text, exists := d.get(field)
+	if !exists && limit > 0 && d.count >= limit && field != overflow {
+		d.overflowed++
+		field = overflow
+		text, exists = d.get(field)
+	}
+	fold := add
+	if op.Kind == wire.OpLatest {
+		fold = latest
+	}
+	result, stored, err := fold(text, exists, op.Value)
+	if err != nil {
+		return err
+	}
+	if !stored {
+		d.corrupt++
+	}
+	d.put(field, result)
+	return nil
+}
+
+// store makes the draft come true and says whether the set of series changed.
+func (d *draft) store(series map[string]string) bool {
+	changed := false
+	for field := range series {
+		if d.cleared || d.gone[field] {
+			if _, again := d.set[field]; !again {
+				delete(series, field)
+				changed = true
+			}
+		}
+	}
+	for field, text := range d.set {
+		if _, ok := series[field]; !ok {
+			changed = true
+		}
+		series[field] = text
+	}
+	return changed
+}
+
+// add gives the sum of two sparse vectors. A stored text that does not parse
+// is replaced, which intact tells.
+func add(text string, exists bool, delta string) (sum string, intact bool, err error) {
+	more, err := wire.ParseVector(nil, delta)
+	if err != nil {
+		return "", false, RefusedError("ERR " + err.Error())
+	}
+	intact = true
+	var vector []wire.Component
+	if exists {
+		vector, err = wire.ParseVector(nil, text)
+		if err != nil || (vector[0].Name == "") != (more[0].Name == "") {
+			vector, intact = nil, false
+		}
+	}
+	for _, c := range more {
+		vector = addComponent(vector, c)
+	}
+	return string(wire.AppendVector(nil, vector)), intact, nil
+}
+
+func addComponent(vector []wire.Component, c wire.Component) []wire.Component {
+	for i := range vector {
+		if vector[i].Name == c.Name {
+			vector[i].Value = clamp(vector[i].Value + c.Value)
+			return vector
+		}
+	}
+	c.Value = clamp(c.Value)
+	return append(vector, c)
+}
+
+// clamp keeps sums finite: an infinity would swallow all that comes later.
+func clamp(f float64) float64 {
+	return max(-math.MaxFloat64, min(math.MaxFloat64, f))
+}
+
+// latest keeps the stored "number stamp deadline" if its stamp is newer.
+func latest(text string, exists bool, value string) (kept string, intact bool, err error) {
+	stamp, ok := stampOf(value)
+	if !ok {
+		return "", false, RefusedError("ERR not a number, a stamp and a deadline: " + value)
+	}
+	if !exists {
+		return value, true, nil
+	}
+	stored, ok := stampOf(text)
+	if !ok {
+		return value, false, nil
+	}
+	if stored > stamp {
+		return text, true, nil
+	}
+	return value, true, nil
+}
+
+func stampOf(text string) (float64, bool) {
+	parts := strings.Split(text, " ")
+	if len(parts) != 3 {
+		return 0, false
+	}
+	stamp, err := wire.ParseNumber(parts[1])
+	return stamp, err == nil
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package memstore
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// family is what Redis keeps in the two keys of a family. Either can be lost
+// without the other, so each names the generation that it belongs to.
+type family struct {
+	control *control // nil if that key is missing
+	values  *values  // nil if that key is missing
+}
+
+type control struct {
+	generation string
+	orphan     bool
+	created    time.Time
+	written    time.Time
+	shape      uint64 // counts the changes of the set of series
+	born       int64  // of the writer whose definition is kept
+	definition wire.Definition
+	writers    map[string]progress
+}
+
+// progress is the newest batch of a writer and when it was last heard of.
+type progress struct {
+	last  uint64
+	stamp time.Time
+}
+
+type values struct {
+	generation string
+	series     map[string]string // text by field
+}
+
+// whole says whether the family is registered and both its keys agree.
+func (f *family) whole() bool {
+	return f != nil && f.control != nil && f.values != nil &&
+		f.control.generation == f.values.generation
+}
+
+func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
+	f := a.families[r.Family]
+	if f == nil {
+		f = &family{}
+		a.families[r.Family] = f
+	}
+	if f.control != nil && f.control.definition.Type != r.Type {
+		return wire.RegisterReply{Clash: f.control.definition.Type}
+	}
+	if !f.whole() {
+		orphan := f.values != nil
+		f.control = &control{
+			generation: r.Nonce,
+			orphan:     orphan,
+			created:    now,
+			writers:    make(map[string]progress),
+		}
+		if !orphan {
+			f.values = &values{series: make(map[string]string)}
+		}
+		f.values.generation = r.Nonce
+	}
+	c := f.control
+	if r.Born >= c.born || c.definition.Type == "" {
+		c.born = r.Born
+		c.definition = r.Definition
+		c.definition.Bounds = slices.Clone(r.Bounds)
+	}
+	c.written = now
+	return wire.RegisterReply{
+		Generation: c.generation,
+		Orphan:     c.orphan,
+		Last:       c.writers[r.Writer].last,
+	}
+}
+
+// commit checks the states in the order that the protocol demands: each next
+// one relies on the former having been ruled out.
+func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
+	f := a.families[c.Family]
+	if !f.whole() || f.control.generation != c.Generation {
+		return wire.CommitReply{Status: wire.CommitUnknown}, nil
+	}
+	control := f.control
+	last := control.writers[c.Writer].last
+	switch {
+	case last >= c.Seq:
+		if last > 0 {
+			control.writers[c.Writer] = progress{last, now}
+		}
+		reply := wire.CommitReply{Status: wire.CommitDuplicate, Last: last}
+		if c.Totals {
+			reply.Totals = f.values.totals(c)
+		}
+		return reply, nil
+	case last != c.Prev:
+		return wire.CommitReply{Status: wire.CommitGap, Last: last}, nil
+	}
+
+	d := newDraft(f.values.series)
+	for _, op := range c.Ops {
+		if err := d.apply(op, c.Limit, c.Overflow); err != nil {
+			return wire.CommitReply{}, err // before the first write, as in the script
+		}
+	}
+	control.writers[c.Writer] = progress{c.Seq, now}
+	control.written = now
+	if d.store(f.values.series) {
+		control.shape++
+	}
+	reply := wire.CommitReply{
+		Status:     wire.CommitOK,
+		Last:       c.Seq,
+		Corrupt:    d.corrupt,
+		Overflowed: d.overflowed,
+	}
+	if c.Totals {
+		reply.Totals = f.values.totals(c)
+	}
+	return reply, nil
+}
+
+// totals gives the text of the series that took each op, as it is now. An op
+// whose field is not there was folded into the overflow series, or deletes.
+func (v *values) totals(c wire.Commit) []string {
+	totals := make([]string, len(c.Ops))
+	for i, op := range c.Ops {
+		if op.Kind != wire.OpAdd && op.Kind != wire.OpLatest {
+			continue
+		}
+		text, ok := v.series[op.Field]
+		if !ok {
+			text = v.series[c.Overflow]
+		}
+		totals[i] = text
+	}
+	return totals
+}
+
+func (f *family) state(name string) wire.FamilyState {
+	if f == nil || f.control == nil {
+		return wire.FamilyState{Err: fmt.Errorf("family %s is not registered", name)}
+	}
+	if !f.whole() {
+		return wire.FamilyState{Err: fmt.Errorf("family %s: its registration and its values do not belong together", name)}
+	}
+	c := f.control
+	state := wire.FamilyState{
+		Generation: c.generation,
+		Shape:      c.generation + " " + strconv.FormatUint(c.shape, 10),
+		Created:    c.created.UnixMicro(),
+		Definition: c.definition,
+	}
+	state.Bounds = slices.Clone(c.definition.Bounds)
+	return state
+}
+
+func (f *family) read(fields []string) []wire.SeriesValue {
+	found := make([]wire.SeriesValue, len(fields))
+	if f == nil || f.values == nil {
+		return found
+	}
+	for i, field := range fields {
+		found[i].Text, found[i].Found = f.values.series[field]
+	}
+	return found
+}
+
+func (f *family) scan() []wire.Series {
+	if f == nil || f.values == nil {
+		return nil
+	}
+	series := make([]wire.Series, 0, len(f.values.series))
+	for _, field := range slices.Sorted(maps.Keys(f.values.series)) {
+		series = append(series, wire.Series{Field: field, Text: f.values.series[field]})
+	}
+	return series
+}

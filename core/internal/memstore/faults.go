@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package memstore
+
+import (
+	"maps"
+	"slices"
+)
+
+// Names of the operations, as the hooks of [Server.Fail] and
+// [Server.LoseReply] see them. Those of a single family have its name behind
+// a space: "commit orders_total".
+const (
+	OpRegister     = "register"
+	OpCommit       = "commit"
+	OpTouch        = "touch"
+	OpHold         = "hold"
+	OpRelease      = "release"
+	OpWriteGauges  = "write-gauges"
+	OpReadApp      = "read-app"
+	OpReadFamilies = "read-families"
+	OpReadSeries   = "read-series"
+	OpScanSeries   = "scan-series"
+	OpReadGauges   = "read-gauges"
+	OpHousekeep    = "housekeep"
+)
+
+// RefusedError is a definite no of the server: nothing was applied. It has the
+// method by which go-redis marks the error replies of a server.
+type RefusedError string
+
+func (e RefusedError) Error() string { return string(e) }
+
+// RedisError marks the error as a server's reply.
+func (RefusedError) RedisError() {}
+
+// Fail sets a hook that is asked before an operation is applied. An error from
+// it is returned instead of applying: a [RefusedError] is a server's refusal,
+// any other looks like a connection that broke. Nil removes the hook.
+//
+// The pipelined calls, Register and Commit, ask once for each of their items,
+// without a lock, so a hook may also use the server or wait.
+func (s *Server) Fail(hook func(op string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = hook
+}
+
+// LoseReply sets a hook that is asked after an operation was applied. An error
+// from it is returned instead of the reply. Nil removes the hook.
+func (s *Server) LoseReply(hook func(op string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lose = hook
+}
+
+// before asks the hook of Fail.
+func (s *Server) before(op string) error {
+	s.mu.Lock()
+	hook := s.fail
+	s.mu.Unlock()
+	if hook == nil {
+		return nil
+	}
+	return hook(op)
+}
+
+// after asks the hook of LoseReply.
+func (s *Server) after(op string) error {
+	s.mu.Lock()
+	hook := s.lose
+	s.mu.Unlock()
+	if hook == nil {
+		return nil
+	}
+	return hook(op)
+}
+
+// Wipe forgets everything, like FLUSHALL.
+func (s *Server) Wipe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.apps)
+}
+
+// LoseControl forgets one family's registration and sequence numbers, as if
+// that key alone had been evicted.
+func (s *Server) LoseControl(app, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.of(app).families[name]; f != nil {
+		f.control = nil
+	}
+}
+
+// LoseValues forgets one family's series, as if that key alone had been
+// evicted.
+func (s *Server) LoseValues(app, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.of(app).families[name]; f != nil {
+		f.values = nil
+	}
+}
+
+// SetText overwrites the stored text of a series, if its family has values.
+func (s *Server) SetText(app, name, field, text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.of(app).families[name]; f != nil && f.values != nil {
+		f.values.series[field] = text
+	}
+}
+
+// Snapshot is a copy of everything that a server held at one moment.
+type Snapshot struct {
+	apps map[string]*app
+}
+
+// Snapshot copies what the server holds.
+func (s *Server) Snapshot() *Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Snapshot{cloneApps(s.apps)}
+}
+
+// Restore goes back to a snapshot, like a failover to a replica that lagged or
+// a restart from an older file. The clock goes on. A snapshot can be restored
+// any number of times.
+func (s *Server) Restore(snapshot *Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.apps = cloneApps(snapshot.apps)
+}
+
+func cloneApps(apps map[string]*app) map[string]*app {
+	copies := make(map[string]*app, len(apps))
+	for name, a := range apps {
+		c := &app{
+			families: make(map[string]*family, len(a.families)),
+			touched:  maps.Clone(a.touched),
+			leases:   maps.Clone(a.leases),
+			gauges:   make(map[string]*gaugeSet, len(a.gauges)),
+		}
+		for family, f := range a.families {
+			c.families[family] = f.clone()
+		}
+		for writer, g := range a.gauges {
+			c.gauges[writer] = &gaugeSet{version: g.version, entries: maps.Clone(g.entries)}
+		}
+		copies[name] = c
+	}
+	return copies
+}
+
+func (f *family) clone() *family {
+	c := &family{}
+	if f.control != nil {
+		control := *f.control
+		control.definition.Bounds = slices.Clone(control.definition.Bounds)
+		control.writers = maps.Clone(control.writers)
+		c.control = &control
+	}
+	if f.values != nil {
+		c.values = &values{generation: f.values.generation, series: maps.Clone(f.values.series)}
+	}
+	return c
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package memstore
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// gaugeSet is what one writer's gauges are. Its key lives as long as the
+// longest of its entries, and takes the version with it.
+type gaugeSet struct {
+	version uint64
+	entries map[string]gauge
+}
+
+type gauge struct {
+	text     string
+	deadline time.Time
+}
+
+// writeGauges demands the lease first, so that a process which lost its index
+// can't bring back what its successor replaced.
+func (a *app) writeGauges(w wire.GaugeWrite, now time.Time) wire.GaugeStatus {
+	if held, ok := a.leases[w.Index]; !ok || held.writer != w.Writer {
+		return wire.GaugesLostLease
+	}
+	set := a.gauges[w.Writer]
+	if set != nil && !set.alive(now) {
+		set = nil
+	}
+	var version uint64
+	if set != nil {
+		version = set.version
+	}
+	if version >= w.Version {
+		return wire.GaugesDuplicate
+	}
+	if !w.Full && version+1 != w.Version {
+		return wire.GaugesWantFull
+	}
+	if set == nil || w.Full {
+		set = &gaugeSet{entries: make(map[string]gauge)}
+		a.gauges[w.Writer] = set
+	}
+	set.version = w.Version
+	for _, op := range w.Ops {
+		if op.Delete {
+			delete(set.entries, op.Field)
+		} else {
+			set.entries[op.Field] = gauge{op.Value, now.Add(op.Expire)}
+		}
+	}
+	if !set.alive(now) {
+		delete(a.gauges, w.Writer)
+	}
+	return wire.GaugesOK
+}
+
+// alive says whether the key still exists.
+func (g *gaugeSet) alive(now time.Time) bool {
+	for _, entry := range g.entries {
+		if now.Before(entry.deadline) {
+			return true
+		}
+	}
+	return false
+}
+
+// living lists the entries whose own deadline has not passed.
+func (g *gaugeSet) living(now time.Time) []wire.Series {
+	if g == nil {
+		return nil
+	}
+	var series []wire.Series
+	for _, field := range slices.Sorted(maps.Keys(g.entries)) {
+		if entry := g.entries[field]; now.Before(entry.deadline) {
+			series = append(series, wire.Series{Field: field, Text: entry.text})
+		}
+	}
+	return series
+}

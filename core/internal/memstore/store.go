@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package memstore
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// store is one application's view of a server.
+type store struct {
+	server *Server
+	app    string
+}
+
+// do runs one operation: the context and the hook before it, apply under the
+// server's lock, and the hook after it.
+func (s *store) do(ctx context.Context, op string, apply func(a *app, now time.Time) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.server.before(op); err != nil {
+		return err
+	}
+	s.server.mu.Lock()
+	err := apply(s.server.of(s.app), s.server.now())
+	s.server.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return s.server.after(op)
+}
+
+func (s *store) Register(ctx context.Context, regs []wire.Registration) []wire.RegisterReply {
+	replies := make([]wire.RegisterReply, len(regs))
+	for i, r := range regs {
+		err := s.do(ctx, OpRegister+" "+r.Family, func(a *app, now time.Time) error {
+			replies[i] = a.register(r, now)
+			return nil
+		})
+		if err != nil {
+			replies[i] = wire.RegisterReply{Err: err}
+		}
+	}
+	return replies
+}
+
+func (s *store) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
+	replies := make([]wire.CommitReply, len(commits))
+	for i, c := range commits {
+		err := s.do(ctx, OpCommit+" "+c.Family, func(a *app, now time.Time) error {
+			var err error
+			replies[i], err = a.commit(c, now)
+			return err
+		})
+		if err != nil {
+			replies[i] = wire.CommitReply{Err: err}
+		}
+	}
+	return replies
+}
+
+func (s *store) Touch(ctx context.Context, families []string) error {
+	return s.do(ctx, OpTouch, func(a *app, now time.Time) error {
+		for _, name := range families {
+			a.touched[name] = now
+		}
+		return nil
+	})
+}
+
+func (s *store) Hold(ctx context.Context, req wire.HoldRequest) (wire.HoldReply, error) {
+	var reply wire.HoldReply
+	err := s.do(ctx, OpHold, func(a *app, now time.Time) error {
+		reply = a.hold(req, now)
+		return nil
+	})
+	if err != nil {
+		return wire.HoldReply{}, err
+	}
+	return reply, nil
+}
+
+func (s *store) Release(ctx context.Context, writer string, index int) error {
+	return s.do(ctx, OpRelease, func(a *app, _ time.Time) error {
+		if held, ok := a.leases[index]; ok && held.writer == writer {
+			delete(a.leases, index)
+		}
+		delete(a.gauges, writer)
+		return nil
+	})
+}
+
+func (s *store) WriteGauges(ctx context.Context, w wire.GaugeWrite) (wire.GaugeStatus, error) {
+	var status wire.GaugeStatus
+	err := s.do(ctx, OpWriteGauges, func(a *app, now time.Time) error {
+		status = a.writeGauges(w, now)
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return status, nil
+}
+
+func (s *store) ReadApp(ctx context.Context) (wire.AppState, error) {
+	var state wire.AppState
+	err := s.do(ctx, OpReadApp, func(a *app, now time.Time) error {
+		state = wire.AppState{
+			Now:      now,
+			Families: slices.Sorted(maps.Keys(a.touched)), // the same run for the same seed
+			Leases:   a.living(now),
+		}
+		return nil
+	})
+	if err != nil {
+		return wire.AppState{}, err
+	}
+	return state, nil
+}
+
+func (s *store) ReadFamilies(ctx context.Context, names []string) ([]wire.FamilyState, error) {
+	states := make([]wire.FamilyState, len(names))
+	err := s.do(ctx, OpReadFamilies, func(a *app, _ time.Time) error {
+		for i, name := range names {
+			states[i] = a.families[name].state(name)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return states, nil
+}
+
+func (s *store) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]wire.SeriesReply, error) {
+	replies := make([]wire.SeriesReply, len(queries))
+	err := s.do(ctx, OpReadSeries, func(a *app, _ time.Time) error {
+		for i, q := range queries {
+			replies[i].Values = a.families[q.Family].read(q.Fields)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return replies, nil
+}
+
+func (s *store) ScanSeries(ctx context.Context, family string) ([]wire.Series, error) {
+	var series []wire.Series
+	err := s.do(ctx, OpScanSeries+" "+family, func(a *app, _ time.Time) error {
+		series = a.families[family].scan()
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return series, nil
+}
+
+func (s *store) ReadGauges(ctx context.Context, writers []string) ([][]wire.Series, error) {
+	gauges := make([][]wire.Series, len(writers))
+	err := s.do(ctx, OpReadGauges, func(a *app, now time.Time) error {
+		for i, writer := range writers {
+			gauges[i] = a.gauges[writer].living(now)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return gauges, nil
+}
+
+func (s *store) Housekeep(ctx context.Context, retention time.Duration) error {
+	return s.do(ctx, OpHousekeep, func(a *app, now time.Time) error {
+		a.housekeep(retention, now)
+		return nil
+	})
+}
