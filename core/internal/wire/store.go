@@ -14,7 +14,9 @@ import (
 // A Store belongs to one app. Its methods are safe for concurrent use, each
 // returns within the client's own timeouts, and none retries by itself.
 type Store interface {
-	// Register announces families. Replies come in the order of the requests.
+	// Register announces families: it lists them, starts their retention anew,
+	// and renews the stamp of the writer's sequence number. Replies come in the
+	// order of the requests.
 	Register(ctx context.Context, regs []Registration) []RegisterReply
 
 	// Commit applies batches, in one pipeline, in the order given. Replies

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// cells gathers observations between two drains. Count, sum and buckets of
+// one observation change under one lock, so a drain never takes a half of it.
+//
+// Under contention writers spread over further stripes, which are made when
+// the first one is found locked: most series never are, and stay small.
+type cells struct {
+	first stripe
+	more  atomic.Pointer[[extraStripes]stripe]
+}
+
+const extraStripes = 3
+
+// stripe is one of the places where observations gather. The padding keeps
+// two of them off one cache line.
+type stripe struct {
+	mu     sync.Mutex
+	count  uint64   // guarded by mu
+	sum    float64  // guarded by mu
+	bucket []uint64 // guarded by mu; empty for a summary
+	_      [64]byte
+}
+
+func (c *cells) init(buckets int) {
+	c.first.bucket = make([]uint64, buckets)
+}
+
+// observe adds one observation to the bucket with this number; a summary has
+// none and gives -1.
+func (c *cells) observe(v float64, bucket int) {
+	s := c.lock()
+	s.count++
+	s.sum += v
+	if bucket >= 0 {
+		s.bucket[bucket]++
+	}
+	s.mu.Unlock()
+}
+
+// lock returns a locked stripe, by preference one that nobody holds.
+func (c *cells) lock() *stripe {
+	if c.first.mu.TryLock() {
+		return &c.first
+	}
+	more := c.more.Load()
+	if more == nil {
+		more = c.grow()
+	}
+	for i := range more {
+		if more[i].mu.TryLock() {
+			return &more[i]
+		}
+	}
+	c.first.mu.Lock()
+	return &c.first
+}
+
+func (c *cells) grow() *[extraStripes]stripe {
+	more := new([extraStripes]stripe)
+	for i := range more {
+		more[i].bucket = make([]uint64, len(c.first.bucket))
+	}
+	if c.more.CompareAndSwap(nil, more) {
+		return more
+	}
+	return c.more.Load()
+}
+
+// take moves what was gathered into the totals. The buckets are added to
+// bucket, which is as long as those of the stripes.
+func (c *cells) take(bucket []uint64) (count uint64, sum float64) {
+	take := func(s *stripe) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		count += s.count
+		sum += s.sum
+		s.count, s.sum = 0, 0
+		for i, n := range s.bucket {
+			bucket[i] += n
+			s.bucket[i] = 0
+		}
+	}
+	take(&c.first)
+	if more := c.more.Load(); more != nil {
+		for i := range more {
+			take(&more[i])
+		}
+	}
+	return count, clamp(sum)
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+)
+
+// closeTimeout bounds a Close whose context has no deadline.
+const closeTimeout = 10 * time.Second
+
+// beginClose hands the writer goroutine the context of its last work.
+func (w *writer) beginClose(ctx context.Context) {
+	w.mu.Lock()
+	if w.closing == nil {
+		w.closing = ctx
+	}
+	w.mu.Unlock()
+	w.wakeUp()
+}
+
+func (w *writer) closingContext() context.Context {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.closing
+}
+
+// finish is the goroutine's last work: it delivers what is left, trying until
+// it is done or the context ends, and gives up the lease and the gauges.
+func (w *writer) finish(ctx context.Context) {
+	w.collect()
+	for !w.flush() {
+		select {
+		case <-ctx.Done():
+			w.answer(ErrClosed)
+			return
+		case <-time.After(minBackoff + rand.N(minBackoff)):
+		}
+	}
+	w.answer(nil)
+	if w.lease.index >= 0 {
+		ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
+		defer cancel()
+		if err := w.store.Release(ctx, w.id, w.lease.index); err != nil {
+			w.lastErr = err
+			return
+		}
+	}
+	w.finished = true
+}
+
+// undelivered describes what Close leaves behind, or is nil. It may be called
+// once the goroutine has ended.
+func (w *writer) undelivered() error {
+	err := errors.Join(w.lastErr, w.refusals())
+	if w.finished && err == nil {
+		return nil
+	}
+	return &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.queued.Load()), Err: err}
+}

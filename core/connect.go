@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/shoal-metrics/shoal/core/internal/bridge"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// connection is what a registry has once it is connected.
+type connection struct {
+	opts   Opts
+	writer *writer // nil when read only
+	reader *reader
+	client io.Closer // owned; nil if the user's
+
+	stop   chan struct{}  // closed by Close; stops the sampler
+	group  sync.WaitGroup // the goroutines
+	begun  atomic.Bool    // by the first Close
+	done   chan struct{}  // closed when Close has its result
+	result error          // of Close; read it after done
+}
+
+// Connect binds the registry to Redis: a single server, Sentinel or a Cluster.
+// It validates and does no I/O, so an application starts while Redis is down.
+// The client stays the caller's: close it after the registry. It fails if the
+// registry is connected or closed, the client nil or an option wrong.
+func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
+	if client == nil || (reflect.ValueOf(client).Kind() == reflect.Pointer && reflect.ValueOf(client).IsNil()) {
+		return errors.New("shoal: Connect: the Redis client is nil: make one with redis.NewClient, or use Open")
+	}
+	return r.connect(opts, func(app string) wire.Store { return wire.NewRedis(client, app) }, nil)
+}
+
+// Open is Connect with a client of its own, made from a Redis URL and closed
+// with the registry. Beside redis://, rediss:// and unix:// it takes the
+// parameters of [redis.ParseURL]; several addr parameters name a Cluster, a
+// master_name parameter a Sentinel set, with the URL's host as first address.
+func (r *Registry) Open(url string, opts Opts) error {
+	client, err := newClient(url)
+	if err != nil {
+		return err
+	}
+	err = r.connect(opts, func(app string) wire.Store { return wire.NewRedis(client, app) }, client)
+	if err != nil {
+		return errors.Join(err, client.Close())
+	}
+	return nil
+}
+
+func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, client io.Closer) error {
+	opts, err := opts.complete()
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return ErrClosed
+	}
+	if c := r.conn.Load(); c != nil {
+		return fmt.Errorf("shoal: the registry is already connected to the app %q: use shoal.New for another", c.opts.App)
+	}
+	for _, f := range r.byName {
+		if err := checkExpire(&f.def, opts.RefreshPeriod); err != nil {
+			return err
+		}
+	}
+	store := newStore(opts.App)
+	c := &connection{opts: opts, client: client, stop: make(chan struct{}), done: make(chan struct{})}
+	c.reader = newReader(r, store)
+	r.limit.Store(int64(opts.SeriesLimit))
+	r.quiet.connect(opts.OnError, opts.Logger)
+	if !opts.ReadOnly {
+		c.writer = newWriter(r, store, opts)
+		c.group.Go(c.writer.run)
+		c.group.Go(func() { r.runSampler(opts.LeaseDuration/3, c.stop) })
+	}
+	r.conn.Store(c)
+	return nil
+}
+
+// connected returns the connection of an open registry.
+func (r *Registry) connected() (*connection, error) {
+	c := r.conn.Load()
+	switch {
+	case c == nil:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.closed {
+			return nil, ErrClosed
+		}
+		return nil, ErrNotConnected
+	case c.closing():
+		return nil, ErrClosed
+	}
+	return c, nil
+}
+
+// writing is connected for those who write.
+func (r *Registry) writing() (*connection, error) {
+	c, err := r.connected()
+	if err == nil && c.writer == nil {
+		return nil, ErrReadOnly
+	}
+	return c, err
+}
+
+// Flush brings everything that was written before the call to Redis, and waits
+// for it, trying until the context ends. Use it in jobs and in serverless
+// handlers. On a read-only registry it does nothing. Its error says what is
+// missing, which stays queued; a metric whose name another type holds is an
+// error too, a [*TypeClashError].
+func (r *Registry) Flush(ctx context.Context) error {
+	c, err := r.connected()
+	if err != nil || c.writer == nil {
+		return err
+	}
+	if err := c.writer.request(ctx, false); err != nil {
+		return fmt.Errorf("shoal: flush: %w", err)
+	}
+	return nil
+}
+
+// Close brings everything to Redis, removes this process's gauges, gives its
+// index back and stops every goroutine. It tries until the context ends (10 s
+// where that has no deadline) and then returns an [*UndeliveredError]. Call it
+// when nothing writes any more; what is written after it goes nowhere. Closing
+// again returns the same result, closing an unconnected registry nil.
+func (r *Registry) Close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	c := r.conn.Load()
+	r.mu.Unlock()
+	if c == nil {
+		return nil
+	}
+	return c.close(ctx)
+}
+
+func (c *connection) closing() bool {
+	select {
+	case <-c.stop:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *connection) close(ctx context.Context) error {
+	if c.begun.CompareAndSwap(false, true) {
+		close(c.stop)
+		c.result = c.shutDown(ctx)
+		close(c.done)
+	}
+	select {
+	case <-c.done:
+		return c.result
+	case <-ctx.Done():
+		return fmt.Errorf("shoal: another Close is at work: %w", context.Cause(ctx))
+	}
+}
+
+// shutDown returns at the context's deadline at the latest. A call to Redis
+// that is still under way then ends by its own timeout.
+func (c *connection) shutDown(ctx context.Context) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, closeTimeout)
+		defer cancel()
+	}
+	var err error
+	if w := c.writer; w != nil {
+		w.beginClose(ctx)
+		select {
+		case <-w.stopped:
+			err = w.undelivered()
+		case <-ctx.Done():
+			err = &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.queued.Load()), Err: context.Cause(ctx)}
+		}
+		w.cancel()
+	}
+	c.reader.cancel()
+	ended := make(chan struct{})
+	go func() { // ends with the goroutines that it waits for
+		c.group.Wait()
+		c.reader.wait()
+		if c.client != nil {
+			_ = c.client.Close() // nothing is left to be lost with it
+		}
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	return err
+}
+
+func init() {
+	bridge.Connect = func(registry, opts any, newStore func(app string) wire.Store) error {
+		return registry.(*Registry).connect(opts.(Opts), newStore, nil)
+	}
+}

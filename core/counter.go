@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// CounterOpts describes a counter or a [CounterVec].
+type CounterOpts struct {
+	// Namespace, Subsystem and Name, joined by underscores, are the metric's
+	// name. Only Name is needed. By custom a counter's name ends in "_total".
+	Namespace, Subsystem, Name string
+	// Help says what is counted. Defaults to no text.
+	Help string
+	// ConstLabels are labels with fixed values. They are stored as ordinary
+	// labels. Defaults to none.
+	ConstLabels Labels
+}
+
+func (o CounterOpts) definition(labels []string) definition {
+	d := definition{
+		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		kind: wire.TypeCounter, labelNames: labels,
+	}
+	d.setConstLabels(o.ConstLabels)
+	return d
+}
+
+// Counter is a number that only grows: the sum of what all processes of the
+// app ever added. Its methods are safe for concurrent use.
+type Counter struct {
+	series
+	// What was added since the last drain: whole numbers in one cell, so that
+	// Inc is a single atomic add, anything else as the bits of a float64.
+	whole atomic.Uint64
+	rest  atomic.Uint64
+}
+
+// maxWhole bounds what goes into the whole cell at once, so that it cannot run
+// over within any number of additions that a process lives to make.
+const maxWhole = 1 << 31
+
+// Inc adds 1. It touches only memory and never fails.
+func (c *Counter) Inc() {
+	c.whole.Add(1)
+	c.touch()
+}
+
+// Add adds v. It touches only memory and never fails: a negative v, NaN and
+// the infinities are dropped and counted in
+// shoal_rejected_observations_total.
+func (c *Counter) Add(v float64) {
+	if c.add(v) {
+		c.touch()
+	}
+}
+
+func (c *Counter) add(v float64) bool {
+	switch {
+	case v >= 0 && v <= maxWhole && v == math.Trunc(v):
+		c.whole.Add(uint64(v))
+	case v > 0 && !math.IsInf(v, 0):
+		addFloat(&c.rest, v)
+	default:
+		c.fam.reg.reject(reasonOf(v), c.fam)
+		return false
+	}
+	return true
+}
+
+// IncSync adds 1 and waits as [Counter.AddSync] does.
+func (c *Counter) IncSync(ctx context.Context) (total float64, err error) {
+	return c.AddSync(ctx, 1)
+}
+
+// AddSync adds v, waits until Redis has it and returns the total of all
+// processes, which includes v and may include later additions. Concurrent
+// callers share round trips.
+//
+// An error that wraps [ErrRejected] means that v was dropped, one that wraps
+// [ErrLost] that nobody can tell. Any other error, of the context included,
+// means that v is not confirmed yet: it stays queued and is still delivered
+// exactly once, so do not add it again.
+func (c *Counter) AddSync(ctx context.Context, v float64) (total float64, err error) {
+	if !c.add(v) {
+		return 0, rejected(c.fam, v)
+	}
+	c.touch()
+	text, err := c.confirm(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return wire.ParseNumber(text)
+}
+
+// drain takes what was added since the last time.
+func (c *Counter) drain(dst []wire.Component) []wire.Component {
+	sum := float64(c.whole.Swap(0)) + math.Float64frombits(c.rest.Swap(0))
+	return append(dst, wire.Component{Value: clamp(sum)})
+}
+
+// addFloat adds v to a float64 that is stored as bits.
+func addFloat(bits *atomic.Uint64, v float64) {
+	for {
+		old := bits.Load()
+		if bits.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
+			return
+		}
+	}
+}
+
+// clamp keeps a sum finite: an infinity would stay in Redis for ever.
+func clamp(v float64) float64 {
+	return max(-math.MaxFloat64, min(v, math.MaxFloat64))
+}

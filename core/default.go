@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import "sync"
+
+// Default returns the registry of the package's own New… functions. It is the
+// same one for the life of the process.
+var Default = sync.OnceValue(New)
+
+// NewCounter declares a counter on the default registry; see [Registry.NewCounter].
+func NewCounter(o CounterOpts) *Counter { return Default().NewCounter(o) }
+
+// NewCounterVec declares a counter with labels on the default registry; see
+// [Registry.NewCounterVec].
+func NewCounterVec(o CounterOpts, labelNames []string) *CounterVec {
+	return Default().NewCounterVec(o, labelNames)
+}
+
+// NewGauge declares a gauge on the default registry; see [Registry.NewGauge].
+func NewGauge(o GaugeOpts) *Gauge { return Default().NewGauge(o) }
+
+// NewGaugeVec declares a gauge with labels on the default registry; see
+// [Registry.NewGaugeVec].
+func NewGaugeVec(o GaugeOpts, labelNames []string) *GaugeVec {
+	return Default().NewGaugeVec(o, labelNames)
+}
+
+// NewSummary declares a summary on the default registry; see [Registry.NewSummary].
+func NewSummary(o SummaryOpts) *Summary { return Default().NewSummary(o) }
+
+// NewSummaryVec declares a summary with labels on the default registry; see
+// [Registry.NewSummaryVec].
+func NewSummaryVec(o SummaryOpts, labelNames []string) *SummaryVec {
+	return Default().NewSummaryVec(o, labelNames)
+}
+
+// NewHistogram declares a histogram on the default registry; see [Registry.NewHistogram].
+func NewHistogram(o HistogramOpts) *Histogram { return Default().NewHistogram(o) }
+
+// NewHistogramVec declares a histogram with labels on the default registry; see
+// [Registry.NewHistogramVec].
+func NewHistogramVec(o HistogramOpts, labelNames []string) *HistogramVec {
+	return Default().NewHistogramVec(o, labelNames)
+}
+
+// NewGaugeFunc declares a gauge function on the default registry; see
+// [Registry.NewGaugeFunc].
+func NewGaugeFunc(o GaugeOpts, f func() float64) *GaugeFunc {
+	return Default().NewGaugeFunc(o, f)
+}

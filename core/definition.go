@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// Labels are label names and their values.
+type Labels map[string]string
+
+// DefBuckets are the default upper bounds of a histogram's buckets, in
+// seconds: those of client_golang, made for the latency of a network service.
+var DefBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
+
+// DefExpire is how long a gauge outlives its last refresh by default.
+const DefExpire = 60 * time.Second
+
+// selfPrefix is kept for shoal's own metrics.
+const selfPrefix = "shoal_"
+
+// maxLabelValue is the length in bytes beyond which a label value is cut: a
+// value comes from anywhere, and each is stored in Redis and in each reader.
+const maxLabelValue = 1024
+
+// definition is what a metric was declared with. It never changes.
+type definition struct {
+	name       string
+	help       string
+	kind       string // wire.TypeCounter, ...
+	mode       Mode   // gauges
+	expire     time.Duration
+	upper      []float64 // histograms: ascending upper bounds without +Inf
+	labelNames []string  // of the children, in the order of declaration
+	constNames []string  // ordered
+	constVals  []string  // parallel to constNames
+	self       bool      // one of shoal's own
+}
+
+// fullName joins the parts of a metric's name with underscores.
+func fullName(namespace, subsystem, name string) string {
+	parts := make([]string, 0, 3)
+	for _, p := range []string{namespace, subsystem, name} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return strings.Join(parts, "_")
+}
+
+func (d *definition) setConstLabels(labels Labels) {
+	for name := range labels {
+		d.constNames = append(d.constNames, name)
+	}
+	sort.Strings(d.constNames)
+	for _, name := range d.constNames {
+		d.constVals = append(d.constVals, labels[name])
+	}
+}
+
+// setBuckets takes over the upper bounds, the default for none. A +Inf at the
+// end is implied and dropped, negative zero is zero.
+func (d *definition) setBuckets(bounds []float64) {
+	if len(bounds) == 0 {
+		bounds = DefBuckets
+	}
+	d.upper = slices.Clone(bounds)
+	if n := len(d.upper); math.IsInf(d.upper[n-1], 1) {
+		d.upper = d.upper[:n-1]
+	}
+	for i, b := range d.upper {
+		if b == 0 {
+			d.upper[i] = 0
+		}
+	}
+}
+
+// validate returns an error that names the metric, what is wrong with it and
+// what to do.
+func (d *definition) validate() error {
+	if err := d.problem(); err != nil {
+		return fmt.Errorf("shoal: %s %q: %w", d.kind, d.name, err)
+	}
+	return nil
+}
+
+func (d *definition) problem() error {
+	if !wire.IsMetricName(d.name) {
+		return errors.New("not a metric name: use letters, digits, '_' and ':', and no digit first")
+	}
+	if strings.HasPrefix(d.name, selfPrefix) && !d.self {
+		return fmt.Errorf("the prefix %s is reserved for shoal's own metrics: choose another name", selfPrefix)
+	}
+	if !utf8.ValidString(d.help) {
+		return errors.New("the help text is not valid UTF-8")
+	}
+	if d.expire < 0 {
+		return fmt.Errorf("Expire is %v: use a positive duration, or 0 for the default", d.expire)
+	}
+	if !d.mode.valid() {
+		return fmt.Errorf("unknown gauge mode %q: use PerProcess, Sum, Max, Min, Avg or Latest", string(d.mode))
+	}
+	seen := map[string]bool{}
+	for _, name := range slices.Concat(d.constNames, d.labelNames) {
+		switch {
+		case !wire.IsLabelName(name):
+			return fmt.Errorf("%q is not a label name: use letters, digits and '_', and no digit first", name)
+		case reservedLabel(name):
+			return fmt.Errorf("the label name %q is reserved: choose another", name)
+		case seen[name]:
+			return fmt.Errorf("the label %q is declared twice", name)
+		}
+		seen[name] = true
+	}
+	for i, v := range d.constVals {
+		if !utf8.ValidString(v) {
+			return fmt.Errorf("the value of the constant label %s is not valid UTF-8", d.constNames[i])
+		}
+	}
+	for i, b := range d.upper {
+		if math.IsNaN(b) || math.IsInf(b, 0) || (i > 0 && b <= d.upper[i-1]) {
+			return fmt.Errorf("bucket bounds must ascend and be finite: %v", d.upper)
+		}
+	}
+	return nil
+}
+
+// reservedLabel says whether a label name has a meaning of its own on the page.
+func reservedLabel(name string) bool {
+	return name == "le" || name == "quantile" || name == "gauge_index" || strings.HasPrefix(name, "__")
+}
+
+// ownedNames lists the names on the page that a family of this name and type
+// occupies: its own and those of its samples.
+func ownedNames(name, kind string) []string {
+	switch kind {
+	case wire.TypeHistogram:
+		return []string{name, name + "_bucket", name + "_sum", name + "_count", name + "_created"}
+	case wire.TypeSummary:
+		return []string{name, name + "_sum", name + "_count", name + "_created"}
+	case wire.TypeCounter:
+		if base, ok := strings.CutSuffix(name, "_total"); ok {
+			return []string{name, base, base + "_created"}
+		}
+	}
+	return []string{name}
+}
+
+// same says whether two declarations mean the same metric.
+func (d *definition) same(o *definition) bool {
+	return d.name == o.name && d.help == o.help && d.kind == o.kind && d.mode == o.mode &&
+		d.expire == o.expire && slices.Equal(d.upper, o.upper) &&
+		slices.Equal(d.labelNames, o.labelNames) &&
+		slices.Equal(d.constNames, o.constNames) && slices.Equal(d.constVals, o.constVals)
+}
+
+// String shows a definition the way that an error should.
+func (d *definition) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s (help %q", d.kind, d.name, d.help)
+	if d.mode != PerProcess {
+		fmt.Fprintf(&b, ", mode %s", string(d.mode))
+	}
+	if d.kind == wire.TypeGauge {
+		fmt.Fprintf(&b, ", expire %v", d.expire)
+	}
+	if d.kind == wire.TypeHistogram {
+		fmt.Fprintf(&b, ", buckets %v", d.upper)
+	}
+	if len(d.labelNames) > 0 {
+		fmt.Fprintf(&b, ", labels %q", d.labelNames)
+	}
+	for i, name := range d.constNames {
+		fmt.Fprintf(&b, ", %s=%q", name, d.constVals[i])
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// wire gives the part of the definition that is stored.
+func (d *definition) wire() wire.Definition {
+	w := wire.Definition{Type: d.kind, Help: d.help, Mode: string(d.mode)}
+	for _, b := range d.upper {
+		w.Bounds = append(w.Bounds, wire.FormatBound(b))
+	}
+	return w
+}
+
+// field gives the storage identity of the child with these label values.
+func (d *definition) field(values []string) string {
+	return wire.EncodeField(slices.Concat(d.constNames, d.labelNames), slices.Concat(d.constVals, values))
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrNotConnected is returned by calls that need Redis on a registry that
+	// has not been connected. What was counted stays queued for Connect.
+	ErrNotConnected = errors.New("shoal: the registry is not connected: call Connect or Open first")
+	// ErrClosed is returned by calls that need Redis on a closed registry.
+	ErrClosed = errors.New("shoal: the registry is closed")
+	// ErrReadOnly is returned by calls that write through a registry that was
+	// connected with Opts.ReadOnly.
+	ErrReadOnly = errors.New("shoal: the registry was connected with Opts.ReadOnly")
+	// ErrRejected is wrapped by the error of a synchronous write whose value
+	// no metric may take: NaN, an infinity, a negative increment.
+	ErrRejected = errors.New("shoal: value rejected")
+	// ErrLost is wrapped by the error of a synchronous write of which nobody
+	// can tell any more whether Redis has it.
+	ErrLost = errors.New("shoal: the write may be lost")
+)
+
+// DefinitionError says that a name is already declared in this process with
+// another definition.
+type DefinitionError struct {
+	// Existing and Requested describe the two definitions.
+	Existing, Requested string
+}
+
+func (e *DefinitionError) Error() string {
+	return "shoal: already declared as " + e.Existing + ", now asked for as " + e.Requested +
+		": use one definition, or another name"
+}
+
+// TypeClashError says that another process has registered a metric of this
+// name with another type. The first one registered is shown; this process's
+// values wait in memory until the name is free.
+type TypeClashError struct {
+	Name      string // of the metric
+	Requested string // the type of this process's metric
+	Existing  string // the type that Redis holds
+}
+
+func (e *TypeClashError) Error() string {
+	return fmt.Sprintf("shoal: %s %q is registered in Redis as a %s by another process: "+
+		"its values are withheld; rename one of the two", e.Requested, e.Name, e.Existing)
+}
+
+// UndeliveredError says what a Flush or Close could not bring to Redis.
+type UndeliveredError struct {
+	// Series counts the series with values that were not sent yet.
+	Series int
+	// Batches counts the batches that were sent and not acknowledged.
+	Batches int
+	// Err is the last trouble, or the context's error.
+	Err error
+}
+
+func (e *UndeliveredError) Error() string {
+	return fmt.Sprintf("shoal: not delivered: values of %d series, %d batches without an answer: %v",
+		e.Series, e.Batches, e.Err)
+}
+
+// Unwrap returns Err.
+func (e *UndeliveredError) Unwrap() error { return e.Err }

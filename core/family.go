@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"unicode/utf8"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// family is everything that this process has of one metric name.
+type family struct {
+	reg    *Registry
+	def    definition
+	bounds []string // histograms: the stored names of the buckets, +Inf included
+
+	table table // children by label values
+
+	// dirty is the head of a list of the series written since they were last
+	// drained. Writers push, the writer goroutine takes the whole list.
+	dirty atomic.Pointer[series]
+
+	mu       sync.Mutex
+	waiters  []*waiter // synchronous writes not yet frozen; guarded by mu
+	removals []removal // deletions not yet frozen, in order; guarded by mu
+	overflow *series   // the local overflow child, once needed; guarded by mu
+
+	out outbox // belongs to the writer goroutine
+}
+
+// series is one set of label values of a family, embedded in each metric.
+type series struct {
+	fam    *family
+	metric any      // the *Counter, *Gauge, ... that embeds this
+	values []string // in the order of the family's label names
+	hash   uint64
+	field  string // the storage identity
+
+	dirty atomic.Bool
+	next  *series // in the dirty list; written by whoever set dirty
+}
+
+// touch puts the series on its family's dirty list unless it is there. Call
+// it after the write: the writer goroutine clears the flag before it drains,
+// so a write that it did not see marks the series again.
+func (s *series) touch() {
+	if s.dirty.Load() || !s.dirty.CompareAndSwap(false, true) {
+		return
+	}
+	for {
+		head := s.fam.dirty.Load()
+		s.next = head
+		if s.fam.dirty.CompareAndSwap(head, s) {
+			return
+		}
+	}
+}
+
+// takeDirty empties the dirty list and calls f for each series on it.
+func (f *family) takeDirty(do func(*series)) {
+	for s := f.dirty.Swap(nil); s != nil; {
+		next := s.next
+		s.next = nil
+		s.dirty.Store(false)
+		do(s)
+		s = next
+	}
+}
+
+// countDirty counts the series with values that were not drained yet.
+func (f *family) countDirty() int {
+	n := 0
+	f.each(func(s *series) {
+		if s.dirty.Load() {
+			n++
+		}
+	})
+	return n
+}
+
+// newSeries makes a series with its metric, and enters it nowhere.
+func (f *family) newSeries(values []string, hash uint64) *series {
+	var s *series
+	switch f.def.kind {
+	case wire.TypeCounter:
+		m := new(Counter)
+		m.metric, s = m, &m.series
+	case wire.TypeGauge:
+		m := new(Gauge)
+		m.metric, s = m, &m.series
+	case wire.TypeSummary:
+		m := new(Summary)
+		m.metric, s = m, &m.series
+		m.init(0)
+	case wire.TypeHistogram:
+		m := &Histogram{upper: f.def.upper}
+		m.metric, s = m, &m.series
+		m.init(len(f.def.upper) + 1)
+	}
+	s.fam, s.values, s.hash = f, values, hash
+	s.field = f.def.field(values)
+	return s
+}
+
+// expose makes the series known to Redis, so that it shows its 0 before its
+// first event. A gauge shows nothing before its first write.
+func (s *series) expose() {
+	if s.fam.def.kind != wire.TypeGauge {
+		s.touch()
+	}
+}
+
+// child returns the series with these label values, which it makes if need be.
+// The values are neither kept nor changed.
+func (f *family) child(values []string) (*series, error) {
+	hash := hashValues(values)
+	if s := f.table.get(hash, values); s != nil {
+		return s, nil
+	}
+	if len(values) != len(f.def.labelNames) {
+		return nil, fmt.Errorf("shoal: %s %q has the %d labels %q and got %d values",
+			f.def.kind, f.def.name, len(f.def.labelNames), f.def.labelNames, len(values))
+	}
+	return f.newChild(values), nil
+}
+
+// newChild is the slow path of child: it repairs the label values and keeps
+// the cap of series.
+func (f *family) newChild(values []string) *series {
+	values = slices.Clone(values)
+	for i, v := range values {
+		values[i] = f.repair(v)
+	}
+	s := f.newSeries(values, hashValues(values))
+	held := f.table.put(s, f.reg.seriesLimit())
+	if held == nil {
+		return f.overflowChild()
+	}
+	if held == s {
+		s.expose()
+	}
+	return held
+}
+
+// repair returns a label value that every reader can take: valid UTF-8 and of
+// bounded length. It never shares memory with v, which may be a slice of a
+// buffer that a server uses again.
+func (f *family) repair(v string) string {
+	if !utf8.ValidString(v) {
+		f.reg.reject(reasonInvalidUTF8, f)
+		v = strings.ToValidUTF8(v, "\uFFFD")
+	}
+	if len(v) > maxLabelValue {
+		f.reg.reject(reasonLongLabel, f)
+		end := maxLabelValue
+		for !utf8.RuneStart(v[end]) {
+			end--
+		}
+		v = v[:end]
+	}
+	return strings.Clone(v)
+}
+
+// overflowValue is every label's value in the series that takes what exceeds
+// the cap of series.
+const overflowValue = "shoal_overflow"
+
+// overflowChild returns the series that takes the values of all label sets
+// beyond the cap.
+func (f *family) overflowChild() *series {
+	f.reg.overflowed(f, 1)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.overflow == nil {
+		values := make([]string, len(f.def.labelNames))
+		for i := range values {
+			values[i] = overflowValue
+		}
+		f.overflow = f.newSeries(values, hashValues(values))
+	}
+	return f.overflow
+}
+
+// overflowField is the storage identity of the overflow series.
+func (f *family) overflowField() string {
+	values := make([]string, len(f.def.labelNames))
+	for i := range values {
+		values[i] = overflowValue
+	}
+	return f.def.field(values)
+}
+
+// each calls do for every series of the family in this process.
+func (f *family) each(do func(*series)) {
+	f.table.each(do)
+	f.mu.Lock()
+	overflow := f.overflow
+	f.mu.Unlock()
+	if overflow != nil {
+		do(overflow)
+	}
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+)
+
+// DefScrapeTimeout is how long a scrape may take that names no timeout.
+const DefScrapeTimeout = 5 * time.Second
+
+// maxScrapeTimeout bounds what a request may ask for.
+const maxScrapeTimeout = 2 * time.Minute
+
+// ownFlushTimeout bounds how long a scrape waits for the answering process's
+// own flush.
+const ownFlushTimeout = time.Second
+
+// HandlerOpts are the settings of a page. All may be left out.
+type HandlerOpts struct {
+	// EnableOpenMetrics answers with OpenMetrics 1.0.0 where the scraper asks
+	// for it. That renames le="1" to le="1.0", and with it every histogram's
+	// series, as it does in promhttp. Defaults to false.
+	EnableOpenMetrics bool
+	// DisableCompression answers without gzip. Defaults to false.
+	DisableCompression bool
+	// Timeout bounds a scrape whose request has no header
+	// X-Prometheus-Scrape-Timeout-Seconds; with one, that less a tenth does.
+	// Defaults to 5 s.
+	Timeout time.Duration
+}
+
+// Handler serves the metrics of all processes of the app. It answers GET and
+// HEAD in the text format 0.0.4, delimited protobuf or, where enabled,
+// OpenMetrics, gzipped where the scraper takes it. It first flushes its own
+// process, for a second at most. When Redis cannot be read in time it answers
+// 503 and why, never an empty page.
+func (r *Registry) Handler(opts HandlerOpts) http.Handler {
+	return &handler{r, opts}
+}
+
+type handler struct {
+	reg  *Registry
+	opts HandlerOpts
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		w.Header().Set("Allow", "GET, HEAD")
+		http.Error(w, "shoal: the metrics are read with GET or HEAD", http.StatusMethodNotAllowed)
+		return
+	}
+	budget := h.budget(req)
+	ctx, cancel := context.WithTimeout(req.Context(), budget)
+	defer cancel()
+	page, err := h.reg.scrape(ctx, budget)
+	var body []byte
+	format, zip := h.negotiate(req)
+	if err == nil {
+		body, err = page.encoded.get(page.families, format, zip)
+	}
+	if err != nil {
+		h.reg.self.scrapeFailures.Inc()
+		http.Error(w, "shoal: the metrics can't be read: "+err.Error(), http.StatusServiceUnavailable)
+		return
+	}
+	header := w.Header()
+	header.Set("Content-Type", string(format))
+	header.Set("Content-Length", strconv.Itoa(len(body)))
+	if !h.opts.DisableCompression {
+		header.Add("Vary", "Accept-Encoding")
+	}
+	if zip {
+		header.Set("Content-Encoding", "gzip")
+	}
+	if req.Method != http.MethodHead {
+		_, _ = w.Write(body) // a scraper that went away is no trouble of ours
+	}
+}
+
+// budget is the time that the scraper leaves us.
+func (h *handler) budget(req *http.Request) time.Duration {
+	if text := req.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"); text != "" {
+		if s, err := strconv.ParseFloat(text, 64); err == nil && s > 0 && finite(s) {
+			return time.Duration(min(s, maxScrapeTimeout.Seconds()) * 0.9 * float64(time.Second))
+		}
+	}
+	if h.opts.Timeout > 0 {
+		return h.opts.Timeout
+	}
+	return DefScrapeTimeout
+}
+
+// scrape flushes this process and reads the page. A flush that fails leaves
+// this process's last values off; it never fails the scrape.
+func (r *Registry) scrape(ctx context.Context, budget time.Duration) (*page, error) {
+	c, err := r.connected()
+	if err != nil {
+		return nil, err
+	}
+	if c.writer != nil {
+		flushCtx, cancel := context.WithTimeout(ctx, min(ownFlushTimeout, budget/3))
+		if err := c.writer.request(flushCtx, true); err != nil {
+			r.self.scrapeStale.Inc()
+		}
+		cancel()
+	}
+	page, err := c.reader.read(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("app %q: %w", c.opts.App, err)
+	}
+	return page, nil
+}
+
+// Gather reads the metrics of all processes from Redis, as Handler does, within
+// 5 s. It makes the registry a prometheus.Gatherer. The result is shared and
+// must not be changed.
+func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), DefScrapeTimeout)
+	defer cancel()
+	page, err := r.scrape(ctx, DefScrapeTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("shoal: gather: %w", err)
+	}
+	return page.families, nil
+}
+
+// negotiate picks the format and says whether to compress.
+func (h *handler) negotiate(req *http.Request) (format expfmt.Format, zip bool) {
+	if h.opts.EnableOpenMetrics {
+		format = expfmt.NegotiateAccept(req.Header, expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtProtoDelim, expfmt.FmtText)
+	} else {
+		format = expfmt.NegotiateAccept(req.Header, expfmt.FmtProtoDelim, expfmt.FmtText)
+	}
+	return format, !h.opts.DisableCompression && acceptsGzip(req.Header)
+}
+
+// acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3): gzip or * without a
+// weight of 0.
+func acceptsGzip(header http.Header) bool {
+	for part := range strings.SplitSeq(strings.Join(header.Values("Accept-Encoding"), ","), ",") {
+		coding, params, _ := strings.Cut(part, ";")
+		coding = strings.ToLower(strings.TrimSpace(coding))
+		if coding != "gzip" && coding != "*" {
+			continue
+		}
+		weight, found := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(params, " ", "")), "q=")
+		q, err := strconv.ParseFloat(weight, 64)
+		return !found || err != nil || q > 0
+	}
+	return false
+}
+
+// encodings holds the encoded forms of one page, so that a flood of scrapes
+// that share a reading shares the encoding too.
+type encodings struct {
+	mu   sync.Mutex
+	done map[string][]byte // by format and compression; guarded by mu
+}
+
+func (e *encodings) get(families []*dto.MetricFamily, format expfmt.Format, zip bool) ([]byte, error) {
+	key := string(format) + strconv.FormatBool(zip)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if body, ok := e.done[key]; ok {
+		return body, nil
+	}
+	body, err := encode(families, format, zip)
+	if err != nil {
+		return nil, err
+	}
+	if e.done == nil {
+		e.done = map[string][]byte{}
+	}
+	e.done[key] = body
+	return body, nil
+}
+
+func encode(families []*dto.MetricFamily, format expfmt.Format, zip bool) ([]byte, error) {
+	var buf bytes.Buffer
+	encoder := expfmt.NewEncoder(&buf, format)
+	for _, f := range families {
+		if err := encoder.Encode(f); err != nil {
+			return nil, fmt.Errorf("encoding %s: %w", f.GetName(), err)
+		}
+	}
+	if closer, ok := encoder.(expfmt.Closer); ok {
+		if err := closer.Close(); err != nil {
+			return nil, fmt.Errorf("encoding: %w", err)
+		}
+	}
+	if !zip {
+		return buf.Bytes(), nil
+	}
+	var out bytes.Buffer
+	z := gzip.NewWriter(&out)
+	if _, err := z.Write(buf.Bytes()); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"sort"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// HistogramOpts describes a histogram or a [HistogramVec].
+type HistogramOpts struct {
+	// Namespace, Subsystem and Name, joined by underscores, are the metric's
+	// name. Only Name is needed.
+	Namespace, Subsystem, Name string
+	// Help says what is observed, with its unit. Defaults to no text.
+	Help string
+	// ConstLabels are labels with fixed values. They are stored as ordinary
+	// labels. Defaults to none.
+	ConstLabels Labels
+	// Buckets are the upper bounds of the buckets, each inclusive, ascending.
+	// +Inf is implied. A later deploy may change them: what was counted before
+	// moves to the next larger bound. Defaults to [DefBuckets].
+	Buckets []float64
+}
+
+func (o HistogramOpts) definition(labels []string) definition {
+	d := definition{
+		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		kind: wire.TypeHistogram, labelNames: labels,
+	}
+	d.setConstLabels(o.ConstLabels)
+	d.setBuckets(o.Buckets)
+	return d
+}
+
+// Histogram counts what all processes of the app ever observed, in buckets,
+// with their sum. Its methods are safe for concurrent use.
+type Histogram struct {
+	series
+	cells
+	upper []float64 // the family's
+}
+
+// Observe adds one observation. It touches only memory and never fails: NaN
+// and the infinities are dropped and counted in
+// shoal_rejected_observations_total.
+func (h *Histogram) Observe(v float64) {
+	if h.observe(v) {
+		h.touch()
+	}
+}
+
+func (h *Histogram) observe(v float64) bool {
+	if !finite(v) {
+		h.fam.reg.reject(reasonOf(v), h.fam)
+		return false
+	}
+	h.cells.observe(v, h.bucketOf(v))
+	return true
+}
+
+// bucketOf finds the first bucket whose bound is not below v. Up to some
+// thirty bounds a plain walk beats a binary search: it predicts well.
+func (h *Histogram) bucketOf(v float64) int {
+	if len(h.upper) > 32 {
+		return sort.SearchFloat64s(h.upper, v)
+	}
+	for i, bound := range h.upper {
+		if v <= bound {
+			return i
+		}
+	}
+	return len(h.upper)
+}
+
+// ObserveSync adds one observation and waits until Redis has it. Its errors
+// are those of [Counter.AddSync].
+func (h *Histogram) ObserveSync(ctx context.Context, v float64) error {
+	if !h.observe(v) {
+		return rejected(h.fam, v)
+	}
+	h.touch()
+	_, err := h.confirm(ctx)
+	return err
+}
+
+// drain takes the buckets that are not empty, and the sum. The count is what
+// the buckets add up to.
+func (h *Histogram) drain(dst []wire.Component) []wire.Component {
+	bucket := make([]uint64, len(h.upper)+1)
+	_, sum := h.take(bucket)
+	for i, n := range bucket {
+		if n > 0 {
+			dst = append(dst, wire.Component{Name: h.fam.bounds[i], Value: float64(n)})
+		}
+	}
+	return append(dst, wire.Component{Name: wire.ComponentSum, Value: sum})
+}
+
+// LinearBuckets returns count upper bounds, the first start and each width
+// above the one before. It panics unless count is at least 1 and width is
+// positive.
+func LinearBuckets(start, width float64, count int) []float64 {
+	if count < 1 || !(width > 0) {
+		panic("shoal: LinearBuckets needs a count of at least 1 and a positive width")
+	}
+	bounds := make([]float64, count)
+	for i := range bounds {
+		bounds[i] = start + float64(i)*width
+	}
+	return bounds
+}
+
+// ExponentialBuckets returns count upper bounds, the first start and each
+// factor times the one before. It panics unless count is at least 1, start is
+// positive and factor is above 1.
+func ExponentialBuckets(start, factor float64, count int) []float64 {
+	if count < 1 || !(start > 0) || !(factor > 1) {
+		panic("shoal: ExponentialBuckets needs a count of at least 1, a positive start and a factor above 1")
+	}
+	bounds := make([]float64, count)
+	for i := range bounds {
+		bounds[i] = start
+		start *= factor
+	}
+	return bounds
+}

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// lease is this process's place among the living: the index under which its
+// gauges are shown, held for a while and renewed three times in it.
+type lease struct {
+	index   int  // wire.NoIndex before the first
+	held    bool // as far as we know
+	slotted bool // the asked slot was taken once: whoever fences us keeps it
+	renewAt time.Time
+}
+
+// lose forgets the lease, so that the next heartbeat asks for one.
+func (l *lease) lose() {
+	l.held, l.index, l.renewAt = false, wire.NoIndex, time.Time{}
+}
+
+// storeClock tells the store's time, from its answer to the last heartbeat.
+type storeClock struct {
+	store time.Time
+	local int64 // monotonicNow at about the same moment
+}
+
+// storeTime is the store's time at a moment given by monotonicNow. Until the
+// store was heard of, the local clock has to do.
+func (w *writer) storeTime(at int64) time.Time {
+	if w.clock.store.IsZero() {
+		return started.Add(time.Duration(at))
+	}
+	return w.clock.store.Add(time.Duration(at - w.clock.local))
+}
+
+// heartbeat renews the lease when that is due. A refusal is reported and no
+// error: counting goes on without a lease, and only the gauges need one.
+func (w *writer) heartbeat(now time.Time) error {
+	if now.Before(w.lease.renewAt) {
+		return nil
+	}
+	slot := wire.NoIndex
+	if w.opts.Slot != nil && !w.lease.slotted {
+		slot = *w.opts.Slot
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
+	defer cancel()
+	before := monotonicNow()
+	reply, err := w.store.Hold(ctx, wire.HoldRequest{
+		Writer: w.id, Index: w.lease.index, Slot: slot, TTL: w.opts.LeaseDuration,
+		Info: wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
+	})
+	if err != nil {
+		err = fmt.Errorf("shoal: renewing the lease: %w", err)
+		if !wire.Refused(err) {
+			return err
+		}
+		w.lease.held = false
+		w.reg.report("lease", err)
+	} else {
+		w.clock = storeClock{store: reply.Now, local: (before + monotonicNow()) / 2}
+		if !w.lease.held {
+			w.gauges.full = true
+		}
+		w.lease.index, w.lease.held, w.lease.slotted = reply.Index, true, true
+	}
+	w.lease.renewAt = now.Add(jitter(w.opts.LeaseDuration / 3))
+	if w.born == 0 {
+		w.born = w.storeTime(0).UnixMicro()
+	}
+	return nil
+}
+
+// refresh makes the next pass send every gauge again and ask for each family
+// whether Redis still has what it had.
+func (w *writer) refresh(now time.Time) {
+	w.refreshAt = now.Add(jitter(w.opts.RefreshPeriod))
+	w.gauges.refresh = true
+	for _, f := range *w.reg.families.Load() {
+		f.out.unverified = true
+	}
+}
+
+// housekeep removes what nobody needs any more. A failure is reported, and
+// mended by the next of any process.
+func (w *writer) housekeep(now time.Time) {
+	w.housekeepAt = now.Add(housekeepTime + jitter(housekeepTime))
+	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
+	defer cancel()
+	if err := w.store.Housekeep(ctx, max(0, w.opts.Retention)); err != nil {
+		w.reg.report("housekeeping", fmt.Errorf("shoal: housekeeping: %w", err))
+	}
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Defaults of [Opts].
+const (
+	DefInterval      = time.Second
+	DefRefreshPeriod = 30 * time.Second
+	DefLeaseDuration = 15 * time.Second
+	DefSeriesLimit   = 10_000
+	DefRetention     = 30 * 24 * time.Hour
+)
+
+// KeepForever, as Opts.Retention, keeps every family.
+const KeepForever time.Duration = -1
+
+// Opts are the settings of a connection. All but App may be left out.
+type Opts struct {
+	// App is the application's name in Redis. All processes that give the same
+	// one share their metrics, and no others can see them. It may not hold
+	// braces, slashes, spaces or control characters. There is no default.
+	App string
+
+	// Version of the application, for shoal_instance_info. Defaults to none.
+	Version string
+	// Host names the machine or the pod, for shoal_instance_info. Defaults to
+	// the operating system's host name.
+	Host string
+	// Slot asks for this gauge_index and takes it from whoever holds it: give
+	// it to prefork workers (their number) and to StatefulSets (the ordinal),
+	// so that a replacement takes over its predecessor's place at once. No two
+	// living processes may ask for the same one. Defaults to the lowest free
+	// index.
+	Slot *int
+
+	// ReadOnly makes a registry that serves the app's page and never writes:
+	// it has no lease, and what its own metrics count goes nowhere. Defaults to
+	// false.
+	ReadOnly bool
+
+	// Interval is the time between two flushes of what changed, give or take a
+	// tenth. It stretches by itself when Redis is slow. Defaults to 1 s.
+	Interval time.Duration
+	// RefreshPeriod is the time between two refreshes of this process's
+	// gauges. It must be below every gauge's Expire. Defaults to 30 s.
+	RefreshPeriod time.Duration
+	// LeaseDuration is how long this process's gauges outlive a crash at most.
+	// The lease is renewed three times in it. Defaults to 15 s.
+	LeaseDuration time.Duration
+
+	// SeriesLimit is the cap of series for each family: in Redis over all
+	// processes, and in this process's memory. What exceeds it is summed in one
+	// overflow series. Defaults to 10,000.
+	SeriesLimit int
+	// Retention is how long a family stays in Redis that no living process
+	// declares. Defaults to 30 days; KeepForever keeps it.
+	Retention time.Duration
+
+	// OnError hears of troubles that no call returns, each kind once a minute
+	// at most. It is called from shoal's goroutines or, for a rejected value,
+	// from the caller's, and must not block. Defaults to writing to Logger.
+	OnError func(error)
+	// Logger takes warnings where OnError is nil. Defaults to slog.Default().
+	Logger *slog.Logger
+}
+
+// complete fills in the defaults and returns an error that says what is wrong.
+func (o Opts) complete() (Opts, error) {
+	switch {
+	case o.App == "":
+		return o, fmt.Errorf("shoal: Opts.App is empty: give the application's name, such as \"shop\"")
+	case !utf8.ValidString(o.App), strings.ContainsFunc(o.App, badInApp):
+		return o, fmt.Errorf("shoal: Opts.App is %q: braces, slashes, spaces and control characters are not allowed", o.App)
+	case o.Slot != nil && *o.Slot < 0:
+		return o, fmt.Errorf("shoal: Opts.Slot is %d: use a number from 0 up, or nil", *o.Slot)
+	case o.SeriesLimit < 0:
+		return o, fmt.Errorf("shoal: Opts.SeriesLimit is %d: use a positive number, or 0 for %d", o.SeriesLimit, DefSeriesLimit)
+	case o.Retention < 0 && o.Retention != KeepForever:
+		return o, fmt.Errorf("shoal: Opts.Retention is %v: use a positive duration or KeepForever", o.Retention)
+	}
+	for _, d := range []struct {
+		name  string
+		value *time.Duration
+		def   time.Duration
+		least time.Duration
+	}{
+		{"Interval", &o.Interval, DefInterval, time.Millisecond},
+		{"RefreshPeriod", &o.RefreshPeriod, DefRefreshPeriod, time.Millisecond},
+		{"LeaseDuration", &o.LeaseDuration, DefLeaseDuration, 30 * time.Millisecond},
+	} {
+		if *d.value == 0 {
+			*d.value = d.def
+		}
+		if *d.value < d.least {
+			return o, fmt.Errorf("shoal: Opts.%s is %v: use at least %v, or 0 for %v", d.name, *d.value, d.least, d.def)
+		}
+	}
+	if o.SeriesLimit == 0 {
+		o.SeriesLimit = DefSeriesLimit
+	}
+	if o.Retention == 0 {
+		o.Retention = DefRetention
+	}
+	if o.Host == "" {
+		o.Host, _ = os.Hostname() // without a name the label is left out
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+	return o, nil
+}
+
+func badInApp(r rune) bool {
+	return strings.ContainsRune("{}/", r) || unicode.IsSpace(r) || unicode.IsControl(r)
+}
+
+// checkExpire returns an error for a gauge that would expire between two
+// refreshes.
+func checkExpire(d *definition, refresh time.Duration) error {
+	if d.mode != Latest && d.expire != 0 && refresh >= d.expire {
+		return fmt.Errorf("shoal: gauge %q expires after %v, but Opts.RefreshPeriod is %v: "+
+			"choose a period below the expiry", d.name, d.expire, refresh)
+	}
+	return nil
+}

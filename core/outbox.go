@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// Bounds on what an outbox keeps; see docs/protocol.md.
+const (
+	keepFor      = 10 * time.Minute // acknowledged batches, for a store that steps back
+	keepBytes    = 4 << 20          // of them, over all families
+	doubtfulFor  = 24 * time.Hour   // batches that nobody can tell were applied
+	batchWeight  = 128              // scalars a batch: each blocks Redis below 1 ms
+	vectorWeight = 5                // scalars that a histogram's commit costs
+	batchBytes   = 128 << 10
+)
+
+// Why batches were lost: the label of shoal_lost_batches_total.
+const (
+	lostRollback = "rollback" // the store stepped back beyond what was kept
+	lostWiped    = "wiped"    // the store was emptied: what it had is gone with it
+	lostOrphan   = "orphan"   // the sequence numbers were lost and these were in doubt
+	lostExpired  = "expired"  // in doubt for more than a day
+)
+
+// batch is a frozen step of a family: its ops never change, so that it can be
+// sent again until it is acknowledged.
+type batch struct {
+	seq     uint64
+	ops     []wire.Op
+	size    int       // bytes, about
+	frozen  time.Time // when the ops were gathered
+	acked   time.Time
+	inDoubt bool // sent, and the answer is missing
+	waiters []*waiter
+}
+
+// outbox is one family's side of the commit protocol: what was frozen and not
+// acknowledged, and what was acknowledged and is kept in case the store steps
+// back. It does no I/O and belongs to the writer goroutine. The states and the
+// answers to them are those of docs/protocol.md.
+type outbox struct {
+	generation string
+	unverified bool      // register again before the next commit
+	refused    error     // set while another type holds the name
+	retryAt    time.Time // when to ask for the name again
+
+	acked  uint64   // the newest number that the store is believed to have
+	newest uint64   // the newest number ever given
+	base   uint64   // numbers up to here are not expected in this generation
+	queue  []*batch // not acknowledged, in order
+	kept   []*batch // acknowledged, in order
+
+	lost map[string]int // batches by reason, since last collected
+}
+
+func (o *outbox) lose(reason string, n uint64) {
+	if n == 0 {
+		return
+	}
+	if o.lost == nil {
+		o.lost = map[string]int{}
+	}
+	o.lost[reason] += int(n)
+}
+
+// push freezes ops, giving the batch the next number.
+func (o *outbox) push(b *batch) {
+	o.newest++
+	b.seq = o.newest
+	o.queue = append(o.queue, b)
+}
+
+// prev is the number that the store must have before the i-th queued batch.
+func (o *outbox) prev(i int) uint64 {
+	if i == 0 {
+		return o.acked
+	}
+	return max(o.acked, o.queue[i-1].seq)
+}
+
+// acknowledge moves the oldest queued batch to the kept ones.
+func (o *outbox) acknowledge(now time.Time) *batch {
+	b := o.queue[0]
+	o.queue = o.queue[1:]
+	b.acked, b.inDoubt = now, false
+	o.acked = max(o.acked, b.seq)
+	o.kept = append(o.kept, b)
+	return b
+}
+
+// rewind goes back to the number that the store has: what is kept above it
+// returns to the queue. A hole before the oldest of it is lost and jumped over.
+func (o *outbox) rewind(last uint64) {
+	var below, above []*batch
+	for _, b := range o.kept {
+		if b.seq > last {
+			above = append(above, b)
+		} else {
+			below = append(below, b)
+		}
+	}
+	o.kept = below
+	o.queue = append(above, o.queue...)
+	for _, b := range o.queue {
+		b.inDoubt = true
+	}
+	from, next := max(last, o.base), o.acked+1
+	if len(o.queue) > 0 {
+		next = o.queue[0].seq // at or below last it will turn out a duplicate
+	}
+	if next > from+1 {
+		o.lose(lostRollback, next-from-1)
+		o.base = next - 1
+	}
+	o.acked = last
+}
+
+// registered answers a registration. It returns whether the store's data is
+// another than before, so that what is known should be shown anew.
+func (o *outbox) registered(r wire.RegisterReply) (anew bool) {
+	first, same := o.generation == "", o.generation == r.Generation
+	o.generation, o.unverified, o.refused = r.Generation, false, nil
+	switch {
+	case r.Last > 0 || same:
+		if r.Last < o.acked {
+			o.rewind(r.Last)
+		}
+		return false
+	case first:
+		return false
+	case r.Orphan:
+		var certain []*batch
+		for _, b := range o.queue {
+			if b.inDoubt {
+				o.lose(lostOrphan, 1)
+				b.finish("", ErrLost)
+			} else {
+				certain = append(certain, b)
+			}
+		}
+		o.queue = certain
+	}
+	// What Redis had acknowledged is gone with everything else that it held:
+	// sent again, Prometheus would count it twice.
+	o.lose(lostWiped, uint64(len(o.kept)))
+	o.restart()
+	return true
+}
+
+// restart begins anew in a store that has nothing of ours: what was never
+// acknowledged is sent, under its old numbers.
+func (o *outbox) restart() {
+	o.kept = nil
+	o.acked, o.base = 0, o.newest
+	if len(o.queue) > 0 {
+		o.base = o.queue[0].seq - 1
+	}
+}
+
+// expire forgets what has been kept or in doubt for too long, and returns the
+// bytes that it still keeps.
+func (o *outbox) expire(now time.Time) (size int) {
+	for len(o.kept) > 0 && age(o.kept[0].acked, now) > keepFor {
+		o.kept = o.kept[1:]
+	}
+	for len(o.queue) > 0 && o.queue[0].inDoubt && age(o.queue[0].frozen, now) > doubtfulFor {
+		o.lose(lostExpired, 1)
+		o.queue[0].finish("", ErrLost)
+		o.base = o.queue[0].seq
+		o.queue = o.queue[1:]
+	}
+	for _, b := range o.kept {
+		size += b.size
+	}
+	return size
+}
+
+// age is how long ago t was, by the wall clock or the monotonic one, whichever
+// says longer: a machine that slept has a monotonic clock that stood still.
+func age(t, now time.Time) time.Duration {
+	return max(now.Sub(t), now.Round(0).Sub(t.Round(0)))
+}
+
+// finish answers everybody who waits for the batch. A text that is empty is
+// the total for nobody.
+func (b *batch) finish(text string, err error) {
+	for _, w := range b.waiters {
+		w.finish(text, err)
+	}
+	b.waiters = nil
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+	"google.golang.org/protobuf/proto"
+)
+
+// gaugeSample is one gauge of one living process.
+type gaugeSample struct {
+	labels []*dto.LabelPair
+	index  int
+	value  float64
+}
+
+// addGauges takes in the gauges of a living process.
+func (b *pageBuilder) addGauges(lease wire.Lease, entries []wire.Series) {
+	for _, e := range entries {
+		family, field := wire.SplitGaugeField(e.Field)
+		labels, err := pageLabels(field)
+		if err != nil {
+			b.reg.corrupt(family, err)
+			continue
+		}
+		value, err := strconv.ParseFloat(e.Text, 64)
+		if err != nil {
+			b.reg.corrupt(family, fmt.Errorf("gauge %q: %q is no number", e.Field, e.Text))
+			continue
+		}
+		b.gauges[family] = append(b.gauges[family], gaugeSample{labels, lease.Index, value})
+	}
+}
+
+// gaugeMetrics renders the gauges of a family, each process's by itself or
+// folded, as the youngest writer's registration says.
+func (b *pageBuilder) gaugeMetrics(f *readFamily) []*dto.Metric {
+	samples := b.gauges[f.name]
+	slices.SortFunc(samples, func(x, y gaugeSample) int {
+		return cmp.Or(compareLabels(x.labels, y.labels), cmp.Compare(x.index, y.index))
+	})
+	var metrics []*dto.Metric
+	for len(samples) > 0 {
+		n := 1
+		for n < len(samples) && compareLabels(samples[0].labels, samples[n].labels) == 0 {
+			n++
+		}
+		if f.state.Mode == wire.ModeSum || f.state.Mode == wire.ModeMax || f.state.Mode == wire.ModeMin || f.state.Mode == wire.ModeAvg {
+			metrics = append(metrics, gaugeMetric(samples[0].labels, fold(f.state.Mode, samples[:n])))
+		} else {
+			for _, s := range samples[:n] {
+				metrics = append(metrics, gaugeMetric(withIndex(s.labels, s.index), s.value))
+			}
+		}
+		samples = samples[n:]
+	}
+	return metrics
+}
+
+// fold joins the values of several processes; NaN says nothing, unless nobody
+// says more.
+func fold(mode string, samples []gaugeSample) float64 {
+	result, n := math.NaN(), 0
+	for _, s := range samples {
+		switch {
+		case math.IsNaN(s.value):
+			continue
+		case n == 0:
+			result = s.value
+		case mode == wire.ModeMax:
+			result = max(result, s.value)
+		case mode == wire.ModeMin:
+			result = min(result, s.value)
+		default:
+			result += s.value
+		}
+		n++
+	}
+	if mode == wire.ModeAvg && n > 0 {
+		result /= float64(n)
+	}
+	return result
+}
+
+// withIndex adds the label gauge_index in its place.
+func withIndex(labels []*dto.LabelPair, index int) []*dto.LabelPair {
+	l := label("gauge_index", strconv.Itoa(index))
+	at, _ := slices.BinarySearchFunc(labels, l.GetName(), func(p *dto.LabelPair, name string) int {
+		return cmp.Compare(p.GetName(), name)
+	})
+	return slices.Insert(slices.Clone(labels), at, l)
+}
+
+func gaugeMetric(labels []*dto.LabelPair, value float64) *dto.Metric {
+	return &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: proto.Float64(value)}}
+}
+
+// latestMetrics renders gauges that belong to no process: of one label set the
+// newest value, if its time has not run out.
+func (b *pageBuilder) latestMetrics(f *readFamily) []*dto.Metric {
+	var metrics []*dto.Metric
+	newest := int64(math.MinInt64)
+	for i, v := range f.values {
+		if !v.Found {
+			continue
+		}
+		value, stamp, deadline, err := parseLatest(v.Text)
+		if err != nil {
+			b.reg.corrupt(f.name, err)
+			continue
+		}
+		if deadline != 0 && deadline <= b.now.UnixMicro() {
+			continue
+		}
+		m := gaugeMetric(f.known.labels[i], value)
+		same := len(metrics) > 0 && compareLabels(metrics[len(metrics)-1].Label, m.Label) == 0
+		switch {
+		case !same:
+			metrics = append(metrics, m)
+			newest = stamp
+		case stamp > newest:
+			metrics[len(metrics)-1] = m
+			newest = stamp
+		}
+	}
+	return metrics
+}
+
+// parseLatest reads "number stamp deadline", the times in microseconds.
+func parseLatest(text string) (value float64, stamp, deadline int64, err error) {
+	parts := strings.Split(text, " ")
+	if len(parts) == 3 {
+		var errs [3]error
+		value, errs[0] = strconv.ParseFloat(parts[0], 64)
+		stamp, errs[1] = strconv.ParseInt(parts[1], 10, 64)
+		deadline, errs[2] = strconv.ParseInt(parts[2], 10, 64)
+		if cmp.Or(errs[:]...) == nil {
+			return value, stamp, deadline, nil
+		}
+	}
+	return 0, 0, 0, fmt.Errorf("%q is no value of a Latest gauge", text)
+}

@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+const (
+	registersPerCall = 50
+	// batchesPerCall bounds a pipeline: its commits run back to back on the
+	// server, and everybody else waits.
+	batchesPerCall = 8
+	// maxTurns bounds how often a family may have to register or rewind in one
+	// pass before it counts as failed.
+	maxTurns = 8
+)
+
+// active says whether a family of the user has something to send: shoal's own
+// metrics change with every flush and must not cause the next one.
+func (w *writer) active() bool {
+	if w.gauges.full {
+		return true
+	}
+	for _, f := range *w.reg.families.Load() {
+		if !f.def.self && (f.out.generation == "" || f.hasWork()) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasWork says whether the family has something to send.
+func (f *family) hasWork() bool {
+	return f.dirty.Load() != nil || len(f.out.queue) > 0 || f.hasQueued()
+}
+
+func (f *family) hasQueued() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.waiters) > 0 || len(f.removals) > 0
+}
+
+// withWaiters lists the families that a synchronous caller waits for.
+func (w *writer) withWaiters() []*family {
+	var list []*family
+	for _, f := range *w.reg.families.Load() {
+		f.mu.Lock()
+		if len(f.waiters) > 0 {
+			list = append(list, f)
+		}
+		f.mu.Unlock()
+	}
+	return list
+}
+
+// pass brings everything that the families hold to Redis: it registers the
+// new ones, sends what is frozen, freezes what gathered meanwhile, once, and
+// sends that, and then the gauges. What it cannot deliver stays for the next.
+func (w *writer) pass(ctx context.Context, families []*family) error {
+	if len(families) == 0 {
+		return nil
+	}
+	if err := w.heartbeat(time.Now()); err != nil {
+		return err
+	}
+	p := &pass{w: w, ctx: ctx, failed: map[*family]bool{}, frozen: map[*family]bool{}, turns: map[*family]int{}}
+	p.register(families)
+	for _, f := range families {
+		if f.pooled() {
+			p.todo = append(p.todo, f)
+		}
+	}
+	for p.broken == nil && p.round() {
+	}
+	w.trimKept()
+	w.gaugePending()
+	if p.broken == nil {
+		p.note(w.sendGauges(ctx, families))
+	}
+	return errors.Join(p.broken, errors.Join(p.errs...))
+}
+
+// pass is the state of one run of [writer.pass].
+type pass struct {
+	w      *writer
+	ctx    context.Context
+	todo   []*family        // with cumulative values
+	frozen map[*family]bool // froze what gathered: once a pass
+	failed map[*family]bool // refused by Redis: not again in this pass
+	turns  map[*family]int
+	errs   []error
+	broken error // Redis cannot be reached: no use in going on
+}
+
+func (p *pass) note(err error) {
+	if err != nil {
+		p.errs = append(p.errs, err)
+	}
+}
+
+// fail notes that a family cannot go on in this pass.
+func (p *pass) fail(f *family, err error) {
+	err = fmt.Errorf("shoal: %s %q: %w", f.def.kind, f.def.name, err)
+	if !wire.Refused(err) {
+		p.broken = err
+		return
+	}
+	p.failed[f] = true
+	p.errs = append(p.errs, err)
+}
+
+// register announces the families that are not registered or doubt that they
+// still are.
+func (p *pass) register(families []*family) {
+	w, now := p.w, time.Now()
+	var list []*family
+	for _, f := range families {
+		o := &f.out
+		if (o.generation == "" || o.unverified) && !p.failed[f] && !now.Before(o.retryAt) {
+			list = append(list, f)
+		}
+	}
+	for ; len(list) > 0 && p.broken == nil; list = list[min(len(list), registersPerCall):] {
+		chunk := list[:min(len(list), registersPerCall)]
+		regs := make([]wire.Registration, len(chunk))
+		for i, f := range chunk {
+			regs[i] = wire.Registration{
+				Family: f.def.name, Writer: w.id, Nonce: newID(), Born: w.born, Definition: f.def.wire(),
+			}
+		}
+		ctx, cancel := context.WithTimeout(p.ctx, callTimeout)
+		for i, r := range w.store.Register(ctx, regs) {
+			p.registered(chunk[i], r)
+		}
+		cancel()
+	}
+}
+
+func (p *pass) registered(f *family, r wire.RegisterReply) {
+	w, o := p.w, &f.out
+	switch {
+	case r.Err != nil:
+		p.fail(f, r.Err)
+	case r.Clash != "":
+		o.refused = &TypeClashError{Name: f.def.name, Requested: f.def.kind, Existing: r.Clash}
+		o.generation, o.unverified, o.retryAt = "", false, time.Now().Add(reportEvery)
+		w.reg.report("clash "+f.def.name, o.refused)
+		f.failWaiters(o.refused)
+	case r.Last > o.newest:
+		w.becomeAnother()
+		p.failed[f] = true
+		p.errs = append(p.errs, errCloned)
+	default:
+		if o.registered(r) {
+			f.each((*series).expose) // the page shows what is known, from 0
+			if !f.pooled() {
+				w.gauges.full = true
+			}
+		}
+	}
+}
+
+// failWaiters answers every synchronous caller of the family.
+func (f *family) failWaiters(err error) {
+	f.mu.Lock()
+	waiters := f.waiters
+	f.waiters = nil
+	f.mu.Unlock()
+	for _, wt := range waiters {
+		wt.finish("", err)
+	}
+	for _, b := range f.out.queue {
+		b.finish("", err)
+	}
+}
+
+// round sends one pipeline of batches. It reports whether there may be more.
+func (p *pass) round() bool {
+	w := p.w
+	if err := w.heartbeat(time.Now()); err != nil {
+		p.broken = err
+		return false
+	}
+	var commits []wire.Commit
+	var owners []*family // parallel to commits
+	left := p.todo[:0]
+	for _, f := range p.todo {
+		o := &f.out
+		if p.failed[f] || o.generation == "" || o.refused != nil {
+			continue
+		}
+		if len(o.queue) == 0 && !p.frozen[f] {
+			if err := w.freeze(p.ctx, f); err != nil {
+				p.fail(f, err)
+				continue
+			}
+			p.frozen[f] = true
+		}
+		if len(o.queue) == 0 && p.frozen[f] {
+			continue
+		}
+		left = append(left, f)
+		for i, b := range o.queue {
+			if len(commits) == batchesPerCall {
+				break
+			}
+			commits = append(commits, wire.Commit{
+				Family: f.def.name, Generation: o.generation, Writer: w.id, Prev: o.prev(i), Seq: b.seq,
+				Limit: w.opts.SeriesLimit, Overflow: f.overflowField(),
+				Totals: len(b.waiters) > 0, Ops: b.ops,
+			})
+			owners = append(owners, f)
+		}
+	}
+	p.todo = left
+	if len(commits) == 0 || p.broken != nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(p.ctx, callTimeout)
+	defer cancel()
+	replies := w.store.Commit(ctx, commits)
+	for from := 0; from < len(replies); {
+		to := from + 1
+		for to < len(replies) && owners[to] == owners[from] {
+			to++
+		}
+		p.replied(owners[from], replies[from:to])
+		from = to
+	}
+	return true
+}
+
+// replied handles the answers to a family's batches. They run parallel to the
+// head of its queue, from which acknowledged batches leave.
+func (p *pass) replied(f *family, replies []wire.CommitReply) {
+	o := &f.out
+	sent := o.queue
+	for i, r := range replies {
+		switch {
+		case r.Err != nil:
+			for j, later := range replies[i:] {
+				if later.Err == nil || !wire.Refused(later.Err) {
+					sent[i+j].inDoubt = true
+				}
+			}
+			p.fail(f, r.Err)
+			return
+		case r.Status == wire.CommitOK, r.Status == wire.CommitDuplicate:
+			if r.Last > o.newest {
+				p.w.becomeAnother()
+				p.failed[f] = true
+				p.errs = append(p.errs, errCloned)
+				return
+			}
+			p.w.acknowledged(f, r)
+		default:
+			if p.turns[f]++; p.turns[f] > maxTurns {
+				p.failed[f] = true
+				p.errs = append(p.errs, fmt.Errorf("shoal: %s %q: Redis keeps changing its mind about the data: "+
+					"is another copy of this process running?", f.def.kind, f.def.name))
+				return
+			}
+			if r.Status == wire.CommitGap {
+				o.rewind(r.Last)
+			} else {
+				o.unverified = true
+				p.register([]*family{f})
+			}
+			return
+		}
+	}
+}
+
+// acknowledged settles the oldest batch of a family's queue.
+func (w *writer) acknowledged(f *family, r wire.CommitReply) {
+	b := f.out.acknowledge(time.Now())
+	for _, wt := range b.waiters {
+		text := ""
+		if wt.op < len(r.Totals) {
+			text = r.Totals[wt.op]
+		}
+		wt.finish(text, nil)
+	}
+	b.waiters = nil
+	if r.Corrupt > 0 {
+		w.reg.self.corrupt.Add(float64(r.Corrupt))
+		w.reg.report("corrupt "+f.def.name, fmt.Errorf("shoal: %s %q: %d stored values were not readable and were replaced",
+			f.def.kind, f.def.name, r.Corrupt))
+	}
+	if r.Overflowed > 0 {
+		w.reg.overflowed(f, r.Overflowed)
+	}
+}
+
+var errCloned = errors.New("shoal: Redis has batches of this writer that it never sent: the process was cloned; it goes on under a new identity")
+
+// becomeAnother takes a new identity: this process runs twice, as after a
+// snapshot of a virtual machine. Batches in doubt may be the twin's or ours.
+func (w *writer) becomeAnother() {
+	w.id = newID()
+	w.lease.lose()
+	w.gauges.full = true
+	for _, f := range *w.reg.families.Load() {
+		o := &f.out
+		o.queue = dropDoubtful(o)
+		o.generation = ""
+		o.restart()
+	}
+}
+
+// dropDoubtful takes the batches in doubt out of the queue, counts them as
+// lost, and returns the rest.
+func dropDoubtful(o *outbox) []*batch {
+	var certain []*batch
+	for _, b := range o.queue {
+		if b.inDoubt {
+			o.lose(lostOrphan, 1)
+			b.finish("", ErrLost)
+			continue
+		}
+		certain = append(certain, b)
+	}
+	return certain
+}
+
+// trimKept bounds what is kept for a store that steps back, in time and, over
+// all families, in bytes; the oldest go first. It also counts what was lost.
+func (w *writer) trimKept() {
+	now, size := time.Now(), 0
+	families := *w.reg.families.Load()
+	for _, f := range families {
+		size += f.out.expire(now)
+		for reason, n := range f.out.lost {
+			w.reg.self.lost.WithLabelValues(reason).Add(float64(n))
+			w.reg.report("lost "+reason, fmt.Errorf("shoal: %s %q: %d batches lost (%s)", f.def.kind, f.def.name, n, reason))
+		}
+		f.out.lost = nil
+	}
+	for size > keepBytes {
+		var oldest *outbox
+		for _, f := range families {
+			if o := &f.out; len(o.kept) > 0 && (oldest == nil || o.kept[0].acked.Before(oldest.kept[0].acked)) {
+				oldest = o
+			}
+		}
+		size -= oldest.kept[0].size
+		oldest.kept = oldest.kept[1:]
+	}
+}
+
+// gaugePending shows how far behind the writer is.
+func (w *writer) gaugePending() {
+	batches, oldest, now := 0, time.Duration(0), time.Now()
+	for _, f := range *w.reg.families.Load() {
+		batches += len(f.out.queue)
+		if len(f.out.queue) > 0 {
+			oldest = max(oldest, age(f.out.queue[0].frozen, now))
+		}
+	}
+	w.queued.Store(int64(batches))
+	w.reg.self.pendingBatches.Set(float64(batches))
+	w.reg.self.pendingAge.Set(oldest.Seconds())
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// readTimeout bounds one reading of Redis, however patient the scrapes are.
+const readTimeout = 30 * time.Second
+
+// reader reads an app's metrics for scrapes. At most one reading is under way;
+// scrapes that come meanwhile share the next one: they may join only a reading
+// that has not begun, or they would miss what was written before they came.
+type reader struct {
+	reg   *Registry
+	store wire.Store
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	group  sync.WaitGroup // the reading under way
+
+	mu     sync.Mutex
+	next   *reading // not begun; guarded by mu
+	active bool     // a goroutine works on readings; guarded by mu
+
+	known map[string]*knownFamily // by name; belongs to the reading under way
+}
+
+// reading is one reading of Redis and its result.
+type reading struct {
+	done chan struct{} // closed when there is a result
+	page *page
+	err  error
+}
+
+func newReader(reg *Registry, store wire.Store) *reader {
+	r := &reader{reg: reg, store: store, known: map[string]*knownFamily{}}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	return r
+}
+
+// read returns a page that was read after the call.
+func (r *reader) read(ctx context.Context) (*page, error) {
+	r.mu.Lock()
+	if r.next == nil {
+		r.next = &reading{done: make(chan struct{})}
+	}
+	mine := r.next
+	if !r.active && r.ctx.Err() == nil {
+		r.active = true
+		r.group.Go(r.work)
+	}
+	r.mu.Unlock()
+	select {
+	case <-mine.done:
+		return mine.page, mine.err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	case <-r.ctx.Done():
+		return nil, ErrClosed
+	}
+}
+
+// work reads as long as somebody waits for it.
+func (r *reader) work() {
+	for {
+		r.mu.Lock()
+		job := r.next
+		r.next = nil
+		if job == nil || r.ctx.Err() != nil {
+			r.active = false
+			r.mu.Unlock()
+			return
+		}
+		r.mu.Unlock()
+		ctx, cancel := context.WithTimeout(r.ctx, readTimeout)
+		begin := time.Now()
+		job.page, job.err = r.readPage(ctx)
+		cancel()
+		r.reg.self.scrapeDuration.Observe(time.Since(begin).Seconds())
+		close(job.done)
+	}
+}
+
+// wait returns when no reading is under way; call it after cancel.
+func (r *reader) wait() { r.group.Wait() }
+
+// knownFamily is what a reader remembers of a family between two readings: its
+// series, ordered as the page shows them, so that a reading asks for their
+// values by name and neither parses nor sorts labels again.
+type knownFamily struct {
+	shape  string
+	fields []string
+	labels [][]*dto.LabelPair // parallel to fields
+}
+
+// readFamily is a family with the values of its known series.
+type readFamily struct {
+	name   string
+	state  wire.FamilyState
+	known  *knownFamily
+	values []wire.SeriesValue // parallel to known.fields
+}
+
+// readPage reads everything that a page shows. The round trips are few, and
+// their number does not depend on that of the metrics, but for families whose
+// series changed and for slices that keep Redis free for others.
+func (r *reader) readPage(ctx context.Context) (*page, error) {
+	app, err := r.store.ReadApp(ctx)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(app.Families))
+	for _, name := range app.Families {
+		if wire.IsMetricName(name) {
+			names = append(names, name)
+		}
+	}
+	states, err := r.store.ReadFamilies(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	writers := make([]string, len(app.Leases))
+	for i, l := range app.Leases {
+		writers[i] = l.Writer
+	}
+	gauges, err := r.store.ReadGauges(ctx, writers)
+	if err != nil {
+		return nil, err
+	}
+	families, err := r.readValues(ctx, r.keep(names, states))
+	if err != nil {
+		return nil, err
+	}
+	b := newPageBuilder(r.reg, app)
+	for i, list := range gauges {
+		b.addGauges(app.Leases[i], list)
+	}
+	return b.build(families), nil
+}
+
+// keep pairs names and states, reports those that are damaged and leaves them
+// off, and forgets what is remembered of families that are gone.
+func (r *reader) keep(names []string, states []wire.FamilyState) []readFamily {
+	families := make([]readFamily, 0, len(names))
+	known := make(map[string]*knownFamily, len(names))
+	for i, name := range names {
+		if err := states[i].Err; err != nil {
+			r.leftOff(name, err)
+			continue
+		}
+		families = append(families, readFamily{name: name, state: states[i]})
+		if k := r.known[name]; k != nil {
+			known[name] = k
+		}
+	}
+	r.known = known
+	return families
+}
+
+// leftOff reports a family that the page cannot show.
+func (r *reader) leftOff(name string, err error) {
+	r.reg.self.leftOff.Inc()
+	r.reg.report("left off "+name, fmt.Errorf("shoal: %s is left off the page: %w", name, err))
+}
+
+// readValues reads the values of all families that have any in Redis.
+func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readFamily, error) {
+	var queries []wire.SeriesQuery
+	var asked []int // the families of the queries
+	for i := range families {
+		f := &families[i]
+		f.known = r.known[f.name]
+		switch {
+		case f.state.Type == wire.TypeGauge && f.state.Mode != wire.ModeLatest:
+			continue // its values are with the writers' gauges
+		case f.known != nil && f.known.shape == f.state.Shape:
+			queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: f.known.fields})
+			asked = append(asked, i)
+		default:
+			stored, err := r.store.ScanSeries(ctx, f.name)
+			if err != nil && !wire.Refused(err) {
+				return nil, err
+			}
+			if err != nil {
+				r.leftOff(f.name, err)
+				delete(r.known, f.name)
+				f.known = nil
+				continue
+			}
+			f.known, f.values = r.learn(f.name, f.state.Shape, stored)
+			r.known[f.name] = f.known
+		}
+	}
+	if len(queries) == 0 {
+		return families, nil
+	}
+	replies, err := r.store.ReadSeries(ctx, queries)
+	if err != nil {
+		return nil, err
+	}
+	for q, reply := range replies {
+		f := &families[asked[q]]
+		if reply.Err != nil {
+			r.leftOff(f.name, reply.Err)
+			f.known = nil
+			continue
+		}
+		f.values = reply.Values
+	}
+	return families, nil
+}
+
+// corrupt counts something stored that is not readable and reports it.
+func (r *Registry) corrupt(name string, err error) {
+	r.self.corrupt.Inc()
+	r.report("corrupt "+name, fmt.Errorf("shoal: %s: %w: it is left off the page", name, err))
+}

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// Registry holds the metrics of one process for one app. Metrics may be
+// declared and used before it is connected: what they count until then is kept
+// and sent. Its methods are safe for concurrent use.
+//
+// Declaring the same metric again returns the first one. Declaring another
+// definition under its name, or a name that another metric occupies with its
+// samples, is an error that shows both.
+type Registry struct {
+	self selfMetrics
+
+	families atomic.Pointer[[]*family] // in the order of declaration; changed under mu
+	limit    atomic.Int64              // the cap of series a family; 0 before Connect
+	quiet    quietly                   // reports troubles, each kind once a minute
+	sampled  sampler                   // the gauge functions
+
+	mu     sync.Mutex
+	byName map[string]*family // guarded by mu
+	owners map[string]*family // every name on the page and whose it is; guarded by mu
+	closed bool               // guarded by mu
+
+	conn atomic.Pointer[connection] // nil before Connect; set under mu
+}
+
+// New returns an empty registry.
+func New() *Registry {
+	r := &Registry{byName: map[string]*family{}, owners: map[string]*family{}}
+	r.families.Store(new([]*family))
+	r.self.declare(r)
+	return r
+}
+
+// declare returns the family of a definition, a new one if need be. A metric
+// without labels has its one child from here on.
+func (r *Registry) declare(d definition) (*family, error) {
+	d.labelNames = slices.Clone(d.labelNames)
+	if err := d.validate(); err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if f := r.byName[d.name]; f != nil {
+		if !f.def.same(&d) {
+			return nil, &DefinitionError{Existing: f.def.String(), Requested: d.String()}
+		}
+		return f, nil
+	}
+	for _, name := range ownedNames(d.name, d.kind) {
+		if f := r.owners[name]; f != nil {
+			return nil, fmt.Errorf("shoal: %s %q would write samples of the name %s, as %s does: rename one of the two",
+				d.kind, d.name, name, &f.def)
+		}
+	}
+	if c := r.conn.Load(); c != nil {
+		if err := checkExpire(&d, c.opts.RefreshPeriod); err != nil {
+			return nil, err
+		}
+	}
+	f := &family{reg: r, def: d}
+	for _, b := range append(slices.Clone(d.upper), math.Inf(1)) {
+		f.bounds = append(f.bounds, wire.FormatBound(b))
+	}
+	r.byName[d.name] = f
+	for _, name := range ownedNames(d.name, d.kind) {
+		r.owners[name] = f
+	}
+	list := append(slices.Clone(*r.families.Load()), f)
+	r.families.Store(&list)
+	if len(d.labelNames) == 0 {
+		f.newChild(nil)
+	}
+	return f, nil
+}
+
+// seriesLimit is the cap of series of a family in this process.
+func (r *Registry) seriesLimit() int {
+	if n := r.limit.Load(); n != 0 {
+		return int(n)
+	}
+	return DefSeriesLimit
+}
+
+// countDirty counts the series with values that were not sent.
+func (r *Registry) countDirty() int {
+	n := 0
+	for _, f := range *r.families.Load() {
+		if f.pooled() && !f.def.self {
+			n += f.countDirty()
+		}
+	}
+	return n
+}
+
+// single returns the one child of a metric without labels.
+func single[M any](r *Registry, d definition) (*M, error) {
+	f, err := r.declare(d)
+	if err != nil {
+		return nil, err
+	}
+	s, err := f.child(nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.metric.(*M), nil
+}
+
+func vec[M Counter | Gauge | Summary | Histogram](r *Registry, d definition) (*Vec[M], error) {
+	f, err := r.declare(d)
+	if err != nil {
+		return nil, err
+	}
+	return &Vec[M]{f}, nil
+}
+
+// must panics where a declaration fails: a mistake in the program.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import "github.com/shoal-metrics/shoal/core/internal/wire"
+
+// selfMetrics are shoal's metrics of itself. They are stored and summed as any
+// other; alone they cause no flush. docs/operations.md tells what each means.
+type selfMetrics struct {
+	flushDuration  *Histogram
+	flushFailures  *Counter
+	pendingBatches *Gauge
+	pendingAge     *Gauge
+	rejected       *CounterVec
+	overflowed     *CounterVec
+	lost           *CounterVec
+	corrupt        *Counter
+	gaugeFuncFails *Counter
+	scrapeDuration *Histogram
+	scrapeFailures *Counter
+	scrapeStale    *Counter
+	leftOff        *Counter
+}
+
+// declare declares them; the registry is new, so nothing can clash.
+func (m *selfMetrics) declare(r *Registry) {
+	counter := func(name, help string) *Counter {
+		d := CounterOpts{Name: name, Help: help}.definition(nil)
+		d.self = true
+		return must(single[Counter](r, d))
+	}
+	counterVec := func(name, help, label string) *CounterVec {
+		d := CounterOpts{Name: name, Help: help}.definition([]string{label})
+		d.self = true
+		return must(vec[Counter](r, d))
+	}
+	gauge := func(name, help string) *Gauge {
+		d := GaugeOpts{Name: name, Help: help}.definition(nil)
+		d.self = true
+		return must(single[Gauge](r, d))
+	}
+	seconds := func(name, help string) *Histogram {
+		d := definition{name: name, help: help, kind: wire.TypeHistogram, self: true}
+		d.setBuckets([]float64{.001, .005, .025, .1, .5, 2.5, 10})
+		return must(single[Histogram](r, d))
+	}
+	m.flushDuration = seconds("shoal_flush_duration_seconds", "Time that a flush to Redis took.")
+	m.flushFailures = counter("shoal_flush_failures_total", "Flushes that did not bring everything to Redis and are tried again.")
+	m.pendingBatches = gauge("shoal_pending_batches", "Batches that Redis has not acknowledged.")
+	m.pendingAge = gauge("shoal_pending_age_seconds", "Age of the oldest batch that Redis has not acknowledged.")
+	m.rejected = counterVec("shoal_rejected_observations_total", "Values that were dropped and label values that were repaired.", "reason")
+	m.overflowed = counterVec("shoal_overflowed_writes_total", "Writes that went to an overflow series because their family had reached its cap.", "family")
+	m.lost = counterVec("shoal_lost_batches_total", "Batches that will not reach Redis, or of which nobody can tell.", "reason")
+	m.corrupt = counter("shoal_corrupt_values_total", "Stored values that were not readable and were replaced or left off the page.")
+	m.gaugeFuncFails = counter("shoal_gauge_function_failures_total", "Gauge functions that panicked.")
+	m.scrapeDuration = seconds("shoal_scrape_duration_seconds", "Time that reading Redis for a scrape took.")
+	m.scrapeFailures = counter("shoal_scrape_failures_total", "Scrapes that were answered with an error.")
+	m.scrapeStale = counter("shoal_scrape_flush_failures_total", "Scrapes before which the answering process could not flush its own values.")
+	m.leftOff = counter("shoal_left_off_families_total", "Families left off a page because their names clash or their keys are damaged.")
+}
+
+// reject counts a value that was dropped or repaired.
+func (r *Registry) reject(reason string, f *family) {
+	r.self.rejected.WithLabelValues(reason).Inc()
+	r.report("rejected "+f.def.name, &rejectedError{f, reason})
+}
+
+// rejectedError tells of a value that was dropped or repaired.
+type rejectedError struct {
+	f      *family
+	reason string
+}
+
+func (e *rejectedError) Error() string {
+	return "shoal: " + e.f.def.kind + " " + e.f.def.name + ": a value was dropped or repaired (" + e.reason +
+		"); shoal_rejected_observations_total counts them"
+}
+
+// overflowed counts writes that went to the overflow series.
+func (r *Registry) overflowed(f *family, n int) {
+	r.self.overflowed.WithLabelValues(f.def.name).Add(float64(n))
+	r.report("overflow "+f.def.name, &overflowError{f})
+}
+
+// overflowError tells that a family reached its cap.
+type overflowError struct{ f *family }
+
+func (e *overflowError) Error() string {
+	return "shoal: " + e.f.def.kind + " " + e.f.def.name + " has reached its cap of series: " +
+		"further label sets share the series with the labels " + overflowValue +
+		"; use fewer label values or raise Opts.SeriesLimit"
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// SummaryOpts describes a summary or a [SummaryVec].
+type SummaryOpts struct {
+	// Namespace, Subsystem and Name, joined by underscores, are the metric's
+	// name. Only Name is needed.
+	Namespace, Subsystem, Name string
+	// Help says what is observed, with its unit. Defaults to no text.
+	Help string
+	// ConstLabels are labels with fixed values. They are stored as ordinary
+	// labels. Defaults to none.
+	ConstLabels Labels
+}
+
+func (o SummaryOpts) definition(labels []string) definition {
+	d := definition{
+		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		kind: wire.TypeSummary, labelNames: labels,
+	}
+	d.setConstLabels(o.ConstLabels)
+	return d
+}
+
+// Summary is the count and the sum of what all processes of the app ever
+// observed. It has no quantiles: those of several processes cannot be joined.
+// Use a [Histogram] where they are needed. Its methods are safe for concurrent
+// use.
+type Summary struct {
+	series
+	cells
+}
+
+// Observe adds one observation. It touches only memory and never fails: NaN
+// and the infinities are dropped and counted in
+// shoal_rejected_observations_total.
+func (s *Summary) Observe(v float64) {
+	if s.observe(v) {
+		s.touch()
+	}
+}
+
+func (s *Summary) observe(v float64) bool {
+	if !finite(v) {
+		s.fam.reg.reject(reasonOf(v), s.fam)
+		return false
+	}
+	s.cells.observe(v, -1)
+	return true
+}
+
+// ObserveSync adds one observation and waits until Redis has it. Its errors
+// are those of [Counter.AddSync].
+func (s *Summary) ObserveSync(ctx context.Context, v float64) error {
+	if !s.observe(v) {
+		return rejected(s.fam, v)
+	}
+	s.touch()
+	_, err := s.confirm(ctx)
+	return err
+}
+
+func (s *Summary) drain(dst []wire.Component) []wire.Component {
+	count, sum := s.take(nil)
+	return append(dst,
+		wire.Component{Name: wire.ComponentSum, Value: sum},
+		wire.Component{Name: wire.ComponentCount, Value: float64(count)})
+}

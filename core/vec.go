@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"fmt"
+)
+
+// Vec is a metric with labels: one child of type M for each set of label
+// values. Its methods are safe for concurrent use.
+//
+// Asking for a child exposes its 0 (but for gauges), so that rate() sees the
+// first event. Beyond Opts.SeriesLimit label sets, further ones share one
+// child whose label values all are "shoal_overflow". A label value that is
+// not valid UTF-8 is repaired with U+FFFD, one above 1,024 bytes is cut; both
+// are counted in shoal_rejected_observations_total.
+type Vec[M Counter | Gauge | Summary | Histogram] struct {
+	fam *family
+}
+
+// CounterVec is a counter with labels.
+type CounterVec = Vec[Counter]
+
+// GaugeVec is a gauge with labels.
+type GaugeVec = Vec[Gauge]
+
+// SummaryVec is a summary with labels.
+type SummaryVec = Vec[Summary]
+
+// HistogramVec is a histogram with labels.
+type HistogramVec = Vec[Histogram]
+
+// WithLabelValues returns the child with these label values, in the order of
+// the declaration's label names. It panics if their number is wrong.
+func (v *Vec[M]) WithLabelValues(values ...string) *M {
+	s, err := v.fam.child(values)
+	if err != nil {
+		panic(err)
+	}
+	return any(s.metric).(*M)
+}
+
+// GetMetricWithLabelValues is [Vec.WithLabelValues] with an error in place of
+// the panic.
+func (v *Vec[M]) GetMetricWithLabelValues(values ...string) (*M, error) {
+	s, err := v.fam.child(values)
+	if err != nil {
+		return nil, err
+	}
+	return s.metric.(*M), nil
+}
+
+// With returns the child with these labels. It panics if one is missing or
+// unknown.
+func (v *Vec[M]) With(labels Labels) *M {
+	m, err := v.GetMetricWith(labels)
+	if err != nil {
+		panic(err)
+	}
+	return m
+}
+
+// GetMetricWith is [Vec.With] with an error in place of the panic.
+func (v *Vec[M]) GetMetricWith(labels Labels) (*M, error) {
+	values, err := v.fam.valuesOf(labels)
+	if err != nil {
+		return nil, err
+	}
+	return v.GetMetricWithLabelValues(values...)
+}
+
+// valuesOf orders a complete set of labels as the declaration does.
+func (f *family) valuesOf(labels Labels) ([]string, error) {
+	values := make([]string, 0, len(f.def.labelNames))
+	for _, name := range f.def.labelNames {
+		value, ok := labels[name]
+		if !ok {
+			return nil, fmt.Errorf("shoal: %s %q: the label %q is missing: give exactly %q",
+				f.def.kind, f.def.name, name, f.def.labelNames)
+		}
+		values = append(values, value)
+	}
+	if len(labels) != len(values) {
+		return nil, fmt.Errorf("shoal: %s %q: %d labels given: give exactly %q",
+			f.def.kind, f.def.name, len(labels), f.def.labelNames)
+	}
+	return values, nil
+}

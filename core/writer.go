@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	mathrand "math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// Timing of the writer.
+const (
+	callTimeout   = 5 * time.Second // of one call to Redis
+	minBackoff    = 50 * time.Millisecond
+	maxBackoff    = 2 * time.Second
+	maxInterval   = 10 * time.Second // to which a slow Redis stretches flushes
+	housekeepTime = 10 * time.Minute
+)
+
+// writer is the life of this process as a writer: it owns the goroutine that
+// flushes, renews the lease and refreshes the gauges. That one goroutine does
+// all writing I/O, so nothing below needs a lock but what others hand to it.
+type writer struct {
+	reg   *Registry
+	store wire.Store
+	opts  Opts
+
+	ctx     context.Context // of all its I/O; ends after Close
+	cancel  context.CancelFunc
+	wake    chan struct{} // has room for one: somebody waits
+	stopped chan struct{} // closed when the goroutine has ended
+	queued  atomic.Int64  // batches not acknowledged, after the last pass
+
+	mu       sync.Mutex
+	requests []*flushRequest // guarded by mu
+	closing  context.Context // set by Close, bounds its work; guarded by mu
+
+	// The rest belongs to the goroutine.
+	id          string
+	clock       storeClock
+	lease       lease
+	gauges      gaugeSender
+	born        int64 // when this process came up, in µs of the store's clock
+	flushAt     time.Time
+	refreshAt   time.Time
+	housekeepAt time.Time
+	retryAt     time.Time
+	pending     []*flushRequest // collected, not answered
+	failures    int             // passes in a row that failed
+	lastErr     error
+	finished    bool // everything was delivered and the lease given back
+}
+
+// flushRequest asks for everything written before it to be brought to Redis.
+type flushRequest struct {
+	ctx  context.Context
+	once bool // answer after one try
+	done chan error
+}
+
+func newWriter(reg *Registry, store wire.Store, opts Opts) *writer {
+	w := &writer{
+		reg: reg, store: store, opts: opts,
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
+		id: newID(),
+	}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	w.lease.index = wire.NoIndex
+	return w
+}
+
+// newID returns a random identity. Never a process id: those collide between
+// containers.
+func newID() string {
+	var b [10]byte
+	rand.Read(b[:]) // never fails: crypto/rand documents it
+	return hex.EncodeToString(b[:])
+}
+
+// run is the goroutine. It starts with the lease, which also tells the time.
+func (w *writer) run() {
+	defer close(w.stopped)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-w.wake:
+		case <-w.ctx.Done():
+			return
+		}
+		if closing := w.closingContext(); closing != nil {
+			w.finish(closing)
+			return
+		}
+		now := time.Now()
+		w.collect()
+		switch {
+		case !now.Before(w.retryAt):
+			w.step(now)
+		case w.lastErr != nil:
+			w.answer(w.lastErr)
+		}
+		timer.Reset(time.Until(w.next()))
+	}
+}
+
+// next is when there is something to do without being woken.
+func (w *writer) next() time.Time {
+	at := w.flushAt
+	for _, t := range []time.Time{w.refreshAt, w.lease.renewAt, w.housekeepAt} {
+		if t.Before(at) {
+			at = t
+		}
+	}
+	if at.Before(w.retryAt) {
+		at = w.retryAt
+	}
+	return at
+}
+
+// step does what is due.
+func (w *writer) step(now time.Time) {
+	requested := len(w.pending) > 0
+	due := !now.Before(w.flushAt)
+	refresh := !now.Before(w.refreshAt)
+	if refresh {
+		w.refresh(now)
+	}
+	if err := w.heartbeat(now); err != nil {
+		w.failed(err)
+		return
+	}
+	switch {
+	case requested || refresh || (due && w.active()):
+		if w.flush() {
+			w.answer(nil)
+		}
+	case due:
+		w.scheduleFlush(0)
+	default:
+		if err := w.pass(w.ctx, w.withWaiters()); err != nil {
+			w.failed(err)
+		}
+	}
+	if !now.Before(w.housekeepAt) {
+		w.housekeep(now)
+	}
+}
+
+// flush runs one whole pass and schedules what comes after it. It reports
+// whether everything was delivered.
+func (w *writer) flush() bool {
+	begin := time.Now()
+	err := w.pass(w.ctx, *w.reg.families.Load())
+	took := time.Since(begin)
+	w.reg.self.flushDuration.Observe(took.Seconds())
+	w.scheduleFlush(took)
+	if err != nil {
+		w.failed(err)
+		return false
+	}
+	w.failures, w.lastErr, w.retryAt = 0, nil, time.Time{}
+	return true
+}
+
+// scheduleFlush sets the next flush, jittered so that processes started
+// together do not stay in step, and later where flushes take long.
+func (w *writer) scheduleFlush(took time.Duration) {
+	pause := max(w.opts.Interval, min(4*took, maxInterval))
+	w.flushAt = time.Now().Add(jitter(pause))
+}
+
+// jitter returns d give or take a tenth.
+func jitter(d time.Duration) time.Duration {
+	return d*9/10 + mathrand.N(d/5+1)
+}
+
+// failed counts and reports a failure and sets the time of the next try, which
+// moves away while Redis is.
+func (w *writer) failed(err error) {
+	w.failures++
+	w.lastErr = err
+	w.reg.self.flushFailures.Inc()
+	w.reg.report("flush", err)
+	backoff := min(minBackoff<<min(w.failures, 10), maxBackoff)
+	w.retryAt = time.Now().Add(backoff/2 + mathrand.N(backoff/2))
+	w.flushAt = w.retryAt
+	w.answer(err)
+}
+
+// wakeUp makes the goroutine look for work.
+func (w *writer) wakeUp() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// request asks for a flush and waits for it. With once it returns after one
+// try, or at once while Redis is known to be away.
+func (w *writer) request(ctx context.Context, once bool) error {
+	r := &flushRequest{ctx: ctx, once: once, done: make(chan error, 1)}
+	w.mu.Lock()
+	w.requests = append(w.requests, r)
+	w.mu.Unlock()
+	w.wakeUp()
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		w.wakeUp() // lets the goroutine forget the request
+		return context.Cause(ctx)
+	case <-w.stopped:
+		return ErrClosed
+	}
+}
+
+// collect takes the requests that came in, and forgets those whose callers
+// gave up. A pass that begins after it may answer them.
+func (w *writer) collect() {
+	w.mu.Lock()
+	w.pending = append(w.pending, w.requests...)
+	w.requests = nil
+	w.mu.Unlock()
+	w.pending = slices.DeleteFunc(w.pending, func(r *flushRequest) bool { return r.ctx.Err() != nil })
+}
+
+// answer answers the collected requests after a pass: all of them when it
+// succeeded, those for a single try when it failed.
+func (w *writer) answer(err error) {
+	result := errors.Join(err, w.refusals())
+	w.pending = slices.DeleteFunc(w.pending, func(r *flushRequest) bool {
+		if err != nil && !r.once {
+			return false
+		}
+		r.done <- result
+		return true
+	})
+}
+
+// refusals joins the errors of the families whose name another type holds.
+func (w *writer) refusals() error {
+	var errs []error
+	for _, f := range *w.reg.families.Load() {
+		errs = append(errs, f.out.refused)
+	}
+	return errors.Join(errs...)
+}
