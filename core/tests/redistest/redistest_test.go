@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redistest_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+func TestMain(m *testing.M) { redistest.Main(m) }
+
+func TestServer_KeepsItsDataOverAShutdownAndNotOverAKill(t *testing.T) {
+	ctx := context.Background()
+	s := redistest.Start(t)
+	client := s.Client(t)
+	must(t, client.Set(ctx, "saved", "1", 0).Err())
+	s.Shutdown(t)
+	s.Restart(t)
+	must(t, client.Get(ctx, "saved").Err())
+	must(t, client.Set(ctx, "unsaved", "1", 0).Err())
+	s.Kill()
+	s.Kill() // twice is harmless
+	s.Restart(t)
+	if n := client.Exists(ctx, "saved", "unsaved").Val(); n != 1 {
+		t.Errorf("%d keys left, want only the saved one", n)
+	}
+	s.Stop(t)
+}
+
+func TestServer_FrozenDoesNotAnswerAndThawedDoes(t *testing.T) {
+	ctx := context.Background()
+	s := redistest.Start(t)
+	client := s.Client(t, func(o *redis.Options) {
+		o.ReadTimeout = 50 * time.Millisecond
+		o.MaxRetries = -1
+	})
+	must(t, client.Ping(ctx).Err())
+	s.Freeze(t)
+	if err := client.Ping(ctx).Err(); err == nil {
+		t.Error("a frozen server answered")
+	}
+	s.Thaw(t)
+	must(t, s.Client(t).Ping(ctx).Err())
+}
+
+func TestCluster_ServesKeysOnAllThreeMasters(t *testing.T) {
+	ctx := context.Background()
+	c := redistest.StartCluster(t)
+	client := c.Client(t)
+	nodes := make(map[string]bool)
+	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
+		must(t, client.Set(ctx, key, key, 0).Err())
+		nodes[c.NodeOf(t, client, key).Addr] = true
+	}
+	if len(nodes) != 3 {
+		t.Errorf("the keys are on %d masters, want 3", len(nodes))
+	}
+	opts, err := redis.ParseClusterURL(c.URL())
+	must(t, err)
+	if len(opts.Addrs) != 3 {
+		t.Errorf("the URL names %v", opts.Addrs)
+	}
+}
+
+func TestShared_IsOneServerForAll(t *testing.T) {
+	if a, b := redistest.Shared(t), redistest.Shared(t); a != b {
+		t.Errorf("two servers: %s and %s", a.Addr, b.Addr)
+	}
+	if a, b := redistest.SharedCluster(t), redistest.SharedCluster(t); a != b {
+		t.Error("two Clusters")
+	}
+}
+
+func TestMini_AdvancesTimeAndExpiries(t *testing.T) {
+	ctx := context.Background()
+	m := redistest.StartMini(t)
+	client := m.Client(t)
+	before := client.Time(ctx).Val()
+	must(t, client.Set(ctx, "k", "v", time.Second).Err())
+	m.Advance(2 * time.Second)
+	if n := client.Exists(ctx, "k").Val(); n != 0 {
+		t.Error("the key outlived its expiry")
+	}
+	if d := client.Time(ctx).Val().Sub(before); d != 2*time.Second {
+		t.Errorf("the time advanced by %s, want 2s", d)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

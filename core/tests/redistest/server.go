@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redistest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	logName  = "redis.log"
+	patience = 20 * time.Second // for a server to start, on a busy machine
+	attempts = 5                // at finding ports that nobody else takes first
+)
+
+// Server is a redis-server process with its own directory, which outlives the
+// process: a restarted server finds what the former one saved.
+type Server struct {
+	// Addr is host and port. It stays the same over restarts.
+	Addr string
+
+	dir  string
+	port int
+	args []string
+	*process
+}
+
+// Start starts a server for one test and ends it with the test. By default it
+// saves nothing on its own; args are further arguments of redis-server
+// ("--appendonly", "yes").
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	dir := t.TempDir()
+	s, err := start(dir, args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.Kill()
+		if t.Failed() {
+			t.Logf("log of the redis-server at %s:\n%s", s.Addr, s.log())
+		}
+	})
+	return s
+}
+
+// start tries again on another port if somebody else took it meanwhile.
+func start(dir string, args []string) (*Server, error) {
+	var err error
+	for range attempts {
+		s := &Server{dir: dir, args: args}
+		if s.port, err = freePort(); err != nil {
+			return nil, err
+		}
+		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
+		if err = s.launch(); err == nil {
+			return s, nil
+		}
+		if errors.Is(err, errMissing) {
+			break
+		}
+	}
+	return nil, err
+}
+
+// launch starts the process and waits until it answers.
+func (s *Server) launch() error {
+	args := []string{
+		"--port", strconv.Itoa(s.port),
+		"--bind", "127.0.0.1",
+		"--dir", s.dir,
+		"--save", "",
+		"--logfile", "",
+		"--enable-debug-command", "yes",
+	}
+	p, err := spawn(s.dir, append(args, s.args...))
+	if err != nil {
+		return err
+	}
+	s.process = p
+	if err := s.await(); err != nil {
+		log := s.log()
+		s.Kill()
+		return fmt.Errorf("%w\nits log:\n%s", err, log)
+	}
+	return nil
+}
+
+// await polls until the server answers, and answers as the process that we
+// started: on a port lost to a race another server may be listening.
+func (s *Server) await() error {
+	client := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1})
+	defer func() { _ = client.Close() }()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	want := "process_id:" + strconv.Itoa(s.pid)
+	for {
+		info, err := client.Info(ctx, "server").Result()
+		if err == nil {
+			if !slices.Contains(strings.Fields(info), want) {
+				return fmt.Errorf("another server listens at %s", s.Addr)
+			}
+			if err := client.Ping(ctx).Err(); err == nil {
+				return nil // LOADING is over
+			}
+		}
+		select {
+		case <-s.exited:
+			return fmt.Errorf("redis-server for %s ended at once", s.Addr)
+		case <-ctx.Done():
+			return fmt.Errorf("redis-server at %s does not answer: %w", s.Addr, err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// URL is what redis.ParseURL reads.
+func (s *Server) URL() string { return "redis://" + s.Addr + "/0" }
+
+// Client returns a new client, closed with the test. Each of change may alter
+// its options.
+func (s *Server) Client(t testing.TB, change ...func(*redis.Options)) *redis.Client {
+	t.Helper()
+	opts := &redis.Options{Addr: s.Addr}
+	for _, c := range change {
+		c(opts)
+	}
+	client := redis.NewClient(opts)
+	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// Kill ends the server at once, like a power cut for the process. Twice is
+// harmless.
+func (s *Server) Kill() { s.kill() }
+
+// Shutdown makes the server save a snapshot and waits for its end.
+func (s *Server) Shutdown(t testing.TB) { s.shutdown(t, "SAVE") }
+
+// Stop ends the server in order, without a snapshot.
+func (s *Server) Stop(t testing.TB) { s.shutdown(t, "NOSAVE") }
+
+func (s *Server) shutdown(t testing.TB, how string) {
+	t.Helper()
+	client := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1})
+	defer func() { _ = client.Close() }()
+	err := client.Do(context.Background(), "SHUTDOWN", how).Err()
+	select {
+	case <-s.exited:
+	case <-time.After(patience):
+		t.Fatalf("redis-server at %s does not shut down: %v", s.Addr, err)
+	}
+}
+
+// Freeze stops the server as it is: connections stay open, nothing answers.
+func (s *Server) Freeze(t testing.TB) {
+	t.Helper()
+	if err := s.signal(syscall.SIGSTOP); err != nil {
+		t.Fatalf("freezing redis-server at %s: %v", s.Addr, err)
+	}
+}
+
+// Thaw undoes Freeze.
+func (s *Server) Thaw(t testing.TB) {
+	t.Helper()
+	if err := s.signal(syscall.SIGCONT); err != nil {
+		t.Fatalf("thawing redis-server at %s: %v", s.Addr, err)
+	}
+}
+
+// Restart starts an ended server again, at the same address with the same
+// directory. A running one is killed first.
+func (s *Server) Restart(t testing.TB) {
+	t.Helper()
+	s.Kill()
+	if err := s.launch(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *Server) log() string {
+	text, err := os.ReadFile(filepath.Join(s.dir, logName))
+	if err != nil {
+		return err.Error()
+	}
+	const enough = 8 << 10
+	return string(text[max(0, len(text)-enough):])
+}
+
+// freePort asks the system for a port. Until the server has taken it, somebody
+// else may.
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = l.Close() }()
+	addr, ok := l.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, fmt.Errorf("not a TCP address: %v", l.Addr())
+	}
+	return addr.Port, nil
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redistest
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// shared holds what all tests of a package use together.
+var shared struct {
+	sync.Mutex // guards all below
+	server     *Server
+	cluster    *Cluster
+	dirs       []string
+	managed    bool
+}
+
+// Main is the body of a TestMain: it runs the tests, ends the shared servers,
+// and fails if goroutines are left over.
+func Main(m *testing.M) {
+	shared.Lock()
+	shared.managed = true
+	shared.Unlock()
+	code := m.Run()
+	shared.Lock()
+	if shared.server != nil {
+		shared.server.Kill()
+	}
+	if shared.cluster != nil {
+		shared.cluster.kill()
+	}
+	for _, dir := range shared.dirs {
+		_ = os.RemoveAll(dir)
+	}
+	shared.Unlock()
+	if code == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// Shared returns the server that all tests of the package share, started by
+// the first who asks. Nobody may stop it or empty it.
+func Shared(t testing.TB) *Server {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.server == nil {
+		s, err := start(sharedDir(t), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.server = s
+	}
+	return shared.server
+}
+
+// SharedCluster is [Shared] for a Cluster.
+func SharedCluster(t testing.TB) *Cluster {
+	t.Helper()
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.cluster == nil {
+		c, err := startCluster(func() string { return sharedDir(t) }, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.cluster = c
+	}
+	return shared.cluster
+}
+
+// sharedDir makes a directory that outlives the test. The caller holds the
+// lock of shared.
+func sharedDir(t testing.TB) string {
+	t.Helper()
+	if !shared.managed {
+		t.Fatal("redistest.Shared needs a TestMain that calls redistest.Main")
+	}
+	dir, err := os.MkdirTemp("", "redistest-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	shared.dirs = append(shared.dirs, dir)
+	return dir
+}
