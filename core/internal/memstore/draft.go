@@ -4,6 +4,7 @@ package memstore
 
 import (
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -91,7 +92,7 @@ func (d *draft) apply(op wire.Op, limit int, overflow string) error {
 
 // store makes the draft come true and says whether the set of series changed.
 func (d *draft) store(series map[string]string) bool {
-	changed := false
+	changed := d.cleared
 	for field := range series {
 		if d.cleared || d.gone[field] {
 			if _, again := d.set[field]; !again {
@@ -165,11 +166,11 @@ func latest(text string, exists bool, value string) (kept string, intact bool, e
 	return value, true, nil
 }
 
-func stampOf(text string) (float64, bool) {
+func stampOf(text string) (uint64, bool) {
 	parts := strings.Split(text, " ")
 	if len(parts) != 3 {
 		return 0, false
 	}
-	stamp, err := wire.ParseNumber(parts[1])
+	stamp, err := strconv.ParseUint(parts[1], 10, 64)
 	return stamp, err == nil
 }

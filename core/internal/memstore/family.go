@@ -94,9 +94,8 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 	last := control.writers[c.Writer].last
 	switch {
 	case last >= c.Seq:
-		if last > 0 {
-			control.writers[c.Writer] = progress{last, now}
-		}
+		control.writers[c.Writer] = progress{last, now}
+		control.written = now
 		reply := wire.CommitReply{Status: wire.CommitDuplicate, Last: last}
 		if c.Totals {
 			reply.Totals = f.values.totals(c)
@@ -138,7 +137,7 @@ func (v *values) totals(c wire.Commit) []string {
 			continue
 		}
 		text, ok := v.series[op.Field]
-		if !ok {
+		if !ok && c.Limit > 0 && len(v.series) >= c.Limit {
 			text = v.series[c.Overflow]
 		}
 		totals[i] = text

@@ -146,7 +146,7 @@ func cloneApps(apps map[string]*app) map[string]*app {
 			c.families[family] = f.clone()
 		}
 		for writer, g := range a.gauges {
-			c.gauges[writer] = &gaugeSet{version: g.version, entries: maps.Clone(g.entries)}
+			c.gauges[writer] = &gaugeSet{g.version, g.deadline, maps.Clone(g.entries)}
 		}
 		copies[name] = c
 	}

@@ -11,10 +11,12 @@ import (
 )
 
 // gaugeSet is what one writer's gauges are. Its key lives as long as the
-// longest of its entries, and takes the version with it.
+// longest entry that it had since the last full write, and takes the version
+// with it.
 type gaugeSet struct {
-	version uint64
-	entries map[string]gauge
+	version  uint64
+	deadline time.Time
+	entries  map[string]gauge
 }
 
 type gauge struct {
@@ -50,25 +52,22 @@ func (a *app) writeGauges(w wire.GaugeWrite, now time.Time) wire.GaugeStatus {
 	for _, op := range w.Ops {
 		if op.Delete {
 			delete(set.entries, op.Field)
-		} else {
-			set.entries[op.Field] = gauge{op.Value, now.Add(op.Expire)}
+			continue
+		}
+		end := deadline(now, max(op.Expire, time.Millisecond))
+		set.entries[op.Field] = gauge{op.Value, end}
+		if end.After(set.deadline) {
+			set.deadline = end
 		}
 	}
-	if !set.alive(now) {
+	if len(set.entries) == 0 {
 		delete(a.gauges, w.Writer)
 	}
 	return wire.GaugesOK
 }
 
 // alive says whether the key still exists.
-func (g *gaugeSet) alive(now time.Time) bool {
-	for _, entry := range g.entries {
-		if now.Before(entry.deadline) {
-			return true
-		}
-	}
-	return false
-}
+func (g *gaugeSet) alive(now time.Time) bool { return now.Before(g.deadline) }
 
 // living lists the entries whose own deadline has not passed.
 func (g *gaugeSet) living(now time.Time) []wire.Series {

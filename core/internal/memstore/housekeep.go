@@ -21,25 +21,21 @@ func (a *app) housekeep(retention time.Duration, now time.Time) {
 			delete(a.gauges, writer)
 		}
 	}
-	for _, f := range a.families {
-		if f.control == nil {
-			continue
+	for name, touched := range a.touched {
+		f := a.families[name]
+		if f == nil || f.control == nil {
+			f = &family{control: &control{}} // listed only
 		}
 		for writer, p := range f.control.writers {
-			if now.Sub(p.stamp) >= wire.SequenceAge {
+			if now.Unix()-p.stamp.Unix() >= int64(wire.SequenceAge/time.Second) {
 				delete(f.control.writers, writer)
 			}
 		}
-	}
-	if retention <= 0 {
-		return
-	}
-	for name, touched := range a.touched {
-		f := a.families[name]
-		if f != nil && f.control != nil && f.control.written.After(touched) {
-			touched = f.control.written
-		}
-		if now.Sub(touched) >= retention {
+		switch {
+		case retention <= 0 || now.Sub(touched) < retention:
+		case now.Sub(f.control.written) < retention:
+			a.touched[name] = now // still written, though nobody declares it
+		default:
 			delete(a.touched, name)
 			delete(a.families, name)
 		}

@@ -28,7 +28,7 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 	index, fenced := a.choose(req, now)
 	a.leases[index] = lease{
 		writer:   req.Writer,
-		deadline: now.Add(req.TTL),
+		deadline: deadline(now, req.TTL),
 		lineage:  req.Lineage,
 		info:     req.Info,
 	}
@@ -55,6 +55,12 @@ func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced str
 			return i, held.writer
 		}
 	}
+}
+
+// deadline is when what lives for ttl ends, in the resolution of Redis's own
+// expiry.
+func deadline(now time.Time, ttl time.Duration) time.Time {
+	return now.Truncate(time.Millisecond).Add(ttl.Truncate(time.Millisecond))
 }
 
 func (l lease) expired(now time.Time) bool { return !now.Before(l.deadline) }

@@ -145,6 +145,11 @@ func TestHousekeep_RemovesByAgeAlone(t *testing.T) {
 
 	housekeep(30 * 24 * time.Hour)
 	expect(t, "younger than the retention", f.series(), map[string]string{"": "1"})
+	f.server.Advance(20 * 24 * time.Hour)
+	f.commit(0, 1, plus("", "1"))
+	f.server.Advance(20 * 24 * time.Hour)
+	housekeep(30 * 24 * time.Hour)
+	expect(t, "written though not declared", f.series(), map[string]string{"": "2"})
 	f.server.Advance(30 * 24 * time.Hour)
 	housekeep(30 * 24 * time.Hour)
 	expect(t, "past the retention", f.series(), map[string]string{})

@@ -213,7 +213,7 @@ func TestFaults_RefusedIsNotAppliedAndLostReplyIs(t *testing.T) {
 	f := newFixture(t)
 	lost := errors.New("connection reset")
 	f.server.Fail(func(op string) error {
-		expect(t, "op", op, "commit orders")
+		expect(t, "op", op, OpCommit+" orders")
 		return RefusedError("READONLY")
 	})
 	expect(t, "refusal", f.commit(0, 1, plus("", "1")), wire.CommitReply{Err: RefusedError("READONLY")})
@@ -265,7 +265,7 @@ func TestStore_AppsNeverMeet(t *testing.T) {
 	if err := f.store.Touch(ctx, []string{"orders"}); err != nil {
 		t.Fatal(err)
 	}
-	other := f.server.Store("shop2")
+	other := f.server.Store("shop2") // a prefix of the name is not the name
 	app, err := other.ReadApp(ctx)
 	if err != nil || len(app.Families) != 0 {
 		t.Errorf("the other app lists %v, %v", app.Families, err)

@@ -37,8 +37,20 @@ func (s *store) do(ctx context.Context, op string, apply func(a *app, now time.T
 
 func (s *store) Register(ctx context.Context, regs []wire.Registration) []wire.RegisterReply {
 	replies := make([]wire.RegisterReply, len(regs))
+	names := make([]string, len(regs))
+	for i, r := range regs {
+		names[i] = r.Family
+	}
+	// Listed first, so that no family has data and is on no list.
+	if err := s.Touch(ctx, names); err != nil {
+		for i := range replies {
+			replies[i].Err = err
+		}
+		return replies
+	}
 	for i, r := range regs {
 		err := s.do(ctx, OpRegister+" "+r.Family, func(a *app, now time.Time) error {
+			a.touched[r.Family] = now
 			replies[i] = a.register(r, now)
 			return nil
 		})
@@ -65,6 +77,9 @@ func (s *store) Commit(ctx context.Context, commits []wire.Commit) []wire.Commit
 }
 
 func (s *store) Touch(ctx context.Context, families []string) error {
+	if len(families) == 0 {
+		return nil
+	}
 	return s.do(ctx, OpTouch, func(a *app, now time.Time) error {
 		for _, name := range families {
 			a.touched[name] = now
