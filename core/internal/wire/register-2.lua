@@ -30,6 +30,9 @@ if state[1] and state[1] == generation and state[2] then
     redis.call('HSET', ctl, 'touched', time[1])
   end
   local last = string.match(state[5] or '', '^(%d+) ') or '0'
+  if last ~= '0' then -- an idle writer's number must not grow old
+    redis.call('HSET', ctl, 'w:' .. ARGV[2], last .. ' ' .. time[1])
+  end
   return {'OK', generation, state[4] == '1' and 1 or 0, last}
 end
 
