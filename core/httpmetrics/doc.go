@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package httpmetrics is what shoal's HTTP middlewares share: the metrics of a
+// server, the bookkeeping of one request, and a way to serve that loses no
+// count at shutdown. Applications import shoalhttp, shoalchi, shoalgin or
+// shoalecho, and this package for what their Opts are made of. Authors of
+// further adapters build on it.
+//
+// # What is recorded
+//
+//	http_requests_total{method,route,code}              counter
+//	http_request_duration_seconds{method,route,code}    histogram
+//	http_requests_in_flight                             gauge, per process
+//
+// Sizes, a summary of the durations, other names and further labels are in
+// [Opts]. The values of the labels are bounded whatever a client sends:
+//
+//   - method is one of the nine of HTTP, spelled as HTTP spells them, or "other".
+//   - route is the pattern by which the router chose the handler, without
+//     method and host, or "unmatched". It is never a path.
+//   - code is the status, 100 to 599, or "other".
+//
+// # Which status
+//
+// The first final one that was sent: 1xx are no answer, but 101 is. Nothing
+// sent is 200, since net/http then sends that. A hijacked connection is 101. A
+// client that went away before anything was sent is 499, a request whose
+// deadline passed before anything was sent is 503, which is what
+// http.TimeoutHandler answers in its place. A handler that panicked or ended
+// its goroutine is 500, unless it had sent a status. The panic itself is not
+// touched: it travels on with its own stack.
+//
+// # Streams
+//
+// A hijacked connection and a response of type text/event-stream may live for
+// hours. They are recorded when they begin, with the time it took to get there,
+// so they neither spoil the quantiles nor go uncounted when the process ends
+// first. They are in flight for as long as their handler runs. Their response
+// size is unknown and not observed.
+//
+// # Parts
+//
+// [Recorder] knows strings and numbers alone: any server can feed it, and an
+// adapter for one that is no net/http server needs nothing else. [Exchange]
+// follows one net/http request and decides on status, size and time.
+// [Recorder.Wrap] joins an Exchange to a ResponseWriter that keeps exactly the
+// optional interfaces of the one it wraps. [Serve] drains servers, then closes
+// the registry.
+package httpmetrics

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package httpmetrics
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// StatusClientGone is recorded for a client that went away before anything was
+// sent. It is nginx's number; nobody ever receives it.
+const StatusClientGone = 499
+
+// Exchange follows one request of a net/http server, from Begin to End, and
+// decides what is recorded. An adapter calls
+//
+//	rec.Begin(&x, r, nil)
+//	defer x.End()        // records, also when the handler panics
+//	next(...)            // meanwhile: SentHeader, SentBody, Hijacked
+//	x.Returned()         // not reached by a panic
+//
+// or has [Recorder.Wrap] do the middle part. An Exchange belongs to the
+// goroutine of the handler, as the ResponseWriter does.
+type Exchange struct {
+	rec     *Recorder
+	request *http.Request
+	routeOf func(*http.Request) string
+	route   string
+	start   time.Time
+	sent    int64 // bytes of the body
+	status  int   // the first final one, 0 until it is sent
+
+	returned bool // the handler came back, and did not panic
+	recorded bool
+	ended    bool
+}
+
+// Begin starts the clock for r and counts it as in flight. routeOf, if not
+// nil, is asked for the route when r is recorded, which is when routers that
+// are called later know it; otherwise it is what SetRoute says.
+func (rec *Recorder) Begin(x *Exchange, r *http.Request, routeOf func(*http.Request) string) {
+	*x = Exchange{rec: rec, request: r, routeOf: routeOf, start: time.Now()}
+	rec.Started()
+}
+
+// SetRoute tells the pattern of the router. Empty is [Unmatched].
+func (x *Exchange) SetRoute(pattern string) { x.route = pattern }
+
+// SentHeader says that a status was sent, with these headers. All but the
+// first final one are ignored.
+func (x *Exchange) SentHeader(status int, h http.Header) {
+	if x.status != 0 || (status < 200 && status != http.StatusSwitchingProtocols) {
+		return
+	}
+	x.status = status
+	if status == http.StatusSwitchingProtocols || isEventStream(h) {
+		x.record(-1)
+	}
+}
+
+// SentBody says that n further bytes of the body were sent. Of an answer to
+// HEAD they never leave the server, and are not counted.
+func (x *Exchange) SentBody(n int64) { x.sent += n }
+
+// Hijacked says that the handler took over the connection.
+func (x *Exchange) Hijacked() {
+	x.SentHeader(http.StatusSwitchingProtocols, nil)
+}
+
+// Status returns the status that was sent, 0 if none was.
+func (x *Exchange) Status() int { return x.status }
+
+// Returned says that the handler came back normally. Without it End takes the
+// request for one whose handler panicked. A status that is not sent yet but
+// will be, by code that runs after the middleware, is told by SentHeader
+// before.
+func (x *Exchange) Returned() { x.returned = true }
+
+// SettleGone settles on [StatusClientGone], or 503, if nothing was sent and
+// the client is gone or the deadline passed. An adapter calls it before it has
+// the handler's error turned into an answer that nobody will see.
+func (x *Exchange) SettleGone() {
+	if x.status != 0 {
+		return
+	}
+	switch err := x.request.Context().Err(); {
+	case err == nil:
+	case errors.Is(err, context.DeadlineExceeded):
+		x.status = http.StatusServiceUnavailable
+	default:
+		x.status = StatusClientGone
+	}
+}
+
+// DiscardExchange takes the request out of all metrics, at once: it is for the
+// page itself, which would otherwise always show one request in flight.
+func (x *Exchange) DiscardExchange() {
+	x.recorded = true
+	x.leave()
+}
+
+// End records the request, unless it was a stream that is recorded already,
+// and takes it out of the requests in flight. It must be deferred itself, or
+// be called by a deferred function. Calling it again does nothing.
+func (x *Exchange) End() {
+	x.leave()
+	if x.recorded {
+		return
+	}
+	if x.status == 0 && !x.returned {
+		x.status = http.StatusInternalServerError
+	}
+	x.SettleGone()
+	if x.status == 0 {
+		x.status = http.StatusOK
+	}
+	if x.request.Method == http.MethodHead {
+		x.sent = 0
+	}
+	x.record(x.sent)
+}
+
+func (x *Exchange) leave() {
+	if !x.ended {
+		x.ended = true
+		x.rec.Ended()
+	}
+}
+
+func (x *Exchange) record(responseSize int64) {
+	if x.recorded {
+		return
+	}
+	x.recorded = true
+	elapsed := time.Since(x.start)
+	route := x.route
+	if x.routeOf != nil {
+		route = x.routeOf(x.request)
+	}
+	x.rec.Record(Observation{
+		Method:       x.request.Method,
+		Route:        route,
+		Code:         x.status,
+		Duration:     elapsed,
+		RequestSize:  x.request.ContentLength,
+		ResponseSize: responseSize,
+		Labels:       x.rec.labelValues(x.request),
+	})
+}
+
+// isEventStream looks at the map itself: the key is in canonical form unless
+// somebody went out of their way, and Get would spend time to make sure.
+func isEventStream(h http.Header) bool {
+	const eventStream = "text/event-stream"
+	v := h["Content-Type"]
+	return len(v) > 0 && len(v[0]) >= len(eventStream) && strings.EqualFold(v[0][:len(eventStream)], eventStream)
+}

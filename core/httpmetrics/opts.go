@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package httpmetrics
+
+import (
+	"net/http"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+// DefaultMetricsPath is where the page is, unless Opts.MetricsPath says
+// otherwise.
+const DefaultMetricsPath = "/metrics"
+
+// Unmatched is the route of a request for which the router had no pattern.
+const Unmatched = "unmatched"
+
+// Opts are the options of a middleware. The zero value is ready to use. The
+// same options on the same registry share their metrics, so two servers, or
+// two tests, in one process may both register them.
+type Opts struct {
+	// Namespace is put before the name of each metric, with an underscore.
+	// Defaults to none.
+	Namespace string
+	// Names are the names of the metrics and of their labels, for instance
+	// [OpenTelemetryNames]. Defaults to those in the package's description.
+	Names Names
+	// ConstLabels are labels with fixed values, on each metric. Defaults to
+	// none.
+	ConstLabels shoal.Labels
+	// Labels are further labels, computed from each request, on each metric
+	// but the one of requests in flight. Defaults to none.
+	Labels []Label
+
+	// Duration chooses how durations are kept. Defaults to [Histogram].
+	Duration DurationKind
+	// Buckets are the upper bounds of the durations' buckets, in seconds.
+	// Defaults to shoal.DefBuckets.
+	Buckets []float64
+	// RequestSize adds the histogram of request body sizes. A body of unknown
+	// length is not observed. Defaults to false.
+	RequestSize bool
+	// ResponseSize adds the histogram of response body sizes, as sent.
+	// Streams are not observed. Defaults to false.
+	ResponseSize bool
+	// SizeBuckets are the upper bounds of the sizes' buckets, in bytes.
+	// Defaults to 100, 1000, ... 1e9.
+	SizeBuckets []float64
+
+	// SkipRoutes are routes, spelled as the route label spells them, of
+	// which nothing is recorded: a health check, say. They count as in flight
+	// like any other, since the route is known only later. Defaults to none.
+	SkipRoutes []string
+	// MetricsPath is where Install puts the page. This route is never
+	// recorded. Defaults to [DefaultMetricsPath].
+	MetricsPath string
+	// Page are the options of the page that Install puts there. Defaults to
+	// the zero HandlerOpts.
+	Page shoal.HandlerOpts
+}
+
+// Label is a label whose value comes from the request. Each combination of
+// values is a series of its own, so the values must be few: a tier or an API
+// version, never an id. Values beyond the registry's limit of series share one
+// that says "shoal_overflow".
+type Label struct {
+	// Name is the name of the label.
+	Name string
+	// Value computes the value, once a request, in the handler's goroutine
+	// when the request is recorded. It gets the request as it reached the
+	// middleware: what inner handlers put into a context of their own is not
+	// in it. If it panics, the value is "panic".
+	Value func(r *http.Request) string
+}
+
+// DurationKind chooses how durations are kept.
+type DurationKind int
+
+const (
+	// Histogram keeps durations in buckets, for quantiles.
+	Histogram DurationKind = iota
+	// Summary keeps only count and sum, for averages, under the name that the
+	// histogram would have. A running app that changes between the two needs
+	// another name as well (Names.Duration): all processes share the name, and
+	// a name has one type.
+	Summary
+	// HistogramAndSummary keeps both, the summary as Names.DurationSummary.
+	HistogramAndSummary
+)
+
+func (o Opts) withDefaults() Opts {
+	o.Names = o.Names.withDefaults()
+	if o.Buckets == nil {
+		o.Buckets = shoal.DefBuckets
+	}
+	if o.SizeBuckets == nil {
+		o.SizeBuckets = shoal.ExponentialBuckets(100, 10, 8)
+	}
+	if o.MetricsPath == "" {
+		o.MetricsPath = DefaultMetricsPath
+	}
+	return o
+}
+
+// PagePath is MetricsPath or its default.
+func (o Opts) PagePath() string { return o.withDefaults().MetricsPath }
+
+// labelNames lists the labels of the metrics of a request in the order in
+// which the recorder gives their values.
+func (o Opts) labelNames() []string {
+	names := []string{o.Names.Method, o.Names.Route, o.Names.Code}
+	for _, l := range o.Labels {
+		names = append(names, l.Name)
+	}
+	return names
+}

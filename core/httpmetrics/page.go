@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package httpmetrics
+
+import (
+	"net/http"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+// Handler returns the registry's page. A request for it is not recorded by the
+// middleware around it, under whatever path it is served.
+func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
+	page := reg.Handler(opts)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		discard(w)
+		page.ServeHTTP(w, r)
+	})
+}
+
+// discard finds the exchange of a response below whatever wraps it.
+func discard(w http.ResponseWriter) {
+	for {
+		switch t := w.(type) {
+		case interface{ DiscardExchange() }:
+			t.DiscardExchange()
+			return
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = t.Unwrap()
+		default:
+			return
+		}
+	}
+}
+
+// PageServer returns a server with nothing but the page, under
+// [DefaultMetricsPath]. It keeps the page off the address that the public
+// reaches:
+//
+//	httpmetrics.Serve(ctx, reg, app, httpmetrics.PageServer(":9090", reg))
+func PageServer(addr string, reg *shoal.Registry) *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle(DefaultMetricsPath, Handler(reg, shoal.HandlerOpts{}))
+	return NewServer(addr, mux)
+}
+
+// headerTimeout bounds how long a client may take to send a request's header,
+// so that idle half-open connections cannot pile up.
+const headerTimeout = 10 * time.Second
+
+// NewServer returns a server for an address and a handler, with a
+// ReadHeaderTimeout of 10 s and otherwise net/http's defaults.
+func NewServer(addr string, h http.Handler) *http.Server {
+	return &http.Server{Addr: addr, Handler: h, ReadHeaderTimeout: headerTimeout}
+}
