@@ -58,7 +58,7 @@ func (w *writer) heartbeat(now time.Time) error {
 	})
 	if err != nil {
 		err = fmt.Errorf("shoal: renewing the lease: %w", err)
-		if !wire.Refused(err) {
+		if !wire.Answered(err) {
 			return err
 		}
 		w.lease.held = false

@@ -107,7 +107,7 @@ func (p *pass) note(err error) {
 // fail notes that a family cannot go on in this pass.
 func (p *pass) fail(f *family, err error) {
 	err = fmt.Errorf("shoal: %s %q: %w", f.def.kind, f.def.name, err)
-	if !wire.Refused(err) {
+	if !wire.Answered(err) {
 		p.broken = err
 		return
 	}

@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -152,7 +153,10 @@ func (r *reader) keep(names []string, states []wire.FamilyState) []readFamily {
 	families := make([]readFamily, 0, len(names))
 	known := make(map[string]*knownFamily, len(names))
 	for i, name := range names {
-		if err := states[i].Err; err != nil {
+		switch err := states[i].Err; {
+		case errors.Is(err, wire.ErrUnregistered):
+			continue // its registration is under way
+		case err != nil:
 			r.leftOff(name, err)
 			continue
 		}
@@ -186,7 +190,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readF
 			asked = append(asked, i)
 		default:
 			stored, err := r.store.ScanSeries(ctx, f.name)
-			if err != nil && !wire.Refused(err) {
+			if err != nil && !wire.Damaged(err) {
 				return nil, err
 			}
 			if err != nil {

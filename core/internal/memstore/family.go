@@ -147,7 +147,7 @@ func (v *values) totals(c wire.Commit) []string {
 
 func (f *family) state(name string) wire.FamilyState {
 	if f == nil || f.control == nil {
-		return wire.FamilyState{Err: fmt.Errorf("family %s is not registered", name)}
+		return wire.FamilyState{Err: fmt.Errorf("family %s: %w", name, wire.ErrUnregistered)}
 	}
 	if !f.whole() {
 		return wire.FamilyState{Err: fmt.Errorf("family %s: its registration and its values do not belong together", name)}

@@ -36,6 +36,22 @@ func Refused(err error) bool {
 		errors.Is(err, redis.ErrClosed)
 }
 
+// Answered says whether err is the answer of a server: it is there and refused
+// this request. Others may fare better, while an error without an answer
+// leaves little hope for the next request.
+func Answered(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply)
+}
+
+// Damaged says whether err means that a key holds something that is not
+// shoal's: trouble of one family and not of the server.
+func Damaged(err error) bool { return isReply(err, "WRONGTYPE") }
+
+// ErrUnregistered is the Err of a [FamilyState] whose family is listed and not
+// registered: its first registration is under way, or its keys were lost.
+var ErrUnregistered = errors.New("the family has no registration")
+
 // isReply says whether err is the error reply of a server with the given code.
 // Before Redis 7 the code of a command that failed inside a script stands in
 // the middle of the text.

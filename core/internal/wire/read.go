@@ -61,10 +61,7 @@ func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState
 	return states, nil
 }
 
-var (
-	errUnregistered = errors.New("the family has no registration")
-	errGeneration   = errors.New("the family's registration and its values don't belong together")
-)
+var errGeneration = errors.New("the family's registration and its values don't belong together")
 
 func (r *Redis) readFamilies(ctx context.Context, names []string, into []FamilyState) error {
 	for part := range chunks(len(names), familiesPerLookup) {
@@ -109,7 +106,7 @@ func familyState(control []any, generation string) FamilyState {
 	gen, shape := text(control[0]), text(control[6])
 	kind := text(control[1])
 	if gen == "" || kind == "" {
-		return FamilyState{Err: errUnregistered}
+		return FamilyState{Err: ErrUnregistered}
 	}
 	if gen != generation {
 		return FamilyState{Err: errGeneration}
