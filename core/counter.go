@@ -79,8 +79,8 @@ func (c *Counter) IncSync(ctx context.Context) (total float64, err error) {
 }
 
 // AddSync adds v, waits until Redis has it and returns the total of all
-// processes, which includes v and may include later additions. Concurrent
-// callers share round trips.
+// processes, which includes v and may include later additions (0 if the series
+// was deleted meanwhile). Concurrent callers share round trips.
 //
 // An error that wraps [ErrRejected] means that v was dropped, one that wraps
 // [ErrLost] that nobody can tell. Any other error, of the context included,
@@ -92,7 +92,7 @@ func (c *Counter) AddSync(ctx context.Context, v float64) (total float64, err er
 	}
 	c.touch()
 	text, err := c.confirm(ctx)
-	if err != nil {
+	if err != nil || text == "" {
 		return 0, err
 	}
 	return wire.ParseNumber(text)

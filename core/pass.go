@@ -122,6 +122,9 @@ func (p *pass) register(families []*family) {
 	var list []*family
 	for _, f := range families {
 		o := &f.out
+		if o.refused != nil && now.Before(o.retryAt) {
+			f.failWaiters(o.refused)
+		}
 		if (o.generation == "" || o.unverified) && !p.failed[f] && !now.Before(o.retryAt) {
 			list = append(list, f)
 		}

@@ -74,6 +74,7 @@ func newWriter(reg *Registry, store wire.Store, opts Opts) *writer {
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.lease.index = wire.NoIndex
+	w.housekeepAt = time.Now().Add(mathrand.N(housekeepTime)) // a fleet starts at once
 	return w
 }
 

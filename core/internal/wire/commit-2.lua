@@ -148,10 +148,11 @@ local function fetch(fields)
   return texts
 end
 
-local state = call('HMGET', ctl, 'gen', me, 'shape')
+local state = call('HMGET', ctl, 'gen', me)
 if state[1] ~= ARGV[1] or call('HGET', v, GENERATION) ~= ARGV[1] then return {'UNKNOWN'} end
 local last = match(state[2] or '', '^(%d+) ') or '0'
-local now = call('TIME')[1]
+local time = call('TIME')
+local now = time[1]
 
 local fields = {}
 for i = 1, ops do fields[i] = ARGV[HEAD + 3 * i - 1] end
@@ -236,7 +237,9 @@ end
 -- Nothing above has written. The first write is one that checks the memory, so
 -- that OOM leaves all as it was; after it, Redis lets the script finish.
 if changed then
-  call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now, 'shape', format('%.0f', (tonumber(state[3]) or 0) + 1))
+  -- The shape is a time and no count: a server that was set back to an older
+  -- state would reach the same count again with other series.
+  call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now, 'shape', now .. '.' .. time[2])
 else
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now)
 end
