@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalchi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/go-chi/chi/v5"
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
+)
+
+// Opts are the options of the middleware. The zero value is ready to use.
+type Opts = httpmetrics.Opts
+
+// Middleware records the requests that pass through it. It belongs on the
+// outermost router, as the first: router.Use(shoalchi.Middleware(reg, opts)).
+// Around a router, instead of on it, it knows no routes. It panics if opts
+// clash with what is registered.
+func Middleware(reg *shoal.Registry, opts Opts) func(http.Handler) http.Handler {
+	rec := httpmetrics.NewRecorder(reg, opts)
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w, x := rec.Wrap(w, r, route)
+			defer x.End()
+			next.ServeHTTP(w, r)
+			x.Returned()
+		})
+	}
+}
+
+// Handler returns the page of the registry. It is not recorded by a middleware
+// around it.
+func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
+	return httpmetrics.Handler(reg, opts)
+}
+
+// Install puts the middleware and the page, for GET and HEAD, on router. Call
+// it before anything else is put there: chi panics if a route was. It also
+// panics if opts clash with what is registered.
+func Install(router chi.Router, reg *shoal.Registry, opts Opts) {
+	router.Use(Middleware(reg, opts))
+	page := Handler(reg, opts.Page)
+	router.Method(http.MethodGet, opts.PagePath(), page)
+	router.Method(http.MethodHead, opts.PagePath(), page)
+}
+
+// Run serves handler, which is the router or what wraps it, on addr until ctx
+// is done, then drains the requests and closes the registry, in this order; see
+// [httpmetrics.Serve]. Further servers, such as [httpmetrics.PageServer], start
+// and end with it.
+func Run(ctx context.Context, handler http.Handler, addr string, reg *shoal.Registry, also ...*http.Server) error {
+	server := httpmetrics.NewServer(addr, handler)
+	return httpmetrics.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
+}
+
+// route gives the pattern of all routers that r passed. It is complete once
+// the handler is reached; a request that no route matched has none.
+func route(r *http.Request) string {
+	return chi.RouteContext(r.Context()).RoutePattern()
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalgin
+
+import (
+	"bufio"
+	"net"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
+)
+
+// writer tells the exchange what is sent through gin's writer. Whatever else
+// that one can do, it does through the embedded interface.
+type writer struct {
+	gin.ResponseWriter
+	exchange httpmetrics.Exchange
+}
+
+// Unwrap lets http.ResponseController find gin's writer and what is below.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// DiscardExchange is how the page takes itself out of the metrics.
+func (w *writer) DiscardExchange() { w.exchange.DiscardExchange() }
+
+// WriteHeaderNow sends the status that gin's WriteHeader only notes.
+func (w *writer) WriteHeaderNow() {
+	w.ResponseWriter.WriteHeaderNow()
+	w.exchange.SentHeader(w.Status(), w.Header())
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	w.implicitHeader()
+	n, err := w.ResponseWriter.Write(b)
+	w.exchange.SentBody(int64(n))
+	return n, err
+}
+
+func (w *writer) WriteString(s string) (int, error) {
+	w.implicitHeader()
+	n, err := w.ResponseWriter.WriteString(s)
+	w.exchange.SentBody(int64(n))
+	return n, err
+}
+
+func (w *writer) Flush() {
+	w.implicitHeader()
+	w.ResponseWriter.Flush()
+}
+
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := w.ResponseWriter.Hijack()
+	if err == nil {
+		w.exchange.Hijacked()
+	}
+	return conn, rw, err
+}
+
+// implicitHeader tells the status that gin and net/http send by themselves
+// before a body. After an informational one, gin takes no other status, and
+// net/http sends 200.
+func (w *writer) implicitHeader() {
+	if w.exchange.Status() != 0 {
+		return
+	}
+	status := w.Status()
+	if status < 200 && status != http.StatusSwitchingProtocols {
+		status = http.StatusOK
+	}
+	w.exchange.SentHeader(status, w.Header())
+}
+
+// returned is called when the handlers came back. gin sends a status that was
+// noted, its own 404 and 405 included, only after all middleware; 200 is what
+// it has without anybody noting one, so that tells nothing.
+func (w *writer) returned() {
+	if status := w.Status(); status != http.StatusOK {
+		w.exchange.SentHeader(status, w.Header())
+	}
+	w.exchange.Returned()
+}
+
+// end is deferred: it runs for panics as well.
+func (w *writer) end(c *gin.Context) {
+	if c.Writer == gin.ResponseWriter(w) {
+		c.Writer = w.ResponseWriter
+	}
+	w.exchange.End()
+}

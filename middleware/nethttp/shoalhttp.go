@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalhttp
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
+)
+
+// Opts are the options of the middleware. The zero value is ready to use.
+type Opts = httpmetrics.Opts
+
+// Middleware records the requests that pass through it. It panics if opts
+// clash with what is registered.
+//
+// Where the handler it wraps is a *http.ServeMux, every route is known. Around
+// anything else it relies on r.Pattern, which is lost when a handler in between
+// replaces the request (r.WithContext); the route is then "unmatched". Use
+// [Install] for that.
+func Middleware(reg *shoal.Registry, opts Opts) func(http.Handler) http.Handler {
+	rec := httpmetrics.NewRecorder(reg, opts)
+	return func(next http.Handler) http.Handler {
+		mux, _ := next.(*http.ServeMux)
+		return record(rec, mux, next)
+	}
+}
+
+// Handler returns the page of the registry. It is not recorded by a middleware
+// around it.
+func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
+	return httpmetrics.Handler(reg, opts)
+}
+
+// Install puts the page on mux, for GET and HEAD, and returns the handler to
+// serve: the middleware around mux. Handlers in between are given as between,
+// the outermost first; all their requests are recorded and all routes are
+// known, whatever they do to the request.
+//
+// Routes may be added to mux before and after. It panics if opts clash with
+// what is registered, or if mux has a route for the page already.
+func Install(mux *http.ServeMux, reg *shoal.Registry, opts Opts, between ...func(http.Handler) http.Handler) http.Handler {
+	rec := httpmetrics.NewRecorder(reg, opts)
+	mux.Handle(http.MethodGet+" "+opts.PagePath(), Handler(reg, opts.Page))
+	var next http.Handler = mux
+	for i := len(between) - 1; i >= 0; i-- {
+		next = between[i](next)
+	}
+	return record(rec, mux, next)
+}
+
+// Run serves until ctx is done, then drains the requests and closes the
+// registry, in this order; see [httpmetrics.Serve]. Further servers, such as
+// [httpmetrics.PageServer], start and end with it.
+func Run(ctx context.Context, server *http.Server, reg *shoal.Registry, also ...*http.Server) error {
+	return httpmetrics.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
+}
+
+// record is the middleware; mux may be nil.
+func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) http.Handler {
+	route := func(r *http.Request) string { return route(mux, r) }
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w, x := rec.Wrap(w, r, route)
+		defer x.End()
+		next.ServeHTTP(w, r)
+		x.Returned()
+	})
+}
+
+// route gives the pattern that served r, without method and host.
+func route(mux *http.ServeMux, r *http.Request) string {
+	pattern := r.Pattern
+	if pattern == "" && mux != nil && r.RequestURI != "*" {
+		// Either nothing matched, or mux saw a copy of r.
+		_, pattern = mux.Handler(r)
+	}
+	if r.Method == http.MethodConnect && !strings.HasPrefix(pattern, http.MethodConnect+" ") {
+		// Where ServeMux redirects a CONNECT for /tree to /tree/, it calls the
+		// path the pattern. Only a pattern that names the method is one.
+		return httpmetrics.Unmatched
+	}
+	if i := strings.IndexByte(pattern, '/'); i > 0 {
+		pattern = pattern[i:]
+	}
+	return pattern
+}
