@@ -4,7 +4,6 @@ package shoal
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -132,11 +131,11 @@ func (f *family) child(values []string) (*series, error) {
 // newChild is the slow path of child: it repairs the label values and keeps
 // the cap of series.
 func (f *family) newChild(values []string) *series {
-	values = slices.Clone(values)
+	own := make([]string, len(values)) // no slices.Clone: it would put the caller's slice on the heap
 	for i, v := range values {
-		values[i] = f.repair(v)
+		own[i] = f.repair(v)
 	}
-	s := f.newSeries(values, hashValues(values))
+	s := f.newSeries(own, hashValues(own))
 	held := f.table.put(s, f.reg.seriesLimit())
 	if held == nil {
 		return f.overflowChild()
