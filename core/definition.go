@@ -199,3 +199,12 @@ func (d *definition) wire() wire.Definition {
 func (d *definition) field(values []string) string {
 	return wire.EncodeField(slices.Concat(d.constNames, d.labelNames), slices.Concat(d.constVals, values))
 }
+
+// overflowValues are the label values of the overflow series.
+func (d *definition) overflowValues() []string {
+	values := make([]string, len(d.labelNames))
+	for i := range values {
+		values[i] = overflowValue
+	}
+	return values
+}

@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,8 @@ type family struct {
 	reg    *Registry
 	def    definition
 	bounds []string // histograms: the stored names of the buckets, +Inf included
+
+	overflowField string // the storage identity of the overflow series
 
 	table table // children by label values
 
@@ -135,8 +138,15 @@ func (f *family) newChild(values []string) *series {
 	for i, v := range values {
 		own[i] = f.repair(v)
 	}
-	s := f.newSeries(own, hashValues(own))
-	held := f.table.put(s, f.reg.seriesLimit())
+	hash, limit := hashValues(own), f.limit()
+	if held := f.table.get(hash, own); held != nil {
+		return held // it was made, or repaired, before
+	}
+	if int(f.table.live.Load()) >= limit {
+		return f.overflowChild()
+	}
+	s := f.newSeries(own, hash)
+	held := f.table.put(s, limit)
 	if held == nil {
 		return f.overflowChild()
 	}
@@ -144,6 +154,15 @@ func (f *family) newChild(values []string) *series {
 		s.expose()
 	}
 	return held
+}
+
+// limit is the cap of series, here and in Redis. Shoal's own metrics, whose
+// labels are few by nature, have none: they count what the cap does to others.
+func (f *family) limit() int {
+	if f.def.self {
+		return math.MaxInt32
+	}
+	return f.reg.seriesLimit()
 }
 
 // repair returns a label value that every reader can take: valid UTF-8 and of
@@ -176,22 +195,10 @@ func (f *family) overflowChild() *series {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.overflow == nil {
-		values := make([]string, len(f.def.labelNames))
-		for i := range values {
-			values[i] = overflowValue
-		}
+		values := f.def.overflowValues()
 		f.overflow = f.newSeries(values, hashValues(values))
 	}
 	return f.overflow
-}
-
-// overflowField is the storage identity of the overflow series.
-func (f *family) overflowField() string {
-	values := make([]string, len(f.def.labelNames))
-	for i := range values {
-		values[i] = overflowValue
-	}
-	return f.def.field(values)
 }
 
 // each calls do for every series of the family in this process.

@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"slices"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -53,6 +54,7 @@ type outbox struct {
 	base   uint64   // numbers up to here are not expected in this generation
 	queue  []*batch // not acknowledged, in order
 	kept   []*batch // acknowledged, in order
+	size   int      // bytes in kept
 
 	lost map[string]int // batches by reason, since last collected
 }
@@ -89,22 +91,27 @@ func (o *outbox) acknowledge(now time.Time) *batch {
 	b.acked, b.inDoubt = now, false
 	o.acked = max(o.acked, b.seq)
 	o.kept = append(o.kept, b)
+	o.size += b.size
 	return b
+}
+
+// forget drops the oldest kept batch.
+func (o *outbox) forget() {
+	o.size -= o.kept[0].size
+	o.kept[0] = nil
+	o.kept = o.kept[1:]
 }
 
 // rewind goes back to the number that the store has: what is kept above it
 // returns to the queue. A hole before the oldest of it is lost and jumped over.
 func (o *outbox) rewind(last uint64) {
-	var below, above []*batch
-	for _, b := range o.kept {
-		if b.seq > last {
-			above = append(above, b)
-		} else {
-			below = append(below, b)
-		}
+	n := len(o.kept)
+	for n > 0 && o.kept[n-1].seq > last {
+		n--
+		o.size -= o.kept[n].size
 	}
-	o.kept = below
-	o.queue = append(above, o.queue...)
+	o.queue = append(slices.Clone(o.kept[n:]), o.queue...)
+	o.kept = o.kept[:n:n]
 	for _, b := range o.queue {
 		b.inDoubt = true
 	}
@@ -154,18 +161,17 @@ func (o *outbox) registered(r wire.RegisterReply) (anew bool) {
 // restart begins anew in a store that has nothing of ours: what was never
 // acknowledged is sent, under its old numbers.
 func (o *outbox) restart() {
-	o.kept = nil
+	o.kept, o.size = nil, 0
 	o.acked, o.base = 0, o.newest
 	if len(o.queue) > 0 {
 		o.base = o.queue[0].seq - 1
 	}
 }
 
-// expire forgets what has been kept or in doubt for too long, and returns the
-// bytes that it still keeps.
-func (o *outbox) expire(now time.Time) (size int) {
+// expire forgets what has been kept or in doubt for too long.
+func (o *outbox) expire(now time.Time) {
 	for len(o.kept) > 0 && age(o.kept[0].acked, now) > keepFor {
-		o.kept = o.kept[1:]
+		o.forget()
 	}
 	for len(o.queue) > 0 && o.queue[0].inDoubt && age(o.queue[0].frozen, now) > doubtfulFor {
 		o.lose(lostExpired, 1)
@@ -173,10 +179,6 @@ func (o *outbox) expire(now time.Time) (size int) {
 		o.base = o.queue[0].seq
 		o.queue = o.queue[1:]
 	}
-	for _, b := range o.kept {
-		size += b.size
-	}
-	return size
 }
 
 // age is how long ago t was, by the wall clock or the monotonic one, whichever

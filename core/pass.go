@@ -215,7 +215,7 @@ func (p *pass) round() bool {
 			}
 			commits = append(commits, wire.Commit{
 				Family: f.def.name, Generation: o.generation, Writer: w.id, Prev: o.prev(i), Seq: b.seq,
-				Limit: w.opts.SeriesLimit, Overflow: f.overflowField(),
+				Limit: f.limit(), Overflow: f.overflowField,
 				Totals: len(b.waiters) > 0, Ops: b.ops,
 			})
 			owners = append(owners, f)
@@ -338,7 +338,8 @@ func (w *writer) trimKept() {
 	now, size := time.Now(), 0
 	families := *w.reg.families.Load()
 	for _, f := range families {
-		size += f.out.expire(now)
+		f.out.expire(now)
+		size += f.out.size
 		for reason, n := range f.out.lost {
 			w.reg.self.lost.WithLabelValues(reason).Add(float64(n))
 			w.reg.report("lost "+reason, fmt.Errorf("shoal: %s %q: %d batches lost (%s)", f.def.kind, f.def.name, n, reason))
@@ -353,7 +354,7 @@ func (w *writer) trimKept() {
 			}
 		}
 		size -= oldest.kept[0].size
-		oldest.kept = oldest.kept[1:]
+		oldest.forget()
 	}
 }
 

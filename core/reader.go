@@ -63,7 +63,7 @@ func (r *reader) read(ctx context.Context) (*page, error) {
 	case <-mine.done:
 		return mine.page, mine.err
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, fmt.Errorf("Redis has not answered in time: %w", context.Cause(ctx))
 	case <-r.ctx.Done():
 		return nil, ErrClosed
 	}

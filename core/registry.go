@@ -69,7 +69,7 @@ func (r *Registry) declare(d definition) (*family, error) {
 			return nil, err
 		}
 	}
-	f := &family{reg: r, def: d}
+	f := &family{reg: r, def: d, overflowField: d.field(d.overflowValues())}
 	for _, b := range append(slices.Clone(d.upper), math.Inf(1)) {
 		f.bounds = append(f.bounds, wire.FormatBound(b))
 	}
