@@ -148,7 +148,7 @@ local function fetch(fields)
   return texts
 end
 
-local state = call('HMGET', ctl, 'gen', me)
+local state = call('HMGET', ctl, 'gen', me, 'shape')
 if state[1] ~= ARGV[1] or call('HGET', v, GENERATION) ~= ARGV[1] then return {'UNKNOWN'} end
 local last = match(state[2] or '', '^(%d+) ') or '0'
 local time = call('TIME')
@@ -237,9 +237,12 @@ end
 -- Nothing above has written. The first write is one that checks the memory, so
 -- that OOM leaves all as it was; after it, Redis lets the script finish.
 if changed then
-  -- The shape is a time and no count: a server that was set back to an older
-  -- state would reach the same count again with other series.
-  call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now, 'shape', now .. '.' .. time[2])
+  -- The shape is a count and a time: a server that was set back to an older
+  -- state would reach the same count again with other series, and a clock may
+  -- stand still.
+  local count = (tonumber(match(state[3] or '', '^%d+')) or 0) + 1
+  call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now,
+    'shape', format('%.0f', count) .. ' ' .. now .. '.' .. time[2])
 else
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now)
 end

@@ -107,7 +107,10 @@ func (s *Server) await() error {
 	defer cancel()
 	want := "process_id:" + strconv.Itoa(s.pid)
 	for {
-		info, err := client.Info(ctx, "server").Result()
+		info, err := "", reachable(s.Addr)
+		if err == nil {
+			info, err = client.Info(ctx, "server").Result()
+		}
 		if err == nil {
 			if !slices.Contains(strings.Fields(info), want) {
 				return fmt.Errorf("another server listens at %s", s.Addr)
@@ -124,6 +127,15 @@ func (s *Server) await() error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// reachable tries a connection without the client, which logs each failure.
+func reachable(addr string) error {
+	conn, err := net.DialTimeout("tcp", addr, time.Second) //nolint:noctx // bounded
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }
 
 // URL is what redis.ParseURL reads.

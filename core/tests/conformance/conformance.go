@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package conformance holds what every store of metrics must promise. [Run]
+// tests the rules on any of them; [RunRedis] adds what only shows in the keys
+// of a server.
+package conformance
+
+import (
+	"context"
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// Target is one kind of store, and what a test may do to it behind its back.
+type Target struct {
+	// Store gives access to one app's metrics.
+	Store func(t testing.TB, app string) wire.Store
+	// Advance puts the store's clock forward. Nil where real time passes.
+	Advance func(t testing.TB, d time.Duration)
+	// SetText overwrites the stored text of a series.
+	SetText func(t testing.TB, app, family, field, text string)
+	// LoseControl loses the key with a family's registration.
+	LoseControl func(t testing.TB, app, family string)
+	// LoseValues loses the key with a family's series.
+	LoseValues func(t testing.TB, app, family string)
+}
+
+// Run runs the suite. Each test uses an app of its own.
+func Run(t *testing.T, target Target) {
+	t.Helper()
+	for _, group := range []map[string]func(f *fixture){
+		registerTests, commitTests, opTests, numberTests,
+		leaseTests, gaugeTests, readTests, housekeepTests,
+	} {
+		for name, test := range group {
+			t.Run(name, func(t *testing.T) { test(newFixture(t, target)) })
+		}
+	}
+}
+
+// fixture is one test's app, with shorthands that fail the test.
+type fixture struct {
+	*testing.T
+	target Target
+	app    string
+	ctx    context.Context //nolint:containedctx // a test's own
+	store  wire.Store
+}
+
+func newFixture(t *testing.T, target Target) *fixture {
+	app := "app-" + rand.Text()
+	return &fixture{T: t, target: target, app: app, ctx: t.Context(), store: target.Store(t, app)}
+}
+
+// counter, histogram and gauge are registrations; the nonce is new each time.
+func registration(family, writer, kind string) wire.Registration {
+	return wire.Registration{
+		Family: family, Writer: writer, Nonce: rand.Text(), Born: 1,
+		Definition: wire.Definition{Type: kind, Help: "Help of " + family + "."},
+	}
+}
+
+// register registers one family and wants it to work.
+func (f *fixture) register(r wire.Registration) wire.RegisterReply {
+	f.Helper()
+	replies := f.store.Register(f.ctx, []wire.Registration{r})
+	if len(replies) != 1 {
+		f.Fatalf("%d replies to one registration", len(replies))
+	}
+	if replies[0].Err != nil {
+		f.Fatalf("registering %s: %v", r.Family, replies[0].Err)
+	}
+	return replies[0]
+}
+
+// family registers a family and returns its generation.
+func (f *fixture) family(name, kind string) string {
+	f.Helper()
+	return f.register(registration(name, "w1", kind)).Generation
+}
+
+// commit sends one batch and wants a status.
+func (f *fixture) commit(c wire.Commit) wire.CommitReply {
+	f.Helper()
+	replies := f.store.Commit(f.ctx, []wire.Commit{c})
+	if len(replies) != 1 {
+		f.Fatalf("%d replies to one batch", len(replies))
+	}
+	if replies[0].Err != nil {
+		f.Fatalf("committing %d after %d: %v", c.Seq, c.Prev, replies[0].Err)
+	}
+	return replies[0]
+}
+
+// apply sends one batch and wants it applied.
+func (f *fixture) apply(c wire.Commit) wire.CommitReply {
+	f.Helper()
+	reply := f.commit(c)
+	if reply.Status != wire.CommitOK {
+		f.Fatalf("committing %d after %d: status %d, last %d", c.Seq, c.Prev, reply.Status, reply.Last)
+	}
+	return reply
+}
+
+// batch is a batch of writer w1.
+func batch(family, generation string, prev, seq uint64, ops ...wire.Op) wire.Commit {
+	return wire.Commit{
+		Family: family, Generation: generation, Writer: "w1", Prev: prev, Seq: seq, Totals: true, Ops: ops,
+	}
+}
+
+func add(field, delta string) wire.Op {
+	return wire.Op{Kind: wire.OpAdd, Field: field, Value: delta}
+}
+
+// series reads a family whole, by field.
+func (f *fixture) series(family string) map[string]string {
+	f.Helper()
+	list, err := f.store.ScanSeries(f.ctx, family)
+	if err != nil {
+		f.Fatalf("scanning %s: %v", family, err)
+	}
+	all := make(map[string]string)
+	for _, s := range list {
+		if _, twice := all[s.Field]; twice {
+			f.Errorf("scanning %s: the field %q came twice", family, s.Field)
+		}
+		all[s.Field] = s.Text
+	}
+	return all
+}
+
+// state reads a family's registration, which may be none.
+func (f *fixture) state(family string) wire.FamilyState {
+	f.Helper()
+	states, err := f.store.ReadFamilies(f.ctx, []string{family})
+	if err != nil || len(states) != 1 {
+		f.Fatalf("reading %s: %d states, %v", family, len(states), err)
+	}
+	return states[0]
+}
+
+// head reads the app.
+func (f *fixture) head() wire.AppState {
+	f.Helper()
+	state, err := f.store.ReadApp(f.ctx)
+	if err != nil {
+		f.Fatalf("reading the app: %v", err)
+	}
+	return state
+}
+
+func (f *fixture) housekeep(retention time.Duration) {
+	f.Helper()
+	if err := f.store.Housekeep(f.ctx, retention); err != nil {
+		f.Fatalf("housekeeping: %v", err)
+	}
+}
+
+// elapse lets d pass, given what will be true after it.
+func (f *fixture) elapse(d time.Duration, what string, done func() bool) {
+	f.Helper()
+	if f.target.Advance != nil {
+		f.target.Advance(f.T, d)
+	}
+	eventually(f.T, what, done)
+}
+
+// advance lets d pass, or skips the test where time can't be moved.
+func (f *fixture) advance(d time.Duration) {
+	f.Helper()
+	if f.target.Advance == nil {
+		f.Skip("this server's clock can't be moved; see the tests on its keys")
+	}
+	f.target.Advance(f.T, d)
+}
+
+// eventually polls until done, and fails in the end.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !done() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// wantVector compares numbers, not the texts: 0.1 is 0.10000000000000001.
+func wantVector(t testing.TB, what, got, want string) {
+	t.Helper()
+	if !sameVector(t, got, want) {
+		t.Errorf("%s is %q, want %q", what, got, want)
+	}
+}
+
+func sameVector(t testing.TB, got, want string) bool {
+	t.Helper()
+	a, err := wire.ParseVector(nil, got)
+	if err != nil {
+		return false
+	}
+	b, err := wire.ParseVector(nil, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(a) != len(b) {
+		return false
+	}
+	values := make(map[string]float64)
+	for _, c := range a {
+		values[c.Name] = c.Value
+	}
+	for _, c := range b {
+		if v, ok := values[c.Name]; !ok || v != c.Value {
+			return false
+		}
+	}
+	return true
+}

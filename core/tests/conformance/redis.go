@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance
+
+import (
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// The keys, spelled out here a second time: they are the protocol that other
+// versions and other languages rely on.
+func controlKey(app, family string) string { return "shoal:1:{" + app + "/" + family + "}:ctl" }
+func valuesKey(app, family string) string  { return "shoal:1:{" + app + "/" + family + "}:v" }
+func familiesKey(app string) string        { return "shoal:1:{" + app + "}:families" }
+func leasesKey(app string) string          { return "shoal:1:{" + app + "}:leases" }
+func gaugesKey(app, writer string) string  { return "shoal:1:{" + app + "}:g:" + writer }
+
+// RunRedis runs the suite on a server, and the tests on its keys. Advance puts
+// the server's clock forward; it is nil for a real server.
+func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Duration)) {
+	t.Helper()
+	target := RedisTarget(client)
+	if advance != nil {
+		target.Advance = func(_ testing.TB, d time.Duration) { advance(d) }
+	}
+	Run(t, target)
+	for name, test := range redisTests {
+		t.Run(name, func(t *testing.T) {
+			test(&redisFixture{newFixture(t, target), client})
+		})
+	}
+}
+
+// RedisTarget is a store on a server.
+func RedisTarget(client redis.UniversalClient) Target {
+	must := func(t testing.TB, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return Target{
+		Store: func(_ testing.TB, app string) wire.Store { return wire.NewRedis(client, app) },
+		SetText: func(t testing.TB, app, family, field, text string) {
+			must(t, client.HSet(t.Context(), valuesKey(app, family), field, text).Err())
+		},
+		LoseControl: func(t testing.TB, app, family string) {
+			must(t, client.Del(t.Context(), controlKey(app, family)).Err())
+		},
+		LoseValues: func(t testing.TB, app, family string) {
+			must(t, client.Del(t.Context(), valuesKey(app, family)).Err())
+		},
+	}
+}
+
+// redisFixture adds access to the keys.
+type redisFixture struct {
+	*fixture
+	client redis.UniversalClient
+}
+
+func (f *redisFixture) must(err error) {
+	f.Helper()
+	if err != nil {
+		f.Fatal(err)
+	}
+}
+
+var redisTests = map[string]func(f *redisFixture){}
