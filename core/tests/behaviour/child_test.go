@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+// childEnv holds the [childConfig] of a child process.
+const childEnv = "SHOAL_BEHAVIOUR_CHILD"
+
+// childConfig is what a child process is started with.
+type childConfig struct {
+	URL     string
+	App     string
+	Slot    *int
+	Lease   time.Duration
+	Refresh time.Duration
+	Expire  time.Duration // of its gauge
+	Every   time.Duration // between flushes
+}
+
+// childMain is a whole process of an app: it does what it reads, line by line,
+// and answers each line with one of its own. It ends with its input.
+func childMain(config string, in io.Reader, out io.Writer) int {
+	var c childConfig
+	if err := json.Unmarshal([]byte(config), &c); err != nil {
+		_, _ = fmt.Fprintln(out, err)
+		return 2
+	}
+	reg := shoal.New()
+	app := &childApp{
+		reg:   reg,
+		jobs:  reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."}),
+		depth: reg.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Depth.", Expire: c.Expire}),
+		took: reg.NewHistogram(shoal.HistogramOpts{
+			Name: "took_seconds", Help: "Time.", Buckets: []float64{1, 20, 25.5},
+		}),
+		stop: make(chan struct{}),
+	}
+	err := reg.Open(c.URL, shoal.Opts{
+		App: c.App, Slot: c.Slot, LeaseDuration: c.Lease, RefreshPeriod: c.Refresh, Interval: c.Every,
+		OnError: func(error) {},
+	})
+	if err != nil {
+		_, _ = fmt.Fprintln(out, err)
+		return 2
+	}
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		word, rest, _ := strings.Cut(lines.Text(), " ")
+		answer, err := app.do(word, rest)
+		if err != nil {
+			answer = "error: " + err.Error()
+		}
+		if _, err := fmt.Fprintln(out, answer); err != nil {
+			return 1
+		}
+	}
+	return 0
+}
+
+// childApp is the application that runs in a child process.
+type childApp struct {
+	reg   *shoal.Registry
+	jobs  *shoal.Counter
+	depth *shoal.Gauge
+	took  *shoal.Histogram
+
+	load sync.WaitGroup
+	stop chan struct{}
+	done int // written under load, read after it
+}
+
+func (a *childApp) do(word, rest string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	v, _ := strconv.ParseFloat(rest, 64)
+	switch word {
+	case "inc":
+		a.jobs.Add(v)
+		return "ok", nil
+	case "sync":
+		total, err := a.jobs.AddSync(ctx, v)
+		return strconv.FormatFloat(total, 'g', -1, 64), err
+	case "set":
+		return "ok", a.depth.SetSync(ctx, v)
+	case "observe":
+		return "ok", a.took.ObserveSync(ctx, v)
+	case "load": // counts without a pause until "rest"
+		a.load.Go(func() {
+			for {
+				select {
+				case <-a.stop:
+					return
+				case <-time.After(50 * time.Microsecond):
+					a.jobs.Inc()
+					a.took.Observe(3)
+					a.done++
+				}
+			}
+		})
+		return "ok", nil
+	case "rest":
+		close(a.stop)
+		a.load.Wait()
+		return strconv.Itoa(a.done), nil
+	case "flush":
+		return "ok", a.reg.Flush(ctx)
+	case "close":
+		return "ok", a.reg.Close(ctx)
+	}
+	return "", fmt.Errorf("unknown word %q", word)
+}
+
+// child is a process that the test started of its own binary.
+type child struct {
+	t   testing.TB
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// spawn starts a child process. It ends with the test at the latest.
+func (f *fleet) spawn(t testing.TB, url string, change ...func(*childConfig)) *child {
+	t.Helper()
+	config := childConfig{
+		URL: url, App: f.app, Lease: 600 * time.Millisecond, Refresh: 100 * time.Millisecond,
+		Expire: time.Minute, Every: 10 * time.Millisecond,
+	}
+	for _, c := range change {
+		c(&config)
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{t: t, cmd: exec.Command(self)} //nolint:gosec,noctx // this very test
+	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	c.cmd.Stderr = os.Stderr
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.out = bufio.NewReader(out)
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.kill)
+	return c
+}
+
+// tell gives the child one line and returns its answer.
+func (c *child) tell(line string) string {
+	c.t.Helper()
+	if _, err := fmt.Fprintln(c.in, line); err != nil {
+		c.t.Fatalf("child, %s: %v", line, err)
+	}
+	answer, err := c.out.ReadString('\n')
+	if err != nil {
+		c.t.Fatalf("child, %s: %v", line, err)
+	}
+	answer = strings.TrimSuffix(answer, "\n")
+	if strings.HasPrefix(answer, "error: ") {
+		c.t.Fatalf("child, %s: %s", line, answer)
+	}
+	return answer
+}
+
+// kill ends the child at once, as kill -9 does. Twice is harmless.
+func (c *child) kill() {
+	_ = c.cmd.Process.Kill()
+	_ = c.cmd.Wait()
+}
+
+// signal freezes the child (SIGSTOP) or lets it go on (SIGCONT).
+func (c *child) signal(s syscall.Signal) {
+	c.t.Helper()
+	if err := c.cmd.Process.Signal(s); err != nil {
+		c.t.Fatal(err)
+	}
+}

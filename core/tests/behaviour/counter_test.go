@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+func TestCounter_AwaitedAddReturnsTheTotalOfTheFleet(t *testing.T) {
+	f := newFleet(t)
+	opts := shoal.CounterOpts{Name: "orders_total", Help: "Orders."}
+	one := f.process(t).NewCounter(opts)
+	two := f.process(t).NewCounter(opts)
+	if total, err := one.IncSync(within(t)); err != nil || total != 1 {
+		t.Errorf("the first gives %v, %v; want 1", total, err)
+	}
+	if total, err := two.AddSync(within(t), 3); err != nil || total != 4 {
+		t.Errorf("3 more from another process give %v, %v; want 4", total, err)
+	}
+	if total, err := one.AddSync(within(t), 0.5); err != nil || total != 4.5 {
+		t.Errorf("a half more gives %v, %v; want 4.5", total, err)
+	}
+}
+
+func TestCounter_AddsThatNobodyAwaitsArriveToo(t *testing.T) {
+	f := newFleet(t)
+	reg, other := f.process(t), f.process(t)
+	c := reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
+	c.Inc()
+	c.Add(3)
+	// Without a call that waits, and seen by a process that never declared it.
+	eventuallyPage(t, other, func(p page) error { return p.has("orders_total", "4") })
+}
+
+func TestCounter_WholeNumbersAfterFractionsAreNotLost(t *testing.T) {
+	f := newFleet(t)
+	reg := f.process(t)
+	c := reg.NewCounter(shoal.CounterOpts{Name: "weight_total"})
+	for i, v := range []float64{1, 1.5, 2, 0.25, 1} {
+		if _, err := c.AddSync(within(t), v); err != nil {
+			t.Fatalf("add %d: %v", i, err)
+		}
+	}
+	scrape(t, f.process(t)).want(t, "weight_total", "5.75")
+}
+
+func TestCounter_RefusesNegativeNumbersNaNAndInfinities(t *testing.T) {
+	f := newFleet(t)
+	reg := f.process(t)
+	c := reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
+	c.Add(5)
+	bad := []float64{-1, math.NaN(), math.Inf(1), math.Inf(-1)}
+	for _, v := range bad {
+		c.Add(v)
+		if _, err := c.AddSync(within(t), v); !errors.Is(err, shoal.ErrRejected) {
+			t.Errorf("AddSync(%v) gives %v, want ErrRejected", v, err)
+		}
+	}
+	scrape(t, f.process(t)).want(t, "orders_total", "5",
+		`shoal_rejected_observations_total{reason="negative"}`, "2",
+		`shoal_rejected_observations_total{reason="nan"}`, "2",
+		`shoal_rejected_observations_total{reason="infinite"}`, "4")
+}
+
+// Pairs of numbers that are added in Redis, by two writers.
+func TestCounter_NumbersAtTheEdgesAddUpInRedis(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		a, b float64
+	}{
+		{"tiny", 1.5e-7, 1e-5},
+		{"exponent", 3e15, 0.5},
+		{"tenths", 0.1, 0.2},
+		{"below 2^53", 1<<53 - 2, 1},
+		{"2^53", 1<<53 - 1, 1},
+		{"above 2^53", 1 << 53, 2},
+		{"2^63", 1 << 63, 1 << 12},
+		{"huge", 1e308, 1e307},
+		{"beyond", 1e308, 1e308},
+		{"subnormal", math.SmallestNonzeroFloat64, math.SmallestNonzeroFloat64},
+		{"negative zero", math.Copysign(0, -1), math.Copysign(0, -1)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFleet(t)
+			opts := shoal.CounterOpts{Name: "edge_total"}
+			want := min(test.a+test.b, math.MaxFloat64)
+			one, two := f.process(t), f.process(t)
+			if _, err := one.NewCounter(opts).AddSync(within(t), test.a); err != nil {
+				t.Fatal(err)
+			}
+			total, err := two.NewCounter(opts).AddSync(within(t), test.b)
+			if err != nil || total != want || math.Signbit(total) {
+				t.Errorf("%v and %v give %v, %v; want %v", test.a, test.b, total, err, want)
+			}
+			if v, ok := scrape(t, one).value("edge_total"); !ok || v != want {
+				t.Errorf("the page shows %v, want %v", v, want)
+			}
+		})
+	}
+}
+
+func TestCounter_ItsZeroIsShownBeforeItsFirstEvent(t *testing.T) {
+	f := newFleet(t)
+	reg, other := f.process(t), f.process(t)
+	reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
+	reg.NewCounterVec(shoal.CounterOpts{Name: "refunds_total"}, []string{"currency"}).WithLabelValues("EUR")
+	reg.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Buckets: []float64{1}})
+	reg.NewSummary(shoal.SummaryOpts{Name: "size_bytes"})
+	reg.NewGauge(shoal.GaugeOpts{Name: "depth"})
+	flush(t, reg)
+	p := scrape(t, other)
+	p.want(t, "orders_total", "0", `refunds_total{currency="EUR"}`, "0",
+		`took_seconds_bucket{le="1"}`, "0", `took_seconds_bucket{le="+Inf"}`, "0",
+		"took_seconds_sum", "0", "took_seconds_count", "0", "size_bytes_sum", "0", "size_bytes_count", "0")
+	if err := p.lacks("depth"); err != nil {
+		t.Errorf("a gauge that nobody set: %v", err)
+	}
+}
+
+func TestRegistry_WhatWasCountedBeforeConnectIsSent(t *testing.T) {
+	f := newFleet(t)
+	reg := shoal.New()
+	c := reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
+	c.Add(7)
+	if _, err := c.IncSync(within(t)); !errors.Is(err, shoal.ErrNotConnected) {
+		t.Errorf("IncSync before Connect gives %v", err)
+	}
+	f.join(t, reg)
+	flush(t, reg)
+	scrape(t, f.process(t)).want(t, "orders_total", "8")
+}
