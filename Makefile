@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+
+LINT_VERSION := v2.15.0
+LINT := $(CURDIR)/.tools/golangci-lint-$(LINT_VERSION)
+EACH := $(CURDIR)/scripts/modules.sh
+FUZZTIME ?= 10s
+BENCH ?= .
+BENCHTIME ?= 1s
+
+.PHONY: help test race lint bench fuzz fmt tidy examples cross
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+test: ## everything that a change must pass, but lint
+	scripts/test.sh
+
+race: ## only the tests, with the race detector
+	$(EACH) go test -race ./...
+
+lint: $(LINT) ## run golangci-lint
+	$(EACH) $(LINT) run --config $(CURDIR)/.golangci.yml ./...
+
+$(LINT):
+	rm -rf .tools/install && mkdir -p .tools/install
+	GOWORK=off GOFLAGS= GOBIN=$(CURDIR)/.tools/install go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv .tools/install/golangci-lint $@
+
+bench: ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
+	$(EACH) go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
+
+fuzz: ## run each fuzz test for a while (FUZZTIME=10s)
+	$(EACH) $(CURDIR)/scripts/fuzz.sh $(FUZZTIME)
+
+fmt: ## format
+	$(EACH) gofmt -w .
+
+tidy: ## tidy each module and the workspace
+	GOWORK=off $(EACH) go mod tidy
+	go work sync
+
+examples: ## build the examples and run their tests
+	cd examples && go build ./... && go test ./...
+
+cross: ## build for other systems, 32 bit among them
+	GOOS=linux GOARCH=386 CGO_ENABLED=0 $(EACH) go build ./...
+	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(EACH) go build ./...
+	GOOS=windows GOARCH=amd64 CGO_ENABLED=0 $(EACH) go build ./...

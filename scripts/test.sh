@@ -1,0 +1,87 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The test of everything: formatting, and for each module build, vet and tests
+# with the race detector; then, without the workspace, that each module builds,
+# vets and is tidy by itself, as it will for those who depend on it.
+#
+#	scripts/test.sh            all modules
+#	scripts/test.sh core ...   only these
+#
+# It needs Go and, for redis-server and prometheus, Debian: see packages.sh.
+set -uo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root" || exit 1
+
+if ! command -v go >/dev/null; then
+	echo "go is missing: install Go 1.26 or later and put it on the PATH" >&2
+	exit 1
+fi
+scripts/packages.sh || exit 1
+
+modules=("$@")
+if [ $# -eq 0 ]; then
+	mapfile -t modules < <(scripts/modules.sh)
+fi
+
+results=()
+failed=0
+
+# step NAME DIRECTORY COMMAND...: runs the command there and notes the result.
+step() {
+	local name=$1 directory=$2 begin=$SECONDS word=ok
+	shift 2
+	printf -- '--- %s\n' "$name"
+	if ! (cd "$directory" && "$@"); then
+		word=FAILED
+		failed=$((failed + 1))
+		printf -- '--- %s: FAILED\n' "$name"
+	fi
+	results+=("$(printf '%-7s %4d s  %s' "$word" $((SECONDS - begin)) "$name")")
+}
+
+formatted() {
+	local files
+	files=$(gofmt -l "$@") || return 1
+	if [ -n "$files" ]; then
+		printf 'not formatted by gofmt:\n%s\n' "$files"
+		return 1
+	fi
+}
+
+in_workspace() {
+	local module listed code=0
+	listed=$(go list -m -f '{{.Dir}}') || return 1
+	for module in $(scripts/modules.sh); do
+		if ! grep -qxF "$root/$module" <<<"$listed"; then
+			echo "go.work does not use ./$module"
+			code=1
+		fi
+	done
+	return $code
+}
+
+export GOFLAGS="${GOFLAGS:-} -mod=readonly"
+step "every module is in the workspace" . in_workspace
+for module in "${modules[@]}"; do
+	step "$module: format" "$module" formatted .
+	step "$module: build" "$module" go build ./...
+	step "$module: vet" "$module" go vet ./...
+	step "$module: test -race" "$module" go test -race -timeout 9m ./...
+done
+
+export GOWORK=off
+for module in "${modules[@]}"; do
+	step "$module alone: build" "$module" go build ./...
+	step "$module alone: vet" "$module" go vet ./...
+	step "$module alone: tidy" "$module" go mod tidy -diff
+done
+
+printf '\n'
+printf '%s\n' "${results[@]}"
+printf '\n'
+if [ "$failed" -ne 0 ]; then
+	printf 'FAILED: %d of %d steps, after %d s\n' "$failed" "${#results[@]}" "$SECONDS"
+	exit 1
+fi
+printf 'PASSED: %d steps over %d modules in %d s\n' "${#results[@]}" "${#modules[@]}" "$SECONDS"
