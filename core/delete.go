@@ -102,9 +102,21 @@ func (f *family) forget(match func(*series) bool) int {
 	f.mu.Lock()
 	if s := f.overflow; s != nil && match(s) {
 		f.drop(s)
+		f.overflow = nil
 	}
 	f.mu.Unlock()
 	return n
+}
+
+// detached says whether a series was deleted here: it is reached only through
+// handles from before.
+func (f *family) detached(s *series) bool {
+	if f.table.get(s.hash, s.values) == s {
+		return false
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.overflow != s
 }
 
 // drop discards what a deleted child gathered. A gauge of this process is

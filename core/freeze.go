@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -92,6 +93,9 @@ func (w *writer) op(s *series) (wire.Op, bool) {
 	}
 	var buf [24]wire.Component
 	vector := s.metric.(drainer).drain(buf[:0])
+	if s.fam.detached(s) && !slices.ContainsFunc(vector, func(c wire.Component) bool { return c.Value != 0 }) {
+		return wire.Op{}, false // deleted since it was touched: adding 0 would bring it back
+	}
 	return wire.Op{Kind: wire.OpAdd, Field: s.field, Value: string(wire.AppendVector(nil, vector))}, true
 }
 

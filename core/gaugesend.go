@@ -79,7 +79,7 @@ func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters [
 		f.mu.Unlock()
 		f.takeDirty(func(s *series) {
 			op, ok := gaugeOp(s)
-			if ok && !op.Delete && f.overflow != s && f.table.get(s.hash, s.values) != s {
+			if ok && !op.Delete && f.detached(s) {
 				f.table.replace(s) // written through a handle from before a deletion
 			}
 			if ok && (!all || op.Delete) {
