@@ -142,10 +142,10 @@ func (rec *Recorder) Record(o Observation) {
 		h = rec.resolve(method, code, route, labels)
 		rec.cache.put(key, h)
 	}
-	h.observe(o)
+	h.observe(&o)
 }
 
-func (h *handles) observe(o Observation) {
+func (h *handles) observe(o *Observation) {
 	if h.requests == nil { // a skipped route
 		return
 	}
