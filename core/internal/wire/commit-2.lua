@@ -240,7 +240,7 @@ if changed then
   -- The shape is a count and a time: a server that was set back to an older
   -- state would reach the same count again with other series, and a clock may
   -- stand still.
-  local count = (tonumber(match(state[3] or '', '^%d+')) or 0) + 1
+  local count = tonumber(match(state[3] or '', '^%d+') or '0') + 1
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now,
     'shape', format('%.0f', count) .. ' ' .. now .. '.' .. time[2])
 else

@@ -53,15 +53,15 @@ func Damaged(err error) bool { return isReply(err, "WRONGTYPE") }
 var ErrUnregistered = errors.New("the family has no registration")
 
 // isReply says whether err is the error reply of a server with the given code.
-// Before Redis 7 the code of a command that failed inside a script stands in
-// the middle of the text.
+// The code of a command that failed inside a script stands in the middle of
+// the text before Redis 7, and without the dash in miniredis.
 func isReply(err error, code string) bool {
 	var reply redis.Error
 	if !errors.As(err, &reply) {
 		return false
 	}
 	text := reply.Error()
-	return strings.HasPrefix(text, code+" ") || strings.Contains(text, "-"+code+" ")
+	return strings.HasPrefix(text, code+" ") || strings.Contains(text, "-"+code+" ") || strings.Contains(text, " "+code+" ")
 }
 
 // isNil says whether err only means that there was nothing to read.

@@ -60,6 +60,6 @@ end
 if longest <= 0 or redis.call('HLEN', key) == 1 then
   redis.call('DEL', key) -- no gauge is left
 else
-  redis.call('PEXPIRE', key, longest)
+  redis.call('PEXPIREAT', key, string.format('%.0f', now + longest))
 end
 return 'OK'

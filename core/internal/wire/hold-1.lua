@@ -19,7 +19,8 @@ local leases, writer, slot = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
-local function holder(entry) return string.match(entry, '^(%S+)') end
+-- Where nothing matches, imitations of Lua give no value at all: hence "or".
+local function holder(entry) return string.match(entry, '^(%S+)') or '' end
 
 local index, fenced
 if ARGV[2] ~= '-1' then
@@ -29,7 +30,7 @@ end
 if not index then
   local all, entries = redis.call('HGETALL', leases), {}
   for i = 1, #all, 2 do
-    local k = tonumber(string.match(all[i], '^i:(%d+)$'))
+    local k = tonumber(string.match(all[i], '^i:(%d+)$') or '')
     if k then
       entries[k] = all[i + 1]
       if holder(all[i + 1]) == writer and (not index or k < index) then index = k end
@@ -40,7 +41,7 @@ if not index then
       index = slot
     else
       index = 0
-      while entries[index] and now < (tonumber(string.match(entries[index], '^%S+ (%d+)')) or 0) do
+      while entries[index] and now < tonumber(string.match(entries[index], '^%S+ (%d+)') or '0') do
         index = index + 1
       end
     end

@@ -13,7 +13,7 @@ local limit = redis.call('TIME')[1] - tonumber(ARGV[1])
 local gone = {}
 for i = 2, #ARGV do
   local entry = redis.call('HGET', KEYS[1], ARGV[i])
-  local stamp = entry and tonumber(string.match(entry, '^%d+ (%d+)$'))
+  local stamp = entry and tonumber(string.match(entry, '^%d+ (%d+)$') or '')
   if stamp and stamp <= limit then gone[#gone + 1] = ARGV[i] end
 end
 if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end

@@ -86,42 +86,48 @@ func (r *Redis) run(ctx context.Context, calls ...*call) {
 	}
 }
 
-// send sends calls in one pipeline: by their hash, or, with the source, so
-// that every server which a call goes to gets to know its script. The source
-// goes where the call goes; SCRIPT LOAD would have to find the servers first,
-// among them those that the client has not heard of.
-func (r *Redis) send(ctx context.Context, calls []*call, source bool) {
+// send sends calls in one pipeline, scripts by their hash. Load makes the
+// scripts known on the way: one server is told each of them first. Of many
+// servers, each call's own is told by the call itself, which carries the
+// source; so it reaches also those that the client has not heard of yet.
+func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
 	type place struct {
 		script *script
 		key    string
 	}
-	sent := make(map[place]bool)
+	told := make(map[place]bool)
 	pipe := r.client.Pipeline()
 	for _, c := range calls {
-		if c.script == nil {
-			args := append(make([]any, 0, 2+len(c.args)), c.command, c.keys[0])
-			c.cmd = redis.NewCmd(ctx, append(args, c.args...)...)
-			_ = pipe.Process(ctx, c.cmd)
-			continue
-		}
-		command, text := "evalsha", c.script.sha
-		if source {
-			at := place{script: c.script}
-			if !r.oneServer {
-				at.key = c.keys[0]
-			}
-			if !sent[at] {
-				sent[at] = true
-				command, text = "eval", c.script.source
-			}
-		}
 		args := make([]any, 0, 3+len(c.keys)+len(c.args))
-		args = append(args, command, text, c.script.keys)
+		if c.script == nil {
+			args = append(args, c.command)
+		} else {
+			command, text := "evalsha", c.script.sha
+			if load {
+				at := place{script: c.script}
+				if !r.oneServer {
+					at.key = c.keys[0]
+				}
+				switch {
+				case told[at]:
+				case r.oneServer:
+					pipe.ScriptLoad(ctx, c.script.source)
+				default:
+					command, text = "eval", c.script.source
+				}
+				told[at] = true
+			}
+			args = append(args, command, text, c.script.keys)
+		}
 		for _, k := range c.keys {
 			args = append(args, k)
 		}
 		c.cmd = redis.NewCmd(ctx, append(args, c.args...)...)
-		_ = pipe.Process(ctx, oneShot{c.cmd})
+		if c.script == nil {
+			_ = pipe.Process(ctx, c.cmd)
+		} else {
+			_ = pipe.Process(ctx, oneShot{c.cmd})
+		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
 }

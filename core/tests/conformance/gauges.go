@@ -120,7 +120,7 @@ var gaugeTests = map[string]func(f *fixture){
 			}
 			return status == wire.GaugesWantFull && len(f.readGauges("w")) == 0
 		})
-		f.gauges(write(2, false, set("a", "2")), wire.GaugesWantFull)
+		f.gauges(write(3, false, set("a", "2")), wire.GaugesWantFull)
 		f.gauges(write(3, true, set("a", "2")), wire.GaugesOK)
 		f.wantGauges(map[string]string{"a": "2"})
 	},

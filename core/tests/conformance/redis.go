@@ -28,10 +28,12 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 		target.Advance = func(_ testing.TB, d time.Duration) { advance(d) }
 	}
 	Run(t, target)
-	for name, test := range redisTests {
-		t.Run(name, func(t *testing.T) {
-			test(&redisFixture{newFixture(t, target), client})
-		})
+	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, agingTests} {
+		for name, test := range group {
+			t.Run(name, func(t *testing.T) {
+				test(&redisFixture{newFixture(t, target), client})
+			})
+		}
 	}
 }
 
@@ -63,11 +65,17 @@ type redisFixture struct {
 	client redis.UniversalClient
 }
 
+// hash reads a key whole.
+func (f *redisFixture) hash(key string) map[string]string {
+	f.Helper()
+	all, err := f.client.HGetAll(f.ctx, key).Result()
+	f.must(err)
+	return all
+}
+
 func (f *redisFixture) must(err error) {
 	f.Helper()
 	if err != nil {
 		f.Fatal(err)
 	}
 }
-
-var redisTests = map[string]func(f *redisFixture){}
