@@ -239,3 +239,8 @@ func sameDump(t testing.TB, before, after map[string]string) {
 		}
 	}
 }
+
+// owns says whether a key is the app's.
+func (f *fleet) owns(key string) bool {
+	return strings.HasPrefix(key, "shoal:1:{"+f.app+"/") || strings.HasPrefix(key, "shoal:1:{"+f.app+"}")
+}

@@ -5,8 +5,11 @@
 package behaviour_test
 
 import (
+	"context"
 	"os"
 	"testing"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
@@ -17,5 +20,10 @@ func TestMain(m *testing.M) {
 	if config := os.Getenv(childEnv); config != "" {
 		os.Exit(childMain(config, os.Stdin, os.Stdout))
 	}
+	redis.SetLogger(silence{}) // the client tells of every line that a test cuts
 	redistest.Main(m)
 }
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}

@@ -18,12 +18,12 @@ import (
 // wait until the server has answered it, and cut the line instead of passing
 // the answer on: the client can't tell whether it was done.
 type cutter struct {
-	addr   string
-	server string
+	addr string
 
-	mu    sync.Mutex
-	doom  func(request []byte) bool // whose answers are lost; guarded by mu
-	conns map[net.Conn]bool         // guarded by mu
+	mu     sync.Mutex
+	server string                    // where new lines lead; guarded by mu
+	doom   func(request []byte) bool // whose answers are lost; guarded by mu
+	conns  map[net.Conn]bool         // guarded by mu
 
 	lost  atomic.Int64 // answers that were cut off
 	group sync.WaitGroup
@@ -60,6 +60,14 @@ func (c *cutter) lose(doom func(request []byte) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.doom = doom
+}
+
+// moveTo leads to another server from now on, as a failover does.
+func (c *cutter) moveTo(server string) {
+	c.mu.Lock()
+	c.server = server
+	c.mu.Unlock()
+	c.hangUp()
 }
 
 // mentioning holds for the first n requests that hold all of the texts.
@@ -112,7 +120,10 @@ func (c *cutter) accept(listener net.Listener) {
 		if err != nil {
 			continue
 		}
-		server, err := net.Dial("tcp", c.server)
+		c.mu.Lock()
+		addr := c.server
+		c.mu.Unlock()
+		server, err := net.Dial("tcp", addr)
 		if err != nil {
 			_ = client.Close()
 			continue
