@@ -4,7 +4,6 @@ package shoal
 
 import (
 	"fmt"
-	"maps"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -30,7 +29,8 @@ func (v *Vec[M]) DeleteLabelValues(values ...string) bool {
 // flush; Flush waits for it. What any process had brought to Redis by then is
 // gone, and what this process had counted and not sent. What is counted later,
 // through this process's old children too, begins at zero. Of gauges that
-// belong to a process only its own one is deleted. It reports whether this
+// belong to a process only its own one is deleted; an old child keeps its value
+// and shows it with its next write. It reports whether this
 // process held a child for the labels; labels that the metric does not have
 // delete nothing.
 func (v *Vec[M]) Delete(labels Labels) bool {
@@ -47,9 +47,9 @@ func (v *Vec[M]) Delete(labels Labels) bool {
 // match everything.
 func (v *Vec[M]) DeletePartialMatch(labels Labels) int {
 	f := v.fam
-	match := maps.Clone(labels)
-	if match == nil {
-		match = Labels{}
+	match := make(Labels, len(labels))
+	for name, value := range labels {
+		match[name] = f.repair(value)
 	}
 	n := f.forget(func(s *series) bool { return fieldMatches(s.field, match) })
 	if f.pooled() {
@@ -74,6 +74,7 @@ func (f *family) pooled() bool {
 }
 
 func (f *family) delete(values []string) bool {
+	values = f.repaired(values) // to name what WithLabelValues makes of them
 	s := f.table.remove(hashValues(values), values)
 	if s != nil {
 		f.drop(s)

@@ -134,10 +134,7 @@ func (f *family) child(values []string) (*series, error) {
 // newChild is the slow path of child: it repairs the label values and keeps
 // the cap of series.
 func (f *family) newChild(values []string) *series {
-	own := make([]string, len(values)) // no slices.Clone: it would put the caller's slice on the heap
-	for i, v := range values {
-		own[i] = f.repair(v)
-	}
+	own := f.repaired(values)
 	hash, limit := hashValues(own), f.limit()
 	if held := f.table.get(hash, own); held != nil {
 		return held // it was made, or repaired, before
@@ -163,6 +160,16 @@ func (f *family) limit() int {
 		return math.MaxInt32
 	}
 	return f.reg.seriesLimit()
+}
+
+// repaired repairs a copy of label values. (slices.Clone would put the slice
+// of WithLabelValues's caller on the heap.)
+func (f *family) repaired(values []string) []string {
+	own := make([]string, len(values))
+	for i, v := range values {
+		own[i] = f.repair(v)
+	}
+	return own
 }
 
 // repair returns a label value that every reader can take: valid UTF-8 and of

@@ -67,7 +67,9 @@ func (w *writer) ownGauges() []*family {
 }
 
 // gatherGauges takes what is to be sent, and the callers who wait for it.
+// Deletions come first: the same series may have been made anew since.
 func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters []*waiter) {
+	var deletions []wire.GaugeOp
 	all := w.gauges.full || w.gauges.refresh
 	if all {
 		families = w.ownGauges()
@@ -78,32 +80,39 @@ func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters [
 		f.waiters = nil
 		f.mu.Unlock()
 		f.takeDirty(func(s *series) {
-			op, ok := gaugeOp(s)
-			if ok && !op.Delete && f.detached(s) {
+			op, ok := w.gaugeOp(s)
+			switch {
+			case ok && op.Delete:
+				deletions = append(deletions, op)
+				return
+			case ok && f.detached(s):
 				f.table.replace(s) // written through a handle from before a deletion
 			}
-			if ok && (!all || op.Delete) {
+			if ok && !all {
 				ops = append(ops, op)
 			}
 		})
 		if all {
 			f.each(func(s *series) {
-				if op, ok := gaugeOp(s); ok {
+				if op, ok := w.gaugeOp(s); ok {
 					ops = append(ops, op)
 				}
 			})
 		}
 	}
-	return ops, waiters
+	return append(deletions, ops...), waiters
 }
 
 // gaugeOp renders what a gauge has to say, if anything.
-func gaugeOp(s *series) (wire.GaugeOp, bool) {
+func (w *writer) gaugeOp(s *series) (wire.GaugeOp, bool) {
 	g := s.metric.(*Gauge)
 	op := wire.GaugeOp{Field: wire.GaugeField(s.fam.def.name, s.field)}
 	switch g.state.Load() {
 	case gaugeSet:
 		op.Value, op.Expire = formatGauge(g.value()), s.fam.def.expire
+		if s.fam.def.self { // the period was chosen for the user's gauges
+			op.Expire = max(op.Expire, 2*w.opts.RefreshPeriod)
+		}
 		return op, true
 	case gaugeDropped:
 		op.Delete = true

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import "testing"
+
+func TestHotPath_AllocatesNothing(t *testing.T) {
+	r := New()
+	labels := []string{"method", "route", "code"}
+	counters := r.NewCounterVec(CounterOpts{Name: "c_total"}, labels)
+	histograms := r.NewHistogramVec(HistogramOpts{Name: "h"}, labels)
+	c, g := r.NewCounter(CounterOpts{Name: "plain"}), r.NewGauge(GaugeOpts{Name: "g"})
+	last := r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
+	h, s := r.NewHistogram(HistogramOpts{Name: "d"}), r.NewSummary(SummaryOpts{Name: "s"})
+	counters.WithLabelValues("GET", "/users/{id}", "200")
+	histograms.WithLabelValues("GET", "/users/{id}", "200")
+	route := string([]byte("/users/{id}")) // not a constant
+	for name, f := range map[string]func(){
+		"Counter.Inc":       c.Inc,
+		"Counter.Add":       func() { c.Add(0.5) },
+		"Gauge.Set":         func() { g.Set(1.5) },
+		"Gauge.Add":         func() { g.Add(1.5) },
+		"Gauge.Set, Latest": func() { last.Set(2) },
+		"Histogram.Observe": func() { h.Observe(0.3) },
+		"Summary.Observe":   func() { s.Observe(0.3) },
+		"CounterVec.WithLabelValues": func() {
+			counters.WithLabelValues("GET", route, "200").Inc()
+		},
+		"HistogramVec.WithLabelValues": func() {
+			histograms.WithLabelValues("GET", route, "200").Observe(1)
+		},
+	} {
+		if n := testing.AllocsPerRun(100, f); n != 0 {
+			t.Errorf("%s allocates %v times", name, n)
+		}
+	}
+}

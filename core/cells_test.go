@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"sync"
+	"testing"
+)
+
+// Every observation is 1.0, so at any moment sum, count and buckets are the
+// same number unless a drain took a half of one.
+func TestCells_AnObservationIsNeverHalved(t *testing.T) {
+	var c cells
+	c.init(3)
+	const workers, times = 4, 5000
+	var writers sync.WaitGroup
+	for w := range workers {
+		writers.Go(func() {
+			for range times {
+				c.observe(1, w%3)
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() {
+		writers.Wait()
+		close(done)
+	}()
+	var total uint64
+	take := func() {
+		bucket := make([]uint64, 3)
+		count, sum := c.take(bucket)
+		if float64(count) != sum || bucket[0]+bucket[1]+bucket[2] != count {
+			t.Errorf("took count %d, sum %v and buckets %d", count, sum, bucket)
+		}
+		total += count
+	}
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		take()
+	}
+	take()
+	if total != workers*times {
+		t.Errorf("took %d observations, want %d", total, workers*times)
+	}
+}
+
+func TestCells_SpreadUnderContentionAndAreTakenTogether(t *testing.T) {
+	var c cells
+	c.init(1)
+	c.observe(1, 0)
+	if c.more.Load() != nil {
+		t.Error("a series nobody fights for got further stripes")
+	}
+	c.first.mu.Lock()
+	c.observe(2, 0) // must not wait
+	second := &c.more.Load()[0]
+	second.mu.Lock()
+	c.observe(3, 0)
+	second.mu.Unlock()
+	c.first.mu.Unlock()
+	bucket := make([]uint64, 1)
+	if count, sum := c.take(bucket); count != 3 || sum != 6 || bucket[0] != 3 {
+		t.Errorf("took count %d, sum %v, bucket %d; want 3, 6, 3", count, sum, bucket)
+	}
+}

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+)
+
+func orders(r *Registry) *CounterVec {
+	return r.NewCounterVec(CounterOpts{Name: "orders_total", ConstLabels: Labels{"shop": "de"}}, []string{"currency", "kind"})
+}
+
+const (
+	eurBook = `orders_total{currency="EUR",kind="book",shop="de"}`
+	eurCD   = `orders_total{currency="EUR",kind="cd",shop="de"}`
+	usdBook = `orders_total{currency="USD",kind="book",shop="de"}`
+)
+
+// three makes the three series above with 1, 2 and 3.
+func three(v *CounterVec) {
+	v.WithLabelValues("EUR", "book").Add(1)
+	v.WithLabelValues("EUR", "cd").Add(2)
+	v.WithLabelValues("USD", "book").Add(3)
+}
+
+func TestDelete_IsForAllProcesses(t *testing.T) {
+	tests := []struct {
+		name string
+		do   func(v *CounterVec) any
+		held any // what the process that holds the children is told
+		left samples
+	}{
+		{"Delete", func(v *CounterVec) any { return v.Delete(Labels{"currency": "EUR", "kind": "book"}) }, true,
+			samples{eurCD: 2, usdBook: 3}},
+		{"DeleteLabelValues", func(v *CounterVec) any { return v.DeleteLabelValues("USD", "book") }, true,
+			samples{eurBook: 1, eurCD: 2}},
+		{"Delete, unknown label", func(v *CounterVec) any { return v.Delete(Labels{"currency": "EUR"}) }, false,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeleteLabelValues, too few", func(v *CounterVec) any { return v.DeleteLabelValues("EUR") }, false,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeletePartialMatch", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"currency": "EUR"}) }, 2,
+			samples{usdBook: 3}},
+		{"DeletePartialMatch, constant label", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"shop": "de"}) }, 3, nil},
+		{"DeletePartialMatch, other constant", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"shop": "at"}) }, 0,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeletePartialMatch, no label", func(v *CounterVec) any { return v.DeletePartialMatch(nil) }, 3, nil},
+		{"DeletePartialMatch, empty value of a label nobody has", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"x": ""}) }, 3, nil},
+		{"Reset", func(v *CounterVec) any { v.Reset(); return nil }, nil, nil},
+	}
+	for _, tt := range tests {
+		for _, who := range []string{"the holder, nothing sent", "the holder", "another process"} {
+			t.Run(tt.name+" by "+who, func(t *testing.T) {
+				server := memstore.New()
+				a, b := process(t, server, Opts{}), process(t, server, Opts{})
+				three(orders(a))
+				if who != "the holder, nothing sent" {
+					flush(t, a)
+				}
+				deleter := a
+				if who == "another process" {
+					deleter = b
+				}
+				held := tt.do(orders(deleter))
+				if deleter == a && held != tt.held {
+					t.Errorf("returned %v, want %v", held, tt.held)
+				}
+				flush(t, deleter)
+				page := stored(t, server)
+				if tt.left == nil {
+					page.lacks(t, "orders_total")
+				} else {
+					page.want(t, tt.left)
+				}
+			})
+		}
+	}
+}
+
+func TestDelete_OldHandlesCountOnFromZero(t *testing.T) {
+	server := memstore.New()
+	r := process(t, server, Opts{})
+	v := orders(r)
+	old := v.WithLabelValues("EUR", "book")
+	old.Add(5)
+	flush(t, r)
+	old.Add(7) // not sent yet: deleted with the rest
+	v.Delete(Labels{"currency": "EUR", "kind": "book"})
+	old.Inc()
+	v.WithLabelValues("EUR", "book").Add(2)
+	flush(t, r)
+	stored(t, server).want(t, samples{eurBook: 3})
+}
+
+func TestDelete_AnotherProcessCountsOnFromZero(t *testing.T) {
+	server := memstore.New()
+	a, b := process(t, server, Opts{}), process(t, server, Opts{})
+	c := orders(a).WithLabelValues("EUR", "book")
+	c.Add(5)
+	flush(t, a)
+	orders(b).Reset()
+	flush(t, b)
+	c.Inc()
+	flush(t, a)
+	stored(t, server).want(t, samples{eurBook: 1})
+}
+
+func TestDelete_NamesWhatARepairedLabelMade(t *testing.T) {
+	server := memstore.New()
+	r := process(t, server, Opts{})
+	v := r.NewCounterVec(CounterOpts{Name: "c"}, []string{"a", "b"})
+	v.WithLabelValues("\xe9", "1").Inc()
+	v.WithLabelValues("x", "y").Inc()
+	flush(t, r)
+	if !v.DeleteLabelValues("\xe9", "1") {
+		t.Error("the child of the same values was not found")
+	}
+	v.DeleteLabelValues("x\xffb\xffy", "") // must not be read as a="x",b="y"
+	flush(t, r)
+	stored(t, server).want(t, samples{`c{a="x",b="y"}`: 1})
+}
+
+func TestDelete_OfAGaugeIsOfThisProcessOnly(t *testing.T) {
+	server := memstore.New()
+	zero, one := 0, 1
+	a, b := process(t, server, Opts{Slot: &zero}), process(t, server, Opts{Slot: &one})
+	declare := func(r *Registry) *GaugeVec { return r.NewGaugeVec(GaugeOpts{Name: "g"}, []string{"room"}) }
+	declare(a).WithLabelValues("1").Set(1)
+	declare(a).WithLabelValues("2").Set(2)
+	flush(t, a)
+	declare(b).WithLabelValues("1").Set(10)
+	flush(t, b)
+	if declare(a).DeletePartialMatch(Labels{"room": "1"}) != 1 {
+		t.Error("the gauge was not found")
+	}
+	flush(t, a)
+	stored(t, server).want(t, samples{`g{gauge_index="0",room="2"}`: 2, `g{gauge_index="1",room="1"}`: 10})
+	declare(b).Reset()
+	declare(a).DeleteLabelValues("2")
+	flush(t, a)
+	flush(t, b)
+	stored(t, server).lacks(t, "g{")
+}
+
+func TestDelete_AGaugeMadeAnewAtOnceIsShown(t *testing.T) {
+	server := memstore.New()
+	r := process(t, server, Opts{})
+	v := r.NewGaugeVec(GaugeOpts{Name: "g"}, []string{"room"})
+	old := v.WithLabelValues("1")
+	old.Set(1)
+	flush(t, r)
+	v.DeleteLabelValues("1")
+	v.WithLabelValues("1").Set(2)
+	flush(t, r)
+	stored(t, server).want(t, samples{`g{gauge_index="0",room="1"}`: 2})
+
+	v.DeleteLabelValues("1")
+	flush(t, r)
+	old.Inc() // through a handle from before both deletions
+	flush(t, r)
+	stored(t, server).want(t, samples{`g{gauge_index="0",room="1"}`: 2}) // what it held, and 1
+}
+
+// What was counted and not sent goes with the series, whose 0 stays away too.
+func TestDelete_OfWhatWasNotSentYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{Interval: time.Hour})
+		synctest.Wait()
+		three(orders(r))
+		orders(r).DeleteLabelValues("EUR", "book")
+		flush(t, r)
+		stored(t, server).want(t, samples{eurCD: 2, usdBook: 3})
+		three(orders(r))
+		orders(r).Reset()
+		flush(t, r)
+		stored(t, server).lacks(t, "orders_total")
+	})
+}
+
+func TestDelete_OfALatestGaugeIsForAllProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		a, b := process(t, server, Opts{}), process(t, server, Opts{})
+		declare := func(r *Registry) *GaugeVec {
+			return r.NewGaugeVec(GaugeOpts{Name: "g", Mode: Latest}, []string{"job"})
+		}
+		declare(a).WithLabelValues("nightly").Set(1)
+		flush(t, a)
+		stored(t, server).want(t, samples{`g{job="nightly"}`: 1})
+		declare(b).DeleteLabelValues("nightly")
+		flush(t, b)
+		stored(t, server).lacks(t, "g{")
+		elapse(2 * DefRefreshPeriod)
+		stored(t, server).lacks(t, "g{") // nor does a refresh bring it back
+	})
+}
+
+func TestDelete_AskedForWhileTheStoreIsAwayHappensLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		v := orders(r)
+		three(v)
+		flush(t, r)
+		server.Fail(func(string) error { return errBroken })
+		v.WithLabelValues("EUR", "cd").Add(100) // maybe frozen before the deletion
+		elapse(5 * time.Second)
+		v.DeletePartialMatch(Labels{"currency": "EUR"})
+		v.WithLabelValues("EUR", "book").Add(10)
+		elapse(5 * time.Second)
+		server.Fail(nil)
+		elapse(10 * time.Second)
+		stored(t, server).want(t, samples{eurBook: 10, usdBook: 3})
+	})
+}
+
+func TestDelete_ItsRetryErasesNothingNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		a, b := process(t, server, Opts{}), process(t, server, Opts{})
+		three(orders(a))
+		flush(t, a)
+		server.LoseReply(func(op string) error {
+			if op == memstore.OpCommit+" orders_total" {
+				return errBroken
+			}
+			return nil
+		})
+		orders(a).Reset() // applied, and nobody hears of it
+		elapse(10 * time.Second)
+		server.LoseReply(nil)
+		orders(b).WithLabelValues("USD", "book").Add(4)
+		flush(t, b)
+		flush(t, a)
+		stored(t, server).want(t, samples{usdBook: 4})
+	})
+}
