@@ -27,6 +27,7 @@ const StatusClientGone = 499
 type Exchange struct {
 	rec     *Recorder
 	request *http.Request
+	ctx     context.Context // of the request as it came: handlers may replace it, and end theirs
 	routeOf func(*http.Request) string
 	route   string
 	start   time.Duration // on the process's clock, as now tells it
@@ -42,7 +43,7 @@ type Exchange struct {
 // nil, is asked for the route when r is recorded, which is when routers that
 // are called later know it; otherwise it is what SetRoute says.
 func (rec *Recorder) Begin(x *Exchange, r *http.Request, routeOf func(*http.Request) string) {
-	*x = Exchange{rec: rec, request: r, routeOf: routeOf, start: now()}
+	*x = Exchange{rec: rec, request: r, ctx: r.Context(), routeOf: routeOf, start: now()}
 	rec.Started()
 }
 
@@ -86,7 +87,7 @@ func (x *Exchange) SettleGone() {
 	if x.status != 0 {
 		return
 	}
-	switch err := x.request.Context().Err(); {
+	switch err := x.ctx.Err(); {
 	case err == nil:
 	case errors.Is(err, context.DeadlineExceeded):
 		x.status = http.StatusServiceUnavailable

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tests
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
+	"github.com/shoal-metrics/shoal/core/shoaltest"
+)
+
+func TestEventStreamIsRecordedWhileItRuns(t *testing.T) {
+	forEach(t, func(t *testing.T, f framework) {
+		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/events", func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: 1\n\n")
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Errorf("flush: %v", err)
+			}
+			<-r.Context().Done()
+		}})
+		res, err := s.client.Get(s.server.URL + "/events")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if line, err := bufio.NewReader(res.Body).ReadString('\n'); line != "data: 1\n" {
+			t.Errorf("got %q, %v", line, err)
+		}
+		labels := []string{"method", "GET", "route", "/events", "code", "200"}
+		if got := shoaltest.Value(t, s.reg, "http_request_duration_seconds", labels...); got != 1 {
+			t.Errorf("%v observed while the stream runs, want 1", got)
+		}
+		if got := s.inFlight(); got != 1 {
+			t.Errorf("%v in flight while the stream runs, want 1", got)
+		}
+		_ = res.Body.Close()
+		s.finish()
+		s.wantOnly("GET", "/events", "200")
+	})
+}
+
+func TestHijackedConnectionIs101AndRecordedWhileItRuns(t *testing.T) {
+	ways := map[string]func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error){
+		"http.Hijacker": func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
+			return w.(http.Hijacker).Hijack()
+		},
+		"http.ResponseController": func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
+			return http.NewResponseController(w).Hijack()
+		},
+	}
+	for name, hijack := range ways {
+		t.Run(name, func(t *testing.T) {
+			forEach(t, func(t *testing.T, f framework) {
+				returned := make(chan struct{})
+				s := newSite(t, f, httpmetrics.Opts{ResponseSize: true}, route{"GET", "/socket", func(w http.ResponseWriter, _ *http.Request) {
+					defer close(returned)
+					conn, rw, err := hijack(w)
+					if err != nil {
+						t.Errorf("hijack: %v", err)
+						return
+					}
+					defer func() { _ = conn.Close() }()
+					_, _ = rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+					_ = rw.Flush()
+					_, _ = rw.ReadString('\n')
+				}})
+				conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = io.WriteString(conn, "GET /socket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+				res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil || res.StatusCode != 101 {
+					t.Fatalf("got %v, %v", res, err)
+				}
+				if got := s.count("GET", "/socket", "101"); got != 1 {
+					_, series := s.total()
+					t.Errorf("%v recorded while the connection lives, want 1: %v", got, series)
+				}
+				if got := s.inFlight(); got != 1 {
+					t.Errorf("%v in flight while the connection lives, want 1", got)
+				}
+				_ = conn.Close()
+				<-returned
+				s.finish()
+				labels := []string{"method", "GET", "route", "/socket", "code", "101"}
+				if got := shoaltest.Value(t, s.reg, "http_response_size_bytes", labels...); got != 0 {
+					t.Errorf("%v sizes observed, want none", got)
+				}
+				if total, series := s.total(); total != 1 {
+					t.Errorf("recorded %v: %v", total, series)
+				}
+			})
+		})
+	}
+}
+
+func TestClientThatLeftBeforeAnythingWasWrittenIs499(t *testing.T) {
+	forEach(t, func(t *testing.T, f framework) {
+		entered := make(chan struct{})
+		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/slow", func(_ http.ResponseWriter, r *http.Request) {
+			close(entered)
+			<-r.Context().Done()
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error, 1)
+		go func() {
+			req, _ := http.NewRequestWithContext(ctx, "GET", s.server.URL+"/slow", nil)
+			res, err := s.client.Do(req)
+			if err == nil {
+				_ = res.Body.Close()
+			}
+			failed <- err
+		}()
+		<-entered
+		cancel()
+		if err := <-failed; !errors.Is(err, context.Canceled) {
+			t.Errorf("the client got %v", err)
+		}
+		s.finish()
+		s.wantOnly("GET", "/slow", "499")
+	})
+}
+
+func TestClientThatLeftAfterTheStatusIsThatStatus(t *testing.T) {
+	forEach(t, func(t *testing.T, f framework) {
+		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/slow", func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(http.StatusAccepted)
+			_, _ = io.WriteString(w, "begun")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}})
+		res, err := s.client.Get(s.server.URL + "/slow")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		s.finish()
+		s.wantOnly("GET", "/slow", "202")
+	})
+}
+
+// A replacement of the request inside must not decide whether its client left.
+func TestEndedContextOfAnInnerHandlerIsNoClientThatLeft(t *testing.T) {
+	forEach(t, func(t *testing.T, f framework) {
+		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/", func(_ http.ResponseWriter, r *http.Request) {
+			ctx, cancel := context.WithCancel(r.Context())
+			*r = *r.WithContext(ctx)
+			cancel()
+		}})
+		status, _ := s.do("GET", "/", nil)
+		s.finish()
+		if status != 200 {
+			t.Errorf("the client got %d", status)
+		}
+		s.wantOnly("GET", "/", "200")
+	})
+}
+
+func TestRunDrainsThenDelivers(t *testing.T) {
+	forEach(t, func(t *testing.T, f framework) {
+		store := shoaltest.NewServer()
+		watcher := store.New(t, shoal.Opts{})
+		reg := shoal.New()
+		if err := store.Connect(reg, shoal.Opts{}); err != nil {
+			t.Fatal(err)
+		}
+		entered, release := make(chan struct{}), make(chan struct{})
+		ctx, cancel := context.WithCancel(t.Context())
+		addr, ran := make(chan string, 1), make(chan error, 1)
+		go func() {
+			ran <- f.run(ctx, reg, []route{{"GET", "/slow", func(w http.ResponseWriter, _ *http.Request) {
+				close(entered)
+				<-release
+				_, _ = io.WriteString(w, "done")
+			}}}, addr)
+		}()
+		answer := make(chan string, 1)
+		go func() { answer <- getWhenUp("http://" + <-addr + "/slow") }()
+		<-entered
+		cancel()
+		close(release)
+		if got := <-answer; got != "done" {
+			t.Errorf("the request under way got %q", got)
+		}
+		if err := <-ran; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if got := shoaltest.Value(t, watcher, "http_requests_total", "method", "GET", "route", "/slow", "code", "200"); got != 1 {
+			t.Errorf("another process sees %v requests, want 1", got)
+		}
+		if shoaltest.Exists(t, watcher, "http_requests_in_flight", "gauge_index", "1") {
+			t.Error("the gauge of a process that closed is still there")
+		}
+	})
+}
+
+// getWhenUp asks until the server listens.
+func getWhenUp(url string) string {
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for {
+		res, err := client.Get(url)
+		if errors.As(err, new(*net.OpError)) {
+			continue
+		}
+		if err != nil {
+			return err.Error()
+		}
+		defer func() { _ = res.Body.Close() }()
+		body, _ := io.ReadAll(res.Body)
+		return string(body)
+	}
+}
