@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command batch is a job that runs for a moment and is gone when Prometheus
+// looks. What it counted stays, and adds up over its runs; no Pushgateway is
+// needed. When it succeeded last is a Latest gauge, which belongs to no process
+// and so outlives this one.
+//
+//	go run ./examples/batch
+//	go run ./examples/batch -redis redis://127.0.0.1:6379/0
+//
+// It ends by printing its part of the page. See it grow from run to run with a
+// real Redis; the exporter example serves it: -app billing.
+package main
+
+import (
+	"context"
+	"flag"
+	"log"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/common/expfmt"
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
+)
+
+var (
+	invoices = shoal.NewCounterVec(shoal.CounterOpts{
+		Name: "billing_invoices_total", Help: "Invoices handled, by result.",
+	}, []string{"result"})
+	duration = shoal.NewSummary(shoal.SummaryOpts{
+		Name: "billing_run_duration_seconds", Help: "How long the runs took.",
+	})
+	lastSuccess = shoal.NewGauge(shoal.GaugeOpts{
+		Name: "billing_last_success_timestamp_seconds", Help: "When a run succeeded last.", Mode: shoal.Latest,
+	})
+)
+
+func main() {
+	redis := flag.String("redis", "", "`URL` of a Redis; without it an embedded one is used")
+	count := flag.Int("invoices", 100, "`number` of invoices to send")
+	flag.Parse()
+	if err := run(context.Background(), *redis, *count); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, redis string, count int) error {
+	redis, stopRedis, err := anyredis.Open(redis)
+	if err != nil {
+		return err
+	}
+	defer stopRedis()
+	reg := shoal.Default()
+	if err := reg.Open(redis, shoal.Opts{App: "billing"}); err != nil {
+		return err
+	}
+
+	timer := shoal.NewTimer(duration)
+	for range count {
+		if rand.N(20) == 0 {
+			invoices.WithLabelValues("bounced").Inc()
+		} else {
+			invoices.WithLabelValues("sent").Inc()
+		}
+	}
+	timer.ObserveDuration()
+	lastSuccess.SetToCurrentTime()
+
+	// A job lives too short for the flush of every second: Close sends what is
+	// left, and its error is the job's, since then Redis lacks something.
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if err := reg.Close(ctx); err != nil {
+		return err
+	}
+	return show(ctx, redis)
+}
+
+// show prints what is in Redis now, as anybody else would see it.
+func show(ctx context.Context, redis string) error {
+	reg := shoal.New()
+	if err := reg.Open(redis, shoal.Opts{App: "billing", ReadOnly: true}); err != nil {
+		return err
+	}
+	defer func() { _ = reg.Close(ctx) }() // it has nothing to lose
+	families, err := reg.Gather()
+	if err != nil {
+		return err
+	}
+	for _, family := range families {
+		if strings.HasPrefix(family.GetName(), "billing_") {
+			if _, err := expfmt.MetricFamilyToText(os.Stdout, family); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

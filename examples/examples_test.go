@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package examples
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestShops_CountTheirBusinessAndTheirRequests(t *testing.T) {
+	for name, route := range map[string]string{
+		"nethttp": "/orders/{currency}",
+		"chi":     "/orders/{currency}",
+		"gin":     "/orders/:currency",
+		"echo":    "/orders/:currency",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addr := freeAddr(t)
+			start(t, name, "-addr", addr)
+			until(t, "the shop is open", func() error { _, err := scrape(addr); return err })
+
+			for _, request := range []struct {
+				path string
+				want int
+			}{
+				{"/carts", http.StatusCreated},
+				{"/carts", http.StatusCreated},
+				{"/carts", http.StatusCreated},
+				{"/orders/EUR?amount=12.5", http.StatusCreated},
+				{"/orders/USD?amount=7", http.StatusCreated},
+				{"/orders/XYZ?amount=7", http.StatusBadRequest},
+				{"/nowhere", http.StatusNotFound},
+			} {
+				status, body, err := do(fresh, http.MethodPost, "http://"+addr+request.path)
+				if err != nil || status != request.want {
+					t.Errorf("POST %s: %d %q, %v", request.path, status, body, err)
+				}
+			}
+			for _, want := range []func() error{
+				says(addr, 1, "shop_orders_total", "currency=EUR"),
+				says(addr, 2, "shop_orders_total"),
+				says(addr, 2, "shop_order_amount"),
+				says(addr, 1, "shop_carts_open"),
+				says(addr, 2, "http_requests_total", "method=POST", "route="+route, "code=201"),
+				says(addr, 1, "http_requests_total", "method=POST", "route="+route, "code=400"),
+				says(addr, 1, "http_requests_total", "route=unmatched", "code=404"),
+				says(addr, 7, "http_request_duration_seconds"),
+				says(addr, 0, "http_requests_in_flight"),
+			} {
+				until(t, "the page", want)
+			}
+		})
+	}
+}
+
+func TestInstances_OnePageOnTwoPorts(t *testing.T) {
+	t.Parallel()
+	addrs := []string{freeAddr(t), freeAddr(t)}
+	start(t, "instances", "-addrs", strings.Join(addrs, ","))
+	for _, addr := range addrs {
+		until(t, "the instance is up", func() error { _, err := scrape(addr); return err })
+		for range 10 {
+			if status, _, err := do(fresh, http.MethodGet, "http://"+addr+"/"); err != nil || status != http.StatusOK {
+				t.Errorf("%s answers %d, %v", addr, status, err)
+			}
+		}
+	}
+	for _, addr := range addrs {
+		until(t, "the requests of both", says(addr, 20, "http_requests_total", "route=/{$}", "code=200"))
+		until(t, "both instances", says(addr, 2, "shoal_instance_info", "version=1.0"))
+	}
+}
+
+func TestBatch_WhatItCountedStays(t *testing.T) {
+	t.Parallel()
+	redis := redisURL(t)
+	begin := time.Now()
+	for range 3 {
+		p := start(t, "batch", "-redis", redis, "-invoices", "200")
+		p.wait()
+		if !strings.Contains(p.out.String(), "billing_invoices_total{") {
+			t.Errorf("it printed %q", p.out.String())
+		}
+	}
+	addr := freeAddr(t)
+	start(t, "exporter", "-redis", redis, "-app", "billing", "-addr", addr)
+	until(t, "the invoices of all runs", says(addr, 600, "billing_invoices_total"))
+	until(t, "the runs", says(addr, 3, "billing_run_duration_seconds"))
+	p, err := scrape(addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := p.value("billing_last_success_timestamp_seconds")
+	if last < float64(begin.Unix()) || last > float64(time.Now().Unix()+1) {
+		t.Errorf("the last success was at %v", last)
+	}
+	if n := len(p["shoal_instance_info"].GetMetric()); n != 0 {
+		t.Errorf("%d instances are shown; the jobs are gone and the exporter is none", n)
+	}
+}
+
+func TestBatch_RunsWithoutRedis(t *testing.T) {
+	t.Parallel()
+	p := start(t, "batch")
+	p.wait()
+	if !strings.Contains(p.out.String(), "billing_last_success_timestamp_seconds ") {
+		t.Errorf("it printed %q", p.out.String())
+	}
+}
+
+func TestExporter_SaysWhyItCannotRead(t *testing.T) {
+	t.Parallel()
+	addr := freeAddr(t)
+	start(t, "exporter", "-redis", "redis://"+freeAddr(t)+"/0", "-addr", addr)
+	until(t, "503 and the reason", func() error {
+		status, body, err := do(fresh, http.MethodGet, "http://"+addr+"/metrics")
+		if err == nil && (status != http.StatusServiceUnavailable || !strings.Contains(body, "refused")) {
+			err = fmt.Errorf("%d: %s", status, body)
+		}
+		return err
+	})
+}

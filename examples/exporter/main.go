@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command exporter serves the page of an app without being part of it. It is
+// the best thing to scrape: one target that says what all processes counted,
+// however many of them there are, whether or not one of them is alive.
+//
+//	go run ./examples/exporter -redis redis://127.0.0.1:6379/0 -app shop
+//	curl localhost:9090/metrics
+//
+// It only reads. It needs no place in the fleet, so it has no lease, no
+// gauge_index and no goroutines that write.
+package main
+
+import (
+	"context"
+	"flag"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
+)
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:9090", "`address` to serve on")
+	redis := flag.String("redis", "redis://127.0.0.1:6379/0", "`URL` of the app's Redis")
+	app := flag.String("app", "shop", "`name` of the app")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	reg := shoal.New()
+	if err := reg.Open(*redis, shoal.Opts{App: *app, ReadOnly: true}); err != nil {
+		log.Fatal(err)
+	}
+	log.Printf("serving the metrics of %s on http://%s/metrics", *app, *addr)
+	if err := httpmetrics.Serve(ctx, reg, httpmetrics.PageServer(*addr, reg)); err != nil {
+		log.Fatal(err)
+	}
+}

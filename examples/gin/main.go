@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command gin is a small shop on gin, measured by one line.
+//
+//	go run ./examples/gin
+//	curl -X POST localhost:8080/carts
+//	curl -X POST 'localhost:8080/orders/EUR?amount=12.5'
+//	curl localhost:8080/metrics
+package main
+
+import (
+	"context"
+	"flag"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/gin-gonic/gin"
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
+	shoalgin "github.com/shoal-metrics/shoal/middleware/gin"
+)
+
+// What the shop itself counts. Package variables, used at once; they reach
+// Redis when main connects the registry.
+var (
+	orders = shoal.NewCounterVec(shoal.CounterOpts{
+		Name: "shop_orders_total", Help: "Orders placed.",
+	}, []string{"currency"})
+	amounts = shoal.NewHistogramVec(shoal.HistogramOpts{
+		Name: "shop_order_amount", Help: "Worth of an order, in its currency.",
+		Buckets: []float64{1, 5, 10, 50, 100, 500, 1000},
+	}, []string{"currency"})
+	carts = shoal.NewGauge(shoal.GaugeOpts{
+		Name: "shop_carts_open", Help: "Carts being filled, over all processes.", Mode: shoal.Sum,
+	})
+)
+
+// currencies that the shop takes. A label's values are never left to clients.
+var currencies = []string{"EUR", "GBP", "USD"}
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
+	redis := flag.String("redis", "", "`URL` of a Redis; without it an embedded one is used")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *addr, *redis); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr, redis string) error {
+	redis, stopRedis, err := anyredis.Open(redis)
+	if err != nil {
+		return err
+	}
+	defer stopRedis()
+	reg := shoal.Default()
+	if err := reg.Open(redis, shoal.Opts{App: "shop"}); err != nil {
+		return err
+	}
+
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.Use(gin.Recovery())
+	shoalgin.Install(engine, reg, shoalgin.Opts{}) // the one line, before the routes
+	engine.POST("/carts", openCart)
+	engine.POST("/orders/:currency", placeOrder)
+
+	log.Printf("serving on http://%s, metrics in %s", addr, redis)
+	return shoalgin.Run(ctx, engine, addr, reg)
+}
+
+func openCart(c *gin.Context) {
+	carts.Inc()
+	c.Status(http.StatusCreated)
+}
+
+func placeOrder(c *gin.Context) {
+	currency := c.Param("currency")
+	amount, err := strconv.ParseFloat(c.Query("amount"), 64)
+	if err != nil || amount <= 0 || !slices.Contains(currencies, currency) {
+		c.String(http.StatusBadRequest, "an amount in EUR, GBP or USD, please")
+		return
+	}
+	orders.WithLabelValues(currency).Inc()
+	amounts.WithLabelValues(currency).Observe(amount)
+	carts.Dec()
+	c.Status(http.StatusCreated)
+}

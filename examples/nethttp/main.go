@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command nethttp is a small shop on net/http, measured by one line.
+//
+//	go run ./examples/nethttp
+//	curl -X POST localhost:8080/carts
+//	curl -X POST 'localhost:8080/orders/EUR?amount=12.5'
+//	curl localhost:8080/metrics
+package main
+
+import (
+	"context"
+	"flag"
+	"log"
+	"net/http"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
+	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
+)
+
+// What the shop itself counts. Package variables, used at once; they reach
+// Redis when main connects the registry.
+var (
+	orders = shoal.NewCounterVec(shoal.CounterOpts{
+		Name: "shop_orders_total", Help: "Orders placed.",
+	}, []string{"currency"})
+	amounts = shoal.NewHistogramVec(shoal.HistogramOpts{
+		Name: "shop_order_amount", Help: "Worth of an order, in its currency.",
+		Buckets: []float64{1, 5, 10, 50, 100, 500, 1000},
+	}, []string{"currency"})
+	carts = shoal.NewGauge(shoal.GaugeOpts{
+		Name: "shop_carts_open", Help: "Carts being filled, over all processes.", Mode: shoal.Sum,
+	})
+)
+
+// currencies that the shop takes. A label's values are never left to clients.
+var currencies = []string{"EUR", "GBP", "USD"}
+
+func main() {
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
+	redis := flag.String("redis", "", "`URL` of a Redis; without it an embedded one is used")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *addr, *redis); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, addr, redis string) error {
+	redis, stopRedis, err := anyredis.Open(redis)
+	if err != nil {
+		return err
+	}
+	defer stopRedis()
+	reg := shoal.Default()
+	if err := reg.Open(redis, shoal.Opts{App: "shop"}); err != nil {
+		return err
+	}
+
+	mux := http.NewServeMux()
+	handler := shoalhttp.Install(mux, reg, shoalhttp.Opts{}) // the one line
+	mux.HandleFunc("POST /carts", openCart)
+	mux.HandleFunc("POST /orders/{currency}", placeOrder)
+
+	log.Printf("serving on http://%s, metrics in %s", addr, redis)
+	server := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	return shoalhttp.Run(ctx, server, reg)
+}
+
+func openCart(w http.ResponseWriter, _ *http.Request) {
+	carts.Inc()
+	w.WriteHeader(http.StatusCreated)
+}
+
+func placeOrder(w http.ResponseWriter, r *http.Request) {
+	currency := r.PathValue("currency")
+	amount, err := strconv.ParseFloat(r.FormValue("amount"), 64)
+	if err != nil || amount <= 0 || !slices.Contains(currencies, currency) {
+		http.Error(w, "an amount in EUR, GBP or USD, please", http.StatusBadRequest)
+		return
+	}
+	orders.WithLabelValues(currency).Inc()
+	amounts.WithLabelValues(currency).Observe(amount)
+	carts.Dec()
+	w.WriteHeader(http.StatusCreated)
+}

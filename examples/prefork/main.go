@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+// Command prefork is a server of several processes on one port, as Node's
+// cluster module, gunicorn or PHP-FPM run them: a parent opens the port and
+// starts workers, which inherit it. Whichever worker answers /metrics, the
+// page is that of all.
+//
+//	go run ./examples/prefork
+//	for i in $(seq 100); do curl -s localhost:8080/; done
+//	curl -s localhost:8080/metrics | grep http_requests_total
+//
+// A worker that dies is replaced (try kill -9 with a number that curl showed)
+// and its successor takes over its gauge_index. SIGTERM to the parent, or
+// Ctrl-C, drains: no request that is being answered is cut off or uncounted.
+package main
+
+import (
+	"context"
+	"flag"
+	"log"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	log.SetFlags(0)
+	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
+	workers := flag.Int("workers", 4, "`number` of processes")
+	redis := flag.String("redis", "", "`URL` of a Redis; without it the parent runs an embedded one")
+	slot := flag.Int("worker", -1, "used by the parent: be the worker of this `number`")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var err error
+	if *slot >= 0 {
+		log.SetPrefix("worker: ")
+		err = work(ctx, *slot, *redis)
+	} else {
+		err = supervise(ctx, *addr, *workers, *redis)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}

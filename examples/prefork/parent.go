@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
+)
+
+const (
+	// inheritedFile is the descriptor at which a worker finds the listener:
+	// the first after standard input, output and error.
+	inheritedFile = 3
+	// respawnPause keeps a worker that dies at once from being started in a
+	// tight loop.
+	respawnPause = 200 * time.Millisecond
+	// patience is what a worker gets to drain and close before it is killed.
+	patience = 30 * time.Second
+)
+
+// supervise keeps the workers running until ctx is done and returns when all
+// have ended.
+func supervise(ctx context.Context, addr string, workers int, redis string) error {
+	redis, stopRedis, err := anyredis.Open(redis)
+	if err != nil {
+		return err
+	}
+	defer stopRedis() // last: the workers bring their last counts there
+
+	port, err := openPort(addr)
+	if err != nil {
+		return err
+	}
+	log.Printf("serving on http://%s with %d workers, metrics in %s", addr, workers, redis)
+	var group sync.WaitGroup
+	for slot := range workers {
+		group.Go(func() { keep(ctx, slot, port, redis) })
+	}
+	<-ctx.Done()
+	_ = port.Close() // nobody accepts here, so nothing may queue up
+	group.Wait()
+	return nil
+}
+
+// keep runs one worker after the other.
+func keep(ctx context.Context, slot int, port *os.File, redis string) {
+	for ctx.Err() == nil {
+		begin := time.Now()
+		err := run(ctx, slot, port, redis)
+		if ctx.Err() != nil {
+			if err != nil {
+				log.Printf("worker %d: %v", slot, err)
+			}
+			return
+		}
+		log.Printf("worker %d ended (%v): starting another", slot, err)
+		select {
+		case <-time.After(respawnPause - time.Since(begin)):
+		case <-ctx.Done():
+		}
+	}
+}
+
+func run(ctx context.Context, slot int, port *os.File, redis string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, self, "-worker", strconv.Itoa(slot), "-redis", redis)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.ExtraFiles = []*os.File{port}
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = patience
+	alive, err := cmd.StdinPipe() // its end tells the worker that we are gone
+	if err != nil {
+		return err
+	}
+	defer func() { _ = alive.Close() }()
+	err = cmd.Run()
+	if ctx.Err() != nil && cmd.ProcessState != nil && cmd.ProcessState.Success() {
+		return nil // it ended because we asked it to
+	}
+	return err
+}
+
+// openPort listens on addr and returns a descriptor to hand down.
+func openPort(addr string) (*os.File, error) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = listener.Close() }() // the descriptor stays
+	conn, err := listener.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	// Not TCPListener.File: each time such a file is handed down, it is made
+	// blocking, also for the workers that accept on it already. These could
+	// not stop accepting any more.
+	var fd int
+	var dupErr error
+	err = conn.Control(func(original uintptr) {
+		if fd, dupErr = syscall.Dup(int(original)); dupErr == nil {
+			syscall.CloseOnExec(fd)
+		}
+	})
+	if err := errors.Join(err, dupErr); err != nil {
+		return nil, fmt.Errorf("duplicating the listener: %w", err)
+	}
+	return os.NewFile(uintptr(fd), "listener"), nil
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
+	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
+)
+
+// work serves on the listener that the parent handed down, until ctx is done.
+func work(ctx context.Context, slot int, redis string) error {
+	reg := shoal.Default()
+	// The slot makes a replacement the successor of the worker that died: it
+	// has the same gauge_index, at once.
+	if err := reg.Open(redis, shoal.Opts{App: "prefork", Slot: &slot}); err != nil {
+		return err
+	}
+
+	mux := http.NewServeMux()
+	handler := shoalhttp.Install(mux, reg, shoalhttp.Opts{}) // the one line
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, "worker %d, process %d\n", slot, os.Getpid())
+	})
+
+	file := os.NewFile(inheritedFile, "listener")
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return fmt.Errorf("this is a worker, to be started by its parent: %w", err)
+	}
+	_ = file.Close() // the listener has a copy
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // ends when the parent does, however it does
+		cancel()
+	}()
+
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	select {
+	case <-ctx.Done():
+	case err := <-served:
+		return err
+	}
+	// First the requests, then what they counted.
+	return httpmetrics.Graceful{}.Shutdown(ctx, reg, server)
+}
