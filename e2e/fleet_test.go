@@ -145,12 +145,8 @@ func (f *fleet) worker(client *http.Client) (int, error) {
 	if status != http.StatusOK {
 		return 0, fmt.Errorf("status %d: %s", status, body)
 	}
-	for _, word := range strings.Fields(string(body)) {
-		if pid, err := strconv.Atoi(strings.Trim(word, ".,:;")); err == nil {
-			return pid, nil
-		}
-	}
-	return 0, fmt.Errorf("no process id in %q", body)
+	_, text, _ := strings.Cut(string(body), "process ")
+	return strconv.Atoi(strings.TrimSpace(text))
 }
 
 func (f *fleet) get(client *http.Client, path string) (body []byte, status int, err error) {

@@ -178,6 +178,15 @@ func TestPrometheus_SeesEveryRequestWhileWorkersRestartOneByOne(t *testing.T) {
 		}
 		return nil
 	})
+	// increase() extrapolates to the ends of the range by up to a scrape
+	// interval, so enough samples are needed for a bound of 5 %.
+	f.until("thirty samples", func() error {
+		series, err := server.query("max(count_over_time(http_requests_total[1h]))")
+		if err == nil && series[0][0] < 30 {
+			err = fmt.Errorf("%v samples", series[0][0])
+		}
+		return err
+	})
 	increase, err := server.query("sum(increase(http_requests_total[1h]))")
 	if err != nil || len(increase) != 1 {
 		t.Fatal(increase, err)
