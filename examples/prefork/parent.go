@@ -46,30 +46,29 @@ func supervise(ctx context.Context, addr string, workers int, redis string) erro
 	}
 	log.Printf("serving on http://%s with %d workers, metrics in %s", addr, workers, redis)
 	var group sync.WaitGroup
+	errs := make([]error, workers)
 	for slot := range workers {
-		group.Go(func() { keep(ctx, slot, port, redis) })
+		group.Go(func() { errs[slot] = keep(ctx, slot, port, redis) })
 	}
 	<-ctx.Done()
 	_ = port.Close() // nobody accepts here, so nothing may queue up
 	group.Wait()
-	return nil
+	return errors.Join(errs...)
 }
 
-// keep runs one worker after the other.
-func keep(ctx context.Context, slot int, port *os.File, redis string) {
-	for ctx.Err() == nil {
+// keep runs one worker after the other and returns how the last one ended.
+func keep(ctx context.Context, slot int, port *os.File, redis string) error {
+	for {
 		begin := time.Now()
 		err := run(ctx, slot, port, redis)
 		if ctx.Err() != nil {
-			if err != nil {
-				log.Printf("worker %d: %v", slot, err)
-			}
-			return
+			return err
 		}
-		log.Printf("worker %d ended (%v): starting another", slot, err)
+		log.Printf("worker %d ended, starting another: %v", slot, err)
 		select {
 		case <-time.After(respawnPause - time.Since(begin)):
 		case <-ctx.Done():
+			return nil
 		}
 	}
 }
@@ -90,8 +89,11 @@ func run(ctx context.Context, slot int, port *os.File, redis string) error {
 	}
 	defer func() { _ = alive.Close() }()
 	err = cmd.Run()
-	if ctx.Err() != nil && cmd.ProcessState != nil && cmd.ProcessState.Success() {
-		return nil // it ended because we asked it to
+	if ctx.Err() != nil && (cmd.ProcessState == nil || cmd.ProcessState.Success()) {
+		return nil // it ended because we asked it to, or had not begun
+	}
+	if err != nil {
+		err = fmt.Errorf("worker %d: %w", slot, err)
 	}
 	return err
 }
@@ -107,9 +109,9 @@ func openPort(addr string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not TCPListener.File: each time such a file is handed down, it is made
-	// blocking, also for the workers that accept on it already. These could
-	// not stop accepting any more.
+	// Not TCPListener.File: handing such a file down makes it blocking, for the
+	// workers that accept on it already as well, until the new worker undoes
+	// that. One that accepts in between can't be stopped from accepting.
 	var fd int
 	var dupErr error
 	err = conn.Control(func(original uintptr) {
