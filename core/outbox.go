@@ -110,11 +110,11 @@ func (o *outbox) rewind(last uint64) {
 		n--
 		o.size -= o.kept[n].size
 	}
-	o.queue = append(slices.Clone(o.kept[n:]), o.queue...)
-	o.kept = o.kept[:n:n]
-	for _, b := range o.queue {
+	for _, b := range o.kept[n:] {
 		b.inDoubt = true
 	}
+	o.queue = append(slices.Clone(o.kept[n:]), o.queue...)
+	o.kept = o.kept[:n:n]
 	from, next := max(last, o.base), o.acked+1
 	if len(o.queue) > 0 {
 		next = o.queue[0].seq // at or below last it will turn out a duplicate
@@ -138,24 +138,46 @@ func (o *outbox) registered(r wire.RegisterReply) (anew bool) {
 		}
 		return false
 	case first:
-		return false
+		return o.newest > 0 // a clash or a clone came between
 	case r.Orphan:
-		var certain []*batch
-		for _, b := range o.queue {
-			if b.inDoubt {
-				o.lose(lostOrphan, 1)
-				b.finish("", ErrLost)
-			} else {
-				certain = append(certain, b)
-			}
-		}
-		o.queue = certain
+		o.dropDoubtful()
 	}
-	// What Redis had acknowledged is gone with everything else that it held:
-	// sent again, Prometheus would count it twice.
+	o.wiped()
+	return true
+}
+
+// clashed notes that another type holds the name. If it was ours, everything
+// that the store had of it is gone.
+func (o *outbox) clashed(err error, retryAt time.Time) {
+	if o.generation != "" {
+		o.wiped()
+	}
+	o.generation, o.unverified, o.refused, o.retryAt = "", false, err, retryAt
+}
+
+// cloned prepares for a new identity: a batch in doubt may be the twin's.
+func (o *outbox) cloned() {
+	o.dropDoubtful()
+	o.generation = ""
+	o.restart()
+}
+
+// dropDoubtful takes the batches in doubt out of the queue.
+func (o *outbox) dropDoubtful() {
+	o.queue = slices.DeleteFunc(o.queue, func(b *batch) bool {
+		if b.inDoubt {
+			o.lose(lostOrphan, 1)
+			b.finish("", ErrLost)
+		}
+		return b.inDoubt
+	})
+}
+
+// wiped gives up what Redis had acknowledged: it is gone with everything else
+// that it held, and sent again, Prometheus would count it twice.
+func (o *outbox) wiped() {
 	o.lose(lostWiped, uint64(len(o.kept)))
 	o.restart()
-	return true
 }
 
 // restart begins anew in a store that has nothing of ours: what was never

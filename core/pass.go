@@ -69,6 +69,7 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 	if err := w.heartbeat(time.Now()); err != nil {
 		return err
 	}
+	w.trimKept() // what is too old to be safe must not be sent again
 	p := &pass{w: w, ctx: ctx, failed: map[*family]bool{}, frozen: map[*family]bool{}, turns: map[*family]int{}}
 	p.register(families)
 	for _, f := range families {
@@ -77,6 +78,9 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 		}
 	}
 	for p.broken == nil && p.round() {
+	}
+	if p.cloned {
+		w.becomeAnother()
 	}
 	w.trimKept()
 	w.gaugePending()
@@ -96,6 +100,7 @@ type pass struct {
 	turns  map[*family]int
 	errs   []error
 	broken error // Redis cannot be reached: no use in going on
+	cloned bool  // another process has our identity
 }
 
 func (p *pass) note(err error) {
@@ -151,20 +156,18 @@ func (p *pass) registered(f *family, r wire.RegisterReply) {
 	case r.Err != nil:
 		p.fail(f, r.Err)
 	case r.Clash != "":
-		o.refused = &TypeClashError{Name: f.def.name, Requested: f.def.kind, Existing: r.Clash}
-		o.generation, o.unverified, o.retryAt = "", false, time.Now().Add(reportEvery)
+		o.clashed(&TypeClashError{Name: f.def.name, Requested: f.def.kind, Existing: r.Clash}, time.Now().Add(reportEvery))
 		w.reg.report("clash "+f.def.name, o.refused)
 		f.failWaiters(o.refused)
 	case r.Last > o.newest:
-		w.becomeAnother()
-		p.failed[f] = true
-		p.errs = append(p.errs, errCloned)
+		p.twin(f)
 	default:
-		if o.registered(r) {
-			f.each((*series).expose) // the page shows what is known, from 0
-			if !f.pooled() {
-				w.gauges.full = true
-			}
+		switch {
+		case !o.registered(r):
+		case f.pooled():
+			f.each((*series).touch) // the page shows what is known, counters from 0
+		default:
+			w.gauges.full = true
 		}
 	}
 }
@@ -256,9 +259,7 @@ func (p *pass) replied(f *family, replies []wire.CommitReply) {
 			return
 		case r.Status == wire.CommitOK, r.Status == wire.CommitDuplicate:
 			if r.Last > o.newest {
-				p.w.becomeAnother()
-				p.failed[f] = true
-				p.errs = append(p.errs, errCloned)
+				p.twin(f)
 				return
 			}
 			p.w.acknowledged(f, r)
@@ -303,33 +304,23 @@ func (w *writer) acknowledged(f *family, r wire.CommitReply) {
 
 var errCloned = errors.New("shoal: Redis has batches of this writer that it never sent: the process was cloned; it goes on under a new identity")
 
+// twin notes that another copy of this process writes under its identity. The
+// pass goes no further; what is under way was sent under the old identity, so
+// its answers are still taken in before the new one is assumed.
+func (p *pass) twin(f *family) {
+	p.failed[f] = true
+	p.cloned, p.broken = true, errCloned
+}
+
 // becomeAnother takes a new identity: this process runs twice, as after a
-// snapshot of a virtual machine. Batches in doubt may be the twin's or ours.
+// snapshot of a virtual machine.
 func (w *writer) becomeAnother() {
 	w.id = newID()
 	w.lease.lose()
 	w.gauges.full = true
 	for _, f := range *w.reg.families.Load() {
-		o := &f.out
-		o.queue = dropDoubtful(o)
-		o.generation = ""
-		o.restart()
+		f.out.cloned()
 	}
-}
-
-// dropDoubtful takes the batches in doubt out of the queue, counts them as
-// lost, and returns the rest.
-func dropDoubtful(o *outbox) []*batch {
-	var certain []*batch
-	for _, b := range o.queue {
-		if b.inDoubt {
-			o.lose(lostOrphan, 1)
-			b.finish("", ErrLost)
-			continue
-		}
-		certain = append(certain, b)
-	}
-	return certain
 }
 
 // trimKept bounds what is kept for a store that steps back, in time and, over
