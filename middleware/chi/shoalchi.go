@@ -37,13 +37,36 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 }
 
 // Install puts the middleware and the page, for GET and HEAD, on router. Call
-// it before anything else is put there: chi panics if a route was. It also
-// panics if opts clash with what is registered.
+// it before the routes: chi panics if there is one. Other middleware may be
+// added before or after; what is added after does not guard the page. It panics
+// if opts clash with what is registered.
+//
+// The page is no route of the router, since after a route chi takes no further
+// middleware. chi calls middleware only if there is any route at all.
 func Install(router chi.Router, reg *shoal.Registry, opts Opts) {
-	router.Use(Middleware(reg, opts))
-	page := Handler(reg, opts.Page)
-	router.Method(http.MethodGet, opts.PagePath(), page)
-	router.Method(http.MethodHead, opts.PagePath(), page)
+	router.Use(Middleware(reg, opts), page(opts.PagePath(), Handler(reg, opts.Page)))
+}
+
+// page answers for the path and leaves all else to the next handler.
+func page(path string, page http.Handler) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if (r.Method == http.MethodGet || r.Method == http.MethodHead) && routePath(r) == path {
+				page.ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// routePath is the path that the router will look at: what is left of it in a
+// router that is mounted on another.
+func routePath(r *http.Request) string {
+	if ctx := chi.RouteContext(r.Context()); ctx != nil && ctx.RoutePath != "" {
+		return ctx.RoutePath
+	}
+	return r.URL.Path
 }
 
 // Run serves handler, which is the router or what wraps it, on addr until ctx

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalchi_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/shoaltest"
+	shoalchi "github.com/shoal-metrics/shoal/middleware/chi"
+)
+
+func ok(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok")) }
+
+func serve(h http.Handler, method, target string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest(method, target, nil))
+	return w
+}
+
+func wantOne(t *testing.T, reg *shoal.Registry, method, route, code string) {
+	t.Helper()
+	if got := shoaltest.Value(t, reg, "http_requests_total", "method", method, "route", route, "code", code); got != 1 {
+		t.Errorf("%v requests %s %s %s, want 1", got, method, route, code)
+	}
+}
+
+func copying(next http.Handler) http.Handler {
+	type key struct{}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), key{}, 1)))
+	})
+}
+
+func TestRouteIsThePatternOfAllRouters(t *testing.T) {
+	tests := []struct {
+		promise, method, target, route, code string
+	}{
+		{"of the router", "GET", "/users/7", "/users/{id}", "200"},
+		{"with its regular expression", "GET", "/orders/77", "/orders/{id:[0-9]+}", "200"},
+		{"of the root", "GET", "/", "/", "200"},
+		{"of a sub-router", "GET", "/api/v1/items/7", "/api/v1/items/{id}", "200"},
+		{"of a sub-router's root", "GET", "/api/", "/api", "200"},
+		{"of a mounted handler", "GET", "/static/a/b.css", "/static/*", "200"},
+		{"of a group", "GET", "/grouped/7", "/grouped/{id}", "200"},
+		{"of GET for HEAD with GetHead", "HEAD", "/users/7", "/users/{id}", "200"},
+		{"of the mount where its router has no route", "GET", "/api/nothing", "/api/*", "404"},
+		{"unmatched for 404", "GET", "/nothing", "unmatched", "404"},
+		{"unmatched for 405", "POST", "/users/7", "unmatched", "405"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.promise, func(t *testing.T) {
+			reg := shoaltest.New(t)
+			r := chi.NewRouter()
+			shoalchi.Install(r, reg, shoalchi.Opts{})
+			r.Use(middleware.GetHead, copying)
+			r.Get("/", ok)
+			r.Get("/users/{id}", ok)
+			r.Get("/orders/{id:[0-9]+}", ok)
+			r.Route("/api", func(r chi.Router) {
+				r.Use(copying)
+				r.Get("/", ok)
+				r.Route("/v1", func(r chi.Router) { r.Get("/items/{id}", ok) })
+			})
+			r.Mount("/static", http.HandlerFunc(ok))
+			r.Group(func(r chi.Router) {
+				r.Use(copying)
+				r.Get("/grouped/{id}", ok)
+			})
+			serve(r, tt.method, tt.target)
+			wantOne(t, reg, tt.method, tt.route, tt.code)
+		})
+	}
+}
+
+func TestStreamKnowsItsRouteWhenItBegins(t *testing.T) {
+	reg := shoaltest.New(t)
+	r := chi.NewRouter()
+	shoalchi.Install(r, reg, shoalchi.Opts{})
+	r.Route("/api", func(r chi.Router) {
+		r.Get("/events/{topic}", func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			w.WriteHeader(200)
+			wantOne(t, reg, "GET", "/api/events/{topic}", "200")
+		})
+	})
+	serve(r, "GET", "/api/events/news")
+}
+
+func TestPanicIs500OnceWhereverTheRecovererIs(t *testing.T) {
+	for name, use := range map[string]func(r chi.Router, reg *shoal.Registry){
+		"inside": func(r chi.Router, reg *shoal.Registry) {
+			shoalchi.Install(r, reg, shoalchi.Opts{})
+			r.With(middleware.Recoverer).Get("/panic", boom)
+		},
+		"outside": func(r chi.Router, reg *shoal.Registry) {
+			r.Use(middleware.Recoverer)
+			shoalchi.Install(r, reg, shoalchi.Opts{})
+			r.Get("/panic", boom)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reg := shoaltest.New(t)
+			r := chi.NewRouter()
+			use(r, reg)
+			req := httptest.NewRequest("GET", "/panic", nil)
+			w := httptest.NewRecorder()
+			r.ServeHTTP(w, middleware.WithLogEntry(req, quiet{}))
+			if w.Code != 500 {
+				t.Errorf("the client got %d", w.Code)
+			}
+			wantOne(t, reg, "GET", "/panic", "500")
+			if got := shoaltest.Value(t, reg, "http_requests_in_flight", "gauge_index", "0"); got != 0 {
+				t.Errorf("%v in flight, want 0", got)
+			}
+		})
+	}
+}
+
+func boom(http.ResponseWriter, *http.Request) { panic("boom") }
+
+func TestInstall_AfterARoutePanics(t *testing.T) {
+	r := chi.NewRouter()
+	r.Get("/early", ok)
+	defer func() {
+		if recover() == nil {
+			t.Error("no panic, and /early would not be recorded")
+		}
+	}()
+	shoalchi.Install(r, shoaltest.New(t), shoalchi.Opts{})
+}
+
+func TestInstall_OnAMountedRouterServesThePageThere(t *testing.T) {
+	reg := shoaltest.New(t)
+	sub := chi.NewRouter()
+	shoalchi.Install(sub, reg, shoalchi.Opts{})
+	sub.Get("/users/{id}", ok)
+	r := chi.NewRouter()
+	r.Mount("/admin", sub)
+	if w := serve(r, "GET", "/admin/metrics"); w.Code != 200 || w.Body.String() == "ok" {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	serve(r, "GET", "/admin/users/7")
+	wantOne(t, reg, "GET", "/admin/users/{id}", "200")
+}
+
+func TestMiddleware_AroundARouterKnowsNoRouteAndNeverThePath(t *testing.T) {
+	r := chi.NewRouter()
+	r.Get("/users/{id}", ok)
+	reg := shoaltest.New(t)
+	serve(shoalchi.Middleware(reg, shoalchi.Opts{})(r), "GET", "/users/7")
+	wantOne(t, reg, "GET", "unmatched", "200")
+}
+
+// quiet keeps the Recoverer's report out of the test's output.
+type quiet struct{}
+
+func (quiet) Write(int, int, http.Header, time.Duration, any) {}
+func (quiet) Panic(any, []byte)                               {}
