@@ -161,6 +161,7 @@ func (c *connection) close(ctx context.Context) error {
 		close(c.stop)
 		c.result = c.shutDown(ctx)
 		close(c.done)
+		return c.result // the context may have ended meanwhile
 	}
 	select {
 	case <-c.done:

@@ -37,7 +37,7 @@ type writer struct {
 	cancel  context.CancelFunc
 	wake    chan struct{} // has room for one: somebody waits
 	stopped chan struct{} // closed when the goroutine has ended
-	queued  atomic.Int64  // batches not acknowledged, after the last pass
+	queued  atomic.Int64  // batches not acknowledged: frozen in this pass, or left by the last
 
 	mu       sync.Mutex
 	requests []*flushRequest // guarded by mu

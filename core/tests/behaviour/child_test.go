@@ -154,7 +154,8 @@ func (f *fleet) spawn(t testing.TB, url string, change ...func(*childConfig)) *c
 		t.Fatal(err)
 	}
 	c := &child{t: t, cmd: exec.Command(self)} //nolint:gosec,noctx // this very test
-	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	// The race detector would have each child sleep for a second at its end.
+	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	c.cmd.Stderr = os.Stderr
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
