@@ -5,6 +5,7 @@ package shoal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -28,28 +29,45 @@ func (w *writer) closingContext() context.Context {
 	return w.closing
 }
 
-// finish is the goroutine's last work: it delivers what is left, trying until
-// it is done or the context ends, and gives up the lease and the gauges.
+// finish is the goroutine's last work: it delivers what is left and gives up
+// the lease and the gauges, trying until that is done or the context ends.
 func (w *writer) finish(ctx context.Context) {
 	w.collect()
 	for !w.flush() {
-		select {
-		case <-ctx.Done():
+		if !pause(ctx) {
 			w.answer(ErrClosed)
 			return
-		case <-time.After(minBackoff + rand.N(minBackoff)):
 		}
 	}
 	w.answer(nil)
-	if w.lease.index >= 0 {
-		ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
-		defer cancel()
-		if err := w.store.Release(ctx, w.id, w.lease.index); err != nil {
-			w.lastErr = err
+	for w.lastErr = w.release(); w.lastErr != nil; w.lastErr = w.release() {
+		if !pause(ctx) {
 			return
 		}
 	}
 	w.finished = true
+}
+
+// pause waits before the next try. It reports whether there is time for one.
+func pause(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(minBackoff + rand.N(minBackoff)):
+		return true
+	}
+}
+
+func (w *writer) release() error {
+	if w.lease.index < 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
+	defer cancel()
+	if err := w.store.Release(ctx, w.id, w.lease.index); err != nil {
+		return fmt.Errorf("shoal: giving back the index: %w", err)
+	}
+	return nil
 }
 
 // undelivered describes what Close leaves behind, or is nil. It may be called

@@ -44,17 +44,28 @@ func (s *series) confirm(ctx context.Context) (string, error) {
 	c.writer.wakeUp()
 	select {
 	case o := <-w.done:
-		if o.err != nil {
-			return "", fmt.Errorf("%s %q: %w", f.def.kind, f.def.name, o.err)
-		}
-		return o.text, nil
+		return o.of(f)
 	case <-ctx.Done():
 		s.abandon(w)
-		return "", fmt.Errorf("shoal: %s %q: not confirmed yet, delivered later: %w",
+		err = fmt.Errorf("shoal: %s %q: not confirmed yet, delivered later: %w",
 			f.def.kind, f.def.name, context.Cause(ctx))
 	case <-c.writer.stopped:
-		return "", ErrClosed
+		err = ErrClosed
 	}
+	select {
+	case o := <-w.done: // it came at the same moment
+		return o.of(f)
+	default:
+		return "", err
+	}
+}
+
+// of names the family in the outcome's error.
+func (o outcome) of(f *family) (string, error) {
+	if o.err != nil {
+		return "", fmt.Errorf("%s %q: %w", f.def.kind, f.def.name, o.err)
+	}
+	return o.text, nil
 }
 
 // abandon takes a waiter back that no batch has taken yet, so that those who

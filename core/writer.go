@@ -214,14 +214,21 @@ func (w *writer) request(ctx context.Context, once bool) error {
 	w.requests = append(w.requests, r)
 	w.mu.Unlock()
 	w.wakeUp()
+	var err error
 	select {
 	case err := <-r.done:
 		return err
 	case <-ctx.Done():
 		w.wakeUp() // lets the goroutine forget the request
-		return context.Cause(ctx)
+		err = context.Cause(ctx)
 	case <-w.stopped:
-		return ErrClosed
+		err = ErrClosed
+	}
+	select {
+	case err := <-r.done: // it came at the same moment
+		return err
+	default:
+		return err
 	}
 }
 
