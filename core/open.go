@@ -3,7 +3,6 @@
 package shoal
 
 import (
-	"errors"
 	"fmt"
 	"net/url"
 	"time"
@@ -24,14 +23,14 @@ const (
 // newClient makes a client from a URL; see [Registry.Open].
 func newClient(text string) (redis.UniversalClient, error) {
 	u, err := url.Parse(text)
-	if err != nil {
-		return nil, badURL(err)
+	if err != nil || u.Fragment != "" { // what follows a # is the rest of a password
+		return nil, badURL(nil)
 	}
 	switch query := u.Query(); {
 	case query.Has("master_name"):
 		o, err := redis.ParseFailoverURL(text)
 		if err != nil {
-			return nil, badURL(err)
+			return nil, badURL(u)
 		}
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = clientDialTimeout, clientReadTimeout, clientReadTimeout
 		o.PoolSize, o.MaxRetries, o.ContextTimeoutEnabled = clientPoolSize, -1, true
@@ -39,7 +38,7 @@ func newClient(text string) (redis.UniversalClient, error) {
 	case query.Has("addr"):
 		o, err := redis.ParseClusterURL(text)
 		if err != nil {
-			return nil, badURL(err)
+			return nil, badURL(u)
 		}
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = clientDialTimeout, clientReadTimeout, clientReadTimeout
 		o.PoolSize, o.ContextTimeoutEnabled = clientPoolSize, true
@@ -48,7 +47,7 @@ func newClient(text string) (redis.UniversalClient, error) {
 	default:
 		o, err := redis.ParseURL(text)
 		if err != nil {
-			return nil, badURL(err)
+			return nil, badURL(u)
 		}
 		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = clientDialTimeout, clientReadTimeout, clientReadTimeout
 		o.PoolSize, o.MaxRetries, o.ContextTimeoutEnabled = clientPoolSize, -1, true
@@ -56,11 +55,18 @@ func newClient(text string) (redis.UniversalClient, error) {
 	}
 }
 
-// badURL keeps the URL, which may hold a password, out of the error.
-func badURL(err error) error {
-	var u *url.Error
-	if errors.As(err, &u) {
-		err = u.Err
+// badURL says what is wrong with a URL, and nothing of what it holds. Not even
+// the parser's own words are safe: of redis://user:pass#word@host it calls
+// "pass" a port, of redis://user:12/word@host it calls "word@host" a database.
+func badURL(u *url.URL) error {
+	reason := "it does not parse"
+	switch {
+	case u == nil:
+	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
+		reason = "its scheme is not redis, rediss or unix"
+	default:
+		reason = "its host, its database number or one of its parameters is not valid"
 	}
-	return fmt.Errorf("shoal: Open: the Redis URL is not usable: %w; give redis://user:password@host:6379/0", err)
+	return fmt.Errorf("shoal: Open: the Redis URL is not usable: %s; give redis://user:password@host:6379/0, "+
+		"with @ : / ? # and %% in the password written as %%40 %%3A %%2F %%3F %%23 %%25", reason)
 }

@@ -32,6 +32,8 @@ type childConfig struct {
 	Refresh time.Duration
 	Expire  time.Duration // of its gauge
 	Every   time.Duration // between flushes
+	Help    string        // of its histogram
+	Buckets []float64
 }
 
 // childMain is a whole process of an app: it does what it reads, line by line,
@@ -48,7 +50,7 @@ func childMain(config string, in io.Reader, out io.Writer) int {
 		jobs:  reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."}),
 		depth: reg.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Depth.", Expire: c.Expire}),
 		took: reg.NewHistogram(shoal.HistogramOpts{
-			Name: "took_seconds", Help: "Time.", Buckets: []float64{1, 20, 25.5},
+			Name: "took_seconds", Help: c.Help, Buckets: c.Buckets,
 		}),
 		stop: make(chan struct{}),
 	}
@@ -141,6 +143,7 @@ func (f *fleet) spawn(t testing.TB, url string, change ...func(*childConfig)) *c
 	config := childConfig{
 		URL: url, App: f.app, Lease: 600 * time.Millisecond, Refresh: 100 * time.Millisecond,
 		Expire: time.Minute, Every: 10 * time.Millisecond,
+		Help: "Time.", Buckets: []float64{1, 20, 25.5},
 	}
 	for _, c := range change {
 		c(&config)

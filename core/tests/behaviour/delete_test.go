@@ -202,4 +202,3 @@ func TestDelete_OfAGaugeIsForItsProcessAlone(t *testing.T) {
 		t.Error(err)
 	}
 }
-

@@ -244,3 +244,10 @@ func sameDump(t testing.TB, before, after map[string]string) {
 func (f *fleet) owns(key string) bool {
 	return strings.HasPrefix(key, "shoal:1:{"+f.app+"/") || strings.HasPrefix(key, "shoal:1:{"+f.app+"}")
 }
+
+// shortly bounds a call that is not expected to succeed.
+func shortly(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
+}

@@ -122,7 +122,7 @@ func TestGauge_NoneIsEverWithoutAnExpiry(t *testing.T) {
 	reg := f.process(t)
 	v := reg.NewGaugeVec(shoal.GaugeOpts{Name: "depth", Expire: 10 * time.Second}, []string{"queue"})
 	for i := range 50 {
-		v.WithLabelValues(fmt.Sprint(i%5)).Set(float64(i))
+		v.WithLabelValues(fmt.Sprint(i % 5)).Set(float64(i))
 		if i%7 == 0 {
 			v.DeleteLabelValues(fmt.Sprint(i % 3))
 		}

@@ -161,4 +161,3 @@ func TestExactlyOnce_OverARestartThatKeepsTheData(t *testing.T) {
 	total := one.end() + two.end()
 	eventuallyPage(t, reader, func(p page) error { return p.shows(total) })
 }
-

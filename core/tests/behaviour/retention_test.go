@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// A family that no living process declares ends after the retention. One that
+// a process declares stays, however long nothing is written to it. A process
+// does this work every ten minutes or so; the test does it in its place.
+func TestRetention_EndsWhatNobodyDeclares(t *testing.T) {
+	f := newFleet(t)
+	gone, stays, reader := f.process(t), f.process(t), f.reader(t)
+	gone.NewCounter(shoal.CounterOpts{Name: "old_total"}).Add(3)
+	gone.NewHistogram(shoal.HistogramOpts{Name: "old_seconds"}).Observe(1)
+	gone.NewGauge(shoal.GaugeOpts{Name: "old_success", Mode: shoal.Latest}).Set(1)
+	both := shoal.CounterOpts{Name: "shared_total"}
+	gone.NewCounter(both).Add(4)
+	stays.NewCounter(both)
+	kept := stays.NewCounter(shoal.CounterOpts{Name: "kept_total"})
+	kept.Add(5)
+	flush(t, gone, stays)
+	closeAll(t, gone)
+
+	store := wire.NewRedis(f.redis, f.app)
+	if err := store.Housekeep(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	scrape(t, reader).want(t, "old_total", "3", "old_seconds_count", "1", "shared_total", "4", "kept_total", "5")
+
+	eventually(t, func() error {
+		// Far longer than the refresh period, so that what lives is safe.
+		if err := store.Housekeep(t.Context(), 2*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		p := scrape(t, reader)
+		p.want(t, "shared_total", "4", "kept_total", "5")
+		if t.Failed() {
+			t.FailNow()
+		}
+		return p.lacks("old_")
+	})
+	for _, key := range f.redis.Keys(t.Context(), "shoal:1:{"+f.app+"/old_*").Val() {
+		t.Errorf("the key %s is left", key)
+	}
+	// Whoever declares it again begins from zero, and the others are whole.
+	again := f.process(t)
+	again.NewCounter(shoal.CounterOpts{Name: "old_total"}).Inc()
+	flush(t, again)
+	kept.Inc()
+	flush(t, stays)
+	if err := errors.Join(scrape(t, reader).has("old_total", "1"), scrape(t, reader).has("kept_total", "6")); err != nil {
+		t.Error(fmt.Errorf("afterwards: %w", err))
+	}
+}
