@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+)
+
+func TestSync_ConcurrentCallersShareCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		j := journalOf(server)
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		elapse(time.Second)
+		j.intervene(only(memstore.OpCommit, func(string) error { // a round trip takes its time
+			time.Sleep(10 * time.Millisecond)
+			return nil
+		}))
+		j.forget()
+		const callers = 100
+		var mu sync.Mutex
+		highest := 0.0
+		var group sync.WaitGroup
+		for i := range callers {
+			group.Go(func() {
+				time.Sleep(time.Duration(i%3) * time.Millisecond)
+				total, err := c.AddSync(t.Context(), float64(i))
+				if err != nil {
+					t.Error(err)
+				}
+				if total < float64(i) {
+					t.Errorf("the total %v lacks the own %d", total, i)
+				}
+				mu.Lock()
+				highest = max(highest, total)
+				mu.Unlock()
+			})
+		}
+		group.Wait()
+		if want := float64(callers * (callers - 1) / 2); highest != want {
+			t.Errorf("the highest total is %v, want %v", highest, want)
+		}
+		if n := j.count(commitC); n > 3 {
+			t.Errorf("%d commits for %d callers", n, callers)
+		}
+	})
+}
+
+func TestSync_TotalsAreTheFleetsAndIncludeTheOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		one := orders(process(t, server, Opts{})).WithLabelValues("EUR", "book")
+		two := orders(process(t, server, Opts{})).WithLabelValues("EUR", "book")
+		steps := []struct {
+			do   func(context.Context) (float64, error)
+			want float64
+		}{
+			{one.IncSync, 1},
+			{two.IncSync, 2},
+			{func(ctx context.Context) (float64, error) { return one.AddSync(ctx, 0.5) }, 2.5},
+			{func(ctx context.Context) (float64, error) { return two.AddSync(ctx, 0) }, 2.5},
+			{func(ctx context.Context) (float64, error) { two.Add(4); return one.AddSync(ctx, 1e-9) }, 2.500000001},
+		}
+		for i, s := range steps {
+			if got, err := s.do(t.Context()); err != nil || got != s.want {
+				t.Errorf("step %d: %v, %v; want %v", i, got, err, s.want)
+			}
+		}
+	})
+}
+
+func TestSync_LostReplyStillGivesTheTotal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		elapse(time.Second)
+		lose := 3
+		server.LoseReply(only(memstore.OpCommit, func(string) error {
+			if lose--; lose >= 0 {
+				return errBroken
+			}
+			return nil
+		}))
+		if total, err := c.AddSync(t.Context(), 5); err != nil || total != 5 {
+			t.Errorf("AddSync returns %v, %v; want 5", total, err)
+		}
+		if lose >= 0 {
+			t.Error("no reply was lost")
+		}
+		stored(t, server).want(t, samples{"c_total": 5})
+	})
+}
+
+func TestSync_EveryMetricIsOnThePageWhenItReturns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{Interval: time.Hour})
+		synctest.Wait()
+		ctx := t.Context()
+		g := r.NewGauge(GaugeOpts{Name: "g", Mode: Sum})
+		last := r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
+		h := r.NewHistogram(HistogramOpts{Name: "h", Buckets: []float64{1}})
+		s := r.NewSummary(SummaryOpts{Name: "s"})
+		for name, do := range map[string]func() error{
+			"Gauge.SetSync":         func() error { return g.SetSync(ctx, 2) },
+			"Gauge.AddSync":         func() error { return last.AddSync(ctx, 3) },
+			"Histogram.ObserveSync": func() error { return h.ObserveSync(ctx, 0.5) },
+			"Summary.ObserveSync":   func() error { return s.ObserveSync(ctx, 4) },
+		} {
+			if err := do(); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		page := stored(t, server)
+		page.want(t, samples{"g": 2, "last": 3, "h_sum": 0.5, "h_count": 1, "s_sum": 4, "s_count": 1})
+		if err := g.AddSync(ctx, -0.5); err != nil {
+			t.Error(err)
+		}
+		stored(t, server).want(t, samples{"g": 1.5})
+	})
+}
+
+func TestSync_GivingUpIsNotConfirmedAndDeliveredOnce(t *testing.T) {
+	faults := map[string]func(*memstore.Server, func(string) error){
+		"the store is away":     (*memstore.Server).Fail,
+		"its replies are lost":  (*memstore.Server).LoseReply,
+		"commits are refused":   func(s *memstore.Server, f func(string) error) { s.Fail(refusing(f)) },
+		"gauge writes are lost": func(s *memstore.Server, f func(string) error) { s.LoseReply(only2(memstore.OpWriteGauges, f)) },
+	}
+	for name, set := range faults {
+		synctest.Test(t, func(t *testing.T) {
+			server := memstore.New()
+			r := process(t, server, Opts{})
+			c := r.NewCounter(CounterOpts{Name: "c_total"})
+			g := r.NewGauge(GaugeOpts{Name: "g", Mode: Sum})
+			if err := g.SetSync(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			set(server, away)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			_, err := c.AddSync(ctx, 3)
+			if name != "gauge writes are lost" {
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s: AddSync returns %v", name, err)
+				} else {
+					mentions(t, err, "c_total", "not confirmed yet")
+				}
+			}
+			ctx2, cancel2 := context.WithTimeout(t.Context(), time.Second)
+			defer cancel2()
+			if err := g.SetSync(ctx2, 7); name != "commits are refused" && !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("%s: SetSync returns %v", name, err)
+			}
+			set(server, nil)
+			elapse(10 * time.Second)
+			stored(t, server).want(t, samples{"c_total": 3, "g": 7})
+			total, err := c.IncSync(t.Context())
+			if total != 4 || err != nil {
+				t.Errorf("%s: afterwards IncSync returns %v, %v", name, total, err)
+			}
+			if n := len(c.fam.waiters) + len(g.fam.waiters); n != 0 {
+				t.Errorf("%s: %d who gave up are still waited for", name, n)
+			}
+		})
+	}
+}
+
+// refusing makes commits a definite no where f says that nothing passes.
+func refusing(f func(string) error) func(string) error {
+	if f == nil {
+		return nil
+	}
+	return only(memstore.OpCommit, func(string) error { return refusal })
+}
+
+func only2(prefix string, f func(string) error) func(string) error {
+	if f == nil {
+		return nil
+	}
+	return only(prefix, f)
+}
+
+func TestSync_ErrorsSayWhatIsTheMatter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		ctx := t.Context()
+		unconnected, readOnly, closed := New(), New(), New()
+		connectTo(t, server, readOnly, Opts{ReadOnly: true})
+		connectTo(t, server, closed, Opts{})
+		if err := closed.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		for _, tt := range []struct {
+			r    *Registry
+			want error
+		}{{unconnected, ErrNotConnected}, {readOnly, ErrReadOnly}, {closed, ErrClosed}} {
+			c, g := tt.r.NewCounter(CounterOpts{Name: "c_total"}), tt.r.NewGauge(GaugeOpts{Name: "g"})
+			h, s := tt.r.NewHistogram(HistogramOpts{Name: "h"}), tt.r.NewSummary(SummaryOpts{Name: "s"})
+			_, err1 := c.IncSync(ctx)
+			_, err2 := c.AddSync(ctx, 2)
+			for i, err := range []error{err1, err2, g.SetSync(ctx, 1), g.AddSync(ctx, 1), h.ObserveSync(ctx, 1), s.ObserveSync(ctx, 1)} {
+				if !errors.Is(err, tt.want) {
+					t.Errorf("call %d returns %v, want %v", i, err, tt.want)
+				}
+			}
+		}
+		if err := readOnly.Flush(ctx); err != nil {
+			t.Errorf("flushing a read-only registry: %v", err)
+		}
+		connectTo(t, server, unconnected, Opts{}) // and what was counted is still there
+		flush(t, unconnected)
+		stored(t, server).want(t, samples{"c_total": 3})
+	})
+}
+
+// Another type holds the name: waiting would be in vain.
+func TestSync_AClashIsToldAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		a, b := process(t, server, Opts{}), process(t, server, Opts{})
+		a.NewCounter(CounterOpts{Name: "x"})
+		flush(t, a)
+		g, h := b.NewGauge(GaugeOpts{Name: "x"}), b.NewCounter(CounterOpts{Name: "y_total"})
+		for range 3 {
+			begin := time.Now()
+			var clash *TypeClashError
+			if err := g.SetSync(t.Context(), 1); !errors.As(err, &clash) || clash.Existing != "counter" || clash.Requested != "gauge" {
+				t.Errorf("SetSync returns %v", err)
+			}
+			if took := time.Since(begin); took > time.Second {
+				t.Errorf("SetSync took %v", took)
+			}
+			if _, err := h.IncSync(t.Context()); err != nil {
+				t.Errorf("another metric: %v", err)
+			}
+			elapse(7 * time.Second)
+		}
+		if err := b.Flush(t.Context()); err == nil || !strings.Contains(err.Error(), "rename") {
+			t.Errorf("Flush returns %v", err)
+		}
+		stored(t, server).want(t, samples{"x": 0, "y_total": 3})
+
+		server.Wipe() // and the name is free: both ask for it again
+		if err := a.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		server.Wipe()
+		elapse(2 * time.Minute)
+		stored(t, server).want(t, samples{`x{gauge_index="0"}`: 1})
+		if err := b.Flush(t.Context()); err != nil {
+			t.Errorf("Flush returns %v after the name is free", err)
+		}
+	})
+}
