@@ -40,7 +40,8 @@ end
 local function plus0(s) return s + 0 end
 
 -- number reads a decimal number, or gives nil. Not tonumber: that reads 0x10
--- and nan, and where it is imitated it fails on 1e5.
+-- and nan, and where it is imitated it fails on 1e5. Adding 0 also makes the
+-- negative zero the usual one.
 local function number(s)
   if find(s, '^-?%d+$') and #s < 300 then return s + 0 end
   local int, frac, exp = match(s, '^[+-]?(%d*)%.?(%d*)(.*)$')
@@ -52,7 +53,6 @@ end
 
 local function text(n)
   if n > MAX then n = MAX elseif n < -MAX then n = -MAX end
-  if n == 0 then return '0' end -- also the negative one
   if n == floor(n) and n < WHOLE and n > -WHOLE then return format('%.0f', n) end
   return format('%.17g', n)
 end

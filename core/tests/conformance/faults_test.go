@@ -3,6 +3,7 @@
 package conformance_test
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -187,22 +188,142 @@ func TestCommit_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 			t.Errorf("%s left %s, had %s", name, after, before)
 		}
 	}
-	// A registration that finds one key missing must not make it two.
-	client.Del(t.Context(), "shoal:1:{shop/a}:v")
-	before = dump()
+	if _, err := store.ReadApp(t.Context()); err != nil {
+		t.Errorf("reading when out of memory: %v", err)
+	}
+}
+
+func TestRegister_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client(t)
+	gen := counter(t, wire.NewRedis(client, "shop"))
+	client.Del(t.Context(), "shoal:1:{shop/a}:v") // half of the family is lost
+	// The memory ends between the listing and the registration.
+	store := wire.NewRedis(interrupted(server.Client(t), "evalsha", func() {
+		client.ConfigSet(t.Context(), "maxmemory", "1")
+	}), "shop")
 	reg := wire.Registration{Family: "a", Writer: "w1", Nonce: "n", Definition: wire.Definition{Type: wire.TypeCounter}}
 	if r := store.Register(t.Context(), []wire.Registration{reg})[0]; r.Err == nil || !wire.Refused(r.Err) {
 		t.Errorf("registering: %+v", r)
 	}
-	if after := dump(); after != before {
-		t.Errorf("registering left %s, had %s", after, before)
+	if got := client.HGet(t.Context(), "shoal:1:{shop/a}:ctl", "gen").Val(); got != gen {
+		t.Errorf("the generation is %q, was %q", got, gen)
 	}
-	wantRead := func() {
-		if _, err := store.ReadApp(t.Context()); err != nil {
-			t.Errorf("reading when out of memory: %v", err)
+}
+
+func TestGauges_OutOfMemoryKeepsTheOldOnes(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client(t)
+	store := wire.NewRedis(client, "shop")
+	if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Slot: 0, TTL: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	w := wire.GaugeWrite{Writer: "w", Version: 1, Full: true,
+		Ops: []wire.GaugeOp{{Field: "g", Value: "1", Expire: time.Minute}}}
+	if _, err := store.WriteGauges(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	client.ConfigSet(t.Context(), "maxmemory", "1")
+	w.Version, w.Ops[0].Value = 2, "2"
+	if _, err := store.WriteGauges(t.Context(), w); err == nil || !wire.Refused(err) {
+		t.Errorf("%v, want OOM", err)
+	}
+	gauges, err := store.ReadGauges(t.Context(), []string{"w"})
+	if err != nil || len(gauges[0]) != 1 || gauges[0][0].Text != "1" {
+		t.Errorf("the gauges are %v, %v", gauges, err)
+	}
+}
+
+// interrupted returns the client with something else happening on the server
+// after each round trip of a kind.
+func interrupted(client *redis.Client, command string, meanwhile func()) *redis.Client {
+	client.AddHook(interruption{command, meanwhile})
+	return client
+}
+
+type interruption struct {
+	command   string
+	meanwhile func()
+}
+
+func (interruption) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (interruption) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (i interruption) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		if cmds[0].Name() == i.command {
+			i.meanwhile()
+		}
+		return err
+	}
+}
+
+func TestHousekeep_RechecksOnTheServer(t *testing.T) {
+	const retention = 30 * 24 * time.Hour
+	server := redistest.Shared(t)
+	client := server.Client(t)
+	app := rand.Text()
+	plain := wire.NewRedis(client, app)
+	gen := counter(t, plain)
+	commit(t, plain, step(gen, 1))
+	control, families := "shoal:1:{"+app+"/a}:ctl", "shoal:1:{"+app+"}:families"
+	var old, stamp, present string
+	prepare := func() {
+		t.Helper()
+		now := time.Now()
+		old = fmt.Sprint(now.Add(-2 * retention).Unix())
+		stamp = "1 " + old
+		present = fmt.Sprint(now.Unix())
+		if err := client.HSet(t.Context(), control, "w:w1", stamp, "touched", old).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.ZAdd(t.Context(), families, redis.Z{Score: 1, Member: "a"}).Err(); err != nil {
+			t.Fatal(err)
 		}
 	}
-	wantRead()
+
+	t.Run("a writer that comes back keeps its number", func(t *testing.T) {
+		prepare()
+		store := wire.NewRedis(interrupted(server.Client(t), "hscan", func() {
+			client.HSet(t.Context(), control, "w:w1", "1 "+present)
+		}), app)
+		if err := store.Housekeep(t.Context(), 0); err != nil {
+			t.Fatal(err)
+		}
+		if got := client.HGet(t.Context(), control, "w:w1").Val(); got != "1 "+present {
+			t.Errorf("its entry is %q", got)
+		}
+	})
+	t.Run("a family that is written meanwhile stays", func(t *testing.T) {
+		prepare()
+		store := wire.NewRedis(interrupted(server.Client(t), "hscan", func() {
+			client.HSet(t.Context(), control, "touched", present)
+		}), app)
+		if err := store.Housekeep(t.Context(), retention); err != nil {
+			t.Fatal(err)
+		}
+		wantX(t, plain, "1")
+	})
+	t.Run("a family that is declared meanwhile stays listed", func(t *testing.T) {
+		prepare()
+		store := wire.NewRedis(interrupted(server.Client(t), "evalsha", func() {
+			if score := client.ZScore(t.Context(), families, "a").Val(); score == 1 && client.Exists(t.Context(), control).Val() == 0 {
+				if err := plain.Touch(t.Context(), []string{"a"}); err != nil {
+					t.Error(err)
+				}
+			}
+		}), app)
+		if err := store.Housekeep(t.Context(), retention); err != nil {
+			t.Fatal(err)
+		}
+		if n := client.Exists(t.Context(), control).Val(); n != 0 {
+			t.Error("the family was not forgotten: the test tests nothing")
+		}
+		if state, err := plain.ReadApp(t.Context()); err != nil || len(state.Families) != 1 {
+			t.Errorf("listed are %v, %v", state.Families, err)
+		}
+	})
 }
 
 func TestCommit_DemotedMasterSaysReadOnly(t *testing.T) {

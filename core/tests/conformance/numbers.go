@@ -63,6 +63,9 @@ var numberTests = map[string]func(f *fixture){
 		f.apply(batch("a", gen, 0, 1, add("x", "9007199254740990"), add("y", "3e15"), add("z", "-0")))
 		f.apply(batch("a", gen, 1, 2, add("x", "1"), add("y", "0"), add("z", "-0")))
 		all := f.series("a")
+		f.target.SetText(f.T, f.app, "a", "z", "-0")
+		f.apply(batch("a", gen, 2, 3, add("z", "-0")))
+		all["z"] = f.series("a")["z"]
 		for field, want := range map[string]string{"x": "9007199254740991", "y": "3000000000000000", "z": "0"} {
 			if all[field] != want {
 				f.Errorf("stored %q, want %q", all[field], want)

@@ -191,7 +191,7 @@ var opTests = map[string]func(f *fixture){
 		if all := f.series("a"); r.Overflowed != 1 || !maps.Equal(all, map[string]string{"y": "1", "new": "1", "over": "1"}) {
 			f.Errorf("%d overflowed, stored %q", r.Overflowed, all)
 		}
-		r = f.apply(capped(batch("a", gen, 2, 3, clearAll, add("p", "1"), add("q", "1"), add("r", "1")), 2))
+		r = f.apply(capped(batch("a", gen, 2, 3, wire.Op{Kind: wire.OpDelete, Field: "y"}, clearAll, add("p", "1"), add("q", "1"), add("r", "1")), 2))
 		if all := f.series("a"); r.Overflowed != 1 || !maps.Equal(all, map[string]string{"p": "1", "q": "1", "over": "1"}) {
 			f.Errorf("after a reset: %d overflowed, stored %q", r.Overflowed, all)
 		}
