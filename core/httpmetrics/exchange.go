@@ -39,11 +39,14 @@ type Exchange struct {
 	ended    bool
 }
 
-// Begin starts the clock for r and counts it as in flight. routeOf, if not
-// nil, is asked for the route when r is recorded, which is when routers that
-// are called later know it; otherwise it is what SetRoute says.
+// Begin starts the clock for r in x, which must be the zero Exchange, and counts
+// r as in flight. routeOf, if not nil, is asked for the route when r is recorded,
+// which is when routers that are called later know it; otherwise it is what
+// SetRoute says.
 func (rec *Recorder) Begin(x *Exchange, r *http.Request, routeOf func(*http.Request) string) {
-	*x = Exchange{rec: rec, request: r, ctx: r.Context(), routeOf: routeOf, start: now()}
+	// Field by field: x is zero already, and lives on the heap.
+	x.rec, x.request, x.ctx, x.routeOf = rec, r, r.Context(), routeOf
+	x.start = now()
 	rec.Started()
 }
 

@@ -1,3 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// Package shoalchi records the requests of a chi router in shoal and serves the
+// page on which all processes of the application appear.
+//
+//	r := chi.NewRouter()
+//	shoalchi.Install(r, shoal.Default(), shoalchi.Opts{})
+//	r.Get("/users/{id}", user)
+//	err := shoalchi.Run(ctx, r, ":8080", shoal.Default())
+//
+// What is recorded, under which names, and what the options are is described in
+// package httpmetrics.
+//
+// # Route
+//
+// The route is the pattern of all routers that the request passed:
+// /api/v1/items/{id}. A request that no pattern matches is "unmatched", 404 and
+// 405 alike. Where a mounted router knows no route, the pattern ends at the
+// mount: /api/*.
+//
+// # Order
+//
+// [Install] comes before the routes, else chi panics. What is put on the router
+// before it is not recorded if it answers by itself.
 package shoalchi

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalchi_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/shoaltest"
+	shoalchi "github.com/shoal-metrics/shoal/middleware/chi"
+)
+
+func ExampleInstall() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	defer func() { _ = reg.Close(context.Background()) }()
+
+	r := chi.NewRouter()
+	shoalchi.Install(r, reg, shoalchi.Opts{})
+	r.Get("/users/{id}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "user %s", chi.URLParam(r, "id"))
+	})
+	server := httptest.NewServer(r)
+	defer server.Close()
+
+	fmt.Println(get(server.URL + "/users/7"))
+	page := bufio.NewScanner(strings.NewReader(get(server.URL + "/metrics")))
+	for page.Scan() {
+		if strings.HasPrefix(page.Text(), "http_requests_total") {
+			fmt.Println(page.Text())
+		}
+	}
+	// Output:
+	// user 7
+	// http_requests_total{code="200",method="GET",route="/users/{id}"} 1
+}
+
+func ExampleRun() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+
+	// In earnest: signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+
+	r := chi.NewRouter()
+	shoalchi.Install(r, reg, shoalchi.Opts{})
+	err := shoalchi.Run(ctx, r, "127.0.0.1:0", reg)
+	fmt.Println("drained and delivered:", err == nil)
+	// Output: drained and delivered: true
+}
+
+func get(url string) string {
+	res, err := http.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, _ := io.ReadAll(res.Body)
+	return string(body)
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalecho_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/shoaltest"
+	shoalecho "github.com/shoal-metrics/shoal/middleware/echo"
+)
+
+func ExampleInstall() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	defer func() { _ = reg.Close(context.Background()) }()
+
+	e := echo.New()
+	shoalecho.Install(e, reg, shoalecho.Opts{})
+	e.GET("/users/:id", func(c echo.Context) error {
+		return c.String(http.StatusOK, "user "+c.Param("id"))
+	})
+	server := httptest.NewServer(e)
+	defer server.Close()
+
+	fmt.Println(get(server.URL + "/users/7"))
+	page := bufio.NewScanner(strings.NewReader(get(server.URL + "/metrics")))
+	for page.Scan() {
+		if strings.HasPrefix(page.Text(), "http_requests_total") {
+			fmt.Println(page.Text())
+		}
+	}
+	// Output:
+	// user 7
+	// http_requests_total{code="200",method="GET",route="/users/:id"} 1
+}
+
+func ExampleRun() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+
+	// In earnest: signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+
+	e := echo.New()
+	shoalecho.Install(e, reg, shoalecho.Opts{})
+	err := shoalecho.Run(ctx, e, "127.0.0.1:0", reg)
+	fmt.Println("drained and delivered:", err == nil)
+	// Output: drained and delivered: true
+}
+
+func get(url string) string {
+	res, err := http.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, _ := io.ReadAll(res.Body)
+	return string(body)
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalhttp_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/shoaltest"
+	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
+)
+
+func ExampleInstall() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	defer func() { _ = reg.Close(context.Background()) }()
+
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /users/{id}", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "user %s", r.PathValue("id"))
+	})
+	server := httptest.NewServer(shoalhttp.Install(mux, reg, shoalhttp.Opts{}))
+	defer server.Close()
+
+	fmt.Println(get(server.URL + "/users/7"))
+	page := bufio.NewScanner(strings.NewReader(get(server.URL + "/metrics")))
+	for page.Scan() {
+		if strings.HasPrefix(page.Text(), "http_requests_total") {
+			fmt.Println(page.Text())
+		}
+	}
+	// Output:
+	// user 7
+	// http_requests_total{code="200",method="GET",route="/users/{id}"} 1
+}
+
+func ExampleRun() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+
+	// In earnest: signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+
+	mux := http.NewServeMux()
+	handler := shoalhttp.Install(mux, reg, shoalhttp.Opts{})
+	err := shoalhttp.Run(ctx, &http.Server{Addr: "127.0.0.1:0", Handler: handler}, reg)
+	fmt.Println("drained and delivered:", err == nil)
+	// Output: drained and delivered: true
+}
+
+func get(url string) string {
+	res, err := http.Get(url)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = res.Body.Close() }()
+	body, _ := io.ReadAll(res.Body)
+	return string(body)
+}
