@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/shoal-metrics/shoal/core/internal/bridge"
@@ -171,6 +172,10 @@ func (c *connection) close(ctx context.Context) error {
 	}
 }
 
+// lingerTimeout bounds how long Close waits, when all is delivered, for a
+// scrape under way and for a gauge function, which may hang.
+const lingerTimeout = 500 * time.Millisecond
+
 // shutDown returns at the context's deadline at the latest. A call to Redis
 // that is still under way then ends by its own timeout.
 func (c *connection) shutDown(ctx context.Context) error {
@@ -203,6 +208,7 @@ func (c *connection) shutDown(ctx context.Context) error {
 	select {
 	case <-ended:
 	case <-ctx.Done():
+	case <-time.After(lingerTimeout):
 	}
 	return err
 }

@@ -38,6 +38,9 @@ func (w *writer) sendGauges(ctx context.Context, families []*family) error {
 	if errors.Is(err, errResend) { // Redis lost them, or we the lease: once more, all
 		err = w.heartbeat(w.lease.renewAt)
 		if err == nil {
+			for _, f := range w.ownGauges() {
+				f.out.unverified = true // lost, perhaps, with the gauges
+			}
 			ops, late := w.gatherGauges(w.ownGauges())
 			waiters = append(waiters, late...)
 			err = w.writeGauges(ctx, ops)

@@ -86,6 +86,7 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 	w.gaugePending()
 	if p.broken == nil {
 		p.note(w.sendGauges(ctx, families))
+		p.register(families) // those that turned out to be in doubt
 	}
 	return errors.Join(p.broken, errors.Join(p.errs...))
 }

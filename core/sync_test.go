@@ -231,7 +231,7 @@ func TestSync_AClashIsToldAtOnce(t *testing.T) {
 		a, b := process(t, server, Opts{}), process(t, server, Opts{})
 		a.NewCounter(CounterOpts{Name: "x"})
 		flush(t, a)
-		g, h := b.NewGauge(GaugeOpts{Name: "x"}), b.NewCounter(CounterOpts{Name: "y_total"})
+		g, h := b.NewGauge(GaugeOpts{Name: "x", Mode: Sum}), b.NewCounter(CounterOpts{Name: "y_total"})
 		for range 3 {
 			begin := time.Now()
 			var clash *TypeClashError
@@ -257,7 +257,7 @@ func TestSync_AClashIsToldAtOnce(t *testing.T) {
 		}
 		server.Wipe()
 		elapse(2 * time.Minute)
-		stored(t, server).want(t, samples{`x{gauge_index="0"}`: 1})
+		stored(t, server).want(t, samples{"x": 1})
 		if err := b.Flush(t.Context()); err != nil {
 			t.Errorf("Flush returns %v after the name is free", err)
 		}
