@@ -138,10 +138,10 @@ type child struct {
 }
 
 // spawn starts a child process. It ends with the test at the latest.
-func (f *fleet) spawn(t testing.TB, url string, change ...func(*childConfig)) *child {
+func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 	t.Helper()
 	config := childConfig{
-		URL: url, App: f.app, Lease: 600 * time.Millisecond, Refresh: 100 * time.Millisecond,
+		URL: f.url, App: f.app, Lease: 600 * time.Millisecond, Refresh: 100 * time.Millisecond,
 		Expire: time.Minute, Every: 10 * time.Millisecond,
 		Help: "Time.", Buckets: []float64{1, 20, 25.5},
 	}

@@ -142,10 +142,9 @@ func TestCloseLosesNothing_OrSaysWhat(t *testing.T) {
 
 func TestCloseLosesNothing_ByAProcessThatEnds(t *testing.T) {
 	f := newFleet(t)
-	url := redistest.Shared(t).URL()
 	total := 0
 	for range 3 {
-		c := f.spawn(t, url, func(c *childConfig) { c.Every = time.Hour })
+		c := f.spawn(t, func(c *childConfig) { c.Every = time.Hour })
 		c.tell("inc 100")
 		c.tell("observe 3")
 		c.tell("inc 11")

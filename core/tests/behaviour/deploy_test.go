@@ -8,8 +8,6 @@ import (
 	"testing"
 
 	shoal "github.com/shoal-metrics/shoal/core"
-
-	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
 // Two versions of an application run side by side during a deploy. What the
@@ -24,7 +22,7 @@ func TestDeploy_OtherBucketsKeepEveryCountAndAscend(t *testing.T) {
 	}
 	flush(t, old)
 	// The younger one is a process that starts now: this test's is the older.
-	young := f.spawn(t, redistest.Shared(t).URL(), func(c *childConfig) {
+	young := f.spawn(t, func(c *childConfig) {
 		c.Help, c.Buckets = "Young.", []float64{0.1, 2, 7.5, 20}
 	})
 	young.tell("flush")

@@ -25,13 +25,18 @@ const patience = 20 * time.Second
 // process.
 type fleet struct {
 	app     string
+	url     string
 	connect func(t testing.TB) redis.UniversalClient
 	redis   redis.UniversalClient // the test's own eyes
 }
 
-// newFleet returns an app of the test's own on the package's server.
+// newFleet returns an app of the test's own on the package's server or, for
+// those that run inside [TestCluster_BehavesAsOneServerDoes], its Cluster.
 func newFleet(t testing.TB) *fleet {
 	t.Helper()
+	if strings.HasPrefix(t.Name(), "TestCluster_") {
+		return fleetOnCluster(t, redistest.SharedCluster(t))
+	}
 	return fleetOn(t, redistest.Shared(t))
 }
 
@@ -39,7 +44,7 @@ func newFleet(t testing.TB) *fleet {
 func fleetOn(t testing.TB, s *redistest.Server) *fleet {
 	t.Helper()
 	return &fleet{
-		app: appOf(t),
+		app: appOf(t), url: s.URL(),
 		// Short timeouts, since some servers will be frozen.
 		connect: func(t testing.TB) redis.UniversalClient {
 			return s.Client(t, impatient)

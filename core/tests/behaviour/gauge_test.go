@@ -44,10 +44,9 @@ func TestGauge_SetIncAndDecUnderTheIndexOfItsProcess(t *testing.T) {
 }
 
 func TestGauge_GoneAfterItsExpiryWhenRefreshingStops(t *testing.T) {
-	s := redistest.Shared(t)
 	f := newFleet(t)
 	// The lease outlives the test, so that only the expiry can end the gauge.
-	c := f.spawn(t, s.URL(), func(c *childConfig) {
+	c := f.spawn(t, func(c *childConfig) {
 		c.Lease, c.Refresh, c.Expire = time.Minute, 200*time.Millisecond, 400*time.Millisecond
 	})
 	c.tell("set 5")

@@ -19,8 +19,7 @@ import (
 // its lease, long before their own expiry, and its index is free again.
 func TestGaugesTellTheLiving_AKilledProcessIsGoneWithItsLease(t *testing.T) {
 	f := newFleet(t)
-	url := redistest.Shared(t).URL()
-	stays, dies := f.spawn(t, url), f.spawn(t, url)
+	stays, dies := f.spawn(t), f.spawn(t)
 	stays.tell("set 1")
 	dies.tell("set 2")
 	reader := f.reader(t)
@@ -32,7 +31,7 @@ func TestGaugesTellTheLiving_AKilledProcessIsGoneWithItsLease(t *testing.T) {
 	if lines := p.of("depth"); len(lines) != 1 {
 		t.Errorf("the dead is still there: %q", lines)
 	}
-	next := f.spawn(t, url)
+	next := f.spawn(t)
 	next.tell("set 3")
 	scrape(t, reader).want(t, `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "3")
 }
@@ -77,16 +76,15 @@ func TestGaugesTellTheLiving_TheyComeBackWhenRedisLostThem(t *testing.T) {
 // lease to end: that lasts a minute here, longer than any test waits.
 func TestGaugesTellTheLiving_ASlotIsTakenOverAtOnce(t *testing.T) {
 	f := newFleet(t)
-	url := redistest.Shared(t).URL()
 	slot := 3
 	config := func(c *childConfig) { c.Slot, c.Lease = &slot, time.Minute }
-	old := f.spawn(t, url, config)
+	old := f.spawn(t, config)
 	old.tell("inc 2")
 	old.tell("set 1")
 	reader := f.reader(t)
 	scrape(t, reader).want(t, `depth{gauge_index="3"}`, "1")
 	old.signal(syscall.SIGSTOP) // it does not know that it is given up
-	next := f.spawn(t, url, config)
+	next := f.spawn(t, config)
 	next.tell("set 2")
 	p := scrape(t, reader)
 	p.want(t, `depth{gauge_index="3"}`, "2", "shoal_instances", "1")

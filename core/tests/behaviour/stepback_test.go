@@ -8,8 +8,6 @@ import (
 	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
-
-	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
 // ascending follows counters over many scrapes.
@@ -37,7 +35,7 @@ func TestCountersNeverStepBack_WhenProcessesAreKilled(t *testing.T) {
 	reader := f.reader(t)
 	seen := ascending{}
 	for range 4 {
-		c := f.spawn(t, redistest.Shared(t).URL(), func(c *childConfig) { c.Lease = 200 * time.Millisecond })
+		c := f.spawn(t, func(c *childConfig) { c.Lease = 200 * time.Millisecond })
 		c.tell("load")
 		from := seen["jobs_total"]
 		eventuallyPage(t, reader, func(p page) error {
@@ -65,7 +63,7 @@ func TestCountersNeverStepBack_WhenProcessesAreKilled(t *testing.T) {
 // A killed process loses what it had not flushed, and nothing else.
 func TestCountersNeverStepBack_AKilledProcessLosesAtMostOneInterval(t *testing.T) {
 	f := newFleet(t)
-	c := f.spawn(t, redistest.Shared(t).URL(), func(c *childConfig) { c.Every = time.Hour })
+	c := f.spawn(t, func(c *childConfig) { c.Every = time.Hour })
 	if total := c.tell("sync 5"); total != "5" {
 		t.Errorf("sync gives %s", total)
 	}

@@ -18,14 +18,13 @@ import (
 // every process has, what it never declared itself included.
 func TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers(t *testing.T) {
 	f := newFleet(t)
-	url := redistest.Shared(t).URL()
 	one, two, idle := f.process(t), f.process(t), f.process(t)
 	one.NewCounterVec(shoal.CounterOpts{Name: "orders_total", Help: "Orders."}, []string{"currency"}).
 		WithLabelValues("EUR").Add(2)
 	one.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Depth."}).Set(1)
 	two.NewHistogramVec(shoal.HistogramOpts{Name: "wait_seconds"}, []string{"queue"}).WithLabelValues("q").Observe(0.2)
 	two.NewSummary(shoal.SummaryOpts{Name: "size_bytes"}).Observe(3)
-	c := f.spawn(t, url)
+	c := f.spawn(t)
 	c.tell("inc 5")
 	c.tell("observe 3")
 	c.tell("set 7")
@@ -56,7 +55,7 @@ func TestTheScrapeIsConsistent_HistogramsBelongTogetherUnderLoad(t *testing.T) {
 	startLoad(t, f.process(t))
 	one := f.process(t)
 	startLoad(t, one)
-	f.spawn(t, redistest.Shared(t).URL()).tell("load")
+	f.spawn(t).tell("load")
 	last := 0.0
 	for _, reg := range []*shoal.Registry{f.reader(t), one} {
 		for range 100 {

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+func fleetOnCluster(t testing.TB, c *redistest.Cluster) *fleet {
+	t.Helper()
+	change := func(o *redis.ClusterOptions) {
+		o.ReadTimeout, o.WriteTimeout, o.DialTimeout = time.Second, time.Second, time.Second
+		o.ContextTimeoutEnabled = true
+	}
+	return &fleet{
+		app: appOf(t), url: c.URL(),
+		connect: func(t testing.TB) redis.UniversalClient { return c.Client(t, change) },
+		redis:   c.Client(t),
+	}
+}
+
+// The same tests as on one server, on three masters.
+func TestCluster_BehavesAsOneServerDoes(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"counter", TestCounter_AwaitedAddReturnsTheTotalOfTheFleet},
+		{"unawaited", TestCounter_AddsThatNobodyAwaitsArriveToo},
+		{"fractions", TestCounter_WholeNumbersAfterFractionsAreNotLost},
+		{"edges", TestCounter_NumbersAtTheEdgesAddUpInRedis},
+		{"zero", TestCounter_ItsZeroIsShownBeforeItsFirstEvent},
+		{"before connect", TestRegistry_WhatWasCountedBeforeConnectIsSent},
+		{"labels", TestLabels_MissingAndSurplusOnesAreRefusedOnEveryTypeAndForm},
+		{"texts", TestLabels_AnyTextComesOutAsItWentIn},
+		{"histogram", TestHistogram_CountsIntoItsBuckets},
+		{"summary", TestSummary_ShowsSumAndCount},
+		{"bad numbers", TestNoBadInputSpreads_Numbers},
+		{"gauge", TestGauge_SetIncAndDecUnderTheIndexOfItsProcess},
+		{"gauge expires", TestGauge_GoneAfterItsExpiryWhenRefreshingStops},
+		{"gauge is refreshed", TestGauge_AliveBeyondItsExpiryWhileItIsRefreshed},
+		{"modes", TestGauge_ModesFoldTheLiving},
+		{"a process dies", TestGaugesTellTheLiving_AKilledProcessIsGoneWithItsLease},
+		{"slot", TestGaugesTellTheLiving_ASlotIsTakenOverAtOnce},
+		{"whole", TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers},
+		{"consistent", TestTheScrapeIsConsistent_HistogramsBelongTogetherUnderLoad},
+		{"kills", TestCountersNeverStepBack_WhenProcessesAreKilled},
+		{"deploy", TestCountersNeverStepBack_OnADeploy},
+		{"buckets", TestDeploy_OtherBucketsKeepEveryCountAndAscend},
+		{"clash", TestDeploy_AnotherTypeIsWithheldAndReported},
+		{"close", TestCloseLosesNothing},
+		{"sync", TestSync_AHundredGoroutinesAddExactly},
+		{"delete", TestDelete_IsForTheWholeFleet},
+		{"partial match", TestDelete_PartialMatchReachesWhatOnlyOthersHold},
+		{"reset", TestDelete_ResetEmptiesTheMetricAndNoOther},
+		{"cap", TestCap_HoldsForTheFleetWithOneOverflowSeries},
+		{"a lost key", TestOutage_AKeyOfAFamilyIsLost},
+	} {
+		t.Run(test.name, test.run)
+	}
+}
+
+func TestCluster_FamiliesSpreadOverAllMasters(t *testing.T) {
+	c := redistest.SharedCluster(t)
+	f := fleetOnCluster(t, c)
+	reg := f.process(t)
+	requests(reg, 10)
+	flush(t, reg)
+	for _, node := range c.Nodes {
+		if n := len(node.Client(t).Keys(t.Context(), "*{"+f.app+"/*").Val()); n < 4 {
+			t.Errorf("%d keys on the master at %s", n, node.Addr)
+		}
+	}
+}
+
+func TestCluster_UnderLoad(t *testing.T) {
+	c := redistest.StartCluster(t)
+	for name, disturb := range map[string]func(*testing.T, *fleet, *shoal.Registry){
+		// The page says so, and nothing is lost.
+		"every master is frozen for a while": func(t *testing.T, f *fleet, reader *shoal.Registry) {
+			for _, node := range c.Nodes {
+				more(t, reader, 30)
+				node.Freeze(t)
+				says503(t, reader)
+				node.Thaw(t)
+			}
+		},
+		"a slot moves from master to master": func(t *testing.T, f *fleet, reader *shoal.Registry) {
+			eyes := c.Client(t)
+			key := "shoal:1:{" + f.app + "/took_seconds}:v"
+			slot := int(eyes.ClusterKeySlot(t.Context(), key).Val())
+			at := slices.Index(c.Nodes, c.NodeOf(t, eyes, key))
+			for range 3 {
+				more(t, reader, 30)
+				to := (at + 1) % len(c.Nodes)
+				moveSlot(t, c, slot, at, to, func() { more(t, reader, 30) })
+				at = to
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := fleetOnCluster(t, c)
+			regs := []*shoal.Registry{f.process(t), f.process(t)}
+			loads := []*load{startLoad(t, regs[0]), startLoad(t, regs[1])}
+			reader := f.reader(t)
+			disturb(t, f, reader)
+			more(t, reader, 30)
+			total := loads[0].end() + loads[1].end()
+			flush(t, regs...)
+			if err := scrape(t, reader).shows(total); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// moveSlot moves a slot as an operator's tool does. Before the new owner is
+// announced it calls pause: the old one then answers with ASK.
+func moveSlot(t *testing.T, c *redistest.Cluster, slot, from, to int, pause func()) {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("moving the slot %d: %v", slot, err)
+		}
+	}
+	source, target := c.Nodes[from].Client(t), c.Nodes[to].Client(t)
+	targetID := target.Do(ctx, "CLUSTER", "MYID").Val()
+	must(target.Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", source.Do(ctx, "CLUSTER", "MYID").Val()).Err())
+	must(source.Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", targetID).Err())
+	host, port, _ := strings.Cut(c.Nodes[to].Addr, ":")
+	for {
+		keys, err := source.ClusterGetKeysInSlot(ctx, slot, 1).Result()
+		must(err)
+		if len(keys) == 0 {
+			break
+		}
+		must(source.Do(ctx, "MIGRATE", host, port, keys[0], 0, 5000).Err())
+		<-time.After(20 * time.Millisecond) // while a half of the family is here and a half there
+	}
+	pause()
+	for _, node := range []*redis.Client{target, source} {
+		must(node.Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", targetID).Err())
+	}
+}
