@@ -48,6 +48,9 @@ func (s *vectorSum) add(kind, text string) error {
 			value += c.Value
 		case kind != wire.TypeCounter && c.Name == wire.ComponentSum:
 			sum += c.Value
+		case c.Value < 0:
+			s.buckets = s.buckets[:before]
+			return fmt.Errorf("vector %q: a negative count", text)
 		case kind == wire.TypeSummary && c.Name == wire.ComponentCount:
 			count += c.Value
 		case kind == wire.TypeHistogram:
