@@ -126,7 +126,7 @@ func TestCommit_RefusalAfterALostReplyDoesNotHideTheDoubt(t *testing.T) {
 	done := make(chan wire.CommitReply)
 	go func() { done <- store.Commit(t.Context(), []wire.Commit{step(gen, 2)})[0] }()
 	within(t, "the batch is applied", func() bool { return p.lost() == 1 })
-	if err := admin.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+	if err := admin.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	if r := <-done; r.Err == nil || wire.Refused(r.Err) {
@@ -332,7 +332,7 @@ func TestCommit_DemotedMasterSaysReadOnly(t *testing.T) {
 	store := wire.NewRedis(client, "shop")
 	gen := counter(t, store)
 	commit(t, store, step(gen, 1))
-	if err := client.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+	if err := client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]wire.Commit{

@@ -72,6 +72,44 @@ var numberTests = map[string]func(f *fixture){
 			}
 		}
 	},
+	"Numbers_ScriptAndProcessReadTheSameTexts": func(f *fixture) {
+		// What the store adds to without complaint must be what a scrape can
+		// read, and the other way round.
+		gen := f.family("a", wire.TypeCounter)
+		seed := rand.Uint64()
+		random := rand.New(rand.NewPCG(seed, 2))
+		const alphabet, texts = "0123456789999...+-eE: x_", 400
+		stored := make(map[string]string)
+		var plainOps, namedOps []wire.Op
+		for i := range texts {
+			text := make([]byte, random.IntN(9))
+			for k := range text {
+				text[k] = alphabet[random.IntN(len(alphabet))]
+			}
+			field := strconv.Itoa(i)
+			if i%2 == 0 {
+				stored[field] = string(text)
+				plainOps = append(plainOps, add(field, "1"))
+			} else {
+				stored[field] = "a:" + string(text)
+				namedOps = append(namedOps, add(field, "b:1"))
+			}
+			f.target.SetText(f.T, f.app, "a", field, stored[field])
+		}
+		for n, ops := range [][]wire.Op{plainOps, namedOps} {
+			for k, op := range ops {
+				seq := uint64(n*texts + k)
+				r := f.apply(batch("a", gen, seq, seq+1, op))
+				vector, err := wire.ParseVector(nil, stored[op.Field])
+				damaged := err != nil || (vector[0].Name == "") != (n == 0)
+				if (r.Corrupt == 1) != damaged {
+					f.Errorf("seed %d: %q counts %d times as corrupt; the process reads %v, %v",
+						seed, stored[op.Field], r.Corrupt, vector, err)
+				}
+			}
+			f.apply(batch("a", gen, uint64(n*texts+len(ops)), uint64((n+1)*texts)))
+		}
+	},
 	"Numbers_RandomSumsEqualFloat64": func(f *fixture) {
 		gen := f.family("a", wire.TypeSummary)
 		seed := rand.Uint64()

@@ -90,8 +90,12 @@ func (c *Cluster) join() error {
 	clients := make([]*redis.Client, len(c.Nodes))
 	for i, node := range c.Nodes {
 		clients[i] = redis.NewClient(&redis.Options{Addr: node.Addr})
-		defer func() { _ = clients[i].Close() }()
 	}
+	defer func() {
+		for _, client := range clients {
+			_ = client.Close()
+		}
+	}()
 	for i, client := range clients {
 		from, to := i*slots/masters, (i+1)*slots/masters-1
 		steps := [][]any{
@@ -136,8 +140,12 @@ func whole(ctx context.Context, client *redis.Client) bool {
 		!strings.Contains(info, "cluster_slots_ok:"+strconv.Itoa(slots)) {
 		return false
 	}
-	ranges, err := client.ClusterSlots(ctx).Result()
-	return err == nil && len(ranges) == masters
+	shards, err := client.ClusterShards(ctx).Result()
+	serving := 0
+	for _, shard := range shards {
+		serving += len(shard.Slots) // one range each
+	}
+	return err == nil && serving == masters
 }
 
 // Addrs lists the nodes' addresses.

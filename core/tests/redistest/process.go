@@ -79,12 +79,3 @@ func (p *process) kill() {
 		<-p.exited
 	}
 }
-
-func (p *process) alive() bool {
-	select {
-	case <-p.exited:
-		return false
-	default:
-		return true
-	}
-}
