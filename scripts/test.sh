@@ -42,7 +42,7 @@ step() {
 
 formatted() {
 	local files
-	files=$(gofmt -l "$@") || return 1
+	files=$(find . -name '*.go' -not -path './.*' -exec gofmt -l {} +) || return 1
 	if [ -n "$files" ]; then
 		printf 'not formatted by gofmt:\n%s\n' "$files"
 		return 1
@@ -62,12 +62,12 @@ in_workspace() {
 }
 
 export GOFLAGS="${GOFLAGS:-} -mod=readonly"
+step "format" . formatted
 step "every module is in the workspace" . in_workspace
 for module in "${modules[@]}"; do
-	step "$module: format" "$module" formatted .
 	step "$module: build" "$module" go build ./...
 	step "$module: vet" "$module" go vet ./...
-	step "$module: test -race" "$module" go test -race -timeout 9m ./...
+	step "$module: test -race" "$module" go test -race -timeout 5m ./...
 done
 
 export GOWORK=off
