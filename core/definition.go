@@ -140,8 +140,8 @@ func reservedLabel(name string) bool {
 }
 
 // ownedNames lists the names on the page that a family of this name and type
-// occupies: its own and those of its samples. OpenMetrics has the counters x
-// and x_total both as the family x with the sample x_total.
+// occupies: its own and those of its samples. OpenMetrics has the
+// counter x_total as the family x.
 func ownedNames(name, kind string) []string {
 	switch kind {
 	case wire.TypeHistogram:
@@ -149,8 +149,9 @@ func ownedNames(name, kind string) []string {
 	case wire.TypeSummary:
 		return []string{name, name + "_sum", name + "_count", name + "_created"}
 	case wire.TypeCounter:
-		base := strings.TrimSuffix(name, "_total")
-		return []string{base, base + "_total", base + "_created"}
+		if base, ok := strings.CutSuffix(name, "_total"); ok {
+			return []string{name, base, base + "_created"}
+		}
 	}
 	return []string{name}
 }

@@ -146,20 +146,23 @@ func (h *handler) negotiate(req *http.Request) (format expfmt.Format, zip bool) 
 	return format, !h.opts.DisableCompression && acceptsGzip(req.Header)
 }
 
-// acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3): gzip or * without a
-// weight of 0.
+// acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3): gzip, or else *,
+// without a weight of 0.
 func acceptsGzip(header http.Header) bool {
+	any := false
 	for part := range strings.SplitSeq(strings.Join(header.Values("Accept-Encoding"), ","), ",") {
 		coding, params, _ := strings.Cut(part, ";")
-		coding = strings.ToLower(strings.TrimSpace(coding))
-		if coding != "gzip" && coding != "*" {
-			continue
-		}
 		weight, found := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(params, " ", "")), "q=")
 		q, err := strconv.ParseFloat(weight, 64)
-		return !found || err != nil || q > 0
+		accepted := !found || err != nil || q > 0
+		switch strings.ToLower(strings.TrimSpace(coding)) {
+		case "gzip":
+			return accepted
+		case "*":
+			any = accepted
+		}
 	}
-	return false
+	return any
 }
 
 // encodings holds the encoded forms of one page, so that a flood of scrapes
