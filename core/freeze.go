@@ -93,12 +93,12 @@ func (w *writer) op(s *series) (wire.Op, bool) {
 		text := formatGauge(g.value()) + " " + strconv.FormatInt(stamp, 10) + " " + strconv.FormatInt(deadline, 10)
 		return wire.Op{Kind: wire.OpLatest, Field: s.field, Value: text}, true
 	}
-	var buf [24]wire.Component
-	vector := s.metric.(drainer).drain(buf[:0])
-	if s.fam.detached(s) && !slices.ContainsFunc(vector, func(c wire.Component) bool { return c.Value != 0 }) {
+	w.vector = s.metric.(drainer).drain(w.vector[:0])
+	if s.fam.detached(s) && !slices.ContainsFunc(w.vector, func(c wire.Component) bool { return c.Value != 0 }) {
 		return wire.Op{}, false // deleted since it was touched: adding 0 would bring it back
 	}
-	return wire.Op{Kind: wire.OpAdd, Field: s.field, Value: string(wire.AppendVector(nil, vector))}, true
+	w.text = wire.AppendVector(w.text[:0], w.vector)
+	return wire.Op{Kind: wire.OpAdd, Field: s.field, Value: string(w.text)}, true
 }
 
 // freezeRemovals turns deletions into ops. A partial match asks Redis which

@@ -56,6 +56,8 @@ type writer struct {
 	pending     []*flushRequest // collected, not answered
 	failures    int             // passes in a row that failed
 	lastErr     error
+	vector      []wire.Component // scratch of freeze, as is text
+	text        []byte
 	finished    bool // everything was delivered and the lease given back
 }
 
