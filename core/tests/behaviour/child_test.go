@@ -141,7 +141,7 @@ type child struct {
 func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 	t.Helper()
 	config := childConfig{
-		URL: f.url, App: f.app, Lease: 600 * time.Millisecond, Refresh: 100 * time.Millisecond,
+		URL: f.url, App: f.app, Lease: 10 * time.Second, Refresh: 100 * time.Millisecond,
 		Expire: time.Minute, Every: 10 * time.Millisecond,
 		Help: "Time.", Buckets: []float64{1, 20, 25.5},
 	}

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,21 +55,32 @@ func fleetOn(t testing.TB, s *redistest.Server) *fleet {
 	}
 }
 
+// on returns the same app on another server.
+func (f *fleet) on(t testing.TB, s *redistest.Server) *fleet {
+	t.Helper()
+	other := fleetOn(t, s)
+	other.app = f.app
+	return other
+}
+
 func impatient(o *redis.Options) {
 	o.ReadTimeout, o.WriteTimeout, o.DialTimeout = time.Second, time.Second, time.Second
 	o.ContextTimeoutEnabled = true
 }
 
-// appOf names an app after a test.
+var apps atomic.Int64
+
+// appOf names an app after a test, and no other one so: a test may run again.
 func appOf(t testing.TB) string {
-	return strings.NewReplacer("/", ".", " ", "_", "{", "", "}", "").Replace(t.Name())
+	return strings.ReplaceAll(t.Name(), "/", ".") + "." + strconv.FormatInt(apps.Add(1), 10)
 }
 
-// quick are options under which what takes seconds takes milliseconds.
+// quick are options under which what takes seconds takes milliseconds. The
+// lease is long nevertheless: on a busy machine a short one may end.
 func (f *fleet) quick() shoal.Opts {
 	return shoal.Opts{
 		App: f.app, Interval: 10 * time.Millisecond, RefreshPeriod: 100 * time.Millisecond,
-		LeaseDuration: 600 * time.Millisecond, Host: "h", OnError: func(error) {},
+		LeaseDuration: 10 * time.Second, Host: "h", OnError: func(error) {},
 	}
 }
 

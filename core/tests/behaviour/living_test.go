@@ -19,8 +19,9 @@ import (
 // its lease, long before their own expiry, and its index is free again.
 func TestGaugesTellTheLiving_AKilledProcessIsGoneWithItsLease(t *testing.T) {
 	f := newFleet(t)
-	stays, dies := f.spawn(t), f.spawn(t)
+	stays := f.spawn(t)
 	stays.tell("set 1")
+	dies := f.spawn(t, func(c *childConfig) { c.Lease = 600 * time.Millisecond })
 	dies.tell("set 2")
 	reader := f.reader(t)
 	scrape(t, reader).want(t, `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "2", "shoal_instances", "2")

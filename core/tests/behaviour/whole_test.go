@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
@@ -117,8 +118,9 @@ func commands(t *testing.T, client redis.UniversalClient) (names []string, calls
 // process and of one that is gone in all but name.
 func abandonedApp(t *testing.T, f *fleet) {
 	t.Helper()
-	reg, die := f.mortal(t)
-	dead, dieToo := f.mortal(t)
+	brief := func(o *shoal.Opts) { o.LeaseDuration = 300 * time.Millisecond }
+	reg, die := f.mortal(t, brief)
+	dead, dieToo := f.mortal(t, brief)
 	requests(reg, 100)
 	requests(dead, 100)
 	flush(t, reg, dead)
@@ -172,7 +174,7 @@ func TestAScrapeOnlyReads_SoAReplicaCanAnswer(t *testing.T) {
 	replica := redistest.Start(t, "--replicaof", host, port)
 	eventually(t, func() error { return linkUp(t, replica.Client(t)) })
 	page := scrape(t, f.reader(t)).users()
-	r := fleetOn(t, replica).reader(t)
+	r := f.on(t, replica).reader(t)
 	eventually(t, func() error {
 		if got := scrape(t, r).users(); got != page {
 			return fmt.Errorf("the replica's page is\n%swant\n%s", got, page)
