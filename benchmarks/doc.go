@@ -3,10 +3,11 @@
 // Package benchmarks measures shoal beside what a user would pick instead, on
 // the same work in the same run. Run it with
 //
-//	go test -run '^$' -bench . -count 6 | tee new.txt
+//	for i in 1 2 3 4 5 6; do go test -run '^$' -bench .; done | tee new.txt
 //
 // and compare peers, or versions, with benchstat. Only ratios within one run
-// mean something: the machines are shared. The sub-benchmarks of one name run
-// one after the other; -count interleaves rounds. baseline.txt holds the
-// results of the first version.
+// mean something: the machines are shared. The peers of one name run one after
+// the other, and the loop interleaves rounds, which -count 6 would not.
+// baseline.txt holds the results of the first version; docs/performance.md
+// says what they mean.
 package benchmarks

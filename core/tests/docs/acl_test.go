@@ -49,7 +49,7 @@ func as(user string) func(*redis.Options) {
 }
 
 func TestDocs_TheACLIsEnoughAndForOneAppOnly(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	server := redistest.Start(t)
 	admin := server.Client(t)
@@ -124,7 +124,7 @@ func TestDocs_TheACLIsEnoughAndForOneAppOnly(t *testing.T) {
 }
 
 func TestDocs_TheACLIsEnoughForACluster(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cluster := redistest.StartCluster(t)
 	more := regexp.MustCompile("A Cluster needs `([^`]*)`").FindStringSubmatch(read(t, "docs/operations.md"))

@@ -6,6 +6,7 @@ package docs_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,13 +21,21 @@ const root = "../../.."
 // documents are the files whose text is checked, relative to root.
 func documents(t *testing.T) []string {
 	t.Helper()
-	files := []string{"README.md"}
-	more, err := filepath.Glob(filepath.Join(root, "docs", "*.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, f := range more {
-		files = append(files, "docs/"+filepath.Base(f))
+	var files []string
+	for _, pattern := range []string{"*.md", "docs/*.md", "*/README.md", "*/*/README.md", "*/*/*/README.md"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			file, err := filepath.Rel(root, f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if file = filepath.ToSlash(file); !slices.Contains(files, file) {
+				files = append(files, file)
+			}
+		}
 	}
 	return files
 }
