@@ -125,6 +125,32 @@ func TestPanicIs500OnceWhereverRecoveryIs(t *testing.T) {
 	}
 }
 
+// After early hints gin takes no other status, and net/http sends 200.
+func TestPanicAfterEarlyHintsAndABodyIs200(t *testing.T) {
+	reg := shoaltest.New(t)
+	e := gin.New()
+	e.Use(gin.Recovery())
+	shoalgin.Install(e, reg, shoalgin.Opts{})
+	e.GET("/x", func(c *gin.Context) {
+		c.Writer.WriteHeader(http.StatusEarlyHints)
+		c.Writer.WriteHeaderNow()
+		_, _ = c.Writer.WriteString("so far")
+		panic("boom")
+	})
+	server := httptest.NewServer(e)
+	defer server.Close()
+	res, err := server.Client().Get(server.URL + "/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("the client got %d", res.StatusCode)
+	}
+	server.Close()
+	wantOne(t, reg, "GET", "/x", "200")
+}
+
 func TestInstall_RefusesWhenThereAreRoutes(t *testing.T) {
 	e := gin.New()
 	e.GET("/early", ok)
