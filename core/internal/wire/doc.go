@@ -1,31 +1,124 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wire is shoal's protocol: how an application's metrics are stored in
-// Redis, and by which rules its processes change them. docs/protocol.md has it
-// all, for other languages too; this is the map.
+// Package wire is shoal's protocol: how an application's metrics are stored,
+// and by which rules its processes change them. It alone knows a key or a
+// script. What stands here is the authority; the Lua files head their own
+// arguments and replies.
 //
 // # Keys
 //
-// A family has two keys under one hash tag: ctl, with the registration and the
-// writers' sequence numbers, and v, with one field for each series. An app has
-// a list of families, the leases, and a hash of gauges for each writer. keys.go
-// builds them all, codec.go reads and writes what is in them.
+// A family has two keys in one hash tag, so that one script can change both on
+// a Cluster. What belongs to the app as a whole has another tag.
+//
+//	shoal:1:{app/family}:ctl  hash    the registration:
+//	                                  gen      generation, a random name of this life of the data
+//	                                  orphan   1 if it began over values whose numbers were lost
+//	                                  type, help, mode, bounds, born (of who defined them)
+//	                                  created  when it began, µs
+//	                                  shape    another one whenever series came or went
+//	                                  touched  when it was last written or registered, s
+//	                                  w:<id>   "number stamp" of each writer, stamp in s
+//	shoal:1:{app/family}:v    hash    the series: EncodeField → sparse vector
+//	                                  \xfe     generation
+//	shoal:1:{app}:families    zset    families by when they were touched, ms
+//	shoal:1:{app}:leases      hash    i:<index> → "writer deadline lineage host version started"
+//	shoal:1:{app}:g:<writer>  hash    GaugeField → "value deadline"; \xfe → version
+//
+// The generation stands in both keys of a family. A key that was evicted, or
+// that a stranger wrote, is recognised by that; and since \xfe stays when all
+// series are removed, an empty family is no lost one. All times are the
+// server's own.
+//
+// # Commit: at most once
+//
+// A batch carries its writer's next number. Its ops never change once it was
+// sent; its header (generation, prev) may. The script checks in this order,
+// with last = 0 for a writer that it does not know:
+//
+//	state                         reply    what it means to the writer
+//	generation ≠ that of a key    UNKNOWN  register, and go on from there
+//	last ≥ seq                    DUP      it had been applied
+//	last ≠ prev                   GAP      the store went back, or a batch is missing
+//	last = prev                   OK       applied now
+//	an error reply                –        not applied: Refused
+//	no reply                      –        in doubt: send it again
+//
+// Why each is as it is:
+//
+//   - UNKNOWN comes first: a number means nothing under another generation.
+//   - DUP writes the stamp anew. A master that was demoted, and does not know
+//     it yet, must answer READONLY rather than acknowledge what its successor
+//     may lack; only a write makes it notice. For the same reason an empty
+//     batch (no ops, prev = seq) verifies that the store still has a number.
+//   - GAP compares with prev and not with seq-1: the writer jumps over batches
+//     that it had to drop by naming the last one that the store has.
+//   - All reads and all parsing come before the first write, and the first
+//     write is an HSET, which Redis refuses when memory is short. HDEL and DEL
+//     would not be refused, and they would switch the check off for the rest of
+//     the script. So a script that fails has changed nothing, and an error reply
+//     is a definite no.
+//   - go-redis may not send a writing script twice by itself (see oneShot): the
+//     refusal of its second attempt would hide that the first was executed.
+//
+// A stored text that does not parse is replaced by the delta and counted: it
+// can't be added to, and one damaged series must not stop a family. A delta
+// that does not parse is refused before anything is written.
+//
+// The cap counts the fields of the hash when a batch brings a new one. What is
+// beyond it goes to the overflow series in the same step.
+//
+// # Register: generations
+//
+//	keys                                  result
+//	another type is stored                CLASH, nothing changed
+//	both agree on a generation            that generation
+//	neither exists                        a new one
+//	values without control, or differing  a new one over the old values: orphan
+//	control without values                a new one, empty
+//
+// The flag stays as long as the generation: each writer must hear that its
+// batches in doubt can't be told from those that the values hold already. The
+// definition that is shown is the youngest writer's, whoever registers last.
+//
+// # Leases and gauges
+//
+//	          hold                    deadline passes
+//	free ───────────────▶ held ─────────────────────────▶ expired
+//	  ▲                    │ ▲                              │ │
+//	  │      release       │ │   hold by its writer         │ │ hold by another
+//	  ├────────────────────┘ └──────────────────────────────┘ └───▶ held by that one
+//	  └── housekeeping removes an expired entry
+//
+// Hold takes the first that applies: the index held so far, if its entry is the
+// writer's or missing; any entry that is the writer's, since an earlier reply
+// may have been lost; the slot asked for, from whoever has it; the lowest that
+// is free or expired. Readers show only what has not expired, so between a
+// deadline and the next hold an index shows nobody.
+//
+// Gauges are absolute values. A write demands that the lease's entry be the
+// writer's, and that its version be the next one, or that it brings everything.
+// Each entry has its deadline, and the key the largest of them, so the gauges of
+// a dead process vanish even if nobody is left to clean up. Releasing removes
+// the lease first: from then on the gauges are shown no more, and a late write
+// is refused.
+//
+// # Reads
+//
+// Totals would step back on a replica that lags, so everything is read from
+// masters; a Cluster client that routes reads elsewhere is given scripts, which
+// it sends to masters. A pipeline's calls run back to back on the server, so
+// reads are cut to a few milliseconds a round trip.
+//
+// # Housekeeping
+//
+// Whatever is removed by age is found by a cheap look from outside and judged
+// again by the script that removes it. A writer's number goes after
+// [SequenceAge], and never because the writer seems dead: a request whose
+// connection was cut may still be executed. Nothing uses KEYS or SCAN.
 //
 // # Scripts
 //
-// Every change is one script, in name-K.lua with K keys. Each reads and checks
-// everything before its first write, and that write is one that Redis refuses
-// when it is out of memory: a script either did all or nothing. Each may run
-// twice, and says at its head why.
-//
-// # Who decides what
-//
-// This package carries requests out and never repeats one by itself, but for a
-// script that the server did not know. An error is one of two kinds, which
-// [Refused] tells apart: the store did not do it, or nobody knows. What follows
-// from that, and from the states that a commit answers with, is up to the
-// writer in package shoal.
-//
-// [Store] is what the rest of shoal sees. The suite in core/tests/conformance
-// holds each of its implementations to the same rules.
+// Each call sends the hash of its script. A server that does not know it says
+// so, and the call is sent again with the source, once. So scripts survive
+// SCRIPT FLUSH, restarts, failovers and slots that move to new nodes.
 package wire
