@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/shoaltest"
+)
+
+// connected returns a registry on a store in memory. An application connects
+// its registry to Redis: see [shoal.Registry.Connect].
+func connected(server *shoaltest.Server) *shoal.Registry {
+	reg := shoal.New()
+	if err := server.Connect(reg, shoal.Opts{App: "shop"}); err != nil {
+		log.Fatal(err)
+	}
+	return reg
+}
+
+// show brings everything to the store and prints the page's lines that begin
+// with one of the names.
+func show(reg *shoal.Registry, names ...string) {
+	if err := reg.Flush(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	reg.Handler(shoal.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for line := range strings.Lines(w.Body.String()) {
+		for _, name := range names {
+			if strings.HasPrefix(line, name) {
+				fmt.Print(line)
+			}
+		}
+	}
+}
+
+func Example() {
+	server := shoaltest.NewServer() // stands for Redis
+	one, two := connected(server), connected(server)
+	defer one.Close(context.Background())
+	defer two.Close(context.Background())
+
+	for i, reg := range []*shoal.Registry{one, two} { // two processes of one application
+		orders := reg.NewCounterVec(shoal.CounterOpts{
+			Name: "orders_total", Help: "Orders placed.",
+		}, []string{"currency"})
+		orders.WithLabelValues("EUR").Add(float64(i + 1))
+	}
+	if err := one.Flush(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	show(two, "orders_total") // and whichever answers, the page is the same
+	// Output:
+	// orders_total{currency="EUR"} 3
+}
+
+func ExampleRegistry_Connect() {
+	reg := shoal.New()
+	fmt.Println(reg.Connect(nil, shoal.Opts{App: "shop"}))
+	// Output:
+	// shoal: Connect: the Redis client is nil: make one with redis.NewClient, or use Open
+}
+
+func ExampleRegistry_Open() {
+	reg := shoal.New()
+	defer reg.Close(context.Background())
+	// Nothing is sent before the registry's goroutine runs, so this succeeds
+	// while Redis is down. A read-only registry never writes at all.
+	err := reg.Open("redis://localhost:6379/0", shoal.Opts{App: "shop", ReadOnly: true})
+	fmt.Println(err)
+	// Output:
+	// <nil>
+}
+
+func ExampleDefault() {
+	// Usually package variables, declared before Redis is known.
+	jobs := shoal.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	jobs.Inc()
+
+	reg := shoal.Default()
+	if err := shoaltest.Connect(reg); err != nil { // in an application reg.Connect
+		log.Fatal(err)
+	}
+	defer reg.Close(context.Background())
+	show(reg, "jobs_total")
+	// Output:
+	// jobs_total 1
+}
+
+func ExampleRegistry_Flush() {
+	reg := connected(shoaltest.NewServer())
+	defer reg.Close(context.Background())
+	rows := reg.NewCounter(shoal.CounterOpts{Name: "imported_rows_total"})
+
+	rows.Add(250)
+	// A job or a serverless handler flushes before its process may be frozen.
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	fmt.Println(reg.Flush(ctx))
+	// Output:
+	// <nil>
+}
+
+func ExampleRegistry_Close() {
+	reg := connected(shoaltest.NewServer())
+	reg.NewCounter(shoal.CounterOpts{Name: "orders_total"}).Inc()
+
+	err := reg.Close(context.Background())
+	var left *shoal.UndeliveredError
+	if errors.As(err, &left) {
+		fmt.Println("lost with this process:", left)
+	}
+	fmt.Println(err, reg.Close(context.Background()))
+	// Output:
+	// <nil> <nil>
+}
+
+func ExampleRegistry_Handler() {
+	reg := connected(shoaltest.NewServer())
+	defer reg.Close(context.Background())
+	reg.NewCounter(shoal.CounterOpts{Name: "visits_total", Help: "Visits."}).Add(3)
+
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", reg.Handler(shoal.HandlerOpts{EnableOpenMetrics: true}))
+
+	w := httptest.NewRecorder()
+	mux.ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for line := range strings.Lines(w.Body.String()) {
+		if strings.Contains(line, "visits_total") {
+			fmt.Print(line)
+		}
+	}
+	// Output:
+	// # HELP visits_total Visits.
+	// # TYPE visits_total counter
+	// visits_total 3
+}
+
+func ExampleRegistry_Gather() {
+	reg := connected(shoaltest.NewServer())
+	defer reg.Close(context.Background())
+	reg.NewCounter(shoal.CounterOpts{Name: "visits_total"}).Add(3)
+
+	families, err := reg.Gather() // what promhttp and testutil of client_golang call
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "visits_total" {
+			fmt.Println(family.GetType(), family.Metric[0].Counter.GetValue())
+		}
+	}
+	// Output:
+	// COUNTER 3
+}
+
+func ExampleRegistry_NewGaugeFunc() {
+	queue := make(chan string, 10)
+	queue <- "a letter"
+	reg := shoal.New()
+	reg.NewGaugeFunc(shoal.GaugeOpts{
+		Name: "queue_length", Help: "Letters that wait, in all processes.", Mode: shoal.Sum,
+	}, func() float64 { return float64(len(queue)) })
+	fmt.Println("it is asked every five seconds once the registry is connected")
+	// Output:
+	// it is asked every five seconds once the registry is connected
+}
+
+func ExampleOpts_slot() {
+	worker := 3 // a prefork worker's number, or a StatefulSet's ordinal
+	reg := shoal.New()
+	if err := shoaltest.NewServer().Connect(reg, shoal.Opts{App: "shop", Slot: &worker}); err != nil {
+		log.Fatal(err)
+	}
+	defer reg.Close(context.Background())
+	reg.NewGauge(shoal.GaugeOpts{Name: "connections"}).Set(12)
+	show(reg, "connections")
+	// Output:
+	// connections{gauge_index="3"} 12
+}
+
+func ExampleDefinitionError() {
+	reg := shoal.New()
+	reg.NewCounter(shoal.CounterOpts{Name: "orders_total", Help: "Orders placed."})
+	_, err := reg.RegisterCounter(shoal.CounterOpts{Name: "orders_total", Help: "Orders."})
+	var clash *shoal.DefinitionError
+	if errors.As(err, &clash) {
+		fmt.Println(clash.Existing)
+		fmt.Println(clash.Requested)
+	}
+	// Output:
+	// counter orders_total (help "Orders placed.")
+	// counter orders_total (help "Orders.")
+}
+
+func ExampleTypeClashError() {
+	server := shoaltest.NewServer()
+	old, renewed := connected(server), connected(server)
+	defer old.Close(context.Background())
+	defer renewed.Close(context.Background())
+	old.NewCounter(shoal.CounterOpts{Name: "load"})
+	if err := old.Flush(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+
+	renewed.NewGauge(shoal.GaugeOpts{Name: "load"}).Set(1)
+	var clash *shoal.TypeClashError
+	if errors.As(renewed.Flush(context.Background()), &clash) {
+		fmt.Println(clash.Name, "is a", clash.Existing, "and not a", clash.Requested)
+	}
+	// Output:
+	// load is a counter and not a gauge
+}
