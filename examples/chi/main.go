@@ -47,14 +47,14 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
 	redis := flag.String("redis", "", "`URL` of a Redis; without it an embedded one is used")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, *addr, *redis); err != nil {
+	if err := run(*addr, *redis); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, addr, redis string) error {
+func run(addr, redis string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	redis, stopRedis, err := anyredis.Open(redis)
 	if err != nil {
 		return err

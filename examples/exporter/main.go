@@ -28,15 +28,18 @@ func main() {
 	redis := flag.String("redis", "redis://127.0.0.1:6379/0", "`URL` of the app's Redis")
 	app := flag.String("app", "shop", "`name` of the app")
 	flag.Parse()
+	if err := run(*addr, *redis, *app); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(addr, redis, app string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-
 	reg := shoal.New()
-	if err := reg.Open(*redis, shoal.Opts{App: *app, ReadOnly: true}); err != nil {
-		log.Fatal(err)
+	if err := reg.Open(redis, shoal.Opts{App: app, ReadOnly: true}); err != nil {
+		return err
 	}
-	log.Printf("serving the metrics of %s on http://%s/metrics", *app, *addr)
-	if err := httpmetrics.Serve(ctx, reg, httpmetrics.PageServer(*addr, reg)); err != nil {
-		log.Fatal(err)
-	}
+	log.Printf("serving the metrics of %s on http://%s/metrics", app, addr)
+	return httpmetrics.Serve(ctx, reg, httpmetrics.PageServer(addr, reg))
 }

@@ -37,17 +37,18 @@ func main() {
 	redis := flag.String("redis", "", "`URL` of a Redis; without it an embedded one is used")
 	addr := flag.String("serve", "", "used for the two: serve on this `address`")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var err error
-	if *addr != "" {
-		err = serve(ctx, *addr, *redis)
-	} else {
-		err = start(ctx, strings.Split(*addrs, ","), *redis)
-	}
-	if err != nil {
+	if err := run(*addrs, *addr, *redis); err != nil {
 		log.Fatal(err)
 	}
+}
+
+func run(addrs, addr, redis string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if addr != "" {
+		return serve(ctx, addr, redis)
+	}
+	return start(ctx, strings.Split(addrs, ","), redis)
 }
 
 // serve is all that an instance does.
@@ -59,7 +60,7 @@ func serve(ctx context.Context, addr, redis string) error {
 	mux := http.NewServeMux()
 	handler := shoalhttp.Install(mux, reg, shoalhttp.Opts{})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "process %d on %s\n", os.Getpid(), addr)
+		_, _ = fmt.Fprintf(w, "process %d on %s\n", os.Getpid(), addr)
 	})
 	log.Printf("serving on http://%s", addr)
 	server := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}

@@ -33,16 +33,17 @@ func main() {
 	slot := flag.Int("worker", -1, "used by the parent: be the worker of this `number`")
 	flag.Parse()
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	var err error
-	if *slot >= 0 {
-		log.SetPrefix("worker: ")
-		err = work(ctx, *slot, *redis)
-	} else {
-		err = supervise(ctx, *addr, *workers, *redis)
-	}
-	if err != nil {
+	if err := run(*slot, *addr, *workers, *redis); err != nil {
 		log.Fatal(err)
 	}
+}
+
+func run(slot int, addr string, workers int, redis string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if slot >= 0 {
+		log.SetPrefix("worker: ")
+		return work(ctx, slot, redis)
+	}
+	return supervise(ctx, addr, workers, redis)
 }

@@ -60,7 +60,7 @@ func supervise(ctx context.Context, addr string, workers int, redis string) erro
 func keep(ctx context.Context, slot int, port *os.File, redis string) error {
 	for {
 		begin := time.Now()
-		err := run(ctx, slot, port, redis)
+		err := runWorker(ctx, slot, port, redis)
 		if ctx.Err() != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func keep(ctx context.Context, slot int, port *os.File, redis string) error {
 	}
 }
 
-func run(ctx context.Context, slot int, port *os.File, redis string) error {
+func runWorker(ctx context.Context, slot int, port *os.File, redis string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func work(ctx context.Context, slot int, redis string) error {
 	mux := http.NewServeMux()
 	handler := shoalhttp.Install(mux, reg, shoalhttp.Opts{}) // the one line
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintf(w, "worker %d, process %d\n", slot, os.Getpid())
+		_, _ = fmt.Fprintf(w, "worker %d, process %d\n", slot, os.Getpid())
 	})
 
 	file := os.NewFile(inheritedFile, "listener")
