@@ -163,6 +163,27 @@ func ExampleRegistry_Gather() {
 	// COUNTER 3
 }
 
+func ExampleRegistry_Instances() {
+	server := shoaltest.NewServer()
+	reg := shoal.New()
+	if err := server.Connect(reg, shoal.Opts{App: "shop", Host: "web-1", Version: "1.4.2"}); err != nil {
+		log.Fatal(err)
+	}
+	defer reg.Close(context.Background())
+	if err := reg.Flush(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	list, err := reg.Instances(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, i := range list {
+		fmt.Println(i.Index, i.Host, i.Version)
+	}
+	// Output:
+	// 0 web-1 1.4.2
+}
+
 func ExampleRegistry_NewGaugeFunc() {
 	queue := make(chan string, 10)
 	queue <- "a letter"

@@ -161,3 +161,58 @@ func TestClash_TheFirstRegisteredIsShownAndTheOtherTold(t *testing.T) {
 		}
 	})
 }
+
+// The name was ours, the store was wiped, and another type was faster: what
+// had been acknowledged is not sent when the name is free again.
+func TestClash_AfterAWipeDoublesNothing(t *testing.T) {
+	server := memstore.New()
+	r, w := stepped(server.Store("shop"))
+	c := r.NewCounter(CounterOpts{Name: "x_total"})
+	pass := func() {
+		t.Helper()
+		if err := w.wholePass(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Add(5)
+	pass()
+	server.Wipe()
+	fill(t, server).family("x_total", 1, histogramDef("1"))
+	c.Add(2)
+	w.refresh(time.Now())
+	pass()
+	if c.fam.out.refused == nil {
+		t.Fatal("the clash went unnoticed")
+	}
+	server.Wipe()
+	c.fam.out.retryAt = time.Time{}
+	w.refresh(time.Now())
+	pass()
+	if got := storedText(t, server, "x_total"); got != "2" {
+		t.Errorf("the store has %s, want the 2 that it never had", got)
+	}
+}
+
+func TestDelete_OfAPartialMatchWaitsWhereTheStoreCannotBeAsked(t *testing.T) {
+	server := memstore.New()
+	r, w := stepped(server.Store("shop"))
+	v := orders(r)
+	three(v)
+	if err := w.wholePass(); err != nil {
+		t.Fatal(err)
+	}
+	server.Fail(only(memstore.OpScanSeries, away))
+	v.DeleteLabelValues("USD", "book")
+	v.DeletePartialMatch(Labels{"kind": "book"})
+	v.WithLabelValues("EUR", "book").Add(10) // may not overtake the deletion
+	for range 3 {
+		if err := w.wholePass(); err == nil {
+			t.Fatal("nobody noticed that the store could not be asked")
+		}
+	}
+	server.Fail(nil)
+	if err := w.wholePass(); err != nil {
+		t.Fatal(err)
+	}
+	stored(t, server).want(t, samples{eurBook: 10, eurCD: 2})
+}
