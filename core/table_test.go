@@ -86,6 +86,21 @@ func TestTable_TellsOrderAndBoundariesOfValuesApart(t *testing.T) {
 	}
 }
 
+func TestTable_EqualHashesAreToldApartByTheirValues(t *testing.T) {
+	var tab table
+	list := make([]*series, 5)
+	for i := range list {
+		list[i] = &series{values: []string{strconv.Itoa(i)}, hash: 42}
+		tab.put(list[i], noLimit)
+	}
+	tab.remove(42, list[1].values)
+	for i, s := range list {
+		if got := tab.get(42, s.values); (got == s) != (i != 1) {
+			t.Errorf("get %d: %p", i, got)
+		}
+	}
+}
+
 // Slots that were removed must not fill the table: lookups of values that are
 // not there would never end.
 func TestTable_ComingAndGoingLeavesRoom(t *testing.T) {
