@@ -50,7 +50,7 @@ func TestExchange_StatusOfARequest(t *testing.T) {
 		"deadline passed with nothing written is 503": {late, func(http.ResponseWriter, *http.Request) {}, "503"},
 		"panic is 500":                  {t.Context(), func(http.ResponseWriter, *http.Request) { panic("boom") }, "500"},
 		"panic of a gone client is 500": {gone, func(http.ResponseWriter, *http.Request) { panic("boom") }, "500"},
-		"panic with nil is 500":         {t.Context(), func(http.ResponseWriter, *http.Request) { panic(nil) }, "500"},
+		"panic with nil is 500":         {t.Context(), func(http.ResponseWriter, *http.Request) { panic(error(nil)) }, "500"},
 		"panic after a status is the status": {t.Context(), func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(202)
 			panic("boom")

@@ -104,7 +104,8 @@ func wrap(w http.ResponseWriter) (http.ResponseWriter, *responseWriter) {
 		return w, &w.responseWriter
 	}
 	b := &responseWriter{}
-	return b.as(set), b
+	wrapped := b.as(set)
+	return wrapped, b
 }
 
 // as lists all further sets, since Go cannot compose a type while it runs.

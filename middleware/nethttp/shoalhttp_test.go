@@ -86,7 +86,7 @@ func TestRouteIsThePatternOfTheMux(t *testing.T) {
 				tt.route = "/items/" // the inner pattern is on the copy; the outer mux is asked
 			}
 			reg := shoaltest.New(t)
-			serve(shoalhttp.Install(newMux(), reg, shoalhttp.Opts{}, copying, copying), tt.method, tt.target)
+			serve(shoalhttp.Install(newMux(), reg, shoalhttp.Opts{}, copying), tt.method, tt.target)
 			wantOne(t, reg, tt.method, tt.route, tt.code)
 		})
 	}

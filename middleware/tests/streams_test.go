@@ -213,8 +213,8 @@ func getWhenUp(url string) string {
 		if err != nil {
 			return err.Error()
 		}
-		defer func() { _ = res.Body.Close() }()
 		body, _ := io.ReadAll(res.Body)
+		_ = res.Body.Close()
 		return string(body)
 	}
 }
