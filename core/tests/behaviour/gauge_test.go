@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -232,4 +233,28 @@ func TestGauge_TakesNaNAndInfinities(t *testing.T) {
 	flush(t, reg)
 	scrape(t, f.process(t)).want(t, `odd{gauge_index="0",v="nan"}`, "NaN", `odd{gauge_index="0",v="inf"}`, "+Inf",
 		`odd{gauge_index="0",v="ninf"}`, "-Inf", `odd{gauge_index="0",v="tiny"}`, "5e-324")
+}
+
+func TestGauge_AFunctionIsAskedWhileTheProcessLives(t *testing.T) {
+	f := newFleet(t)
+	reg, reader := shoal.New(), f.reader(t)
+	var asked atomic.Int64
+	reg.NewGaugeFunc(shoal.GaugeOpts{Name: "asked"}, func() float64 {
+		if asked.Add(1) == 2 {
+			panic("once")
+		}
+		return float64(asked.Load())
+	})
+	f.join(t, reg, func(o *shoal.Opts) { o.LeaseDuration = 300 * time.Millisecond })
+	eventuallyPage(t, reader, func(p page) error {
+		if v, ok := p.value(`asked{gauge_index="0"}`); !ok || v < 3 {
+			return fmt.Errorf("the page shows %q", p.of("asked"))
+		}
+		return nil
+	})
+	eventuallyPage(t, reader, func(p page) error { return p.has("shoal_function_panics_total", "1") })
+	closeAll(t, reg)
+	if err := scrape(t, reader).lacks("asked"); err != nil {
+		t.Error(err)
+	}
 }

@@ -71,7 +71,7 @@ func (p page) shows(n int) error {
 		`took_seconds_bucket{le="1"}`: 0, `took_seconds_bucket{le="20"}`: n,
 	} {
 		if v, ok := p.value(series); !ok || v != float64(want) {
-			return fmt.Errorf("%s is %v, want %d", series, v, want)
+			return fmt.Errorf("%s is %v (shown: %v), want %d", series, v, ok, want)
 		}
 	}
 	count, sum := 0.0, 0.0
