@@ -12,7 +12,7 @@ import (
 func TestCells_AnObservationIsNeverHalved(t *testing.T) {
 	var c cells
 	c.init(3)
-	const workers, times = 4, 5000
+	const workers, times = 4, 100_000
 	var writers sync.WaitGroup
 	for w := range workers {
 		writers.Go(func() {

@@ -251,6 +251,34 @@ func TestPass_KeepsAFewMegabytesAtMost(t *testing.T) {
 	}
 }
 
+// The script reads all series of a batch before it writes any.
+func TestPass_ABatchNamesEachSeriesOnce(t *testing.T) {
+	server := memstore.New()
+	store := &replaying{Store: server.Store("shop"), rng: rand.New(rand.NewPCG(1, 1))}
+	r, w := stepped(store)
+	v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
+	for range 3 { // handles from before each deletion, all of them written
+		c := v.WithLabelValues("x")
+		v.DeleteLabelValues("x")
+		c.Inc()
+	}
+	v.WithLabelValues("x").Inc()
+	v.WithLabelValues("y").Inc()
+	if err := w.wholePass(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range store.sent {
+		fields := map[string]bool{}
+		for _, op := range c.Ops {
+			if fields[op.Field] {
+				t.Errorf("batch %d of %s names %q twice", c.Seq, c.Family, op.Field)
+			}
+			fields[op.Field] = true
+		}
+	}
+	stored(t, server).want(t, samples{`c_total{a="x"}`: 4, `c_total{a="y"}`: 1})
+}
+
 // A clone of this process used the numbers that we were about to use. What is
 // on its way under the old identity when that shows is counted once.
 func TestPass_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
