@@ -79,3 +79,11 @@ func (w *writer) undelivered() error {
 	}
 	return &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.queued.Load()), Err: err}
 }
+
+// left describes what a caller gives up waiting for, and the trouble behind it.
+func (w *writer) left(err error) error {
+	if trouble := w.trouble.Load(); trouble != nil {
+		err = fmt.Errorf("%w; the last trouble was: %w", err, *trouble)
+	}
+	return &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.queued.Load()), Err: err}
+}

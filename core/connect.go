@@ -46,6 +46,9 @@ func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
 // with the registry. Beside redis://, rediss:// and unix:// it takes the
 // parameters of [redis.ParseURL]; several addr parameters name a Cluster, a
 // master_name parameter a Sentinel set, with the URL's host as first address.
+// Where it does not say otherwise the client has 4 connections, and timeouts of
+// 2 s to dial and 3 s to read or write. max_retries is not heeded: trying again
+// is the registry's own business.
 func (r *Registry) Open(url string, opts Opts) error {
 	client, err := newClient(url)
 	if err != nil {
@@ -118,18 +121,22 @@ func (r *Registry) writing() (*connection, error) {
 
 // Flush brings everything that was written before the call to Redis, and waits
 // for it, trying until the context ends. Use it in jobs and in serverless
-// handlers. On a read-only registry it does nothing. Its error says what is
-// missing, which stays queued; a metric whose name another type holds is an
-// error too, a [*TypeClashError].
+// handlers. On a read-only registry it does nothing. At the context's end it
+// returns an [*UndeliveredError]; what that names stays queued. A metric whose
+// name another type holds is an error too, a [*TypeClashError].
 func (r *Registry) Flush(ctx context.Context) error {
 	c, err := r.connected()
 	if err != nil || c.writer == nil {
 		return err
 	}
-	if err := c.writer.request(ctx, false); err != nil {
-		return fmt.Errorf("shoal: flush: %w", err)
+	err = c.writer.request(ctx, false)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if ctx.Err() != nil {
+		err = c.writer.left(err)
+	}
+	return fmt.Errorf("shoal: flush: %w", err)
 }
 
 // Close brings everything to Redis, removes this process's gauges, gives its
@@ -191,7 +198,7 @@ func (c *connection) shutDown(ctx context.Context) error {
 		case <-w.stopped:
 			err = w.undelivered()
 		case <-ctx.Done():
-			err = &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.queued.Load()), Err: context.Cause(ctx)}
+			err = w.left(context.Cause(ctx))
 		}
 		w.cancel()
 	}

@@ -20,7 +20,7 @@ func ExampleCounter() {
 	visits.Inc()
 	visits.Add(2.5)
 	visits.Add(-1) // dropped, and counted in shoal_rejected_observations_total
-	show(reg, "shop_visits_total", "shoal_rejected")
+	show(reg, "shop_visits_total", `shoal_rejected_observations_total{reason="negative"}`)
 	// Output:
 	// shop_visits_total 0
 	// shoal_rejected_observations_total{reason="negative"} 1

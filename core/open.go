@@ -10,13 +10,16 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Settings of the clients that Open makes. go-redis ignores the deadline of a
-// context unless told otherwise, tries a failed command again by itself, which
-// hides what happened to it, and learns of a Cluster's failover once a minute.
+// Settings of the clients that Open makes, where the URL does not say
+// otherwise. go-redis ignores the deadline of a context unless told not to,
+// tries a failed command or dial again by itself, which hides what happened to
+// it and for how long, and learns of a Cluster's failover once a minute.
 const (
 	clientDialTimeout   = 2 * time.Second
-	clientReadTimeout   = 3 * time.Second
+	clientTimeout       = 3 * time.Second // of a read or a write
 	clientPoolSize      = 4
+	clientDialAttempts  = 1
+	clientNoRetries     = -1
 	clientClusterReload = time.Second
 )
 
@@ -26,22 +29,23 @@ func newClient(text string) (redis.UniversalClient, error) {
 	if err != nil || u.Fragment != "" { // what follows a # is the rest of a password
 		return nil, badURL(nil)
 	}
-	switch query := u.Query(); {
+	query := u.Query()
+	switch {
 	case query.Has("master_name"):
 		o, err := redis.ParseFailoverURL(text)
 		if err != nil {
 			return nil, badURL(u)
 		}
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = clientDialTimeout, clientReadTimeout, clientReadTimeout
-		o.PoolSize, o.MaxRetries, o.ContextTimeoutEnabled = clientPoolSize, -1, true
+		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
+		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
 		return redis.NewFailoverClient(o), nil
 	case query.Has("addr"):
 		o, err := redis.ParseClusterURL(text)
 		if err != nil {
 			return nil, badURL(u)
 		}
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = clientDialTimeout, clientReadTimeout, clientReadTimeout
-		o.PoolSize, o.ContextTimeoutEnabled = clientPoolSize, true
+		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
+		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
 		o.ClusterStateReloadInterval = clientClusterReload
 		return redis.NewClusterClient(o), nil
 	default:
@@ -49,9 +53,29 @@ func newClient(text string) (redis.UniversalClient, error) {
 		if err != nil {
 			return nil, badURL(u)
 		}
-		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = clientDialTimeout, clientReadTimeout, clientReadTimeout
-		o.PoolSize, o.MaxRetries, o.ContextTimeoutEnabled = clientPoolSize, -1, true
+		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
+		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
 		return redis.NewClient(o), nil
+	}
+}
+
+// setDefaults sets what the URL's parameters leave open.
+func setDefaults(query url.Values, dial, read, write *time.Duration, poolSize *int) {
+	for _, d := range []struct {
+		parameter string
+		value     *time.Duration
+		standard  time.Duration
+	}{
+		{"dial_timeout", dial, clientDialTimeout},
+		{"read_timeout", read, clientTimeout},
+		{"write_timeout", write, clientTimeout},
+	} {
+		if !query.Has(d.parameter) {
+			*d.value = d.standard
+		}
+	}
+	if !query.Has("pool_size") {
+		*poolSize = clientPoolSize
 	}
 }
 

@@ -112,11 +112,11 @@ func (p *pass) note(err error) {
 
 // fail notes that a family cannot go on in this pass.
 func (p *pass) fail(f *family, err error) {
-	err = fmt.Errorf("shoal: %s %q: %w", f.def.kind, f.def.name, err)
 	if !wire.Answered(err) {
-		p.broken = err
+		p.broken = fmt.Errorf("shoal: Redis does not answer: %w", err)
 		return
 	}
+	err = fmt.Errorf("shoal: %s %q: %w", f.def.kind, f.def.name, err)
 	p.failed[f] = true
 	p.errs = append(p.errs, err)
 }

@@ -57,6 +57,14 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.scrapeFailures = counter("shoal_scrape_failures_total", "Scrapes that were answered with an error.")
 	m.scrapeStale = counter("shoal_scrape_flush_failures_total", "Scrapes before which the answering process could not flush its own values.")
 	m.leftOff = counter("shoal_left_off_families_total", "Families left off a page because their names clash or their keys are damaged.")
+
+	// rate() sees the first event only if it saw the 0 before it.
+	for _, reason := range []string{reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel} {
+		m.rejected.WithLabelValues(reason)
+	}
+	for _, reason := range []string{lostRollback, lostWiped, lostOrphan, lostExpired} {
+		m.lost.WithLabelValues(reason)
+	}
 }
 
 // reject counts a value that was dropped or repaired.

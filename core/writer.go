@@ -35,9 +35,10 @@ type writer struct {
 
 	ctx     context.Context // of all its I/O; ends after Close
 	cancel  context.CancelFunc
-	wake    chan struct{} // has room for one: somebody waits
-	stopped chan struct{} // closed when the goroutine has ended
-	queued  atomic.Int64  // batches not acknowledged: frozen in this pass, or left by the last
+	wake    chan struct{}         // has room for one: somebody waits
+	stopped chan struct{}         // closed when the goroutine has ended
+	queued  atomic.Int64          // batches not acknowledged: frozen in this pass, or left by the last
+	trouble atomic.Pointer[error] // of the last pass; nil if it went well
 
 	mu       sync.Mutex
 	requests []*flushRequest // guarded by mu
@@ -172,6 +173,7 @@ func (w *writer) flush() bool {
 		return false
 	}
 	w.failures, w.lastErr, w.retryAt = 0, nil, time.Time{}
+	w.trouble.Store(nil)
 	return true
 }
 
@@ -192,6 +194,7 @@ func jitter(d time.Duration) time.Duration {
 func (w *writer) failed(err error) {
 	w.failures++
 	w.lastErr = err
+	w.trouble.Store(&err)
 	w.reg.self.flushFailures.Inc()
 	w.reg.report("flush", err)
 	backoff := min(minBackoff<<min(w.failures, 10), maxBackoff)

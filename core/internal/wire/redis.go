@@ -96,6 +96,7 @@ func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
 		key    string
 	}
 	told := make(map[place]bool)
+	var loads []*redis.StringCmd
 	pipe := r.client.Pipeline()
 	for _, c := range calls {
 		args := make([]any, 0, 3+len(c.keys)+len(c.args))
@@ -111,7 +112,7 @@ func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
 				switch {
 				case told[at]:
 				case r.oneServer:
-					pipe.ScriptLoad(ctx, c.script.source)
+					loads = append(loads, pipe.ScriptLoad(ctx, c.script.source))
 				default:
 					command, text = "eval", c.script.source
 				}
@@ -130,6 +131,16 @@ func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
+	for _, l := range loads {
+		if !Answered(l.Err()) {
+			continue
+		}
+		for _, c := range calls { // why the script is unknown says more than that it is
+			if isReply(c.cmd.Err(), "NOSCRIPT") {
+				c.cmd.SetErr(l.Err())
+			}
+		}
+	}
 }
 
 // unknownScripts picks the calls to be sent again: those whose script the

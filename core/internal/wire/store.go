@@ -212,7 +212,7 @@ type HoldRequest struct {
 type Info struct {
 	Host    string
 	Version string
-	Started int64 // microseconds of the store's clock
+	Started int64 // Unix time in microseconds, by the instance's own clock
 }
 
 // HoldReply answers a [HoldRequest].
