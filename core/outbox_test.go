@@ -241,7 +241,7 @@ func TestAge_IsTheLargerOfBothClocks(t *testing.T) {
 	if got := age(then, now); got != time.Minute {
 		t.Errorf("%v, want 1m", got)
 	}
-	// A machine that slept: its wall clock went on, the monotonic one did not.
+	// A time that has only the wall clock, as after a sleep that the monotonic one slept through.
 	if got := age(then.Round(0).Add(-time.Hour), now); got != time.Hour+time.Minute {
 		t.Errorf("%v, want 1h1m", got)
 	}

@@ -263,3 +263,30 @@ func TestSync_AClashIsToldAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestSync_ThoseWhoGaveUpDoNotGather(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		j := journalOf(server)
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		elapse(time.Second)
+		j.intervene(away)
+		for range 100 {
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			if _, err := c.IncSync(ctx); err == nil {
+				t.Error("confirmed by a store that is away")
+			}
+			cancel()
+		}
+		c.fam.mu.Lock()
+		n := len(c.fam.waiters)
+		c.fam.mu.Unlock()
+		if n != 0 {
+			t.Errorf("%d callers who gave up are remembered", n)
+		}
+		j.intervene(nil)
+		flush(t, r)
+		stored(t, server).want(t, samples{"c_total": 100})
+	})
+}
