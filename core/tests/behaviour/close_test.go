@@ -140,6 +140,27 @@ func TestCloseLosesNothing_OrSaysWhat(t *testing.T) {
 	}
 }
 
+// The deadline and the end of the work come at the same moment, and it is
+// always the work's result that is returned.
+func TestCloseLosesNothing_OrSaysSoAtItsDeadline(t *testing.T) {
+	server := redistest.Start(t)
+	opts := fleetOn(t, server).quick()
+	server.Freeze(t)
+	for range 10 {
+		reg := shoal.New()
+		reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
+		if err := reg.Connect(server.Client(t, impatient), opts); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
+		var undelivered *shoal.UndeliveredError
+		if err := reg.Close(ctx); !errors.As(err, &undelivered) || undelivered.Series == 0 {
+			t.Errorf("Close gives %v", err)
+		}
+		cancel()
+	}
+}
+
 func TestCloseLosesNothing_ByAProcessThatEnds(t *testing.T) {
 	f := newFleet(t)
 	total := 0

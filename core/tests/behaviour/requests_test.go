@@ -165,6 +165,28 @@ func TestTheRequestNeverNotices_MemoryIsBoundedByTheSeries(t *testing.T) {
 	server.Restart(t)
 }
 
+// A family that has a batch on its way freezes no other one, however often it
+// is tried: what is counted meanwhile gathers in its series.
+func TestTheRequestNeverNotices_NoQueueGathersWhileRedisIsAway(t *testing.T) {
+	server := redistest.Start(t)
+	reg := shoal.New()
+	if err := reg.Connect(server.Client(t, impatient), fleetOn(t, server).quick()); err != nil {
+		t.Fatal(err)
+	}
+	l := startLoad(t, reg)
+	flush(t, reg)
+	server.Kill()
+	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+	defer cancel()
+	var undelivered *shoal.UndeliveredError
+	if err := reg.Close(ctx); !errors.As(err, &undelivered) { // it tries all the time
+		t.Fatalf("Close gives %v", err)
+	}
+	if l.end() == 0 || undelivered.Batches == 0 || undelivered.Batches > 20 { // some 16 families
+		t.Errorf("%d batches wait", undelivered.Batches)
+	}
+}
+
 // A caller who waits for Redis waits no longer than its context, and what it
 // wrote is still delivered, once.
 func TestTheRequestNeverNotices_SynchronousCallersKeepTheirDeadlines(t *testing.T) {
