@@ -170,7 +170,9 @@ func TestTheRequestNeverNotices_MemoryIsBoundedByTheSeries(t *testing.T) {
 func TestTheRequestNeverNotices_NoQueueGathersWhileRedisIsAway(t *testing.T) {
 	server := redistest.Start(t)
 	reg := shoal.New()
-	if err := reg.Connect(server.Client(t, impatient), fleetOn(t, server).quick()); err != nil {
+	opts := fleetOn(t, server).quick()
+	opts.RefreshPeriod = 25 * time.Second // what can't be verified is not even frozen
+	if err := reg.Connect(server.Client(t, impatient), opts); err != nil {
 		t.Fatal(err)
 	}
 	l := startLoad(t, reg)
