@@ -172,7 +172,8 @@ func TestTheRequestNeverNotices_NoQueueGathersWhileRedisIsAway(t *testing.T) {
 	reg := shoal.New()
 	opts := fleetOn(t, server).quick()
 	opts.RefreshPeriod = 25 * time.Second // what can't be verified is not even frozen
-	if err := reg.Connect(server.Client(t, impatient), opts); err != nil {
+	hasty := func(o *redis.Options) { o.DialerRetries = 1 }
+	if err := reg.Connect(server.Client(t, impatient, hasty), opts); err != nil {
 		t.Fatal(err)
 	}
 	l := startLoad(t, reg)
