@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The test of everything: formatting, and for each module build, vet and tests
-# with the race detector; then, without the workspace, that each module builds,
-# vets and is tidy by itself, as it will for those who depend on it.
+# The test of everything: formatting, and for each module build and vet in the
+# workspace; then, without it, that each module builds, vets, is tidy and passes
+# its tests with the race detector by itself, as it will for those who depend on
+# it.
 #
 #	scripts/test.sh            all modules
 #	scripts/test.sh core ...   only these
@@ -67,7 +68,6 @@ step "every module is in the workspace" . in_workspace
 for module in "${modules[@]}"; do
 	step "$module: build" "$module" go build ./...
 	step "$module: vet" "$module" go vet ./...
-	step "$module: test -race" "$module" go test -race -timeout 5m ./...
 done
 
 export GOWORK=off
@@ -75,6 +75,7 @@ for module in "${modules[@]}"; do
 	step "$module alone: build" "$module" go build ./...
 	step "$module alone: vet" "$module" go vet ./...
 	step "$module alone: tidy" "$module" go mod tidy -diff
+	step "$module alone: test -race" "$module" go test -race -timeout 5m ./...
 done
 
 printf '\n'
