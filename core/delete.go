@@ -10,10 +10,9 @@ import (
 
 // removal is a deletion that waits for the writer goroutine.
 type removal struct {
-	all    bool
-	field  string // the one series, when match is nil
-	match  Labels // every series with these labels
-	series *series
+	all   bool
+	field string // the one series, when match is nil
+	match Labels // every series with these labels
 }
 
 // DeleteLabelValues deletes the series with these label values, everywhere:

@@ -149,7 +149,7 @@ func (h *handler) negotiate(req *http.Request) (format expfmt.Format, zip bool) 
 // acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3): gzip, or else *,
 // without a weight of 0.
 func acceptsGzip(header http.Header) bool {
-	any := false
+	other := false
 	for part := range strings.SplitSeq(strings.Join(header.Values("Accept-Encoding"), ","), ",") {
 		coding, params, _ := strings.Cut(part, ";")
 		weight, found := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(params, " ", "")), "q=")
@@ -159,10 +159,10 @@ func acceptsGzip(header http.Header) bool {
 		case "gzip":
 			return accepted
 		case "*":
-			any = accepted
+			other = accepted
 		}
 	}
-	return any
+	return other
 }
 
 // encodings holds the encoded forms of one page, so that a flood of scrapes

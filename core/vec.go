@@ -37,7 +37,7 @@ func (v *Vec[M]) WithLabelValues(values ...string) *M {
 	if err != nil {
 		panic(err)
 	}
-	return any(s.metric).(*M)
+	return s.metric.(*M)
 }
 
 // GetMetricWithLabelValues is [Vec.WithLabelValues] with an error in place of
