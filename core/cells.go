@@ -81,7 +81,7 @@ func (c *cells) take(bucket []uint64) (count uint64, sum float64) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		count += s.count
-		sum += s.sum
+		sum += clamp(s.sum) // infinities of both signs would add up to NaN
 		s.count, s.sum = 0, 0
 		for i, n := range s.bucket {
 			bucket[i] += n

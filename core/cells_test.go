@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"math"
 	"sync"
 	"testing"
 )
@@ -66,5 +67,19 @@ func TestCells_SpreadUnderContentionAndAreTakenTogether(t *testing.T) {
 	bucket := make([]uint64, 1)
 	if count, sum := c.take(bucket); count != 3 || sum != 6 || bucket[0] != 3 {
 		t.Errorf("took count %d, sum %v, bucket %d; want 3, 6, 3", count, sum, bucket)
+	}
+}
+
+func TestCells_SumsThatRanOverGiveANumber(t *testing.T) {
+	var c cells
+	c.init(0)
+	c.first.mu.Lock()
+	c.observe(-math.MaxFloat64, -1)
+	c.observe(-math.MaxFloat64, -1)
+	c.first.mu.Unlock()
+	c.observe(math.MaxFloat64, -1)
+	c.observe(math.MaxFloat64, -1)
+	if count, sum := c.take(nil); count != 4 || !finite(sum) {
+		t.Errorf("took count %d, sum %v", count, sum)
 	}
 }

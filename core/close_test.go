@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -250,6 +252,24 @@ func TestClose_AClashIsNotDelivered(t *testing.T) {
 
 // A bubble ends only when every goroutine in it has: this one holds everything
 // that a registry starts.
+// Its worth is with the race detector, which also knows the rules of WaitGroup.
+func TestClose_AScrapeMayBeginAtTheSameTime(t *testing.T) {
+	for range 100 {
+		r := process(t, memstore.New(), Opts{ReadOnly: true})
+		page := r.Handler(HandlerOpts{})
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for range 3 {
+					page.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
+				}
+			})
+		}
+		all.Go(func() { _ = r.Close(context.Background()) })
+		all.Wait()
+	}
+}
+
 func TestClose_LeavesNoGoroutine(t *testing.T) {
 	for _, opts := range []Opts{{}, {ReadOnly: true}} {
 		synctest.Test(t, func(t *testing.T) {

@@ -3,6 +3,9 @@
 package shoal
 
 import (
+	"context"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -238,4 +241,53 @@ func TestDelete_ItsRetryErasesNothingNew(t *testing.T) {
 		flush(t, a)
 		stored(t, server).want(t, samples{usdBook: 4})
 	})
+}
+
+// A deletion and what is written after it arrive while a freeze, which has
+// taken the deletions before, asks the store which series there are.
+func TestDelete_WhatIsWrittenAfterItIsNeverDeleted(t *testing.T) {
+	deletions := map[string]func(v *CounterVec){
+		"Delete":             func(v *CounterVec) { v.DeleteLabelValues("EUR", "book") },
+		"DeletePartialMatch": func(v *CounterVec) { v.DeletePartialMatch(Labels{"kind": "book"}) },
+		"Reset":              func(v *CounterVec) { v.Reset() },
+	}
+	for name, remove := range deletions {
+		t.Run(name, func(t *testing.T) {
+			server := memstore.New()
+			r := process(t, server, Opts{})
+			v := orders(r)
+			three(v)
+			flush(t, r)
+			old := v.WithLabelValues("EUR", "book")
+			old.Inc()
+			scanning, goOn := make(chan bool), make(chan bool)
+			var once sync.Once
+			server.Fail(func(op string) error {
+				if strings.HasPrefix(op, memstore.OpScanSeries) {
+					once.Do(func() {
+						scanning <- true
+						<-goOn
+					})
+				}
+				return nil
+			})
+			v.DeletePartialMatch(Labels{"currency": "USD"})
+			flushed := make(chan error)
+			go func() { flushed <- r.Flush(context.Background()) }()
+			<-scanning
+			remove(v)
+			old.Inc()
+			v.WithLabelValues("EUR", "book").Add(5)
+			goOn <- true
+			if err := <-flushed; err != nil {
+				t.Fatal(err)
+			}
+			flush(t, r)
+			want := samples{eurBook: 6, eurCD: 2}
+			if name == "Reset" {
+				delete(want, eurCD)
+			}
+			stored(t, server).want(t, want)
+		})
+	}
 }

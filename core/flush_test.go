@@ -229,6 +229,27 @@ func TestWriter_BacksOffWhileTheStoreIsAway(t *testing.T) {
 	})
 }
 
+func TestWriter_AnIdleOneForgetsTheOutageBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		j := journalOf(server)
+		r := process(t, server, Opts{LeaseDuration: time.Minute, RefreshPeriod: time.Hour})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		elapse(2 * time.Second)
+		j.intervene(away)
+		elapse(30 * time.Second) // the heartbeat fails, again and again
+		j.intervene(nil)
+		elapse(10 * time.Second)
+		j.intervene(away)
+		j.forget()
+		c.Inc()
+		elapse(5 * time.Second)
+		if list := gaps(j.times(memstore.OpCommit + " c_total")); len(list) == 0 || list[0] > 2*minBackoff {
+			t.Errorf("the tries again came after %v", list)
+		}
+	})
+}
+
 func TestWriter_MemoryStaysBoundedWhileTheStoreIsAway(t *testing.T) {
 	for _, fault := range []string{memstore.OpHold, memstore.OpCommit} {
 		synctest.Test(t, func(t *testing.T) {

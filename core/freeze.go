@@ -50,7 +50,17 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	}
 	byField := map[string]bool{} // a series deleted and made anew can be here twice
 	take := func(s *series) {
-		op, ok := w.op(s)
+		detached := f.detached(s)
+		f.mu.Lock()
+		if f.deletedSince(s) {
+			f.waiters = append(f.waiters, wanted[s]...)
+			f.mu.Unlock()
+			delete(wanted, s)
+			s.touch() // it holds what came after the deletion, and must go after it
+			return
+		}
+		op, ok := w.op(s, detached)
+		f.mu.Unlock()
 		if !ok {
 			return
 		}
@@ -78,8 +88,17 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	return nil
 }
 
-// op renders what a series has to say.
-func (w *writer) op(s *series) (wire.Op, bool) {
+// deletedSince says whether a deletion of the series has been asked for and is
+// not frozen. The caller holds mu until it has drained the series, so that no
+// deletion, with what is written after it, comes in between.
+func (f *family) deletedSince(s *series) bool {
+	return slices.ContainsFunc(f.removals, func(r removal) bool {
+		return r.all || (r.match == nil && r.field == s.field) || (r.match != nil && fieldMatches(s.field, r.match))
+	})
+}
+
+// op renders what a series has to say; detached is what the family says of it.
+func (w *writer) op(s *series, detached bool) (wire.Op, bool) {
 	if g, ok := s.metric.(*Gauge); ok {
 		if g.state.Load() != gaugeSet {
 			return wire.Op{}, false
@@ -94,7 +113,7 @@ func (w *writer) op(s *series) (wire.Op, bool) {
 		return wire.Op{Kind: wire.OpLatest, Field: s.field, Value: text}, true
 	}
 	w.vector = s.metric.(drainer).drain(w.vector[:0])
-	if s.fam.detached(s) && !slices.ContainsFunc(w.vector, func(c wire.Component) bool { return c.Value != 0 }) {
+	if detached && !slices.ContainsFunc(w.vector, func(c wire.Component) bool { return c.Value != 0 }) {
 		return wire.Op{}, false // deleted since it was touched: adding 0 would bring it back
 	}
 	w.text = wire.AppendVector(w.text[:0], w.vector)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -36,7 +37,8 @@ func (w *writer) sendGauges(ctx context.Context, families []*family) error {
 	ops, waiters := w.gatherGauges(own)
 	err := w.writeGauges(ctx, ops)
 	if errors.Is(err, errResend) { // Redis lost them, or we the lease: once more, all
-		err = w.heartbeat(w.lease.renewAt)
+		w.lease.renewAt = time.Time{}
+		err = w.heartbeat(time.Now())
 		if err == nil {
 			for _, f := range w.ownGauges() {
 				f.out.unverified = true // lost, perhaps, with the gauges

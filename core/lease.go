@@ -80,7 +80,7 @@ func (w *writer) heartbeat(now time.Time) error {
 // refresh makes the next pass send every gauge again and ask for each family
 // whether Redis still has what it had.
 func (w *writer) refresh(now time.Time) {
-	w.refreshAt = now.Add(jitter(w.opts.RefreshPeriod))
+	w.refreshAt = now.Add(early(w.opts.RefreshPeriod)) // not later: an Expire may be just above the period
 	w.gauges.refresh = true
 	for _, f := range *w.reg.families.Load() {
 		f.out.unverified = true

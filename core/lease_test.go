@@ -272,3 +272,45 @@ func TestLatest_ExpiresIfToldTo(t *testing.T) {
 		stored(t, server).want(t, samples{"last": 2})
 	})
 }
+
+func TestGauge_NeverExpiresBetweenTwoRefreshes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{RefreshPeriod: 30 * time.Second})
+		r.NewGauge(GaugeOpts{Name: "g", Expire: 31 * time.Second}).Set(1)
+		for range 10 * 60 {
+			elapse(time.Second + time.Millisecond)
+			stored(t, server).want(t, samples{perIndex(0): 1})
+		}
+	})
+}
+
+func TestGauge_ARefreshMissedWhileTheStoreIsAwayIsMadeUpFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{RefreshPeriod: 30 * time.Second})
+		r.NewGauge(GaugeOpts{Name: "g", Expire: 31 * time.Second}).Set(1)
+		elapse(20 * time.Second)
+		server.Fail(func(string) error { return errBroken })
+		elapse(15 * time.Second) // it falls due in these
+		server.Fail(nil)
+		elapse(maxBackoff + time.Second)
+		stored(t, server).want(t, samples{perIndex(0): 1})
+	})
+}
+
+func TestLease_IsRenewedInTimeHoweverOftenGaugesAreLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		g := gaugeIn(process(t, server, Opts{}))
+		for range 10 {
+			server.Wipe()
+			g.Set(1)
+			elapse(1200 * time.Millisecond)
+		}
+		for range 30 {
+			elapse(time.Second)
+			stored(t, server).want(t, samples{perIndex(0): 1})
+		}
+	})
+}

@@ -24,7 +24,7 @@ const (
 // active says whether a family of the user has something to send: shoal's own
 // metrics change with every flush and must not cause the next one.
 func (w *writer) active() bool {
-	if w.gauges.full {
+	if w.gauges.full || w.gauges.refresh {
 		return true
 	}
 	for _, f := range *w.reg.families.Load() {

@@ -43,7 +43,12 @@ type reading struct {
 
 func newReader(reg *Registry, store wire.Store) *reader {
 	r := &reader{reg: reg, store: store, known: map[string]*knownFamily{}}
-	r.ctx, r.cancel = context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.Background())
+	r.ctx, r.cancel = ctx, func() { // no reading begins once this has returned
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		cancel()
+	}
 	return r
 }
 

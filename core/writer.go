@@ -148,7 +148,8 @@ func (w *writer) step(now time.Time) {
 		if w.flush() {
 			w.answer(nil)
 		}
-	case due:
+	case due: // the heartbeat was answered, and nothing waits
+		w.recovered()
 		w.scheduleFlush(0)
 	default:
 		if err := w.pass(w.ctx, w.withWaiters()); err != nil {
@@ -172,9 +173,14 @@ func (w *writer) flush() bool {
 		w.failed(err)
 		return false
 	}
+	w.recovered()
+	return true
+}
+
+// recovered forgets the failures before.
+func (w *writer) recovered() {
 	w.failures, w.lastErr, w.retryAt = 0, nil, time.Time{}
 	w.trouble.Store(nil)
-	return true
 }
 
 // scheduleFlush sets the next flush, jittered so that processes started
@@ -187,6 +193,11 @@ func (w *writer) scheduleFlush(took time.Duration) {
 // jitter returns d give or take a tenth.
 func jitter(d time.Duration) time.Duration {
 	return d*9/10 + mathrand.N(d/5+1)
+}
+
+// early returns d less up to a fifth.
+func early(d time.Duration) time.Duration {
+	return d - mathrand.N(d/5+1)
 }
 
 // failed counts and reports a failure and sets the time of the next try, which
