@@ -84,6 +84,7 @@ func TestOutage_EmptiedUnderLoad(t *testing.T) {
 	loads := []*load{startLoad(t, regs[0]), startLoad(t, regs[1])}
 	reader := f.reader(t)
 	more(t, reader, 30)
+	flush(t, regs...)
 	scrape(t, reader).want(t, `idle_total{kind="a"}`, "9")
 	for range 5 {
 		if err := f.redis.FlushAll(t.Context()).Err(); err != nil {

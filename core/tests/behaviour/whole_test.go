@@ -29,6 +29,7 @@ func TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers(t *testing.T) {
 	c.tell("inc 5")
 	c.tell("observe 3")
 	c.tell("set 7")
+	c.tell("flush")
 	flush(t, one, two, idle)
 	reader := f.reader(t)
 	want := scrape(t, reader).users()
