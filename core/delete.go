@@ -154,9 +154,10 @@ func (f *family) remove(r removal) {
 // fieldMatches says whether a stored field has all these labels.
 func fieldMatches(field string, match Labels) bool {
 	labels, err := wire.DecodeField(field)
-	if err != nil {
-		return false
-	}
+	return err == nil && labelsMatch(labels, match)
+}
+
+func labelsMatch(labels []wire.Label, match Labels) bool {
 	n := 0
 	for _, l := range labels {
 		if want, ok := match[l.Name]; ok {

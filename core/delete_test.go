@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -290,4 +291,28 @@ func TestDelete_WhatIsWrittenAfterItIsNeverDeleted(t *testing.T) {
 			stored(t, server).want(t, want)
 		})
 	}
+}
+
+func TestDelete_ManyPartialMatchesCostOneLookAtTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		j := journalOf(server)
+		r := process(t, server, Opts{})
+		gaugeIn(r).Set(1)
+		v := orders(r)
+		three(v)
+		flush(t, r)
+		j.intervene(func(op string) error {
+			if strings.HasPrefix(op, memstore.OpScanSeries) {
+				time.Sleep(100 * time.Millisecond)
+			}
+			return nil
+		})
+		v.DeletePartialMatch(Labels{"currency": "EUR"})
+		for i := range 500 {
+			v.DeletePartialMatch(Labels{"kind": strconv.Itoa(i)})
+		}
+		elapse(20 * time.Second) // looking once for each, the lease would end meanwhile
+		stored(t, server).want(t, samples{usdBook: 3, perIndex(0): 1})
+	})
 }

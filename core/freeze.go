@@ -120,8 +120,8 @@ func (w *writer) op(s *series, detached bool) (wire.Op, bool) {
 	return wire.Op{Kind: wire.OpAdd, Field: s.field, Value: string(w.text)}, true
 }
 
-// freezeRemovals turns deletions into ops. A partial match asks Redis which
-// series there are; if that fails, it returns the deletions still to be done.
+// freezeRemovals turns deletions into ops. Those by partial match ask Redis,
+// once for all of them, which series there are; if that fails, it returns them.
 func (w *writer) freezeRemovals(ctx context.Context, p *packer, removals []removal, f *family) (left []removal, err error) {
 	deleted := map[string]bool{}
 	remove := func(field string) {
@@ -130,23 +130,29 @@ func (w *writer) freezeRemovals(ctx context.Context, p *packer, removals []remov
 			p.add(wire.Op{Kind: wire.OpDelete, Field: field}, nil)
 		}
 	}
-	for i, r := range removals {
+	var partial []removal
+	for _, r := range removals { // their order does not matter: nothing is added in between
 		switch {
 		case r.all:
 			p.add(wire.Op{Kind: wire.OpClear}, nil)
 			p.cut()
 		case r.match != nil:
-			stored, err := w.store.ScanSeries(ctx, f.def.name)
-			if err != nil {
-				return removals[i:len(removals):len(removals)], err
-			}
-			for _, s := range stored {
-				if fieldMatches(s.Field, r.match) {
-					remove(s.Field)
-				}
-			}
+			partial = append(partial, r)
 		default:
 			remove(r.field)
+		}
+	}
+	if len(partial) == 0 {
+		return nil, nil
+	}
+	stored, err := w.store.ScanSeries(ctx, f.def.name)
+	if err != nil {
+		return partial, err
+	}
+	for _, s := range stored {
+		labels, err := wire.DecodeField(s.Field)
+		if err == nil && slices.ContainsFunc(partial, func(r removal) bool { return labelsMatch(labels, r.match) }) {
+			remove(s.Field)
 		}
 	}
 	return nil, nil
