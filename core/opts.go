@@ -52,7 +52,8 @@ type Opts struct {
 	// tenth. It stretches by itself when Redis is slow. Defaults to 1 s.
 	Interval time.Duration
 	// RefreshPeriod is the time between two refreshes of this process's
-	// gauges. It must be below every gauge's Expire. Defaults to 30 s.
+	// gauges, less up to a fifth. It must be below every gauge's Expire.
+	// Defaults to 30 s.
 	RefreshPeriod time.Duration
 	// LeaseDuration is how long this process's gauges outlive a crash at most.
 	// The lease is renewed three times in it. Defaults to 15 s.
@@ -63,7 +64,8 @@ type Opts struct {
 	// overflow series. Defaults to 10,000.
 	SeriesLimit int
 	// Retention is how long a family stays in Redis that no living process
-	// declares. Defaults to 30 days; KeepForever keeps it.
+	// declares, at least twice RefreshPeriod. Defaults to 30 days; KeepForever
+	// keeps it.
 	Retention time.Duration
 
 	// OnError hears of troubles that no call returns, each kind once a minute
@@ -110,6 +112,11 @@ func (o Opts) complete() (Opts, error) {
 	}
 	if o.Retention == 0 {
 		o.Retention = DefRetention
+	}
+	// Refreshes are what tells that a family is declared.
+	if o.Retention != KeepForever && o.Retention < 2*o.RefreshPeriod {
+		return o, fmt.Errorf("shoal: Opts.Retention is %v: use at least twice the RefreshPeriod of %v, or KeepForever",
+			o.Retention, o.RefreshPeriod)
 	}
 	if o.Host == "" {
 		o.Host, _ = os.Hostname() // without a name the label is left out

@@ -28,6 +28,7 @@ func TestOpts_RefusesWhatCannotBeMeant(t *testing.T) {
 		{"negative slot", Opts{App: "a", Slot: &negative}, []string{"Opts.Slot", "-1"}},
 		{"negative limit", Opts{App: "a", SeriesLimit: -5}, []string{"SeriesLimit", "-5"}},
 		{"negative retention", Opts{App: "a", Retention: -time.Hour}, []string{"Retention", "KeepForever"}},
+		{"retention that ends between refreshes", Opts{App: "a", Retention: 59 * time.Second}, []string{"Retention", "59s", "RefreshPeriod", "30s"}},
 		{"negative interval", Opts{App: "a", Interval: -time.Second}, []string{"Interval", "-1s"}},
 		{"tiny interval", Opts{App: "a", Interval: time.Microsecond}, []string{"Interval", "1ms"}},
 		{"negative refresh", Opts{App: "a", RefreshPeriod: -1}, []string{"RefreshPeriod"}},
