@@ -60,6 +60,7 @@ func TestCounter_RefusesNegativeNumbersNaNAndInfinities(t *testing.T) {
 			t.Errorf("AddSync(%v) gives %v, want ErrRejected", v, err)
 		}
 	}
+	flush(t, reg)
 	scrape(t, f.process(t)).want(t, "orders_total", "5",
 		`shoal_rejected_observations_total{reason="negative"}`, "2",
 		`shoal_rejected_observations_total{reason="nan"}`, "2",
