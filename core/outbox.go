@@ -137,10 +137,10 @@ func (o *outbox) registered(r wire.RegisterReply) (anew bool) {
 			o.rewind(r.Last)
 		}
 		return false
-	case first:
-		return o.newest > 0 // a clash or a clone came between
 	case r.Orphan:
 		o.dropDoubtful()
+	case first:
+		return o.newest > 0 // a clash or a clone came between
 	}
 	o.wiped()
 	return true

@@ -70,6 +70,13 @@ func (want outboxState) check(t *testing.T, o *outbox) {
 	}
 }
 
+// afterClash lets another type have taken the name meanwhile.
+func afterClash(o *outbox) *outbox {
+	o.clashed(errors.New("clash"), time.Now())
+	o.lost = nil
+	return o
+}
+
 func TestOutbox_AcknowledgedInOrderUnderConsecutiveHeaders(t *testing.T) {
 	o := outboxAt(0, 0, 3)
 	if got, want := headers(o), [][2]uint64{{0, 1}, {1, 2}, {2, 3}}; !slices.Equal(got, want) {
@@ -162,6 +169,8 @@ func TestOutbox_Registered(t *testing.T) {
 			outboxState{queue: []uint64{5}, lost: map[string]int{lostOrphan: 2, lostWiped: 2}}, [2]uint64{0, 5}},
 		{"an orphan, nothing in doubt", outboxAt(1, 2, 3), wire.RegisterReply{Generation: "h", Orphan: true}, true,
 			outboxState{queue: []uint64{3}, lost: map[string]int{lostWiped: 1}}, [2]uint64{0, 3}},
+		{"an orphan after a clash: the doubtful are dropped too", afterClash(doubt(outboxAt(0, 2, 4), 3)), wire.RegisterReply{Generation: "h", Orphan: true}, true,
+			outboxState{queue: []uint64{4}, lost: map[string]int{lostOrphan: 1}}, [2]uint64{0, 4}},
 		{"wiped: what was never acknowledged is sent", doubt(outboxAt(0, 2, 4), 3), wire.RegisterReply{Generation: "h"}, true,
 			outboxState{queue: []uint64{3, 4}, doubtful: []uint64{3}, lost: map[string]int{lostWiped: 2}}, [2]uint64{0, 3}},
 		{"wiped, nothing left to send", outboxAt(0, 2, 2), wire.RegisterReply{Generation: "h"}, true,
