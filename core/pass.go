@@ -252,7 +252,8 @@ func (p *pass) replied(f *family, replies []wire.CommitReply) {
 		switch {
 		case r.Err != nil:
 			for j, later := range replies[i:] {
-				if later.Err == nil || !wire.Refused(later.Err) {
+				applied := later.Status == wire.CommitOK || later.Status == wire.CommitDuplicate
+				if applied || later.Err != nil && !wire.Refused(later.Err) {
 					sent[i+j].inDoubt = true
 				}
 			}

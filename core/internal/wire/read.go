@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // What one round trip may cost the server: the calls of a pipeline run back to
@@ -18,6 +19,9 @@ const (
 	fieldsPerScan     = 1000 // of HSCAN, awaited slice by slice
 	familiesPerLookup = 500
 )
+
+// sliceTimeout bounds the wait for one slice of a scan.
+const sliceTimeout = 5 * time.Second
 
 // ReadApp implements [Store].
 func (r *Redis) ReadApp(ctx context.Context) (AppState, error) {
@@ -202,7 +206,9 @@ func (r *Redis) scan(ctx context.Context, key string, visit func(field, value st
 	for cursor := "0"; ; {
 		args := append([]any{cursor, "count", fieldsPerScan}, match...)
 		c := r.reading("hscan", key, args...)
-		r.run(ctx, c)
+		sliceCtx, cancel := context.WithTimeout(ctx, sliceTimeout) // a scan of many may take long, one may not
+		r.run(sliceCtx, c)
+		cancel()
 		reply, err := c.cmd.Slice()
 		if err != nil {
 			return err
