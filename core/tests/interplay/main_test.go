@@ -7,7 +7,7 @@ package interplay_test
 
 import (
 	"context"
-	"strings"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -23,7 +23,9 @@ func TestMain(m *testing.M) { redistest.Main(m) }
 func process(t *testing.T) *shoal.Registry {
 	t.Helper()
 	reg := shoal.New()
-	opts := shoal.Opts{App: strings.ReplaceAll(t.Name(), "/", "."), Interval: 10 * time.Millisecond, Host: "h"}
+	// The parent of the temporary directories is named after the test and this run of it.
+	app := filepath.Base(filepath.Dir(t.TempDir()))
+	opts := shoal.Opts{App: app, Interval: 10 * time.Millisecond, Host: "h"}
 	if err := reg.Connect(redistest.Shared(t).Client(t), opts); err != nil {
 		t.Fatal(err)
 	}
