@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -88,20 +89,24 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 		p.note(w.sendGauges(ctx, families))
 		p.register(families) // those that turned out to be in doubt
 	}
+	if p.broken == nil {
+		p.broken = p.silence
+	}
 	return errors.Join(p.broken, errors.Join(p.errs...))
 }
 
 // pass is the state of one run of [writer.pass].
 type pass struct {
-	w      *writer
-	ctx    context.Context
-	todo   []*family        // with cumulative values
-	frozen map[*family]bool // froze what gathered: once a pass
-	failed map[*family]bool // refused by Redis: not again in this pass
-	turns  map[*family]int
-	errs   []error
-	broken error // Redis cannot be reached: no use in going on
-	cloned bool  // another process has our identity
+	w       *writer
+	ctx     context.Context
+	todo    []*family        // with cumulative values
+	frozen  map[*family]bool // froze what gathered: once a pass
+	failed  map[*family]bool // refused by Redis: not again in this pass
+	turns   map[*family]int
+	errs    []error
+	silence error // the first request without an answer
+	broken  error // nothing can be reached: no use in going on
+	cloned  bool  // another process has our identity
 }
 
 func (p *pass) note(err error) {
@@ -112,13 +117,20 @@ func (p *pass) note(err error) {
 
 // fail notes that a family cannot go on in this pass.
 func (p *pass) fail(f *family, err error) {
-	if !wire.Answered(err) {
-		p.broken = fmt.Errorf("shoal: Redis does not answer: %w", err)
-		return
-	}
-	err = fmt.Errorf("shoal: %s %q: %w", f.def.kind, f.def.name, err)
 	p.failed[f] = true
-	p.errs = append(p.errs, err)
+	if wire.Answered(err) {
+		p.errs = append(p.errs, fmt.Errorf("shoal: %s %q: %w", f.def.kind, f.def.name, err))
+	} else if p.silence == nil { // once: all families say the same
+		p.silence = fmt.Errorf("shoal: Redis does not answer: %w", err)
+	}
+}
+
+// called ends the pass if nobody answered a call to Redis. Where somebody did,
+// a Cluster has other masters that can be reached, and their families go on.
+func (p *pass) called(answered bool) {
+	if !answered && p.silence != nil {
+		p.broken = p.silence
+	}
 }
 
 // register announces the families that are not registered or doubt that they
@@ -144,10 +156,13 @@ func (p *pass) register(families []*family) {
 			}
 		}
 		ctx, cancel := context.WithTimeout(p.ctx, callTimeout)
+		answered := false
 		for i, r := range w.store.Register(ctx, regs) {
+			answered = answered || r.Err == nil || wire.Answered(r.Err)
 			p.registered(chunk[i], r)
 		}
 		cancel()
+		p.called(answered)
 	}
 }
 
@@ -232,6 +247,9 @@ func (p *pass) round() bool {
 	ctx, cancel := context.WithTimeout(p.ctx, callTimeout)
 	defer cancel()
 	replies := w.store.Commit(ctx, commits)
+	defer p.called(slices.ContainsFunc(replies, func(r wire.CommitReply) bool {
+		return r.Err == nil || wire.Answered(r.Err)
+	}))
 	for from := 0; from < len(replies); {
 		to := from + 1
 		for to < len(replies) && owners[to] == owners[from] {

@@ -31,6 +31,34 @@ func (w *writer) wholePass() error {
 	return w.pass(context.Background(), *w.reg.families.Load())
 }
 
+func TestPass_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.T) {
+	server := memstore.New()
+	r, w := stepped(server.Store("shop"))
+	lost, fine := r.NewCounter(CounterOpts{Name: "a_total"}), r.NewCounterVec(CounterOpts{Name: "b_total"}, []string{"n"})
+	if err := w.wholePass(); err != nil {
+		t.Fatal(err)
+	}
+	lost.Inc()
+	for n := range 20 * batchWeight { // more than one call's batches, all behind the other family's
+		fine.WithLabelValues(fmt.Sprint(n)).Inc()
+	}
+	server.Fail(func(op string) error { // as the one master of a Cluster does that is away
+		if strings.HasSuffix(op, " a_total") {
+			return errBroken
+		}
+		return nil
+	})
+	if err := w.wholePass(); !errors.Is(err, errBroken) {
+		t.Errorf("the pass returns %v, want the trouble of the one family", err)
+	}
+	if n := len(fine.fam.out.queue); n != 0 {
+		t.Errorf("%d batches of the family that can be reached still wait", n)
+	}
+	if n := len(lost.fam.out.queue); n != 1 {
+		t.Errorf("%d batches of the other wait, want 1", n)
+	}
+}
+
 // replaying is a store that sometimes executes an old commit once more, as a
 // request does that was delayed on its way.
 type replaying struct {
