@@ -7,8 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// cells gathers observations between two drains. Count, sum and buckets of
-// one observation change under one lock, so a drain never takes a half of it.
+// cells gathers observations between two drains. Sum and bucket of one
+// observation change under one lock, so a drain never takes a half of it.
 //
 // Under contention writers spread over further stripes, which are made when
 // the first one is found locked: most series never are, and stay small.
@@ -23,9 +23,8 @@ const extraStripes = 3
 // two of them off one cache line.
 type stripe struct {
 	mu     sync.Mutex
-	count  uint64   // guarded by mu
 	sum    float64  // guarded by mu
-	bucket []uint64 // guarded by mu; empty for a summary
+	bucket []uint64 // counts, guarded by mu; a summary has one for all
 	_      [64]byte
 }
 
@@ -33,15 +32,11 @@ func (c *cells) init(buckets int) {
 	c.first.bucket = make([]uint64, buckets)
 }
 
-// observe adds one observation to the bucket with this number; a summary has
-// none and gives -1.
+// observe adds one observation to the bucket with this number.
 func (c *cells) observe(v float64, bucket int) {
 	s := c.lock()
-	s.count++
 	s.sum += v
-	if bucket >= 0 {
-		s.bucket[bucket]++
-	}
+	s.bucket[bucket]++
 	s.mu.Unlock()
 }
 
@@ -74,15 +69,14 @@ func (c *cells) grow() *[extraStripes]stripe {
 	return c.more.Load()
 }
 
-// take moves what was gathered into the totals. The buckets are added to
+// take forgets what was gathered and returns its sum. The buckets are added to
 // bucket, which is as long as those of the stripes.
-func (c *cells) take(bucket []uint64) (count uint64, sum float64) {
+func (c *cells) take(bucket []uint64) (sum float64) {
 	take := func(s *stripe) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		count += s.count
 		sum += clamp(s.sum) // infinities of both signs would add up to NaN
-		s.count, s.sum = 0, 0
+		s.sum = 0
 		for i, n := range s.bucket {
 			bucket[i] += n
 			s.bucket[i] = 0
@@ -94,5 +88,5 @@ func (c *cells) take(bucket []uint64) (count uint64, sum float64) {
 			take(&more[i])
 		}
 	}
-	return count, clamp(sum)
+	return clamp(sum)
 }

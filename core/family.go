@@ -98,7 +98,7 @@ func (f *family) newSeries(values []string, hash uint64) *series {
 	case wire.TypeSummary:
 		m := new(Summary)
 		m.metric, s = m, &m.series
-		m.init(0)
+		m.init(1)
 	case wire.TypeHistogram:
 		m := &Histogram{upper: f.def.upper}
 		m.metric, s = m, &m.series

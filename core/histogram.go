@@ -90,7 +90,7 @@ func (h *Histogram) ObserveSync(ctx context.Context, v float64) error {
 // the buckets add up to.
 func (h *Histogram) drain(dst []wire.Component) []wire.Component {
 	bucket := make([]uint64, len(h.upper)+1)
-	_, sum := h.take(bucket)
+	sum := h.take(bucket)
 	for i, n := range bucket {
 		if n > 0 {
 			dst = append(dst, wire.Component{Name: h.fam.bounds[i], Value: float64(n)})

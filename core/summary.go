@@ -52,7 +52,7 @@ func (s *Summary) observe(v float64) bool {
 		s.fam.reg.reject(reasonOf(v), s.fam)
 		return false
 	}
-	s.cells.observe(v, -1)
+	s.cells.observe(v, 0)
 	return true
 }
 
@@ -68,8 +68,9 @@ func (s *Summary) ObserveSync(ctx context.Context, v float64) error {
 }
 
 func (s *Summary) drain(dst []wire.Component) []wire.Component {
-	count, sum := s.take(nil)
+	var count [1]uint64
+	sum := s.take(count[:])
 	return append(dst,
 		wire.Component{Name: wire.ComponentSum, Value: sum},
-		wire.Component{Name: wire.ComponentCount, Value: float64(count)})
+		wire.Component{Name: wire.ComponentCount, Value: float64(count[0])})
 }

@@ -15,9 +15,6 @@ import (
 // the repository for each middleware, by replace lines alone, and looks at what
 // its build consists of.
 func TestAProgramPaysForItsOwnFrameworkOnly(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds four programs")
-	}
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
