@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // closeTimeout bounds a Close whose context has no deadline.
@@ -33,7 +35,8 @@ func (w *writer) closingContext() context.Context {
 // the lease and the gauges, trying until that is done or the context ends.
 func (w *writer) finish(ctx context.Context) {
 	w.collect()
-	for !w.flush() {
+	w.lease.renewAt = time.Time{} // if the store has stepped back, it is now or never
+	for !w.flush() || !w.confirm() || !w.replicated() {
 		if !pause(ctx) {
 			w.answer(ErrClosed)
 			return
@@ -46,6 +49,36 @@ func (w *writer) finish(ctx context.Context) {
 		}
 	}
 	w.finished = true
+}
+
+// replicaTimeout is how long Close waits for a replica.
+const replicaTimeout = time.Second
+
+// replicated waits until what this process brought to Redis would outlive a
+// failover: from now on there is nobody who would bring it again. It reports
+// false if the failover has just been, and there is something to bring.
+func (w *writer) replicated() bool {
+	var list []wire.Commit
+	for _, f := range *w.reg.families.Load() {
+		if o := &f.out; o.acked > 0 && o.generation != "" {
+			list = append(list, wire.Commit{
+				Family: f.def.name, Generation: o.generation, Writer: w.id, Prev: o.acked, Seq: o.acked,
+			})
+		}
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
+	defer cancel()
+	n, err := w.store.AwaitReplicas(ctx, list, replicaTimeout)
+	switch {
+	case errors.Is(err, wire.ErrSteppedBack):
+		w.lease.renewAt = time.Time{}
+		return false
+	case wire.Forbidden(err), err == nil && n == 0: // an ACL without INFO or WAIT does not tell
+		w.replication = nil
+	default:
+		w.replication = &ReplicationError{Servers: n, Err: err}
+	}
+	return true
 }
 
 // pause waits before the next try. It reports whether there is time for one.
@@ -75,7 +108,7 @@ func (w *writer) release() error {
 func (w *writer) undelivered() error {
 	err := errors.Join(w.lastErr, w.refusals())
 	if w.finished && err == nil {
-		return nil
+		return w.replication
 	}
 	return &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.queued.Load()), Err: err}
 }

@@ -81,7 +81,7 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 	}
 	store := newStore(opts.App)
 	c := &connection{opts: opts, client: client, stop: make(chan struct{}), done: make(chan struct{})}
-	c.reader = newReader(r, store)
+	c.reader = newReader(r, store, opts.LeaseDuration)
 	r.limit.Store(int64(opts.SeriesLimit))
 	r.quiet.connect(opts.OnError, opts.Logger)
 	if !opts.ReadOnly {

@@ -67,3 +67,24 @@ func (e *UndeliveredError) Error() string {
 
 // Unwrap returns Err.
 func (e *UndeliveredError) Unwrap() error { return e.Err }
+
+// ReplicationError says that Close delivered everything, and that no replica
+// has confirmed to have it: if Redis failed over now, what this process wrote
+// last might be lost.
+type ReplicationError struct {
+	// Servers counts the servers of which no replica confirmed in time.
+	Servers int
+	// Err is why it is not known, if that is so.
+	Err error
+}
+
+func (e *ReplicationError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("shoal: everything was delivered, but whether a replica has it is not known: %v", e.Err)
+	}
+	return fmt.Sprintf("shoal: everything was delivered, but of %d Redis servers no replica has it after %v: "+
+		"a failover now would lose it", e.Servers, replicaTimeout)
+}
+
+// Unwrap returns Err.
+func (e *ReplicationError) Unwrap() error { return e.Err }

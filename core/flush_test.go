@@ -161,7 +161,7 @@ func TestWriter_IdleSendsNothingButHeartbeatsAndRefreshes(t *testing.T) {
 		if n := j.count(memstore.OpHold); n < minutes*12*8/10 || n > minutes*12*12/10 {
 			t.Errorf("%d heartbeats in %d minutes, want about 12 a minute", n, minutes)
 		}
-		if n := j.moments(memstore.OpHold, memstore.OpHousekeep); n < minutes*2*8/10 || n > minutes*2*12/10 {
+		if n := j.moments(memstore.OpLineage, memstore.OpHold, memstore.OpHousekeep); n < minutes*2*8/10 || n > minutes*2*12/10 {
 			t.Errorf("something else than heartbeats %d times in %d minutes, want about 2 a minute", n, minutes)
 		}
 		if n := j.count(commitC); n != 0 {
@@ -206,7 +206,7 @@ func TestWriter_BacksOffWhileTheStoreIsAway(t *testing.T) {
 		if took := time.Since(begin); took != time.Minute {
 			t.Errorf("requests took %v longer", took-time.Minute)
 		}
-		times := j.times("")
+		times := j.times(memstore.OpHold)
 		if n := len(times); n < 30 || n > 75 {
 			t.Errorf("%d tries in a minute", n)
 		}

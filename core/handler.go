@@ -116,7 +116,7 @@ func (r *Registry) scrape(ctx context.Context, budget time.Duration) (*page, err
 		}
 		cancel()
 	}
-	page, err := c.reader.read(ctx)
+	page, err := c.readConfirmed(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("app %q: %w", c.opts.App, err)
 	}

@@ -49,11 +49,14 @@ func (w *writer) heartbeat(now time.Time) error {
 	if w.opts.Slot != nil && !w.lease.slotted {
 		slot = *w.opts.Slot
 	}
+	w.observe(w.ctx)
+	w.confirm() // nothing may need to be looked at, as at the start
 	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
 	defer cancel()
 	before := monotonicNow()
 	reply, err := w.store.Hold(ctx, wire.HoldRequest{
 		Writer: w.id, Index: w.lease.index, Slot: slot, TTL: w.opts.LeaseDuration,
+		Lineage: w.lineage.verified, Current: w.lineage.seen,
 		Info: wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
 	})
 	if err != nil {

@@ -46,15 +46,19 @@ type batch struct {
 type outbox struct {
 	generation string
 	unverified bool      // register again before the next commit
+	damaged    bool      // a stranger's keys are in its place: no page shows it
 	refused    error     // set while another type holds the name
 	retryAt    time.Time // when to ask for the name again
 
 	acked  uint64   // the newest number that the store is believed to have
 	newest uint64   // the newest number ever given
 	base   uint64   // numbers up to here are not expected in this generation
+	origin uint64   // the number before the first that this life of the data got
 	queue  []*batch // not acknowledged, in order
 	kept   []*batch // acknowledged, in order
 	size   int      // bytes in kept
+	// lineage is the store's as it was known when it last acknowledged.
+	lineage string
 
 	lost map[string]int // batches by reason, since last collected
 }
@@ -85,9 +89,10 @@ func (o *outbox) prev(i int) uint64 {
 }
 
 // acknowledge moves the oldest queued batch to the kept ones.
-func (o *outbox) acknowledge(now time.Time) *batch {
+func (o *outbox) acknowledge(now time.Time, lineage string) *batch {
 	b := o.queue[0]
 	o.queue = o.queue[1:]
+	o.lineage = lineage
 	b.acked, b.inDoubt = now, false
 	o.acked = max(o.acked, b.seq)
 	o.kept = append(o.kept, b)
@@ -126,11 +131,19 @@ func (o *outbox) rewind(last uint64) {
 	o.acked = last
 }
 
-// registered answers a registration. It returns whether the store's data is
-// another than before, so that what is known should be shown anew.
-func (o *outbox) registered(r wire.RegisterReply) (anew bool) {
+// settled says that the store is known to have all that it had acknowledged,
+// and all that it may have shown to somebody without an acknowledgement.
+func (o *outbox) settled() bool {
+	return o.generation == "" || o.damaged ||
+		!o.unverified && !slices.ContainsFunc(o.queue, func(b *batch) bool { return b.inDoubt })
+}
+
+// registered answers a registration, made while the store had this lineage. It
+// returns whether the store's data is another than before, so that what is
+// known should be shown anew.
+func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	first, same := o.generation == "", o.generation == r.Generation
-	o.generation, o.unverified, o.refused = r.Generation, false, nil
+	o.generation, o.unverified, o.refused, o.damaged = r.Generation, false, nil, false
 	switch {
 	case r.Last > 0 || same:
 		if r.Last < o.acked {
@@ -141,9 +154,18 @@ func (o *outbox) registered(r wire.RegisterReply) (anew bool) {
 		o.dropDoubtful()
 	case first:
 		return o.newest > 0 // a clash or a clone came between
+	case lineage != o.lineage && lineage != "" && o.lineage != "" && o.keptWhole():
+		// It went back to before the family's first batch.
+		o.rewind(0)
+		return true
 	}
 	o.wiped()
 	return true
+}
+
+// keptWhole says whether all that this life of the data got from us is kept.
+func (o *outbox) keptWhole() bool {
+	return len(o.kept) > 0 && o.kept[0].seq == o.origin+1
 }
 
 // clashed notes that another type holds the name. If it was ours, everything
@@ -188,6 +210,7 @@ func (o *outbox) restart() {
 	if len(o.queue) > 0 {
 		o.base = o.queue[0].seq - 1
 	}
+	o.origin = o.base
 }
 
 // expire forgets what has been kept or in doubt for too long.

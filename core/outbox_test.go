@@ -21,7 +21,7 @@ func outboxAt(gone, acked, newest uint64) *outbox {
 		o.push(&batch{frozen: time.Now(), size: 10})
 	}
 	for range acked {
-		o.acknowledge(time.Now())
+		o.acknowledge(time.Now(), "")
 	}
 	for range gone {
 		o.forget()
@@ -83,7 +83,7 @@ func TestOutbox_AcknowledgedInOrderUnderConsecutiveHeaders(t *testing.T) {
 		t.Errorf("headers %v, want %v", got, want)
 	}
 	o.queue[0].inDoubt = true
-	if b := o.acknowledge(time.Now()); b.seq != 1 || b.inDoubt {
+	if b := o.acknowledge(time.Now(), ""); b.seq != 1 || b.inDoubt {
 		t.Errorf("acknowledged batch %d, in doubt %v", b.seq, b.inDoubt)
 	}
 	outboxState{acked: 1, queue: []uint64{2, 3}, kept: []uint64{1}}.check(t, o)
@@ -145,6 +145,10 @@ func TestOutbox_Registered(t *testing.T) {
 		}
 		return o
 	}
+	in := func(lineage string, o *outbox) *outbox {
+		o.lineage = lineage
+		return o
+	}
 	tests := []struct {
 		name   string
 		outbox *outbox
@@ -153,6 +157,14 @@ func TestOutbox_Registered(t *testing.T) {
 		want   outboxState
 		first  [2]uint64 // header of the next batch
 	}{
+		{"gone with the lineage, and all is kept: all is sent", in("old", outboxAt(0, 2, 3)), wire.RegisterReply{Generation: "h"}, true,
+			outboxState{queue: []uint64{1, 2, 3}, doubtful: []uint64{1, 2}}, [2]uint64{0, 1}},
+		{"gone with the lineage, and not all is kept", in("old", outboxAt(1, 2, 3)), wire.RegisterReply{Generation: "h"}, true,
+			outboxState{queue: []uint64{3}, lost: map[string]int{lostWiped: 1}}, [2]uint64{0, 3}},
+		{"gone in the same lineage", in("new", outboxAt(0, 2, 3)), wire.RegisterReply{Generation: "h"}, true,
+			outboxState{queue: []uint64{3}, lost: map[string]int{lostWiped: 2}}, [2]uint64{0, 3}},
+		{"an orphan of another lineage", in("old", outboxAt(0, 2, 3)), wire.RegisterReply{Generation: "h", Orphan: true}, true,
+			outboxState{queue: []uint64{3}, lost: map[string]int{lostWiped: 2}}, [2]uint64{0, 3}},
 		{"for the first time", &outbox{}, wire.RegisterReply{Generation: "g"}, false,
 			outboxState{}, [2]uint64{0, 1}},
 		{"the same generation, the same number", outboxAt(0, 2, 3), wire.RegisterReply{Generation: "g", Last: 2}, false,
@@ -180,7 +192,7 @@ func TestOutbox_Registered(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			o := tt.outbox
 			o.unverified, o.refused = true, errors.New("clash")
-			if anew := o.registered(tt.reply); anew != tt.anew {
+			if anew := o.registered(tt.reply, "new"); anew != tt.anew {
 				t.Errorf("data anew: %v, want %v", anew, tt.anew)
 			}
 			if o.generation != tt.reply.Generation || o.unverified || o.refused != nil {
@@ -201,9 +213,9 @@ func TestOutbox_Registered(t *testing.T) {
 // gap that a second trouble causes must not count them as lost.
 func TestOutbox_NumbersFromBeforeAWipeAreNoHole(t *testing.T) {
 	o := outboxAt(0, 3, 4)
-	o.registered(wire.RegisterReply{Generation: "h"})
+	o.registered(wire.RegisterReply{Generation: "h"}, "")
 	o.lost = nil
-	o.acknowledge(time.Now())
+	o.acknowledge(time.Now(), "")
 	o.rewind(0)
 	outboxState{queue: []uint64{4}, kept: []uint64{}, doubtful: []uint64{4}}.check(t, o)
 }
@@ -212,7 +224,7 @@ func TestOutbox_WaitersOfDroppedBatchesAreTold(t *testing.T) {
 	o := outboxAt(0, 0, 2)
 	w := &waiter{done: make(chan outcome, 1)}
 	o.queue[0].inDoubt, o.queue[0].waiters = true, []*waiter{w}
-	o.registered(wire.RegisterReply{Generation: "h", Orphan: true})
+	o.registered(wire.RegisterReply{Generation: "h", Orphan: true}, "")
 	if got := <-w.done; !errors.Is(got.err, ErrLost) {
 		t.Errorf("the waiter is told %v, want ErrLost", got.err)
 	}

@@ -106,6 +106,7 @@ type pass struct {
 	errs    []error
 	silence error // the first request without an answer
 	broken  error // nothing can be reached: no use in going on
+	looked  bool  // at the lineage, since the last answers of the store
 	cloned  bool  // another process has our identity
 }
 
@@ -118,11 +119,28 @@ func (p *pass) note(err error) {
 // fail notes that a family cannot go on in this pass.
 func (p *pass) fail(f *family, err error) {
 	p.failed[f] = true
+	f.out.damaged = wire.Damaged(err)
 	if wire.Answered(err) {
 		p.errs = append(p.errs, fmt.Errorf("shoal: %s %q: %w", f.def.kind, f.def.name, err))
 	} else if p.silence == nil { // once: all families say the same
 		p.silence = fmt.Errorf("shoal: Redis does not answer: %w", err)
 	}
+}
+
+// look reads the lineage if an answer shows that the store's data is another
+// than before. It reports whether it is known, as far as the store tells.
+func (p *pass) look(changed bool) bool {
+	if !changed || p.looked {
+		return true
+	}
+	if err := p.w.observe(p.ctx); err != nil {
+		if p.silence == nil {
+			p.silence = fmt.Errorf("shoal: reading the lineage: %w", err)
+		}
+		return false
+	}
+	p.looked = true
+	return true
 }
 
 // called ends the pass if nobody answered a call to Redis. Where somebody did,
@@ -157,6 +175,7 @@ func (p *pass) register(families []*family) {
 		}
 		ctx, cancel := context.WithTimeout(p.ctx, callTimeout)
 		answered := false
+		p.looked = false
 		for i, r := range w.store.Register(ctx, regs) {
 			answered = answered || r.Err == nil || wire.Answered(r.Err)
 			p.registered(chunk[i], r)
@@ -177,9 +196,11 @@ func (p *pass) registered(f *family, r wire.RegisterReply) {
 		f.failWaiters(o.refused)
 	case r.Last > o.newest:
 		p.twin(f)
+	case !p.look(o.generation != "" && o.generation != r.Generation):
+		p.fail(f, p.silence) // whether it was wiped or has stepped back is not known
 	default:
 		switch {
-		case !o.registered(r):
+		case !o.registered(r, w.lineage.seen):
 		case f.pooled():
 			f.each((*series).touch) // the page shows what is known, counters from 0
 		default:
@@ -246,6 +267,7 @@ func (p *pass) round() bool {
 	}
 	ctx, cancel := context.WithTimeout(p.ctx, callTimeout)
 	defer cancel()
+	p.looked = false
 	replies := w.store.Commit(ctx, commits)
 	defer p.called(slices.ContainsFunc(replies, func(r wire.CommitReply) bool {
 		return r.Err == nil || wire.Answered(r.Err)
@@ -291,6 +313,7 @@ func (p *pass) replied(f *family, replies []wire.CommitReply) {
 				return
 			}
 			if r.Status == wire.CommitGap {
+				p.look(true)
 				o.rewind(r.Last)
 			} else {
 				o.unverified = true
@@ -303,7 +326,7 @@ func (p *pass) replied(f *family, replies []wire.CommitReply) {
 
 // acknowledged settles the oldest batch of a family's queue.
 func (w *writer) acknowledged(f *family, r wire.CommitReply) {
-	b := f.out.acknowledge(time.Now())
+	b := f.out.acknowledge(time.Now(), w.lineage.seen)
 	for _, wt := range b.waiters {
 		text := ""
 		if wt.op < len(r.Totals) {

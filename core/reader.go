@@ -31,7 +31,9 @@ type reader struct {
 	next   *reading // not begun; guarded by mu
 	active bool     // a goroutine works on readings; guarded by mu
 
-	known map[string]*knownFamily // by name; belongs to the reading under way
+	// The rest belongs to the reading under way.
+	known   map[string]*knownFamily // by name
+	barrier barrier
 }
 
 // reading is one reading of Redis and its result.
@@ -41,8 +43,9 @@ type reading struct {
 	err  error
 }
 
-func newReader(reg *Registry, store wire.Store) *reader {
+func newReader(reg *Registry, store wire.Store, lease time.Duration) *reader {
 	r := &reader{reg: reg, store: store, known: map[string]*knownFamily{}}
+	r.barrier.lease = lease
 	ctx, cancel := context.WithCancel(context.Background())
 	r.ctx, r.cancel = ctx, func() { // no reading begins once this has returned
 		r.mu.Lock()
@@ -118,9 +121,19 @@ type readFamily struct {
 // readPage reads everything that a page shows. The round trips are few, and
 // their number does not depend on that of the metrics, but for families whose
 // series changed and for slices that keep Redis free for others.
+//
+// The lineage is read before and after: what was read in between is shown only
+// if it is all of one history, and one that the writers have looked at.
 func (r *reader) readPage(ctx context.Context) (*page, error) {
+	lineage, err := r.store.Lineage(ctx)
+	if err != nil {
+		return nil, err
+	}
 	app, err := r.store.ReadApp(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.pass(app, lineage); err != nil {
 		return nil, err
 	}
 	names := make([]string, 0, len(app.Families))
@@ -144,6 +157,13 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 	families, err := r.readValues(ctx, r.keep(names, states))
 	if err != nil {
 		return nil, err
+	}
+	after, err := r.store.Lineage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if after != lineage {
+		return nil, &recoveringError{unconfirmed: len(app.Leases), living: len(app.Leases), stale: true}
 	}
 	b := newPageBuilder(r.reg, app)
 	for i, list := range gauges {

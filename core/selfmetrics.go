@@ -20,6 +20,7 @@ type selfMetrics struct {
 	scrapeFailures *Counter
 	scrapeStale    *Counter
 	leftOff        *Counter
+	unconfirmed    *Counter
 }
 
 // declare declares them; the registry is new, so nothing can clash.
@@ -57,6 +58,8 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.scrapeFailures = counter("shoal_scrape_failures_total", "Scrapes that were answered with an error.")
 	m.scrapeStale = counter("shoal_scrape_flush_failures_total", "Scrapes before which the answering process could not flush its own values.")
 	m.leftOff = counter("shoal_left_off_families_total", "Families left off a page because their names clash or their keys are damaged.")
+
+	m.unconfirmed = counter("shoal_unconfirmed_scrapes_total", "Pages shown after a restart or failover of Redis that not every process had confirmed.")
 
 	// rate() sees the first event only if it saw the 0 before it.
 	for _, reason := range []string{reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel} {

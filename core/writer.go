@@ -39,6 +39,7 @@ type writer struct {
 	stopped chan struct{}         // closed when the goroutine has ended
 	queued  atomic.Int64          // batches not acknowledged: frozen in this pass, or left by the last
 	trouble atomic.Pointer[error] // of the last pass; nil if it went well
+	hurried atomic.Bool           // a scrape waits for the next heartbeat
 
 	mu       sync.Mutex
 	requests []*flushRequest // guarded by mu
@@ -48,6 +49,7 @@ type writer struct {
 	id          string
 	clock       storeClock
 	lease       lease
+	lineage     lineage
 	gauges      gaugeSender
 	born        int64 // when this process came up, in µs of the store's clock
 	flushAt     time.Time
@@ -59,7 +61,8 @@ type writer struct {
 	lastErr     error
 	vector      []wire.Component // scratch of freeze, as is text
 	text        []byte
-	finished    bool // everything was delivered and the lease given back
+	finished    bool  // everything was delivered and the lease given back
+	replication error // what Close found of replicas, when finished
 }
 
 // flushRequest asks for everything written before it to be brought to Redis.
@@ -107,6 +110,9 @@ func (w *writer) run() {
 		}
 		now := time.Now()
 		w.collect()
+		if w.hurried.Swap(false) {
+			w.lease.renewAt = now
+		}
 		switch {
 		case !now.Before(w.retryAt):
 			w.step(now)
@@ -144,7 +150,7 @@ func (w *writer) step(now time.Time) {
 		return
 	}
 	switch {
-	case requested || refresh || (due && w.active()):
+	case requested || refresh || !w.lineage.confirmed() || (due && w.active()):
 		if w.flush() {
 			w.answer(nil)
 		}
@@ -174,11 +180,19 @@ func (w *writer) flush() bool {
 		return false
 	}
 	w.recovered()
+	if !w.confirm() {
+		w.flushAt = time.Now().Add(minBackoff) // something of before is left to bring back
+	}
 	return true
 }
 
-// recovered forgets the failures before.
+// recovered forgets the failures before. A store that was away may have come
+// back as it was earlier; one that does not tell its lineage is asked at once
+// for every family.
 func (w *writer) recovered() {
+	if w.failures > 0 && w.lineage.seen == "" {
+		w.refreshAt = time.Now()
+	}
 	w.failures, w.lastErr, w.retryAt = 0, nil, time.Time{}
 	w.trouble.Store(nil)
 }

@@ -15,6 +15,7 @@ const (
 	OpCommit       = "commit"
 	OpTouch        = "touch"
 	OpHold         = "hold"
+	OpLineage      = "lineage"
 	OpRelease      = "release"
 	OpWriteGauges  = "write-gauges"
 	OpReadApp      = "read-app"
@@ -23,6 +24,8 @@ const (
 	OpScanSeries   = "scan-series"
 	OpReadGauges   = "read-gauges"
 	OpHousekeep    = "housekeep"
+
+	OpAwaitReplicas = "await-replicas"
 )
 
 // RefusedError is a definite no of the server: nothing was applied. It has the
@@ -83,6 +86,23 @@ func (s *Server) Wipe() {
 	clear(s.apps)
 }
 
+// Restart forgets everything and begins another lineage, like a restart without
+// persistence.
+func (s *Server) Restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.apps)
+	s.history++
+}
+
+// HideLineage makes the server not tell its lineage, like one that allows no
+// INFO, or tell it again.
+func (s *Server) HideLineage(hidden bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hidden = hidden
+}
+
 // LoseControl forgets one family's registration and sequence numbers, as if
 // that key alone had been evicted.
 func (s *Server) LoseControl(app, name string) {
@@ -124,13 +144,14 @@ func (s *Server) Snapshot() *Snapshot {
 	return &Snapshot{cloneApps(s.apps)}
 }
 
-// Restore goes back to a snapshot, like a failover to a replica that lagged or
-// a restart from an older file. The clock goes on. A snapshot can be restored
-// any number of times.
+// Restore goes back to a snapshot and begins another lineage, like a failover
+// to a replica that lagged or a restart from an older file. The clock goes on.
+// A snapshot can be restored any number of times.
 func (s *Server) Restore(snapshot *Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.apps = cloneApps(snapshot.apps)
+	s.history++
 }
 
 func cloneApps(apps map[string]*app) map[string]*app {
@@ -140,6 +161,8 @@ func cloneApps(apps map[string]*app) map[string]*app {
 			families: make(map[string]*family, len(a.families)),
 			touched:  maps.Clone(a.touched),
 			leases:   maps.Clone(a.leases),
+			lineage:  a.lineage,
+			since:    a.since,
 			gauges:   make(map[string]*gaugeSet, len(a.gauges)),
 		}
 		for family, f := range a.families {

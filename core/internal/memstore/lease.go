@@ -32,6 +32,12 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 		lineage:  req.Lineage,
 		info:     req.Info,
 	}
+	if req.Current != "" && req.Current != a.lineage {
+		if a.lineage != "" {
+			a.since = now.Truncate(time.Millisecond)
+		}
+		a.lineage = req.Current
+	}
 	return wire.HoldReply{Index: index, Fenced: fenced, Now: now}
 }
 

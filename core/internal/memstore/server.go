@@ -22,8 +22,11 @@ type Server struct {
 	apps  map[string]*app
 	clock func() time.Time
 	ahead time.Duration // by which the server's time is before the clock's
-	fail  func(op string) error
-	lose  func(op string) error
+	// history counts the times that the data may have stepped back.
+	history int
+	hidden  bool // the lineage is not told
+	fail    func(op string) error
+	lose    func(op string) error
 }
 
 // app is all that the server holds of one application.
@@ -31,6 +34,8 @@ type app struct {
 	families map[string]*family
 	touched  map[string]time.Time // the listed families and their last sign of life
 	leases   map[int]lease
+	lineage  string               // as writers recorded it; empty if none did
+	since    time.Time            // when it became another; zero if it never did
 	gauges   map[string]*gaugeSet // by writer
 }
 

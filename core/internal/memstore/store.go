@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -100,6 +101,22 @@ func (s *store) Hold(ctx context.Context, req wire.HoldRequest) (wire.HoldReply,
 	return reply, nil
 }
 
+func (s *store) Lineage(ctx context.Context) (string, error) {
+	var name string
+	err := s.do(ctx, OpLineage, func(*app, time.Time) error {
+		if !s.server.hidden {
+			name = "history-" + strconv.Itoa(s.server.history)
+		}
+		return nil
+	})
+	return name, err
+}
+
+// AwaitReplicas finds no replicas: there are none.
+func (s *store) AwaitReplicas(ctx context.Context, _ []wire.Commit, _ time.Duration) (int, error) {
+	return 0, s.do(ctx, OpAwaitReplicas, func(*app, time.Time) error { return nil })
+}
+
 func (s *store) Release(ctx context.Context, writer string, index int) error {
 	return s.do(ctx, OpRelease, func(a *app, _ time.Time) error {
 		if held, ok := a.leases[index]; ok && held.writer == writer {
@@ -129,6 +146,8 @@ func (s *store) ReadApp(ctx context.Context) (wire.AppState, error) {
 			Now:      now,
 			Families: slices.Sorted(maps.Keys(a.touched)), // the same run for the same seed
 			Leases:   a.living(now),
+			Lineage:  a.lineage,
+			Since:    a.since,
 		}
 		return nil
 	})

@@ -44,6 +44,9 @@ func Answered(err error) bool {
 	return errors.As(err, &reply)
 }
 
+// Forbidden says whether an ACL does not allow the command.
+func Forbidden(err error) bool { return isReply(err, "NOPERM") }
+
 // Damaged says whether err means that a key holds something that is not
 // shoal's: trouble of one family and not of the server.
 func Damaged(err error) bool { return isReply(err, "WRONGTYPE") }

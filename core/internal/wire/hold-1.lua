@@ -5,15 +5,22 @@
 -- is the writer's, since the reply that told of it was lost; the asked slot,
 -- whoever holds it; the lowest index that is free or expired.
 --
--- KEYS 1  the app's leases: i:<index> = "writer deadline lineage info…"
+-- Beside it, records the lineage of the data as the writer has just read it, and
+-- since when it is another one: 0 if none was recorded before, as at the app's
+-- first start, since then nobody can have seen more than there is.
+--
+-- KEYS 1  the app's leases: i:<index> = "writer deadline lineage info…",
+--         lineage = "lineage milliseconds"
 -- ARGV 1  writer
 --      2  the index held so far, or -1
 --      3  the asked slot, or -1
 --      4  time to live in milliseconds
 --      5  what follows the deadline in the entry
+--      6  the lineage as it is now, or ''
 -- Returns {index, the other writer that had it or '', seconds, microseconds}
 --
--- Twice is safe: the second time renews what the first took.
+-- Twice is safe: the second time renews what the first took, and finds the
+-- lineage recorded.
 
 local leases, writer, slot = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local time = redis.call('TIME')
@@ -50,5 +57,12 @@ if not index then
 end
 
 local deadline = string.format('%.0f', now + tonumber(ARGV[4]))
-redis.call('HSET', leases, 'i:' .. string.format('%d', index), writer .. ' ' .. deadline .. ' ' .. ARGV[5])
+local set = {'i:' .. string.format('%d', index), writer .. ' ' .. deadline .. ' ' .. ARGV[5]}
+if ARGV[6] ~= '' then
+  local recorded = redis.call('HGET', leases, 'lineage')
+  if not recorded or holder(recorded) ~= ARGV[6] then
+    set[3], set[4] = 'lineage', ARGV[6] .. ' ' .. (recorded and string.format('%.0f', now) or '0')
+  end
+end
+redis.call('HSET', leases, unpack(set))
 return {index, fenced or '', time[1], time[2]}

@@ -18,7 +18,7 @@ func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	c := &call{
 		script: holdScript,
 		keys:   []string{r.keys.leases()},
-		args:   []any{req.Writer, req.Index, req.Slot, req.TTL.Milliseconds(), leaseTail(req)},
+		args:   []any{req.Writer, req.Index, req.Slot, req.TTL.Milliseconds(), leaseTail(req), req.Current},
 	}
 	r.run(ctx, c)
 	reply, err := c.cmd.Slice()
@@ -106,6 +106,9 @@ func parseLease(field, entry string) (Lease, error) {
 	return l, err
 }
 
+// lineageField holds the recorded lineage, beside the leases.
+const lineageField = "lineage"
+
 // livingLeases reads the entries of a reply whose deadline has not passed,
 // ordered by index. What is no lease is left out: it holds no index.
 func livingLeases(entries []any, now time.Time) []Lease {
@@ -118,6 +121,25 @@ func livingLeases(entries []any, now time.Time) []Lease {
 	}
 	slices.SortFunc(leases, func(a, b Lease) int { return cmp.Compare(a.Index, b.Index) })
 	return leases
+}
+
+// recordedLineage reads the entry "lineage since" of the leases.
+func recordedLineage(entries []any) (lineage string, since time.Time) {
+	for i := 0; i+1 < len(entries); i += 2 {
+		if text(entries[i]) != lineageField {
+			continue
+		}
+		name, stamp, _ := strings.Cut(text(entries[i+1]), " ")
+		ms, err := strconv.ParseInt(stamp, 10, 64)
+		switch {
+		case err != nil:
+			return "", time.Time{} // not written by us
+		case ms == 0:
+			return name, time.Time{}
+		}
+		return name, time.UnixMilli(ms)
+	}
+	return "", time.Time{}
 }
 
 // serverTime makes a time of the two numbers of TIME.

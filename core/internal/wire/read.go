@@ -44,6 +44,7 @@ func (r *Redis) ReadApp(ctx context.Context) (AppState, error) {
 	}
 	entries, _ := reply[3].([]any)
 	state.Leases = livingLeases(entries, state.Now)
+	state.Lineage, state.Since = recordedLineage(entries)
 	return state, nil
 }
 

@@ -31,6 +31,18 @@ type Store interface {
 	// Hold takes or renews a lease and tells the store's time.
 	Hold(ctx context.Context, req HoldRequest) (HoldReply, error)
 
+	// Lineage names the history of the data: it changes whenever the store may
+	// have stepped back, as by a restart or a failover. It is empty, without
+	// an error, where the store does not tell.
+	Lineage(ctx context.Context) (string, error)
+
+	// AwaitReplicas waits until a replica of each server that holds one of the
+	// families has all that was acknowledged, for timeout at most. Each
+	// verification is an empty batch of a family, with the number that was
+	// acknowledged last. It returns how many of the servers have replicas of
+	// which none confirmed.
+	AwaitReplicas(ctx context.Context, verifications []Commit, timeout time.Duration) (unconfirmed int, err error)
+
 	// Release gives an index back and then removes the writer's gauges. It
 	// touches nothing of anybody else: releasing a lost lease is harmless.
 	Release(ctx context.Context, writer string, index int) error
@@ -203,6 +215,9 @@ type HoldRequest struct {
 	// Lineage is the history of the data that the writer has verified; empty
 	// where it is not known.
 	Lineage string
+	// Current is the history as the store told it just before, if it did. The
+	// store records it, and when it became another.
+	Current string
 	// Info describes the instance to readers.
 	Info Info
 	TTL  time.Duration
@@ -269,6 +284,10 @@ type AppState struct {
 	Now      time.Time
 	Families []string // in no particular order
 	Leases   []Lease
+	// Lineage is the history that writers recorded last; empty if none did.
+	// Since is when it became another one; zero if it never did.
+	Lineage string
+	Since   time.Time
 }
 
 // FamilyState is a family's registration as stored.

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+)
+
+// askPage scrapes r, whatever the answer.
+func askPage(r *Registry, opts HandlerOpts) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	r.Handler(opts).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	return rec
+}
+
+// waits scrapes and wants the page to be held back for the reason.
+func waits(t *testing.T, r *Registry, reason string) {
+	t.Helper()
+	rec := askPage(r, HandlerOpts{Timeout: 500 * time.Millisecond})
+	if rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), reason) {
+		t.Errorf("the page answered %d %q, want 503 and %q", rec.Code, rec.Body, reason)
+	}
+}
+
+func TestBarrier_NoPageShowsAFailoverThatTheWritersSurvive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		a, b := process(t, server, Opts{}), process(t, server, Opts{})
+		inA, inB := a.NewCounter(CounterOpts{Name: "c_total"}), b.NewCounter(CounterOpts{Name: "c_total"})
+		other := readOnly(t, server)
+		inA.Add(5)
+		inB.Add(5)
+		elapse(2 * time.Second)
+		old := server.Snapshot()
+		inA.Add(7)
+		elapse(2 * time.Second) // and both are idle from here on
+		last := scrape(t, other)["c_total"]
+		server.Restore(old)
+		begin := time.Now()
+		waits(t, other, "recovering, 2 of 2 unconfirmed")
+		for time.Since(begin) < time.Minute {
+			rec := askPage(other, HandlerOpts{Timeout: 500 * time.Millisecond})
+			if rec.Code != http.StatusOK {
+				if time.Since(begin) > DefLeaseDuration {
+					t.Fatalf("after %v still %s", time.Since(begin), rec.Body)
+				}
+				continue
+			}
+			if now := scrape(t, other)["c_total"]; now < last {
+				t.Fatalf("%v after the failover the page shows %v, after %v", time.Since(begin), now, last)
+			}
+			time.Sleep(time.Second)
+		}
+		scrape(t, other).want(t, samples{"c_total": 17})
+	})
+}
+
+// A process that answers a scrape and sees another lineage looks at once.
+func TestBarrier_AScrapeMakesTheAnsweringProcessLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		elapse(time.Second)
+		old := server.Snapshot()
+		c.Add(7)
+		elapse(6 * time.Second) // just after a heartbeat, or nearly
+		server.Restore(old)
+		begin := time.Now()
+		scrape := askPage(r, HandlerOpts{Timeout: time.Minute})
+		if scrape.Code != http.StatusOK || !strings.Contains(scrape.Body.String(), "c_total 7") {
+			t.Fatalf("the page answered %d %s", scrape.Code, scrape.Body)
+		}
+		if took := time.Since(begin); took > DefLeaseDuration/3+DefLeaseDuration/30+time.Second {
+			t.Errorf("the page came after %v, want the grace of a heartbeat", took)
+		}
+	})
+}
+
+func TestBarrier_IsBoundedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		c.Add(7)
+		elapse(2 * time.Second)
+		// It renews its lease and can't find out what Redis still has.
+		server.Fail(func(op string) error {
+			if strings.HasPrefix(op, memstore.OpRegister+" c_total") {
+				return refusal
+			}
+			return nil
+		})
+		server.Restore(server.Snapshot())
+		other := readOnly(t, server)
+		begin := time.Now()
+		for askPage(other, HandlerOpts{}).Code != http.StatusOK {
+			if time.Since(begin) > 3*DefLeaseDuration {
+				t.Fatalf("no page after %v", time.Since(begin))
+			}
+		}
+		if waited := time.Since(begin); waited < 2*DefLeaseDuration-DefLeaseDuration/3 {
+			t.Errorf("the page came after %v, though a process had not confirmed", waited)
+		}
+		if n := selfValue(other, "shoal_unconfirmed_scrapes_total"); n == 0 {
+			t.Error("the unconfirmed page was not counted")
+		}
+	})
+}
+
+// Whoever dies while pages are held back is not waited for longer than its
+// lease, and where nobody lives there is nobody to wait for.
+func TestBarrier_DoesNotWaitForTheDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		r.NewCounter(CounterOpts{Name: "c_total"}).Add(7)
+		elapse(2 * time.Second)
+		kill(t, r)
+		server.Restore(server.Snapshot())
+		other := readOnly(t, server)
+		waits(t, other, "recovering, 1 of 1 unconfirmed")
+		elapse(DefLeaseDuration)
+		rec := askPage(other, HandlerOpts{Timeout: DefLeaseDuration})
+		if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), "c_total 7") {
+			t.Errorf("the page answered %d %s", rec.Code, rec.Body)
+		}
+		if n := selfValue(other, "shoal_unconfirmed_scrapes_total"); n != 0 {
+			t.Errorf("%v unconfirmed pages counted, want 0", n)
+		}
+	})
+}
+
+func TestBarrier_AStoreThatIsEmptyOrTellsNothingHoldsNothingBack(t *testing.T) {
+	for name, change := range map[string]func(*memstore.Server){
+		"at the first start":           func(*memstore.Server) {},
+		"restarted without its data":   (*memstore.Server).Restart,
+		"emptied":                      (*memstore.Server).Wipe,
+		"a lineage that is not told":   func(s *memstore.Server) { s.HideLineage(true) },
+		"a lineage that is told later": func(s *memstore.Server) { s.HideLineage(true); s.HideLineage(false) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := memstore.New()
+				r := process(t, server, Opts{})
+				r.NewCounter(CounterOpts{Name: "c_total"}).Add(7)
+				elapse(2 * time.Second)
+				change(server)
+				begin := time.Now()
+				if rec := askPage(r, HandlerOpts{}); rec.Code != http.StatusOK {
+					t.Errorf("the page answered %d %s", rec.Code, rec.Body)
+				}
+				if took := time.Since(begin); took != 0 {
+					t.Errorf("the page came after %v", took)
+				}
+			})
+		})
+	}
+}
+
+// What was read while the store changed is of two histories.
+func TestBarrier_APageIsOfOneHistory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		c.Add(5)
+		elapse(2 * time.Second)
+		old := server.Snapshot()
+		c.Add(7)
+		elapse(2 * time.Second)
+		other := readOnly(t, server)
+		scrape(t, other)
+		server.LoseReply(func(op string) error {
+			if op == memstore.OpReadGauges { // before the values
+				server.LoseReply(nil)
+				server.Restore(old)
+			}
+			return nil
+		})
+		rec := askPage(other, HandlerOpts{Timeout: time.Minute})
+		if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), "c_total 12") {
+			t.Errorf("the page answered %d %s", rec.Code, rec.Body)
+		}
+	})
+}
+
+// A store that went back to before a family's first batch is given all of it.
+func TestLineage_AFamilyThatIsGoneWithItIsSentWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		elapse(time.Second)
+		old := server.Snapshot()
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		for range 3 {
+			c.Add(7)
+			elapse(2 * time.Second)
+		}
+		server.Restore(old)
+		elapse(DefLeaseDuration)
+		stored(t, server).want(t, samples{"c_total": 21})
+		server.Wipe() // in the same lineage: what was seen would be counted twice
+		c.Add(1)
+		elapse(DefRefreshPeriod * 12 / 10)
+		stored(t, server).want(t, samples{"c_total": 1})
+	})
+}
+
+func TestLineage_AStoreThatDoesNotTellItIsAskedForEveryFamilyWhenItComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		server.HideLineage(true)
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		c.Add(5)
+		elapse(2 * time.Second)
+		old := server.Snapshot()
+		c.Add(7)
+		elapse(2 * time.Second)
+		server.Fail(func(string) error { return errBroken })
+		elapse(2 * DefLeaseDuration / 3) // a heartbeat fails
+		server.Restore(old)
+		server.Fail(nil)
+		elapse(2 * maxBackoff)
+		stored(t, server).want(t, samples{"c_total": 12})
+	})
+}
+
+func TestClose_BringsBackWhatTheStoreLostJustBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		c.Add(5)
+		elapse(2 * time.Second)
+		old := server.Snapshot()
+		c.Add(7)
+		elapse(2 * time.Second)
+		server.Restore(old)
+		if err := r.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		elapse(2 * DefLeaseDuration)
+		stored(t, server).want(t, samples{"c_total": 12})
+	})
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Lineage implements [Store]. A server names the history of its data in
+// master_replid of INFO replication: another one after each restart and each
+// promotion of a replica. All masters' together name that of the app's data;
+// which of them hold keys of the app does not matter.
+func (r *Redis) Lineage(ctx context.Context) (string, error) {
+	var mu sync.Mutex
+	var ids []string // guarded by mu
+	err := r.eachMaster(ctx, func(ctx context.Context, server redis.Cmdable) error {
+		info, err := server.Info(ctx, "replication").Result()
+		mu.Lock()
+		defer mu.Unlock()
+		ids = append(ids, infoField(info, "master_replid"))
+		return err
+	})
+	switch {
+	case Forbidden(err), Answered(err) && strings.Contains(err.Error(), "not supported"):
+		return "", nil // INFO is not allowed; imitations don't know the section
+	case err != nil:
+		return "", err
+	case slices.Contains(ids, ""):
+		return "", nil
+	}
+	slices.Sort(ids)
+	sum := sha256.Sum256([]byte(strings.Join(ids, " ")))
+	return hex.EncodeToString(sum[:8]), nil
+}
+
+// eachMaster calls do for the one server, or for each master of a Cluster at
+// the same time.
+func (r *Redis) eachMaster(ctx context.Context, do func(context.Context, redis.Cmdable) error) error {
+	c, ok := r.client.(interface {
+		ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
+	})
+	if !ok {
+		return do(ctx, r.client)
+	}
+	return c.ForEachMaster(ctx, func(ctx context.Context, client *redis.Client) error { return do(ctx, client) })
+}
+
+// infoField reads a line "name:value" of INFO, or gives "".
+func infoField(info, name string) string {
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// AwaitReplicas implements [Store]. WAIT heeds the writes of its own
+// connection, so each server is given one first: a verification, which writes
+// its stamp and is behind all that was acknowledged before.
+func (r *Redis) AwaitReplicas(ctx context.Context, verifications []Commit, timeout time.Duration) (unconfirmed int, err error) {
+	type server struct {
+		client redis.UniversalClient
+		commit *Commit
+	}
+	servers := make(map[string]server)
+	for i := range verifications {
+		c := &verifications[i]
+		client, name := r.client, ""
+		if cluster, ok := r.client.(interface {
+			MasterForKey(context.Context, string) (*redis.Client, error)
+		}); ok {
+			master, err := cluster.MasterForKey(ctx, r.keys.control(c.Family))
+			if err != nil {
+				return 0, err
+			}
+			client, name = master, master.Options().Addr
+		}
+		if _, known := servers[name]; !known {
+			servers[name] = server{client, c}
+		}
+	}
+	for _, s := range servers {
+		replicated, err := r.awaitReplica(ctx, s.client, s.commit, timeout)
+		if err != nil {
+			return unconfirmed, err
+		}
+		if !replicated {
+			unconfirmed++
+		}
+	}
+	return unconfirmed, nil
+}
+
+// ErrSteppedBack says that a server lacks what it had acknowledged.
+var ErrSteppedBack = errors.New("the server has stepped back")
+
+// awaitReplica asks one server. It is content where there is no replica.
+func (r *Redis) awaitReplica(ctx context.Context, server redis.UniversalClient, verification *Commit, timeout time.Duration) (bool, error) {
+	info, err := server.Info(ctx, "replication").Result()
+	if err != nil {
+		return false, err
+	}
+	if n, err := strconv.Atoi(infoField(info, "connected_slaves")); err != nil || n == 0 {
+		return true, nil
+	}
+	c := r.commitCall(verification)
+	args := []any{"eval", c.script.source, c.script.keys} // once in a life: no need to ask whether it is known
+	for _, k := range c.keys {
+		args = append(args, k)
+	}
+	pipe := server.Pipeline() // of one connection
+	written := pipe.Do(ctx, append(args, c.args...)...)
+	confirmed := pipe.Do(ctx, "wait", 1, timeout.Milliseconds())
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	c.cmd = written
+	switch reply := commitReply(verification, c); {
+	case reply.Err != nil:
+		return false, reply.Err
+	case reply.Status != CommitDuplicate:
+		return false, ErrSteppedBack
+	}
+	n, err := confirmed.Int()
+	if err != nil {
+		return false, fmt.Errorf("WAIT: %w", err)
+	}
+	return n > 0, nil
+}
