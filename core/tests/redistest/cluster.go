@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -19,9 +20,11 @@ const (
 	slots   = 16384
 )
 
-// Cluster is three masters without replicas, on which all slots are spread.
+// Cluster is three masters, on which all slots are spread, and perhaps a
+// replica of each.
 type Cluster struct {
-	Nodes []*Server
+	Nodes    []*Server // the masters of the beginning
+	Replicas []*Server // none, or one of each of Nodes
 }
 
 // StartCluster starts a Cluster for one test and ends it with the test.
@@ -31,15 +34,20 @@ func StartCluster(t testing.TB, args ...string) *Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.endWith(t)
+	return c
+}
+
+// endWith ends the Cluster with the test.
+func (c *Cluster) endWith(t testing.TB) {
 	t.Cleanup(func() {
 		c.kill()
 		if t.Failed() {
-			for _, node := range c.Nodes {
+			for _, node := range c.all() {
 				t.Logf("log of the Cluster's node at %s:\n%s", node.Addr, node.log())
 			}
 		}
 	})
-	return c
 }
 
 func startCluster(dir func() string, args []string) (*Cluster, error) {
@@ -150,16 +158,20 @@ func whole(ctx context.Context, client *redis.Client) bool {
 
 // Addrs lists the nodes' addresses.
 func (c *Cluster) Addrs() []string {
-	addrs := make([]string, len(c.Nodes))
-	for i, node := range c.Nodes {
-		addrs[i] = node.Addr
-	}
-	return addrs
+	return addresses(c.all())
 }
 
 // URL is what redis.ParseClusterURL reads.
 func (c *Cluster) URL() string {
 	return "redis://" + c.Nodes[0].Addr + "?addr=" + strings.Join(c.Addrs()[1:], "&addr=")
+}
+
+func addresses(servers []*Server) []string {
+	addrs := make([]string, len(servers))
+	for i, s := range servers {
+		addrs[i] = s.Addr
+	}
+	return addrs
 }
 
 // Client returns a new client, closed with the test. Each of change may alter
@@ -186,7 +198,7 @@ func (c *Cluster) NodeOf(t testing.TB, client *redis.ClusterClient, key string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, node := range c.Nodes {
+	for _, node := range c.all() {
 		if strconv.Itoa(node.port) == port {
 			return node
 		}
@@ -195,8 +207,11 @@ func (c *Cluster) NodeOf(t testing.TB, client *redis.ClusterClient, key string) 
 	return nil
 }
 
+// all lists the masters, then the replicas.
+func (c *Cluster) all() []*Server { return slices.Concat(c.Nodes, c.Replicas) }
+
 func (c *Cluster) kill() {
-	for _, node := range c.Nodes {
+	for _, node := range c.all() {
 		node.Kill()
 	}
 }

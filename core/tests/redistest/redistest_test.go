@@ -4,6 +4,7 @@ package redistest_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -64,6 +65,59 @@ func TestCluster_ServesKeysOnAllThreeMasters(t *testing.T) {
 	must(t, err)
 	if len(opts.Addrs) != 3 {
 		t.Errorf("the URL names %v", opts.Addrs)
+	}
+}
+
+// A replica that was stalled is behind when it takes over.
+func TestSentinel_PromotesTheReplicaThatIsBehind(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := redistest.StartSentinel(t)
+	client := s.Client(t)
+	must(t, client.Set(ctx, "early", "1", 0).Err())
+	s.Replicas[0].InSync(t)
+	s.Replicas[0].Stall(t)
+	must(t, client.Set(ctx, "late", "1", 0).Err())
+	s.Replicas[1].InSync(t)
+	s.Master.Kill()
+	becomes(t, s.Replicas[0], "master")
+	if n := s.Replicas[0].Client(t).Exists(ctx, "early", "late").Val(); n != 1 {
+		t.Errorf("the new master has %d keys, want the early one", n)
+	}
+	must(t, client.Get(ctx, "early").Err())
+}
+
+func TestClusterWithReplicas_AReplicaThatIsBehindTakesOver(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	c := redistest.StartClusterWithReplicas(t)
+	client := c.Client(t)
+	must(t, client.Set(ctx, "{k}early", "1", 0).Err())
+	i := slices.Index(c.Nodes, c.NodeOf(t, client, "{k}"))
+	c.Replicas[i].InSync(t)
+	c.Replicas[i].Stall(t)
+	must(t, client.Set(ctx, "{k}late", "1", 0).Err())
+	c.Nodes[i].Kill()
+	becomes(t, c.Replicas[i], "master")
+	if n := c.Replicas[i].Client(t).Exists(ctx, "{k}early", "{k}late").Val(); n != 1 {
+		t.Errorf("the new master has %d keys, want the early one", n)
+	}
+	c.Nodes[i].Restart(t)
+	becomes(t, c.Nodes[i], "slave")
+}
+
+// becomes waits until a server has a role.
+func becomes(t *testing.T, s *redistest.Server, role string) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		got, err := s.Role()
+		if err == nil && got == role {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the server at %s is a %s (%v), want a %s", s.Addr, got, err, role)
+		}
+		time.Sleep(10 * time.Millisecond)
 	}
 }
 

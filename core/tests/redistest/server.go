@@ -31,9 +31,10 @@ type Server struct {
 	// Addr is host and port. It stays the same over restarts.
 	Addr string
 
-	dir  string
-	port int
-	args []string
+	dir    string
+	port   int
+	config string // a file that redis-server reads first; none if empty
+	args   []string
 	*process
 }
 
@@ -61,10 +62,9 @@ func start(dir string, args []string) (*Server, error) {
 	var err error
 	for range attempts {
 		s := &Server{dir: dir, args: args}
-		if s.port, err = freePort(); err != nil {
+		if err = s.takePort(); err != nil {
 			return nil, err
 		}
-		s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
 		if err = s.launch(); err == nil {
 			return s, nil
 		}
@@ -75,26 +75,43 @@ func start(dir string, args []string) (*Server, error) {
 	return nil, err
 }
 
+func (s *Server) takePort() error {
+	port, err := freePort()
+	s.port, s.Addr = port, net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	return err
+}
+
 // launch starts the process and waits until it answers.
 func (s *Server) launch() error {
-	args := []string{
+	if err := s.spawn(); err != nil {
+		return err
+	}
+	if err := s.await(); err != nil {
+		log := s.log()
+		s.Kill()
+		return fmt.Errorf("%w\nits log:\n%s", err, log)
+	}
+	return nil
+}
+
+func (s *Server) spawn() error {
+	var args []string
+	if s.config != "" {
+		args = append(args, s.config)
+	}
+	args = append(args,
 		"--port", strconv.Itoa(s.port),
 		"--bind", "127.0.0.1",
 		"--dir", s.dir,
 		"--save", "",
 		"--logfile", "",
 		"--enable-debug-command", "yes",
-	}
+	)
 	p, err := spawn(s.dir, append(args, s.args...))
 	if err != nil {
 		return err
 	}
 	s.process = p
-	if err := s.await(); err != nil {
-		log := s.log()
-		s.Kill()
-		return fmt.Errorf("%w\nits log:\n%s", err, log)
-	}
 	return nil
 }
 
@@ -199,6 +216,27 @@ func (s *Server) Restart(t testing.TB) {
 	s.Kill()
 	if err := s.launch(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Relaunch is Restart that does not wait for the server's first answer, with
+// further arguments for this one life.
+func (s *Server) Relaunch(t testing.TB, args ...string) {
+	t.Helper()
+	s.Kill()
+	usual := s.args
+	s.args = append(slices.Clone(usual), args...)
+	defer func() { s.args = usual }()
+	if err := s.spawn(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Await waits until a server that was relaunched answers.
+func (s *Server) Await(t testing.TB) {
+	t.Helper()
+	if err := s.await(); err != nil {
+		t.Fatalf("%v\nits log:\n%s", err, s.log())
 	}
 }
 
