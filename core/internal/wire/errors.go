@@ -13,7 +13,7 @@ import (
 // Refused says whether an error means that the store definitely did not do
 // what it was asked: the server answered with an error (READONLY, OOM,
 // TRYAGAIN, LOADING, NOSCRIPT, WRONGTYPE, …), or the request was never sent
-// since no connection could be had. False, for an error, means in doubt: the
+// since no connection could be had in time. False, for an error, means in doubt: the
 // request was sent, or may have been, and no reply came.
 //
 // This holds because no request of [Redis] that writes is sent twice by the
@@ -31,7 +31,9 @@ func Refused(err error) bool {
 	if errors.As(err, &op) && op.Op == "dial" {
 		return true
 	}
-	return errors.Is(err, redis.ErrPoolTimeout) ||
+	var unsent unsentError
+	return errors.As(err, &unsent) ||
+		errors.Is(err, redis.ErrPoolTimeout) ||
 		errors.Is(err, redis.ErrPoolExhausted) ||
 		errors.Is(err, redis.ErrClosed)
 }

@@ -57,15 +57,6 @@ func (r *Redis) reading(command, key string, args ...any) *call {
 	return &call{command: command, keys: []string{key}, args: args}
 }
 
-// oneShot is a command that go-redis must not send a second time by itself.
-// Were it to, an error reply to the second attempt would hide that the first
-// may have been executed, and a batch in doubt would pass for a refused one.
-// Redirections are still followed: a redirected command was not executed.
-type oneShot struct{ *redis.Cmd }
-
-// NoRetry is asked by go-redis.
-func (oneShot) NoRetry() bool { return true }
-
 // run executes calls in one pipeline, in their order. Each call's cmd holds
 // its reply afterwards, or its error.
 func (r *Redis) run(ctx context.Context, calls ...*call) {
@@ -79,7 +70,7 @@ func (r *Redis) run(ctx context.Context, calls ...*call) {
 	for _, c := range calls {
 		// The client asks where the slots are only once in a while (60 s by
 		// default), and when it was redirected. After a failover that is late.
-		if err := c.cmd.Err(); err != nil && (!Refused(err) || isReply(err, "CLUSTERDOWN") || isReply(err, "READONLY")) {
+		if err := c.cmd.Err(); err != nil && (!Answered(err) || isReply(err, "CLUSTERDOWN") || isReply(err, "READONLY")) {
 			r.reload(ctx)
 			return
 		}
@@ -97,8 +88,9 @@ func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
 	}
 	told := make(map[place]bool)
 	var loads []*redis.StringCmd
+	attempts := make([]attempt, len(calls))
 	pipe := r.client.Pipeline()
-	for _, c := range calls {
+	for i, c := range calls {
 		args := make([]any, 0, 3+len(c.keys)+len(c.args))
 		if c.script == nil {
 			args = append(args, c.command)
@@ -118,7 +110,8 @@ func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
 				}
 				told[at] = true
 			}
-			args = append(args, command, text, c.script.keys)
+			attempts[i].text = text
+			args = append(args, command, &attempts[i], c.script.keys)
 		}
 		for _, k := range c.keys {
 			args = append(args, k)
@@ -127,10 +120,15 @@ func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
 		if c.script == nil {
 			_ = pipe.Process(ctx, c.cmd)
 		} else {
-			_ = pipe.Process(ctx, oneShot{c.cmd})
+			_ = pipe.Process(ctx, oneShot{c.cmd, &attempts[i]})
 		}
 	}
 	_, _ = pipe.Exec(ctx) // each command has its own error
+	for i, c := range calls {
+		if c.script != nil {
+			c.cmd.SetErr(attempts[i].judge(c.cmd.Err()))
+		}
+	}
 	for _, l := range loads {
 		if !Answered(l.Err()) {
 			continue

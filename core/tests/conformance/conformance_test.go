@@ -3,8 +3,11 @@
 package conformance_test
 
 import (
+	"context"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -12,7 +15,14 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-func TestMain(m *testing.M) { redistest.Main(m) }
+func TestMain(m *testing.M) {
+	redis.SetLogger(silence{}) // the client tells of every line that a test cuts
+	redistest.Main(m)
+}
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}
 
 func TestRedis(t *testing.T) {
 	conformance.RunRedis(t, redistest.Shared(t).Client(t), nil)

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance_test
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2/server"
+)
+
+// toxic is a server that keeps nothing. It notes what it is asked and answers
+// scripts as the test says. It passes for a single server, for the only node
+// of a Cluster and for the only Sentinel of a set of which it is the master.
+// Like a server before Redis 6 it knows no HELLO.
+type toxic struct {
+	addr string
+
+	mu     sync.Mutex                  // guards all below
+	asked  []string                    // the numbers of the batches
+	script func(n int, p *server.Peer) // the n-th call, from 1
+}
+
+// startToxic starts a server and ends it with the test.
+func startToxic(t *testing.T, script func(n int, p *server.Peer)) *toxic {
+	t.Helper()
+	s, err := server.NewServer("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	x := &toxic{addr: s.Addr().String(), script: script}
+	host, port, _ := strings.Cut(x.addr, ":")
+	strs := func(list ...string) func(*server.Peer, []string) {
+		return func(p *server.Peer, _ []string) { p.WriteStrings(list) }
+	}
+	answer(t, s, "SELECT", func(p *server.Peer, _ []string) { p.WriteOK() })
+	answer(t, s, "EVALSHA", x.called)
+	answer(t, s, "EVAL", x.called)
+	answer(t, s, "ASKING", func(p *server.Peer, _ []string) { p.WriteOK() })
+	answer(t, s, "CLUSTER", func(p *server.Peer, _ []string) {
+		p.WriteLen(1)
+		p.WriteLen(3)
+		p.WriteInt(0)
+		p.WriteInt(16383)
+		p.WriteLen(3)
+		p.WriteBulk(host)
+		p.WriteRaw(":" + port + "\r\n")
+		p.WriteBulk("node")
+	})
+	answer(t, s, "SENTINEL", func(p *server.Peer, args []string) {
+		if strings.EqualFold(args[0], "get-master-addr-by-name") {
+			strs(host, port)(p, nil)
+			return
+		}
+		p.WriteLen(0) // others of the set: none
+	})
+	answer(t, s, "SUBSCRIBE", func(p *server.Peer, args []string) {
+		for i, channel := range args {
+			p.WriteLen(3)
+			p.WriteBulk("subscribe")
+			p.WriteBulk(channel)
+			p.WriteInt(i + 1)
+		}
+	})
+	return x
+}
+
+func answer(t *testing.T, s *server.Server, command string, f func(*server.Peer, []string)) {
+	t.Helper()
+	err := s.Register(command, func(p *server.Peer, _ string, args []string) { f(p, args) })
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// called is a commit: hash, 2, two keys, generation, writer, previous number, number.
+func (x *toxic) called(p *server.Peer, args []string) {
+	x.mu.Lock()
+	x.asked = append(x.asked, args[7])
+	n, script := len(x.asked), x.script
+	x.mu.Unlock()
+	script(n, p)
+}
+
+// batches lists the numbers of the batches that it was sent.
+func (x *toxic) batches() []string {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return slices.Clone(x.asked)
+}
+
+// What a script may meet.
+func hangsUp(_ int, p *server.Peer) { p.Close() }
+
+func replies(text string) func(int, *server.Peer) {
+	return func(_ int, p *server.Peer) { p.WriteError(text) }
+}
+
+// applied is the answer to a batch.
+func applied(n int, p *server.Peer) {
+	p.WriteLen(4)
+	p.WriteBulk("OK")
+	p.WriteBulk(strconv.Itoa(n))
+	p.WriteInt(0)
+	p.WriteInt(0)
+}
