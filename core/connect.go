@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,10 +35,14 @@ type connection struct {
 // The client stays the caller's: close it after the registry. It fails if the
 // registry is connected or closed, the client nil or an option wrong.
 func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
-	if client == nil || (reflect.ValueOf(client).Kind() == reflect.Pointer && reflect.ValueOf(client).IsNil()) {
-		return errors.New("shoal: Connect: the Redis client is nil: make one with redis.NewClient, or use Open")
+	if err := refuseClient(client); err != nil {
+		return err
 	}
-	return r.connect(opts, func(app string) wire.Store { return wire.NewRedis(client, app) }, nil)
+	err := r.connect(opts, func(app string) wire.Store { return wire.NewRedis(client, app) }, nil)
+	if err == nil {
+		r.warnOf(client)
+	}
+	return err
 }
 
 // Open is Connect with a client of its own, made from a Redis URL and closed
@@ -50,7 +53,7 @@ func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
 // 2 s to dial and 3 s to read or write. max_retries is not heeded: trying again
 // is the registry's own business.
 func (r *Registry) Open(url string, opts Opts) error {
-	client, err := newClient(url)
+	client, err := newClient(url, opts.App)
 	if err != nil {
 		return err
 	}
@@ -58,6 +61,7 @@ func (r *Registry) Open(url string, opts Opts) error {
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
+	r.warnOf(client)
 	return nil
 }
 

@@ -3,28 +3,34 @@
 package shoal
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Settings of the clients that Open makes, where the URL does not say
 // otherwise. go-redis ignores the deadline of a context unless told not to,
 // tries a failed command or dial again by itself, which hides what happened to
-// it and for how long, and learns of a Cluster's failover once a minute.
+// it and for how long, keeps a second pool for pipelines, and learns of a
+// Cluster's failover once a minute.
 const (
 	clientDialTimeout   = 2 * time.Second
 	clientTimeout       = 3 * time.Second // of a read or a write
 	clientPoolSize      = 4
 	clientDialAttempts  = 1
 	clientNoRetries     = -1
+	clientOnePool       = -1
 	clientClusterReload = time.Second
 )
 
 // newClient makes a client from a URL; see [Registry.Open].
-func newClient(text string) (redis.UniversalClient, error) {
+func newClient(text, app string) (redis.UniversalClient, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Fragment != "" { // what follows a # is the rest of a password
 		return nil, badURL(nil)
@@ -38,6 +44,8 @@ func newClient(text string) (redis.UniversalClient, error) {
 		}
 		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
 		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
+		o.PipelinePoolSize = clientOnePool
+		o.OnConnect = nameConnection(query, app)
 		return redis.NewFailoverClient(o), nil
 	case query.Has("addr"):
 		o, err := redis.ParseClusterURL(text)
@@ -46,7 +54,11 @@ func newClient(text string) (redis.UniversalClient, error) {
 		}
 		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
 		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
+		o.PipelinePoolSize = clientOnePool
+		o.OnConnect = nameConnection(query, app)
 		o.ClusterStateReloadInterval = clientClusterReload
+		o.MaintNotificationsConfig = noNotifications()
+		o.Dialer = quietDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig})
 		return redis.NewClusterClient(o), nil
 	default:
 		o, err := redis.ParseURL(text)
@@ -55,6 +67,10 @@ func newClient(text string) (redis.UniversalClient, error) {
 		}
 		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
 		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
+		o.PipelinePoolSize = clientOnePool
+		o.OnConnect = nameConnection(query, app)
+		o.MaintNotificationsConfig = noNotifications()
+		o.Dialer = quietDialer(o)
 		return redis.NewClient(o), nil
 	}
 }
@@ -78,6 +94,55 @@ func setDefaults(query url.Values, dial, read, write *time.Duration, poolSize *i
 		*poolSize = clientPoolSize
 	}
 }
+
+// noNotifications keeps go-redis from asking each new connection for a
+// service's maintenance notifications, which servers refuse that don't know them.
+func noNotifications() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+// nameConnection makes each connection tell its name, for whoever reads CLIENT
+// LIST in trouble. A user without the right to that goes without: go-redis's
+// own ClientName would take such a refusal for the connection's end.
+func nameConnection(query url.Values, app string) func(context.Context, *redis.Conn) error {
+	if query.Has("client_name") {
+		return nil
+	}
+	return func(ctx context.Context, conn *redis.Conn) error {
+		err := conn.ClientSetName(ctx, "shoal:"+app).Err()
+		if refusal := redis.Error(nil); errors.As(err, &refusal) {
+			return nil
+		}
+		return err
+	}
+}
+
+// quietDialer dials as go-redis does, but reports a failure through the first
+// use of the connection. go-redis would write a line to its global logger for
+// each, as long as Redis is away, and after some would dial only once a second.
+// shoal reports the failure itself.
+func quietDialer(o *redis.Options) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	dial := redis.NewDialer(o)
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := dial(ctx, network, addr)
+		if err != nil {
+			return noConnection{fmt.Errorf("shoal: %w", err)}, nil // go-redis takes off one layer
+		}
+		return conn, nil
+	}
+}
+
+// noConnection is the connection that could not be had.
+type noConnection struct{ err error }
+
+func (c noConnection) Read([]byte) (int, error)         { return 0, c.err }
+func (c noConnection) Write([]byte) (int, error)        { return 0, c.err }
+func (c noConnection) Close() error                     { return nil }
+func (c noConnection) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (c noConnection) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (c noConnection) SetDeadline(time.Time) error      { return nil }
+func (c noConnection) SetReadDeadline(time.Time) error  { return nil }
+func (c noConnection) SetWriteDeadline(time.Time) error { return nil }
 
 // badURL says what is wrong with a URL, and nothing of what it holds. Not even
 // the parser's own words are safe: of redis://user:pass#word@host it calls

@@ -21,7 +21,7 @@ func TestOpen_MakesTheClientThatTheURLNames(t *testing.T) {
 		{"redis://localhost:7001?addr=localhost:7002&addr=localhost:7003", true, ""},
 	}
 	for _, tt := range tests {
-		client, err := newClient(tt.url)
+		client, err := newClient(tt.url, "shop")
 		if err != nil {
 			t.Errorf("%s: %v", tt.url, err)
 			continue
