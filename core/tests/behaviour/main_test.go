@@ -6,7 +6,10 @@ package behaviour_test
 
 import (
 	"context"
+	"fmt"
 	"os"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -20,10 +23,33 @@ func TestMain(m *testing.M) {
 	if config := os.Getenv(childEnv); config != "" {
 		os.Exit(childMain(config, os.Stdin, os.Stdout))
 	}
-	redis.SetLogger(silence{}) // the client tells of every line that a test cuts
+	redis.SetLogger(&clientLog) // the client tells of every line that a test cuts
 	redistest.Main(m)
 }
 
-type silence struct{}
+// clientLog keeps what go-redis logs to itself.
+var clientLog clientLogger
 
-func (silence) Printf(context.Context, string, ...any) {}
+type clientLogger struct {
+	mu    sync.Mutex
+	lines []string // guarded by mu
+}
+
+func (l *clientLogger) Printf(_ context.Context, format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, fmt.Sprintf(format, args...))
+}
+
+// mentioning lists the lines that mention an address.
+func (l *clientLogger) mentioning(addr string) []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var found []string
+	for _, line := range l.lines {
+		if strings.Contains(line, addr) {
+			found = append(found, line)
+		}
+	}
+	return found
+}

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// with returns the same app, whose processes come with clients of another kind.
+func (f *fleet) with(connect func(t testing.TB) redis.UniversalClient) *fleet {
+	other := *f
+	other.connect = connect
+	return &other
+}
+
+// Two processes with clients of every kind and setting count exactly, and each
+// sees at once what the other one has flushed.
+func TestClient_OfAnyKindCounts(t *testing.T) {
+	server, cluster := redistest.Shared(t), redistest.SharedCluster(t)
+	universal := func(o redis.UniversalOptions) func(testing.TB) redis.UniversalClient {
+		return func(t testing.TB) redis.UniversalClient {
+			own := o
+			own.Addrs = slices.Clip(slices.Clone(o.Addrs)) // each client appends to its own
+			client := redis.NewUniversalClient(&own)
+			t.Cleanup(func() { _ = client.Close() })
+			return client
+		}
+	}
+	single := func(change func(*redis.Options)) func(testing.TB) redis.UniversalClient {
+		return func(t testing.TB) redis.UniversalClient { return server.Client(t, change) }
+	}
+	for name, connect := range map[string]func(testing.TB) redis.UniversalClient{
+		"universal, one address":     universal(redis.UniversalOptions{Addrs: []string{server.Addr}}),
+		"universal, a Cluster":       universal(redis.UniversalOptions{Addrs: cluster.Addrs()}),
+		"universal, Cluster by flag": universal(redis.UniversalOptions{Addrs: cluster.Addrs()[:1], IsClusterMode: true}),
+		"RESP2":                      single(func(o *redis.Options) { o.Protocol = 2 }),
+		"another database":           single(func(o *redis.Options) { o.DB = 7 }),
+		"one pool of two":            single(func(o *redis.Options) { o.PoolSize, o.PipelinePoolSize = 2, -1 }),
+		"one connection":             single(func(o *redis.Options) { o.PoolSize, o.PipelinePoolSize, o.MaxActiveConns = 1, -1, 1 }),
+		"tiny buffers":               single(func(o *redis.Options) { o.ReadBufferSize, o.WriteBufferSize = 1, 1 }),
+		"a name, no identity":        single(func(o *redis.Options) { o.ClientName, o.DisableIdentity = "mine", true }),
+		"maintenance notifications": single(func(o *redis.Options) {
+			o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeAuto}
+		}),
+		// Its cache would answer with what was there before, were it asked.
+		"a cache": single(func(o *redis.Options) {
+			o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{}
+			o.PipelinePoolSize = -1
+		}),
+		"a pipelining client": func(t testing.TB) redis.UniversalClient {
+			pipelining, err := server.Client(t).AutoPipeline()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return pipelining
+		},
+		"connections that live briefly": single(func(o *redis.Options) {
+			o.ConnMaxLifetime, o.ConnMaxIdleTime = time.Millisecond, time.Millisecond
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := fleetOn(t, server).with(connect)
+			regs := []*shoal.Registry{f.process(t), f.process(t)}
+			for i := range 5 {
+				for _, reg := range regs {
+					reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
+					reg.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Buckets: []float64{1}}).Observe(0.5)
+				}
+				regs[0].NewGauge(shoal.GaugeOpts{Name: "depth", Mode: shoal.Sum}).Set(0.1)
+				flush(t, regs...)
+				want := fmt.Sprint(2 * (i + 1))
+				for _, reg := range regs {
+					scrape(t, reg).want(t, "jobs_total", want, "took_seconds_count", want, "depth", "0.1", "shoal_instances", "2")
+				}
+			}
+		})
+	}
+}
+
+// A client that spreads its reads over replicas, as one of Sentinel does with
+// RouteRandomly. The replica hangs behind, and no page shows it.
+func TestClient_ThatWouldReadFromReplicasReadsFromMasters(t *testing.T) {
+	master := redistest.Start(t, "--repl-diskless-sync-delay", "0")
+	host, port, _ := strings.Cut(master.Addr, ":")
+	replica := redistest.Start(t, "--replicaof", host+" "+port)
+	replica.InSync(t)
+	f := fleetOn(t, master).with(func(t testing.TB) redis.UniversalClient {
+		client := redis.NewClusterClient(&redis.ClusterOptions{ // what NewFailoverClusterClient makes
+			RouteRandomly: true,
+			ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {
+				nodes := []redis.ClusterNode{{Addr: master.Addr}, {Addr: replica.Addr}}
+				return []redis.ClusterSlot{{Start: 0, End: 16383, Nodes: nodes}}, nil
+			},
+		})
+		t.Cleanup(func() { _ = client.Close() })
+		return client
+	})
+	reg, reader := f.process(t), f.reader(t)
+	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	for i := range 20 {
+		if i == 3 {
+			replica.Stall(t)
+		}
+		c.Inc()
+		flush(t, reg)
+		scrape(t, reader).want(t, "jobs_total", fmt.Sprint(i+1))
+	}
+	stats := replica.Client(t).InfoMap(t.Context(), "commandstats").Val()["Commandstats"]
+	if calls, asked := stats["cmdstat_hmget"]; asked {
+		t.Errorf("the replica was read: %s", calls)
+	}
+}
+
+// The application has taken every connection for a command that blocks. Its
+// requests count on, the page says why it can't be read, and when a connection
+// is free everything arrives, once.
+func TestClient_WhosePoolIsTakenByTheApplication(t *testing.T) {
+	server := redistest.Start(t)
+	var shared *redis.Client
+	f := fleetOn(t, server).with(func(t testing.TB) redis.UniversalClient {
+		shared = server.Client(t, impatient, func(o *redis.Options) {
+			o.PoolSize, o.PipelinePoolSize, o.PoolTimeout = 2, -1, 100*time.Millisecond
+		})
+		return shared
+	})
+	reg := f.process(t)
+	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	c.Inc()
+	flush(t, reg)
+
+	var blocked sync.WaitGroup
+	for i := range 2 {
+		blocked.Go(func() {
+			for n := 0; n < 1; { // until it has waited as long as the test takes
+				if shared.BLPop(context.Background(), 0, fmt.Sprint("jobs", i)).Err() == nil {
+					n++
+				}
+			}
+		})
+	}
+	eventually(t, func() error {
+		clients := f.redis.ClientList(t.Context()).Val()
+		if n := strings.Count(clients, "cmd=blpop"); n != 2 {
+			return fmt.Errorf("%d connections are taken", n)
+		}
+		return nil
+	})
+	c.Add(10)
+	completes(t, func() { requests(reg, 100) })
+	says503(t, reg)
+	if rec, _ := get(reg, "5"); !strings.Contains(rec.Body.String(), "pool") {
+		t.Errorf("the page says %q", rec.Body)
+	}
+	var undelivered *shoal.UndeliveredError
+	if err := reg.Flush(shortly(t)); !errors.As(err, &undelivered) || undelivered.Series == 0 || !strings.Contains(err.Error(), "pool") {
+		t.Errorf("Flush gives %v", err)
+	}
+	for i := range 2 {
+		f.redis.RPush(t.Context(), fmt.Sprint("jobs", i), "done")
+	}
+	blocked.Wait()
+	flush(t, reg)
+	p := scrape(t, reg)
+	p.want(t, "jobs_total", "411")
+	for _, line := range p.of("shoal_lost_batches_total") {
+		if !strings.HasSuffix(line, " 0") {
+			t.Error(line)
+		}
+	}
+}
+
+// However much goes on, shoal takes one connection to write and one to read,
+// and leaves the rest to the application.
+func TestClient_GivesTwoConnectionsAtMost(t *testing.T) {
+	f := newFleet(t)
+	name := strings.ReplaceAll(f.app, "/", ".")
+	f = f.with(func(t testing.TB) redis.UniversalClient {
+		return redistest.Shared(t).Client(t, func(o *redis.Options) { o.ClientName = name })
+	})
+	reg := f.process(t)
+	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	var group sync.WaitGroup
+	for range 20 {
+		group.Go(func() {
+			for range 20 {
+				if _, err := c.IncSync(within(t)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		group.Go(func() {
+			for range 5 {
+				if _, err := tryScrape(reg); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	if n := strings.Count(f.redis.ClientList(t.Context()).Val(), "name="+name); n > 2 {
+		t.Errorf("%d connections, want 2 at most", n)
+	}
+	scrape(t, reg).want(t, "jobs_total", "400")
+}
+
+// The application subscribes, blocks, traces every command and tries failed
+// ones again, all through the client that it shares with shoal, while every
+// tenth answer to shoal is lost.
+func TestClient_SharedWithABusyApplicationCountsExactly(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := newCutter(t, server.Addr)
+	n := 0
+	proxy.lose(func(request []byte) bool {
+		if !strings.Contains(string(request), "evalsha") {
+			return false
+		}
+		n++
+		return n%10 == 9
+	})
+	f := fleetOn(t, server)
+	f = f.with(func(t testing.TB) redis.UniversalClient {
+		client := proxy.client(t)
+		client.AddHook(tracing{})
+		client.AddHook(trying{})
+		return client
+	})
+	reg := f.process(t)
+	client := f.connect(t)
+	events := client.Subscribe(t.Context(), "events")
+	defer func() { _ = events.Close() }()
+	ctx, cancel := context.WithCancel(context.Background())
+	var app sync.WaitGroup
+	for range 3 {
+		app.Go(func() {
+			for ctx.Err() == nil {
+				client.BLPop(ctx, 10*time.Millisecond, "jobs")
+				client.Publish(ctx, "events", "x")
+			}
+		})
+	}
+	l := startLoad(t, reg)
+	reader := fleetOn(t, server)
+	reader.app = f.app
+	page := reader.reader(t)
+	for range 5 {
+		more(t, page, 100)
+	}
+	total := l.end()
+	cancel()
+	app.Wait()
+	proxy.lose(nil)
+	flush(t, reg)
+	if err := scrape(t, page).shows(total); err != nil {
+		t.Error(err)
+	}
+	if proxy.lost.Load() == 0 {
+		t.Error("no answer was lost: the test tests nothing")
+	}
+}
+
+// tracing is a hook that looks at everything, as telemetry does.
+type tracing struct{}
+
+func (tracing) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (tracing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		_ = fmt.Sprint(cmd.Args()...)
+		err := next(ctx, cmd)
+		_ = cmd.String()
+		return err
+	}
+}
+
+func (tracing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		for _, cmd := range cmds {
+			_ = fmt.Sprint(cmd.Name(), cmd.FullName(), cmd.String(), cmd.Args())
+		}
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			_ = cmd.String()
+		}
+		return err
+	}
+}
+
+// trying is a hook that tries again what failed.
+type trying struct{}
+
+func (trying) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (trying) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if err := next(ctx, cmd); err == nil {
+			return nil
+		}
+		return next(ctx, cmd)
+	}
+}
+
+func (trying) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if err := next(ctx, cmds); err == nil {
+			return nil
+		}
+		return next(ctx, cmds)
+	}
+}

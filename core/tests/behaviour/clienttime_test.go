@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// A client that ignores the deadlines of contexts, as go-redis does unless it
+// is told otherwise: calls outlive them, and nobody who waits does.
+func TestClient_ThatIgnoresDeadlinesMakesNobodyWait(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t) // ContextTimeoutEnabled is false, timeouts are 5 s
+	reg := shoal.New()
+	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	if err := reg.Connect(client, fleetOn(t, server).quick()); err != nil {
+		t.Fatal(err)
+	}
+	flush(t, reg)
+	scrape(t, reg)
+	server.Freeze(t)
+	c.Inc()
+	const given = 200 * time.Millisecond
+	for name, call := range map[string]func(context.Context) error{
+		"Flush":     reg.Flush,
+		"IncSync":   func(ctx context.Context) error { _, err := c.IncSync(ctx); return err },
+		"Instances": func(ctx context.Context) error { _, err := reg.Instances(ctx); return err },
+	} {
+		ctx, cancel := context.WithTimeout(context.Background(), given)
+		begin := time.Now()
+		err := call(ctx)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s gives %v", name, err)
+		}
+		if took := time.Since(begin); took > given+time.Second {
+			t.Errorf("%s took %v, it was given %v", name, took, given)
+		}
+	}
+	says503(t, reg)
+	says503(t, reg) // while a call of the former is still under way
+	begin := time.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), given)
+	defer cancel()
+	var undelivered *shoal.UndeliveredError
+	if err := reg.Close(ctx); !errors.As(err, &undelivered) || undelivered.Series+undelivered.Batches == 0 {
+		t.Errorf("Close gives %v", err)
+	}
+	if took := time.Since(begin); took > given+time.Second {
+		t.Errorf("Close took %v, it was given %v", took, given)
+	}
+	server.Thaw(t)
+}
+
+// The application closes the client before the registry.
+func TestClient_ClosedUnderneathIsAnErrorAndNoPanic(t *testing.T) {
+	server := redistest.Shared(t)
+	client := server.Client(t)
+	f := fleetOn(t, server)
+	reg := shoal.New()
+	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	if err := reg.Connect(client, f.quick()); err != nil {
+		t.Fatal(err)
+	}
+	c.Inc()
+	flush(t, reg)
+	_ = client.Close()
+	c.Inc()
+	if err := reg.Flush(shortly(t)); !errors.Is(err, redis.ErrClosed) {
+		t.Errorf("Flush gives %v", err)
+	}
+	says503(t, reg)
+	err := reg.Close(shortly(t))
+	var undelivered *shoal.UndeliveredError
+	if !errors.As(err, &undelivered) || !errors.Is(err, redis.ErrClosed) || undelivered.Series+undelivered.Batches == 0 {
+		t.Errorf("Close gives %v", err)
+	}
+	scrape(t, f.reader(t)).want(t, "jobs_total", "1", "shoal_instances", "1") // until its lease ends
+}
+
+// A Cluster's client with go-redis's own settings asks for the slots once a
+// minute. After a failover its processes find the new master all the same, an
+// idle one and one that only reads as well, and nothing is lost.
+func TestClient_OfAClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartClusterWithReplicas(t)
+	eyes := cluster.Client(t)
+	f := (&fleet{app: appOf(t), url: cluster.URL(), redis: eyes}).with(func(t testing.TB) redis.UniversalClient {
+		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs()})
+		t.Cleanup(func() { _ = client.Close() })
+		return client
+	})
+	reg, reader := f.process(t), f.reader(t)
+	idle := f.process(t, func(o *shoal.Opts) { o.LeaseDuration = 2 * time.Second })
+	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	c.Inc()
+	flush(t, reg, idle)
+	scrape(t, reader).want(t, "jobs_total", "1", "shoal_instances", "2")
+
+	key := "shoal:1:{" + f.app + "/jobs_total}:v"
+	master := cluster.NodeOf(t, eyes, key)
+	replica := replicaOf(t, cluster, master)
+	replica.InSync(t)
+	master.Kill()
+	c.Inc()
+	if err := replica.Client(t).Do(t.Context(), "CLUSTER", "FAILOVER", "TAKEOVER").Err(); err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	flush(t, reg)
+	eventuallyPage(t, reader, func(p page) error { return p.has("jobs_total", "2") })
+	eventuallyPage(t, idle, func(p page) error { return errors.Join(p.has("jobs_total", "2"), p.has("shoal_instances", "2")) })
+	if took := time.Since(begin); took > 15*time.Second {
+		t.Errorf("it took %v", took)
+	} else {
+		t.Logf("it took %v", took)
+	}
+}
+
+// replicaOf finds the replica of a master.
+func replicaOf(t *testing.T, c *redistest.Cluster, master *redistest.Server) *redistest.Server {
+	t.Helper()
+	_, port, _ := strings.Cut(master.Addr, ":")
+	for _, r := range c.Replicas {
+		if r.Client(t).InfoMap(t.Context(), "replication").Val()["Replication"]["master_port"] == port {
+			return r
+		}
+	}
+	t.Fatal("the master has no replica")
+	return nil
+}
+
+// What Open makes is named in the list of connections, and a user who may not
+// name himself counts all the same.
+func TestOpen_NamesItsConnectionsWhereItMay(t *testing.T) {
+	server := redistest.Start(t)
+	f := fleetOn(t, server)
+	rule := []any{"ACL", "SETUSER", "nameless", "on", ">pass", "~shoal:1:*", "+@all", "-client|setname"}
+	if err := f.redis.Do(t.Context(), rule...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	for user, named := range map[string]bool{"": true, "nameless:pass@": false} {
+		reg := shoal.New()
+		if err := reg.Open("redis://"+user+server.Addr, f.quick()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).IncSync(within(t)); err != nil {
+			t.Error(err)
+		}
+		clients := f.redis.ClientList(t.Context()).Val()
+		if got := strings.Contains(clients, "name=shoal:"+f.app); got != named {
+			t.Errorf("user %q: named %v, want %v:\n%s", user, got, named, clients)
+		}
+		closeAll(t, reg)
+	}
+}
+
+// While Redis is away go-redis would fill the log. Of Open's clients only
+// shoal's own report is heard, and they find Redis as soon as it is back.
+func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
+	server := redistest.Start(t)
+	f := fleetOn(t, server)
+	heard := make(chan error, 100)
+	opts := f.quick()
+	opts.OnError = func(err error) { heard <- err }
+	reg := shoal.New()
+	if err := reg.Open("redis://"+server.Addr, opts); err != nil {
+		t.Fatal(err)
+	}
+	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	flush(t, reg)
+	server.Kill()
+	c.Inc()
+	for range 5 {
+		says503(t, reg)
+	}
+	eventually(t, func() error { // tried and failed many times
+		rec, _ := get(reg, "1")
+		if body := rec.Body.String(); !strings.Contains(body, "dial tcp "+server.Addr) {
+			return fmt.Errorf("the page says %q", body)
+		}
+		return nil
+	})
+	if lines := clientLog.mentioning(server.Addr); len(lines) > 0 {
+		t.Errorf("go-redis logs %q", lines)
+	}
+	if err := <-heard; !strings.Contains(err.Error(), "Redis does not answer") && !strings.Contains(err.Error(), "lease") {
+		t.Errorf("shoal reports %v", err)
+	}
+	server.Restart(t)
+	flush(t, reg)
+	scrape(t, f.reader(t)).want(t, "jobs_total", "1")
+	closeAll(t, reg)
+}
