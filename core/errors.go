@@ -50,7 +50,9 @@ func (e *TypeClashError) Error() string {
 		"its values are withheld; rename one of the two", e.Requested, e.Name, e.Existing)
 }
 
-// UndeliveredError says what a Flush or Close could not bring to Redis.
+// UndeliveredError says what a Flush or Close could not bring to Redis. shoal's
+// own metrics don't count. Both numbers are 0 where only the index could not be
+// given back.
 type UndeliveredError struct {
 	// Series counts the series with values that were not sent yet.
 	Series int

@@ -22,8 +22,9 @@ type drainer interface {
 // are taken after the waiters, so that each waiter's is in this freeze or was
 // in an earlier one. When it fails, everything stays where it was.
 func (w *writer) freeze(ctx context.Context, f *family) error {
-	before := len(f.out.queue)
-	defer func() { w.queued.Add(int64(len(f.out.queue) - before)) }() // Close may ask while they are sent
+	if before := len(f.out.queue); !f.def.self {
+		defer func() { w.queued.Add(int64(len(f.out.queue) - before)) }() // Close may ask while they are sent
+	}
 	f.mu.Lock()
 	removals, waiters := f.removals, f.waiters
 	f.removals, f.waiters = nil, nil

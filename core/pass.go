@@ -280,6 +280,7 @@ func (p *pass) round() bool {
 		p.replied(owners[from], replies[from:to])
 		from = to
 	}
+	w.countQueued()
 	return true
 }
 
@@ -401,7 +402,19 @@ func (w *writer) gaugePending() {
 			oldest = max(oldest, age(f.out.queue[0].frozen, now))
 		}
 	}
-	w.queued.Store(int64(batches))
+	w.countQueued()
 	w.reg.self.pendingBatches.Set(float64(batches))
 	w.reg.self.pendingAge.Set(oldest.Seconds())
+}
+
+// countQueued counts the user's batches that wait for an answer. A Close that
+// gives up asks at any moment.
+func (w *writer) countQueued() {
+	n := 0
+	for _, f := range *w.reg.families.Load() {
+		if !f.def.self {
+			n += len(f.out.queue)
+		}
+	}
+	w.queued.Store(int64(n))
 }

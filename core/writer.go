@@ -37,7 +37,7 @@ type writer struct {
 	cancel  context.CancelFunc
 	wake    chan struct{}         // has room for one: somebody waits
 	stopped chan struct{}         // closed when the goroutine has ended
-	queued  atomic.Int64          // batches not acknowledged: frozen in this pass, or left by the last
+	queued  atomic.Int64          // the user's batches not acknowledged: frozen in this pass, or left by the last
 	trouble atomic.Pointer[error] // of the last pass; nil if it went well
 	hurried atomic.Bool           // a scrape waits for the next heartbeat
 
