@@ -4,6 +4,7 @@ package behaviour_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -125,6 +126,11 @@ func (a *childApp) do(word, rest string) (string, error) {
 		return "ok", a.reg.Flush(ctx)
 	case "close":
 		return "ok", a.reg.Close(ctx)
+	case "serve":
+		return a.serve(), nil
+	case "die": // counts a last time before it does
+		a.jobs.Add(7)
+		a.die(rest)
 	}
 	return "", fmt.Errorf("unknown word %q", word)
 }
@@ -135,6 +141,7 @@ type child struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
+	err bytes.Buffer // its standard error, to be read when it has ended
 }
 
 // spawn starts a child process. It ends with the test at the latest.
@@ -159,7 +166,7 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 	c := &child{t: t, cmd: exec.Command(self)} //nolint:gosec,noctx // this very test
 	// The race detector would have each child sleep for a second at its end.
 	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
-	c.cmd.Stderr = os.Stderr
+	c.cmd.Stderr = &c.err
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +178,12 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 	if err := c.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.kill)
+	t.Cleanup(func() {
+		c.kill()
+		if t.Failed() {
+			t.Logf("the child says:\n%.2000s", c.err.String())
+		}
+	})
 	return c
 }
 

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// die ends the child process from within.
+func (a *childApp) die(how string) {
+	switch how {
+	case "exit":
+		defer func() { _ = a.reg.Close(context.Background()) }() // is skipped
+		os.Exit(1)
+	case "panic":
+		panic("the end")
+	case "panic, close deferred":
+		defer func() { _ = a.reg.Close(context.Background()) }()
+		panic("the end")
+	case "panic in a goroutine": // main's deferred calls are skipped
+		defer func() { _ = a.reg.Close(context.Background()) }()
+		go panic("the end")
+		select {}
+	case "out of memory": // the runtime gives up; nothing deferred runs
+		defer func() { _ = a.reg.Close(context.Background()) }()
+		_ = syscall.Setrlimit(syscall.RLIMIT_AS, &syscall.Rlimit{Cur: 1 << 20, Max: 1 << 20})
+		for hoard := [][]byte{}; ; {
+			hoard = append(hoard, make([]byte, 64<<20))
+		}
+	case "signal":
+		select {} // the parent sends it
+	}
+}
+
+// died sends the child the word to die and waits for its end.
+func (c *child) died(how string, sig syscall.Signal) *os.ProcessState {
+	c.t.Helper()
+	if _, err := fmt.Fprintln(c.in, "die "+how); err != nil {
+		c.t.Fatal(err)
+	}
+	if sig != 0 {
+		c.signal(sig)
+	}
+	_ = c.cmd.Wait()
+	return c.cmd.ProcessState
+}
+
+// However a process ends: what it had flushed stays, what it counted since, an
+// interval at most, may be lost, and never a part of an increment. Its gauges
+// go with its lease and its index is taken again. With a Close, nothing is lost
+// and nothing has to expire.
+func TestCrash_LosesTheLastIntervalAtMost(t *testing.T) {
+	for name, test := range map[string]struct {
+		how    string
+		signal syscall.Signal
+		closes bool
+		says   string
+	}{
+		"os.Exit skips deferred calls": {how: "exit"},
+		"panic":                        {how: "panic", says: "panic: the end"},
+		"panic with a deferred Close":  {how: "panic, close deferred", closes: true, says: "panic: the end"},
+		"panic in another goroutine":   {how: "panic in a goroutine", says: "panic: the end"},
+		"out of memory":                {how: "out of memory", says: "fatal error: "},
+		"SIGTERM that nobody handles":  {how: "signal", signal: syscall.SIGTERM},
+		"kill -9":                      {how: "signal", signal: syscall.SIGKILL},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := fleetOn(t, redistest.Shared(t))
+			c := f.spawn(t, func(c *childConfig) { c.Lease, c.Every = time.Second, 20*time.Millisecond })
+			reader := f.reader(t)
+			c.tell("inc 100")
+			c.tell("set 5")
+			eventuallyPage(t, reader, func(p page) error { // without a Flush: the interval does it
+				return errors.Join(p.has("jobs_total", "100"), p.has(`depth{gauge_index="0"}`, "5"), p.has("shoal_instances", "1"))
+			})
+			state := c.died(test.how, test.signal)
+			if state.Success() {
+				t.Error("the process ended in order")
+			}
+			if !strings.Contains(c.err.String(), test.says) {
+				t.Errorf("the process does not say %q", test.says)
+			}
+			gone := func(p page) error {
+				return errors.Join(p.has("shoal_instances", "0"), p.lacks("depth"), p.lacks("shoal_instance_info"))
+			}
+			if test.closes {
+				p := scrape(t, reader)
+				p.want(t, "jobs_total", "107")
+				if err := gone(p); err != nil {
+					t.Error(err)
+				}
+				if keys := f.gaugeKeys(t); len(keys) > 0 {
+					t.Errorf("keys are left: %q", keys)
+				}
+			} else {
+				eventuallyPage(t, reader, gone)
+				if v, _ := scrape(t, reader).value("jobs_total"); v != 100 && v != 107 {
+					t.Errorf("jobs_total is %v, want 100 or 107", v)
+				}
+			}
+			next := f.spawn(t)
+			next.tell("set 6")
+			next.tell("sync 1000")
+			p := scrape(t, reader)
+			p.want(t, `depth{gauge_index="0"}`, "6", "shoal_instances", "1")
+			if v, _ := p.value("jobs_total"); v != 1100 && v != 1107 {
+				t.Errorf("jobs_total is %v, want 1100 or 1107", v)
+			}
+		})
+	}
+}
+
+// serve starts a server as an application does, and ends the process when that
+// has ended. It returns the address. Each request takes as long as its body.
+func (a *childApp) serve() string {
+	rec := httpmetrics.NewRecorder(a.reg, httpmetrics.Opts{})
+	addr := make(chan string, 1)
+	s := httpmetrics.NewServer("127.0.0.1:0", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w, x := rec.Wrap(w, r, nil)
+		defer x.End()
+		_, _ = w.Write([]byte("begun\n"))
+		_ = http.NewResponseController(w).Flush()
+		_, _ = io.Copy(io.Discard, r.Body)
+		a.jobs.Inc()
+		x.Returned()
+	}))
+	s.BaseContext = func(l net.Listener) context.Context {
+		addr <- l.Addr().String()
+		return context.Background()
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	go func() {
+		defer stop()
+		if err := (httpmetrics.Graceful{CloseTimeout: time.Second}).Serve(ctx, a.reg, s); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(3)
+		}
+		os.Exit(0)
+	}()
+	return <-addr
+}
+
+// SIGTERM comes while requests are under way: they end as they would have, are
+// counted, and the process leaves nothing behind. With Redis away it ends in
+// time all the same, and says what is lost.
+func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
+	for name, away := range map[string]bool{"Redis is there": false, "Redis is away": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const requests = 5
+			server := redistest.Start(t)
+			f := fleetOn(t, server)
+			c := f.spawn(t)
+			c.tell("set 5")
+			addr := c.tell("serve")
+			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+			var bodies []*io.PipeWriter
+			var answers sync.WaitGroup
+			for range requests {
+				body, w := io.Pipe()
+				bodies = append(bodies, w)
+				res, err := client.Post("http://"+addr, "", body) //nolint:noctx // ends with the body
+				if err != nil {
+					t.Fatal(err)
+				}
+				answers.Go(func() {
+					defer func() { _ = res.Body.Close() }()
+					if text, err := io.ReadAll(res.Body); err != nil || string(text) != "begun\n" {
+						t.Errorf("the answer is %q, %v", text, err)
+					}
+				})
+			}
+			reader := f.reader(t)
+			eventuallyPage(t, reader, func(p page) error {
+				return p.has(`http_requests_in_flight{gauge_index="0"}`, fmt.Sprint(requests))
+			})
+			c.signal(syscall.SIGTERM)
+			eventually(t, func() error {
+				conn, err := net.Dial("tcp", addr) //nolint:noctx // on loopback
+				if err == nil {
+					_ = conn.Close()
+					return errors.New("it still listens")
+				}
+				return nil
+			})
+			if away {
+				server.Kill()
+			}
+			for _, w := range bodies {
+				_ = w.Close()
+			}
+			answers.Wait()
+			begin := time.Now()
+			_ = c.cmd.Wait()
+			code := c.cmd.ProcessState.ExitCode()
+			if away {
+				if took := time.Since(begin); code != 3 || took > patience/2 || !strings.Contains(c.err.String(), "not delivered: values of") {
+					t.Errorf("it ended with %d after %v and says %q", code, took, &c.err)
+				}
+				return
+			}
+			if code != 0 {
+				t.Errorf("it ended with %d", code)
+			}
+			p := scrape(t, reader)
+			p.want(t, "jobs_total", fmt.Sprint(requests), "shoal_instances", "0",
+				`http_requests_total{code="200",method="POST",route="unmatched"}`, fmt.Sprint(requests))
+			if err := errors.Join(p.lacks("http_requests_in_flight"), p.lacks("depth")); err != nil {
+				t.Error(err)
+			}
+			if keys := f.gaugeKeys(t); len(keys) > 0 {
+				t.Errorf("keys are left: %q", keys)
+			}
+			if leases := f.redis.HGetAll(t.Context(), "shoal:1:{"+f.app+"}:leases").Val(); len(leases) > 0 {
+				t.Errorf("leases are left: %q", leases)
+			}
+		})
+	}
+}
+
+// Nothing of the process is left in a shared Redis after many short lives: each
+// is counted, none leaves a key of its own, and all had the same index.
+func TestCrash_ManyShortLivesLeaveNothingButTheirCounts(t *testing.T) {
+	f := newFleet(t)
+	const lives = 20
+	for range lives {
+		reg := shoal.New()
+		if err := reg.Connect(f.connect(t), f.quick()); err != nil {
+			t.Fatal(err)
+		}
+		reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
+		reg.NewGauge(shoal.GaugeOpts{Name: "depth"}).Set(1)
+		flush(t, reg)
+		scrape(t, reg).want(t, `depth{gauge_index="0"}`, "1", "shoal_instances", "1")
+		closeAll(t, reg)
+	}
+	scrape(t, f.reader(t)).want(t, "jobs_total", fmt.Sprint(lives), "shoal_instances", "0")
+	if keys := f.gaugeKeys(t); len(keys) > 0 {
+		t.Errorf("keys are left: %q", keys)
+	}
+}
