@@ -97,7 +97,8 @@ func TestDocs_TheACLIsEnoughAndForOneAppOnly(t *testing.T) {
 	}
 
 	exporter := shoal.New()
-	must(exporter.Connect(server.Client(t, as("shop-exporter")), shoal.Opts{OnError: quiet, App: "shop", ReadOnly: true}))
+	must(exporter.Open("redis://shop-exporter:"+aclPassword+"@"+server.Addr, // names its connection
+		shoal.Opts{OnError: quiet, App: "shop", ReadOnly: true}))
 	scrape(t, exporter)
 	scrape(t, exporter) // known series are read in another way
 	must(exporter.Close(ctx))
