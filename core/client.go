@@ -44,7 +44,7 @@ type clientSettings struct {
 
 // settingsOf reads a client's settings. Of wrapped clients they are not known.
 func settingsOf(client redis.UniversalClient) (s clientSettings, known bool) {
-	pipelines := 0
+	var pipelines int
 	switch c := client.(type) {
 	case interface{ Options() *redis.Options }:
 		o := c.Options()
