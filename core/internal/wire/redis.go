@@ -123,8 +123,14 @@ func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
 			_ = pipe.Process(ctx, oneShot{c.cmd, &attempts[i]})
 		}
 	}
-	_, _ = pipe.Exec(ctx) // each command has its own error
+	_, err := pipe.Exec(ctx)
 	for i, c := range calls {
+		// Each command has its own error, with one exception: where a server
+		// refuses the greeting on a new connection (LOADING, WRONGPASS), nothing
+		// was sent and go-redis leaves the commands as they were.
+		if err != nil && c.cmd.Err() == nil && c.cmd.Val() == nil {
+			c.cmd.SetErr(err)
+		}
 		if c.script != nil {
 			c.cmd.SetErr(attempts[i].judge(c.cmd.Err()))
 		}

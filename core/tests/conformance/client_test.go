@@ -181,30 +181,34 @@ func TestCommit_WhatWasNeverSentIsRefused(t *testing.T) {
 	}
 	defer func() { _ = silent.Close() }()
 	for name, test := range map[string]struct {
-		options redis.Options
-		prepare func(*redis.Client)
-		says    string
+		options  redis.Options
+		prepare  func(*redis.Client)
+		says     string
+		answered bool
 	}{
 		"the application has all connections": {
 			redis.Options{Addr: x.addr, PoolSize: 1, PipelinePoolSize: -1, PoolTimeout: 10 * time.Millisecond},
-			hold, "pool timeout",
+			hold, "pool timeout", false,
 		},
 		"the deadline ends before the pool's": {
 			redis.Options{Addr: x.addr, PoolSize: 1, PipelinePoolSize: -1},
-			hold, "deadline exceeded",
+			hold, "deadline exceeded", false,
 		},
 		"a connection gets no greeting": {
 			redis.Options{Addr: silent.Addr().String(), ReadTimeout: 20 * time.Millisecond, DialerRetries: 1},
-			nil, "timeout",
+			nil, "timeout", false,
+		},
+		"the server refuses the greeting": {
+			redis.Options{Addr: redistest.Shared(t).Addr, Username: "nobody", Password: "wrong"}, nil, "WRONGPASS", true,
 		},
 		"nobody listens": {
-			redis.Options{Addr: "127.0.0.1:1", DialerRetries: 1, MaxRetries: -1}, nil, "refused",
+			redis.Options{Addr: "127.0.0.1:1", DialerRetries: 1, MaxRetries: -1}, nil, "refused", false,
 		},
 		"a circuit breaker is open": {
-			redis.Options{Addr: x.addr, Limiter: breaker{}}, nil, "the circuit is open",
+			redis.Options{Addr: x.addr, Limiter: breaker{}}, nil, "the circuit is open", false,
 		},
 		"the client is closed": {
-			redis.Options{Addr: x.addr}, func(c *redis.Client) { _ = c.Close() }, "client is closed",
+			redis.Options{Addr: x.addr}, func(c *redis.Client) { _ = c.Close() }, "client is closed", false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -216,8 +220,8 @@ func TestCommit_WhatWasNeverSentIsRefused(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			for _, r := range wire.NewRedis(client, "shop").Commit(ctx, []wire.Commit{step("g", 1), step("g", 2)}) {
-				if r.Err == nil || !wire.Refused(r.Err) || wire.Answered(r.Err) {
-					t.Errorf("%+v, want refused without an answer", r)
+				if r.Err == nil || !wire.Refused(r.Err) || wire.Answered(r.Err) != test.answered {
+					t.Errorf("%+v, want refused, by an answer: %v", r, test.answered)
 				} else if !strings.Contains(r.Err.Error(), test.says) {
 					t.Errorf("the error is %v, want one that says %q", r.Err, test.says)
 				}
