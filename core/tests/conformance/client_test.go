@@ -21,13 +21,10 @@ import (
 // The traps of go-redis, on the level of single calls. Those that concern a
 // whole application are in core/tests/behaviour.
 
-// TestRESP2 and TestRESP3 run all rules on both forms of the protocol, which
-// differ in maps, numbers and nothing else that shoal may notice.
-func TestRESP2(t *testing.T) { conformance.RunRedis(t, speaking(t, 2), nil) }
-func TestRESP3(t *testing.T) { conformance.RunRedis(t, speaking(t, 3), nil) }
-
-func speaking(t *testing.T, protocol int) *redis.Client {
-	return redistest.Shared(t).Client(t, func(o *redis.Options) { o.Protocol = protocol })
+// TestRESP2 runs all rules on the older form of the protocol. All other tests
+// speak RESP3, the client's default.
+func TestRESP2(t *testing.T) {
+	conformance.RunRedis(t, redistest.Shared(t).Client(t, func(o *redis.Options) { o.Protocol = 2 }), nil)
 }
 
 // eager are clients of all kinds that try again as often as they may.
