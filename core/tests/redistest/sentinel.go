@@ -153,3 +153,24 @@ func (s *SentinelSet) Failover(t testing.TB) {
 		t.Fatal(err)
 	}
 }
+
+// Agreed waits until every Sentinel names this server as the master.
+func (s *SentinelSet) Agreed(t testing.TB, master *Server) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, sentinel := range s.Sentinels {
+		err := poll(ctx, func() error {
+			return sentinel.ask(func(c *redis.Client) error {
+				addr, err := c.Do(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName).StringSlice()
+				if err == nil && strings.Join(addr, ":") != master.Addr {
+					err = fmt.Errorf("the Sentinel at %s takes %v for the master, not %s", sentinel.Addr, addr, master.Addr)
+				}
+				return err
+			})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

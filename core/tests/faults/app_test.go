@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+// patience bounds what a test waits for. It only matters where a test fails.
+const patience = 40 * time.Second
+
+// app is an application of two processes under load, opened as users open it,
+// and a Prometheus that scrapes it.
+type app struct {
+	name      string
+	processes []*process
+	watch     *watch
+}
+
+// process is a registry with the load that writes to it.
+type process struct {
+	reg    *shoal.Registry
+	stop   chan struct{}
+	group  sync.WaitGroup
+	begun  bool
+	events atomic.Int64 // requests
+	tried  atomic.Int64 // awaited adds
+	acked  atomic.Int64 // those of them that were confirmed
+	worst  atomic.Int64 // ns that the slowest request took
+}
+
+// startApp starts the application and waits until its load is on the page.
+func startApp(t *testing.T, url string, change ...func(*shoal.Opts)) *app {
+	t.Helper()
+	a := &app{name: strings.ReplaceAll(t.Name(), "/", ".")}
+	opts := shoal.Opts{
+		App: a.name, Interval: 100 * time.Millisecond, LeaseDuration: 3 * time.Second,
+		Host: "h", OnError: func(error) {},
+	}
+	for _, c := range change {
+		c(&opts)
+	}
+	open := func(opts shoal.Opts) *shoal.Registry {
+		reg := shoal.New()
+		if err := reg.Open(url, opts); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			defer cancel()
+			_ = reg.Close(ctx) // if the test has not
+		})
+		return reg
+	}
+	for i := range 2 {
+		p := &process{reg: open(opts)}
+		// Counted once and never again: an idle metric must not be forgotten.
+		p.reg.NewCounter(shoal.CounterOpts{Name: "idle_total"}).Add(float64(i + 1))
+		a.processes = append(a.processes, p)
+	}
+	reading := opts
+	reading.ReadOnly = true
+	a.watch = startWatch(t, open(reading), a.processes[0].reg)
+	a.load(t)
+	a.more(t, 30)
+	return a
+}
+
+// load lets every process count, as requests do.
+func (a *app) load(t *testing.T) {
+	t.Helper()
+	for _, p := range a.processes {
+		p.begin()
+	}
+	t.Cleanup(a.rest)
+}
+
+// rest ends the load.
+func (a *app) rest() {
+	for _, p := range a.processes {
+		p.end()
+	}
+}
+
+func (p *process) begin() {
+	c := p.reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."})
+	h := p.reg.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Help: "Time.", Buckets: []float64{1, 20}})
+	v := p.reg.NewSummaryVec(shoal.SummaryOpts{Name: "size_bytes", Help: "Size."}, []string{"kind"})
+	g := p.reg.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Alive.", Mode: shoal.Sum})
+	paid := p.reg.NewCounter(shoal.CounterOpts{Name: "paid_total", Help: "Awaited."})
+	p.stop, p.begun = make(chan struct{}), true
+	for i := range 2 {
+		p.group.Go(func() {
+			pace := time.NewTicker(2 * time.Millisecond)
+			defer pace.Stop()
+			for {
+				select {
+				case <-p.stop:
+					return
+				case <-pace.C:
+				}
+				begin := time.Now()
+				c.Inc()
+				h.Observe(3)
+				v.WithLabelValues(fmt.Sprint(i)).Observe(2)
+				g.Set(1)
+				took := time.Since(begin).Nanoseconds()
+				p.events.Add(1)
+				for worst := p.worst.Load(); took > worst && !p.worst.CompareAndSwap(worst, took); {
+					worst = p.worst.Load()
+				}
+			}
+		})
+	}
+	p.group.Go(func() {
+		for {
+			select {
+			case <-p.stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+			p.tried.Add(1)
+			if _, err := paid.AddSync(ctx, 1); err == nil {
+				p.acked.Add(1)
+			}
+			cancel()
+		}
+	})
+}
+
+func (p *process) end() {
+	if p.begun {
+		p.begun = false
+		close(p.stop)
+		p.group.Wait()
+	}
+}
+
+// counted adds up what the processes counted.
+func (a *app) counted() (n tally) {
+	for _, p := range a.processes {
+		n.events += p.events.Load()
+		n.tried += p.tried.Load()
+		n.acked += p.acked.Load()
+	}
+	return n
+}
+
+// tally is what an application counted.
+type tally struct{ events, tried, acked int64 }
+
+func (n tally) less(m tally) tally {
+	return tally{n.events - m.events, n.tried - m.tried, n.acked - m.acked}
+}
+
+// more waits until the page shows n more events than at its first answer.
+func (a *app) more(t *testing.T, n float64) {
+	t.Helper()
+	mark := a.watch.mark()
+	first, some := 0.0, false
+	a.watch.eventually(t, mark, func(p page) error {
+		v, ok := p.value("jobs_total")
+		if ok && !some {
+			first, some = v, true
+		}
+		if !ok || v < first+n {
+			return fmt.Errorf("jobs_total is %v, was %v", v, first)
+		}
+		return nil
+	})
+}
+
+// flush brings all that was counted to Redis.
+func (a *app) flush(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, p := range a.processes {
+		if err := p.reg.Flush(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// exact ends the load and fails the test unless the page then shows all of it
+// and nothing else: what was acknowledged and what was not.
+func (a *app) exact(t *testing.T, since tally) {
+	t.Helper()
+	a.rest()
+	a.flush(t)
+	n := a.counted().less(since)
+	a.watch.eventually(t, a.watch.mark(), func(p page) error { return p.shows(n) })
+	t.Logf("%d events and %d awaited adds, %d of them acknowledged: all are on the page", n.events, n.tried, n.acked)
+}
+
+// unnoticed fails the test unless requests went on all the time.
+func (a *app) unnoticed(t *testing.T) {
+	t.Helper()
+	for i, p := range a.processes {
+		// Whoever waits for a server that is away waits longer. This much can be
+		// a machine that is busy with other tests.
+		if worst := time.Duration(p.worst.Load()); worst > 700*time.Millisecond {
+			t.Errorf("a request of process %d took %v", i, worst)
+		}
+	}
+}
+
+// close closes the processes and fails the test if one can't.
+func (a *app) close(t *testing.T) {
+	t.Helper()
+	a.rest()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for _, p := range a.processes {
+		if err := p.reg.Close(ctx); err != nil {
+			t.Errorf("closing: %v", err)
+		}
+	}
+}

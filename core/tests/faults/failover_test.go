@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// asDefault gives an application the lease that users have: a scrape's barrier
+// is measured by it.
+func asDefault(o *shoal.Opts) { o.LeaseDuration = shoal.DefLeaseDuration }
+
+// TestSentinel_AReplicaThatLagsTakesOver is the promise that a failover which
+// the writers survive loses nothing and shows no counter fall: the master
+// acknowledges what its replica never hears of, and dies.
+func TestSentinel_AReplicaThatLagsTakesOver(t *testing.T) {
+	t.Parallel()
+	for i := range *runs {
+		t.Run(strconv.Itoa(i+1), func(t *testing.T) {
+			s := redistest.StartSentinel(t)
+			a := startApp(t, s.URL(), asDefault)
+			s.Replicas[0].InSync(t)
+			s.Replicas[0].Stall(t)
+			lag := a.lag(t)
+			s.Master.Kill()
+			s.Agreed(t, s.Replicas[0])
+			s.Master.Restart(t) // empty, and soon a replica
+			a.survives(t, lag)
+		})
+	}
+}
+
+func TestCluster_AReplicaThatLagsTakesOver(t *testing.T) {
+	t.Parallel()
+	for i := range *runs {
+		t.Run(strconv.Itoa(i+1), func(t *testing.T) {
+			c := redistest.StartClusterWithReplicas(t)
+			a := startApp(t, c.URL(), asDefault)
+			i := a.shard(t, c, "jobs_total")
+			c.Replicas[i].InSync(t)
+			c.Replicas[i].Stall(t)
+			lag := a.lag(t)
+			c.Nodes[i].Kill()
+			becomes(t, c.Replicas[i], "master")
+			c.Nodes[i].Restart(t) // it hears at once that it is a replica now
+			a.survives(t, lag)
+		})
+	}
+}
+
+// A master that was taken for dead wakes up, finds requests from before its
+// sleep, and executes them.
+func TestSentinel_AMasterFreezesAndWakesUp(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartSentinel(t)
+	a := startApp(t, s.URL(), asDefault)
+	s.Master.Freeze(t)
+	s.Agreed(t, s.Replicas[0])
+	s.Master.Thaw(t)
+	a.survives(t, 0)
+}
+
+func TestCluster_AMasterFreezesAndWakesUp(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartClusterWithReplicas(t)
+	a := startApp(t, c.URL(), asDefault)
+	i := a.shard(t, c, "jobs_total")
+	c.Nodes[i].Freeze(t)
+	becomes(t, c.Replicas[i], "master")
+	c.Nodes[i].Thaw(t)
+	a.survives(t, 0)
+}
+
+// An operator changes the master in order.
+func TestSentinel_AFailoverInOrder(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartSentinel(t)
+	a := startApp(t, s.URL(), asDefault)
+	s.Failover(t)
+	s.Agreed(t, s.Replicas[0])
+	a.survives(t, 0)
+}
+
+func TestCluster_AFailoverInOrder(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartClusterWithReplicas(t)
+	a := startApp(t, c.URL(), asDefault)
+	for i, r := range c.Replicas {
+		if err := r.Client(t).ClusterFailover(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		becomes(t, c.Replicas[i], "master")
+	}
+	a.survives(t, 0)
+}
+
+// lag lets the application count on while a replica hears nothing, and returns
+// how many events its master has acknowledged meanwhile at least.
+func (a *app) lag(t *testing.T) int64 {
+	t.Helper()
+	a.flush(t) // whatever the replica may just have heard of
+	before := a.counted()
+	a.more(t, 300)
+	n := a.counted()
+	a.flush(t)
+	return n.events - before.events
+}
+
+// shard returns which of the Cluster's first masters has a family.
+func (a *app) shard(t *testing.T, c *redistest.Cluster, family string) int {
+	t.Helper()
+	return slices.Index(c.Nodes, c.NodeOf(t, c.Client(t), "shoal:1:{"+a.name+"/"+family+"}:v"))
+}
+
+// survives fails the test unless the application and the page come over a
+// change of the master without a trace.
+func (a *app) survives(t *testing.T, lag int64) {
+	t.Helper()
+	begin := time.Now()
+	a.more(t, 30)
+	t.Logf("the page was back %v after the change; the new master lacked %d events", time.Since(begin).Round(time.Millisecond), lag)
+	a.exact(t, tally{})
+	a.watch.eventually(t, a.watch.mark(), page.idle)
+	a.unnoticed(t)
+	a.watch.neverFell(t)
+	a.watch.end()
+	a.close(t)
+}
+
+// becomes waits until a server has a role.
+func becomes(t *testing.T, s *redistest.Server, role string) {
+	t.Helper()
+	eventually(t, func() error {
+		got, err := s.Role()
+		if err == nil && got != role {
+			err = fmt.Errorf("the server at %s is a %s", s.Addr, got)
+		}
+		return err
+	})
+}
+
+// eventually polls until check returns nil.
+func eventually(t *testing.T, check func() error) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("still after %v: %v", patience, err)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}

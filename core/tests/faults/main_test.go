@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"context"
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+var (
+	runs     = flag.Int("runs", 1, "how often each failover with a replica that lags is done")
+	chaosFor = flag.Duration("chaos", 25*time.Second, "how long TestChaos goes on")
+	chaosAs  = flag.Uint64("seed", 1, "of TestChaos")
+	update   = flag.Bool("update", false, "write the table of docs/faults.md anew")
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", "8") // most of the time they wait for servers
+	}
+	redis.SetLogger(silence{}) // the client tells of every line that a test cuts
+	redistest.Main(m)
+}
+
+type silence struct{}
+
+func (silence) Printf(context.Context, string, ...any) {}

@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+const (
+	scrapeTimeout = 2 * time.Second // Prometheus's
+	scrapeEvery   = 50 * time.Millisecond
+)
+
+// watch is a Prometheus: it scrapes by turns an exporter and a process of the
+// application, one after the other, since which one answers must not matter.
+type watch struct {
+	targets []*shoal.Registry
+	stop    chan struct{}
+	group   sync.WaitGroup
+	begun   time.Time
+
+	mu      sync.Mutex
+	answers []answer           // guarded by mu
+	seen    map[string]float64 // the counters as last shown; guarded by mu
+	falls   []string           // guarded by mu
+	faults  []string           // answers that nobody may give; guarded by mu
+}
+
+// answer is what a scrape got.
+type answer struct {
+	page   page
+	reason string // of a 503
+	took   time.Duration
+	at     time.Duration // since the watch began
+}
+
+// startWatch begins to scrape. It ends with the test.
+func startWatch(t *testing.T, targets ...*shoal.Registry) *watch {
+	w := &watch{targets: targets, stop: make(chan struct{}), begun: time.Now(), seen: map[string]float64{}}
+	w.group.Go(w.run)
+	t.Cleanup(w.end)
+	return w
+}
+
+func (w *watch) run() {
+	for i := 0; ; i++ {
+		select {
+		case <-w.stop:
+			return
+		case <-time.After(scrapeEvery):
+			w.scrape(i % len(w.targets))
+		}
+	}
+}
+
+func (w *watch) end() {
+	select {
+	case <-w.stop:
+	default:
+		close(w.stop)
+	}
+	w.group.Wait()
+}
+
+func (w *watch) scrape(target int) {
+	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", fmt.Sprint(scrapeTimeout.Seconds()))
+	rec := httptest.NewRecorder()
+	begin := time.Now()
+	w.targets[target].Handler(shoal.HandlerOpts{}).ServeHTTP(rec, req)
+	a := answer{took: time.Since(begin), at: time.Since(w.begun)}
+	body := rec.Body.String()
+	var err error
+	switch rec.Code {
+	case http.StatusOK:
+		a.page, err = parsePage(body)
+	case http.StatusServiceUnavailable:
+		a.reason = strings.TrimPrefix(strings.TrimSpace(body), "shoal: the metrics can't be read: ")
+		if a.reason == "" || strings.Contains(body, "# TYPE") {
+			err = fmt.Errorf("a 503 gives no reason: %q", body)
+		}
+	default:
+		err = fmt.Errorf("status %d: %s", rec.Code, body)
+	}
+	if a.took >= scrapeTimeout {
+		err = errors.Join(err, fmt.Errorf("an answer took %v, Prometheus waits %v", a.took, scrapeTimeout))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers = append(w.answers, a)
+	if err != nil {
+		w.faults = append(w.faults, err.Error())
+	}
+	for series, v := range a.page.counters() {
+		if old := w.seen[series]; v < old {
+			w.falls = append(w.falls, fmt.Sprintf("%v, target %d: %s fell from %v to %v",
+				a.at.Round(time.Millisecond), target, series, old, v))
+		}
+		w.seen[series] = v
+	}
+}
+
+// mark is the moment now, for the questions below.
+func (w *watch) mark() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	// The scrape under way began before.
+	return len(w.answers) + 1
+}
+
+func (w *watch) since(mark int) []answer {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.answers[min(mark, len(w.answers)):]
+}
+
+// until waits until check returns nil for the answers since the mark.
+func (w *watch) until(t *testing.T, mark int, check func([]answer) error) {
+	t.Helper()
+	deadline := time.After(patience)
+	for {
+		err := check(w.since(mark))
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("still after %v: %v", patience, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// eventually waits for a page since the mark for which check returns nil.
+func (w *watch) eventually(t *testing.T, mark int, check func(page) error) {
+	t.Helper()
+	next := 0
+	last := errors.New("no page was shown")
+	w.until(t, mark, func(answers []answer) error {
+		for ; next < len(answers); next++ {
+			a := answers[next]
+			if a.reason != "" {
+				last = fmt.Errorf("503: %s", a.reason)
+			} else if last = check(a.page); last == nil {
+				return nil
+			}
+		}
+		return last
+	})
+}
+
+// says waits until both targets answer 503, for this reason.
+func (w *watch) says(t *testing.T, mark int, reason string) {
+	t.Helper()
+	w.until(t, mark, func(answers []answer) error {
+		n, other := 0, ""
+		for _, a := range answers {
+			if strings.Contains(a.reason, reason) && a.reason != "" {
+				n++
+			} else {
+				other = a.reason
+			}
+		}
+		if n < len(w.targets)+1 {
+			return fmt.Errorf("%d answers of %d were 503 because of %q; another was %q", n, len(answers), reason, other)
+		}
+		return nil
+	})
+}
+
+// shows waits for n pages since the mark, and fails the test if there was an
+// answer without one.
+func (w *watch) shows(t *testing.T, mark, n int) {
+	t.Helper()
+	w.until(t, mark, func(answers []answer) error {
+		for _, a := range answers {
+			if a.reason != "" {
+				t.Fatalf("a scrape was answered 503: %s", a.reason)
+			}
+		}
+		if len(answers) < n {
+			return fmt.Errorf("%d scrapes", len(answers))
+		}
+		return nil
+	})
+}
+
+// neverFell fails the test if a counter was shown lower than before, or if an
+// answer was not a valid one in time.
+func (w *watch) neverFell(t *testing.T) {
+	t.Helper()
+	w.valid(t)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i, f := range w.falls {
+		if i == 8 {
+			t.Errorf("and %d more", len(w.falls)-i)
+			break
+		}
+		t.Error(f)
+	}
+}
+
+// valid fails the test if an answer was not a page, and no 503 with a reason,
+// or came too late.
+func (w *watch) valid(t *testing.T) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range w.faults {
+		t.Error(f)
+	}
+	shown, reasons := 0, map[string]int{}
+	var slowest time.Duration
+	for _, a := range w.answers {
+		slowest = max(slowest, a.took)
+		if a.reason == "" {
+			shown++
+		} else {
+			reasons[short(a.reason)]++
+		}
+	}
+	t.Logf("%d pages, 503: %v, the slowest answer took %v", shown, reasons, slowest.Round(time.Millisecond))
+}
+
+// forgive accepts that counters begin anew: Redis lost what it had.
+func (w *watch) forgive() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.seen, w.falls = map[string]float64{}, nil
+}
+
+// short is a reason without what differs from one time to the next.
+func short(reason string) string {
+	if _, rest, found := strings.Cut(reason, `": `); found {
+		reason = rest
+	}
+	words := strings.Fields(reason)
+	for i, word := range words {
+		if strings.Contains(word, "127.0.0.1:") {
+			words[i] = "…"
+		}
+	}
+	text := strings.Join(words, " ")
+	if len(text) > 90 {
+		text = text[:90] + "…"
+	}
+	return text
+}
