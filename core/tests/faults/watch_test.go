@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -158,22 +159,25 @@ func (w *watch) eventually(t *testing.T, mark int, check func(page) error) {
 	})
 }
 
-// says waits until both targets answer 503, for this reason.
+// says waits until both targets answer 503, for this reason or, where they are
+// divided by |, one of these.
 func (w *watch) says(t *testing.T, mark int, reason string) {
 	t.Helper()
 	w.until(t, mark, func(answers []answer) error {
 		n, other := 0, ""
 		for _, a := range answers {
-			if strings.Contains(a.reason, reason) && a.reason != "" {
+			if a.reason != "" && slices.ContainsFunc(strings.Split(reason, "|"), func(r string) bool {
+				return strings.Contains(a.reason, r)
+			}) {
 				n++
 			} else {
-				other = a.reason
+				n, other = 0, a.reason
+			}
+			if n == len(w.targets) { // in a row: they take turns
+				return nil
 			}
 		}
-		if n < len(w.targets)+1 {
-			return fmt.Errorf("%d answers of %d were 503 because of %q; another was %q", n, len(answers), reason, other)
-		}
-		return nil
+		return fmt.Errorf("%d answers, and not two in a row were 503 because of %q; another was %q", len(answers), reason, other)
 	})
 }
 

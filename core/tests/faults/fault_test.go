@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// fault is something that happens to a single server, or to the line to it,
+// and what is expected meanwhile and afterwards. The texts are a row of
+// docs/faults.md.
+type fault struct {
+	name   string // of the subtest
+	event  string
+	scrape string
+	totals string
+
+	args   []string // of the server
+	user   bool     // the application is the user shop of Redis
+	spoilt bool     // the application is behind a line
+	// begin returns once the fault is there.
+	begin func(t *testing.T, r *rig)
+	// says is the reason of the 503 that scrapes get meanwhile. Without it they
+	// get pages.
+	says string
+	// either allows both: what a scrape gets is a matter of the moment.
+	either bool
+	// meanwhile checks more.
+	meanwhile func(t *testing.T, r *rig, mark int)
+	end       func(t *testing.T, r *rig)
+	// wiped says that Redis loses what it had. The application rests then: what
+	// it counts afterwards is what is shown.
+	wiped bool
+	// after checks the page at the end.
+	after func(page) error
+}
+
+// rig is an application on a single server.
+type rig struct {
+	server *redistest.Server
+	line   *line
+	admin  *redis.Client
+	app    *app
+	undo   func() // left by begin for end
+}
+
+func (f *fault) run(t *testing.T) {
+	t.Parallel()
+	r := &rig{server: redistest.Start(t, f.args...)}
+	r.admin = r.server.Client(t)
+	url := r.server.URL()
+	switch {
+	case f.user:
+		must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all").Err())
+		url = "redis://shop:secret@" + r.server.Addr
+	case f.spoilt:
+		r.line = newLine(t, r.server.Addr)
+		url = "redis://" + r.line.addr()
+	}
+	r.app = startApp(t, url)
+	since := tally{}
+	if f.wiped {
+		r.app.rest()
+		r.app.flush(t)
+		since = r.app.counted()
+	}
+	f.begin(t, r)
+	if f.wiped {
+		r.app.watch.forgive()
+		r.app.load(t)
+	}
+	mark, before := r.app.watch.mark(), r.app.counted()
+	switch {
+	case f.either:
+	case f.says != "":
+		r.app.watch.says(t, mark, f.says)
+	default:
+		r.app.watch.shows(t, mark, 6)
+	}
+	if f.meanwhile != nil {
+		f.meanwhile(t, r, mark)
+	}
+	eventually(t, func() error {
+		if n := r.app.counted().less(before).events; n < 100 {
+			return fmt.Errorf("only %d requests went on", n)
+		}
+		return nil
+	})
+	if f.end != nil {
+		f.end(t, r)
+	}
+	r.app.more(t, 30)
+	r.app.exact(t, since)
+	r.app.unnoticed(t)
+	if f.wiped {
+		r.app.watch.valid(t)
+	} else {
+		r.app.watch.eventually(t, r.app.watch.mark(), page.idle)
+		r.app.watch.neverFell(t)
+	}
+	if f.after != nil {
+		r.app.watch.eventually(t, r.app.watch.mark(), f.after)
+	}
+	r.app.watch.end()
+	r.app.close(t)
+}
+
+// positive returns an error unless a sample is above 0.
+func positive(series string) func(page) error {
+	return func(p page) error {
+		if v, ok := p.value(series); !ok || v <= 0 {
+			return fmt.Errorf("%s is %v (shown: %v)", series, v, ok)
+		}
+		return nil
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// key is the name of a key of a family.
+func (r *rig) key(family, part string) string {
+	return "shoal:1:{" + r.app.name + "/" + family + "}:" + part
+}
+
+// set sets a configuration of the server.
+func (r *rig) set(t *testing.T, name, value string) {
+	t.Helper()
+	must(t, r.admin.ConfigSet(t.Context(), name, value).Err())
+}
+
+// hangUp has the server close the application's connections.
+func (r *rig) hangUp(t *testing.T) {
+	t.Helper()
+	must(t, r.admin.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
+}

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+var aof = []string{"--appendonly", "yes", "--appendfsync", "everysec"}
+
+// whatIsKept is why living processes lose nothing.
+const whatIsKept = "exact: processes send again what they keep"
+
+// serverFaults happen to a single server.
+var serverFaults = []fault{
+	{
+		name: "killed without persistence", event: "`kill -9`, no persistence, started again",
+		scrape: "503 `connection refused`, then `recovering`", totals: whatIsKept,
+		begin: kill, says: "connection refused", end: restart,
+	},
+	{
+		name: "killed with an AOF", event: "`kill -9`, AOF `everysec`, started again",
+		scrape: "503 `connection refused`, then `recovering`", totals: whatIsKept,
+		args: aof, begin: kill, says: "connection refused", end: restart,
+	},
+	{
+		name: "killed with an old snapshot", event: "`kill -9`, RDB snapshot from before, started again",
+		scrape: "503 `connection refused`, then `recovering`", totals: whatIsKept,
+		begin: func(t *testing.T, r *rig) {
+			must(t, r.admin.Save(t.Context()).Err())
+			r.app.more(t, 200)
+			kill(t, r)
+		},
+		says: "connection refused", end: restart,
+	},
+	{
+		name: "loading", event: "restarting, with much to load",
+		scrape: "503 `LOADING`, then `recovering`", totals: "exact",
+		begin: func(t *testing.T, r *rig) {
+			must(t, r.admin.Do(t.Context(), "DEBUG", "POPULATE", 3000, "filler", 100).Err())
+			r.server.Shutdown(t)
+			r.server.Relaunch(t, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
+		},
+		says: "LOADING", end: func(t *testing.T, r *rig) { r.server.Await(t) },
+	},
+	{
+		name: "frozen", event: "frozen (SIGSTOP, a stalled disk or host), then awake",
+		scrape: "503 in time, `Redis has not answered in time`", totals: "exact",
+		begin: func(t *testing.T, r *rig) { r.server.Freeze(t) },
+		says:  "Redis has not answered in time",
+		end:   func(t *testing.T, r *rig) { r.server.Thaw(t) },
+	},
+	{
+		name: "paused", event: "`CLIENT PAUSE` for some seconds",
+		scrape: "503 in time, `Redis has not answered in time`", totals: "exact",
+		begin: func(t *testing.T, r *rig) {
+			must(t, r.admin.Do(t.Context(), "CLIENT", "PAUSE", 7000, "ALL").Err())
+		},
+		says: "Redis has not answered in time", // and it ends by itself
+	},
+	{
+		name: "clients killed", event: "`CLIENT KILL`, again and again",
+		scrape: "pages, and now and then a 503 `EOF`", totals: "exact", either: true,
+		begin: func(t *testing.T, r *rig) {
+			for range 20 {
+				r.hangUp(t)
+				<-time.After(50 * time.Millisecond) // between two blows
+			}
+		},
+	},
+	{
+		name: "scripts flushed", event: "`SCRIPT FLUSH`, again and again",
+		scrape: "pages", totals: "exact",
+		begin: func(t *testing.T, r *rig) {
+			for range 20 {
+				must(t, r.admin.ScriptFlush(t.Context()).Err())
+				<-time.After(20 * time.Millisecond) // between two blows
+			}
+		},
+	},
+	{
+		name: "emptied", event: "`FLUSHALL`",
+		scrape: "pages; counters begin at 0, which `rate()` takes for a reset",
+		totals: "what was there is lost, counted as `wiped`; what comes later is exact",
+		begin:  func(t *testing.T, r *rig) { must(t, r.admin.FlushAll(t.Context()).Err()) },
+		wiped:  true, after: positive(`shoal_lost_batches_total{reason="wiped"}`),
+	},
+	{
+		name: "full", event: "`maxmemory` reached, `noeviction`",
+		scrape: "pages that stand still; gauges vanish with the leases", totals: "exact",
+		begin: func(t *testing.T, r *rig) { r.set(t, "maxmemory", "1") },
+		meanwhile: func(t *testing.T, r *rig, mark int) {
+			r.app.watch.eventually(t, mark, func(p page) error {
+				if v, ok := p.value("depth"); ok {
+					return fmt.Errorf("depth is %v", v)
+				}
+				return nil
+			})
+		},
+		end: func(t *testing.T, r *rig) { r.set(t, "maxmemory", "0") },
+		after: func(p page) error {
+			if p["depth"] != 2 {
+				return fmt.Errorf("depth is %v, want 2", p["depth"])
+			}
+			return nil
+		},
+	},
+	{
+		name: "evicting", event: "`maxmemory` reached, `allkeys-lru`",
+		scrape: "pages; counters begin at 0, which `rate()` takes for a reset",
+		totals: "what is evicted is lost, counted as `wiped`; what comes later is exact",
+		begin: func(t *testing.T, r *rig) {
+			r.set(t, "maxmemory-policy", "allkeys-lru")
+			r.set(t, "maxmemory", "1") // less than a server needs: every key goes
+			eventually(t, func() error {
+				if n := r.admin.Exists(t.Context(), r.key("jobs_total", "v")).Val(); n > 0 {
+					return errors.New("nothing was evicted")
+				}
+				return nil
+			})
+			r.set(t, "maxmemory", "0")
+		},
+		wiped: true, after: positive(`shoal_lost_batches_total{reason="wiped"}`),
+	},
+	{
+		name: "demoted", event: "demoted: `READONLY`",
+		scrape: "pages that stand still", totals: "exact",
+		begin: func(t *testing.T, r *rig) { must(t, r.admin.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err()) },
+		meanwhile: func(t *testing.T, r *rig, mark int) {
+			r.app.watch.eventually(t, mark, positive("jobs_total"))
+		},
+		end: func(t *testing.T, r *rig) { must(t, r.admin.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err()) },
+	},
+	{
+		name: "busy", event: "a script that does not end: `BUSY`",
+		scrape: "503 `BUSY`", totals: "exact",
+		begin: func(t *testing.T, r *rig) {
+			r.set(t, "busy-reply-threshold", "50")
+			stuck := r.server.Client(t, func(o *redis.Options) { o.ReadTimeout, o.MaxRetries = time.Minute, -1 })
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_ = stuck.Eval(t.Context(), "while true do end", nil).Err() // until it is killed
+			}()
+			r.undo = func() {
+				must(t, r.admin.ScriptKill(t.Context()).Err())
+				<-done
+			}
+		},
+		says: "BUSY", end: func(_ *testing.T, r *rig) { r.undo() },
+	},
+	{
+		name: "password unknown", event: "the password changed: `WRONGPASS`, `NOAUTH`",
+		scrape: "503 `WRONGPASS`", totals: "exact", user: true,
+		begin: func(t *testing.T, r *rig) {
+			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "<secret", ">other").Err())
+			r.hangUp(t)
+		},
+		says: "WRONGPASS",
+		end: func(t *testing.T, r *rig) {
+			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", ">secret").Err())
+		},
+	},
+	{
+		name: "rights revoked", event: "the ACL user lost its rights: `NOPERM`",
+		scrape: "503 `NOPERM`", totals: "exact", user: true,
+		begin: func(t *testing.T, r *rig) {
+			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "resetkeys").Err())
+		},
+		says: "NOPERM",
+		end: func(t *testing.T, r *rig) {
+			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "~*").Err())
+		},
+	},
+	{
+		name: "a stranger's key", event: "a key of one metric was overwritten with another type",
+		scrape: "pages without that metric, counted by `shoal_left_off_families_total`",
+		totals: "of that metric, what was there is lost; what comes later waits until the key is deleted. The others are exact",
+		begin: func(t *testing.T, r *rig) {
+			for _, family := range []string{"jobs_total", "took_seconds", "size_bytes", "paid_total"} {
+				must(t, r.admin.Set(t.Context(), r.key(family, "v"), "a stranger's", 0).Err())
+			}
+		},
+		wiped: true,
+		meanwhile: func(t *testing.T, r *rig, mark int) {
+			r.app.watch.eventually(t, mark, func(p page) error {
+				if v, ok := p.value("jobs_total"); ok {
+					return fmt.Errorf("jobs_total is %v", v)
+				}
+				return errors.Join(p.idle(), positive("shoal_left_off_families_total")(p))
+			})
+		},
+		end: func(t *testing.T, r *rig) {
+			for _, family := range []string{"jobs_total", "took_seconds", "size_bytes", "paid_total"} {
+				must(t, r.admin.Del(t.Context(), r.key(family, "v")).Err())
+			}
+		},
+		after: page.idle,
+	},
+	{
+		name: "a corrupt value", event: "a stored value was overwritten with something that is no number",
+		scrape: "pages", totals: "that series begins at 0, counted by `shoal_corrupt_values_total`; the others are exact",
+		begin: func(t *testing.T, r *rig) {
+			for _, family := range []string{"jobs_total", "took_seconds", "paid_total"} {
+				must(t, r.admin.HSet(t.Context(), r.key(family, "v"), "", "no number").Err())
+			}
+			for _, kind := range []string{"0", "1"} {
+				must(t, r.admin.HSet(t.Context(), r.key("size_bytes", "v"), "kind\xff"+kind, "no number").Err())
+			}
+		},
+		wiped: true, after: func(p page) error {
+			return errors.Join(p.idle(), positive("shoal_corrupt_values_total")(p))
+		},
+	},
+}
+
+func kill(_ *testing.T, r *rig) { r.server.Kill() }
+
+func restart(t *testing.T, r *rig) { r.server.Restart(t) }
+
+// TestServer_Faults breaks a single server in each of the ways of serverFaults.
+func TestServer_Faults(t *testing.T) {
+	t.Parallel()
+	for i := range serverFaults {
+		t.Run(serverFaults[i].name, serverFaults[i].run)
+	}
+}
