@@ -4,7 +4,6 @@ package behaviour_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -101,7 +100,7 @@ func TestCluster_UnderLoad(t *testing.T) {
 			for range 3 {
 				more(t, reader, 30)
 				to := (at + 1) % len(c.Nodes)
-				moveSlot(t, c, slot, at, to, func() { more(t, reader, 30) })
+				c.MoveSlot(t, slot, c.Nodes[at], c.Nodes[to], func() { more(t, reader, 30) })
 				at = to
 			}
 		},
@@ -119,36 +118,5 @@ func TestCluster_UnderLoad(t *testing.T) {
 				t.Error(err)
 			}
 		})
-	}
-}
-
-// moveSlot moves a slot as an operator's tool does. Before the new owner is
-// announced it calls pause: the old one then answers with ASK.
-func moveSlot(t *testing.T, c *redistest.Cluster, slot, from, to int, pause func()) {
-	t.Helper()
-	ctx := t.Context()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatalf("moving the slot %d: %v", slot, err)
-		}
-	}
-	source, target := c.Nodes[from].Client(t), c.Nodes[to].Client(t)
-	targetID := target.Do(ctx, "CLUSTER", "MYID").Val()
-	must(target.Do(ctx, "CLUSTER", "SETSLOT", slot, "IMPORTING", source.Do(ctx, "CLUSTER", "MYID").Val()).Err())
-	must(source.Do(ctx, "CLUSTER", "SETSLOT", slot, "MIGRATING", targetID).Err())
-	host, port, _ := strings.Cut(c.Nodes[to].Addr, ":")
-	for {
-		keys, err := source.ClusterGetKeysInSlot(ctx, slot, 1).Result()
-		must(err)
-		if len(keys) == 0 {
-			break
-		}
-		must(source.Do(ctx, "MIGRATE", host, port, keys[0], 0, 5000).Err())
-		<-time.After(20 * time.Millisecond) // while a half of the family is here and a half there
-	}
-	pause()
-	for _, node := range []*redis.Client{target, source} {
-		must(node.Do(ctx, "CLUSTER", "SETSLOT", slot, "NODE", targetID).Err())
 	}
 }

@@ -102,6 +102,35 @@ func TestCluster_AFailoverInOrder(t *testing.T) {
 	a.survives(t, 0)
 }
 
+// Every metric of the application moves from master to master, and back.
+func TestCluster_SlotsMove(t *testing.T) {
+	t.Parallel()
+	c := redistest.StartClusterWithReplicas(t)
+	a := startApp(t, c.URL(), asDefault)
+	for range 2 {
+		a.reshard(t, c)
+	}
+	a.survives(t, 0)
+}
+
+// reshard moves the slots of all metrics to the next master.
+func (a *app) reshard(t *testing.T, c *redistest.Cluster) {
+	t.Helper()
+	eyes := c.Client(t)
+	families, err := eyes.ZRange(t.Context(), "shoal:1:{"+a.name+"}:families", 0, -1).Result()
+	must(t, err)
+	tags := []string{a.name}
+	for _, f := range families {
+		tags = append(tags, a.name+"/"+f)
+	}
+	for _, tag := range tags {
+		owners := c.Masters(t)
+		slot := int(eyes.ClusterKeySlot(t.Context(), "{"+tag+"}").Val())
+		i := slices.IndexFunc(owners, func(o redistest.Owner) bool { return o.Has(slot) })
+		c.MoveSlot(t, slot, owners[i].Server, owners[(i+1)%len(owners)].Server, func() {})
+	}
+}
+
 // lag lets the application count on while a replica hears nothing, and returns
 // how many events its master has acknowledged meanwhile at least.
 func (a *app) lag(t *testing.T) int64 {

@@ -198,13 +198,12 @@ func (c *Cluster) NodeOf(t testing.TB, client *redis.ClusterClient, key string) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, node := range c.all() {
-		if strconv.Itoa(node.port) == port {
-			return node
-		}
+	number, _ := strconv.Atoi(port)
+	node := c.at(number)
+	if node == nil {
+		t.Fatalf("no node of the Cluster has the port %s", port)
 	}
-	t.Fatalf("no node of the Cluster has the port %s", port)
-	return nil
+	return node
 }
 
 // all lists the masters, then the replicas.
