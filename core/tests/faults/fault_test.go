@@ -36,6 +36,8 @@ type fault struct {
 	// wiped says that Redis loses what it had. The application rests then: what
 	// it counts afterwards is what is shown.
 	wiped bool
+	// once says that this is no part of the chaos: it needs a server of its own.
+	once bool
 	// after checks the page at the end.
 	after func(page) error
 }

@@ -21,7 +21,7 @@ var serverFaults = []fault{
 	{
 		name: "killed without persistence", event: "`kill -9`, no persistence, started again",
 		scrape: "503 `connection refused`, then `recovering`", totals: whatIsKept,
-		begin: kill, says: "connection refused", end: restart,
+		begin: kill, says: "connection refused", end: restart, once: true,
 	},
 	{
 		name: "killed with an AOF", event: "`kill -9`, AOF `everysec`, started again",
@@ -36,7 +36,7 @@ var serverFaults = []fault{
 			r.app.more(t, 200)
 			kill(t, r)
 		},
-		says: "connection refused", end: restart,
+		says: "connection refused", end: restart, once: true,
 	},
 	{
 		name: "loading", event: "restarting, with much to load",
@@ -46,7 +46,7 @@ var serverFaults = []fault{
 			r.server.Shutdown(t)
 			r.server.Relaunch(t, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
 		},
-		says: "LOADING", end: func(t *testing.T, r *rig) { r.server.Await(t) },
+		once: true, says: "LOADING", end: func(t *testing.T, r *rig) { r.server.Await(t) },
 	},
 	{
 		name: "frozen", event: "frozen (SIGSTOP, a stalled disk or host), then awake",

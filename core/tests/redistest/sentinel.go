@@ -159,18 +159,30 @@ func (s *SentinelSet) Agreed(t testing.TB, master *Server) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	err := poll(ctx, func() error {
+		if !s.IsMaster(master) {
+			return fmt.Errorf("not every Sentinel takes %s for the master", master.Addr)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// IsMaster says whether every Sentinel names this server as the master.
+func (s *SentinelSet) IsMaster(server *Server) bool {
 	for _, sentinel := range s.Sentinels {
-		err := poll(ctx, func() error {
-			return sentinel.ask(func(c *redis.Client) error {
-				addr, err := c.Do(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName).StringSlice()
-				if err == nil && strings.Join(addr, ":") != master.Addr {
-					err = fmt.Errorf("the Sentinel at %s takes %v for the master, not %s", sentinel.Addr, addr, master.Addr)
-				}
-				return err
-			})
+		err := sentinel.ask(func(c *redis.Client) error {
+			addr, err := c.Do(context.Background(), "SENTINEL", "GET-MASTER-ADDR-BY-NAME", masterName).StringSlice()
+			if err == nil && strings.Join(addr, ":") != server.Addr {
+				err = fmt.Errorf("the master is %v", addr)
+			}
+			return err
 		})
 		if err != nil {
-			t.Fatal(err)
+			return false
 		}
 	}
+	return true
 }

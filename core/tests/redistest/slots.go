@@ -4,6 +4,7 @@ package redistest
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -59,29 +60,40 @@ func (o Owner) Has(slot int) bool {
 	return false
 }
 
-// Masters lists who serves what, as the first node sees it that answers.
+// Masters lists who serves what. It waits until a node knows all masters.
 func (c *Cluster) Masters(t testing.TB) []Owner {
 	t.Helper()
-	var last error
-	for _, node := range c.all() {
-		var owners []Owner
-		last = node.ask(func(client *redis.Client) error {
-			shards, err := client.ClusterShards(context.Background()).Result()
-			for _, shard := range shards {
-				for _, n := range shard.Nodes {
-					if s := c.at(int(n.Port)); s != nil && n.Role == "master" && n.Health == "online" {
-						owners = append(owners, Owner{Server: s, ranges: shard.Slots})
-					}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var owners []Owner
+	err := poll(ctx, func() error {
+		for _, node := range c.all() {
+			if owners = c.seenBy(ctx, node); len(owners) == masters {
+				return nil
+			}
+		}
+		return errors.New("no node of the Cluster knows all masters")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return owners
+}
+
+// seenBy lists the masters that a node knows to be alive.
+func (c *Cluster) seenBy(ctx context.Context, node *Server) (owners []Owner) {
+	_ = node.ask(func(client *redis.Client) error {
+		shards, err := client.ClusterShards(ctx).Result()
+		for _, shard := range shards {
+			for _, n := range shard.Nodes {
+				if s := c.at(int(n.Port)); s != nil && n.Role == "master" && n.Health == "online" {
+					owners = append(owners, Owner{Server: s, ranges: shard.Slots})
 				}
 			}
-			return err
-		})
-		if last == nil && len(owners) == masters {
-			return owners
 		}
-	}
-	t.Fatalf("no node of the Cluster knows all masters: %v", last)
-	return nil
+		return err
+	})
+	return owners
 }
 
 // at returns the node with a port.

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// TestChaos lets faults follow each other for the time of -chaos, on a server,
+// a Sentinel set and a Cluster at once. What happens, and for how long, comes
+// from -seed; when it happens depends on the machine. None of the faults empties
+// Redis, so nothing may be lost and no counter may fall.
+func TestChaos(t *testing.T) {
+	t.Parallel()
+	for i, system := range []struct {
+		name  string
+		start func(t *testing.T) (url string, steps func(*app) []step)
+	}{
+		{"server", chaosOnServer},
+		{"sentinel", chaosOnSentinel},
+		{"cluster", chaosOnCluster},
+	} {
+		t.Run(system.name, func(t *testing.T) {
+			t.Parallel()
+			url, steps := system.start(t)
+			a := startApp(t, url, asDefault)
+			c := &chaos{app: a, dice: rand.New(rand.NewPCG(*chaosAs, uint64(i)))} //nolint:gosec // to be repeated
+			c.run(t, steps(a))
+		})
+	}
+}
+
+// step is something that goes wrong and is mended.
+type step struct {
+	name string
+	do   func(t *testing.T, c *chaos)
+}
+
+type chaos struct {
+	app  *app
+	dice *rand.Rand
+	done map[string]int
+}
+
+// run takes steps until the time is over, and then wants everything back.
+func (c *chaos) run(t *testing.T, steps []step) {
+	c.done = map[string]int{}
+	begin := time.Now()
+	for time.Since(begin) < *chaosFor {
+		s := steps[c.dice.IntN(len(steps))]
+		at := time.Since(begin)
+		s.do(t, c)
+		c.done[s.name]++
+		t.Logf("%6.1fs %s, for %.1fs", at.Seconds(), s.name, (time.Since(begin) - at).Seconds())
+		if c.dice.IntN(2) == 0 { // else the next follows at once
+			c.app.more(t, 10)
+		}
+	}
+	c.app.more(t, 10)
+	c.app.exact(t, tally{})
+	c.app.watch.eventually(t, c.app.watch.mark(), page.idle)
+	c.app.unnoticed(t)
+	c.app.watch.neverFell(t)
+	c.app.watch.end()
+	for _, name := range slices.Sorted(maps.Keys(c.done)) {
+		t.Logf("%3d × %s", c.done[name], name)
+	}
+	t.Logf("seed %d, %v; the slowest request took %v", *chaosAs, time.Since(begin).Round(time.Second), c.app.worst())
+	c.app.close(t)
+}
+
+// aWhile lasts up to d.
+func (c *chaos) aWhile(d time.Duration) {
+	<-time.After(time.Duration(c.dice.Int64N(int64(d)))) // the length of the trouble
+}
+
+// chaosOnServer takes all faults of the tables that lose nothing.
+func chaosOnServer(t *testing.T) (string, func(*app) []step) {
+	r := &rig{server: redistest.Start(t, append([]string{"--user", "shop", "on", ">secret", "~*", "+@all"}, aof...)...)}
+	r.admin = r.server.Client(t)
+	r.line = newLine(t, r.server.Addr)
+	return "redis://shop:secret@" + r.line.addr(), func(a *app) (steps []step) {
+		r.app = a
+		for _, f := range slices.Concat(serverFaults, lineFaults) {
+			if f.wiped || f.once {
+				continue
+			}
+			steps = append(steps, step{f.name, func(t *testing.T, c *chaos) {
+				f.begin(t, r)
+				c.aWhile(3 * time.Second)
+				if f.end != nil {
+					f.end(t, r)
+				}
+			}})
+		}
+		return steps
+	}
+}
+
+func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
+	s := redistest.StartSentinel(t)
+	servers := []*redistest.Server{s.Master, s.Replicas[0], s.Replicas[1]}
+	// master returns the one in office, and the others.
+	master := func(t *testing.T) (*redistest.Server, []*redistest.Server) {
+		t.Helper()
+		at := -1
+		eventually(t, func() error {
+			at = slices.IndexFunc(servers, func(server *redistest.Server) bool { return s.IsMaster(server) })
+			if at < 0 {
+				return errors.New("the Sentinels name no master")
+			}
+			return nil
+		})
+		return servers[at], slices.Concat(servers[:at], servers[at+1:])
+	}
+	// away has the master gone until another one is in office, and back as a
+	// replica when gone returns.
+	away := func(t *testing.T, leave, back func(t *testing.T, m *redistest.Server)) {
+		m, others := master(t)
+		leave(t, m)
+		eventually(t, func() error {
+			if !slices.ContainsFunc(others, s.IsMaster) {
+				return errors.New("there is no new master")
+			}
+			return nil
+		})
+		back(t, m)
+		becomes(t, m, "slave")
+		for _, o := range servers {
+			o.Resume(t)
+		}
+		for _, o := range servers {
+			if !s.IsMaster(o) {
+				o.InSync(t)
+			}
+		}
+	}
+	freeze := func(t *testing.T, m *redistest.Server) { m.Freeze(t) }
+	thaw := func(t *testing.T, m *redistest.Server) { m.Thaw(t) }
+	return s.URL(), func(*app) []step {
+		return []step{
+			{"the master is killed, and its replicas lag", func(t *testing.T, c *chaos) {
+				_, others := master(t)
+				for _, o := range others {
+					o.Stall(t)
+				}
+				c.app.flush(t)
+				away(t, func(_ *testing.T, m *redistest.Server) { m.Kill() },
+					func(t *testing.T, m *redistest.Server) { m.Restart(t) })
+			}},
+			{"the master freezes and wakes up a replica", func(t *testing.T, _ *chaos) { away(t, freeze, thaw) }},
+			{"the master freezes and wakes up", func(t *testing.T, c *chaos) {
+				m, _ := master(t)
+				m.Freeze(t)
+				c.aWhile(700 * time.Millisecond) // before it is given up
+				m.Thaw(t)
+			}},
+			{"clients killed, scripts flushed", func(t *testing.T, _ *chaos) {
+				m, _ := master(t)
+				blow(t, m)
+			}},
+		}
+	}
+}
+
+func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
+	cluster := redistest.StartClusterWithReplicas(t)
+	// pairs hold a master and its replica, which change places.
+	pairs := make([][2]*redistest.Server, len(cluster.Nodes))
+	for i := range pairs {
+		pairs[i] = [2]*redistest.Server{cluster.Nodes[i], cluster.Replicas[i]}
+	}
+	away := func(t *testing.T, p *[2]*redistest.Server, leave, back func(t *testing.T, m *redistest.Server)) {
+		leave(t, p[0])
+		becomes(t, p[1], "master")
+		back(t, p[0])
+		becomes(t, p[0], "slave")
+		p[0], p[1] = p[1], p[0]
+		p[0].Resume(t)
+		p[1].InSync(t)
+	}
+	freeze := func(t *testing.T, m *redistest.Server) { m.Freeze(t) }
+	thaw := func(t *testing.T, m *redistest.Server) { m.Thaw(t) }
+	pick := func(c *chaos) *[2]*redistest.Server { return &pairs[c.dice.IntN(len(pairs))] }
+	return cluster.URL(), func(*app) []step {
+		return []step{
+			{"a master is killed, and its replica lags", func(t *testing.T, c *chaos) {
+				p := pick(c)
+				p[1].Stall(t)
+				c.app.flush(t)
+				away(t, p, func(_ *testing.T, m *redistest.Server) { m.Kill() },
+					func(t *testing.T, m *redistest.Server) { m.Restart(t) })
+			}},
+			{"a master freezes and wakes up a replica", func(t *testing.T, c *chaos) { away(t, pick(c), freeze, thaw) }},
+			{"a master freezes and wakes up", func(t *testing.T, c *chaos) {
+				p := pick(c)
+				p[0].Freeze(t)
+				c.aWhile(time.Second) // before it is given up
+				p[0].Thaw(t)
+			}},
+			{"master and replica change places in order", func(t *testing.T, c *chaos) {
+				p := pick(c)
+				away(t, p, func(t *testing.T, _ *redistest.Server) {
+					must(t, p[1].Client(t).ClusterFailover(t.Context()).Err())
+				}, func(*testing.T, *redistest.Server) {})
+			}},
+			{"every slot of the application moves", func(t *testing.T, c *chaos) { c.app.reshard(t, cluster) }},
+			{"clients killed, scripts flushed", func(t *testing.T, c *chaos) { blow(t, pick(c)[0]) }},
+		}
+	}
+}
+
+// blow cuts the lines to a server and makes it forget its scripts.
+func blow(t *testing.T, s *redistest.Server) {
+	t.Helper()
+	client := s.Client(t, func(o *redis.Options) { o.MaxRetries = -1 })
+	must(t, client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
+	must(t, client.ScriptFlush(t.Context()).Err())
+}
+
+// worst is how long the slowest request took.
+func (a *app) worst() time.Duration {
+	var worst time.Duration
+	for _, p := range a.processes {
+		worst = max(worst, time.Duration(p.worst.Load()))
+	}
+	return worst
+}
