@@ -198,6 +198,11 @@ func (a *app) exact(t *testing.T, since tally) {
 	a.rest()
 	a.flush(t)
 	n := a.counted().less(since)
+	t.Cleanup(func() {
+		if t.Failed() {
+			a.watch.tellLosses(t)
+		}
+	})
 	a.watch.eventually(t, a.watch.mark(), func(p page) error { return p.shows(n) })
 	t.Logf("%d events and %d awaited adds, %d of them acknowledged: all are on the page", n.events, n.tried, n.acked)
 }

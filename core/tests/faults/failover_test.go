@@ -38,6 +38,22 @@ func TestSentinel_AReplicaThatLagsTakesOver(t *testing.T) {
 	}
 }
 
+// The supervisor of the dead master starts it again before the Sentinels have
+// led everybody to its successor. It is empty, and clients still come to it.
+func TestSentinel_TheOldMasterIsBackTooEarly(t *testing.T) {
+	t.Parallel()
+	s := redistest.StartSentinel(t)
+	a := startApp(t, s.URL(), asDefault)
+	s.Replicas[0].InSync(t)
+	s.Replicas[0].Stall(t)
+	lag := a.lag(t)
+	s.Master.Kill()
+	becomes(t, s.Replicas[0], "master")
+	s.Master.Restart(t)
+	s.Agreed(t, s.Replicas[0])
+	a.survives(t, lag)
+}
+
 func TestCluster_AReplicaThatLagsTakesOver(t *testing.T) {
 	t.Parallel()
 	for i := range *runs {

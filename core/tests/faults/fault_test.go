@@ -3,6 +3,7 @@
 package faults_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -30,6 +31,8 @@ type fault struct {
 	says string
 	// either allows both: what a scrape gets is a matter of the moment.
 	either bool
+	// waits says that awaited adds get no answer meanwhile, though scrapes do.
+	waits bool
 	// meanwhile checks more.
 	meanwhile func(t *testing.T, r *rig, mark int)
 	end       func(t *testing.T, r *rig)
@@ -78,21 +81,30 @@ func (f *fault) run(t *testing.T) {
 	}
 	mark, before := r.app.watch.mark(), r.app.counted()
 	switch {
-	case f.either:
 	case f.says != "":
 		r.app.watch.says(t, mark, f.says)
+	case f.either:
 	default:
 		r.app.watch.shows(t, mark, 6)
 	}
 	if f.meanwhile != nil {
 		f.meanwhile(t, r, mark)
 	}
+	waits := f.waiting()
+	here := r.app.counted() // the fault is there for sure
 	eventually(t, func() error {
-		if n := r.app.counted().less(before).events; n < 100 {
-			return fmt.Errorf("only %d requests went on", n)
+		n := r.app.counted()
+		if n.less(before).events < 100 || n.less(here).tried == 0 {
+			return errors.New("requests don't go on")
+		}
+		if !waits && !f.either && n.less(before).acked == 0 {
+			return errors.New("no awaited add is confirmed")
 		}
 		return nil
 	})
+	if n := r.app.counted().less(here).acked; n > 0 && waits && f.end != nil {
+		t.Errorf("%d awaited adds were confirmed meanwhile", n)
+	}
 	if f.end != nil {
 		f.end(t, r)
 	}
@@ -111,6 +123,9 @@ func (f *fault) run(t *testing.T) {
 	r.app.watch.end()
 	r.app.close(t)
 }
+
+// waiting says whether awaited adds get no answer meanwhile.
+func (f *fault) waiting() bool { return f.waits || f.says != "" && !f.either }
 
 // positive returns an error unless a sample is above 0.
 func positive(series string) func(page) error {

@@ -92,7 +92,7 @@ var serverFaults = []fault{
 	},
 	{
 		name: "full", event: "`maxmemory` reached, `noeviction`",
-		scrape: "pages that stand still; gauges vanish with the leases", totals: "exact",
+		scrape: "pages that stand still; gauges vanish with the leases", totals: "exact", waits: true,
 		begin: func(t *testing.T, r *rig) { r.set(t, "maxmemory", "1") },
 		meanwhile: func(t *testing.T, r *rig, mark int) {
 			r.app.watch.eventually(t, mark, func(p page) error {
@@ -129,7 +129,7 @@ var serverFaults = []fault{
 	},
 	{
 		name: "demoted", event: "demoted: `READONLY`",
-		scrape: "pages that stand still", totals: "exact",
+		scrape: "pages that stand still", totals: "exact", waits: true,
 		begin: func(t *testing.T, r *rig) { must(t, r.admin.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err()) },
 		meanwhile: func(t *testing.T, r *rig, mark int) {
 			r.app.watch.eventually(t, mark, positive("jobs_total"))
@@ -186,7 +186,7 @@ var serverFaults = []fault{
 				must(t, r.admin.Set(t.Context(), r.key(family, "v"), "a stranger's", 0).Err())
 			}
 		},
-		wiped: true,
+		wiped: true, waits: true,
 		meanwhile: func(t *testing.T, r *rig, mark int) {
 			r.app.watch.eventually(t, mark, func(p page) error {
 				if v, ok := p.value("jobs_total"); ok {

@@ -5,6 +5,7 @@ package faults_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -19,6 +20,7 @@ import (
 const (
 	scrapeTimeout = 2 * time.Second // Prometheus's
 	scrapeEvery   = 50 * time.Millisecond
+	manyAnswers   = 2000 // of a long chaos
 )
 
 // watch is a Prometheus: it scrapes by turns an exporter and a process of the
@@ -98,6 +100,9 @@ func (w *watch) scrape(target int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.answers = append(w.answers, a)
+	if old := len(w.answers) - manyAnswers; old >= 0 {
+		w.answers[old].page = nil // nobody asks for it any more
+	}
 	if err != nil {
 		w.faults = append(w.faults, err.Error())
 	}
@@ -234,6 +239,23 @@ func (w *watch) valid(t *testing.T) {
 		}
 	}
 	t.Logf("%d pages, 503: %v, the slowest answer took %v", shown, reasons, slowest.Round(time.Millisecond))
+}
+
+// tellLosses logs what shoal says of itself on the last page.
+func (w *watch) tellLosses(t *testing.T) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range slices.Backward(w.answers) {
+		if a.page == nil {
+			continue
+		}
+		for _, series := range slices.Sorted(maps.Keys(a.page)) {
+			if strings.HasPrefix(series, "shoal_") && !strings.Contains(series, "_seconds_") {
+				t.Logf("%s %v", series, a.page[series])
+			}
+		}
+		return
+	}
 }
 
 // forgive accepts that counters begin anew: Redis lost what it had.

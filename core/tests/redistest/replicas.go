@@ -162,6 +162,10 @@ func inSync(ctx context.Context, replica *Server) error {
 		return err
 	}
 	want, _ := strconv.Atoi(its["Replication"]["master_repl_offset"])
+	if want == 0 {
+		// Of a new link nothing tells whether it streams yet: say something.
+		return errors.Join(errors.New("the master has written nothing yet"), master.Publish(ctx, "redistest", "").Err())
+	}
 	return poll(ctx, func() error {
 		info, err := replica.replication(ctx)
 		if got, _ := strconv.Atoi(info["slave_repl_offset"]); err == nil && got < want {

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// row is a line of a table of docs/faults.md that is not a [fault].
+type row struct {
+	event, requests, scrape, totals string
+	test                            string // a function
+	file                            string // where it is, relative to the repository; here if empty
+}
+
+const (
+	goOn  = "go on"
+	await = "go on; `AddSync` waits"
+)
+
+var failovers = []row{
+	{
+		"Sentinel: the master is killed, and a replica takes over that lags", await,
+		"503 `connection refused`, then `recovering`", whatIsKept,
+		"TestSentinel_AReplicaThatLagsTakesOver", "",
+	},
+	{
+		"the same, and the dead master is back, empty, before Sentinel leads to its successor", await,
+		"503, then `recovering`", whatIsKept, "TestSentinel_TheOldMasterIsBackTooEarly", "",
+	},
+	{
+		"Sentinel: the master freezes, is replaced, and wakes up", await,
+		"503 in time, then `recovering`", "exact, though the old master executes what it finds",
+		"TestSentinel_AMasterFreezesAndWakesUp", "",
+	},
+	{
+		"`SENTINEL FAILOVER`", await, "503 `recovering`", whatIsKept,
+		"TestSentinel_AFailoverInOrder", "",
+	},
+	{
+		"Cluster: a master is killed, and a replica takes over that lags", await,
+		"503 `connection refused`, `CLUSTERDOWN`, then `recovering`", whatIsKept,
+		"TestCluster_AReplicaThatLagsTakesOver", "",
+	},
+	{
+		"Cluster: a master freezes, is replaced, and wakes up", await,
+		"503 in time, `CLUSTERDOWN`, then `recovering`", "exact, though the old master executes what it finds",
+		"TestCluster_AMasterFreezesAndWakesUp", "",
+	},
+	{
+		"`CLUSTER FAILOVER` of each master", goOn, "pages, 503 `recovering`", "exact",
+		"TestCluster_AFailoverInOrder", "",
+	},
+	{
+		"resharding: every slot of the app moves to another master", goOn,
+		"pages, and now and then a 503 `TRYAGAIN`", "exact", "TestCluster_SlotsMove", "",
+	},
+	{
+		"all of these and those above by turns, on a server, a Sentinel set and a Cluster", await,
+		"pages or 503, as above", "exact", "TestChaos", "",
+	},
+}
+
+const behaviour = "core/tests/behaviour/"
+
+var elsewhere = []row{
+	{
+		"a reply is lost on the way", goOn, "pages", "exact: nothing counts twice",
+		"TestExactlyOnce_ALostReplyIsNotAppliedTwice", behaviour + "once_test.go",
+	},
+	{
+		"Redis is away when the application starts", await, "503 `connection refused`", "exact",
+		"TestWhenRedisIsAwayMetricsSaysSo_FromTheStart", behaviour + "away_test.go",
+	},
+	{
+		"one of the two keys of a metric is deleted", goOn, "pages",
+		"`v`: what was there is lost. `ctl`: kept; what was without an answer is counted as `orphan`",
+		"TestOutage_AKeyOfAFamilyIsLost", behaviour + "outage_test.go",
+	},
+	{
+		"`FLUSHALL` under load", goOn, "pages; counters begin at 0", "what comes later is exact",
+		"TestOutage_EmptiedUnderLoad", behaviour + "outage_test.go",
+	},
+	{
+		"a process is killed", "end with it", "pages; its gauges vanish with its lease",
+		"what it had not sent is lost: up to one interval, or the outage",
+		"TestCountersNeverStepBack_AKilledProcessLosesAtMostOneInterval", behaviour + "stepback_test.go",
+	},
+	{
+		"`Close` while Redis is away", "–", "503", "what could not be delivered is in the error",
+		"TestClose_SaysWhatItLeavesWhileTheStoreIsAway", "core/close_test.go",
+	},
+}
+
+const root = "../../.."
+
+// tables renders the tables of docs/faults.md by their names.
+func tables() map[string]string {
+	all := map[string]string{}
+	here := filepath.ToSlash(filepath.Join("core", "tests", "faults"))
+	for name, list := range map[string][]fault{"server": serverFaults, "line": lineFaults} {
+		function := map[string]string{"server": "TestServer_Faults", "line": "TestLine_Faults"}[name]
+		var rows []row
+		for _, f := range list {
+			requests := goOn
+			if f.waiting() {
+				requests = await
+			}
+			rows = append(rows, row{f.event, requests, f.scrape, f.totals, function + "/" + strings.ReplaceAll(f.name, " ", "_"), here})
+		}
+		all[name] = render(rows)
+	}
+	all["failover"], all["elsewhere"] = render(failovers), render(elsewhere)
+	return all
+}
+
+func render(rows []row) string {
+	var b strings.Builder
+	b.WriteString("| what happens | requests | the scrape | the totals | test |\n| --- | --- | --- | --- | --- |\n")
+	for _, r := range rows {
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | `%s` |\n", r.event, r.requests, r.scrape, r.totals, r.test)
+	}
+	return b.String()
+}
+
+// TestDocs_FaultsAreWhatTheTestsShow holds docs/faults.md to the tables here.
+// With -update it writes them.
+func TestDocs_FaultsAreWhatTheTestsShow(t *testing.T) {
+	file := filepath.Join(root, "docs", "faults.md")
+	raw, err := os.ReadFile(file)
+	must(t, err)
+	text := string(raw)
+	for name, table := range tables() {
+		begin, end := "<!-- table: "+name+" -->\n", "<!-- end -->\n"
+		before, rest, found := strings.Cut(text, begin)
+		old, after, closed := strings.Cut(rest, end)
+		switch {
+		case !found || !closed:
+			t.Errorf("docs/faults.md has no table %s", name)
+		case old != table && !*update:
+			t.Errorf("docs/faults.md differs from the tests in the table %s; go test -run Docs -update writes:\n%s", name, table)
+		default:
+			text = before + begin + table + end + after
+		}
+	}
+	if *update && !t.Failed() {
+		must(t, os.WriteFile(file, []byte(text), 0o644)) //nolint:gosec // a document
+	}
+}
+
+func TestDocs_FaultsNameTestsThatExist(t *testing.T) {
+	own, err := filepath.Glob("*_test.go")
+	must(t, err)
+	for _, r := range append(append([]row{}, failovers...), elsewhere...) {
+		files := own
+		if r.file != "" {
+			files = []string{filepath.Join(root, filepath.FromSlash(r.file))}
+		}
+		found := false
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			must(t, err)
+			found = found || strings.Contains(string(text), "\nfunc "+r.test+"(t *testing.T)")
+		}
+		if !found {
+			t.Errorf("there is no test %s", r.test)
+		}
+	}
+	for _, f := range append(append([]fault{}, serverFaults...), lineFaults...) {
+		if f.name == "" || f.event == "" || f.scrape == "" || f.totals == "" || f.begin == nil {
+			t.Errorf("the fault %q is not complete", f.name)
+		}
+	}
+}
