@@ -62,7 +62,7 @@ func start(dir string, args []string) (*Server, error) {
 	var err error
 	for range attempts {
 		s := &Server{dir: dir, args: args}
-		if err = s.takePort(); err != nil {
+		if err := s.takePort(); err != nil {
 			return nil, err
 		}
 		if err = s.launch(); err == nil {
