@@ -15,12 +15,17 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// patiences are for how long (ms) a server may not answer each Sentinel. One
+// is more patient than the others: if all want to lead the failover at the same
+// moment, each votes for itself and nothing happens until the next vote.
+var patiences = [3]string{"1000", "1000", "2000"}
+
 // masterName is what the Sentinels call the set.
 const masterName = "shop"
 
 // SentinelSet is a master and two replicas under the watch of three Sentinels,
-// which take a server for dead that has not answered for a second. They prefer
-// the first replica, however far it is behind.
+// two of which take a server for dead that has not answered for a second. They
+// prefer the first replica, however far it is behind.
 type SentinelSet struct {
 	Master    *Server    // of the beginning
 	Replicas  [2]*Server // of the beginning
@@ -65,8 +70,8 @@ func (s *SentinelSet) watch(t testing.TB) error {
 		lines := []string{
 			"sentinel myid " + id(i),
 			"sentinel monitor " + masterName + " " + host + " " + port + " 2",
-			"sentinel down-after-milliseconds " + masterName + " 1000",
-			"sentinel failover-timeout " + masterName + " 10000",
+			"sentinel down-after-milliseconds " + masterName + " " + patiences[i],
+			"sentinel failover-timeout " + masterName + " 4000", // half of the time after which they vote again
 			"sentinel parallel-syncs " + masterName + " 2",
 		}
 		for _, r := range s.Replicas {
