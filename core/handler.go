@@ -23,6 +23,11 @@ const DefScrapeTimeout = 5 * time.Second
 // maxScrapeTimeout bounds what a request may ask for.
 const maxScrapeTimeout = 2 * time.Minute
 
+// writeTimeout bounds how long a reader may take to receive a page: a page that
+// is held for a slow one takes memory. A scraper that waits longer for it to be
+// read may take as long to receive it.
+const writeTimeout = 30 * time.Second
+
 // ownFlushTimeout bounds how long a scrape waits for the answering process's
 // own flush.
 const ownFlushTimeout = time.Second
@@ -45,7 +50,9 @@ type HandlerOpts struct {
 // HEAD in the text format 0.0.4, delimited protobuf or, where enabled,
 // OpenMetrics, gzipped where the scraper takes it. It first flushes its own
 // process, for a second at most. When Redis cannot be read in time it answers
-// 503 and why, never an empty page.
+// 503 and why, never an empty page; the error itself, which may name addresses
+// and users, goes to Opts.OnError. A reader has 30 s, or the scrape's timeout if
+// that is longer, to receive the page, unless the server has a WriteTimeout.
 func (r *Registry) Handler(opts HandlerOpts) http.Handler {
 	return &handler{r, opts}
 }
@@ -70,9 +77,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err == nil {
 		body, err = page.encoded.get(page.families, format, zip)
 	}
+	limitWriting(w, req, max(writeTimeout, budget))
 	if err != nil {
-		h.reg.self.scrapeFailures.Inc()
-		http.Error(w, "shoal: the metrics can't be read: "+err.Error(), http.StatusServiceUnavailable)
+		h.fail(w, req, err)
 		return
 	}
 	header := w.Header()
@@ -87,6 +94,28 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodHead {
 		_, _ = w.Write(body) // a scraper that went away is no trouble of ours
 	}
+}
+
+// fail answers a scrape that got no page.
+func (h *handler) fail(w http.ResponseWriter, req *http.Request, err error) {
+	h.reg.self.scrapeFailures.Inc()
+	if req.Context().Err() == nil { // else the scraper gave up, and nothing is wrong here
+		h.reg.report("scrape", fmt.Errorf("shoal: a scrape failed: %w", err))
+	}
+	text := "shoal: the metrics can't be read: "
+	if c := h.reg.conn.Load(); c != nil {
+		text += fmt.Sprintf("app %q: ", c.opts.App)
+	}
+	http.Error(w, text+pageReason(err), http.StatusServiceUnavailable)
+}
+
+// limitWriting bounds the time for the answer, unless the server does. Where
+// the writer underneath has no deadlines there is no connection to hold.
+func limitWriting(w http.ResponseWriter, req *http.Request, d time.Duration) {
+	if s, ok := req.Context().Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
+		return
+	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d))
 }
 
 // budget is the time that the scraper leaves us.
@@ -166,7 +195,8 @@ func acceptsGzip(header http.Header) bool {
 }
 
 // encodings holds the encoded forms of one page, so that a flood of scrapes
-// that share a reading shares the encoding too.
+// that share a reading shares the encoding too. Requests can't grow it: they
+// choose among the formats offered and four escapings, whatever they write.
 type encodings struct {
 	mu   sync.Mutex
 	done map[string][]byte // by format and compression; guarded by mu

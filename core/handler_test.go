@@ -47,7 +47,8 @@ func TestHandler_SaysWhyItCannotReadTheMetrics(t *testing.T) {
 		for _, op := range []string{
 			memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpScanSeries, memstore.OpReadSeries, memstore.OpReadGauges, "",
 		} {
-			r := process(t, server, Opts{})
+			var heard troubles
+			r := process(t, server, Opts{OnError: heard.add})
 			r.NewCounter(CounterOpts{Name: "c_total"}).Inc()
 			flush(t, r)
 			j := journalOf(server)
@@ -60,9 +61,12 @@ func TestHandler_SaysWhyItCannotReadTheMetrics(t *testing.T) {
 				if w.Code != http.StatusServiceUnavailable {
 					t.Errorf("%q fails: %d\n%s", op, w.Code, w.Body)
 				}
-				if body := w.Body.String(); !strings.Contains(body, errBroken.Error()) || !strings.Contains(body, `"shop"`) {
+				if body := w.Body.String(); !strings.Contains(body, "the connection to Redis failed") || !strings.Contains(body, `"shop"`) {
 					t.Errorf("%q fails: the page says %q", op, body)
 				}
+			}
+			if n := heard.count("a scrape failed"); n != 1 || heard.count(errBroken.Error()) == 0 {
+				t.Errorf("%q fails: OnError hears %v", op, heard.all())
 			}
 			if _, err := r.Gather(); !errors.Is(err, errBroken) {
 				t.Errorf("%q fails: Gather returns %v", op, err)

@@ -69,8 +69,9 @@ type Opts struct {
 	Retention time.Duration
 
 	// OnError hears of troubles that no call returns, each kind once a minute
-	// at most. It is called from shoal's goroutines or, for a rejected value,
-	// from the caller's, and must not block. Defaults to writing to Logger.
+	// at most. It is called from shoal's goroutines or, for a rejected value
+	// and a failed scrape, from the caller's, and must not block. Defaults to
+	// writing to Logger.
 	OnError func(error)
 	// Logger takes warnings where OnError is nil. Defaults to slog.Default().
 	Logger *slog.Logger

@@ -249,7 +249,7 @@ func (w *writer) request(ctx context.Context, once bool) error {
 	case err := <-r.done:
 		return err
 	case <-ctx.Done():
-		w.wakeUp() // lets the goroutine forget the request
+		w.forget(r)
 		err = context.Cause(ctx)
 	case <-w.stopped:
 		err = ErrClosed
@@ -260,6 +260,15 @@ func (w *writer) request(ctx context.Context, once bool) error {
 	default:
 		return err
 	}
+}
+
+// forget drops a request whose caller gave up, at once: the goroutine may be
+// waiting for Redis, and impatient scrapes would pile up.
+func (w *writer) forget(r *flushRequest) {
+	w.mu.Lock()
+	w.requests = slices.DeleteFunc(w.requests, func(other *flushRequest) bool { return other == r })
+	w.mu.Unlock()
+	w.wakeUp() // for the case that it was collected already
 }
 
 // collect takes the requests that came in, and forgets those whose callers

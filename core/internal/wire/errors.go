@@ -69,5 +69,19 @@ func isReply(err error, code string) bool {
 	return strings.HasPrefix(text, code+" ") || strings.Contains(text, "-"+code+" ") || strings.Contains(text, " "+code+" ")
 }
 
+// ReplyCode returns the code with which a server refused, such as NOAUTH, or ""
+// if err is no refusal. The rest of a reply's text may name users and addresses.
+func ReplyCode(err error) string {
+	var reply redis.Error
+	if !errors.As(err, &reply) || isNil(err) {
+		return ""
+	}
+	code, _, _ := strings.Cut(reply.Error(), " ")
+	if code == "" || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return "an error"
+	}
+	return code
+}
+
 // isNil says whether err only means that there was nothing to read.
 func isNil(err error) bool { return errors.Is(err, redis.Nil) }

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"google.golang.org/protobuf/proto"
+)
+
+// However many scrapes come at once, Redis is read once at a time, this
+// process flushes once at a time, and a page is encoded once for each form.
+func TestHandler_AFloodOfScrapesSharesReadingsFlushesAndEncodings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const flood = 3000
+		server := memstore.New()
+		r := process(t, server, Opts{Interval: time.Hour, RefreshPeriod: time.Hour})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		flush(t, r)
+		j := journalOf(server)
+		j.intervene(func(op string) error {
+			if op == memstore.OpReadApp || op == commitC {
+				time.Sleep(200 * time.Millisecond)
+			}
+			return nil
+		})
+		h := r.Handler(HandlerOpts{})
+		c.Inc()
+		var group sync.WaitGroup
+		for i := range flood {
+			group.Go(func() {
+				header := http.Header{"Accept": {fmt.Sprintf("text/plain;q=0.%d;flood=%d", 1+i%9, i)}}
+				if body := get(t, h, header); !strings.Contains(body, "c_total 1\n") {
+					t.Errorf("a scrape does not show what was counted before it")
+				}
+			})
+		}
+		group.Wait()
+		if n := j.count(memstore.OpReadApp); n > 2 {
+			t.Errorf("%d readings for %d scrapes at once, want 2 at most", n, flood)
+		}
+		if n := j.count(commitC); n != 1 {
+			t.Errorf("%d commits for %d scrapes at once, want 1", n, flood)
+		}
+	})
+}
+
+// What a request says in its headers chooses among few encodings of a page, so
+// they can neither fill the memory nor reach the answer's headers.
+func TestHandler_HeadersCanNotGrowTheEncodingsOfAPage(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(3, 4))
+	word := func() string { return fmt.Sprintf("evil%x", rnd.Uint64()) }
+	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
+	for _, opts := range []HandlerOpts{{}, {EnableOpenMetrics: true}} {
+		h := &handler{New(), opts}
+		families := []*dto.MetricFamily{{
+			Name: proto.String("c_total"), Type: dto.MetricType_COUNTER.Enum(),
+			Metric: []*dto.Metric{{Counter: &dto.Counter{Value: proto.Float64(1)}}},
+		}}
+		var e encodings
+		for range 5000 {
+			req := &http.Request{Header: http.Header{
+				"Accept": {strings.Join([]string{
+					pick("text/plain", "application/openmetrics-text", "application/vnd.google.protobuf", "*/*", word()+"/"+word()),
+					"version=" + pick("0.0.4", "1.0.0", "0.0.1", "2.0.0", word()),
+					"escaping=" + pick("allow-utf-8", "underscores", "dots", "values", word()),
+					"proto=" + pick("io.prometheus.client.MetricFamily", word()),
+					"encoding=" + pick("delimited", "text", "compact-text", word()),
+					"q=" + pick("1", "0", "0.5", "NaN", word()), word() + "=" + word(),
+				}, ";")},
+				"Accept-Encoding": {pick("gzip", "gzip;q=0", "*", "br", word()) + ", " + word() + ";q=" + word()},
+			}}
+			format, zip := h.negotiate(req)
+			if _, err := e.get(families, format, zip); err != nil {
+				t.Fatal(err)
+			}
+		}
+		formats := 2
+		if opts.EnableOpenMetrics {
+			formats = 3
+		}
+		if n, most := len(e.done), formats*4*2; n > most || n < formats*2 {
+			t.Errorf("%d encodings, want %d at most", n, most)
+		}
+		for key := range e.done {
+			if strings.Contains(key, "evil") {
+				t.Errorf("a request wrote the content type %q", key)
+			}
+		}
+		a, _ := e.get(families, expfmt.FmtText, false)
+		b, _ := e.get(families, expfmt.FmtText, false)
+		if &a[0] != &b[0] {
+			t.Error("two scrapes of one page in one form have an encoding each")
+		}
+	}
+}
+
+// Scrapers that give up while Redis hangs leave nothing behind, however fast
+// they come again.
+func TestHandler_ScrapesThatGaveUpAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		flush(t, r)
+		j := journalOf(server)
+		j.intervene(func(string) error { // a frozen server
+			time.Sleep(time.Hour)
+			return nil
+		})
+		c.Inc()
+		h := r.Handler(HandlerOpts{})
+		for range 50 {
+			var group sync.WaitGroup
+			for range 100 {
+				group.Go(func() {
+					w := ask(h, "GET", http.Header{"X-Prometheus-Scrape-Timeout-Seconds": {"0.001"}})
+					if w.Code != http.StatusServiceUnavailable {
+						t.Errorf("%d", w.Code)
+					}
+				})
+			}
+			group.Wait()
+		}
+		w := r.conn.Load().writer
+		w.mu.Lock()
+		if n := len(w.requests); n > 0 {
+			t.Errorf("%d requests for a flush wait that nobody waits for", n)
+		}
+		w.mu.Unlock()
+		j.intervene(nil)
+		elapse(2 * time.Hour)
+		scrape(t, r)
+	})
+}

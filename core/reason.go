@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// pageReason says why the metrics can't be read, to whoever can reach the page:
+// enough to know what to look at, and nothing of Redis's address, its users or
+// its certificates, which errors name. The whole error goes to OnError.
+func pageReason(err error) string {
+	for _, own := range []error{ErrNotConnected, ErrClosed} {
+		if errors.Is(err, own) {
+			return own.Error()
+		}
+	}
+	if code := wire.ReplyCode(err); code != "" {
+		return "Redis refuses with " + code
+	}
+	var timeout net.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "the scrape was given up"
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return "Redis has not answered in time (deadline exceeded)"
+	case wire.Refused(err):
+		return "Redis can't be reached"
+	}
+	return "the connection to Redis failed"
+}
