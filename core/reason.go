@@ -28,6 +28,8 @@ func pageReason(err error) string {
 		return "the scrape was given up"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "Redis has not answered in time (deadline exceeded)"
+	case wire.HandshakeFailed(err):
+		return "Redis and this process did not agree on TLS"
 	case wire.Refused(err):
 		return "Redis can't be reached"
 	}

@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -38,7 +39,9 @@ func TestPageReason_NamesTheKindOfTroubleAndNoAddressUserOrHost(t *testing.T) {
 		{context.DeadlineExceeded, "Redis has not answered in time (deadline exceeded)"},
 		{context.Canceled, "the scrape was given up"},
 		{&net.OpError{Op: "read", Net: "tcp", Addr: addr, Err: errors.New("connection reset")}, "the connection to Redis failed"},
-		{x509.HostnameError{Certificate: &x509.Certificate{DNSNames: []string{"secret.internal"}}, Host: "10.1.2.3"}, "the connection to Redis failed"},
+		{&tls.CertificateVerificationError{Err: x509.HostnameError{
+			Certificate: &x509.Certificate{DNSNames: []string{"secret.internal"}}, Host: "10.1.2.3",
+		}}, "Redis and this process did not agree on TLS"},
 		{io.EOF, "the connection to Redis failed"},
 	}
 	for _, tt := range tests {

@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"strings"
@@ -28,7 +29,7 @@ func Refused(err error) bool {
 		return true
 	}
 	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	if errors.As(err, &op) && op.Op == "dial" || HandshakeFailed(err) {
 		return true
 	}
 	var unsent unsentError
@@ -36,6 +37,23 @@ func Refused(err error) bool {
 		errors.Is(err, redis.ErrPoolTimeout) ||
 		errors.Is(err, redis.ErrPoolExhausted) ||
 		errors.Is(err, redis.ErrClosed)
+}
+
+// HandshakeFailed says whether err means that client and server did not agree
+// on a TLS connection, so that no request was sent: one of them does not accept
+// the other's certificate, or there is none. Of the server's alerts only those
+// count that no connection gets once it is used.
+func HandshakeFailed(err error) bool {
+	var ours *tls.CertificateVerificationError
+	if errors.As(err, &ours) {
+		return true
+	}
+	var theirs *net.OpError
+	if !errors.As(err, &theirs) || theirs.Op != "remote error" {
+		return false
+	}
+	alert := theirs.Err.Error()
+	return strings.Contains(alert, "certificate") || strings.Contains(alert, "handshake failure")
 }
 
 // Answered says whether err is the answer of a server: it is there and refused

@@ -35,6 +35,8 @@ type childConfig struct {
 	Every   time.Duration // between flushes
 	Help    string        // of its histogram
 	Buckets []float64
+
+	env []string // of the process
 }
 
 // childMain is a whole process of an app: it does what it reads, line by line,
@@ -165,7 +167,7 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 	}
 	c := &child{t: t, cmd: exec.Command(self)} //nolint:gosec,noctx // this very test
 	// The race detector would have each child sleep for a second at its end.
-	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
+	c.cmd.Env = append(append(os.Environ(), config.env...), childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	c.cmd.Stderr = &c.err
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)

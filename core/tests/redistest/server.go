@@ -4,6 +4,7 @@ package redistest
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -35,6 +36,7 @@ type Server struct {
 	port   int
 	config string // a file that redis-server reads first; none if empty
 	args   []string
+	tls    *tls.Config // of clients that may connect; nil where the server speaks plain TCP
 	*process
 }
 
@@ -43,9 +45,13 @@ type Server struct {
 // ("--appendonly", "yes").
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	dir := t.TempDir()
-	s, err := start(dir, args)
-	if err != nil {
+	return launchFor(t, &Server{dir: t.TempDir(), args: args})
+}
+
+// launchFor launches a server for one test and ends it with the test.
+func launchFor(t testing.TB, s *Server) *Server {
+	t.Helper()
+	if err := s.launchAnywhere(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -57,22 +63,27 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// start tries again on another port if somebody else took it meanwhile.
 func start(dir string, args []string) (*Server, error) {
+	s := &Server{dir: dir, args: args}
+	if err := s.launchAnywhere(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// launchAnywhere launches the server on a free port, and tries again on another
+// one if somebody else took it meanwhile.
+func (s *Server) launchAnywhere() error {
 	var err error
 	for range attempts {
-		s := &Server{dir: dir, args: args}
 		if err := s.takePort(); err != nil {
-			return nil, err
+			return err
 		}
-		if err = s.launch(); err == nil {
-			return s, nil
-		}
-		if errors.Is(err, errMissing) {
+		if err = s.launch(); err == nil || errors.Is(err, errMissing) {
 			break
 		}
 	}
-	return nil, err
+	return err
 }
 
 func (s *Server) takePort() error {
@@ -99,8 +110,12 @@ func (s *Server) spawn() error {
 	if s.config != "" {
 		args = append(args, s.config)
 	}
+	if s.tls != nil {
+		args = append(args, "--port", "0", "--tls-port", strconv.Itoa(s.port))
+	} else {
+		args = append(args, "--port", strconv.Itoa(s.port))
+	}
 	args = append(args,
-		"--port", strconv.Itoa(s.port),
 		"--bind", "127.0.0.1",
 		"--dir", s.dir,
 		"--save", "",
@@ -118,7 +133,7 @@ func (s *Server) spawn() error {
 // await polls until the server answers, and answers as the process that we
 // started: on a port lost to a race another server may be listening.
 func (s *Server) await() error {
-	client := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1})
+	client := redis.NewClient(&redis.Options{Addr: s.Addr, TLSConfig: s.tls, MaxRetries: -1, DialerRetries: 1})
 	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -156,13 +171,18 @@ func reachable(addr string) error {
 }
 
 // URL is what redis.ParseURL reads.
-func (s *Server) URL() string { return "redis://" + s.Addr + "/0" }
+func (s *Server) URL() string {
+	if s.tls != nil {
+		return "rediss://" + s.Addr + "/0"
+	}
+	return "redis://" + s.Addr + "/0"
+}
 
 // Client returns a new client, closed with the test. Each of change may alter
 // its options.
 func (s *Server) Client(t testing.TB, change ...func(*redis.Options)) *redis.Client {
 	t.Helper()
-	opts := &redis.Options{Addr: s.Addr}
+	opts := &redis.Options{Addr: s.Addr, TLSConfig: s.tls}
 	for _, c := range change {
 		c(opts)
 	}
@@ -183,7 +203,7 @@ func (s *Server) Stop(t testing.TB) { s.shutdown(t, "NOSAVE") }
 
 func (s *Server) shutdown(t testing.TB, how string) {
 	t.Helper()
-	client := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1})
+	client := redis.NewClient(&redis.Options{Addr: s.Addr, TLSConfig: s.tls, MaxRetries: -1})
 	defer func() { _ = client.Close() }()
 	err := client.Do(context.Background(), "SHUTDOWN", how).Err()
 	select {

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// over connects with a TLS configuration, and gives up a dial soon.
+func over(config *tls.Config) func(*redis.Options) {
+	return func(o *redis.Options) {
+		impatient(o)
+		o.TLSConfig, o.DialerRetries, o.MaxRetries = config, 1, -1
+	}
+}
+
+// A process that trusts the server by the system's authorities uses Open with
+// a rediss URL, one with an authority or a certificate of its own Connect.
+func TestTLS_ProcessesShareTheirMetricsOverIt(t *testing.T) {
+	t.Parallel()
+	authority := redistest.NewAuthority(t)
+	for name, mutual := range map[string]bool{"server's certificate": false, "mutual": true} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.StartTLS(t, authority, mutual)
+			f := fleetOn(t, server)
+			reg := f.process(t)
+			c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."})
+			c.Add(2)
+			want := 2
+			if !mutual {
+				// Open takes the system's authorities; of them this is one here.
+				opened := f.spawn(t, func(c *childConfig) { c.env = append(c.env, "SSL_CERT_FILE="+authority.File) })
+				opened.tell("inc 3")
+				opened.tell("flush")
+				want += 3
+			}
+			flush(t, reg)
+			scrape(t, f.reader(t)).want(t, "jobs_total", fmt.Sprint(want))
+		})
+	}
+}
+
+// heard collects what OnError hears.
+type heard struct {
+	mu   sync.Mutex
+	text string // guarded by mu
+}
+
+func (h *heard) add(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.text += err.Error() + "\n"
+}
+
+func (h *heard) all() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text
+}
+
+// Where client and server don't trust each other nothing is sent, no request
+// is harmed, the page says 503, and OnError hears which certificate it is.
+func TestTLS_WithoutTrustTheErrorIsClearAndNoRequestNotices(t *testing.T) {
+	t.Parallel()
+	authority, stranger := redistest.NewAuthority(t), redistest.NewAuthority(t)
+	server := redistest.StartTLS(t, authority, true)
+	plain := redistest.Start(t)
+	foreign := authority.Client()
+	foreign.Certificates = stranger.ClientWithCertificate(t).Certificates
+	connect := func(s *redistest.Server, config *tls.Config) func(*shoal.Registry, shoal.Opts) error {
+		return func(reg *shoal.Registry, opts shoal.Opts) error { return reg.Connect(s.Client(t, over(config)), opts) }
+	}
+	for name, tt := range map[string]struct {
+		connect     func(*shoal.Registry, shoal.Opts) error
+		page, error string
+	}{
+		"an authority that the system does not know": {func(reg *shoal.Registry, opts shoal.Opts) error {
+			return reg.Open("rediss://user:s3cret@"+server.Addr, opts)
+		}, "did not agree on TLS", "certificate signed by unknown authority"},
+		"another authority":        {connect(server, stranger.ClientWithCertificate(t)), "did not agree on TLS", "certificate signed by unknown authority"},
+		"no certificate":           {connect(server, authority.Client()), "did not agree on TLS", "certificate required"},
+		"a stranger's certificate": {connect(server, foreign), "did not agree on TLS", "unknown certificate authority"},
+		"no TLS":                   {connect(server, nil), "the connection to Redis failed", "EOF"},
+		"TLS to a plain server":    {connect(plain, authority.Client()), "not answered in time", "deadline exceeded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := fleetOn(t, plain)
+			reg, ears, opts := shoal.New(), new(heard), f.quick()
+			opts.OnError = ears.add
+			if err := tt.connect(reg, opts); err != nil {
+				t.Fatal(err)
+			}
+			completes(t, func() { requests(reg, 100) })
+			rec, _ := get(reg, "5")
+			says503(t, reg)
+			if body := rec.Body.String(); !strings.Contains(body, tt.page) || strings.Contains(body, "127.0.0.1") || strings.Contains(body, "x509") {
+				t.Errorf("the page says %q, want %q and no details", body, tt.page)
+			}
+			eventually(t, func() error {
+				if !strings.Contains(ears.all(), tt.error) {
+					return fmt.Errorf("OnError hears %q, want %q", ears.all(), tt.error)
+				}
+				return nil
+			})
+			err := reg.Close(shortly(t))
+			var left *shoal.UndeliveredError
+			if !errors.As(err, &left) || left.Series == 0 {
+				t.Errorf("Close gives %v", err)
+			}
+			for _, secret := range []string{"s3cret", "PRIVATE", "BEGIN"} {
+				if text := ears.all() + fmt.Sprint(err) + rec.Body.String(); strings.Contains(text, secret) {
+					t.Errorf("%q is told: %s", secret, text)
+				}
+			}
+			if n := f.redis.Keys(t.Context(), "*"+f.app+"*").Val(); len(n) > 0 {
+				t.Errorf("the server has %q", n)
+			}
+		})
+	}
+}
+
+// What was counted while a certificate was refused arrives once it is not, and
+// is never in doubt: it was not sent.
+func TestTLS_WhatWaitedForACertificateArrivesOnce(t *testing.T) {
+	t.Parallel()
+	authority := redistest.NewAuthority(t)
+	server := redistest.StartTLS(t, authority, true)
+	f := fleetOn(t, server)
+	client := server.Client(t, over(authority.Client()))
+	if err := client.Ping(t.Context()).Err(); !wire.Refused(err) {
+		t.Errorf("%v is taken for a request that may have been sent", err)
+	}
+	reg := shoal.New()
+	if err := reg.Connect(client, f.quick()); err != nil {
+		t.Fatal(err)
+	}
+	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	c.Add(5)
+	if err := reg.Flush(shortly(t)); err == nil {
+		t.Error("Flush says that Redis has it")
+	}
+	configure(t, server, "tls-auth-clients", "no")
+	flush(t, reg)
+	scrape(t, reg).want(t, "jobs_total", "5", `shoal_lost_batches_total{reason="expired"}`, "0")
+	closeAll(t, reg)
+}
