@@ -161,6 +161,33 @@ func TestClash_TheFirstRegisteredIsShownAndTheOtherTold(t *testing.T) {
 	})
 }
 
+// A deploy that changes a type: what the new version counts waits until the old
+// one's keys are deleted, and then arrives once, from every process.
+func TestClash_WhatWasWithheldArrivesWhenTheNameIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		old := process(t, server, Opts{})
+		old.NewSummary(SummaryOpts{Name: "x"}).Observe(1)
+		flush(t, old)
+		opts := HistogramOpts{Name: "x", Buckets: []float64{5}}
+		a, b := process(t, server, Opts{}), process(t, server, Opts{})
+		ha, hb := a.NewHistogram(opts), b.NewHistogram(opts)
+		ha.Observe(1)
+		elapse(3 * time.Minute)
+		ha.Observe(10)
+		hb.Observe(2)
+		if err := old.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		elapse(time.Minute)
+		stored(t, server).want(t, samples{"x_sum": 1, "x_count": 1})
+		server.LoseControl("shop", "x")
+		server.LoseValues("shop", "x")
+		elapse(reportEvery + DefRefreshPeriod)
+		stored(t, server).want(t, samples{"x_sum": 13, "x_count": 3, `x_bucket{le="5"}`: 2, `x_bucket{le="+Inf"}`: 3})
+	})
+}
+
 // The name was ours, the store was wiped, and another type was faster: what
 // had been acknowledged is not sent when the name is free again.
 func TestClash_AfterAWipeDoublesNothing(t *testing.T) {

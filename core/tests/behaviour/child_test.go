@@ -35,6 +35,9 @@ type childConfig struct {
 	Every   time.Duration // between flushes
 	Help    string        // of its histogram
 	Buckets []float64
+	// Version, if there is one, is what the process declares in place of the
+	// above.
+	Version version
 
 	env []string // of the process
 }
@@ -48,14 +51,19 @@ func childMain(config string, in io.Reader, out io.Writer) int {
 		return 2
 	}
 	reg := shoal.New()
-	app := &childApp{
-		reg:   reg,
-		jobs:  reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."}),
-		depth: reg.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Depth.", Expire: c.Expire}),
-		took: reg.NewHistogram(shoal.HistogramOpts{
-			Name: "took_seconds", Help: c.Help, Buckets: c.Buckets,
-		}),
-		stop: make(chan struct{}),
+	var app interface {
+		do(word, rest string) (string, error)
+	} = newVersionApp(reg, c.Version)
+	if c.Version == nil {
+		app = &childApp{
+			reg:   reg,
+			jobs:  reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."}),
+			depth: reg.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Depth.", Expire: c.Expire}),
+			took: reg.NewHistogram(shoal.HistogramOpts{
+				Name: "took_seconds", Help: c.Help, Buckets: c.Buckets,
+			}),
+			stop: make(chan struct{}),
+		}
 	}
 	err := reg.Open(c.URL, shoal.Opts{
 		App: c.App, Slot: c.Slot, LeaseDuration: c.Lease, RefreshPeriod: c.Refresh, Interval: c.Every,

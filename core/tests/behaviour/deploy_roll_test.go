@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+var oldVersion = version{
+	{Kind: "counter", Name: "jobs_total", Help: "Jobs.", Labels: []string{"queue"}},
+	{Kind: "counter", Name: "old_total", Help: "Only in the old version."},
+	{Kind: "histogram", Name: "took_seconds", Help: "Old time.", Buckets: []float64{1, 2, 5, 10}},
+	{Kind: "histogram", Name: "wait_seconds", Help: "Old wait.", Buckets: []float64{0.1, 1}, Labels: []string{"queue"}},
+	{Kind: "summary", Name: "size_bytes", Help: "Size."},
+	{Kind: "gauge", Name: "depth", Help: "Depth.", Mode: "sum"},
+	{Kind: "gauge", Name: "temperature_celsius", Help: "Heat.", Labels: []string{"room"}},
+	{Kind: "gauge", Name: "last_run_timestamp_seconds", Help: "Last run.", Mode: "latest"},
+}
+
+var youngVersion = version{
+	{Kind: "counter", Name: "jobs_total", Help: "Jobs, by kind.", Labels: []string{"queue", "kind"}},
+	{Kind: "counter", Name: "young_total", Help: "Only in the young version."},
+	{Kind: "histogram", Name: "took_seconds", Help: "Young time.", Buckets: []float64{0.1, 2, 7.5, 20}},
+	{Kind: "histogram", Name: "wait_seconds", Help: "Young wait.", Buckets: []float64{1, 5}, Labels: []string{"kind", "queue"}},
+	{Kind: "summary", Name: "size_bytes", Help: "Size, by kind.", Labels: []string{"kind"}},
+	{Kind: "gauge", Name: "depth", Help: "Depth.", Mode: "max"},
+	{Kind: "gauge", Name: "temperature_celsius", Help: "Heat.", Mode: "avg", Labels: []string{"room"}},
+	{Kind: "gauge", Name: "last_run_timestamp_seconds", Help: "Last run."},
+}
+
+// rollout is a deploy of processes that serve, work and are watched.
+type rollout struct {
+	t      *testing.T
+	f      *fleet
+	watch  *watch
+	living []*instance
+	old    int // rounds of all of the old version that rest or are gone
+	young  int
+}
+
+// instance is one process of a rollout.
+type instance struct {
+	*child
+	url    string
+	young  bool
+	rounds int
+}
+
+func newRollout(t *testing.T) *rollout {
+	return &rollout{t: t, f: fleetOn(t, redistest.Start(t)), watch: startWatch(t)}
+}
+
+// start starts a process, which works at once.
+func (r *rollout) start(v version, young bool) *instance {
+	r.t.Helper()
+	i := &instance{child: r.f.spawn(r.t, func(c *childConfig) { c.Version = v }), young: young}
+	i.url = i.tell("serve")
+	i.tell("work")
+	r.living = append(r.living, i)
+	r.watch.add(i.url)
+	return i
+}
+
+// rest has an instance rest, and adds up what it did.
+func (r *rollout) rest(i *instance) {
+	r.t.Helper()
+	rounds, err := strconv.Atoi(i.tell("rest"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if i.young {
+		r.young += rounds - i.rounds
+	} else {
+		r.old += rounds - i.rounds
+	}
+	i.rounds = rounds
+}
+
+// end ends an instance in order.
+func (r *rollout) end(i *instance) {
+	r.t.Helper()
+	r.watch.remove(i.url)
+	r.rest(i)
+	i.tell("close")
+	i.kill()
+	r.living = slices.DeleteFunc(r.living, func(other *instance) bool { return other == i })
+}
+
+// check waits for pages under load, then has everybody rest and looks at what
+// they serve. Help and bounds are those of the version that is the younger one.
+func (r *rollout) check(stage string, help string) page {
+	r.t.Helper()
+	r.watch.more(r.t, 4*len(r.living))
+	for _, i := range r.living {
+		r.rest(i)
+	}
+	p := r.watch.same(r.t)
+	for series, want := range map[string]int{
+		`jobs_total{queue="w"}`: r.old, `jobs_total{kind="w",queue="w"}`: r.young, "old_total": r.old, "young_total": r.young,
+		"size_bytes_count": r.old, `size_bytes_count{kind="w"}`: r.young, "took_seconds_count": r.old + r.young,
+		`wait_seconds_count{queue="w"}`: r.old, `wait_seconds_count{kind="w",queue="w"}`: r.young,
+		`took_seconds_bucket{le="+Inf"}`: r.old + r.young,
+	} {
+		if got, shown := p.value(series); got != float64(want) || !shown && want > 0 {
+			r.t.Errorf("%s: %s is %v, want %d", stage, series, got, want)
+		}
+	}
+	if help != "" {
+		if err := p.helps("took_seconds", help); err != nil {
+			r.t.Errorf("%s: %v", stage, err)
+		}
+	}
+	for _, i := range r.living {
+		i.tell("work")
+	}
+	return p
+}
+
+// helps returns an error unless the page shows this help.
+func (p page) helps(family, help string) error {
+	for _, line := range strings.Split(p.text, "\n") {
+		if line == "# HELP "+family+" "+help {
+			return nil
+		}
+	}
+	return fmt.Errorf("the help of %s is not %q:\n%s", family, help, p.users())
+}
+
+// Forward, back and forward again, under load, with an old process that
+// outlives it all: every page is valid, nothing that rises falls whoever
+// answers, all serve the same, and each total is exact.
+func TestDeploy_ForwardAndBackUnderLoadNothingFallsAndEveryTotalIsExact(t *testing.T) {
+	t.Parallel()
+	r := newRollout(t)
+	outlives, old := r.start(oldVersion, false), r.start(oldVersion, false)
+	p := r.check("before", "Old time.")
+	if err := p.lacks("young_total"); err != nil {
+		t.Error(err)
+	}
+
+	young := r.start(youngVersion, true)
+	r.check("side by side", "Young time.")
+
+	r.end(old)
+	another := r.start(youngVersion, true)
+	r.check("forward", "Young time.")
+
+	back := r.start(oldVersion, false)
+	r.end(young)
+	r.end(another)
+	p = r.check("back", "Old time.")
+	if n := len(p.of("took_seconds_bucket")); n != 5 {
+		t.Errorf("after the roll back the buckets are %q", p.of("took_seconds_bucket"))
+	}
+
+	again := r.start(youngVersion, true)
+	r.end(back)
+	r.check("forward again", "Young time.")
+
+	r.end(outlives)
+	p = r.check("the last old one has ended", "Young time.")
+	buckets(t, p, r)
+	r.end(again)
+	t.Logf("%d pages, %d old and %d young rounds", r.watch.pages, r.old, r.young)
+}
+
+// buckets checks each shown bound against what was observed: the stored bound
+// of an observation is the smallest of its writer's bounds at or above it.
+func buckets(t *testing.T, p page, r *rollout) {
+	t.Helper()
+	total, _ := p.value("took_seconds_count")
+	low, _ := p.value(`took_seconds_bucket{le="2"}`) // a bound of both versions: exact
+	if want := total * 2 / float64(len(observed)); low < want-12 || low > want+12 {
+		t.Errorf("%v of %v observations are at most 2, want a third: each process observes by turns", low, total)
+	}
+	for _, le := range []string{"0.1", "2", "7.5", "20", "+Inf"} {
+		if _, ok := p.value(`took_seconds_bucket{le="` + le + `"}`); !ok {
+			t.Errorf("no bucket %s: %q", le, p.of("took_seconds_bucket"))
+		}
+	}
+}
+
+// A new type under an old name is withheld as long as the old one is there. A
+// roll back leaves no trace of it; after a roll forward, with the old keys
+// deleted, the new one is shown.
+func TestDeploy_AnotherTypeForwardAndBack(t *testing.T) {
+	t.Parallel()
+	r := newRollout(t)
+	changed := slices.Clone(oldVersion)
+	changed[3] = declared{Kind: "summary", Name: "wait_seconds", Help: "No histogram any more."}
+	changed[4] = declared{Kind: "histogram", Name: "size_bytes", Help: "Size, in buckets.", Buckets: []float64{10}}
+	total := func(p page, old int) {
+		t.Helper()
+		for series, want := range map[string]int{
+			`wait_seconds_count{queue="w"}`: old, "size_bytes_count": old, "took_seconds_count": r.old + r.young, "old_total": r.old + r.young,
+		} {
+			if got, _ := p.value(series); got != float64(want) {
+				t.Errorf("%s is %v, want %d", series, got, want)
+			}
+		}
+		if err := p.lacks("size_bytes_bucket"); err != nil {
+			t.Error(err)
+		}
+		if n := len(p.of("wait_seconds_bucket")); n != 3 {
+			t.Errorf("the page shows %q", p.of("wait_seconds"))
+		}
+	}
+	rested := func() page {
+		t.Helper()
+		r.watch.more(t, 4*len(r.living))
+		for _, i := range r.living {
+			r.rest(i)
+		}
+		p := r.watch.same(t)
+		for _, i := range r.living {
+			i.tell("work")
+		}
+		return p
+	}
+	old := r.start(oldVersion, false)
+	total(rested(), r.old)
+	young := r.start(changed, true)
+	total(rested(), r.old) // side by side
+	r.end(young)
+	total(rested(), r.old) // back
+
+	young = r.start(changed, true)
+	total(rested(), r.old)
+	r.end(old)
+	total(rested(), r.old) // forward: the old one is still shown
+
+	// docs/operations.md, "Type clash": nobody declares it any more.
+	for _, name := range []string{"wait_seconds", "size_bytes"} {
+		key := "shoal:1:{" + r.f.app + "/" + name + "}"
+		r.watch.mu.Lock() // its totals go on purpose
+		for series := range r.watch.rises {
+			if strings.HasPrefix(series, name) {
+				delete(r.watch.rises, series)
+			}
+		}
+		err := r.f.redis.Del(t.Context(), key+":ctl", key+":v").Err()
+		r.watch.mu.Unlock()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	fresh := r.start(changed, true) // a process that knows of no clash; the other tries again within a minute
+	p := rested()
+	if got, _ := p.value("size_bytes_count"); got < float64(fresh.rounds) || got > float64(fresh.rounds+young.rounds) {
+		t.Errorf("size_bytes_count is %v, want %d and at most %d that were withheld", got, fresh.rounds, young.rounds)
+	}
+	if err := p.helps("wait_seconds", "No histogram any more."); err != nil {
+		t.Error(err)
+	}
+	r.end(young)
+	r.end(fresh)
+}
