@@ -19,6 +19,10 @@ func pageReason(err error) string {
 			return own.Error()
 		}
 	}
+	var recovering *recoveringError
+	if errors.As(err, &recovering) {
+		return recovering.Error()
+	}
 	if code := wire.ReplyCode(err); code != "" {
 		return "Redis refuses with " + code
 	}

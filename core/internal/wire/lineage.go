@@ -116,11 +116,12 @@ func (r *Redis) awaitReplica(ctx context.Context, server redis.UniversalClient, 
 		return true, nil
 	}
 	c := r.commitCall(verification)
-	args := []any{"eval", c.script.source, c.script.keys} // once in a life: no need to ask whether it is known
+	args := []any{"evalsha", c.script.sha, c.script.keys}
 	for _, k := range c.keys {
 		args = append(args, k)
 	}
 	pipe := server.Pipeline() // of one connection
+	pipe.ScriptLoad(ctx, c.script.source)
 	written := pipe.Do(ctx, append(args, c.args...)...)
 	confirmed := pipe.Do(ctx, "wait", 1, timeout.Milliseconds())
 	_, _ = pipe.Exec(ctx) // each command has its own error
