@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -37,14 +36,14 @@ func (w *writer) finish(ctx context.Context) {
 	w.collect()
 	w.lease.renewAt = time.Time{} // if the store has stepped back, it is now or never
 	for !w.flush() || !w.confirm() || !w.replicated() {
-		if !pause(ctx) {
+		if !w.pause(ctx) {
 			w.answer(ErrClosed)
 			return
 		}
 	}
 	w.answer(nil)
 	for w.lastErr = w.release(); w.lastErr != nil; w.lastErr = w.release() {
-		if !pause(ctx) {
+		if !w.pause(ctx) {
 			return
 		}
 	}
@@ -82,11 +81,11 @@ func (w *writer) replicated() bool {
 }
 
 // pause waits before the next try. It reports whether there is time for one.
-func pause(ctx context.Context) bool {
+func (w *writer) pause(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(minBackoff + rand.N(minBackoff)):
+	case <-time.After(minBackoff + w.jitter.below(minBackoff)):
 		return true
 	}
 }

@@ -73,7 +73,7 @@ func (w *writer) heartbeat(now time.Time) error {
 		}
 		w.lease.index, w.lease.held, w.lease.slotted = reply.Index, true, true
 	}
-	w.lease.renewAt = now.Add(jitter(w.opts.LeaseDuration / 3))
+	w.lease.renewAt = now.Add(w.jitter.around(w.opts.LeaseDuration / 3))
 	if w.born == 0 {
 		w.born = w.storeTime(0).UnixMicro()
 	}
@@ -83,7 +83,7 @@ func (w *writer) heartbeat(now time.Time) error {
 // refresh makes the next pass send every gauge again and ask for each family
 // whether Redis still has what it had.
 func (w *writer) refresh(now time.Time) {
-	w.refreshAt = now.Add(early(w.opts.RefreshPeriod)) // not later: an Expire may be just above the period
+	w.refreshAt = now.Add(w.jitter.early(w.opts.RefreshPeriod)) // not later: an Expire may be just above the period
 	w.gauges.refresh = true
 	for _, f := range *w.reg.families.Load() {
 		f.out.unverified = true
@@ -93,7 +93,7 @@ func (w *writer) refresh(now time.Time) {
 // housekeep removes what nobody needs any more. A failure is reported, and
 // mended by the next of any process.
 func (w *writer) housekeep(now time.Time) {
-	w.housekeepAt = now.Add(housekeepTime + jitter(housekeepTime))
+	w.housekeepAt = now.Add(housekeepTime + w.jitter.around(housekeepTime))
 	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
 	defer cancel()
 	if err := w.store.Housekeep(ctx, max(0, w.opts.Retention)); err != nil {

@@ -360,6 +360,7 @@ func (p *pass) twin(f *family) {
 // snapshot of a virtual machine.
 func (w *writer) becomeAnother() {
 	w.id = newID()
+	w.jitter = newJitter(w.id) // the twin goes on with the old one
 	w.lease.lose()
 	w.gauges.full = true
 	for _, f := range *w.reg.families.Load() {

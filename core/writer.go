@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
-	mathrand "math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -47,6 +46,7 @@ type writer struct {
 
 	// The rest belongs to the goroutine.
 	id          string
+	jitter      jitter
 	clock       storeClock
 	lease       lease
 	lineage     lineage
@@ -80,7 +80,8 @@ func newWriter(reg *Registry, store wire.Store, opts Opts) *writer {
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.lease.index = wire.NoIndex
-	w.housekeepAt = time.Now().Add(mathrand.N(housekeepTime)) // a fleet starts at once
+	w.jitter = newJitter(w.id)
+	w.housekeepAt = time.Now().Add(w.jitter.below(housekeepTime)) // a fleet starts at once
 	return w
 }
 
@@ -201,17 +202,7 @@ func (w *writer) recovered() {
 // together do not stay in step, and later where flushes take long.
 func (w *writer) scheduleFlush(took time.Duration) {
 	pause := max(w.opts.Interval, min(4*took, maxInterval))
-	w.flushAt = time.Now().Add(jitter(pause))
-}
-
-// jitter returns d give or take a tenth.
-func jitter(d time.Duration) time.Duration {
-	return d*9/10 + mathrand.N(d/5+1)
-}
-
-// early returns d less up to a fifth.
-func early(d time.Duration) time.Duration {
-	return d - mathrand.N(d/5+1)
+	w.flushAt = time.Now().Add(w.jitter.around(pause))
 }
 
 // failed counts and reports a failure and sets the time of the next try, which
@@ -223,7 +214,7 @@ func (w *writer) failed(err error) {
 	w.reg.self.flushFailures.Inc()
 	w.reg.report("flush", err)
 	backoff := min(minBackoff<<min(w.failures, 10), maxBackoff)
-	w.retryAt = time.Now().Add(backoff/2 + mathrand.N(backoff/2))
+	w.retryAt = time.Now().Add(backoff/2 + w.jitter.below(backoff/2))
 	w.flushAt = w.retryAt
 	w.answer(err)
 }
