@@ -20,21 +20,23 @@ type filler struct {
 	t     *testing.T
 	store wire.Store
 	seq   map[string]uint64
+	gen   map[string]string
 }
 
 func fill(t *testing.T, server *memstore.Server) *filler {
-	return &filler{t, server.Store("shop"), map[string]uint64{}}
+	return &filler{t, server.Store("shop"), map[string]uint64{}, map[string]string{}}
 }
 
 // family registers a family on behalf of a writer that came up at born.
 func (f *filler) family(name string, born int64, d wire.Definition) (generation string) {
 	f.t.Helper()
 	r := f.store.Register(context.Background(), []wire.Registration{{
-		Family: name, Writer: "w", Nonce: "generation of " + name, Born: born, Definition: d,
+		Family: name, Writer: "w", Nonce: "new " + name, Born: born, Definition: d,
 	}})[0]
 	if r.Err != nil || r.Clash != "" {
 		f.t.Fatalf("registering %s: %+v", name, r)
 	}
+	f.gen[name] = r.Generation
 	return r.Generation
 }
 
@@ -45,7 +47,7 @@ func (f *filler) add(name string, pairs ...string) {
 	for i := 0; i < len(pairs); i += 2 {
 		f.seq[name]++
 		r := f.store.Commit(context.Background(), []wire.Commit{{
-			Family: name, Generation: "generation of " + name, Writer: "w", Prev: f.seq[name] - 1, Seq: f.seq[name],
+			Family: name, Generation: f.gen[name], Writer: "w", Prev: f.seq[name] - 1, Seq: f.seq[name],
 			Ops: []wire.Op{{Kind: kind, Field: pairs[i], Value: pairs[i+1]}},
 		}})[0]
 		if r.Status != wire.CommitOK {

@@ -58,8 +58,9 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 	}
 	if !f.whole() {
 		orphan := f.values != nil
+		generation := r.Nonce + "-" + strconv.FormatInt(now.UnixMicro(), 10)
 		f.control = &control{
-			generation: r.Nonce,
+			generation: generation,
 			orphan:     orphan,
 			created:    now,
 			writers:    make(map[string]progress),
@@ -67,7 +68,7 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 		if !orphan {
 			f.values = &values{series: make(map[string]string)}
 		}
-		f.values.generation = r.Nonce
+		f.values.generation = generation
 	}
 	c := f.control
 	if r.Born >= c.born || c.definition.Type == "" {

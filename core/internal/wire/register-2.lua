@@ -4,7 +4,7 @@
 --
 -- KEYS 1  the family's control hash
 --      2  the family's values hash
--- ARGV 1  nonce: the generation, should one begin
+-- ARGV 1  nonce: with the time, the name of the generation, should one begin
 --      2  writer
 --      3  born: when the writer's process came up, in microseconds
 --      4  type   5  help   6  mode   7  bounds, with spaces between
@@ -12,10 +12,13 @@
 --         {CLASH, the type that it is registered with}
 --
 -- Twice is safe: the second time finds the generation of the first and writes
--- the same definition.
+-- the same definition. If everything was lost in between, it begins another
+-- generation: with the nonce alone for a name, a request that comes again after
+-- a FLUSHALL would bring the old generation back, without its numbers, and
+-- writers would believe that the data stepped back and send it all again.
 
 local ctl, v = KEYS[1], KEYS[2]
-local nonce, born = ARGV[1], ARGV[3]
+local born = ARGV[3]
 
 local state = redis.call('HMGET', ctl, 'gen', 'type', 'born', 'orphan', 'w:' .. ARGV[2])
 local generation = redis.call('HGET', v, '\254')
@@ -37,11 +40,13 @@ if state[1] and state[1] == generation and state[2] then
 end
 
 local orphan = redis.call('EXISTS', v)
-redis.call('HSET', ctl, 'gen', nonce) -- first a write that checks the memory; DEL does not
+local created = string.format('%.0f', time[1] * 1000000 + time[2])
+generation = ARGV[1] .. '-' .. created
+redis.call('HSET', ctl, 'gen', generation) -- first a write that checks the memory; DEL does not
 redis.call('DEL', ctl)
-redis.call('HSET', ctl, 'gen', nonce, 'type', ARGV[4], 'help', ARGV[5], 'mode', ARGV[6],
+redis.call('HSET', ctl, 'gen', generation, 'type', ARGV[4], 'help', ARGV[5], 'mode', ARGV[6],
   'bounds', ARGV[7], 'born', born, 'shape', '0', 'touched', time[1],
-  'created', string.format('%.0f', time[1] * 1000000 + time[2]))
+  'created', created)
 if orphan == 1 then redis.call('HSET', ctl, 'orphan', '1') end
-redis.call('HSET', v, '\254', nonce)
-return {'OK', nonce, orphan, '0'}
+redis.call('HSET', v, '\254', generation)
+return {'OK', generation, orphan, '0'}

@@ -110,8 +110,9 @@ type Definition struct {
 type Registration struct {
 	Family string
 	Writer string
-	// Nonce becomes the generation if the family has none yet. It is fresh
-	// for each request and, like a writer's id, random.
+	// Nonce names, with the store's time, the generation that begins if the
+	// family has none yet. It is fresh for each request and, like a writer's id,
+	// random.
 	Nonce string
 	// Born is when the writer's process came up, in microseconds of the
 	// store's clock. The youngest writer's definition is shown.

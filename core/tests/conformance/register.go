@@ -4,6 +4,8 @@ package conformance
 
 import (
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -31,7 +33,7 @@ var registerTests = map[string]func(f *fixture){
 			f.Fatalf("%d replies", len(replies))
 		}
 		for _, i := range []int{0, 1, 3} {
-			if replies[i].Err != nil || replies[i].Generation != regs[i].Nonce {
+			if replies[i].Err != nil || !names(replies[i], regs[i]) {
 				f.Errorf("reply %d is %+v", i, replies[i])
 			}
 		}
@@ -119,15 +121,15 @@ var registerTests = map[string]func(f *fixture){
 		}
 		r := registration("a", "w1", wire.TypeCounter)
 		reply := f.register(r)
-		if reply.Generation != r.Nonce || !reply.Orphan || reply.Last != 0 {
-			f.Errorf("reply is %+v, want an orphan of generation %s", reply, r.Nonce)
+		if !names(reply, r) || !reply.Orphan || reply.Last != 0 {
+			f.Errorf("reply is %+v, want an orphan that is named %s", reply, r.Nonce)
 		}
 		wantVector(f, "the orphaned series", f.series("a")["x"], "5")
 		// The flag stays with the generation: other writers must hear of it.
-		if again := f.register(registration("a", "w2", wire.TypeCounter)); !again.Orphan || again.Generation != r.Nonce {
+		if again := f.register(registration("a", "w2", wire.TypeCounter)); !again.Orphan || again.Generation != reply.Generation {
 			f.Errorf("the next writer hears %+v", again)
 		}
-		f.apply(batch("a", r.Nonce, 0, 1, add("x", "1")))
+		f.apply(batch("a", reply.Generation, 0, 1, add("x", "1")))
 		wantVector(f, "the series", f.series("a")["x"], "6")
 	},
 	"Register_LostValuesBeginANewGeneration": func(f *fixture) {
@@ -139,11 +141,27 @@ var registerTests = map[string]func(f *fixture){
 		}
 		r := registration("a", "w1", wire.TypeCounter)
 		reply := f.register(r)
-		if reply.Generation != r.Nonce || reply.Orphan || reply.Last != 0 {
-			f.Errorf("reply is %+v, want the fresh generation %s", reply, r.Nonce)
+		if !names(reply, r) || reply.Orphan || reply.Last != 0 {
+			f.Errorf("reply is %+v, want a fresh generation that is named %s", reply, r.Nonce)
 		}
 		if all := f.series("a"); len(all) != 0 {
 			f.Errorf("series came back: %q", all)
+		}
+	},
+	"Register_RequestThatComesAgainAfterALossBeginsAnotherGeneration": func(f *fixture) {
+		r := registration("a", "w1", wire.TypeCounter)
+		first := f.register(r)
+		f.apply(batch("a", first.Generation, 0, 1, add("x", "5")))
+		f.target.LoseControl(f.T, f.app, "a")
+		f.target.LoseValues(f.T, f.app, "a")
+		if f.target.Advance != nil {
+			f.target.Advance(f.T, time.Millisecond)
+		}
+		if again := f.register(r); again.Generation == first.Generation || again.Last != 0 || again.Orphan {
+			f.Errorf("first %+v, again %+v", first, again)
+		}
+		if reply := f.commit(batch("a", first.Generation, 1, 2, add("x", "1"))); reply.Status != wire.CommitUnknown {
+			f.Errorf("a batch of the generation before was answered %+v", reply)
 		}
 	},
 	"Register_EmptyRequestHasNoReplies": func(f *fixture) {
@@ -157,4 +175,9 @@ var registerTests = map[string]func(f *fixture){
 			f.Errorf("%d replies", len(replies))
 		}
 	},
+}
+
+// names says whether the registration began the generation of its reply.
+func names(reply wire.RegisterReply, r wire.Registration) bool {
+	return strings.HasPrefix(reply.Generation, r.Nonce+"-")
 }

@@ -27,7 +27,7 @@ var storedTests = map[string]func(f *redisFixture){
 			f.Errorf("the control hash has the fields %q, want %q", fields, want)
 		}
 		for field, want := range map[string]string{
-			"gen": r.Nonce, "type": "histogram", "help": "Help of a.", "mode": "",
+			"gen": r.Nonce + "-" + control["created"], "type": "histogram", "help": "Help of a.", "mode": "",
 			"bounds": "0.5 1 1e+06", "born": "1700000000000123",
 		} {
 			if control[field] != want {

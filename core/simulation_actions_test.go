@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"time"
+)
+
+// action is something that the driver can do. Nil allows it to every seed.
+type action struct {
+	name    string
+	weight  int
+	allowed func(*plan) bool
+	do      func(w *world, d *dice)
+}
+
+var actions = []action{
+	{"count", 40, nil, (*world).count},
+	{"add synchronously", 8, nil, (*world).addSync},
+	{"scrape", 15, nil, (*world).scrape},
+	{"flush", 2, nil, (*world).flush},
+	{"weather", 8, nil, (*world).changeWeather},
+	{"new label value", 2, nil, (*world).addLabel},
+	{"rest a while", 2, nil, func(w *world, d *dice) { w.pass(d.between(time.Second, w.plan.opts.RefreshPeriod)) }},
+	{"rest long", 10, func(p *plan) bool { return p.pauses }, func(w *world, d *dice) { w.pass(d.between(time.Minute, keepFor*3/2)) }},
+	{"outage", 2, func(p *plan) bool { return p.outages }, (*world).outage},
+	{"partition", 3, func(p *plan) bool { return p.outages }, (*world).partition},
+	{"failover", 4, func(p *plan) bool { return p.rollback }, (*world).failover},
+	{"restart from an older state", 2, func(p *plan) bool { return p.rollback }, (*world).older},
+	{"FLUSHALL", 3, func(p *plan) bool { return p.wipes }, (*world).emptied},
+	{"lose a key", 4, func(p *plan) bool { return p.keyLoss }, (*world).loseKey},
+	{"move the clock", 4, func(p *plan) bool { return p.clock }, (*world).moveClock},
+	{"freeze", 3, func(p *plan) bool { return p.freezing }, (*world).freeze},
+	{"kill", 2, func(p *plan) bool { return p.mortal }, (*world).kill},
+	{"close", 3, func(p *plan) bool { return p.mortal }, (*world).closeOne},
+	{"start", 3, func(p *plan) bool { return p.mortal }, (*world).startOne},
+	{"job", 3, func(p *plan) bool { return p.mortal }, (*world).job},
+	{"replace", 2, func(p *plan) bool { return p.mortal }, (*world).replace},
+	{"delete", 5, func(p *plan) bool { return p.deletes }, (*world).delete},
+}
+
+const mostProcesses = 5
+
+// writers are the processes that can do something.
+func (w *world) writers() []*proc {
+	var list []*proc
+	for _, p := range w.procs {
+		if p.running() && !p.readOnly {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// withWriter does something with one of them, if there is any.
+func (w *world) withWriter(d *dice, do func(p *proc)) {
+	if list := w.writers(); len(list) > 0 {
+		do(pick(d, list))
+	}
+}
+
+func (w *world) happened(f fault) { w.locked(func() { w.faults[f]++ }) }
+
+func (w *world) count(d *dice) {
+	for range 1 + d.below(3) {
+		w.withWriter(d, func(p *proc) { p.count(d) })
+	}
+}
+
+func (w *world) addSync(d *dice) {
+	w.withWriter(d, func(p *proc) {
+		for range 1 + d.below(3) {
+			p.addSync(pick(d, labelValues[:w.labels]), float64(1+d.below(5)), d.between(100*time.Millisecond, 10*time.Second))
+		}
+	})
+}
+
+func (w *world) scrape(d *dice) {
+	for range 1 + d.below(2) {
+		p := w.watcher
+		if d.percent(60) {
+			w.withWriter(d, func(other *proc) { p = other })
+		}
+		p.scrape(d.percent(20))
+	}
+}
+
+func (w *world) flush(d *dice) {
+	patience := d.between(100*time.Millisecond, 5*time.Second)
+	w.withWriter(d, func(p *proc) {
+		w.callers.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), patience)
+			defer cancel()
+			_ = p.reg.Flush(ctx) // may fail: what it left is delivered later
+		})
+	})
+}
+
+func (w *world) changeWeather(d *dice) {
+	w.locked(func() {
+		w.weather = 0
+		if w.plan.weather > 0 && d.percent(70) {
+			w.weather = d.below(w.plan.weather + 1)
+		}
+	})
+}
+
+func (w *world) addLabel(*dice) {
+	if w.labels < len(labelValues) {
+		w.labels++
+		w.happened(faultSeriesAdded)
+	}
+}
+
+// goDown makes the store unreachable and does something when it is back.
+func (w *world) goDown(d time.Duration, then func()) {
+	w.locked(func() { w.down = true })
+	w.later(d, func() {
+		w.locked(func() {
+			w.down = false
+			w.mark("the store is back")
+			then()
+		})
+	})
+}
+
+func (w *world) outage(d *dice) {
+	if w.down {
+		return
+	}
+	w.happened(faultOutage)
+	w.goDown(d.between(100*time.Millisecond, 20*time.Second), func() {})
+}
+
+func (w *world) partition(d *dice) {
+	w.withWriter(d, func(p *proc) {
+		if p.link.partitioned {
+			return
+		}
+		w.happened(faultPartition)
+		w.locked(func() { p.link.partitioned = true })
+		w.later(d.between(100*time.Millisecond, 2*w.plan.opts.LeaseDuration), func() {
+			w.locked(func() { p.link.partitioned = false })
+		})
+	})
+}
+
+// save copies what the store has, as a replica or a file would.
+func (w *world) save() {
+	w.locked(func() {
+		w.saved = append(w.saved, &savedState{time.Now(), w.server.Snapshot(), w.ledger.content.clone(), w.ledger.wipes})
+	})
+	if len(w.saved) > 8 {
+		w.saved = w.saved[1:]
+	}
+}
+
+// failover lets a replica take over that has what the master had a moment ago.
+func (w *world) failover(d *dice) {
+	if w.down {
+		return
+	}
+	w.happened(faultFailover)
+	lagging := w.saved[len(w.saved)-1]
+	if d.percent(30) {
+		w.save()
+		lagging = w.saved[len(w.saved)-1]
+	}
+	w.pass(d.between(time.Millisecond, time.Second)) // the lag
+	if w.down {
+		return
+	}
+	w.goDown(d.between(time.Millisecond, 4*time.Second), func() { w.restore(lagging) })
+}
+
+func (w *world) older(d *dice) {
+	if w.down {
+		return
+	}
+	w.happened(faultOlder)
+	old := pick(d, w.saved)
+	w.goDown(d.between(time.Millisecond, 4*time.Second), func() { w.restore(old) })
+}
+
+// restore takes the store back to a saved state. The caller holds w.mu.
+func (w *world) restore(s *savedState) {
+	w.mark("back to %v ago", int(time.Since(s.at)))
+	w.server.Restore(s.snapshot)
+	w.ledger.restored(s)
+}
+
+func (w *world) emptied(*dice) {
+	w.locked(func() {
+		w.faults[faultEmptied]++
+		w.server.Wipe()
+		w.ledger.emptied()
+	})
+}
+
+func (w *world) loseKey(d *dice) {
+	family := pick(d, addingFamilies)
+	w.locked(func() {
+		if w.ledger.generation[family] == "" {
+			return
+		}
+		if d.percent(50) {
+			w.faults[faultControlLost]++
+			w.mark("the control hash of %v is lost", family)
+			w.server.LoseControl(w.plan.opts.App, family)
+			w.ledger.controlLost(family)
+		} else {
+			w.faults[faultValuesLost]++
+			w.mark("the values of %v are lost", family)
+			w.server.LoseValues(w.plan.opts.App, family)
+			w.ledger.valuesLost(family)
+		}
+	})
+}
+
+func (w *world) moveClock(d *dice) {
+	jump := d.between(time.Millisecond, 2*time.Minute)
+	kind := faultClockForward
+	if d.percent(50) {
+		jump, kind = -jump, faultClockBack
+	}
+	w.locked(func() {
+		w.faults[kind]++
+		w.ahead += jump
+		w.clockMoves++
+		w.server.Advance(jump)
+	})
+}
+
+func (w *world) freeze(d *dice) {
+	w.withWriter(d, func(p *proc) {
+		w.happened(faultFrozen)
+		p.freeze()
+		w.later(d.between(w.plan.opts.LeaseDuration, 3*w.plan.opts.LeaseDuration), p.thaw)
+	})
+}
+
+func (w *world) kill(d *dice) {
+	w.withWriter(d, func(p *proc) {
+		w.happened(faultKilled)
+		p.count(d)
+		p.kill()
+	})
+}
+
+func (w *world) closeOne(d *dice) {
+	w.withWriter(d, func(p *proc) {
+		w.happened(faultClosed)
+		if w.down || p.link.partitioned {
+			w.happened(faultCloseInTrouble)
+		}
+		p.count(d)
+		p.close(d.between(50*time.Millisecond, 15*time.Second))
+	})
+}
+
+func (w *world) startOne(*dice) {
+	if len(w.writers()) < mostProcesses {
+		w.happened(faultStarted)
+		w.start(false, nil)
+	}
+}
+
+// job is a process that counts a little and closes at once.
+func (w *world) job(d *dice) {
+	if len(w.writers()) >= mostProcesses {
+		return
+	}
+	w.happened(faultStarted)
+	p := w.start(false, nil)
+	p.count(d)
+	w.later(d.between(0, 2*time.Second), func() {
+		if p.running() {
+			w.happened(faultClosed)
+			p.close(d.between(50*time.Millisecond, 15*time.Second))
+		}
+	})
+}
+
+// replace starts a process that asks for a slot, and one a little later that
+// takes it over, as when a worker is replaced.
+func (w *world) replace(d *dice) {
+	if len(w.writers()) >= mostProcesses-1 {
+		return
+	}
+	slot := d.below(4)
+	w.happened(faultStarted)
+	w.start(false, &slot)
+	w.later(d.between(time.Second, 10*time.Second), func() {
+		w.happened(faultFenced)
+		w.start(false, &slot).count(d)
+	})
+}
+
+func (w *world) delete(d *dice) {
+	w.withWriter(d, func(p *proc) { w.happened(p.delete(d)) })
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// checkPage checks a page that a process showed. The caller holds w.mu.
+func (w *world) checkPage(p *proc, g glance, s shown) {
+	for _, family := range addingFamilies {
+		w.checkFamily(p, g, family, s.values[family])
+	}
+	w.checkGauges(p, g, s)
+}
+
+// checkFamily compares a family on a page with what was stored and shown when
+// the scrape began, and with what is stored now: it may show no less and no
+// more, unless the values fell meanwhile.
+func (w *world) checkFamily(p *proc, g glance, family string, page map[string]amounts) {
+	l := &w.ledger
+	if g.epoch[family] != l.epoch[family] {
+		return
+	}
+	if !g.damaged[family] && !l.damaged[family] {
+		for k, least := range g.stored[family] {
+			if a, ok := page[k]; !ok || a.below(least) {
+				w.violated("%v shows %s %q as %v, though %v was stored before", p, family, k, a, least)
+			}
+		}
+		for k, before := range g.shown[family] {
+			if a, ok := page[k]; !ok || a.below(before) {
+				w.violated("%v shows %s %q as %v, after %v was shown", p, family, k, a, before)
+			}
+		}
+	}
+	for k, a := range page {
+		if most := l.values[family][k]; most.below(a) {
+			w.violated("%v shows %s %q as %v, and no more than %v was ever added", p, family, k, a, most)
+		}
+	}
+	if len(page) == 0 {
+		return
+	}
+	marks := map[string]amounts{}
+	if w.pages.epoch[family] == l.epoch[family] {
+		marks = maps.Clone(w.pages.values[family])
+		if marks == nil {
+			marks = map[string]amounts{}
+		}
+	}
+	for k, a := range page {
+		if old := marks[k]; old.below(a) {
+			marks[k] = a
+		}
+	}
+	w.pages.values[family], w.pages.epoch[family] = marks, l.epoch[family]
+}
+
+// checkGauges wants gauges of the living alone, with values that they set.
+func (w *world) checkGauges(p *proc, g glance, s shown) {
+	undisturbed := g.changes == w.ledger.changes && g.clockMoves == w.clockMoves
+	for index, v := range s.gauges["level"] {
+		owner := w.procs[int(v)/1000-1]
+		switch {
+		case !owner.levels[v]:
+			w.violated("%v shows a level of %v, which nobody set", p, v)
+		case s.gauges["shoal_instance_info"][index] != 1:
+			w.violated("%v shows a gauge with the index %s, which is nobody's", p, index)
+		case undisturbed && !g.living[owner] && owner.heldAt.Before(g.begin):
+			w.violated("%v shows the level %v of %v, which is not alive", p, v, owner)
+		}
+	}
+}
+
+// checkMemory wants what a process keeps to be within its bounds. The process
+// is at rest.
+func (w *world) checkMemory(p *proc) {
+	size := 0
+	for _, f := range *p.reg.families.Load() {
+		o, sum, unsent := &f.out, 0, 0
+		for _, b := range o.kept {
+			sum += b.size
+		}
+		if sum != o.size {
+			w.violated("%v keeps %d bytes of %s and believes it is %d", p, sum, f.def.name, o.size)
+		}
+		size += sum
+		for _, b := range o.queue {
+			if b.acked.IsZero() {
+				unsent++
+			}
+		}
+		if unsent > 4 { // a reset, deletions, additions, and again when a handle is old
+			w.violated("%v has frozen %d batches of %s that the store never had", p, unsent, f.def.name)
+		}
+	}
+	if size > keepBytes+batchBytes {
+		w.violated("%v keeps %d bytes", p, size)
+	}
+}
+
+// deliveredAll wants everything that a closed process counted to be in batches
+// that were acknowledged. The caller holds w.mu.
+func (w *world) deliveredAll(p *proc) {
+	w.checkFrozen(p)
+	for _, f := range *p.reg.families.Load() {
+		if n := len(f.out.queue); n > 0 && f.out.refused == nil {
+			w.violated("%v closed without an error and left %d batches of %s", p, n, f.def.name)
+		}
+	}
+}
+
+// checkFrozen wants everything that a process counted to be in batches, once.
+func (w *world) checkFrozen(p *proc) {
+	for _, family := range addingFamilies {
+		for _, k := range append(slices.Clone(labelValues), "") {
+			if got, want := p.frozenSums[family][k], p.added[family][k]; got != want {
+				w.violated("%v counted %v of %s %q, and its batches hold %v", p, want, family, k, got)
+			}
+		}
+	}
+}
+
+// checkRest checks the fleet after it had time to recover: nothing is under
+// way, nothing more is counted, and every process has verified what the store
+// has, of its own accord.
+func (w *world) checkRest() {
+	w.watcher.scrape(true) // must show exactly what the ledger has: nothing changes meanwhile
+	w.callers.Wait()
+	w.locked(func() {
+		lost := false
+		for _, p := range w.procs {
+			if p.readOnly || p.life != alive {
+				continue
+			}
+			w.checkFrozen(p)
+			for family := range p.added {
+				lost = w.checkApplied(p, family) || lost
+			}
+		}
+		if !lost {
+			w.checkTotals()
+		}
+	})
+	for _, p := range w.procs {
+		if p.readOnly || p.life != alive {
+			continue
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		if err := p.reg.Flush(ctx); err != nil {
+			w.locked(func() { w.violated("%v: nothing is wrong, and Flush says %v", p, err) })
+		}
+		cancel()
+		p.scrape(false)
+	}
+	w.pass(time.Second)
+	w.locked(func() {
+		for _, p := range w.procs {
+			if !p.readOnly && p.life == alive {
+				w.checkLost(p)
+			}
+		}
+	})
+	w.checkLevels()
+}
+
+// checkApplied wants every batch of a living process to be in the store, unless
+// something happened that loses some. It reports whether any is missing.
+func (w *world) checkApplied(p *proc, family string) (missing bool) {
+	n := p.reg.byName[family].out.newest
+	for seq := uint64(1); seq <= n; seq++ {
+		if w.ledger.applied[batchKey{p.number, family, seq}] {
+			continue
+		}
+		if !w.ledger.mayLose {
+			w.violated("batch %d of %s of %v, which lives, is not in the store", seq, family, p)
+		}
+		missing = true
+	}
+	return missing
+}
+
+// checkTotals wants the store to have what the living counted and what the
+// dead had delivered: neither more nor less.
+func (w *world) checkTotals() {
+	for _, family := range []string{keptFamily, secondsFamily, sizeFamily} {
+		want := map[string]amounts{}
+		for _, p := range w.procs {
+			sums := p.added[family]
+			if p.life != alive {
+				sums = w.deliveredBy(p, family)
+			}
+			for k, a := range sums {
+				sum := want[k]
+				sum.add(a)
+				want[k] = sum
+			}
+		}
+		for k, a := range want {
+			if got := w.ledger.values[family][k]; got != a {
+				w.violated("%s %q is %v in the end, and %v was counted", family, k, got, a)
+			}
+		}
+	}
+}
+
+// deliveredBy adds up the batches of a process that the store has.
+func (w *world) deliveredBy(p *proc, family string) map[string]amounts {
+	sums := map[string]map[string]amounts{}
+	for key := range w.ledger.applied {
+		if key.proc != p.number || key.family != family {
+			continue
+		}
+		for _, op := range w.ledger.sent[key].ops {
+			note(sums, family, labelOf(op.Field), parseAmounts(op.Value))
+		}
+	}
+	return sums[family]
+}
+
+// checkLost compares the batches that the store does not have with what the
+// process says that it lost.
+func (w *world) checkLost(p *proc) {
+	missing := 0
+	for _, f := range *p.reg.families.Load() {
+		if !f.pooled() {
+			continue
+		}
+		for seq := uint64(1); seq <= f.out.newest; seq++ {
+			if !w.ledger.applied[batchKey{p.number, f.def.name, seq}] {
+				missing++
+			}
+		}
+	}
+	said := int(p.lostSaid())
+	switch {
+	case missing > said && !w.plan.pauses:
+		w.violated("%v lost %d batches and says %d", p, missing, said)
+	case missing < said && !w.ledger.fuzzy:
+		w.violated("%v lost %d batches and says %d, though it could know", p, missing, said)
+	}
+}
+
+// checkLevels wants the gauges of the living, each with the last value.
+func (w *world) checkLevels() {
+	families, err := w.watcher.page(false)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err != nil {
+		w.violated("nothing is wrong, and a scrape failed: %v", err)
+		return
+	}
+	gauges := newShown(w, families).gauges
+	levels, load := gauges["level"], 0.0
+	for _, p := range w.procs {
+		if p.readOnly || p.life != alive {
+			continue
+		}
+		if p.newest == 0 {
+			continue
+		}
+		index := strconv.Itoa(p.reg.conn.Load().writer.lease.index)
+		if got := levels[index]; got != p.newest {
+			w.violated("%v has the index %s, under which the page shows %v, not %v", p, index, got, p.newest)
+		}
+		delete(levels, index)
+		load += float64(p.number)
+	}
+	if got := gauges["load"][""]; got != load {
+		w.violated("the page shows a load of %v, not %v", got, load)
+	}
+	if len(levels) > 0 {
+		w.violated("gauges of nobody are shown: %v", levels)
+	}
+}
+
+// checkEmpty wants nothing in the store of processes that are gone, when their
+// gauges have expired.
+func (w *world) checkEmpty() {
+	store := w.server.Store(w.plan.opts.App)
+	app, err := store.ReadApp(context.Background())
+	if err != nil || len(app.Leases) > 0 {
+		w.locked(func() { w.violated("nobody is left, and the leases are %v, %v", app.Leases, err) })
+	}
+	for _, p := range w.procs {
+		if p.id == "" {
+			continue
+		}
+		gauges, err := store.ReadGauges(context.Background(), []string{p.id})
+		if err != nil || len(gauges[0]) > 0 {
+			w.locked(func() { w.violated("%v is gone, and its gauges are %v, %v", p, gauges, err) })
+		}
+	}
+}

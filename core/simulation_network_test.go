@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// operation is a method of the store.
+type operation int
+
+const (
+	opRegister operation = iota
+	opCommit
+	opTouch
+	opHold
+	opRelease
+	opWriteGauges
+	opReadApp
+	opReadFamilies
+	opReadSeries
+	opScanSeries
+	opReadGauges
+	opHousekeep
+	operations
+)
+
+var operationNames = [operations]string{
+	memstore.OpRegister, memstore.OpCommit, memstore.OpTouch, memstore.OpHold, memstore.OpRelease,
+	memstore.OpWriteGauges, memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpReadSeries,
+	memstore.OpScanSeries, memstore.OpReadGauges, memstore.OpHousekeep,
+}
+
+const (
+	slowest = 3 * time.Second  // of an answer that still comes
+	latest  = 20 * time.Second // after which no lost request turns up any more
+)
+
+// link is the network between one process and the store. Each call is a
+// message of its own that arrives, or not, and is applied whether or not the
+// caller still waits; so what a process sent can be applied after its death.
+type link struct {
+	w     *world
+	p     *proc
+	store wire.Store
+
+	calls       [operations]int // guarded by w.mu, as all below
+	sent        int
+	arrived     int
+	partitioned bool
+	frozen      chan struct{} // closed when the process thaws; nil while it runs
+	dead        bool
+}
+
+// fate is what becomes of one call.
+type fate struct {
+	fault fault
+	out   time.Duration // until the server has it
+	back  time.Duration // until the reply is here
+	late  time.Duration // of the second, or the only, arrival
+	items int           // how many of a pipeline arrive, or which one is refused
+	size  int           // of the pipeline
+}
+
+// of says what is applied of a pipeline that arrives: its first n calls, of
+// which one may be refused.
+func (f fate) of() (n, refused int) {
+	switch f.fault {
+	case faultCut:
+		return f.items, -1
+	case faultRefusedOne:
+		return f.size, f.items
+	}
+	return f.size, -1
+}
+
+// fate draws what becomes of the next call. The caller holds w.mu.
+func (l *link) fate(op operation, size int) (f fate, number int) {
+	w := l.w
+	number = l.calls[op]
+	l.calls[op]++
+	d := newDice(w.seed, uint64(l.p.number), uint64(op), uint64(number))
+	f = fate{
+		out:  d.between(20*time.Microsecond, time.Millisecond),
+		back: d.between(20*time.Microsecond, time.Millisecond),
+		late: d.between(time.Millisecond, time.Second),
+		size: size,
+	}
+	if d.percent(50) {
+		f.late = d.between(time.Second, latest)
+	}
+	f.items = d.below(size)
+	bad := d.percent(w.weather)
+	kind := pick(&d, callFaults)
+	away := pick(&d, []fault{faultUnreachable, faultUnreachable, faultLostRequest, faultStalled})
+	switch {
+	case w.down || l.partitioned:
+		f.fault = away
+	case bad:
+		f.fault = kind
+	}
+	if f.fault == faultSlow {
+		f.out, f.back = d.between(0, slowest), d.between(0, slowest)
+	}
+	if f.fault == faultStalled && d.percent(50) {
+		f.late = -1 // it never arrives
+	}
+	w.faults[f.fault]++
+	return f, number
+}
+
+// exchange is one call. Run applies it at the server, under w.mu, as often as
+// it arrives; failed makes the reply of an error.
+func exchange[R any](ctx context.Context, l *link, op operation, size int, run func(fate) R, failed func(error) R) R {
+	w := l.w
+	l.thawed()
+	w.mu.Lock()
+	if l.dead {
+		w.mu.Unlock()
+		return failed(errBroken)
+	}
+	l.sent++
+	order := l.sent
+	f, number := l.fate(op, size)
+	w.mark("%v calls %v, %v: %v", l.p, operationNames[op], number, f.fault)
+	w.mu.Unlock()
+
+	reply := make(chan R, 1)
+	fail := func(after time.Duration, err error) {
+		w.inFlight.Go(func() {
+			time.Sleep(after)
+			reply <- failed(err)
+		})
+	}
+	deliver := func(after time.Duration, answered bool) {
+		w.inFlight.Go(func() {
+			time.Sleep(after)
+			w.mu.Lock()
+			var r R
+			if w.down {
+				r = failed(errBroken) // the server died with the request
+			} else {
+				if order < l.arrived {
+					w.faults[faultReordered]++
+				}
+				l.arrived = max(l.arrived, order)
+				r = run(f)
+			}
+			w.mu.Unlock()
+			if answered {
+				time.Sleep(f.back)
+				reply <- r
+			}
+		})
+	}
+	switch f.fault {
+	case faultRefused:
+		fail(f.out+f.back, refusal)
+	case faultUnreachable:
+		fail(f.out, errUnreachable)
+	case faultLostRequest:
+		fail(f.out+f.back, errBroken)
+	case faultLostReply:
+		deliver(f.out, false)
+		fail(f.out+f.back, errBroken)
+	case faultStalled:
+		if f.late > 0 {
+			deliver(f.late, false)
+		}
+	case faultLate:
+		deliver(f.out+f.late, false)
+		fail(f.out+f.back, errBroken)
+	case faultDuplicated:
+		deliver(f.out, true)
+		deliver(f.out+f.late, false)
+	default:
+		deliver(f.out, true)
+	}
+	var r R
+	select {
+	case r = <-reply:
+	case <-ctx.Done():
+		r = failed(context.Cause(ctx))
+	}
+	l.thawed()
+	return r
+}
+
+// thawed returns when the process is not frozen: then nothing in it goes on,
+// whatever time its calls have left.
+func (l *link) thawed() {
+	for {
+		l.w.mu.Lock()
+		frozen := l.frozen
+		l.w.mu.Unlock()
+		if frozen == nil {
+			return
+		}
+		<-frozen
+	}
+}
+
+// answer is the reply of a call that is no pipeline.
+type answer[R any] struct {
+	reply R
+	err   error
+}
+
+// whole is a call that is applied as a whole.
+func whole[R any](ctx context.Context, l *link, op operation, run func(ctx context.Context) (R, error)) (R, error) {
+	a := exchange(ctx, l, op, 1, func(f fate) (a answer[R]) {
+		if n, refused := f.of(); n == 0 || refused >= 0 {
+			a.err = errBroken
+			if refused >= 0 {
+				a.err = refusal
+			}
+			return a
+		}
+		a.reply, a.err = run(context.Background())
+		return a
+	}, func(err error) (a answer[R]) {
+		a.err = err
+		return a
+	})
+	return a.reply, a.err
+}
+
+// pipelined is a call of several parts, each with a reply of its own. What is
+// behind a cut does not arrive.
+func pipelined[Q, R any](ctx context.Context, l *link, op operation, parts []Q, run func(part Q) R, failed func(error) R) []R {
+	return exchange(ctx, l, op, len(parts), func(f fate) []R {
+		replies := make([]R, len(parts))
+		n, refused := f.of()
+		for i := range parts {
+			switch {
+			case i >= n:
+				replies[i] = failed(errBroken)
+			case i == refused:
+				replies[i] = failed(refusal)
+			default:
+				replies[i] = run(parts[i])
+			}
+		}
+		return replies
+	}, func(err error) []R {
+		replies := make([]R, len(parts))
+		for i := range replies {
+			replies[i] = failed(err)
+		}
+		return replies
+	})
+}
+
+func (l *link) Register(ctx context.Context, regs []wire.Registration) []wire.RegisterReply {
+	return pipelined(ctx, l, opRegister, regs, func(r wire.Registration) wire.RegisterReply {
+		reply := l.store.Register(context.Background(), []wire.Registration{r})[0]
+		l.w.ledger.registered(l.p, r, reply)
+		return reply
+	}, func(err error) wire.RegisterReply { return wire.RegisterReply{Err: err} })
+}
+
+func (l *link) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
+	l.thawed()
+	l.w.mu.Lock()
+	changes := l.w.ledger.changes
+	for _, c := range commits {
+		l.w.ledger.sending(l.p, c)
+	}
+	l.w.mu.Unlock()
+	replies := pipelined(ctx, l, opCommit, commits, func(c wire.Commit) wire.CommitReply {
+		reply := l.store.Commit(context.Background(), []wire.Commit{c})[0]
+		l.w.ledger.applies(l.p, c, reply)
+		return reply
+	}, func(err error) wire.CommitReply { return wire.CommitReply{Err: err} })
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	for i, r := range replies {
+		l.w.ledger.answered(l.p, commits[i], r, changes)
+	}
+	return replies
+}
+
+func (l *link) Touch(ctx context.Context, families []string) error {
+	return l.done(ctx, opTouch, func(ctx context.Context) error { return l.store.Touch(ctx, families) })
+}
+
+func (l *link) Hold(ctx context.Context, req wire.HoldRequest) (wire.HoldReply, error) {
+	return whole(ctx, l, opHold, func(ctx context.Context) (wire.HoldReply, error) {
+		reply, err := l.store.Hold(ctx, req)
+		l.w.ledger.held(l.p, req, reply)
+		return reply, err
+	})
+}
+
+func (l *link) Release(ctx context.Context, writer string, index int) error {
+	return l.done(ctx, opRelease, func(ctx context.Context) error {
+		l.w.ledger.released(l.p, index)
+		return l.store.Release(ctx, writer, index)
+	})
+}
+
+func (l *link) WriteGauges(ctx context.Context, g wire.GaugeWrite) (wire.GaugeStatus, error) {
+	return whole(ctx, l, opWriteGauges, func(ctx context.Context) (wire.GaugeStatus, error) {
+		status, err := l.store.WriteGauges(ctx, g)
+		l.w.ledger.wroteGauges(l.p, g, status)
+		return status, err
+	})
+}
+
+func (l *link) ReadApp(ctx context.Context) (wire.AppState, error) {
+	return whole(ctx, l, opReadApp, l.store.ReadApp)
+}
+
+func (l *link) ReadFamilies(ctx context.Context, names []string) ([]wire.FamilyState, error) {
+	return whole(ctx, l, opReadFamilies, func(ctx context.Context) ([]wire.FamilyState, error) {
+		return l.store.ReadFamilies(ctx, names)
+	})
+}
+
+func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]wire.SeriesReply, error) {
+	return whole(ctx, l, opReadSeries, func(ctx context.Context) ([]wire.SeriesReply, error) {
+		return l.store.ReadSeries(ctx, queries)
+	})
+}
+
+func (l *link) ScanSeries(ctx context.Context, family string) ([]wire.Series, error) {
+	return whole(ctx, l, opScanSeries, func(ctx context.Context) ([]wire.Series, error) {
+		return l.store.ScanSeries(ctx, family)
+	})
+}
+
+func (l *link) ReadGauges(ctx context.Context, writers []string) ([][]wire.Series, error) {
+	return whole(ctx, l, opReadGauges, func(ctx context.Context) ([][]wire.Series, error) {
+		return l.store.ReadGauges(ctx, writers)
+	})
+}
+
+func (l *link) Housekeep(ctx context.Context, retention time.Duration) error {
+	return l.done(ctx, opHousekeep, func(ctx context.Context) error { return l.store.Housekeep(ctx, retention) })
+}
+
+// done is a call whose reply says nothing.
+func (l *link) done(ctx context.Context, op operation, run func(ctx context.Context) error) error {
+	_, err := whole(ctx, l, op, func(ctx context.Context) (struct{}, error) { return struct{}{}, run(ctx) })
+	return err
+}
+
+func (p *proc) String() string { return fmt.Sprintf("process %d", p.number) }

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// The families whose values add up in the store. Nobody deletes of kept.
+const (
+	keptFamily    = "kept_total"
+	churnFamily   = "churn_total"
+	secondsFamily = "seconds"
+	sizeFamily    = "size"
+	lostFamily    = "shoal_lost_batches_total"
+)
+
+var addingFamilies = []string{keptFamily, churnFamily, secondsFamily, sizeFamily}
+
+func addsUp(family string) bool { return slices.Contains(addingFamilies, family) }
+
+// labelValues are those of the families' one label; what a histogram of the
+// simulation observes tells its sum by its buckets.
+var (
+	labelValues  = []string{"a", "b", "c", "d"}
+	observations = []float64{1, 2, 4, 8}
+	upperBounds  = []float64{1, 2, 4}
+)
+
+const sizeObserved = 3 // always, so that the sum of sizes tells their count
+
+// life is what became of a process.
+type life int
+
+const (
+	alive life = iota
+	closing
+	closed // and all was delivered
+	dead   // killed, or closed with something left
+)
+
+// proc is a process of the simulation. What the driver alone uses has no lock;
+// what is guarded by w.mu says so.
+type proc struct {
+	w        *world
+	number   int
+	reg      *Registry
+	link     *link
+	readOnly bool
+	slot     *int
+	life     life // guarded by w.mu
+	frozen   bool
+	until    time.Time // when a frozen one thaws or a partition ends
+	oldChild *Counter  // of churn, perhaps from before a deletion
+
+	kept, churn *CounterVec
+	seconds     *HistogramVec
+	size        *Summary
+	level       *Gauge // per process
+	load        *Gauge // summed
+	last        *Gauge // Latest
+
+	id         string                        // of the writer; guarded by w.mu
+	heldAt     time.Time                     // guarded by w.mu
+	releasedAt time.Time                     // guarded by w.mu
+	frozenSums map[string]map[string]amounts // what its batches hold; guarded by w.mu
+	lostTold   float64                       // what its batches tell of lost batches; guarded by w.mu
+
+	added  map[string]map[string]amounts // what was counted, less what a deletion dropped
+	levels map[float64]bool              // every value of its gauge level; guarded by w.mu
+	newest float64                       // the last of them
+}
+
+// start makes one more process and connects it.
+func (w *world) start(readOnly bool, slot *int) *proc {
+	w.number++
+	p := &proc{
+		w: w, number: w.number, reg: New(), readOnly: readOnly, slot: slot,
+		frozenSums: map[string]map[string]amounts{}, added: map[string]map[string]amounts{}, levels: map[float64]bool{},
+	}
+	r := p.reg
+	if !readOnly {
+		p.kept = r.NewCounterVec(CounterOpts{Name: keptFamily}, []string{"k"})
+		p.churn = r.NewCounterVec(CounterOpts{Name: churnFamily}, []string{"k"})
+		p.seconds = r.NewHistogramVec(HistogramOpts{Name: secondsFamily, Buckets: upperBounds}, []string{"k"})
+		p.size = r.NewSummary(SummaryOpts{Name: sizeFamily})
+		p.level = r.NewGauge(GaugeOpts{Name: "level", Expire: 2 * w.plan.opts.RefreshPeriod})
+		p.load = r.NewGauge(GaugeOpts{Name: "load", Mode: Sum, Expire: 2 * w.plan.opts.RefreshPeriod})
+		p.last = r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
+		r.NewGaugeFunc(GaugeOpts{Name: "answer", Expire: 2 * w.plan.opts.RefreshPeriod}, func() float64 { return 42 })
+	}
+	opts := w.plan.opts
+	opts.ReadOnly, opts.Slot = readOnly, slot
+	opts.Host = fmt.Sprintf("host-%d", p.number)
+	err := r.connect(opts, func(app string) wire.Store {
+		p.link = &link{w: w, p: p, store: w.server.Store(app)}
+		return p.link
+	}, nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.procs = append(w.procs, p)
+	return p
+}
+
+// froze takes note of a batch's contents when it is sent first. The caller
+// holds w.mu.
+func (p *proc) froze(c wire.Commit) {
+	for _, op := range c.Ops {
+		if op.Kind != wire.OpAdd {
+			continue
+		}
+		if c.Family == lostFamily {
+			p.lostTold += parseAmounts(op.Value)[0]
+		}
+		if addsUp(c.Family) {
+			note(p.frozenSums, c.Family, labelOf(op.Field), parseAmounts(op.Value))
+		}
+	}
+}
+
+func note(sums map[string]map[string]amounts, family, label string, a amounts) {
+	series := sums[family]
+	if series == nil {
+		series = map[string]amounts{}
+		sums[family] = series
+	}
+	sum := series[label]
+	sum.add(a)
+	series[label] = sum
+}
+
+// count lets some events happen in the process.
+func (p *proc) count(d *dice) {
+	for range 1 + d.below(4) {
+		k := pick(d, labelValues[:p.w.labels])
+		switch d.below(6) {
+		case 0, 1:
+			p.add(keptFamily, k, float64(1+d.below(5)))
+		case 2:
+			p.add(churnFamily, k, float64(1+d.below(5)))
+		case 3, 4:
+			v := pick(d, observations)
+			p.seconds.WithLabelValues(k).Observe(v)
+			note(p.added, secondsFamily, k, observed(v))
+		case 5:
+			p.size.Observe(sizeObserved)
+			note(p.added, sizeFamily, "", amounts{sizeObserved, 1})
+		}
+	}
+	if d.percent(30) {
+		p.setLevel(float64(p.number*1000 + d.below(1000)))
+	}
+	if d.percent(10) {
+		p.last.Set(float64(p.number))
+	}
+}
+
+// observed is one observation as amounts.
+func observed(v float64) (a amounts) {
+	a[0] = v
+	a[1+slices.Index(observations, v)] = 1
+	return a
+}
+
+func (p *proc) setLevel(v float64) {
+	p.level.Set(v)
+	p.load.Set(float64(p.number))
+	p.w.mu.Lock()
+	p.levels[v] = true
+	p.newest = v
+	p.w.mu.Unlock()
+}
+
+func (p *proc) add(family, k string, v float64) {
+	c := p.counter(family, k)
+	c.Add(v)
+	note(p.added, family, k, amounts{v})
+}
+
+func (p *proc) counter(family, k string) *Counter {
+	if family == keptFamily {
+		return p.kept.WithLabelValues(k)
+	}
+	c := p.churn.WithLabelValues(k)
+	if k == labelValues[0] {
+		if p.oldChild == nil {
+			p.oldChild = c
+		}
+		return p.oldChild // a deletion does not end it
+	}
+	return c
+}
+
+// addSync adds and waits, in a goroutine of its own, and checks the total.
+func (p *proc) addSync(k string, v float64, patience time.Duration) {
+	note(p.added, keptFamily, k, amounts{v})
+	w, c := p.w, p.kept.WithLabelValues(k)
+	w.callers.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		w.mu.Lock()
+		before, epoch := w.ledger.values[keptFamily][k], w.ledger.epoch[keptFamily]
+		w.mu.Unlock()
+		total, err := c.AddSync(ctx, v)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.mark("%v has an answer: %v, %v", p, total, err != nil)
+		after := w.ledger.values[keptFamily][k]
+		if err == nil && epoch == w.ledger.epoch[keptFamily] && (total < v || total < before[0] || total > after[0]) {
+			w.violated("%v: the total after AddSync is %v, before it was %v and now it is %v", p, total, before[0], after[0])
+		}
+	})
+}
+
+// delete deletes series in one of the three ways. What the process had counted
+// and not frozen goes with them.
+func (p *proc) delete(d *dice) fault {
+	k := pick(d, labelValues[:p.w.labels])
+	gone := func(match func(label string) bool) {
+		p.churn.fam.each(func(s *series) {
+			if k := s.values[0]; match(k) {
+				note(p.added, churnFamily, k, amounts{-s.metric.(*Counter).held()})
+			}
+		})
+	}
+	switch d.below(3) {
+	case 0:
+		gone(func(l string) bool { return l == k })
+		p.churn.DeleteLabelValues(k)
+		return faultSeriesDeleted
+	case 1:
+		gone(func(l string) bool { return l == k })
+		p.churn.DeletePartialMatch(Labels{"k": k})
+		return faultSeriesDeletedInPart
+	}
+	gone(func(string) bool { return true })
+	p.churn.Reset()
+	return faultFamilyReset
+}
+
+// held is what a counter has counted and not given to a batch.
+func (c *Counter) held() float64 {
+	return float64(c.whole.Load()) + math.Float64frombits(c.rest.Load())
+}
+
+// lostSaid is what the self-metric on lost batches was told in all. The
+// process is at rest, and the caller holds w.mu.
+func (p *proc) lostSaid() float64 {
+	n := p.lostTold
+	p.reg.self.lost.fam.each(func(s *series) { n += s.metric.(*Counter).held() })
+	for _, f := range *p.reg.families.Load() {
+		for _, lost := range f.out.lost {
+			n += float64(lost)
+		}
+	}
+	return n
+}
+
+// running says whether the process can do something.
+func (p *proc) running() bool { return p.life == alive && !p.frozen }
+
+// kill ends the process as kill -9 does: what it had sent is still under way.
+func (p *proc) kill() {
+	p.thaw()
+	p.w.mu.Lock()
+	p.life, p.link.dead = dead, true
+	p.w.mu.Unlock()
+	kill(p.w.t, p.reg)
+}
+
+// close closes the process in a goroutine of its own.
+func (p *proc) close(patience time.Duration) {
+	w := p.w
+	w.mu.Lock()
+	p.life = closing
+	w.mu.Unlock()
+	w.callers.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		begin := time.Now()
+		err := p.reg.Close(ctx)
+		took := time.Since(begin)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.mark("%v is closed after %v: %v", p, took, err != nil)
+		if took > patience {
+			w.violated("%v: Close took %v of %v", p, took, patience)
+		}
+		p.life = dead
+		if err == nil {
+			p.life = closed
+			w.deliveredAll(p)
+		}
+	})
+}
+
+// freeze stops everything in the process, as SIGSTOP does: none of its calls
+// comes back.
+func (p *proc) freeze() {
+	p.w.mu.Lock()
+	p.link.frozen = make(chan struct{})
+	p.w.mu.Unlock()
+	p.frozen = true
+}
+
+func (p *proc) thaw() {
+	p.w.mu.Lock()
+	if p.link.frozen != nil {
+		close(p.link.frozen)
+		p.link.frozen = nil
+	}
+	p.w.mu.Unlock()
+	p.frozen = false
+}

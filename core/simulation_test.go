@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+)
+
+// The simulation runs the real registries of several processes, each with its
+// writer goroutine, its reader, its page, its lease and its gauges, against
+// the store in memory, and everything that can go wrong between and around
+// them: see fault. A seed decides the schedule and the faults. It runs in a
+// bubble of testing/synctest, so a minute of the fleet's life takes some
+// milliseconds.
+//
+//	simulation_test.go            the seeds: how many, what a failure prints
+//	simulation_dice_test.go       chance
+//	simulation_world_test.go      a run: what a seed may do, the steps, the end
+//	simulation_process_test.go    a process and what is counted in it
+//	simulation_actions_test.go    what happens to the processes and the store
+//	simulation_network_test.go    between a registry and the store
+//	simulation_ledger_test.go     what the store must have, told independently
+//	simulation_invariants_test.go what must hold, at each step and in the end
+//
+// To run more seeds, or one again with its trace:
+//
+//	go test -run 'TestSimulation$' . -simulation.seeds 20000
+//	go test -run 'TestSimulation$' . -simulation.seed 4711
+//
+// A seed gives the same run again because nothing in it depends on the real
+// time, each writer's jitter grows from its id, ids come from crypto/rand,
+// whose source is seeded here, and every call takes a time of its own, so that
+// at each moment one goroutine has something to do. That last is a matter of
+// chance, and Go may end a goroutine's turn early, so it holds for all but a
+// vanishing part of the seeds; TestSimulation_SameSeedRunsTheSame watches it.
+// Orders that come from Go's maps (that of the ops in a batch) are different
+// each time and make no difference.
+var (
+	simulationSeed  = flag.Uint64("simulation.seed", 0, "run this seed of the simulation alone, with its trace")
+	simulationSeeds = flag.Uint64("simulation.seeds", 0, "run so many seeds of the simulation; 0 for the usual number")
+	simulationFirst = flag.Uint64("simulation.first", 1, "the first seed of the simulation")
+)
+
+// usualSeeds is how many seeds a test of the package runs; the race detector
+// makes each some ten times as long.
+func usualSeeds() uint64 {
+	switch {
+	case *simulationSeeds > 0:
+		return *simulationSeeds
+	case raceDetector, testing.Short():
+		return 150
+	}
+	return 2000
+}
+
+func TestSimulation(t *testing.T) {
+	quietly := steady()
+	defer quietly()
+	if *simulationSeed > 0 {
+		w := simulate(t, *simulationSeed, true)
+		fmt.Fprint(os.Stderr, w.trace.String())
+		for _, v := range w.violations {
+			t.Error(v)
+		}
+		return
+	}
+	var seen [faultKinds]int
+	last := *simulationFirst + usualSeeds() - 1
+	for seed := *simulationFirst; seed <= last; seed++ {
+		w := simulate(t, seed, false)
+		for kind, n := range w.faults {
+			seen[kind] += n
+		}
+		if len(w.violations) == 0 {
+			continue
+		}
+		for _, v := range w.violations {
+			t.Errorf("seed %d: %s", seed, v)
+		}
+		t.Errorf("to replay it with its trace: go test -run 'TestSimulation$' . -simulation.seed %d", seed)
+		return
+	}
+	var missing []string
+	for kind, n := range seen {
+		t.Logf("%6d times %v", n, fault(kind))
+		if n == 0 {
+			missing = append(missing, fault(kind).String())
+		}
+	}
+	if len(missing) > 0 && last-*simulationFirst >= 99 {
+		t.Errorf("never exercised: %q", missing)
+	}
+}
+
+func TestSimulation_SameSeedRunsTheSame(t *testing.T) {
+	quietly := steady()
+	defer quietly()
+	var differing []uint64
+	const seeds = 20
+	for seed := uint64(1); seed <= seeds; seed++ {
+		if a, b := simulate(t, seed, false), simulate(t, seed, false); a.hash != b.hash {
+			differing = append(differing, seed)
+		}
+	}
+	if len(differing) > 1 { // one may be chance
+		t.Errorf("the seeds %v of %d ran otherwise the second time", differing, seeds)
+	}
+}
+
+// steady lets one goroutine run at a time, and garbage gather.
+func steady() (undo func()) {
+	procs, percent := runtime.GOMAXPROCS(1), debug.SetGCPercent(800)
+	return func() {
+		runtime.GOMAXPROCS(procs)
+		debug.SetGCPercent(percent)
+	}
+}
+
+// simulate runs one seed in a bubble of its own.
+func simulate(t *testing.T, seed uint64, traced bool) *world {
+	cryptotest.SetGlobalRandom(t, seed)
+	var w *world
+	synctest.Test(t, func(t *testing.T) {
+		w = newWorld(t, seed, traced)
+		w.run()
+	})
+	slices.Sort(w.violations)
+	return w
+}

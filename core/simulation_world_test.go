@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+)
+
+// world is one run of the simulation. Its driver is the bubble's main
+// goroutine: it does one thing at a time, lets all come to rest, and looks.
+type world struct {
+	t      *testing.T
+	seed   uint64
+	dice   dice // of the driver alone
+	plan   plan
+	server *memstore.Server
+	began  time.Time
+
+	procs    []*proc
+	watcher  *proc // reads only
+	number   int   // of the processes so far
+	labels   int   // how many label values are in use
+	saved    []*savedState
+	events   []event // of the driver, by time
+	inFlight sync.WaitGroup
+	callers  sync.WaitGroup
+
+	mu         sync.Mutex // held while a request is applied; guards all below
+	ledger     ledger
+	weather    int  // percent of calls that go wrong
+	down       bool // nobody can reach the store
+	calm       bool // nothing goes wrong any more
+	ahead      time.Duration
+	clockMoves int
+	pages      pageMarks
+	faults     [faultKinds]int
+	violations []string
+	hash       uint64
+	trace      *strings.Builder // nil unless wanted
+}
+
+// plan is what a seed may do. Each takes a part of what there is, so that what
+// holds only without some faults is tried too.
+type plan struct {
+	opts      Opts
+	processes int
+	steps     int
+	weather   int // the worst
+	outages   bool
+	rollback  bool // failovers and restarts from older states
+	wipes     bool
+	keyLoss   bool
+	clock     bool
+	freezing  bool
+	mortal    bool // processes come and go
+	deletes   bool
+	pauses    bool // minutes of rest
+}
+
+func newPlan(d *dice) plan {
+	p := plan{
+		opts:      Opts{App: "sim", Interval: time.Second, LeaseDuration: 15 * time.Second, RefreshPeriod: 30 * time.Second},
+		processes: 2 + d.below(2),
+		steps:     25 + d.below(35),
+		weather:   pick(d, []int{0, 5, 20, 40}),
+		outages:   d.percent(50),
+		rollback:  d.percent(60),
+		wipes:     d.percent(15),
+		keyLoss:   d.percent(15),
+		clock:     d.percent(25),
+		freezing:  d.percent(30),
+		mortal:    d.percent(60),
+		deletes:   d.percent(50),
+		pauses:    d.percent(5),
+	}
+	if d.percent(60) { // the same, faster
+		p.opts.Interval, p.opts.LeaseDuration, p.opts.RefreshPeriod = 300*time.Millisecond, 6*time.Second, 8*time.Second
+	}
+	p.opts.OnError = func(error) {}
+	return p
+}
+
+// event is something that the driver does later.
+type event struct {
+	at time.Time
+	do func()
+}
+
+func newWorld(t *testing.T, seed uint64, traced bool) *world {
+	w := &world{t: t, seed: seed, dice: newDice(seed), server: memstore.New(), began: time.Now(), labels: 2}
+	w.plan = newPlan(&w.dice)
+	w.ledger = newLedger(w)
+	w.pages = newPageMarks()
+	if traced {
+		w.trace = new(strings.Builder)
+	}
+	w.mark("the plan is %+v", fmt.Sprintf("%+v", w.plan))
+	return w
+}
+
+// run lets the fleet live, then lets it come to rest, checks what must hold
+// then, and ends it.
+func (w *world) run() {
+	defer w.end()
+	w.save()
+	for range w.plan.processes {
+		w.start(false, nil)
+	}
+	w.watcher = w.start(true, nil)
+	for range w.plan.steps {
+		w.pass(w.dice.between(5*time.Millisecond, 2*w.plan.opts.Interval))
+		w.act()
+		if !w.look() {
+			return
+		}
+	}
+	w.rest()
+}
+
+// pass lets time go by, with what is due in it.
+func (w *world) pass(d time.Duration) {
+	until := time.Now().Add(d)
+	for len(w.events) > 0 && w.events[0].at.Before(until) {
+		e := w.events[0]
+		w.events = w.events[1:]
+		time.Sleep(time.Until(e.at))
+		synctest.Wait()
+		e.do()
+		synctest.Wait()
+	}
+	time.Sleep(time.Until(until))
+	synctest.Wait()
+}
+
+// later has the driver do something after d.
+func (w *world) later(d time.Duration, do func()) {
+	e := event{time.Now().Add(d), do}
+	at, _ := slices.BinarySearchFunc(w.events, e, func(a, b event) int { return a.at.Compare(b.at) })
+	w.events = slices.Insert(w.events, at, e)
+}
+
+// act does one of the things that the plan allows.
+func (w *world) act() {
+	d := &w.dice
+	total := 0
+	for _, a := range actions {
+		if a.allowed == nil || a.allowed(&w.plan) {
+			total += a.weight
+		}
+	}
+	n := d.below(total)
+	for _, a := range actions {
+		if a.allowed != nil && !a.allowed(&w.plan) {
+			continue
+		}
+		if n -= a.weight; n < 0 {
+			w.locked(func() { w.mark("%v", a.name) })
+			a.do(w, d)
+			break
+		}
+	}
+	if d.percent(30) {
+		w.save()
+	}
+	synctest.Wait()
+}
+
+// rest ends the trouble and waits until every process must have noticed what
+// happened to the store, the idle ones by themselves. Then it checks.
+func (w *world) rest() {
+	w.pass(0)
+	for len(w.events) > 0 { // outages, freezes and partitions end
+		w.pass(time.Until(w.events[0].at) + time.Millisecond)
+	}
+	w.locked(func() {
+		w.weather, w.calm = 0, true
+		w.mark("all calms down")
+	})
+	w.pass(latest + slowest + callTimeout) // what was under way has arrived, or never will
+	w.callers.Wait()
+	w.pass(w.plan.opts.RefreshPeriod + maxBackoff + callTimeout)
+	if !w.look() {
+		return
+	}
+	w.checkRest()
+	w.callers.Wait()
+	if !w.look() {
+		return
+	}
+	for _, p := range w.procs {
+		if p.life == alive && !p.readOnly {
+			p.close(10 * time.Second)
+		}
+	}
+	w.callers.Wait()
+	w.pass(w.plan.opts.RefreshPeriod*2 + w.plan.opts.LeaseDuration + latest)
+	w.checkEmpty()
+}
+
+// end leaves no goroutine behind.
+func (w *world) end() {
+	for _, p := range w.procs {
+		p.thaw()
+	}
+	w.callers.Wait()
+	for _, p := range w.procs {
+		if p.readOnly {
+			_ = p.reg.Close(w.t.Context()) // delivers nothing
+		} else if p.life == alive {
+			p.kill()
+		}
+	}
+	w.inFlight.Wait()
+}
+
+// look checks what must hold at every moment, and says whether all is well.
+func (w *world) look() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.procs {
+		if p.running() && !p.readOnly {
+			w.checkMemory(p)
+		}
+	}
+	return len(w.violations) == 0
+}
+
+func (w *world) locked(do func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	do()
+}
+
+// serverNow is the store's time. The caller holds w.mu.
+func (w *world) serverNow() time.Time { return time.Now().Add(w.ahead) }
+
+// violated notes that something does not hold. The caller holds w.mu.
+func (w *world) violated(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	w.mark("VIOLATED: %v", text)
+	w.violations = append(w.violations, fmt.Sprintf("after %v: %s", time.Since(w.began), text))
+}
+
+// mark takes an event into the run's hash, whatever the order of those of one
+// moment, and into the trace. The caller holds w.mu, or is alone.
+func (w *world) mark(format string, args ...any) {
+	h := newDice(uint64(time.Since(w.began)))
+	mix := func(n uint64) { h ^= dice(n); h.next() }
+	text := func(s string) {
+		for i := range len(s) {
+			h = (h ^ dice(s[i])) * 0x100000001B3
+		}
+	}
+	text(format)
+	for _, a := range args {
+		switch a := a.(type) {
+		case int:
+			mix(uint64(a))
+		case string:
+			text(a)
+		case uint64:
+			mix(a)
+		case fault:
+			mix(uint64(a))
+		case *proc:
+			mix(uint64(a.number))
+		}
+	}
+	w.hash += h.next()
+	if w.trace != nil {
+		fmt.Fprintf(w.trace, "%14v  "+format+"\n", append([]any{time.Since(w.began)}, args...)...)
+	}
+}
