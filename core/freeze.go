@@ -146,6 +146,8 @@ func (w *writer) freezeRemovals(ctx context.Context, p *packer, removals []remov
 	if len(partial) == 0 {
 		return nil, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	stored, err := w.store.ScanSeries(ctx, f.def.name)
 	if err != nil {
 		return partial, err

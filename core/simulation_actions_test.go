@@ -149,7 +149,7 @@ func (w *world) partition(d *dice) {
 // save copies what the store has, as a replica or a file would.
 func (w *world) save() {
 	w.locked(func() {
-		w.saved = append(w.saved, &savedState{time.Now(), w.server.Snapshot(), w.ledger.content.clone(), w.ledger.wipes})
+		w.saved = append(w.saved, &savedState{time.Now(), w.server.Snapshot(), w.ledger.content.clone()})
 	})
 	if len(w.saved) > 8 {
 		w.saved = w.saved[1:]
@@ -222,6 +222,7 @@ func (w *world) moveClock(d *dice) {
 	jump := d.between(time.Millisecond, 2*time.Minute)
 	kind := faultClockForward
 	if d.percent(50) {
+		w.behind += jump
 		jump, kind = -jump, faultClockBack
 	}
 	w.locked(func() {

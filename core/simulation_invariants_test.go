@@ -231,7 +231,11 @@ func (w *world) checkLost(p *proc) {
 		if !f.pooled() {
 			continue
 		}
-		for seq := uint64(1); seq <= f.out.newest; seq++ {
+		newest := f.out.newest
+		if len(f.out.queue) > 0 { // its own metrics are on their way again
+			newest = f.out.queue[0].seq - 1
+		}
+		for seq := uint64(1); seq <= newest; seq++ {
 			if !w.ledger.applied[batchKey{p.number, f.def.name, seq}] {
 				missing++
 			}

@@ -23,7 +23,6 @@ type ledger struct {
 	epoch   map[string]int    // of a family: raised whenever its values may fall
 	rolled  map[batchKey]bool // taken back by a step back, and not applied again
 	changes int               // of the store from outside
-	wipes   int               // of these, those that lost what nobody sends again
 	// mayLose says that something happened which loses what living processes
 	// had delivered; fuzzy, that they can't tell how much.
 	mayLose, fuzzy bool
@@ -246,7 +245,6 @@ func (l *ledger) living() map[*proc]bool {
 // what was acknowledged must not come again.
 func (l *ledger) emptied() {
 	l.changes++
-	l.wipes++
 	l.mayLose = true
 	l.lost(func(batchKey) bool { return true })
 	l.content = newContent()
@@ -263,14 +261,12 @@ func (l *ledger) lost(which func(batchKey) bool) {
 
 func (l *ledger) controlLost(family string) {
 	l.changes++
-	l.wipes++
 	l.mayLose, l.fuzzy = true, true
 	l.damaged[family] = true
 }
 
 func (l *ledger) valuesLost(family string) {
 	l.changes++
-	l.wipes++
 	l.mayLose = true
 	l.lost(func(key batchKey) bool { return key.family == family })
 	maps.DeleteFunc(l.applied, func(key batchKey, _ bool) bool { return key.family == family })
@@ -288,14 +284,16 @@ func (l *ledger) bump() {
 // restored notes that the store went back to a snapshot.
 func (l *ledger) restored(s *savedState) {
 	l.changes++
-	if s.wipes != l.wipes { // what had been lost is back
-		l.fuzzy = true
-	}
 	if time.Since(s.at) > keepFor/2 {
 		l.mayLose = true
 	}
 	before := l.content
 	l.content = s.content.clone()
+	for key := range l.applied {
+		if !before.applied[key] {
+			l.fuzzy = true // what had been lost, and counted, is back
+		}
+	}
 	for key := range before.applied {
 		if l.applied[key] {
 			continue
@@ -317,7 +315,6 @@ type savedState struct {
 	at       time.Time
 	snapshot *memstore.Snapshot
 	content  content
-	wipes    int
 }
 
 // labelOf is the one label's value of a stored field, or nothing.

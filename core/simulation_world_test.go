@@ -40,6 +40,7 @@ type world struct {
 	calm       bool // nothing goes wrong any more
 	ahead      time.Duration
 	clockMoves int
+	behind     time.Duration // all jumps back: so much longer live the gauges of the dead
 	pages      pageMarks
 	faults     [faultKinds]int
 	violations []string
@@ -186,7 +187,7 @@ func (w *world) rest() {
 	})
 	w.pass(latest + slowest + callTimeout) // what was under way has arrived, or never will
 	w.callers.Wait()
-	w.pass(w.plan.opts.RefreshPeriod + maxBackoff + callTimeout)
+	w.pass(w.plan.opts.RefreshPeriod + maxBackoff + callTimeout + w.behind)
 	if !w.look() {
 		return
 	}
@@ -201,7 +202,7 @@ func (w *world) rest() {
 		}
 	}
 	w.callers.Wait()
-	w.pass(w.plan.opts.RefreshPeriod*2 + w.plan.opts.LeaseDuration + latest)
+	w.pass(w.plan.opts.RefreshPeriod*2 + w.plan.opts.LeaseDuration + latest + w.behind)
 	w.checkEmpty()
 }
 

@@ -24,8 +24,9 @@ type control struct {
 	orphan     bool
 	created    time.Time
 	written    time.Time
-	shape      uint64 // counts the changes of the set of series
-	born       int64  // of the writer whose definition is kept
+	shape      uint64    // counts the changes of the set of series
+	shaped     time.Time // the last of them: after a step back the same count comes again
+	born       int64     // of the writer whose definition is kept
 	definition wire.Definition
 	writers    map[string]progress
 }
@@ -116,6 +117,7 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 	control.written = now
 	if d.store(f.values.series) {
 		control.shape++
+		control.shaped = now
 	}
 	reply := wire.CommitReply{
 		Status:     wire.CommitOK,
@@ -156,7 +158,7 @@ func (f *family) state(name string) wire.FamilyState {
 	c := f.control
 	state := wire.FamilyState{
 		Generation: c.generation,
-		Shape:      c.generation + " " + strconv.FormatUint(c.shape, 10),
+		Shape:      c.generation + " " + strconv.FormatUint(c.shape, 10) + " " + strconv.FormatInt(c.shaped.UnixMicro(), 10),
 		Created:    c.created.UnixMicro(),
 		Definition: c.definition,
 	}

@@ -20,10 +20,11 @@ type lease struct {
 	info     wire.Info
 }
 
-// hold gives the first that applies: the index that the writer held, if no
-// other has it; any index that is the writer's (the reply of an earlier call
-// was lost); the slot it asks for, from whoever has it; the lowest index that
-// is free or expired.
+// hold gives the first that applies: the index that the writer held, if it is
+// still its own; any index that is the writer's (the reply of an earlier call
+// was lost, or the server stepped back); the index that it held, if nobody has
+// it; the slot it asks for, from whoever has it; the lowest index that is free
+// or expired.
 func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 	index, fenced := a.choose(req, now)
 	a.leases[index] = lease{
@@ -42,15 +43,17 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 }
 
 func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced string) {
-	if req.Index != wire.NoIndex {
-		if held, ok := a.leases[req.Index]; !ok || held.writer == req.Writer {
-			return req.Index, ""
-		}
+	held, taken := a.leases[req.Index]
+	if taken && held.writer == req.Writer {
+		return req.Index, ""
 	}
 	for _, i := range slices.Sorted(maps.Keys(a.leases)) {
 		if a.leases[i].writer == req.Writer {
 			return i, ""
 		}
+	}
+	if req.Index != wire.NoIndex && !taken {
+		return req.Index, ""
 	}
 	if req.Slot != wire.NoIndex {
 		return req.Slot, a.leases[req.Slot].writer

@@ -90,9 +90,9 @@
 //	  └── housekeeping removes an expired entry
 //
 // Hold takes the first that applies: the index held so far, if its entry is the
-// writer's or missing; any entry that is the writer's, since an earlier reply
-// may have been lost; the slot asked for, from whoever has it; the lowest that
-// is free or expired. Readers show only what has not expired, so between a
+// writer's; any entry that is the writer's, since an earlier reply may have been
+// lost, or the server stepped back; the index held so far, if it has no entry;
+// the slot asked for, from whoever has it; the lowest that is free or expired. Readers show only what has not expired, so between a
 // deadline and the next hold an index shows nobody.
 //
 // Gauges are absolute values. A write demands that the lease's entry be the

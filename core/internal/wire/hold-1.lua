@@ -1,9 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
 -- Takes or renews a lease. The first match decides: the index held so far, if
--- its entry is the writer's (even an expired one) or missing; any entry that
--- is the writer's, since the reply that told of it was lost; the asked slot,
--- whoever holds it; the lowest index that is free or expired.
+-- its entry is the writer's, even an expired one; any entry that is the writer's,
+-- since the reply that told of it was lost or the server stepped back; the index
+-- held so far, if it has no entry; the asked slot, whoever holds it; the lowest
+-- index that is free or expired. So no writer ever has two.
 --
 -- Beside it, records the lineage of the data as the writer has just read it, and
 -- since when it is another one: 0 if none was recorded before, as at the app's
@@ -32,7 +33,7 @@ local function holder(entry) return string.match(entry, '^(%S+)') or '' end
 local index, fenced
 if ARGV[2] ~= '-1' then
   local entry = redis.call('HGET', leases, 'i:' .. ARGV[2])
-  if not entry or holder(entry) == writer then index = tonumber(ARGV[2]) end
+  if entry and holder(entry) == writer then index = tonumber(ARGV[2]) end
 end
 if not index then
   local all, entries = redis.call('HGETALL', leases), {}
@@ -44,7 +45,10 @@ if not index then
     end
   end
   if not index then
-    if slot >= 0 then
+    local held = tonumber(ARGV[2])
+    if held >= 0 and not entries[held] then
+      index = held
+    elseif slot >= 0 then
       index = slot
     else
       index = 0

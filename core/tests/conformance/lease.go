@@ -90,6 +90,17 @@ var leaseTests = map[string]func(f *fixture){
 		again.Index = 1
 		f.take(again, 1, "")
 	},
+	"Hold_NeverGivesAWriterASecondIndex": func(f *fixture) {
+		// The server stepped back to when the writer had another one.
+		f.take(hold("a"), 0, "")
+		f.take(hold("b"), 1, "")
+		later := hold("b")
+		later.Index = 3
+		f.take(later, 1, "")
+		if l := f.living(); len(l) != 2 {
+			f.Errorf("the leases are %v", l)
+		}
+	},
 	"Hold_LosesAnIndexThatIsAnothers": func(f *fixture) {
 		f.take(hold("a"), 0, "")
 		again := hold("b")
