@@ -46,7 +46,7 @@ type batchKey struct {
 // sentBatch is a batch as it was when it was sent first.
 type sentBatch struct {
 	ops     []wire.Op
-	acked   time.Time // first
+	acked   time.Time // last; zero before, and once it was sent again
 	settled bool      // acknowledged, and not taken back since
 	gone    bool      // it was settled and then lost in a wipe: Prometheus has seen it
 }
@@ -139,9 +139,11 @@ func (l *ledger) sending(p *proc, c wire.Commit) {
 	if !slices.Equal(b.ops, c.Ops) {
 		l.w.violated("%v sends batch %d of %s again with other contents: %v, at first %v", p, c.Seq, c.Family, c.Ops, b.ops)
 	}
-	if !b.acked.IsZero() && time.Since(b.acked) > keepFor+callTimeout {
+	// Once it is on its way again, an outage may hold it up.
+	if !b.acked.IsZero() && time.Since(b.acked) > keepFor+time.Minute {
 		l.w.violated("%v sends batch %d of %s again %v after it was acknowledged", p, c.Seq, c.Family, time.Since(b.acked))
 	}
+	b.acked = time.Time{}
 }
 
 // applies notes a batch that the store was given.
@@ -197,9 +199,7 @@ func (l *ledger) answered(p *proc, c wire.Commit, reply wire.CommitReply, change
 		l.w.violated("batch %d of %s of %v was acknowledged (%d) and is not in the store", c.Seq, c.Family, p, reply.Status)
 	}
 	b := l.sent[key]
-	if b.acked.IsZero() {
-		b.acked = time.Now()
-	}
+	b.acked = time.Now()
 	b.settled = l.applied[key]
 }
 
