@@ -57,7 +57,8 @@ type outbox struct {
 	queue  []*batch // not acknowledged, in order
 	kept   []*batch // acknowledged, in order
 	size   int      // bytes in kept
-	// lineage is the store's as it was known when it last acknowledged.
+	// lineage is the store's as it was known when it last acknowledged, or was
+	// found to have what it had acknowledged.
 	lineage string
 
 	lost map[string]int // batches by reason, since last collected
@@ -148,6 +149,8 @@ func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	case r.Last > 0 || same:
 		if r.Last < o.acked {
 			o.rewind(r.Last)
+		} else {
+			o.lineage = lineage // as good as acknowledged once more
 		}
 		return false
 	case r.Orphan:

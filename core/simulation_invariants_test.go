@@ -23,6 +23,7 @@ func (w *world) checkPage(p *proc, g glance, s shown) {
 // more, unless the values fell meanwhile.
 func (w *world) checkFamily(p *proc, g glance, family string, page map[string]amounts) {
 	l := &w.ledger
+	w.checkSurvived(p, g, family, page)
 	if g.epoch[family] != l.epoch[family] {
 		return
 	}
@@ -46,19 +47,45 @@ func (w *world) checkFamily(p *proc, g glance, family string, page map[string]am
 	if len(page) == 0 {
 		return
 	}
-	marks := map[string]amounts{}
-	if w.pages.epoch[family] == l.epoch[family] {
-		marks = maps.Clone(w.pages.values[family])
-		if marks == nil {
-			marks = map[string]amounts{}
+	w.pages.note(family, page, l.epoch[family])
+}
+
+// checkSurvived wants a page to show no less than any before it, whatever the
+// store went back to meanwhile, if all who brought the rest are still there.
+func (w *world) checkSurvived(p *proc, g glance, family string, page map[string]amounts) {
+	l := &w.ledger
+	if g.fall[family] != l.fall[family] {
+		return
+	}
+	survived := !g.damaged[family] && !l.damaged[family] && l.mends(g, family)
+	for k, before := range g.most[family] {
+		a, ok := page[k]
+		if ok && !a.below(before) {
+			continue
 		}
+		if survived {
+			w.violated("%v shows %s %q as %v, after %v was shown before the store stepped back", p, family, k, a, before)
+		}
+		l.fall[family]++ // it fell, for good or for a while
+		break
+	}
+	if len(page) > 0 {
+		w.most.note(family, page, l.fall[family])
+	}
+}
+
+// note takes in a page.
+func (m *pageMarks) note(family string, page map[string]amounts, epoch int) {
+	marks := map[string]amounts{}
+	if m.epoch[family] == epoch {
+		maps.Copy(marks, m.values[family])
 	}
 	for k, a := range page {
 		if old := marks[k]; old.below(a) {
 			marks[k] = a
 		}
 	}
-	w.pages.values[family], w.pages.epoch[family] = marks, l.epoch[family]
+	m.values[family], m.epoch[family] = marks, epoch
 }
 
 // checkGauges wants gauges of the living alone, with values that they set.

@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"strings"
@@ -20,9 +21,13 @@ type ledger struct {
 	sent map[batchKey]*sentBatch
 	content
 
-	epoch   map[string]int    // of a family: raised whenever its values may fall
-	rolled  map[batchKey]bool // taken back by a step back, and not applied again
-	changes int               // of the store from outside
+	epoch map[string]int // of a family: raised whenever its values may fall
+	fall  map[string]int // the same, but for a step back that its writers can mend
+	moved step           // the last step back
+	// confirmed is the lineage that a process said last to have looked at.
+	confirmed map[int]string
+	rolled    map[batchKey]bool // taken back by a step back, and not applied again
+	changes   int               // of the store from outside
 	// mayLose says that something happened which loses what living processes
 	// had delivered; fuzzy, that they can't tell how much.
 	mayLose, fuzzy bool
@@ -79,7 +84,7 @@ func (a amounts) below(b amounts) bool {
 func newLedger(w *world) ledger {
 	return ledger{
 		w: w, sent: map[batchKey]*sentBatch{}, content: newContent(),
-		epoch: map[string]int{}, rolled: map[batchKey]bool{},
+		epoch: map[string]int{}, fall: map[string]int{}, confirmed: map[int]string{}, rolled: map[batchKey]bool{},
 	}
 }
 
@@ -180,10 +185,10 @@ func (l *ledger) applies(p *proc, c wire.Commit, reply wire.CommitReply) {
 			series[labelOf(op.Field)] = a
 		case wire.OpDelete:
 			delete(series, labelOf(op.Field))
-			l.epoch[c.Family]++
+			l.mayFall(c.Family)
 		case wire.OpClear:
 			clear(series)
-			l.epoch[c.Family]++
+			l.mayFall(c.Family)
 		}
 	}
 }
@@ -214,6 +219,7 @@ func (l *ledger) held(p *proc, req wire.HoldRequest, reply wire.HoldReply) {
 		}
 	}
 	l.leases[reply.Index] = ledgerLease{p, reply.Now.Add(req.TTL)}
+	l.confirmed[p.number] = req.Lineage
 	p.heldAt = time.Now()
 }
 
@@ -251,9 +257,13 @@ func (l *ledger) emptied() {
 	l.bump()
 }
 
+// lost notes which batches are lost in a wipe. A process that has not looked at
+// the store since it last stepped back can't tell the one from the other, and
+// may bring everything again.
 func (l *ledger) lost(which func(batchKey) bool) {
+	lineage, _ := l.w.server.Store("sim").Lineage(context.Background())
 	for key := range l.applied {
-		if b := l.sent[key]; which(key) && b.settled {
+		if b := l.sent[key]; which(key) && b.settled && l.confirmed[key.proc] == lineage {
 			b.gone = true
 		}
 	}
@@ -272,13 +282,19 @@ func (l *ledger) valuesLost(family string) {
 	maps.DeleteFunc(l.applied, func(key batchKey, _ bool) bool { return key.family == family })
 	delete(l.values, family)
 	l.damaged[family] = true
-	l.epoch[family]++
+	l.mayFall(family)
 }
 
 func (l *ledger) bump() {
 	for _, family := range addingFamilies {
-		l.epoch[family]++
+		l.mayFall(family)
 	}
+}
+
+// mayFall notes that a family's values fall for good.
+func (l *ledger) mayFall(family string) {
+	l.epoch[family]++
+	l.fall[family]++
 }
 
 // restored notes that the store went back to a snapshot.
@@ -307,11 +323,41 @@ func (l *ledger) restored(s *savedState) {
 	for _, b := range l.sent {
 		b.gone = false
 	}
-	l.bump()
+	l.moved = step{time.Now(), l.w.clockMoves}
+	for _, family := range addingFamilies {
+		l.epoch[family]++
+		if l.fall[family] != s.fall[family] || l.damaged[family] || before.damaged[family] ||
+			l.generation[family] == "" || l.generation[family] != before.generation[family] {
+			l.fall[family]++
+		}
+	}
+}
+
+// step is a step back of the store.
+type step struct {
+	at         time.Time
+	clockMoves int // up to then
+}
+
+// mends says whether a page must wait until what a family lacks is back: all
+// those who have to bring it are alive, as the store tells and told when the
+// scrape began, and pages are still held back.
+func (l *ledger) mends(g glance, family string) bool {
+	if l.w.clockMoves != l.moved.clockMoves || time.Since(l.moved.at) > 2*l.w.plan.opts.LeaseDuration-time.Second {
+		return false
+	}
+	living := l.living()
+	for key := range l.rolled {
+		if owner := l.w.procs[key.proc-1]; key.family == family && !(living[owner] && g.living[owner]) {
+			return false
+		}
+	}
+	return true
 }
 
 // savedState is what a replica, or the disk, has.
 type savedState struct {
+	fall     map[string]int
 	at       time.Time
 	snapshot *memstore.Snapshot
 	content  content

@@ -27,13 +27,15 @@ const (
 	opScanSeries
 	opReadGauges
 	opHousekeep
+	opLineage
+	opAwaitReplicas
 	operations
 )
 
 var operationNames = [operations]string{
 	memstore.OpRegister, memstore.OpCommit, memstore.OpTouch, memstore.OpHold, memstore.OpRelease,
 	memstore.OpWriteGauges, memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpReadSeries,
-	memstore.OpScanSeries, memstore.OpReadGauges, memstore.OpHousekeep,
+	memstore.OpScanSeries, memstore.OpReadGauges, memstore.OpHousekeep, memstore.OpLineage, memstore.OpAwaitReplicas,
 }
 
 const (
@@ -294,6 +296,16 @@ func (l *link) Hold(ctx context.Context, req wire.HoldRequest) (wire.HoldReply, 
 		reply, err := l.store.Hold(ctx, req)
 		l.w.ledger.held(l.p, req, reply)
 		return reply, err
+	})
+}
+
+func (l *link) Lineage(ctx context.Context) (string, error) {
+	return whole(ctx, l, opLineage, l.store.Lineage)
+}
+
+func (l *link) AwaitReplicas(ctx context.Context, verifications []wire.Commit, timeout time.Duration) (int, error) {
+	return whole(ctx, l, opAwaitReplicas, func(ctx context.Context) (int, error) {
+		return l.store.AwaitReplicas(ctx, verifications, timeout)
 	})
 }
 

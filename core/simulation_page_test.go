@@ -29,7 +29,9 @@ type glance struct {
 	begin      time.Time
 	stored     map[string]map[string]amounts
 	shown      map[string]map[string]amounts
+	most       map[string]map[string]amounts // shown over step backs of the store
 	epoch      map[string]int
+	fall       map[string]int
 	damaged    map[string]bool
 	living     map[*proc]bool
 	changes    int
@@ -41,11 +43,16 @@ type glance struct {
 func (w *world) glance() glance {
 	g := glance{
 		begin: time.Now(), stored: cloneValues(w.ledger.values), shown: map[string]map[string]amounts{}, epoch: map[string]int{},
+		most: map[string]map[string]amounts{}, fall: map[string]int{},
 		damaged: map[string]bool{}, living: w.ledger.living(), changes: w.ledger.changes, clockMoves: w.clockMoves, calm: w.calm,
 	}
 	for _, family := range addingFamilies {
 		g.epoch[family] = w.ledger.epoch[family]
 		g.damaged[family] = w.ledger.damaged[family]
+		g.fall[family] = w.ledger.fall[family]
+		if w.most.epoch[family] == g.fall[family] {
+			g.most[family] = w.most.values[family]
+		}
 		if w.pages.epoch[family] == g.epoch[family] {
 			g.shown[family] = w.pages.values[family] // replaced, never changed
 		}
@@ -67,10 +74,17 @@ func (p *proc) scrape(http bool) {
 		w.mark("%v was scraped: %v families, %v", p, len(families), err)
 		if err == nil {
 			w.checkPage(p, g, newShown(w, families))
-		} else if g.calm && p.life == alive {
+		} else if g.calm && p.life == alive && !w.mayRecover(err) {
 			w.violated("%v: nothing is wrong, and a scrape failed: %v", p, err)
 		}
 	})
+}
+
+// mayRecover says whether a page may still be held back after a step back.
+func (w *world) mayRecover(err error) bool {
+	// Where nobody lives, the reader is the first to notice, and waits a little.
+	return strings.Contains(err.Error(), "recovering, ") && (len(w.ledger.living()) == 0 ||
+		time.Since(w.ledger.moved.at) < 2*w.plan.opts.LeaseDuration+2*DefScrapeTimeout)
 }
 
 // page reads the process's page.

@@ -42,6 +42,7 @@ type world struct {
 	clockMoves int
 	behind     time.Duration // all jumps back: so much longer live the gauges of the dead
 	pages      pageMarks
+	most       pageMarks // over step backs that the writers can mend
 	faults     [faultKinds]int
 	violations []string
 	hash       uint64
@@ -99,7 +100,7 @@ func newWorld(t *testing.T, seed uint64, traced bool) *world {
 	w := &world{t: t, seed: seed, dice: newDice(seed), server: memstore.New(), began: time.Now(), labels: 2}
 	w.plan = newPlan(&w.dice)
 	w.ledger = newLedger(w)
-	w.pages = newPageMarks()
+	w.pages, w.most = newPageMarks(), newPageMarks()
 	if traced {
 		w.trace = new(strings.Builder)
 	}
