@@ -22,6 +22,7 @@
 //	                                  \xfe     generation
 //	shoal:1:{app}:families    zset    families by when they were touched, ms
 //	shoal:1:{app}:leases      hash    i:<index> → "writer deadline lineage host version started"
+//	                                  lineage → "lineage since", as writers read it last
 //	shoal:1:{app}:g:<writer>  hash    GaugeField → "value deadline"; \xfe → version
 //
 // The generation stands in both keys of a family. A key that was evicted, or
@@ -101,6 +102,14 @@
 // a dead process vanish even if nobody is left to clean up. Releasing removes
 // the lease first: from then on the gauges are shown no more, and a late write
 // is refused.
+//
+// # Lineage
+//
+// Every restart and every promotion gives a server's data another name
+// (master_replid), and may have set it back. A lease says under which names of
+// all masters its writer has made sure that nothing of its own is missing; the
+// field beside the leases says which are the present ones. Readers show nothing
+// while the two differ.
 //
 // # Reads
 //
