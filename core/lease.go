@@ -56,7 +56,7 @@ func (w *writer) heartbeat(now time.Time) error {
 	before := monotonicNow()
 	reply, err := w.store.Hold(ctx, wire.HoldRequest{
 		Writer: w.id, Index: w.lease.index, Slot: slot, TTL: w.opts.LeaseDuration,
-		Lineage: w.lineage.verified, Current: w.lineage.seen,
+		Lineage: w.lineage.verified, Current: w.lineage.seen, Changed: w.lineage.changed && !w.lineage.confirmed(),
 		Info: wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
 	})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 type lineage struct {
 	seen     string // when it was last asked for; empty where the store does not tell
 	verified string // under which the store was found to have all that it acknowledged
+	changed  bool   // another one was seen before, at some time
 }
 
 // confirmed says whether the history is the one that was looked at.
@@ -30,7 +31,8 @@ func (w *writer) observe(ctx context.Context) error {
 	if err != nil || now == w.lineage.seen {
 		return err
 	}
-	w.lineage = lineage{seen: now}
+	w.lineage = lineage{seen: now, changed: w.lineage.seen != "" || w.lineage.changed}
+	w.lease.renewAt = time.Time{} // readers must know before anything is sent again
 	for _, f := range *w.reg.families.Load() {
 		f.out.unverified = f.out.generation != ""
 	}

@@ -30,6 +30,7 @@ var actions = []action{
 	{"failover", 4, func(p *plan) bool { return p.rollback }, (*world).failover},
 	{"restart from an older state", 2, func(p *plan) bool { return p.rollback }, (*world).older},
 	{"FLUSHALL", 3, func(p *plan) bool { return p.wipes }, (*world).emptied},
+	{"restart without data", 2, func(p *plan) bool { return p.wipes && p.rollback }, (*world).blank},
 	{"lose a key", 4, func(p *plan) bool { return p.keyLoss }, (*world).loseKey},
 	{"move the clock", 4, func(p *plan) bool { return p.clock }, (*world).moveClock},
 	{"freeze", 3, func(p *plan) bool { return p.freezing }, (*world).freeze},
@@ -189,6 +190,17 @@ func (w *world) restore(s *savedState) {
 	w.mark("back to %v ago", int(time.Since(s.at)))
 	w.server.Restore(s.snapshot)
 	w.ledger.restored(s)
+}
+
+func (w *world) blank(d *dice) {
+	if w.down {
+		return
+	}
+	w.happened(faultBlank)
+	w.goDown(d.between(time.Millisecond, 4*time.Second), func() {
+		w.server.Restart()
+		w.ledger.restarted()
+	})
 }
 
 func (w *world) emptied(*dice) {

@@ -30,6 +30,7 @@ const (
 	faultFailover  // a replica that lagged takes over
 	faultOlder     // it restarts from an older state
 	faultEmptied   // FLUSHALL
+	faultBlank     // it restarts without its data
 	faultClockForward
 	faultClockBack
 	faultControlLost // a family's registration is evicted
@@ -67,6 +68,7 @@ var faultNames = [faultKinds]string{
 	faultFailover:            "failover to a lagging replica",
 	faultOlder:               "restart from an older state",
 	faultEmptied:             "FLUSHALL",
+	faultBlank:               "restart without data",
 	faultClockForward:        "clock jumps forward",
 	faultClockBack:           "clock jumps back",
 	faultControlLost:         "registration lost",

@@ -167,7 +167,7 @@ func (w *world) checkRest() {
 			}
 			w.checkFrozen(p)
 			for family := range p.added {
-				lost = w.checkApplied(p, family) || lost
+				p.atRest(func() { lost = w.checkApplied(p, family) || lost })
 			}
 		}
 		if !lost {
@@ -189,7 +189,7 @@ func (w *world) checkRest() {
 	w.locked(func() {
 		for _, p := range w.procs {
 			if !p.readOnly && p.life == alive {
-				w.checkLost(p)
+				p.atRest(func() { w.checkLost(p) })
 			}
 		}
 	})

@@ -257,6 +257,19 @@ func (l *ledger) emptied() {
 	l.bump()
 }
 
+// restarted notes that the store forgot everything, and began another history:
+// what was acknowledged may come again, if it does whole.
+func (l *ledger) restarted() {
+	l.changes++
+	l.mayLose, l.fuzzy = true, true
+	for _, b := range l.sent {
+		b.gone, b.settled = false, false
+	}
+	l.content = newContent()
+	l.moved = step{time.Now(), l.w.clockMoves}
+	l.bump()
+}
+
 // lost notes which batches are lost in a wipe. A process that has not looked at
 // the store since it last stepped back can't tell the one from the other, and
 // may bring everything again.
@@ -273,6 +286,7 @@ func (l *ledger) controlLost(family string) {
 	l.changes++
 	l.mayLose, l.fuzzy = true, true
 	l.damaged[family] = true
+	l.fall[family]++ // what is in doubt then is dropped
 }
 
 func (l *ledger) valuesLost(family string) {

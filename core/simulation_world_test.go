@@ -229,10 +229,19 @@ func (w *world) look() bool {
 	defer w.mu.Unlock()
 	for _, p := range w.procs {
 		if p.running() && !p.readOnly {
-			w.checkMemory(p)
+			p.atRest(func() { w.checkMemory(p) })
 		}
 	}
 	return len(w.violations) == 0
+}
+
+// atRest looks into a process whose goroutines wait. They take this lock before
+// they go on, so what they do then comes after the look.
+func (p *proc) atRest(look func()) {
+	mu := &p.reg.conn.Load().writer.mu
+	mu.Lock()
+	defer mu.Unlock()
+	look()
 }
 
 func (w *world) locked(do func()) {

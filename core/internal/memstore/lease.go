@@ -33,8 +33,8 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 		lineage:  req.Lineage,
 		info:     req.Info,
 	}
-	if req.Current != "" && req.Current != a.lineage {
-		if a.lineage != "" {
+	if another := req.Current != a.lineage; req.Current != "" && (another || req.Changed && a.since.IsZero()) {
+		if a.lineage != "" || req.Changed { // else it is the app's first start
 			a.since = now.Truncate(time.Millisecond)
 		}
 		a.lineage = req.Current

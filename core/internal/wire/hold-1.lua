@@ -7,8 +7,8 @@
 -- index that is free or expired. So no writer ever has two.
 --
 -- Beside it, records the lineage of the data as the writer has just read it, and
--- since when it is another one: 0 if none was recorded before, as at the app's
--- first start, since then nobody can have seen more than there is.
+-- since when it is another one: 0 at the app's first start, as nobody can have
+-- seen more than there is then.
 --
 -- KEYS 1  the app's leases: i:<index> = "writer deadline lineage info…",
 --         lineage = "lineage milliseconds"
@@ -18,6 +18,7 @@
 --      4  time to live in milliseconds
 --      5  what follows the deadline in the entry
 --      6  the lineage as it is now, or ''
+--      7  1 if the writer knew another one before, and has not looked yet
 -- Returns {index, the other writer that had it or '', seconds, microseconds}
 --
 -- Twice is safe: the second time renews what the first took, and finds the
@@ -64,8 +65,11 @@ local deadline = string.format('%.0f', now + tonumber(ARGV[4]))
 local set = {'i:' .. string.format('%d', index), writer .. ' ' .. deadline .. ' ' .. ARGV[5]}
 if ARGV[6] ~= '' then
   local recorded = redis.call('HGET', leases, 'lineage')
-  if not recorded or holder(recorded) ~= ARGV[6] then
-    set[3], set[4] = 'lineage', ARGV[6] .. ' ' .. (recorded and string.format('%.0f', now) or '0')
+  local another = not recorded or holder(recorded) ~= ARGV[6]
+  if ARGV[7] == '1' and (another or recorded == ARGV[6] .. ' 0') or another and recorded then
+    set[3], set[4] = 'lineage', ARGV[6] .. ' ' .. string.format('%.0f', now)
+  elseif another then
+    set[3], set[4] = 'lineage', ARGV[6] .. ' 0'
   end
 end
 redis.call('HSET', leases, unpack(set))

@@ -15,10 +15,14 @@ import (
 
 // Hold implements [Store].
 func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
+	changed := 0
+	if req.Changed {
+		changed = 1
+	}
 	c := &call{
 		script: holdScript,
 		keys:   []string{r.keys.leases()},
-		args:   []any{req.Writer, req.Index, req.Slot, req.TTL.Milliseconds(), leaseTail(req), req.Current},
+		args:   []any{req.Writer, req.Index, req.Slot, req.TTL.Milliseconds(), leaseTail(req), req.Current, changed},
 	}
 	r.run(ctx, c)
 	reply, err := c.cmd.Slice()

@@ -217,8 +217,11 @@ type HoldRequest struct {
 	// where it is not known.
 	Lineage string
 	// Current is the history as the store told it just before, if it did. The
-	// store records it, and when it became another.
+	// store records it, and when it became another. Changed says that the
+	// writer knew another one and has not looked at its families since: then
+	// this is no first start, even if nothing is recorded.
 	Current string
+	Changed bool
 	// Info describes the instance to readers.
 	Info Info
 	TTL  time.Duration

@@ -34,7 +34,7 @@ var lineFaults = []fault{
 	},
 	{
 		name: "cut", event: "connections are cut, again and again",
-		scrape: "pages, and now and then a 503 `EOF`", totals: "exact", spoilt: true, either: true,
+		scrape: "pages, and now and then a 503 `the connection to Redis failed`", totals: "exact", spoilt: true, either: true,
 		begin: func(t *testing.T, r *rig) {
 			for range 15 {
 				r.line.mend(t)
@@ -44,19 +44,19 @@ var lineFaults = []fault{
 	},
 	{
 		name: "reset", event: "every connection is reset after 20 ms",
-		scrape: "503 `connection reset by peer` or `EOF`", totals: "exact", spoilt: true,
+		scrape: "503 `the connection to Redis failed`", totals: "exact", spoilt: true,
 		begin: func(t *testing.T, r *rig) { r.line.spoil(t, "reset_peer", "downstream", `"timeout": 20`) },
-		says:  "reset by peer|EOF", end: mend,
+		says:  "connection to Redis failed|can't be reached", end: mend,
 	},
 	{
 		name: "cut in the middle of replies", event: "every connection ends in the middle of a reply",
-		scrape: "503 `EOF`", totals: "exact, though Redis did what was not answered", spoilt: true,
+		scrape: "503 `the connection to Redis failed`", totals: "exact, though Redis did what was not answered", spoilt: true,
 		begin: func(t *testing.T, r *rig) { r.line.spoil(t, "limit_data", "downstream", `"bytes": 900`) },
-		says:  "EOF", either: true, end: mend,
+		says:  "connection to Redis failed|can't be reached", either: true, end: mend,
 	},
 	{
 		name: "cut in the middle of requests", event: "every connection ends in the middle of a request",
-		scrape: "pages or 503 `EOF`", totals: "exact", spoilt: true, either: true,
+		scrape: "pages or 503 `the connection to Redis failed`", totals: "exact", spoilt: true, either: true,
 		begin: func(t *testing.T, r *rig) { r.line.spoil(t, "limit_data", "upstream", `"bytes": 1500`) },
 		end:   mend,
 	},

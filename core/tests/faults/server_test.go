@@ -20,23 +20,23 @@ const whatIsKept = "exact: processes send again what they keep"
 var serverFaults = []fault{
 	{
 		name: "killed without persistence", event: "`kill -9`, no persistence, started again",
-		scrape: "503 `connection refused`, then `recovering`", totals: whatIsKept,
-		begin: kill, says: "connection refused", end: restart, once: true,
+		scrape: "503 `Redis can't be reached`, then `recovering`", totals: whatIsKept,
+		begin: kill, says: "can't be reached", end: restart, once: true,
 	},
 	{
 		name: "killed with an AOF", event: "`kill -9`, AOF `everysec`, started again",
-		scrape: "503 `connection refused`, then `recovering`", totals: whatIsKept,
-		args: aof, begin: kill, says: "connection refused", end: restart,
+		scrape: "503 `Redis can't be reached`, then `recovering`", totals: whatIsKept,
+		args: aof, begin: kill, says: "can't be reached", end: restart,
 	},
 	{
 		name: "killed with an old snapshot", event: "`kill -9`, RDB snapshot from before, started again",
-		scrape: "503 `connection refused`, then `recovering`", totals: whatIsKept,
+		scrape: "503 `Redis can't be reached`, then `recovering`", totals: whatIsKept,
 		begin: func(t *testing.T, r *rig) {
 			must(t, r.admin.Save(t.Context()).Err())
 			r.app.more(t, 200)
 			kill(t, r)
 		},
-		says: "connection refused", end: restart, once: true,
+		says: "can't be reached", end: restart, once: true,
 	},
 	{
 		name: "loading", event: "restarting, with much to load",
@@ -65,7 +65,7 @@ var serverFaults = []fault{
 	},
 	{
 		name: "clients killed", event: "`CLIENT KILL`, again and again",
-		scrape: "pages, and now and then a 503 `EOF`", totals: "exact", either: true,
+		scrape: "pages, and now and then a 503 `the connection to Redis failed`", totals: "exact", either: true,
 		begin: func(t *testing.T, r *rig) {
 			for range 20 {
 				r.hangUp(t)

@@ -25,7 +25,7 @@ const (
 var failovers = []row{
 	{
 		"Sentinel: the master is killed, and a replica takes over that lags", await,
-		"503 `connection refused`, then `recovering`", whatIsKept,
+		"503 `Redis can't be reached`, then `recovering`", whatIsKept,
 		"TestSentinel_AReplicaThatLagsTakesOver", "",
 	},
 	{
@@ -43,7 +43,7 @@ var failovers = []row{
 	},
 	{
 		"Cluster: a master is killed, and a replica takes over that lags", await,
-		"503 `connection refused`, `CLUSTERDOWN`, then `recovering`", whatIsKept,
+		"503 `Redis can't be reached`, `CLUSTERDOWN`, then `recovering`", whatIsKept,
 		"TestCluster_AReplicaThatLagsTakesOver", "",
 	},
 	{
@@ -73,7 +73,7 @@ var elsewhere = []row{
 		"TestExactlyOnce_ALostReplyIsNotAppliedTwice", behaviour + "once_test.go",
 	},
 	{
-		"Redis is away when the application starts", await, "503 `connection refused`", "exact",
+		"Redis is away when the application starts", await, "503 `Redis can't be reached`", "exact",
 		"TestWhenRedisIsAwayMetricsSaysSo_FromTheStart", behaviour + "away_test.go",
 	},
 	{
