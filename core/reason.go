@@ -30,6 +30,8 @@ func pageReason(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "the scrape was given up"
+	case wire.PoolTaken(err):
+		return "all connections of the Redis client's pool are taken (connection pool timeout)"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "Redis has not answered in time (deadline exceeded)"
 	case wire.HandshakeFailed(err):

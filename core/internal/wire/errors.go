@@ -67,6 +67,11 @@ func Answered(err error) bool {
 // Forbidden says whether an ACL does not allow the command.
 func Forbidden(err error) bool { return isReply(err, "NOPERM") }
 
+// PoolTaken says whether all of the client's connections were taken by others.
+func PoolTaken(err error) bool {
+	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted)
+}
+
 // Damaged says whether err means that a key holds something that is not
 // shoal's: trouble of one family and not of the server.
 func Damaged(err error) bool { return isReply(err, "WRONGTYPE") }

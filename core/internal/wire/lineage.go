@@ -25,7 +25,7 @@ func (r *Redis) Lineage(ctx context.Context) (string, error) {
 	var mu sync.Mutex
 	var ids []string // guarded by mu
 	err := r.eachMaster(ctx, func(ctx context.Context, server redis.Cmdable) error {
-		info, err := server.Info(ctx, "replication").Result()
+		info, err := replicationOf(ctx, server)
 		mu.Lock()
 		defer mu.Unlock()
 		ids = append(ids, infoField(info, "master_replid"))
@@ -54,6 +54,15 @@ func (r *Redis) eachMaster(ctx context.Context, do func(context.Context, redis.C
 		return do(ctx, r.client)
 	}
 	return c.ForEachMaster(ctx, func(ctx context.Context, client *redis.Client) error { return do(ctx, client) })
+}
+
+// replicationOf asks a server in a pipeline, like everything else: a client may
+// have a second pool of connections for single commands.
+func replicationOf(ctx context.Context, server redis.Cmdable) (string, error) {
+	pipe := server.Pipeline()
+	info := pipe.Info(ctx, "replication")
+	_, err := pipe.Exec(ctx)
+	return info.Val(), err
 }
 
 // infoField reads a line "name:value" of INFO, or gives "".
@@ -108,7 +117,7 @@ var ErrSteppedBack = errors.New("the server has stepped back")
 
 // awaitReplica asks one server. It is content where there is no replica.
 func (r *Redis) awaitReplica(ctx context.Context, server redis.UniversalClient, verification *Commit, timeout time.Duration) (bool, error) {
-	info, err := server.Info(ctx, "replication").Result()
+	info, err := replicationOf(ctx, server)
 	if err != nil {
 		return false, err
 	}

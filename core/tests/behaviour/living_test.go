@@ -53,7 +53,7 @@ func TestGaugesTellTheLiving_ClosingTakesThemOffAtOnce(t *testing.T) {
 	if keys := f.gaugeKeys(t); len(keys) > 0 {
 		t.Errorf("keys are left: %q", keys)
 	}
-	if leases := f.redis.HGetAll(t.Context(), "shoal:1:{"+f.app+"}:leases").Val(); len(leases) > 0 {
+	if leases := f.leases(t); len(leases) > 0 {
 		t.Errorf("leases are left: %q", leases)
 	}
 }

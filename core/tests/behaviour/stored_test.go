@@ -21,6 +21,17 @@ func (f *fleet) gaugeKeys(t testing.TB) []string {
 	return keys
 }
 
+// leases lists who holds which index.
+func (f *fleet) leases(t testing.TB) map[string]string {
+	t.Helper()
+	leases, err := f.redis.HGetAll(t.Context(), "shoal:1:{"+f.app+"}:leases").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(leases, "lineage") // stands beside them
+	return leases
+}
+
 // storedGauge is a gauge as it is in Redis.
 type storedGauge struct {
 	value    string

@@ -3,7 +3,9 @@
 package behaviour_test
 
 import (
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -174,7 +176,17 @@ func TestAScrapeOnlyReads_SoAReplicaCanAnswer(t *testing.T) {
 	host, port := "127.0.0.1", master.Addr[len("127.0.0.1:"):]
 	replica := redistest.Start(t, "--replicaof", host, port)
 	eventually(t, func() error { return linkUp(t, replica.Client(t)) })
-	page := scrape(t, f.reader(t)).users()
+	// A master names its data anew when its first replica comes: pages wait.
+	var page string
+	reader := f.reader(t)
+	eventually(t, func() error {
+		rec, _ := get(reader, "5")
+		if rec.Code != http.StatusOK {
+			return errors.New(rec.Body.String())
+		}
+		return nil
+	})
+	page = scrape(t, reader).users()
 	r := f.on(t, replica).reader(t)
 	eventually(t, func() error {
 		if got := scrape(t, r).users(); got != page {
