@@ -38,9 +38,10 @@ func (e *recoveringError) Error() string {
 }
 
 // grace is how long after a change of the lineage pages are held back at
-// least: a heartbeat, in which a writer makes itself heard whose lease was
-// lost with the change.
-func (b *barrier) grace() time.Duration { return b.lease/3 + b.lease/30 }
+// least. In that time a writer makes itself heard whose lease was lost with the
+// change, or ran out in the outage before: with its next heartbeat, and a
+// back-off later where that failed.
+func (b *barrier) grace() time.Duration { return b.lease/3 + b.lease/30 + maxBackoff }
 
 // bound is how long pages are held back at most. A process that has died is
 // gone from the leases before, and one that lives has made its refresh.

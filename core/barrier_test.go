@@ -101,7 +101,7 @@ func TestBarrier_AScrapeMakesTheAnsweringProcessLook(t *testing.T) {
 		if scrape.Code != http.StatusOK || !strings.Contains(scrape.Body.String(), "c_total 7") {
 			t.Fatalf("the page answered %d %s", scrape.Code, scrape.Body)
 		}
-		if took := time.Since(begin); took > DefLeaseDuration/3+DefLeaseDuration/30+time.Second {
+		if took := time.Since(begin); took > DefLeaseDuration/3+DefLeaseDuration/30+maxBackoff+time.Second {
 			t.Errorf("the page came after %v, want the grace of a heartbeat", took)
 		}
 	})

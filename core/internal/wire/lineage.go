@@ -32,8 +32,8 @@ func (r *Redis) Lineage(ctx context.Context) (string, error) {
 		return err
 	})
 	switch {
-	case Forbidden(err), Answered(err) && strings.Contains(err.Error(), "not supported"):
-		return "", nil // INFO is not allowed; imitations don't know the section
+	case untold(err):
+		return "", nil
 	case err != nil:
 		return "", err
 	case slices.Contains(ids, ""):
@@ -63,6 +63,12 @@ func replicationOf(ctx context.Context, server redis.Cmdable) (string, error) {
 	info := pipe.Info(ctx, "replication")
 	_, err := pipe.Exec(ctx)
 	return info.Val(), err
+}
+
+// untold says whether a server does not tell of replication: the user may not
+// ask, or it is an imitation that does not know the section.
+func untold(err error) bool {
+	return Forbidden(err) || Answered(err) && strings.Contains(err.Error(), "not supported")
 }
 
 // infoField reads a line "name:value" of INFO, or gives "".
@@ -118,6 +124,9 @@ var ErrSteppedBack = errors.New("the server has stepped back")
 // awaitReplica asks one server. It is content where there is no replica.
 func (r *Redis) awaitReplica(ctx context.Context, server redis.UniversalClient, verification *Commit, timeout time.Duration) (bool, error) {
 	info, err := replicationOf(ctx, server)
+	if untold(err) {
+		return true, nil // nor is there a way to know of replicas
+	}
 	if err != nil {
 		return false, err
 	}
