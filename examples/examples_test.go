@@ -120,7 +120,7 @@ func TestExporter_SaysWhyItCannotRead(t *testing.T) {
 	start(t, "exporter", "-redis", "redis://"+freeAddr(t)+"/0", "-addr", addr)
 	until(t, "503 and the reason", func() error {
 		status, body, err := do(fresh, http.MethodGet, "http://"+addr+"/metrics")
-		if err == nil && (status != http.StatusServiceUnavailable || !strings.Contains(body, "refused")) {
+		if err == nil && (status != http.StatusServiceUnavailable || !strings.Contains(body, "can't be reached")) {
 			err = fmt.Errorf("%d: %s", status, body)
 		}
 		return err

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
@@ -28,7 +29,8 @@ func TestMain(m *testing.M) {
 		_ = flag.Set("test.parallel", "8") // most of the time they wait for servers
 	}
 	redis.SetLogger(silence{}) // the client tells of every line that a test cuts
-	redistest.Main(m)
+	// toxiproxy's slicer goes on sending when the line behind it has ended.
+	redistest.Main(m, goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*SlicerToxic).Pipe"))
 }
 
 type silence struct{}

@@ -21,9 +21,10 @@ var shared struct {
 	managed    bool
 }
 
-// Main is the body of a TestMain: it runs the tests, ends the shared servers,
+// Main is the body of a TestMain, which may name goroutines of others to be
+// ignored: it runs the tests, ends the shared servers,
 // and fails if goroutines are left over.
-func Main(m *testing.M) {
+func Main(m *testing.M, ignored ...goleak.Option) {
 	shared.Lock()
 	shared.managed = true
 	shared.Unlock()
@@ -40,10 +41,10 @@ func Main(m *testing.M) {
 	}
 	shared.Unlock()
 	if code == 0 {
-		err := goleak.Find()
+		err := goleak.Find(ignored...)
 		// A client that could not dial looks once a second whether it is closed.
 		for deadline := time.Now().Add(3 * time.Second); err != nil && time.Now().Before(deadline); {
-			err = goleak.Find()
+			err = goleak.Find(ignored...)
 		}
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
