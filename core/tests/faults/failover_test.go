@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,6 +35,7 @@ func TestSentinel_AReplicaThatLagsTakesOver(t *testing.T) {
 			s.Agreed(t, s.Replicas[0])
 			s.Master.Restart(t) // empty, and soon a replica
 			a.survives(t, lag)
+			a.recovered(t)
 		})
 	}
 }
@@ -68,6 +70,7 @@ func TestCluster_AReplicaThatLagsTakesOver(t *testing.T) {
 			becomes(t, c.Replicas[i], "master")
 			c.Nodes[i].Restart(t) // it hears at once that it is a replica now
 			a.survives(t, lag)
+			a.recovered(t)
 		})
 	}
 }
@@ -178,6 +181,18 @@ func (a *app) survives(t *testing.T, lag int64) {
 	a.watch.neverFell(t)
 	a.watch.end()
 	a.close(t)
+}
+
+// recovered fails the test unless pages were held back while processes brought
+// back what the new master lacked.
+func (a *app) recovered(t *testing.T) {
+	t.Helper()
+	for _, answer := range a.watch.since(0) {
+		if strings.Contains(answer.reason, "recovering") {
+			return
+		}
+	}
+	t.Error("no scrape was told that the page is recovering")
 }
 
 // becomes waits until a server has a role.

@@ -21,12 +21,12 @@ var serverFaults = []fault{
 	{
 		name: "killed without persistence", event: "`kill -9`, no persistence, started again",
 		scrape: "503 `Redis can't be reached`, then `recovering`", totals: whatIsKept,
-		begin: kill, says: "can't be reached", end: restart, once: true,
+		begin: kill, says: "Redis can't be reached", end: restart, once: true,
 	},
 	{
 		name: "killed with an AOF", event: "`kill -9`, AOF `everysec`, started again",
 		scrape: "503 `Redis can't be reached`, then `recovering`", totals: whatIsKept,
-		args: aof, begin: kill, says: "can't be reached", end: restart,
+		args: aof, begin: kill, says: "Redis can't be reached", end: restart,
 	},
 	{
 		name: "killed with an old snapshot", event: "`kill -9`, RDB snapshot from before, started again",
@@ -36,11 +36,11 @@ var serverFaults = []fault{
 			r.app.more(t, 200)
 			kill(t, r)
 		},
-		says: "can't be reached", end: restart, once: true,
+		says: "Redis can't be reached", end: restart, once: true,
 	},
 	{
 		name: "loading", event: "restarting, with much to load",
-		scrape: "503 `LOADING`, then `recovering`", totals: "exact",
+		scrape: "503 `Redis refuses with LOADING`, then `recovering`", totals: "exact",
 		begin: func(t *testing.T, r *rig) {
 			must(t, r.admin.Do(t.Context(), "DEBUG", "POPULATE", 3000, "filler", 100).Err())
 			r.server.Shutdown(t)
@@ -138,7 +138,7 @@ var serverFaults = []fault{
 	},
 	{
 		name: "busy", event: "a script that does not end: `BUSY`",
-		scrape: "503 `BUSY`", totals: "exact",
+		scrape: "503 `Redis refuses with BUSY`", totals: "exact",
 		begin: func(t *testing.T, r *rig) {
 			r.set(t, "busy-reply-threshold", "50")
 			stuck := r.server.Client(t, func(o *redis.Options) { o.ReadTimeout, o.MaxRetries = time.Minute, -1 })
@@ -156,7 +156,7 @@ var serverFaults = []fault{
 	},
 	{
 		name: "password unknown", event: "the password changed: `WRONGPASS`, `NOAUTH`",
-		scrape: "503 `WRONGPASS`", totals: "exact", user: true,
+		scrape: "503 `Redis refuses with WRONGPASS`", totals: "exact", user: true,
 		begin: func(t *testing.T, r *rig) {
 			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "<secret", ">other").Err())
 			r.hangUp(t)
@@ -168,7 +168,7 @@ var serverFaults = []fault{
 	},
 	{
 		name: "rights revoked", event: "the ACL user lost its rights: `NOPERM`",
-		scrape: "503 `NOPERM`", totals: "exact", user: true,
+		scrape: "503 `Redis refuses with NOPERM`", totals: "exact", user: true,
 		begin: func(t *testing.T, r *rig) {
 			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "resetkeys").Err())
 		},

@@ -57,7 +57,7 @@ var failovers = []row{
 	},
 	{
 		"resharding: every slot of the app moves to another master", goOn,
-		"pages, and now and then a 503 `TRYAGAIN`", "exact", "TestCluster_SlotsMove", "",
+		"pages, and now and then a 503 `Redis refuses with TRYAGAIN`", "exact", "TestCluster_SlotsMove", "",
 	},
 	{
 		"all of these and those above by turns, on a server, a Sentinel set and a Cluster", await,
