@@ -99,7 +99,7 @@ func (p *process) begin() {
 	p.stop, p.begun = make(chan struct{}), true
 	for i := range 2 {
 		p.group.Go(func() {
-			pace := time.NewTicker(2 * time.Millisecond)
+			pace := time.NewTicker(4 * time.Millisecond)
 			defer pace.Stop()
 			for {
 				select {
@@ -125,7 +125,7 @@ func (p *process) begin() {
 			select {
 			case <-p.stop:
 				return
-			case <-time.After(5 * time.Millisecond):
+			case <-time.After(10 * time.Millisecond):
 			}
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			p.tried.Add(1)

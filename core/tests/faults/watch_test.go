@@ -19,7 +19,7 @@ import (
 
 const (
 	scrapeTimeout = 2 * time.Second // Prometheus's
-	scrapeEvery   = 50 * time.Millisecond
+	scrapeEvery   = 80 * time.Millisecond
 	manyAnswers   = 2000 // of a long chaos
 )
 
