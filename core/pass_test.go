@@ -400,3 +400,17 @@ func TestPass_AClonesDoubtfulBatchesAreDroppedAndCounted(t *testing.T) {
 		t.Errorf("%v batches counted as lost", got)
 	}
 }
+
+func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
+	for _, lease := range []time.Duration{time.Second, 3 * time.Second, DefLeaseDuration, time.Minute} {
+		_, w := stepped(memstore.New().Store("shop"))
+		w.opts.LeaseDuration = lease
+		for range 20 { // Redis has been away for long
+			w.failed(errBroken)
+		}
+		b := barrier{lease: lease}
+		if wait := time.Until(w.retryAt); wait > b.grace()*2/3 {
+			t.Errorf("with a lease of %v it waits %v before it tries again, pages wait %v for it", lease, wait, b.grace())
+		}
+	}
+}

@@ -213,7 +213,10 @@ func (w *writer) failed(err error) {
 	w.trouble.Store(&err)
 	w.reg.self.flushFailures.Inc()
 	w.reg.report("flush", err)
-	backoff := min(minBackoff<<min(w.failures, 10), maxBackoff)
+	// A page is held back for a heartbeat after a change of the lineage (see
+	// barrier.grace): whoever lost its lease meanwhile must be heard in it.
+	longest := min(maxBackoff, max(w.opts.LeaseDuration/6, minBackoff))
+	backoff := min(minBackoff<<min(w.failures, 10), longest)
 	w.retryAt = time.Now().Add(backoff/2 + w.jitter.below(backoff/2))
 	w.flushAt = w.retryAt
 	w.answer(err)

@@ -9,6 +9,8 @@ import (
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/rs/zerolog"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
 // line is the network between the application and a server: a toxiproxy.
@@ -20,7 +22,7 @@ type line struct {
 func newLine(t *testing.T, server string) *line {
 	t.Helper()
 	l := &line{}
-	l.start(t, "127.0.0.1:0", server)
+	l.start(t, redistest.FreeAddr(t), server)
 	t.Cleanup(func() { l.proxy.Stop() })
 	return l
 }

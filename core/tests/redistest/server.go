@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -269,17 +270,29 @@ func (s *Server) log() string {
 	return string(text[max(0, len(text)-enough):])
 }
 
-// freePort asks the system for a port. Until the server has taken it, somebody
-// else may.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+// freePort picks a port that nobody has. Until the server has taken it,
+// somebody else may. It is none of those that systems give to outgoing
+// connections: a server that is down for a moment would find its port taken by
+// one.
+func freePort() (port int, err error) {
+	const lowest, number = 10_000, 22_000
+	for range 50 {
+		port = lowest + rand.IntN(number) //nolint:gosec // no secret
+		var l net.Listener
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil { //nolint:noctx // returns at once
+			return port, l.Close()
+		}
+	}
+	return 0, err
+}
+
+// FreeAddr is host and port of the loopback interface where nobody listens, to
+// be left and taken again.
+func FreeAddr(t testing.TB) string {
+	t.Helper()
+	port, err := freePort()
 	if err != nil {
-		return 0, err
+		t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	addr, ok := l.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, fmt.Errorf("not a TCP address: %v", l.Addr())
-	}
-	return addr.Port, nil
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
