@@ -93,7 +93,9 @@ func (w *world) start(readOnly bool, slot *int) *proc {
 		p.level = r.NewGauge(GaugeOpts{Name: "level", Expire: 2 * w.plan.opts.RefreshPeriod})
 		p.load = r.NewGauge(GaugeOpts{Name: "load", Mode: Sum, Expire: 2 * w.plan.opts.RefreshPeriod})
 		p.last = r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
-		r.NewGaugeFunc(GaugeOpts{Name: "answer", Expire: 2 * w.plan.opts.RefreshPeriod}, func() float64 { return 42 })
+		if w.plan.functions {
+			r.NewGaugeFunc(GaugeOpts{Name: "answer", Expire: 2 * w.plan.opts.RefreshPeriod}, func() float64 { return 42 })
+		}
 	}
 	opts := w.plan.opts
 	opts.ReadOnly, opts.Slot = readOnly, slot

@@ -65,6 +65,7 @@ type plan struct {
 	mortal    bool // processes come and go
 	deletes   bool
 	pauses    bool // minutes of rest
+	functions bool // gauge functions, which make a process flush at each heartbeat
 }
 
 func newPlan(d *dice) plan {
@@ -82,6 +83,7 @@ func newPlan(d *dice) plan {
 		mortal:    d.percent(60),
 		deletes:   d.percent(50),
 		pauses:    d.percent(5),
+		functions: d.percent(20),
 	}
 	if d.percent(60) { // the same, faster
 		p.opts.Interval, p.opts.LeaseDuration, p.opts.RefreshPeriod = 300*time.Millisecond, 6*time.Second, 8*time.Second
