@@ -49,8 +49,8 @@ func (w *writer) heartbeat(now time.Time) error {
 	if w.opts.Slot != nil && !w.lease.slotted {
 		slot = *w.opts.Slot
 	}
-	w.observe(w.ctx)
-	w.confirm() // nothing may need to be looked at, as at the start
+	_ = w.observe(w.ctx) // if it failed, the next heartbeat asks again
+	w.confirm()          // nothing may need to be looked at, as at the start
 	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
 	defer cancel()
 	before := monotonicNow()

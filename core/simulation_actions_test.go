@@ -151,7 +151,7 @@ func (w *world) partition(d *dice) {
 // save copies what the store has, as a replica or a file would.
 func (w *world) save() {
 	w.locked(func() {
-		w.saved = append(w.saved, &savedState{maps.Clone(w.ledger.fall), time.Now(), w.server.Snapshot(), w.ledger.content.clone()})
+		w.saved = append(w.saved, &savedState{maps.Clone(w.ledger.fall), time.Now(), w.server.Snapshot(), w.ledger.clone()})
 	})
 	if len(w.saved) > 8 {
 		w.saved = w.saved[1:]

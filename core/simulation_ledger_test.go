@@ -362,7 +362,7 @@ func (l *ledger) mends(g glance, family string) bool {
 	}
 	living := l.living()
 	for key := range l.rolled {
-		if owner := l.w.procs[key.proc-1]; key.family == family && !(living[owner] && g.living[owner]) {
+		if owner := l.w.procs[key.proc-1]; key.family == family && (!living[owner] || !g.living[owner]) {
 			return false
 		}
 	}

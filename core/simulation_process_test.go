@@ -56,8 +56,7 @@ type proc struct {
 	slot     *int
 	life     life // guarded by w.mu
 	frozen   bool
-	until    time.Time // when a frozen one thaws or a partition ends
-	oldChild *Counter  // of churn, perhaps from before a deletion
+	oldChild *Counter // of churn, perhaps from before a deletion
 
 	kept, churn *CounterVec
 	seconds     *HistogramVec
