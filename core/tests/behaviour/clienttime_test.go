@@ -200,6 +200,6 @@ func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
 	}
 	server.Restart(t)
 	flush(t, reg)
-	scrape(t, f.reader(t)).want(t, "jobs_total", "1")
+	eventuallyPage(t, f.reader(t), func(p page) error { return p.has("jobs_total", "1") })
 	closeAll(t, reg)
 }
