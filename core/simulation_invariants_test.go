@@ -8,7 +8,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -106,8 +105,7 @@ func (w *world) checkGauges(p *proc, g glance, s shown) {
 	}
 }
 
-// checkMemory wants what a process keeps to be within its bounds. The process
-// is at rest.
+// checkMemory wants what a process keeps to be within its bounds.
 func (w *world) checkMemory(p *proc) {
 	size := 0
 	for _, f := range *p.reg.families.Load() {
@@ -201,8 +199,7 @@ func (w *world) checkRest() {
 // checkApplied wants every batch of a living process to be in the store, unless
 // something happened that loses some. It reports whether any is missing.
 func (w *world) checkApplied(p *proc, family string) (missing bool) {
-	n := p.reg.byName[family].out.newest
-	for seq := uint64(1); seq <= n; seq++ {
+	for seq := uint64(1); seq <= p.books.given[family]; seq++ {
 		if w.ledger.applied[batchKey{p.number, family, seq}] {
 			continue
 		}
@@ -256,21 +253,14 @@ func (w *world) deliveredBy(p *proc, family string) map[string]amounts {
 // process says that it lost.
 func (w *world) checkLost(p *proc) {
 	missing := 0
-	for _, f := range *p.reg.families.Load() {
-		if !f.pooled() {
-			continue
-		}
-		newest := f.out.newest
-		if len(f.out.queue) > 0 { // its own metrics are on their way again
-			newest = f.out.queue[0].seq - 1
-		}
-		for seq := uint64(1); seq <= newest; seq++ {
-			if !w.ledger.applied[batchKey{p.number, f.def.name, seq}] {
+	for family, given := range p.books.given {
+		for seq := uint64(1); seq <= given; seq++ {
+			if !w.ledger.applied[batchKey{p.number, family, seq}] {
 				missing++
 			}
 		}
 	}
-	said := int(p.lostSaid())
+	said := int(p.books.lost)
 	switch {
 	case missing > said && !w.plan.pauses:
 		w.violated("%v lost %d batches and says %d", p, missing, said)
@@ -297,7 +287,7 @@ func (w *world) checkLevels() {
 		if p.newest == 0 {
 			continue
 		}
-		index := strconv.Itoa(p.reg.conn.Load().writer.lease.index)
+		index := w.ledger.indexOf(p)
 		if got := levels[index]; got != p.newest {
 			w.violated("%v has the index %s, under which the page shows %v, not %v", p, index, got, p.newest)
 		}

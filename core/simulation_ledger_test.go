@@ -8,6 +8,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -236,6 +237,16 @@ func (l *ledger) wroteGauges(p *proc, g wire.GaugeWrite, status wire.GaugeStatus
 	if status == wire.GaugesOK && l.leases[g.Index].proc != p {
 		l.w.violated("%v wrote gauges under the index %d, which is not its own", p, g.Index)
 	}
+}
+
+// indexOf is the index under which the store shows a process.
+func (l *ledger) indexOf(p *proc) string {
+	for index, lease := range l.leases {
+		if lease.proc == p {
+			return strconv.Itoa(index)
+		}
+	}
+	return ""
 }
 
 // living are the processes whose lease has not expired.

@@ -123,6 +123,9 @@ func (l *link) fate(op operation, size int) (f fate, number int) {
 func exchange[R any](ctx context.Context, l *link, op operation, size int, run func(fate) R, failed func(error) R) R {
 	w := l.w
 	l.thawed()
+	if err := ctx.Err(); err != nil {
+		return failed(err)
+	}
 	w.mu.Lock()
 	if l.dead {
 		w.mu.Unlock()
@@ -270,6 +273,7 @@ func (l *link) Register(ctx context.Context, regs []wire.Registration) []wire.Re
 
 func (l *link) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
 	l.thawed()
+	l.p.look()
 	l.w.mu.Lock()
 	changes := l.w.ledger.changes
 	for _, c := range commits {
@@ -294,6 +298,7 @@ func (l *link) Touch(ctx context.Context, families []string) error {
 }
 
 func (l *link) Hold(ctx context.Context, req wire.HoldRequest) (wire.HoldReply, error) {
+	l.p.look()
 	return whole(ctx, l, opHold, func(ctx context.Context) (wire.HoldReply, error) {
 		reply, err := l.store.Hold(ctx, req)
 		l.w.ledger.held(l.p, req, reply)
@@ -319,6 +324,7 @@ func (l *link) Release(ctx context.Context, writer string, index int) error {
 }
 
 func (l *link) WriteGauges(ctx context.Context, g wire.GaugeWrite) (wire.GaugeStatus, error) {
+	l.p.look()
 	return whole(ctx, l, opWriteGauges, func(ctx context.Context) (wire.GaugeStatus, error) {
 		status, err := l.store.WriteGauges(ctx, g)
 		l.w.ledger.wroteGauges(l.p, g, status)

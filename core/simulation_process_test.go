@@ -72,6 +72,7 @@ type proc struct {
 	releasedAt time.Time                     // guarded by w.mu
 	frozenSums map[string]map[string]amounts // what its batches hold; guarded by w.mu
 	lostTold   float64                       // what its batches tell of lost batches; guarded by w.mu
+	books      books                         // guarded by w.mu
 
 	added  map[string]map[string]amounts // what was counted, less what a deletion dropped
 	levels map[float64]bool              // every value of its gauge level; guarded by w.mu
@@ -253,17 +254,34 @@ func (c *Counter) held() float64 {
 	return float64(c.whole.Load()) + math.Float64frombits(c.rest.Load())
 }
 
-// lostSaid is what the self-metric on lost batches was told in all. The
-// process is at rest, and the caller holds w.mu.
-func (p *proc) lostSaid() float64 {
-	n := p.lostTold
-	p.reg.self.lost.fam.each(func(s *series) { n += s.metric.(*Counter).held() })
+// books are what a process says of its batches.
+type books struct {
+	given map[string]uint64 // by family: the last number that is settled
+	lost  float64           // what the self-metric on lost batches was told in all
+}
+
+// look reads the books and checks that what the process keeps is within its
+// bounds. Its writer goroutine, to which all of that belongs, calls it.
+func (p *proc) look() {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.w.checkMemory(p)
+	if !p.w.calm {
+		return
+	}
+	p.books = books{given: map[string]uint64{}, lost: p.lostTold}
+	p.reg.self.lost.fam.each(func(s *series) { p.books.lost += s.metric.(*Counter).held() })
 	for _, f := range *p.reg.families.Load() {
-		for _, lost := range f.out.lost {
-			n += float64(lost)
+		for _, n := range f.out.lost {
+			p.books.lost += float64(n)
+		}
+		if f.pooled() {
+			p.books.given[f.def.name] = f.out.newest
+			if len(f.out.queue) > 0 { // its own metrics are on their way again
+				p.books.given[f.def.name] = f.out.queue[0].seq - 1
+			}
 		}
 	}
-	return n
 }
 
 // running says whether the process can do something.

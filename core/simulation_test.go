@@ -41,8 +41,10 @@ import (
 // time, each writer's jitter grows from its id, ids come from crypto/rand,
 // whose source is seeded here, and every call takes a time of its own, so that
 // at each moment one goroutine has something to do. That last is a matter of
-// chance, and Go may end a goroutine's turn early, so it holds for all but a
-// vanishing part of the seeds; TestSimulation_SameSeedRunsTheSame watches it.
+// chance, and Go may end a goroutine's turn early, or choose among two that
+// are ready, so it may fail for a seed in some hundreds;
+// TestSimulation_SameSeedRunsTheSame watches it. The race detector makes the
+// scheduler throw dice: with it, no seed is sure to run the same.
 // Orders that come from Go's maps (that of the ops in a batch) are different
 // each time and make no difference.
 var (
@@ -103,6 +105,9 @@ func TestSimulation(t *testing.T) {
 }
 
 func TestSimulation_SameSeedRunsTheSame(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector makes the scheduler throw dice")
+	}
 	quietly := steady()
 	defer quietly()
 	var differing []uint64
