@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build !race
-
 package shoal
 
 import (
@@ -32,7 +30,7 @@ var actions = []action{
 	{"failover", 4, func(p *plan) bool { return p.rollback }, (*world).failover},
 	{"restart from an older state", 2, func(p *plan) bool { return p.rollback }, (*world).older},
 	{"FLUSHALL", 3, func(p *plan) bool { return p.wipes }, (*world).emptied},
-	{"restart without data", 2, func(p *plan) bool { return p.wipes && p.rollback }, (*world).blank},
+	{"restart without data", 2, func(p *plan) bool { return p.restarts }, (*world).restart},
 	{"lose a key", 4, func(p *plan) bool { return p.keyLoss }, (*world).loseKey},
 	{"move the clock", 4, func(p *plan) bool { return p.clock }, (*world).moveClock},
 	{"freeze", 3, func(p *plan) bool { return p.freezing }, (*world).freeze},
@@ -194,22 +192,24 @@ func (w *world) restore(s *savedState) {
 	w.ledger.restored(s)
 }
 
-func (w *world) blank(d *dice) {
+func (w *world) emptied(*dice) {
+	w.locked(func() {
+		w.faults[faultEmptied]++
+		w.server.Wipe()
+		w.ledger.emptied()
+	})
+}
+
+// restart loses everything with another lineage: a failover to a replica that
+// has nothing, or a restart without persistence.
+func (w *world) restart(d *dice) {
 	if w.down {
 		return
 	}
 	w.happened(faultBlank)
 	w.goDown(d.between(time.Millisecond, 4*time.Second), func() {
 		w.server.Restart()
-		w.ledger.restarted()
-	})
-}
-
-func (w *world) emptied(*dice) {
-	w.locked(func() {
-		w.faults[faultEmptied]++
-		w.server.Wipe()
-		w.ledger.emptied()
+		w.ledger.restored(&savedState{at: w.began, content: newContent(), fall: map[string]int{}})
 	})
 }
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build !race
-
 package shoal
 
 import (
@@ -33,6 +31,7 @@ const (
 	faultOlder     // it restarts from an older state
 	faultEmptied   // FLUSHALL
 	faultBlank     // it restarts without its data
+	faultHidden    // it does not tell its lineage
 	faultClockForward
 	faultClockBack
 	faultControlLost // a family's registration is evicted
@@ -71,6 +70,7 @@ var faultNames = [faultKinds]string{
 	faultOlder:               "restart from an older state",
 	faultEmptied:             "FLUSHALL",
 	faultBlank:               "restart without data",
+	faultHidden:              "lineage hidden",
 	faultClockForward:        "clock jumps forward",
 	faultClockBack:           "clock jumps back",
 	faultControlLost:         "registration lost",

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build !race
-
 package shoal
 
 import (
@@ -29,6 +27,7 @@ type ledger struct {
 	moved step           // the last step back
 	// confirmed is the lineage that a process said last to have looked at.
 	confirmed map[int]string
+	lineage   string            // the store's, empty where it does not tell
 	rolled    map[batchKey]bool // taken back by a step back, and not applied again
 	changes   int               // of the store from outside
 	// mayLose says that something happened which loses what living processes
@@ -270,26 +269,12 @@ func (l *ledger) emptied() {
 	l.bump()
 }
 
-// restarted notes that the store forgot everything, and began another history:
-// what was acknowledged may come again, if it does whole.
-func (l *ledger) restarted() {
-	l.changes++
-	l.mayLose, l.fuzzy = true, true
-	for _, b := range l.sent {
-		b.gone, b.settled = false, false
-	}
-	l.content = newContent()
-	l.moved = step{time.Now(), l.w.clockMoves}
-	l.bump()
-}
-
 // lost notes which batches are lost in a wipe. A process that has not looked at
 // the store since it last stepped back can't tell the one from the other, and
 // may bring everything again.
 func (l *ledger) lost(which func(batchKey) bool) {
-	lineage, _ := l.w.server.Store("sim").Lineage(context.Background())
 	for key := range l.applied {
-		if b := l.sent[key]; which(key) && b.settled && l.confirmed[key.proc] == lineage {
+		if b := l.sent[key]; which(key) && b.settled && l.confirmed[key.proc] == l.lineage {
 			b.gone = true
 		}
 	}
@@ -343,13 +328,14 @@ func (l *ledger) restored(s *savedState) {
 		}
 		l.rolled[key] = true
 		l.sent[key].settled = false
-		if l.generation[key.family] != before.generation[key.family] {
-			l.mayLose = true // the family was not there: nobody can send it again
+		if l.generation[key.family] != before.generation[key.family] && (l.confirmed[key.proc] != l.lineage || l.w.plan.pauses) {
+			l.mayLose = true // who did not know the lineage before takes it for a wipe; or what came first is kept no more
 		}
 	}
 	for _, b := range l.sent {
 		b.gone = false
 	}
+	l.asked()
 	l.moved = step{time.Now(), l.w.clockMoves}
 	for _, family := range addingFamilies {
 		l.epoch[family]++
@@ -357,6 +343,14 @@ func (l *ledger) restored(s *savedState) {
 			l.generation[family] == "" || l.generation[family] != before.generation[family] {
 			l.fall[family]++
 		}
+	}
+}
+
+// asked notes the store's lineage.
+func (l *ledger) asked() {
+	l.lineage, _ = l.w.server.Store(l.w.plan.opts.App).Lineage(context.Background()) // no errors here
+	if l.lineage == "" {
+		l.lineage = "not told" // and nobody ever confirms it
 	}
 }
 
@@ -370,7 +364,8 @@ type step struct {
 // those who have to bring it are alive, as the store tells and told when the
 // scrape began, and pages are still held back.
 func (l *ledger) mends(g glance, family string) bool {
-	if l.w.clockMoves != l.moved.clockMoves || time.Since(l.moved.at) > 2*l.w.plan.opts.LeaseDuration-time.Second {
+	if l.w.plan.hidden || l.w.clockMoves != l.moved.clockMoves ||
+		time.Since(l.moved.at) > 2*l.w.plan.opts.LeaseDuration-time.Second {
 		return false
 	}
 	living := l.living()

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//go:build !race
-
 package shoal
 
 import (
@@ -61,6 +59,8 @@ type plan struct {
 	outages   bool
 	rollback  bool // failovers and restarts from older states
 	wipes     bool
+	restarts  bool // without data
+	hidden    bool // the store never tells its lineage
 	keyLoss   bool
 	clock     bool
 	freezing  bool
@@ -79,6 +79,8 @@ func newPlan(d *dice) plan {
 		outages:   d.percent(50),
 		rollback:  d.percent(60),
 		wipes:     d.percent(15),
+		restarts:  d.percent(15),
+		hidden:    d.percent(10),
 		keyLoss:   d.percent(15),
 		clock:     d.percent(25),
 		freezing:  d.percent(30),
@@ -104,6 +106,11 @@ func newWorld(t *testing.T, seed uint64, traced bool) *world {
 	w := &world{t: t, seed: seed, dice: newDice(seed), server: memstore.New(), began: time.Now(), labels: 2}
 	w.plan = newPlan(&w.dice)
 	w.ledger = newLedger(w)
+	if w.plan.hidden {
+		w.server.HideLineage(true)
+		w.faults[faultHidden]++
+	}
+	w.ledger.asked()
 	w.pages, w.most = newPageMarks(), newPageMarks()
 	if traced {
 		w.trace = new(strings.Builder)
