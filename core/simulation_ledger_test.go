@@ -369,12 +369,25 @@ func (l *ledger) mends(g glance, family string) bool {
 		return false
 	}
 	living := l.living()
-	for key := range l.rolled {
-		if owner := l.w.procs[key.proc-1]; key.family == family && (!living[owner] || !g.living[owner]) {
-			return false
+	for _, owners := range []map[*proc]bool{g.owing[family], l.owing(family)} {
+		for owner := range owners {
+			if !living[owner] || !g.living[owner] {
+				return false
+			}
 		}
 	}
 	return true
+}
+
+// owing are the processes that have something of a family to bring back.
+func (l *ledger) owing(family string) map[*proc]bool {
+	owners := map[*proc]bool{}
+	for key := range l.rolled {
+		if key.family == family {
+			owners[l.w.procs[key.proc-1]] = true
+		}
+	}
+	return owners
 }
 
 // savedState is what a replica, or the disk, has.

@@ -33,6 +33,7 @@ type glance struct {
 	epoch      map[string]int
 	fall       map[string]int
 	damaged    map[string]bool
+	owing      map[string]map[*proc]bool // who has something of a family to bring back
 	living     map[*proc]bool
 	changes    int
 	clockMoves int
@@ -43,13 +44,14 @@ type glance struct {
 func (w *world) glance() glance {
 	g := glance{
 		begin: time.Now(), stored: cloneValues(w.ledger.values), shown: map[string]map[string]amounts{}, epoch: map[string]int{},
-		most: map[string]map[string]amounts{}, fall: map[string]int{},
+		most: map[string]map[string]amounts{}, fall: map[string]int{}, owing: map[string]map[*proc]bool{},
 		damaged: map[string]bool{}, living: w.ledger.living(), changes: w.ledger.changes, clockMoves: w.clockMoves, calm: w.calm,
 	}
 	for _, family := range addingFamilies {
 		g.epoch[family] = w.ledger.epoch[family]
 		g.damaged[family] = w.ledger.damaged[family]
 		g.fall[family] = w.ledger.fall[family]
+		g.owing[family] = w.ledger.owing(family)
 		if w.most.epoch[family] == g.fall[family] {
 			g.most[family] = w.most.values[family]
 		}
