@@ -28,6 +28,7 @@ var actions = []action{
 	{"outage", 2, func(p *plan) bool { return p.outages }, (*world).outage},
 	{"partition", 3, func(p *plan) bool { return p.outages }, (*world).partition},
 	{"failover", 4, func(p *plan) bool { return p.rollback }, (*world).failover},
+	{"failover in the middle of a scrape", 3, func(p *plan) bool { return p.rollback }, (*world).failoverMidway},
 	{"restart from an older state", 2, func(p *plan) bool { return p.rollback }, (*world).older},
 	{"FLUSHALL", 3, func(p *plan) bool { return p.wipes }, (*world).emptied},
 	{"restart without data", 2, func(p *plan) bool { return p.restarts }, (*world).restart},
@@ -176,6 +177,26 @@ func (w *world) failover(d *dice) {
 	w.goDown(d.between(time.Millisecond, 4*time.Second), func() { w.restore(lagging) })
 }
 
+// failoverMidway lets the replica take over while a page is read, so fast that
+// nobody loses a call by it.
+func (w *world) failoverMidway(d *dice) {
+	w.save()
+	lagging := w.saved[len(w.saved)-1]
+	for range 3 {
+		w.count(d)
+	}
+	w.pass(2 * w.plan.opts.Interval) // flushed
+	w.watcher.scrape(false)
+	w.pass(d.between(time.Second, 2*time.Second))
+	w.watcher.scrape(false)
+	w.pass(d.between(0, 10*time.Millisecond))
+	if w.down {
+		return
+	}
+	w.happened(faultFailover)
+	w.locked(func() { w.restore(lagging) })
+}
+
 func (w *world) older(d *dice) {
 	if w.down {
 		return
@@ -192,12 +213,30 @@ func (w *world) restore(s *savedState) {
 	w.ledger.restored(s)
 }
 
-func (w *world) emptied(*dice) {
-	w.locked(func() {
-		w.faults[faultEmptied]++
-		w.server.Wipe()
-		w.ledger.emptied()
-	})
+func (w *world) emptied(d *dice) {
+	wipe := func() {
+		w.locked(func() {
+			w.faults[faultEmptied]++
+			w.server.Wipe()
+			w.ledger.emptied()
+		})
+	}
+	wipe()
+	if d.percent(40) { // again, while everybody is busy with the first
+		w.storm(d)
+		wipe()
+	}
+}
+
+// storm lets everybody be busy in bad weather for a moment.
+func (w *world) storm(d *dice) {
+	before := w.weather
+	w.locked(func() { w.weather = max(w.weather, 50) })
+	for range 1 + d.below(3) {
+		w.count(d)
+		w.pass(d.between(w.plan.opts.Interval/4, 2*w.plan.opts.Interval))
+	}
+	w.locked(func() { w.weather = before })
 }
 
 // restart loses everything with another lineage: a failover to a replica that
@@ -215,6 +254,9 @@ func (w *world) restart(d *dice) {
 
 func (w *world) loseKey(d *dice) {
 	family := pick(d, addingFamilies)
+	if d.percent(50) { // with something in doubt
+		w.storm(d)
+	}
 	w.locked(func() {
 		if w.ledger.generation[family] == "" {
 			return
@@ -310,6 +352,15 @@ func (w *world) replace(d *dice) {
 	w.later(d.between(time.Second, 10*time.Second), func() {
 		w.happened(faultFenced)
 		w.start(false, &slot).count(d)
+		if w.plan.rollback && d.percent(50) { // and the store goes back to before that
+			before := w.saved[len(w.saved)-1]
+			w.later(d.between(time.Second, w.plan.opts.LeaseDuration), func() {
+				if !w.down {
+					w.happened(faultFailover)
+					w.locked(func() { w.restore(before) })
+				}
+			})
+		}
 	})
 }
 
