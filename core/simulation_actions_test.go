@@ -222,9 +222,16 @@ func (w *world) emptied(d *dice) {
 		})
 	}
 	wipe()
-	if d.percent(40) { // again, while everybody is busy with the first
+	switch d.below(4) {
+	case 0: // again, while everybody is busy with the first
 		w.storm(d)
 		wipe()
+	case 1: // again, with requests under way and nobody who has anything to send
+		w.storm(d)
+		w.locked(func() { w.weather = 0 })
+		w.pass(3 * w.plan.opts.Interval)
+		wipe()
+		w.pass(d.between(time.Second, latest))
 	}
 }
 
