@@ -165,7 +165,7 @@ func (w *world) checkRest() {
 			}
 			w.checkFrozen(p)
 			for family := range p.added {
-				p.atRest(func() { lost = w.checkApplied(p, family) || lost })
+				lost = w.checkApplied(p, family) || lost
 			}
 		}
 		if !lost {
@@ -187,7 +187,7 @@ func (w *world) checkRest() {
 	w.locked(func() {
 		for _, p := range w.procs {
 			if !p.readOnly && p.life == alive {
-				p.atRest(func() { w.checkLost(p) })
+				w.checkLost(p)
 			}
 		}
 	})

@@ -241,15 +241,6 @@ func (w *world) well() bool {
 	return len(w.violations) == 0
 }
 
-// atRest looks into a process whose goroutines wait. They take this lock before
-// they go on, so what they do then comes after the look.
-func (p *proc) atRest(look func()) {
-	mu := &p.reg.conn.Load().writer.mu
-	mu.Lock()
-	defer mu.Unlock()
-	look()
-}
-
 func (w *world) locked(do func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
