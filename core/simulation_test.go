@@ -58,7 +58,7 @@ func usualSeeds() uint64 {
 	case *simulationSeeds > 0:
 		return *simulationSeeds
 	case raceDetector, testing.Short():
-		return 150
+		return 100
 	}
 	return 2000
 }
