@@ -167,6 +167,9 @@ func TestDeploy_ForwardAndBackUnderLoadNothingFallsAndEveryTotalIsExact(t *testi
 	p = r.check("the last old one has ended", "Young time.")
 	buckets(t, p, r)
 	r.end(again)
+	if n := len(r.watch.helps); n != 4 {
+		t.Errorf("the definition changed %d times for 3 deploys: %q", n-1, r.watch.helps)
+	}
 	t.Logf("%d pages, %d old and %d young rounds", r.watch.pages, r.old, r.young)
 }
 

@@ -23,6 +23,7 @@ type watch struct {
 	mu    sync.Mutex
 	urls  []string           // guarded by mu
 	rises map[string]float64 // what only rises, as last seen; guarded by mu
+	helps []string           // each of took_seconds that was not that of the page before; guarded by mu
 	pages int                // guarded by mu
 	err   error              // the first; guarded by mu
 }
@@ -109,6 +110,12 @@ func (w *watch) compare(p page) error {
 	}
 	for series, v := range now {
 		w.rises[series] = v
+	}
+	for line := range strings.Lines(p.text) {
+		help, ok := strings.CutPrefix(line, "# HELP took_seconds ")
+		if ok && (len(w.helps) == 0 || w.helps[len(w.helps)-1] != help) {
+			w.helps = append(w.helps, help)
+		}
 	}
 	return nil
 }

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+// Versions that declare the same names in whatever way, in whatever order they
+// come and go: the page stays valid and the same for all, nothing that rises
+// falls, and every total is exact. A failing seed is run again by its name.
+func TestDeploy_AnyMixOfDefinitions(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(8) {
+		t.Run("seed "+strconv.FormatUint(seed, 10), func(t *testing.T) { newMix(t, seed).run(40) })
+	}
+}
+
+// mix is a random schedule of processes of random versions, and a model of what
+// Redis then has.
+type mix struct {
+	t        *testing.T
+	rnd      *rand.Rand
+	f        *fleet
+	versions []version
+	living   []*mixed
+	reader   *shoal.Registry
+	watch    watch // compares pages
+
+	kinds  map[string]string    // of each family, by whoever flushed it first
+	totals map[string]*expected // of each series of the model
+	bounds map[string][]string  // that some version declares for a family
+}
+
+// mixed is a process of one version.
+type mixed struct {
+	reg     *shoal.Registry
+	version version
+	write   []func(v float64, values ...string)
+}
+
+// expected is what a series has to show: a counter only the sum.
+type expected struct {
+	sum    float64
+	count  float64
+	stored map[float64]float64 // observations by the bound that took them
+}
+
+func newMix(t *testing.T, seed uint64) *mix {
+	m := &mix{
+		t: t, rnd: rand.New(rand.NewPCG(seed, 5)), f: newFleet(t), watch: watch{rises: map[string]float64{}},
+		kinds: map[string]string{}, totals: map[string]*expected{}, bounds: map[string][]string{},
+	}
+	m.reader = m.f.reader(t)
+	for range 4 {
+		m.versions = append(m.versions, m.version())
+	}
+	return m
+}
+
+// version draws up to six metrics, each of any kind, with any labels, bounds,
+// help and mode. No name takes another's samples.
+func (m *mix) version() version {
+	var v version
+	for _, name := range []string{"alpha", "beta", "gamma", "delta", "epsilon", "zeta"} {
+		if m.rnd.IntN(4) == 0 {
+			continue // this version has no such metric
+		}
+		d := declared{Name: name, Help: []string{"", "One.", "Two \\ \"and\n more."}[m.rnd.IntN(3)]}
+		d.Kind = []string{"counter", "histogram", "histogram", "summary", "gauge"}[m.rnd.IntN(5)]
+		for _, l := range []string{"a", "b", "c"} {
+			if m.rnd.IntN(3) == 0 {
+				d.Labels = append(d.Labels, l)
+			}
+		}
+		switch d.Kind {
+		case "gauge":
+			d.Mode = []string{"", "sum", "max", "min", "avg", "latest"}[m.rnd.IntN(6)]
+		case "histogram":
+			for _, b := range []float64{-1, 0, 0.25, 1, 1.0000000000000002, 3, 1e6} {
+				if m.rnd.IntN(2) == 0 {
+					d.Buckets = append(d.Buckets, b)
+				}
+			}
+			if d.Buckets == nil {
+				d.Buckets = []float64{2}
+			}
+			m.bounds[name] = append(m.bounds[name], fmt.Sprint(d.Buckets))
+		}
+		v = append(v, d)
+	}
+	return v
+}
+
+func (m *mix) run(steps int) {
+	for range steps {
+		switch n := m.rnd.IntN(10); {
+		case len(m.living) == 0, n == 0 && len(m.living) < 5:
+			m.start()
+		case n == 1 && len(m.living) > 1:
+			m.end(m.rnd.IntN(len(m.living)))
+		default:
+			m.work(m.living[m.rnd.IntN(len(m.living))])
+		}
+		if m.check(); m.t.Failed() {
+			return
+		}
+	}
+	for len(m.living) > 0 {
+		m.end(0)
+	}
+	m.check()
+}
+
+func (m *mix) start() {
+	p := &mixed{reg: shoal.New(), version: m.versions[m.rnd.IntN(len(m.versions))]}
+	for _, d := range p.version {
+		p.write = append(p.write, d.declare(p.reg))
+	}
+	if err := p.reg.Connect(m.f.connect(m.t), m.f.quick()); err != nil {
+		m.t.Fatal(err)
+	}
+	m.t.Cleanup(func() { _ = p.reg.Close(shortly(m.t)) })
+	m.flush(p)
+	m.living = append(m.living, p)
+}
+
+func (m *mix) end(i int) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := clashless(m.living[i].reg.Close(ctx)); err != nil {
+		m.t.Error(err)
+	}
+	m.living = slices.Delete(m.living, i, i+1)
+}
+
+// flush flushes, and notes whose types are there first.
+func (m *mix) flush(p *mixed) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := clashless(p.reg.Flush(ctx)); err != nil {
+		m.t.Error(err)
+	}
+	for _, d := range p.version {
+		if m.kinds[d.Name] == "" {
+			m.kinds[d.Name] = d.Kind
+		}
+	}
+}
+
+// work writes some numbers, all of which add up without rounding.
+func (m *mix) work(p *mixed) {
+	for range 1 + m.rnd.IntN(6) {
+		if len(p.version) == 0 {
+			break
+		}
+		i := m.rnd.IntN(len(p.version))
+		d := p.version[i]
+		values := make([]string, len(d.Labels))
+		for k := range values {
+			values[k] = []string{"", "x", "y"}[m.rnd.IntN(3)]
+		}
+		v := []float64{0, 0.125, 0.25, 1, 1.0000000000000002, 2, 3, 50, 1e7}[m.rnd.IntN(9)]
+		if d.Kind == "counter" {
+			v = float64(int(v))
+		}
+		p.write[i](v, values...)
+		if m.kinds[d.Name] == d.Kind && d.Kind != "gauge" {
+			m.expect(d, values, v)
+		}
+	}
+	m.flush(p)
+}
+
+// expect adds a value to the model. An empty label is none.
+func (m *mix) expect(d declared, values []string, v float64) {
+	var labels []string
+	for k, name := range d.Labels {
+		if values[k] != "" {
+			labels = append(labels, name+`="`+values[k]+`"`)
+		}
+	}
+	key := d.Name + "{" + strings.Join(labels, ",") + "}"
+	e := m.totals[key]
+	if e == nil {
+		e = &expected{stored: map[float64]float64{}}
+		m.totals[key] = e
+	}
+	e.sum, e.count = e.sum+v, e.count+1
+	at, _ := slices.BinarySearch(d.Buckets, v)
+	if at < len(d.Buckets) {
+		e.stored[d.Buckets[at]]++
+	}
+}
+
+// check scrapes from two processes and holds both pages to the model.
+func (m *mix) check() {
+	m.t.Helper()
+	answering := []*shoal.Registry{m.reader}
+	if len(m.living) > 0 {
+		answering = append(answering, m.living[m.rnd.IntN(len(m.living))].reg)
+	}
+	var pages []page
+	for _, reg := range answering {
+		p, err := tryScrape(reg)
+		if err == nil {
+			err = errors.Join(m.watch.compare(p), m.matches(p))
+		}
+		if err != nil {
+			m.t.Errorf("%v\nthe page:\n%s", err, p.users())
+			return
+		}
+		pages = append(pages, p)
+	}
+	last := pages[len(pages)-1]
+	if last.users() != pages[0].users() { // of two versions that are equally young either may be shown: once more
+		pages[0] = scrape(m.t, m.reader)
+	}
+	if last.users() != pages[0].users() {
+		m.t.Errorf("two processes serve\n%s\nand\n%s", pages[0].users(), last.users())
+	}
+}
+
+func (m *mix) matches(p page) error {
+	for key, e := range m.totals {
+		name, labels, _ := strings.Cut(key, "{")
+		series := func(suffix, extra string) string {
+			all := strings.Trim(strings.TrimSuffix(labels, "}")+extra, ",")
+			if all == "" {
+				return name + suffix
+			}
+			return name + suffix + "{" + all + "}"
+		}
+		if m.kinds[name] == "counter" {
+			if got, ok := p.value(series("", "")); !ok || got != e.sum {
+				return fmt.Errorf("%s is %v, want %v", key, got, e.sum)
+			}
+			continue
+		}
+		sum, _ := p.value(series("_sum", ""))
+		count, ok := p.value(series("_count", ""))
+		if !ok || !closeTo(sum, e.sum) || count != e.count {
+			return fmt.Errorf("%s has %v in %v, want %v in %v", key, sum, count, e.sum, e.count)
+		}
+		if m.kinds[name] != "histogram" {
+			continue
+		}
+		// Whichever version's bounds are shown: at each of them is what was
+		// stored at or below it.
+		var shown []float64
+		for sample := range p.samples {
+			rest, isBucket := strings.CutPrefix(sample, name+"_bucket{")
+			at := strings.LastIndex(rest, `le="`)
+			if !isBucket || strings.Trim(rest[:at], ",")+"}" != labels {
+				continue
+			}
+			le, err := strconv.ParseFloat(strings.TrimSuffix(rest[at+4:], `"}`), 64)
+			if err != nil {
+				return err
+			}
+			want := 0.0
+			for bound, n := range e.stored {
+				if bound <= le {
+					want += n
+				}
+			}
+			if le > 1e300 {
+				want = e.count
+			} else {
+				shown = append(shown, le)
+			}
+			if got, _ := p.value(sample); got != want {
+				return fmt.Errorf("%s is %v, want %v", sample, got, want)
+			}
+		}
+		slices.Sort(shown)
+		if !slices.Contains(m.bounds[name], fmt.Sprint(shown)) {
+			return fmt.Errorf("%s has the bounds %v, which no version declares: %q", key, shown, m.bounds[name])
+		}
+	}
+	return nil
+}
+
+// closeTo allows for a sum that was added up in another order.
+func closeTo(a, b float64) bool { return a-b < 1e-6 && b-a < 1e-6 }
