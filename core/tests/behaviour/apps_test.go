@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 
@@ -34,7 +35,9 @@ func TestApps_WithAnyTwoNamesCanNotReachEachOther(t *testing.T) {
 	}
 	apps := map[string]app{}
 	for i, name := range oddApps {
-		reg := f.process(t, func(o *shoal.Opts) { o.App = name })
+		reg := f.process(t, func(o *shoal.Opts) {
+			o.App, o.Interval, o.RefreshPeriod = name, time.Second, 30*time.Second // so many would keep the machine busy
+		})
 		a := app{
 			reg:   reg,
 			jobs:  reg.NewCounterVec(shoal.CounterOpts{Name: "jobs_total"}, []string{"app"}),

@@ -5,6 +5,7 @@ package behaviour_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,12 +29,13 @@ func TestDeploy_WhatALaterReleaseAddsIsIgnoredAndKept(t *testing.T) {
 	ctx, tag := t.Context(), "shoal:1:{"+f.app
 	ends := f.redis.Time(ctx).Val().Add(time.Hour).UnixMilli()
 	hour := time.Now().Add(time.Hour).UnixMicro()
+	lineage, _, _ := strings.Cut(f.redis.HGet(ctx, tag+"}:leases", "lineage").Val(), " ")
 	later := errors.Join(
 		// A field in a registration; a lease with words behind; fields beside the
 		// leases, one of them with a time in it; a family of a type and a gauge of a
 		// mode that only the later release knows, and a name that is none today.
 		f.redis.HSet(ctx, tag+"/jobs_total}:ctl", "unit", "jobs", "\xfd", "x").Err(),
-		f.redis.HSet(ctx, tag+"}:leases", "i:7", fmt.Sprintf("laterwriter %d l1 h2 v9 %d more words=here", ends, hour),
+		f.redis.HSet(ctx, tag+"}:leases", "i:7", fmt.Sprintf("laterwriter %d %s h2 v9 %d more words=here", ends, lineage, hour),
 			"epoch", "12 1", "lineages", "a b").Err(),
 		f.redis.HSet(ctx, tag+"}:g:laterwriter", "\xfe", "1", "depth", fmt.Sprint("4 ", ends)).Err(),
 		f.redis.HSet(ctx, tag+"/state}:ctl", "gen", "g1", "type", "stateset", "born", "1", "created", "1", "shape", "0", "touched", ends/1000).Err(),
