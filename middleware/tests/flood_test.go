@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tests
+
+import (
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
+	"github.com/shoal-metrics/shoal/core/shoaltest"
+)
+
+// hostile draws requests as no client sends them that means well, from a fixed
+// seed. They are handed to the handler, so that even what net/http would
+// refuse gets there.
+type hostile struct{ rnd *rand.Rand }
+
+func (h hostile) pick(list ...string) string { return list[h.rnd.IntN(len(list))] }
+
+// word is new with almost every call: text, bytes that are no text, much of it.
+func (h hostile) word() string {
+	w := strconv.FormatUint(h.rnd.Uint64(), 36)
+	switch h.rnd.IntN(32) {
+	case 0:
+		return w + "\xff\xfe\xc3\x28"
+	case 1:
+		return w + long[:2*h.rnd.IntN(len(long)/2)]
+	case 2:
+		return w + "\"\\\n\x00{},="
+	}
+	return w
+}
+
+var long = strings.Repeat("é", 4000)
+
+func (h hostile) request() *http.Request {
+	path := h.pick("/", "/users/", "/tree/", "//", "/metrics/", "/users/../", "") + h.word() + h.pick("", "/", "/"+h.word())
+	return &http.Request{
+		Method: h.pick("GET", "POST", "HEAD", "CONNECT", "get", "PRI", "", h.word(), strings.ToUpper(h.word())),
+		URL:    &url.URL{Path: path, RawQuery: h.word() + "=" + h.word(), Host: h.word()},
+		Proto:  "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Host:       h.word() + ".example",
+		RemoteAddr: h.word() + ":1",
+		RequestURI: path,
+		Header: http.Header{
+			"User-Agent":             {h.word()},
+			"X-Forwarded-For":        {h.word()},
+			"X-Http-Method-Override": {h.word()},
+			"Content-Type":           {h.word()},
+			"X-Tenant":               {h.pick(h.word(), h.word(), "", "shoal_overflow", "a")},
+			"X-" + h.word():          {h.word()},
+		},
+		Body:          http.NoBody,
+		ContentLength: h.rnd.Int64N(1<<62) - 1,
+	}
+}
+
+// nowhere takes answers.
+type nowhere struct{ header http.Header }
+
+func (n nowhere) Header() http.Header         { return n.header }
+func (n nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (n nowhere) WriteHeader(int)             {}
+
+// usage is what a flood of requests left behind.
+type usage struct {
+	heap    uint64  // bytes in use
+	mallocs float64 // a request
+}
+
+// flood serves n requests. Work is measured in allocations, which don't depend
+// on what else the machine does.
+func (h hostile) flood(handler http.Handler, n int) usage {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range n {
+		handler.ServeHTTP(nowhere{http.Header{}}, h.request())
+	}
+	runtime.ReadMemStats(&after)
+	u := usage{mallocs: float64(after.Mallocs-before.Mallocs) / float64(n)}
+	runtime.GC()
+	runtime.GC() // what pools held is gone with the second
+	runtime.ReadMemStats(&after)
+	u.heap = after.HeapAlloc
+	return u
+}
+
+// floodCase is a way to set a middleware up.
+type floodCase struct {
+	opts     httpmetrics.Opts
+	limit    int // of series of a family
+	most     int // series that http_requests_total, or whatever its name is, may have
+	requests string
+	window   int // of requests that are measured
+	warm     int // requests before the first of them
+	flood    int // in all
+}
+
+// tenant and host are what nobody should take for labels.
+var hostileLabels = []httpmetrics.Label{
+	{Name: "tenant", Value: func(r *http.Request) string { return r.Header.Get("X-Tenant") }},
+	{Name: "host", Value: func(r *http.Request) string { return r.Host }},
+	{Name: "agent", Value: func(r *http.Request) string { return r.Header["User-Agent"][1] }}, // panics
+}
+
+var floodCases = map[string]floodCase{
+	// Paths, methods, hosts and headers: no more series than routes, methods and
+	// codes make, and none of it stays in memory.
+	"100,000 requests": {
+		limit: shoal.DefSeriesLimit, most: 60, requests: "http_requests_total", window: 10_000, warm: 10_000, flood: 100_000,
+	},
+	// Even labels that a client chooses end at the cap, in OpenTelemetry's names
+	// too. The cache of handles is full after its 16,384.
+	"labels from the request, OpenTelemetry's names": {
+		opts: httpmetrics.Opts{
+			Names: httpmetrics.OpenTelemetryNames(), Labels: hostileLabels,
+			Duration: httpmetrics.HistogramAndSummary, RequestSize: true, ResponseSize: true,
+		},
+		limit: 100, most: 101, requests: "http_server_requests_total", window: 5000, warm: 20_000, flood: 32_000,
+	},
+}
+
+func TestAttack_AFloodLeavesSeriesMemoryAndWorkAsTheyWere(t *testing.T) {
+	for name, c := range floodCases {
+		t.Run(name, func(t *testing.T) {
+			forEach(t, func(t *testing.T, f framework) {
+				server := shoaltest.NewServer()
+				reg := server.New(t, shoal.Opts{SeriesLimit: c.limit, Interval: time.Hour, OnError: func(error) {}})
+				handler := f.build(reg, c.opts, []route{
+					{"GET", "/users/{id}", text("user")}, {"POST", "/users/{id}", text("user")},
+					{"GET", "/tree/{name}/", text("tree")}, {"CONNECT", "/tree/{name}/", text("tree")},
+				})
+				h := hostile{rand.New(rand.NewPCG(7, 8))}
+				h.flood(handler, c.warm)
+				early := h.flood(handler, c.window)
+				h.flood(handler, c.flood-c.warm-2*c.window)
+				late := h.flood(handler, c.window)
+
+				if grown := int64(late.heap) - int64(early.heap); grown > 1<<20 {
+					t.Errorf("%d requests more took %d bytes of memory for good", c.flood-c.warm-c.window, grown)
+				}
+				if late.mallocs > 1.1*early.mallocs+1 {
+					t.Errorf("a request allocates %.1f times after %d, and %.1f times at first", late.mallocs, c.flood, early.mallocs)
+				}
+				if err := reg.Flush(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				// Here, in Redis, and in a process that only reads.
+				other := server.New(t, shoal.Opts{ReadOnly: true, OnError: func(error) {}})
+				for who, r := range map[string]*shoal.Registry{"the attacked process": reg, "another process": other} {
+					total := 0.0
+					for family, series := range seriesOf(t, r) {
+						if series.n > c.most && !strings.HasPrefix(family, "shoal_") {
+							t.Errorf("%s shows %d series of %s, want %d at most", who, series.n, family, c.most)
+						}
+						if family == c.requests {
+							total = series.sum
+						}
+						if series.longest > 1024 {
+							t.Errorf("%s shows a label of %d bytes in %s", who, series.longest, family)
+						}
+					}
+					// gin redirects for a slash before any middleware.
+					if total > float64(c.flood) || total < 0.95*float64(c.flood) || total < float64(c.flood) && f.name != "gin" {
+						t.Errorf("%s shows %v requests, want %d", who, total, c.flood)
+					}
+				}
+			})
+		})
+	}
+}
+
+// extent is how much a page shows of a family.
+type extent struct {
+	n, longest int
+	sum        float64 // of a counter
+}
+
+func seriesOf(t *testing.T, reg *shoal.Registry) map[string]extent {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]extent{}
+	for _, f := range families {
+		e := extent{n: len(f.Metric)}
+		for _, m := range f.Metric {
+			e.sum += m.GetCounter().GetValue()
+			for _, l := range m.Label {
+				e.longest = max(e.longest, len(l.GetValue()))
+			}
+		}
+		all[f.GetName()] = e
+	}
+	return all
+}
