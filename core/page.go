@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -114,7 +115,7 @@ func (b *pageBuilder) build(families []readFamily) *page {
 				Name: proto.String(f.name), Type: metricType(f.state.Type).Enum(), Metric: metrics,
 			}
 			if f.state.Help != "" {
-				family.Help = proto.String(f.state.Help)
+				family.Help = proto.String(readable(f.state.Help))
 			}
 			p.families = append(p.families, family)
 		}
@@ -202,7 +203,7 @@ func (b *pageBuilder) instances() []*dto.MetricFamily {
 	for _, l := range b.leases {
 		index := label("gauge_index", strconv.Itoa(l.Index))
 		labels := []*dto.LabelPair{index}
-		for _, extra := range []*dto.LabelPair{label("host", l.Info.Host), label("version", l.Info.Version)} {
+		for _, extra := range []*dto.LabelPair{label("host", readable(l.Info.Host)), label("version", readable(l.Info.Version))} {
 			if extra.GetValue() != "" {
 				labels = append(labels, extra)
 			}
@@ -218,6 +219,10 @@ func (b *pageBuilder) instances() []*dto.MetricFamily {
 	}
 	return []*dto.MetricFamily{info, start, count}
 }
+
+// readable repairs a text that another process stored. One byte that is not
+// UTF-8 would make Prometheus refuse the whole page.
+func readable(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 func label(name, value string) *dto.LabelPair {
 	return &dto.LabelPair{Name: proto.String(name), Value: proto.String(value)}

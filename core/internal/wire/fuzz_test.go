@@ -5,8 +5,10 @@ package wire
 import (
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 )
 
@@ -160,9 +162,45 @@ func FuzzParseLease_NeverPanics(f *testing.F) {
 	f.Add("i:", "w")
 	f.Add("x", "")
 	f.Add("i:1", "w 1 %zz - - 0 more")
+	f.Add("i:01", "w 1 - - - 0")
+	f.Add("i:+1", "w 1 - - - 0")
+	f.Add("i:-1", "w 1 - - - 0")
 	f.Fuzz(func(t *testing.T, field, entry string) {
-		if lease, err := parseLease(field, entry); err == nil && !strings.HasPrefix(entry, lease.Writer+" ") {
-			t.Errorf("%q is the lease %+v", entry, lease)
+		lease, err := parseLease(field, entry)
+		if err != nil {
+			return
+		}
+		if !strings.HasPrefix(entry, lease.Writer+" ") || lease.Index < 0 || field != "i:"+strconv.Itoa(lease.Index) {
+			t.Errorf("%q: %q is the lease %+v", field, entry, lease)
+		}
+	})
+}
+
+// What stands beside the series: the registration, the leases with the lineage,
+// and the gauges of a writer.
+func FuzzReplies_OfGarbageAreHarmless(f *testing.F) {
+	f.Add("gen", "counter", "1", "1 1.5", "i:0", "w 99999999999999 l h v 5", "depth", "3 99999999999999")
+	f.Add("", "", "x", "", "lineage", "abc 17", "\xfe", "1")
+	f.Add("gen", "gauge", "-9223372036854775808", "+Inf", "lineage", " ", "a\xffb", "1 2 3")
+	f.Fuzz(func(t *testing.T, generation, kind, created, bounds, field, entry, gauge, value string) {
+		state := familyState([]any{generation, kind, "help", nil, bounds, created, nil}, generation)
+		if state.Err == nil && (state.Generation == "" || state.Type == "") {
+			t.Errorf("%+v passes for registered", state)
+		}
+		if other := familyState([]any{generation, kind, nil, nil, nil, created, nil}, generation+"x"); other.Err == nil {
+			t.Errorf("%+v is of another generation than its values", other)
+		}
+		now := time.Unix(1700000000, 0)
+		entries := []any{field, entry, int64(7), nil, nil, "w 1"}
+		for _, l := range livingLeases(entries, now) {
+			if !l.Deadline.After(now) || l.Index < 0 {
+				t.Errorf("%q: %q passes for living: %+v", field, entry, l)
+			}
+		}
+		recordedLineage(entries)
+		living, err := livingGauges([]any{"1700000000", "0", []any{gauge, value}})
+		if err != nil || len(living) > 1 || len(living) == 1 && (living[0].Field != gauge || gauge == GenerationField) {
+			t.Errorf("%q: %q gives %+v, %v", gauge, value, living, err)
 		}
 	})
 }

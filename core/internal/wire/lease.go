@@ -5,6 +5,7 @@ package wire
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -77,6 +78,8 @@ func parseLeaseWord(s string) (string, error) {
 	return url.QueryUnescape(s)
 }
 
+var errIndex = errors.New("not the number of an index")
+
 // parseLease reads an entry of the leases: field i:<index>, and "writer
 // deadline lineage host version started". A later version may append words.
 func parseLease(field, entry string) (Lease, error) {
@@ -95,6 +98,9 @@ func parseLease(field, entry string) (Lease, error) {
 	var e error
 	l.Index, e = strconv.Atoi(number)
 	check(e)
+	if e == nil && (l.Index < 0 || strconv.Itoa(l.Index) != number) { // 01 would be a second 1
+		check(errIndex)
+	}
 	l.Writer = words[0]
 	deadline, e := strconv.ParseInt(words[1], 10, 64)
 	check(e)
