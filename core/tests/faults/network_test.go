@@ -49,9 +49,11 @@ func (l *line) mend(t *testing.T) {
 
 func (l *line) start(t *testing.T, listen, server string) {
 	t.Helper()
-	api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	l.proxy = toxiproxy.NewProxy(api, "redis", listen, server)
-	if err := l.proxy.Start(); err != nil {
-		t.Fatal(err)
-	}
+	// Another test may be starting a process just now, which for a moment has a
+	// copy of the listener that was closed here.
+	eventually(t, func() error {
+		api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
+		l.proxy = toxiproxy.NewProxy(api, "redis", listen, server)
+		return l.proxy.Start()
+	})
 }

@@ -21,9 +21,8 @@ var shared struct {
 	managed    bool
 }
 
-// Main is the body of a TestMain, which may name goroutines of others to be
-// ignored: it runs the tests, ends the shared servers,
-// and fails if goroutines are left over.
+// Main is the body of a TestMain: it runs the tests, ends the shared servers,
+// and fails if goroutines are left over but those that are to be ignored.
 func Main(m *testing.M, ignored ...goleak.Option) {
 	shared.Lock()
 	shared.managed = true
