@@ -16,7 +16,7 @@ import (
 
 var (
 	runs     = flag.Int("runs", 1, "how often each failover with a replica that lags is done")
-	chaosFor = flag.Duration("chaos", 25*time.Second, "how long TestChaos goes on")
+	chaosFor = flag.Duration("chaos", 20*time.Second, "how long TestChaos goes on")
 	chaosAs  = flag.Uint64("seed", 1, "of TestChaos")
 	update   = flag.Bool("update", false, "write the table of docs/faults.md anew")
 )

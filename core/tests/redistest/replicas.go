@@ -129,6 +129,29 @@ func (s *Server) Resume(t testing.TB) {
 	}
 }
 
+// TakeOver has a replica of a Cluster change places with its master in order,
+// and waits for it. The Cluster may let a request run out, so that it asks again.
+func (s *Server) TakeOver(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	var asked time.Time
+	err := poll(ctx, func() error {
+		if role, err := s.Role(); err != nil || role == "master" {
+			return err
+		}
+		err := errors.New("it has not taken over")
+		if time.Since(asked) > 6*time.Second { // a request runs out after 5 s
+			asked = time.Now()
+			err = errors.Join(err, s.ask(func(c *redis.Client) error { return c.ClusterFailover(ctx).Err() }))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatalf("the replica at %s: %v", s.Addr, err)
+	}
+}
+
 // Role is "master" or "slave".
 func (s *Server) Role() (string, error) {
 	info, err := s.replication(context.Background())

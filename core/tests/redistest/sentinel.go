@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -97,7 +98,20 @@ func (s *SentinelSet) watch(t testing.TB) error {
 			}
 		})
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	return s.ready(patience)
+}
+
+// Ready waits until all Sentinels could fail over: after one failover some of
+// them are busy with it for a while.
+func (s *SentinelSet) Ready(t testing.TB) {
+	t.Helper()
+	if err := s.ready(3 * patience); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (s *SentinelSet) ready(within time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	for _, sentinel := range s.Sentinels {
 		err := poll(ctx, func() error { return sentinel.ask(func(c *redis.Client) error { return ready(ctx, c) }) })
