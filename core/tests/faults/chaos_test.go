@@ -125,7 +125,6 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 	// away has the master gone until another one is in office, and back as a
 	// replica when gone returns.
 	away := func(t *testing.T, leave, back func(t *testing.T, m *redistest.Server)) {
-		s.Ready(t) // from the time before
 		m, others := master(t)
 		leave(t, m)
 		eventually(t, func() error {
@@ -150,6 +149,7 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 	return s.URL(), func(*app) []step {
 		return []step{
 			{"the master is killed, and its replicas lag", func(t *testing.T, c *chaos) {
+				s.Ready(t) // the Sentinels, from the time before
 				_, others := master(t)
 				for _, o := range others {
 					o.Stall(t)
@@ -158,7 +158,10 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 				away(t, func(_ *testing.T, m *redistest.Server) { m.Kill() },
 					func(t *testing.T, m *redistest.Server) { m.Restart(t) })
 			}},
-			{"the master freezes and wakes up a replica", func(t *testing.T, _ *chaos) { away(t, freeze, thaw) }},
+			{"the master freezes and wakes up a replica", func(t *testing.T, _ *chaos) {
+				s.Ready(t)
+				away(t, freeze, thaw)
+			}},
 			{"the master freezes and wakes up", func(t *testing.T, c *chaos) {
 				m, _ := master(t)
 				m.Freeze(t)
@@ -184,9 +187,19 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 		leave(t, p[0])
 		becomes(t, p[1], "master")
 		back(t, p[0])
-		becomes(t, p[0], "slave")
-		p[0], p[1] = p[1], p[0]
-		p[0].Resume(t)
+		p[1].Resume(t)
+		// Which of the two it is in the end is for the Cluster to settle.
+		eventually(t, func() error {
+			first, err := p[0].Role()
+			second, err2 := p[1].Role()
+			if err := errors.Join(err, err2); err != nil || first == second {
+				return errors.Join(err, errors.New("both are a "+first))
+			}
+			if first == "slave" {
+				p[0], p[1] = p[1], p[0]
+			}
+			return nil
+		})
 		p[1].InSync(t)
 	}
 	freeze := func(t *testing.T, m *redistest.Server) { m.Freeze(t) }
