@@ -169,6 +169,7 @@ func TestOpen_NamesItsConnectionsWhereItMay(t *testing.T) {
 // While Redis is away go-redis would fill the log. Of Open's clients only
 // shoal's own report is heard, and they find Redis as soon as it is back.
 func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
 	heard := make(chan error, 100)

@@ -28,6 +28,7 @@ func fleetOnCluster(t testing.TB, c *redistest.Cluster) *fleet {
 
 // The same tests as on one server, on three masters.
 func TestCluster_BehavesAsOneServerDoes(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T)
@@ -81,6 +82,7 @@ func TestCluster_FamiliesSpreadOverAllMasters(t *testing.T) {
 }
 
 func TestCluster_UnderLoad(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t)
 	for name, disturb := range map[string]func(*testing.T, *fleet, *shoal.Registry){
 		// The page says so, and nothing is lost.

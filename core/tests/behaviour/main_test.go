@@ -23,6 +23,7 @@ func TestMain(m *testing.M) {
 	if config := os.Getenv(childEnv); config != "" {
 		os.Exit(childMain(config, os.Stdin, os.Stdout))
 	}
+	redistest.Parallel(6)
 	redis.SetLogger(&clientLog) // the client tells of every line that a test cuts
 	redistest.Main(m)
 }

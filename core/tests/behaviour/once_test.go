@@ -97,6 +97,7 @@ func TestExactlyOnce_WhileConnectionsAreKilledAndScriptsForgotten(t *testing.T) 
 // A replica that lags takes over: the writers resend what it lacks, though its
 // former master had acknowledged that.
 func TestExactlyOnce_AfterAFailoverToAReplicaThatLags(t *testing.T) {
+	t.Parallel()
 	master := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	replica := redistest.Start(t)
 	f := fleetOn(t, master)
@@ -143,6 +144,7 @@ func linkUp(t testing.TB, replica *redis.Client) error {
 
 // The outage is shorter than a day, so that what is in doubt is kept.
 func TestExactlyOnce_OverARestartThatKeepsTheData(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
 	f := fleetOn(t, server)
 	one, two := startLoad(t, f.process(t)), startLoad(t, f.process(t))

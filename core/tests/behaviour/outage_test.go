@@ -30,6 +30,7 @@ func more(t testing.TB, reader *shoal.Registry, n float64) {
 }
 
 func TestOutage_FrozenUnderLoadAndThawed(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
 	regs := []*shoal.Registry{f.process(t), f.process(t)}
@@ -50,6 +51,7 @@ func TestOutage_FrozenUnderLoadAndThawed(t *testing.T) {
 }
 
 func TestOutage_ShutDownUnderLoadAndStartedAgain(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
 	regs := []*shoal.Registry{f.process(t), f.process(t)}

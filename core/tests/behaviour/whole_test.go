@@ -168,6 +168,7 @@ func TestAScrapeOnlyReads(t *testing.T) {
 
 // A replica refuses every write, so a page of one proves that none is needed.
 func TestAScrapeOnlyReads_SoAReplicaCanAnswer(t *testing.T) {
+	t.Parallel()
 	master := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	f := fleetOn(t, master)
 	reg := f.process(t)

@@ -22,12 +22,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	given := false
-	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
-	if !given {
-		_ = flag.Set("test.parallel", "8") // most of the time they wait for servers
-	}
+	redistest.Parallel(8)
 	redis.SetLogger(silence{}) // the client tells of every line that a test cuts
 	// A toxic that has a piece in hand when its line is cut never gives it up.
 	redistest.Main(m, goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"))

@@ -3,8 +3,10 @@
 package redistest
 
 import (
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +21,17 @@ var shared struct {
 	cluster    *Cluster
 	dirs       []string
 	managed    bool
+}
+
+// Parallel lets as many tests run at once, unless -parallel says otherwise: those
+// that mostly wait for servers need more than there are cores. It parses flags.
+func Parallel(tests int) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(tests))
+	}
 }
 
 // Main is the body of a TestMain: it runs the tests, ends the shared servers,
