@@ -4,6 +4,7 @@ package faults_test
 
 import (
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -11,7 +12,8 @@ import (
 // goroutines waiting that want to run.
 type delay struct {
 	mu    sync.Mutex
-	waits []wait // guarded by mu
+	waits []wait    // guarded by mu
+	last  time.Time // it ran; guarded by mu
 }
 
 type wait struct {
@@ -24,28 +26,46 @@ const (
 	delayKept = 1000
 )
 
+// startDelay begins to measure. It ends with the test.
+func startDelay(t *testing.T) *delay {
+	d, stop, stopped := &delay{}, make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		d.run(stop)
+	}()
+	t.Cleanup(func() {
+		close(stop)
+		<-stopped
+	})
+	return d
+}
+
 func (d *delay) run(stop <-chan struct{}) {
-	last := time.Now()
 	for {
+		d.tick()
 		select {
 		case <-stop:
 			return
 		case <-time.After(delayTick):
 		}
-		now := time.Now()
-		if late := now.Sub(last) - delayTick; late > delayTick {
-			d.mu.Lock()
-			if len(d.waits) == delayKept {
-				d.waits = d.waits[delayKept/2:]
-			}
-			d.waits = append(d.waits, wait{now, late})
-			d.mu.Unlock()
-		}
-		last = now
 	}
 }
 
-// since adds up what goroutines had to wait since then.
+func (d *delay) tick() {
+	now := time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if late := now.Sub(d.last) - delayTick; late > delayTick && !d.last.IsZero() {
+		if len(d.waits) == delayKept {
+			d.waits = d.waits[delayKept/2:]
+		}
+		d.waits = append(d.waits, wait{now, late})
+	}
+	d.last = now
+}
+
+// since adds up what goroutines had to wait since then, the one that measures
+// it included: it may be waiting still.
 func (d *delay) since(begin time.Time) (sum time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -54,5 +74,5 @@ func (d *delay) since(begin time.Time) (sum time.Duration) {
 			sum += w.d
 		}
 	}
-	return sum
+	return sum + max(0, time.Since(d.last)-delayTick)
 }

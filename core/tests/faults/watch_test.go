@@ -19,6 +19,7 @@ import (
 
 const (
 	scrapeTimeout = 2 * time.Second // Prometheus's
+	tooLate       = scrapeTimeout / 5
 	scrapeEvery   = 80 * time.Millisecond
 	manyAnswers   = 2000 // of a long chaos
 )
@@ -30,7 +31,7 @@ type watch struct {
 	stop    chan struct{}
 	group   sync.WaitGroup
 	begun   time.Time
-	delay   delay
+	delay   *delay
 
 	mu      sync.Mutex
 	answers []answer           // guarded by mu
@@ -44,14 +45,14 @@ type answer struct {
 	page   page
 	reason string // of a 503
 	took   time.Duration
+	late   time.Duration // the part of it in which the machine was busy with other work
 	at     time.Duration // since the watch began
 }
 
 // startWatch begins to scrape. It ends with the test.
-func startWatch(t *testing.T, targets ...*shoal.Registry) *watch {
-	w := &watch{targets: targets, stop: make(chan struct{}), begun: time.Now(), seen: map[string]float64{}}
+func startWatch(t *testing.T, d *delay, targets ...*shoal.Registry) *watch {
+	w := &watch{targets: targets, delay: d, stop: make(chan struct{}), begun: time.Now(), seen: map[string]float64{}}
 	w.group.Go(w.run)
-	w.group.Go(func() { w.delay.run(w.stop) })
 	t.Cleanup(w.end)
 	return w
 }
@@ -96,7 +97,8 @@ func (w *watch) scrape(target int) {
 	default:
 		err = fmt.Errorf("status %d: %s", rec.Code, body)
 	}
-	if late := a.took - scrapeTimeout; late >= 0 && late >= w.delay.since(begin) {
+	a.late = w.delay.since(begin)
+	if a.took-a.late >= scrapeTimeout {
 		err = errors.Join(err, fmt.Errorf("an answer took %v, Prometheus waits %v", a.took, scrapeTimeout))
 	}
 	w.mu.Lock()
@@ -189,17 +191,20 @@ func (w *watch) says(t *testing.T, mark int, reason string) {
 }
 
 // shows waits for n pages since the mark, and fails the test if there was an
-// answer without one.
+// answer without one, unless the machine was too busy to give it in time.
 func (w *watch) shows(t *testing.T, mark, n int) {
 	t.Helper()
 	w.until(t, mark, func(answers []answer) error {
+		pages := 0
 		for _, a := range answers {
-			if a.reason != "" {
+			if a.reason == "" {
+				pages++
+			} else if a.late < tooLate {
 				t.Fatalf("a scrape was answered 503: %s", a.reason)
 			}
 		}
-		if len(answers) < n {
-			return fmt.Errorf("%d scrapes", len(answers))
+		if pages < n {
+			return fmt.Errorf("%d pages in %d answers", pages, len(answers))
 		}
 		return nil
 	})
