@@ -25,7 +25,11 @@ func TestMain(m *testing.M) {
 	redistest.Parallel(8)
 	redis.SetLogger(silence{}) // the client tells of every line that a test cuts
 	// A toxic that has a piece in hand when its line is cut never gives it up.
-	redistest.Main(m, goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"))
+	// Nor do those that it feeds and is fed by.
+	redistest.Main(m,
+		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"),
+		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).write"),
+		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).read"))
 }
 
 type silence struct{}
