@@ -5,12 +5,8 @@ package benchmarks
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
@@ -118,38 +114,6 @@ func BenchmarkFlush1000Histograms(b *testing.B) {
 func flush(b *testing.B, reg *shoal.Registry) {
 	if err := reg.Flush(context.Background()); err != nil {
 		b.Fatal(err)
-	}
-}
-
-func BenchmarkScrape10000Counters(b *testing.B) {
-	reg := connected(b, "scrape")
-	vec := reg.NewCounterVec(shoal.CounterOpts{Name: "c_total", Help: "Counts."}, []string{"route", "code"})
-	golang := prometheus.NewRegistry()
-	peer := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "c_total", Help: "Counts."}, []string{"route", "code"})
-	golang.MustRegister(peer)
-	for i := range changed {
-		vec.WithLabelValues(fmt.Sprintf("/route/%d", i/5), fmt.Sprint(200+i%5)).Add(float64(i))
-		peer.WithLabelValues(fmt.Sprintf("/route/%d", i/5), fmt.Sprint(200+i%5)).Add(float64(i))
-	}
-	scrape(b, reg.Handler(shoal.HandlerOpts{}))
-	for name, handler := range map[string]http.Handler{
-		"shoal":    reg.Handler(shoal.HandlerOpts{}),
-		"promhttp": promhttp.HandlerFor(golang, promhttp.HandlerOpts{}),
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				scrape(b, handler)
-			}
-		})
-	}
-}
-
-func scrape(b *testing.B, handler http.Handler) {
-	w := httptest.NewRecorder()
-	handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	if w.Code != http.StatusOK {
-		b.Fatal(w.Code, w.Body)
 	}
 }
 

@@ -12,10 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
-	"google.golang.org/protobuf/proto"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // However many scrapes come at once, Redis is read once at a time, this
@@ -63,11 +62,9 @@ func TestHandler_HeadersCanNotGrowTheEncodingsOfAPage(t *testing.T) {
 	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
 	for _, opts := range []HandlerOpts{{}, {EnableOpenMetrics: true}} {
 		h := &handler{New(), opts}
-		families := []*dto.MetricFamily{{
-			Name: proto.String("c_total"), Type: dto.MetricType_COUNTER.Enum(),
-			Metric: []*dto.Metric{{Counter: &dto.Counter{Value: proto.Float64(1)}}},
-		}}
-		var e encodings
+		p := &page{families: []*pageFamily{{
+			name: "c_total", kind: wire.TypeCounter, labels: &labelSets{decoded: make([][]wire.Label, 1)}, numbers: []float64{1},
+		}}}
 		for range 5000 {
 			req := &http.Request{Header: http.Header{
 				"Accept": {strings.Join([]string{
@@ -81,7 +78,7 @@ func TestHandler_HeadersCanNotGrowTheEncodingsOfAPage(t *testing.T) {
 				"Accept-Encoding": {pick("gzip", "gzip;q=0", "*", "br", word()) + ", " + word() + ";q=" + word()},
 			}}
 			format, zip := h.negotiate(req)
-			if _, err := e.get(families, format, zip); err != nil {
+			if _, err := p.encode(format, zip); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -89,16 +86,16 @@ func TestHandler_HeadersCanNotGrowTheEncodingsOfAPage(t *testing.T) {
 		if opts.EnableOpenMetrics {
 			formats = 3
 		}
-		if n, most := len(e.done), formats*4*2; n > most || n < formats*2 {
+		if n, most := len(p.encoded.done), formats*4*2; n > most || n < formats*2 {
 			t.Errorf("%d encodings, want %d at most", n, most)
 		}
-		for key := range e.done {
+		for key := range p.encoded.done {
 			if strings.Contains(key, "evil") {
 				t.Errorf("a request wrote the content type %q", key)
 			}
 		}
-		a, _ := e.get(families, expfmt.FmtText, false)
-		b, _ := e.get(families, expfmt.FmtText, false)
+		a, _ := p.encode(expfmt.FmtText, false)
+		b, _ := p.encode(expfmt.FmtText, false)
 		if &a[0] != &b[0] {
 			t.Error("two scrapes of one page in one form have an encoding each")
 		}

@@ -29,6 +29,7 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 	f.Add("gauge", "", "latest", "", "a\xff1", "1 2 0", "a\xff1\xffb\xff", "+Inf 3 9", "\xff", "", "", "")
 	f.Add("gauge", "", "avg", "", "", "", "", "", "x\xffgauge_index\xff1", "1e999", "h", "v")
 	f.Add("stateset", "", "median", "", "", "on:1", "", "1", "x", "-0", "h", "v")
+	f.Add("stateset", "", "", "", "", "sum:1", "a\xff1", "sum:2 count:1", "x", "-0", "h", "v")
 	f.Fuzz(func(t *testing.T, kind, help, mode, bounds, field1, text1, field2, text2, gaugeField, gaugeText, host, version string) {
 		reg := New()
 		r := newReader(reg, nil, time.Second)
@@ -57,7 +58,7 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 		}
 		page := b.build(families)
 		for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim, expfmt.FmtOpenMetrics_1_0_0} {
-			body, err := encode(page.families, format, false)
+			body, err := page.encode(format, false)
 			if err != nil {
 				t.Fatalf("%s: %v", format, err)
 			}

@@ -3,14 +3,11 @@
 package shoal
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -75,7 +72,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	var body []byte
 	format, zip := h.negotiate(req)
 	if err == nil {
-		body, err = page.encoded.get(page.families, format, zip)
+		body, err = page.encode(format, zip)
 	}
 	limitWriting(w, req, max(writeTimeout, budget))
 	if err != nil {
@@ -162,7 +159,7 @@ func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
 	if err != nil {
 		return nil, fmt.Errorf("shoal: gather: %w", err)
 	}
-	return page.families, nil
+	return page.toProto(), nil
 }
 
 // negotiate picks the format and says whether to compress.
@@ -192,57 +189,4 @@ func acceptsGzip(header http.Header) bool {
 		}
 	}
 	return other
-}
-
-// encodings holds the encoded forms of one page, so that a flood of scrapes
-// that share a reading shares the encoding too. Requests can't grow it: they
-// choose among the formats offered and four escapings, whatever they write.
-type encodings struct {
-	mu   sync.Mutex
-	done map[string][]byte // by format and compression; guarded by mu
-}
-
-func (e *encodings) get(families []*dto.MetricFamily, format expfmt.Format, zip bool) ([]byte, error) {
-	key := string(format) + strconv.FormatBool(zip)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if body, ok := e.done[key]; ok {
-		return body, nil
-	}
-	body, err := encode(families, format, zip)
-	if err != nil {
-		return nil, err
-	}
-	if e.done == nil {
-		e.done = map[string][]byte{}
-	}
-	e.done[key] = body
-	return body, nil
-}
-
-func encode(families []*dto.MetricFamily, format expfmt.Format, zip bool) ([]byte, error) {
-	var buf bytes.Buffer
-	encoder := expfmt.NewEncoder(&buf, format)
-	for _, f := range families {
-		if err := encoder.Encode(f); err != nil {
-			return nil, fmt.Errorf("encoding %s: %w", f.GetName(), err)
-		}
-	}
-	if closer, ok := encoder.(expfmt.Closer); ok {
-		if err := closer.Close(); err != nil {
-			return nil, fmt.Errorf("encoding: %w", err)
-		}
-	}
-	if !zip {
-		return buf.Bytes(), nil
-	}
-	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
-	if _, err := z.Write(buf.Bytes()); err != nil {
-		return nil, err
-	}
-	if err := z.Close(); err != nil {
-		return nil, err
-	}
-	return out.Bytes(), nil
 }

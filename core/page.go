@@ -8,28 +8,53 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
-	"google.golang.org/protobuf/proto"
 )
 
 // page is everything that was read of an app, ready to be encoded: families by
 // name, the series of each by their labels. It is shared between scrapes and
 // never changed.
 type page struct {
-	families []*dto.MetricFamily
+	families []*pageFamily
 	encoded  encodings
+
+	protoOnce sync.Once
+	proto     []*dto.MetricFamily
+}
+
+// toProto returns the page as protobuf, made when first asked for: a scrape in
+// the text format needs none.
+func (p *page) toProto() []*dto.MetricFamily {
+	p.protoOnce.Do(func() {
+		p.proto = make([]*dto.MetricFamily, len(p.families))
+		for i, f := range p.families {
+			p.proto[i] = f.toProto()
+		}
+	})
+	return p.proto
+}
+
+// knownFamily is what a reader remembers of a family between two readings: its
+// series, ordered as the page shows them, so that a reading asks for their
+// values by name and neither parses nor sorts labels again.
+type knownFamily struct {
+	shape  string
+	labels *labelSets // of fields
+	// joined says of each series whether it means the same labels as the next
+	// one; nil if none does.
+	joined []bool
 }
 
 // learn orders the series of a family by their labels. What is no label set is
 // left off and reported.
 func (r *reader) learn(name, shape string, stored []wire.Series) (*knownFamily, []wire.SeriesValue) {
 	type entry struct {
-		field  string
-		labels []*dto.LabelPair
-		value  wire.SeriesValue
+		wire.Series
+		labels []wire.Label
 	}
 	entries := make([]entry, 0, len(stored))
 	for _, s := range stored {
@@ -38,44 +63,28 @@ func (r *reader) learn(name, shape string, stored []wire.Series) (*knownFamily, 
 			r.reg.corrupt(name, err)
 			continue
 		}
-		entries = append(entries, entry{s.Field, labels, wire.SeriesValue{Text: s.Text, Found: true}})
+		entries = append(entries, entry{s, labels})
 	}
 	slices.SortFunc(entries, func(a, b entry) int {
-		return cmp.Or(compareLabels(a.labels, b.labels), cmp.Compare(a.field, b.field))
+		return cmp.Or(compareLabels(a.labels, b.labels), cmp.Compare(a.Field, b.Field))
 	})
-	k := &knownFamily{shape: shape}
+	k := &knownFamily{shape: shape, labels: &labelSets{fields: make([]string, len(entries))}}
 	values := make([]wire.SeriesValue, len(entries))
 	for i, e := range entries {
-		k.fields = append(k.fields, e.field)
-		k.labels = append(k.labels, e.labels)
-		values[i] = e.value
+		k.labels.fields[i] = e.Field
+		values[i] = wire.SeriesValue{Text: e.Text, Found: true}
+		if i > 0 && compareLabels(entries[i-1].labels, e.labels) == 0 {
+			if k.joined == nil {
+				k.joined = make([]bool, len(entries))
+			}
+			k.joined[i-1] = true
+		}
 	}
 	return k, values
 }
 
-// pageLabels reads the labels of a stored field. Labels that have a meaning of
-// their own on the page make it invalid.
-func pageLabels(field string) ([]*dto.LabelPair, error) {
-	labels, err := wire.DecodeField(field)
-	if err != nil {
-		return nil, err
-	}
-	pairs := make([]*dto.LabelPair, len(labels))
-	for i, l := range labels {
-		if reservedLabel(l.Name) {
-			return nil, fmt.Errorf("field %q: the label %s is reserved", field, l.Name)
-		}
-		pairs[i] = &dto.LabelPair{Name: proto.String(l.Name), Value: proto.String(l.Value)}
-	}
-	return pairs, nil
-}
-
-// compareLabels orders label sets by their pairs, the first difference first.
-func compareLabels(a, b []*dto.LabelPair) int {
-	return slices.CompareFunc(a, b, func(x, y *dto.LabelPair) int {
-		return cmp.Or(cmp.Compare(x.GetName(), y.GetName()), cmp.Compare(x.GetValue(), y.GetValue()))
-	})
-}
+// sameAsNext says whether the series i means the same labels as the next one.
+func (k *knownFamily) sameAsNext(i int) bool { return k.joined != nil && k.joined[i] }
 
 // pageBuilder joins what was read to a page.
 type pageBuilder struct {
@@ -97,7 +106,7 @@ func (b *pageBuilder) build(families []readFamily) *page {
 	})
 	owners := map[string]string{}
 	for _, f := range b.instances() {
-		owners[f.GetName()] = "shoal itself"
+		owners[f.name] = "shoal itself"
 	}
 	p := &page{families: b.instances()}
 	for _, f := range families {
@@ -110,17 +119,11 @@ func (b *pageBuilder) build(families []readFamily) *page {
 		for _, name := range ownedNames(f.name, f.state.Type) {
 			owners[name] = f.name
 		}
-		if metrics := b.metrics(&f); len(metrics) > 0 {
-			family := &dto.MetricFamily{
-				Name: proto.String(f.name), Type: metricType(f.state.Type).Enum(), Metric: metrics,
-			}
-			if f.state.Help != "" {
-				family.Help = proto.String(readable(f.state.Help))
-			}
-			p.families = append(p.families, family)
+		if shown := b.family(&f); shown != nil && len(shown.numbers) > 0 {
+			p.families = append(p.families, shown)
 		}
 	}
-	slices.SortFunc(p.families, func(x, y *dto.MetricFamily) int { return cmp.Compare(x.GetName(), y.GetName()) })
+	slices.SortFunc(p.families, func(x, y *pageFamily) int { return cmp.Compare(x.name, y.name) })
 	return p
 }
 
@@ -133,97 +136,88 @@ func occupied(owners map[string]string, name, kind string) string {
 	return ""
 }
 
-func metricType(kind string) dto.MetricType {
-	switch kind {
-	case wire.TypeCounter:
-		return dto.MetricType_COUNTER
-	case wire.TypeSummary:
-		return dto.MetricType_SUMMARY
-	case wire.TypeHistogram:
-		return dto.MetricType_HISTOGRAM
+// family makes the rows of a family; nil if it has none.
+func (b *pageBuilder) family(f *readFamily) *pageFamily {
+	shown := &pageFamily{name: f.name, help: readable(f.state.Help), kind: f.state.Type}
+	switch {
+	case f.state.Type == wire.TypeGauge && f.state.Mode != wire.ModeLatest:
+		b.addGaugeRows(shown, f.state.Mode)
+	case f.known == nil:
+		return nil
+	case f.state.Type == wire.TypeGauge:
+		b.addLatestRows(shown, f)
+	default:
+		b.addVectorRows(shown, f)
 	}
-	return dto.MetricType_GAUGE
+	return shown
 }
 
-// metrics renders the series of a family.
-func (b *pageBuilder) metrics(f *readFamily) []*dto.Metric {
-	if f.state.Type == wire.TypeGauge && f.state.Mode != wire.ModeLatest {
-		return b.gaugeMetrics(f)
-	}
-	if f.known == nil {
-		return nil
-	}
-	if f.state.Type == wire.TypeGauge {
-		return b.latestMetrics(f)
-	}
-	var bounds []float64
+// addVectorRows makes the rows of a family whose values are vectors.
+func (b *pageBuilder) addVectorRows(shown *pageFamily, f *readFamily) {
+	sum := vectorSum{kind: f.state.Type}
 	if f.state.Type == wire.TypeHistogram {
-		var err error
-		if bounds, err = parseBounds(f.state.Bounds); err != nil {
+		bounds, err := parseBounds(f.state.Bounds)
+		if err != nil {
 			b.reg.corrupt(f.name, err)
-			return nil
+			return
 		}
+		shown.bounds, sum.bounds = bounds, bounds
+		sum.uppers = append(slices.Clone(f.state.Bounds), "+Inf")
 	}
-	metrics := make([]*dto.Metric, 0, len(f.values))
-	var sum vectorSum
+	shown.numbers = make([]float64, 0, len(f.values)*shown.width())
+	rows := make([]int, 0, len(f.values))
 	for i, v := range f.values {
 		if v.Found {
-			if err := sum.add(f.state.Type, v.Text); err != nil {
+			if err := sum.add(v.Text); err != nil {
 				b.reg.corrupt(f.name, err)
 			}
 		}
 		// Other writers may have stored one label set in several ways: they
 		// are neighbours, and summed.
-		last := i == len(f.values)-1 || compareLabels(f.known.labels[i], f.known.labels[i+1]) != 0
-		if last && sum.found {
-			metrics = append(metrics, sum.metric(f.state.Type, bounds, f.known.labels[i]))
+		if f.known.sameAsNext(i) {
+			continue
 		}
-		if last {
-			sum.reset()
+		if sum.found {
+			shown.numbers = sum.appendRow(shown.numbers)
+			rows = append(rows, i)
 		}
+		sum.reset()
 	}
-	return metrics
+	shown.setLabels(f.known.labels, rows)
 }
 
-// instances renders the families that name the living processes.
-func (b *pageBuilder) instances() []*dto.MetricFamily {
-	count := &dto.MetricFamily{
-		Name: proto.String("shoal_instances"), Type: dto.MetricType_GAUGE.Enum(),
-		Help:   proto.String("Processes of the app that are alive: they hold a lease."),
-		Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: proto.Float64(float64(len(b.leases)))}}},
+// instances makes the families that name the living processes.
+func (b *pageBuilder) instances() []*pageFamily {
+	count := &pageFamily{
+		name: "shoal_instances", kind: wire.TypeGauge,
+		help:    "Processes of the app that are alive: they hold a lease.",
+		labels:  &labelSets{decoded: make([][]wire.Label, 1)},
+		numbers: []float64{float64(len(b.leases))},
 	}
-	info := &dto.MetricFamily{
-		Name: proto.String("shoal_instance_info"), Type: dto.MetricType_GAUGE.Enum(),
-		Help: proto.String("Who the process with this gauge_index is; always 1."),
+	if len(b.leases) == 0 {
+		return []*pageFamily{count}
 	}
-	start := &dto.MetricFamily{
-		Name: proto.String("shoal_instance_start_time_seconds"), Type: dto.MetricType_GAUGE.Enum(),
-		Help: proto.String("When the process with this gauge_index started, in Unix time."),
+	info := &pageFamily{
+		name: "shoal_instance_info", kind: wire.TypeGauge, labels: &labelSets{},
+		help: "Who the process with this gauge_index is; always 1.",
+	}
+	start := &pageFamily{
+		name: "shoal_instance_start_time_seconds", kind: wire.TypeGauge, labels: &labelSets{},
+		help: "When the process with this gauge_index started, in Unix time.",
 	}
 	for _, l := range b.leases {
-		index := label("gauge_index", strconv.Itoa(l.Index))
-		labels := []*dto.LabelPair{index}
-		for _, extra := range []*dto.LabelPair{label("host", readable(l.Info.Host)), label("version", readable(l.Info.Version))} {
-			if extra.GetValue() != "" {
+		labels := []wire.Label{{Name: "gauge_index", Value: strconv.Itoa(l.Index)}}
+		start.addLabelled(slices.Clone(labels), float64(l.Info.Started)/float64(time.Second/time.Microsecond))
+		for _, extra := range []wire.Label{{Name: "host", Value: readable(l.Info.Host)}, {Name: "version", Value: readable(l.Info.Version)}} {
+			if extra.Value != "" {
 				labels = append(labels, extra)
 			}
 		}
-		info.Metric = append(info.Metric, &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: proto.Float64(1)}})
-		start.Metric = append(start.Metric, &dto.Metric{
-			Label: []*dto.LabelPair{index},
-			Gauge: &dto.Gauge{Value: proto.Float64(float64(l.Info.Started) / float64(time.Second/time.Microsecond))},
-		})
+		info.addLabelled(labels, 1)
 	}
-	if len(b.leases) == 0 {
-		return []*dto.MetricFamily{count}
-	}
-	return []*dto.MetricFamily{info, start, count}
+	return []*pageFamily{info, start, count}
 }
 
 // readable repairs a text that another process stored. One byte that is not
 // UTF-8 would make Prometheus refuse the whole page.
 func readable(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
-
-func label(name, value string) *dto.LabelPair {
-	return &dto.LabelPair{Name: proto.String(name), Value: proto.String(value)}
-}

@@ -10,14 +10,12 @@ import (
 	"strconv"
 	"strings"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
-	"google.golang.org/protobuf/proto"
 )
 
 // gaugeSample is one gauge of one living process.
 type gaugeSample struct {
-	labels []*dto.LabelPair
+	labels []wire.Label
 	index  int
 	value  float64
 }
@@ -40,29 +38,29 @@ func (b *pageBuilder) addGauges(lease wire.Lease, entries []wire.Series) {
 	}
 }
 
-// gaugeMetrics renders the gauges of a family, each process's by itself or
-// folded, as the youngest writer's registration says.
-func (b *pageBuilder) gaugeMetrics(f *readFamily) []*dto.Metric {
-	samples := b.gauges[f.name]
+// addGaugeRows adds the gauges of a family, each process's by itself or folded,
+// as the youngest writer's registration says.
+func (b *pageBuilder) addGaugeRows(shown *pageFamily, mode string) {
+	samples := b.gauges[shown.name]
 	slices.SortFunc(samples, func(x, y gaugeSample) int {
 		return cmp.Or(compareLabels(x.labels, y.labels), cmp.Compare(x.index, y.index))
 	})
-	var metrics []*dto.Metric
+	shown.labels = &labelSets{}
 	for len(samples) > 0 {
 		n := 1
 		for n < len(samples) && compareLabels(samples[0].labels, samples[n].labels) == 0 {
 			n++
 		}
-		if f.state.Mode == wire.ModeSum || f.state.Mode == wire.ModeMax || f.state.Mode == wire.ModeMin || f.state.Mode == wire.ModeAvg {
-			metrics = append(metrics, gaugeMetric(samples[0].labels, fold(f.state.Mode, samples[:n])))
-		} else {
+		switch mode {
+		case wire.ModeSum, wire.ModeMax, wire.ModeMin, wire.ModeAvg:
+			shown.addLabelled(samples[0].labels, fold(mode, samples[:n]))
+		default:
 			for _, s := range samples[:n] {
-				metrics = append(metrics, gaugeMetric(withIndex(s.labels, s.index), s.value))
+				shown.addLabelled(withIndex(s.labels, s.index), s.value)
 			}
 		}
 		samples = samples[n:]
 	}
-	return metrics
 }
 
 // fold joins the values of several processes; NaN says nothing, unless nobody
@@ -91,24 +89,21 @@ func fold(mode string, samples []gaugeSample) float64 {
 }
 
 // withIndex adds the label gauge_index in its place.
-func withIndex(labels []*dto.LabelPair, index int) []*dto.LabelPair {
-	l := label("gauge_index", strconv.Itoa(index))
-	at, _ := slices.BinarySearchFunc(labels, l.GetName(), func(p *dto.LabelPair, name string) int {
-		return cmp.Compare(p.GetName(), name)
+func withIndex(labels []wire.Label, index int) []wire.Label {
+	l := wire.Label{Name: "gauge_index", Value: strconv.Itoa(index)}
+	at, _ := slices.BinarySearchFunc(labels, l.Name, func(l wire.Label, name string) int {
+		return cmp.Compare(l.Name, name)
 	})
 	return slices.Insert(slices.Clone(labels), at, l)
 }
 
-func gaugeMetric(labels []*dto.LabelPair, value float64) *dto.Metric {
-	return &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: proto.Float64(value)}}
-}
-
-// latestMetrics renders gauges that belong to no process: of one label set the
+// addLatestRows adds gauges that belong to no process: of one label set the
 // newest value, if its time has not run out.
-func (b *pageBuilder) latestMetrics(f *readFamily) []*dto.Metric {
-	var metrics []*dto.Metric
-	newest := int64(math.MinInt64)
+func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
+	var rows []int
+	newest, same := int64(math.MinInt64), false // same: the last row has these labels
 	for i, v := range f.values {
+		same = same && f.known.sameAsNext(i-1)
 		if !v.Found {
 			continue
 		}
@@ -120,18 +115,17 @@ func (b *pageBuilder) latestMetrics(f *readFamily) []*dto.Metric {
 		if deadline != 0 && deadline <= b.now.UnixMicro() {
 			continue
 		}
-		m := gaugeMetric(f.known.labels[i], value)
-		same := len(metrics) > 0 && compareLabels(metrics[len(metrics)-1].Label, m.Label) == 0
 		switch {
 		case !same:
-			metrics = append(metrics, m)
-			newest = stamp
+			shown.numbers = append(shown.numbers, value)
+			rows = append(rows, i)
+			newest, same = stamp, true
 		case stamp > newest:
-			metrics[len(metrics)-1] = m
+			shown.numbers[len(shown.numbers)-1] = value
 			newest = stamp
 		}
 	}
-	return metrics
+	shown.setLabels(f.known.labels, rows)
 }
 
 // parseLatest reads "number stamp deadline", the times in microseconds.

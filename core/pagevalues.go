@@ -3,18 +3,21 @@
 package shoal
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
-	"google.golang.org/protobuf/proto"
 )
 
-// vectorSum adds up the stored vectors of one series.
+// vectorSum adds up the stored vectors of one series of a family.
 type vectorSum struct {
+	kind   string
+	bounds []float64
+	uppers []string // the texts of bounds, and +Inf
+
 	found   bool
 	value   float64 // a counter's
 	sum     float64
@@ -23,86 +26,93 @@ type vectorSum struct {
 	buf     []wire.Component
 }
 
-// bucketCount is one stored bucket, not cumulated.
+// bucketCount is one stored bucket, not cumulated, and its place on the page.
 type bucketCount struct {
-	bound float64
+	place int
 	count float64
 }
 
 func (s *vectorSum) reset() {
-	*s = vectorSum{buckets: s.buckets[:0], buf: s.buf[:0]}
+	s.found, s.value, s.sum, s.count, s.buckets = false, 0, 0, 0, s.buckets[:0]
 }
 
 // add adds a stored vector, or nothing of it.
-func (s *vectorSum) add(kind, text string) error {
+func (s *vectorSum) add(text string) error {
 	vector, err := wire.ParseVector(s.buf[:0], text)
 	if err != nil {
 		return err
 	}
 	s.buf = vector
-	before := len(s.buckets)
+	before, next := len(s.buckets), 0
 	value, sum, count := s.value, s.sum, s.count
 	for _, c := range vector {
 		switch {
-		case kind == wire.TypeCounter && c.Name == "":
+		case s.kind == wire.TypeCounter && c.Name == "":
 			value += c.Value
-		case kind != wire.TypeCounter && c.Name == wire.ComponentSum:
+		case (s.kind == wire.TypeSummary || s.kind == wire.TypeHistogram) && c.Name == wire.ComponentSum:
 			sum += c.Value
 		case c.Value < 0:
 			s.buckets = s.buckets[:before]
 			return fmt.Errorf("vector %q: a negative count", text)
-		case kind == wire.TypeSummary && c.Name == wire.ComponentCount:
+		case s.kind == wire.TypeSummary && c.Name == wire.ComponentCount:
 			count += c.Value
-		case kind == wire.TypeHistogram:
-			bound, err := strconv.ParseFloat(c.Name, 64)
-			if err != nil || math.IsNaN(bound) {
+		case s.kind == wire.TypeHistogram:
+			place, err := s.place(c.Name, next)
+			if err != nil {
 				s.buckets = s.buckets[:before]
 				return fmt.Errorf("vector %q: %q is no bucket", text, c.Name)
 			}
-			s.buckets = append(s.buckets, bucketCount{bound, c.Value})
+			s.buckets = append(s.buckets, bucketCount{place, c.Value})
+			next = place + 1
 		default:
-			return fmt.Errorf("vector %q: not that of a %s", text, kind)
+			return fmt.Errorf("vector %q: not that of a %s", text, s.kind)
 		}
 	}
 	s.value, s.sum, s.count, s.found = clamp(value), clamp(sum), count, true
 	return nil
 }
 
-// metric renders the sum. A stored bucket counts into the smallest current
-// bound at or above its own, so that buckets of an earlier deploy keep their
-// counts; +Inf takes the rest.
-func (s *vectorSum) metric(kind string, bounds []float64, labels []*dto.LabelPair) *dto.Metric {
-	m := &dto.Metric{Label: labels}
-	switch kind {
-	case wire.TypeCounter:
-		m.Counter = &dto.Counter{Value: proto.Float64(s.value)}
-	case wire.TypeSummary:
-		m.Summary = &dto.Summary{SampleCount: proto.Uint64(toCount(s.count)), SampleSum: proto.Float64(s.sum)}
-	case wire.TypeHistogram:
-		counts := make([]float64, len(bounds)+1)
-		for _, b := range s.buckets {
-			i, _ := slices.BinarySearch(bounds, b.bound)
-			counts[i] += b.count
+// place finds the smallest current bound at or above a stored one. Most are
+// current ones, and stored in their order, so that the text alone tells.
+func (s *vectorSum) place(text string, next int) (int, error) {
+	for i := next; i < len(s.uppers); i++ {
+		if s.uppers[i] == text {
+			return i, nil
 		}
-		h := &dto.Histogram{SampleSum: proto.Float64(s.sum), Bucket: make([]*dto.Bucket, len(bounds)+1)}
-		total := 0.0
-		for i, n := range counts {
-			total += n
-			bound := math.Inf(1)
-			if i < len(bounds) {
-				bound = bounds[i]
-			}
-			h.Bucket[i] = &dto.Bucket{UpperBound: proto.Float64(bound), CumulativeCount: proto.Uint64(toCount(total))}
-		}
-		h.SampleCount = proto.Uint64(toCount(total))
-		m.Histogram = h
 	}
-	return m
+	bound, err := strconv.ParseFloat(text, 64)
+	if err != nil || math.IsNaN(bound) {
+		return 0, errNoBucket
+	}
+	i, _ := slices.BinarySearch(s.bounds, bound)
+	return i, nil
 }
 
-// toCount makes a count of a stored number, which a stranger may have written.
-func toCount(f float64) uint64 {
-	return uint64(max(0, min(f, math.MaxInt64)))
+var errNoBucket = errors.New("no bucket")
+
+// appendRow appends the numbers of the sum's row. A stored bucket counts into
+// the smallest current bound at or above its own, so that buckets of an earlier
+// deploy keep their counts; +Inf takes the rest.
+func (s *vectorSum) appendRow(dst []float64) []float64 {
+	switch s.kind {
+	case wire.TypeSummary:
+		return append(dst, s.sum, s.count)
+	case wire.TypeHistogram:
+		dst = append(dst, s.sum)
+		from := len(dst)
+		for range s.uppers {
+			dst = append(dst, 0)
+		}
+		counts := dst[from:]
+		for _, b := range s.buckets {
+			counts[b.place] += b.count
+		}
+		for i := range counts[1:] {
+			counts[i+1] += counts[i]
+		}
+		return dst
+	}
+	return append(dst, s.value)
 }
 
 // parseBounds reads a histogram's registered upper bounds.

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -101,21 +100,12 @@ func (r *reader) work() {
 // wait returns when no reading is under way; call it after cancel.
 func (r *reader) wait() { r.group.Wait() }
 
-// knownFamily is what a reader remembers of a family between two readings: its
-// series, ordered as the page shows them, so that a reading asks for their
-// values by name and neither parses nor sorts labels again.
-type knownFamily struct {
-	shape  string
-	fields []string
-	labels [][]*dto.LabelPair // parallel to fields
-}
-
 // readFamily is a family with the values of its known series.
 type readFamily struct {
 	name   string
 	state  wire.FamilyState
 	known  *knownFamily
-	values []wire.SeriesValue // parallel to known.fields
+	values []wire.SeriesValue // parallel to known.labels
 }
 
 // readPage reads everything that a page shows. The round trips are few, and
@@ -211,7 +201,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readF
 		case f.state.Type == wire.TypeGauge && f.state.Mode != wire.ModeLatest:
 			continue // its values are with the writers' gauges
 		case f.known != nil && f.known.shape == f.state.Shape:
-			queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: f.known.fields})
+			queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: f.known.labels.fields})
 			asked = append(asked, i)
 		default:
 			stored, err := r.store.ScanSeries(ctx, f.name)

@@ -14,8 +14,6 @@ import (
 // What one round trip may cost the server: the calls of a pipeline run back to
 // back there, so each pipeline is bounded to some milliseconds and awaited.
 const (
-	fieldsPerCall     = 500  // of HMGET: 0.1 to 0.2 ms
-	callsPerPipeline  = 16   // of that size
 	fieldsPerScan     = 1000 // of HSCAN, awaited slice by slice
 	familiesPerLookup = 500
 )
@@ -132,58 +130,6 @@ func familyState(control []any, generation string) FamilyState {
 		},
 	}
 }
-
-// ReadSeries implements [Store].
-func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) ([]SeriesReply, error) {
-	type slice struct {
-		query, from int
-		*call
-	}
-	replies := make([]SeriesReply, len(queries))
-	var slices []slice
-	for q, query := range queries {
-		replies[q].Values = make([]SeriesValue, len(query.Fields))
-		for part := range chunks(len(query.Fields), fieldsPerCall) {
-			args := make([]any, 0, fieldsPerCall)
-			for _, field := range query.Fields[part.from:part.to] {
-				args = append(args, field)
-			}
-			slices = append(slices, slice{q, part.from, r.reading("hmget", r.keys.values(query.Family), args...)})
-		}
-	}
-	for len(slices) > 0 {
-		n, cost := 0, 0
-		calls := make([]*call, 0, callsPerPipeline)
-		for n < len(slices) && (n == 0 || cost+callCost(slices[n].call) <= callsPerPipeline*fieldsPerCall) {
-			cost += callCost(slices[n].call)
-			calls = append(calls, slices[n].call)
-			n++
-		}
-		r.run(ctx, calls...)
-		for _, s := range slices[:n] {
-			values, err := s.cmd.Slice()
-			reply := &replies[s.query]
-			switch {
-			case isReply(err, "WRONGTYPE"):
-				*reply = SeriesReply{Err: err}
-			case err != nil:
-				return nil, err
-			case reply.Err == nil:
-				for i, v := range values {
-					if text, ok := v.(string); ok {
-						reply.Values[s.from+i] = SeriesValue{Text: text, Found: true}
-					}
-				}
-			}
-		}
-		slices = slices[n:]
-	}
-	return replies, nil
-}
-
-// callCost is what a slice costs the server, in fields: a call of its own is
-// worth about twenty.
-func callCost(c *call) int { return len(c.args) + 20 }
 
 // ScanSeries implements [Store]. A scan may name a field twice, and whatever
 // was there all the while is named at least once.

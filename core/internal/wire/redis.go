@@ -64,17 +64,22 @@ func (r *Redis) run(ctx context.Context, calls ...*call) {
 	if missing := unknownScripts(calls); len(missing) > 0 {
 		r.send(ctx, missing, true)
 	}
-	if r.reload == nil {
-		return
-	}
 	for _, c := range calls {
-		// The client asks where the slots are only once in a while (60 s by
-		// default), and when it was redirected. After a failover that is late.
-		if err := c.cmd.Err(); err != nil && (!Answered(err) || isReply(err, "CLUSTERDOWN") || isReply(err, "READONLY")) {
-			r.reload(ctx)
+		if r.reloadAfter(ctx, c.cmd.Err()) {
 			return
 		}
 	}
+}
+
+// reloadAfter makes a Cluster's client look where the slots are if an error says
+// that they may have moved. The client itself asks only once in a while (60 s by
+// default), and when it was redirected. After a failover that is late.
+func (r *Redis) reloadAfter(ctx context.Context, err error) (reloaded bool) {
+	if r.reload == nil || err == nil || (Answered(err) && !isReply(err, "CLUSTERDOWN") && !isReply(err, "READONLY")) {
+		return false
+	}
+	r.reload(ctx)
+	return true
 }
 
 // send sends calls in one pipeline, scripts by their hash. Load makes the
