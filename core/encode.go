@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"fmt"
+	"io"
 	"strconv"
 	"sync"
 
@@ -29,9 +30,21 @@ func (p *page) encode(format expfmt.Format, zip bool) ([]byte, error) {
 	if body, ok := e.done[key]; ok {
 		return body, nil
 	}
-	body, err := p.write(format)
-	if err == nil && zip {
-		body, err = compress(body)
+	var body bytes.Buffer
+	var err error
+	if zip {
+		z := gzipWriters.Get().(*gzip.Writer)
+		z.Reset(&body)
+		if err = p.write(z, format); err == nil {
+			err = z.Close()
+		}
+		z.Reset(nil) // it must not hold the page
+		gzipWriters.Put(z)
+	} else {
+		if format.FormatType() == expfmt.TypeTextPlain {
+			body.Grow(p.textSize())
+		}
+		err = p.write(&body, format)
 	}
 	if err != nil {
 		return nil, err
@@ -39,43 +52,68 @@ func (p *page) encode(format expfmt.Format, zip bool) ([]byte, error) {
 	if e.done == nil {
 		e.done = map[string][]byte{}
 	}
-	e.done[key] = body
-	return body, nil
+	e.done[key] = body.Bytes()
+	return body.Bytes(), nil
 }
+
+// gzipWriters are kept, since each takes 800 kB to make. Their level is the
+// fastest: pages are 10 to 40 % larger than at the default, which takes 7 to 11
+// times as long, and longer than all the rest of a scrape.
+var gzipWriters = sync.Pool{New: func() any {
+	z, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil {
+		panic(err) // there is no such level
+	}
+	return z
+}}
 
 // write writes the page anew. The text format is our own work, the others are
 // expfmt's.
-func (p *page) write(format expfmt.Format) ([]byte, error) {
+func (p *page) write(w io.Writer, format expfmt.Format) error {
 	if format.FormatType() == expfmt.TypeTextPlain {
-		var body []byte
-		for _, f := range p.families {
-			body = f.appendText(body)
-		}
-		return body, nil
+		return p.writeText(w)
 	}
-	var buf bytes.Buffer
-	encoder := expfmt.NewEncoder(&buf, format)
+	encoder := expfmt.NewEncoder(w, format)
 	for _, f := range p.toProto() {
 		if err := encoder.Encode(f); err != nil {
-			return nil, fmt.Errorf("encoding %s: %w", f.GetName(), err)
+			return fmt.Errorf("encoding %s: %w", f.GetName(), err)
 		}
 	}
 	if closer, ok := encoder.(expfmt.Closer); ok {
 		if err := closer.Close(); err != nil {
-			return nil, fmt.Errorf("encoding: %w", err)
+			return fmt.Errorf("encoding: %w", err)
 		}
 	}
-	return buf.Bytes(), nil
+	return nil
 }
 
-func compress(body []byte) ([]byte, error) {
-	var out bytes.Buffer
-	z := gzip.NewWriter(&out)
-	if _, err := z.Write(body); err != nil {
-		return nil, err
+// pieceSize is how much text is written at once: it stays in the processor's
+// cache until it is copied or compressed.
+const pieceSize = 16 << 10
+
+func (p *page) writeText(w io.Writer) (err error) {
+	buf := make([]byte, 0, pieceSize+pieceSize/4)
+	for _, f := range p.families {
+		buf = f.appendHead(buf)
+		lines := newLines(f)
+		for i := range f.len() {
+			if buf = f.appendRow(buf, i, &lines); len(buf) < pieceSize {
+				continue
+			}
+			if _, err = w.Write(buf); err != nil {
+				return err
+			}
+			buf = buf[:0]
+		}
 	}
-	if err := z.Close(); err != nil {
-		return nil, err
+	_, err = w.Write(buf)
+	return err
+}
+
+// textSize estimates how long the page is in the text format.
+func (p *page) textSize() (size int) {
+	for _, f := range p.families {
+		size += f.textSize()
 	}
-	return out.Bytes(), nil
+	return size
 }

@@ -8,10 +8,12 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// appendText appends the family in the text format 0.0.4, byte for byte as
-// expfmt writes its protobuf (FuzzPageText_IsThatOfExpfmt). Names on a page are
-// valid by the legacy rule, so no escaping scheme changes them.
-func (f *pageFamily) appendText(dst []byte) []byte {
+// Families are written in the text format 0.0.4 byte for byte as expfmt writes
+// their protobuf (FuzzPageText_IsThatOfExpfmt). Names on a page are valid by the
+// legacy rule, so no escaping scheme changes them.
+
+// appendHead appends what stands before the samples.
+func (f *pageFamily) appendHead(dst []byte) []byte {
 	if f.help != "" {
 		dst = append(dst, "# HELP "...)
 		dst = append(dst, f.name...)
@@ -23,30 +25,48 @@ func (f *pageFamily) appendText(dst []byte) []byte {
 	dst = append(dst, f.name...)
 	dst = append(dst, ' ')
 	dst = append(dst, f.kind...)
-	dst = append(dst, '\n')
-	lines := newLines(f)
-	for i := range f.len() {
-		numbers, at := f.row(i)
-		labels := f.labels.text(at)
-		switch f.kind {
-		case wire.TypeSummary:
-			dst = appendFloat(appendSeries(dst, lines.sum, labels, ""), numbers[0])
-			dst = append(dst, '\n')
-			dst = appendCount(appendSeries(dst, lines.count, labels, ""), numbers[1])
-		case wire.TypeHistogram:
-			for b, n := range numbers[1:] {
-				dst = appendCount(appendSeries(dst, lines.bucket, labels, lines.le[b]), n)
-				dst = append(dst, '\n')
-			}
-			dst = appendFloat(appendSeries(dst, lines.sum, labels, ""), numbers[0])
-			dst = append(dst, '\n')
-			dst = appendCount(appendSeries(dst, lines.count, labels, ""), numbers[len(numbers)-1])
-		default:
-			dst = appendFloat(appendSeries(dst, f.name, labels, ""), numbers[0])
-		}
+	return append(dst, '\n')
+}
+
+// appendRow appends the samples of one series.
+func (f *pageFamily) appendRow(dst []byte, i int, lines *lines) []byte {
+	numbers, at := f.row(i)
+	labels := f.labels.text(at)
+	switch f.kind {
+	case wire.TypeSummary:
+		dst = appendFloat(appendSeries(dst, lines.sum, labels, ""), numbers[0])
 		dst = append(dst, '\n')
+		dst = appendCount(appendSeries(dst, lines.count, labels, ""), numbers[1])
+	case wire.TypeHistogram:
+		for b, n := range numbers[1:] {
+			dst = appendCount(appendSeries(dst, lines.bucket, labels, lines.le[b]), n)
+			dst = append(dst, '\n')
+		}
+		dst = appendFloat(appendSeries(dst, lines.sum, labels, ""), numbers[0])
+		dst = append(dst, '\n')
+		dst = appendCount(appendSeries(dst, lines.count, labels, ""), numbers[len(numbers)-1])
+	default:
+		dst = appendFloat(appendSeries(dst, f.name, labels, ""), numbers[0])
 	}
-	return dst
+	return append(dst, '\n')
+}
+
+// textSize estimates how much text the family takes: numbers have six
+// characters, and every series the labels of the average one.
+func (f *pageFamily) textSize() int {
+	const number = 6
+	line := len(f.name) + len("{} \n") + number
+	if sets := f.labels.len(); sets > 0 {
+		_ = f.labels.text(0)
+		line += len(f.labels.written.text) / sets
+	}
+	switch f.kind {
+	case wire.TypeSummary:
+		line = 2*line + len("_sum_count")
+	case wire.TypeHistogram:
+		line = (len(f.bounds) + 3) * (line + len(`_bucket,le="0.25"`))
+	}
+	return len(f.name)*2 + len(f.help) + 40 + f.len()*line
 }
 
 // lines are the parts that the lines of a family share.
