@@ -5,6 +5,7 @@ package conformance_test
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -105,13 +106,26 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 	fromID, toID := id(t, from), id(t, to)
 
 	seq := uint64(0)
+	// Reads take their replies raw, and follow redirections all the same.
+	reads := func(when string) {
+		t.Helper()
+		replies, err := store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"x", "not there"}}})
+		want := []wire.SeriesValue{{Text: strconv.FormatUint(seq, 10), Found: true}, {}}
+		if err != nil || replies[0].Err != nil || !slices.Equal(replies[0].Values, want) {
+			t.Errorf("%s: %+v, %v, want %v", when, replies, err, want)
+		}
+	}
 	applied := func(when string) {
 		t.Helper()
+		if seq > 0 {
+			reads(when)
+		}
 		seq++
 		r := commit(t, store, step(gen, seq))[0]
 		if r.Err != nil || r.Status != wire.CommitOK {
 			t.Fatalf("%s: %+v", when, r)
 		}
+		reads(when)
 	}
 	do := func(c *redis.Client, args ...any) {
 		t.Helper()
