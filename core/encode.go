@@ -73,6 +73,10 @@ func (p *page) write(w io.Writer, format expfmt.Format) error {
 	if format.FormatType() == expfmt.TypeTextPlain {
 		return p.writeText(w)
 	}
+	if format.FormatType() == expfmt.TypeProtoDelim {
+		// Names on a page need no escaping, so expfmt need not look at each.
+		format = expfmt.FmtProtoDelim + "; escaping=allow-utf-8"
+	}
 	encoder := expfmt.NewEncoder(w, format)
 	for _, f := range p.toProto() {
 		if err := encoder.Encode(f); err != nil {

@@ -165,7 +165,7 @@ func (b *pageBuilder) addVectorRows(shown *pageFamily, f *readFamily) {
 		sum.uppers = append(slices.Clone(f.state.Bounds), "+Inf")
 	}
 	shown.numbers = make([]float64, 0, len(f.values)*shown.width())
-	rows := make([]int, 0, len(f.values))
+	shown.labels = f.known.labels
 	for i, v := range f.values {
 		if v.Found {
 			if err := sum.add(v.Text); err != nil {
@@ -179,11 +179,10 @@ func (b *pageBuilder) addVectorRows(shown *pageFamily, f *readFamily) {
 		}
 		if sum.found {
 			shown.numbers = sum.appendRow(shown.numbers)
-			rows = append(rows, i)
+			shown.addPlace(i)
 		}
 		sum.reset()
 	}
-	shown.setLabels(f.known.labels, rows)
 }
 
 // instances makes the families that name the living processes.

@@ -51,12 +51,19 @@ func (f *pageFamily) row(i int) (numbers []float64, labels int) {
 	return numbers, labels
 }
 
-// setLabels says which of some label sets the rows belong to, in their order.
-func (f *pageFamily) setLabels(sets *labelSets, rows []int) {
-	f.labels = sets
-	if len(rows) < sets.len() {
-		f.rows = rows
+// addPlace says where the labels of the row are that was added last.
+func (f *pageFamily) addPlace(labels int) {
+	n := f.len()
+	if f.rows == nil {
+		if labels == n-1 {
+			return
+		}
+		f.rows = make([]int, n-1, f.labels.len())
+		for i := range f.rows {
+			f.rows[i] = i
+		}
 	}
+	f.rows = append(f.rows, labels)
 }
 
 // addLabelled adds a row of one number with labels of its own.

@@ -100,7 +100,7 @@ func withIndex(labels []wire.Label, index int) []wire.Label {
 // addLatestRows adds gauges that belong to no process: of one label set the
 // newest value, if its time has not run out.
 func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
-	var rows []int
+	shown.labels = f.known.labels
 	newest, same := int64(math.MinInt64), false // same: the last row has these labels
 	for i, v := range f.values {
 		same = same && f.known.sameAsNext(i-1)
@@ -118,14 +118,13 @@ func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
 		switch {
 		case !same:
 			shown.numbers = append(shown.numbers, value)
-			rows = append(rows, i)
+			shown.addPlace(i)
 			newest, same = stamp, true
 		case stamp > newest:
 			shown.numbers[len(shown.numbers)-1] = value
 			newest = stamp
 		}
 	}
-	shown.setLabels(f.known.labels, rows)
 }
 
 // parseLatest reads "number stamp deadline", the times in microseconds.

@@ -77,7 +77,8 @@ func FuzzPageText_IsThatOfExpfmt(f *testing.F) {
 		for i := range family.len() {
 			family.rows = append(family.rows, (i*7)%len(fields))
 		}
-		own := text(t, &page{families: []*pageFamily{family}})
+		page := &page{families: []*pageFamily{family}}
+		own := text(t, page)
 		message := family.toProto()
 		var theirs bytes.Buffer
 		if _, err := expfmt.MetricFamilyToText(&theirs, message); err != nil {
@@ -94,6 +95,14 @@ func FuzzPageText_IsThatOfExpfmt(f *testing.F) {
 			}
 			if own != escaped.String() {
 				t.Fatalf("written %q, expfmt with %s writes %q", own, escaping, &escaped)
+			}
+			escaped.Reset()
+			format = expfmt.FmtProtoDelim + expfmt.Format("; escaping="+escaping)
+			if err := expfmt.NewEncoder(&escaped, format).Encode(message); err != nil {
+				t.Fatal(err)
+			}
+			if body, err := page.encode(format, false); err != nil || !bytes.Equal(body, escaped.Bytes()) {
+				t.Fatalf("written %q, %v, expfmt with %s writes %q", body, err, escaping, &escaped)
 			}
 		}
 	})

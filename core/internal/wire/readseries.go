@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,20 +34,25 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) ([]Series
 			calls = append(calls, valueCall{q, part.from, part.to})
 		}
 	}
-	read := r.readRaw
-	if r.replicas {
-		read = r.readParsed
-	}
+	var args []any // of one pipeline after another
 	for len(calls) > 0 {
 		n, cost := 0, 0
 		for n < len(calls) {
 			c := calls[n].to - calls[n].from + costOfCall
-			if cost += c; n > 0 && cost > callsPerPipeline*fieldsPerCall {
+			if n > 0 && cost+c > callsPerPipeline*fieldsPerCall {
 				break
 			}
+			cost += c
 			n++
 		}
-		if err := read(ctx, queries, calls[:n], replies); err != nil {
+		var err error
+		if r.replicas {
+			err = r.readParsed(ctx, queries, calls[:n], replies)
+		} else {
+			args = slices.Grow(args[:0], cost) // a call's words are fewer than its cost
+			err = r.readRaw(ctx, queries, calls[:n], replies, args)
+		}
+		if err != nil {
 			return nil, err
 		}
 		calls = calls[n:]
@@ -60,12 +66,9 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) ([]Series
 //
 // It cannot tell a redirection, or another error, from a reply. Such calls are
 // made again in the ordinary way, which follows or reports it.
-func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valueCall, replies []SeriesReply) error {
-	size := 0
-	for _, c := range calls {
-		size += 2 + c.to - c.from
-	}
-	args := make([]any, 0, size)
+//
+// The room of args is used; nobody holds on to it when the pipeline has ended.
+func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valueCall, replies []SeriesReply, args []any) error {
 	cmds := make([]*redis.RawCmd, len(calls))
 	pipe := r.client.Pipeline()
 	for i, c := range calls {
@@ -100,9 +103,9 @@ func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valu
 }
 
 // readParsed reads in one pipeline by ordinary calls.
-func (r *Redis) readParsed(ctx context.Context, queries []SeriesQuery, slices []valueCall, replies []SeriesReply) error {
-	calls := make([]*call, len(slices))
-	for i, s := range slices {
+func (r *Redis) readParsed(ctx context.Context, queries []SeriesQuery, parts []valueCall, replies []SeriesReply) error {
+	calls := make([]*call, len(parts))
+	for i, s := range parts {
 		query := queries[s.query]
 		args := make([]any, 0, fieldsPerCall)
 		for _, field := range query.Fields[s.from:s.to] {
@@ -111,7 +114,7 @@ func (r *Redis) readParsed(ctx context.Context, queries []SeriesQuery, slices []
 		calls[i] = r.reading("hmget", r.keys.values(query.Family), args...)
 	}
 	r.run(ctx, calls...)
-	for i, s := range slices {
+	for i, s := range parts {
 		values, err := calls[i].cmd.Slice()
 		reply := &replies[s.query]
 		switch {
