@@ -32,7 +32,7 @@ type Exchange struct {
 	route   string
 	start   time.Duration // on the process's clock, as now tells it
 	sent    int64         // bytes of the body
-	status  int           // the first final one, 0 until it is sent
+	status  int32         // the first final one, 0 until it is sent
 
 	returned bool // the handler came back, and did not panic
 	recorded bool
@@ -59,7 +59,7 @@ func (x *Exchange) SentHeader(status int, h http.Header) {
 	if x.status != 0 || (status < 200 && status != http.StatusSwitchingProtocols) {
 		return
 	}
-	x.status = status
+	x.status = int32(status)
 	if status == http.StatusSwitchingProtocols || isEventStream(h) {
 		x.record(-1)
 	}
@@ -75,7 +75,7 @@ func (x *Exchange) Hijacked() {
 }
 
 // Status returns the status that was sent, 0 if none was.
-func (x *Exchange) Status() int { return x.status }
+func (x *Exchange) Status() int { return int(x.status) }
 
 // Returned says that the handler came back normally. Without it End takes the
 // request for one whose handler panicked. A status that is not sent yet but
@@ -144,15 +144,8 @@ func (x *Exchange) record(responseSize int64) {
 	if x.routeOf != nil {
 		route = x.routeOf(x.request)
 	}
-	x.rec.Record(Observation{
-		Method:       x.request.Method,
-		Route:        route,
-		Code:         x.status,
-		Duration:     elapsed,
-		RequestSize:  x.request.ContentLength,
-		ResponseSize: responseSize,
-		Labels:       x.rec.labelValues(x.request),
-	})
+	h := x.rec.handlesOf(x.request.Method, route, int(x.status), x.rec.labelValues(x.request))
+	h.observe(elapsed, x.request.ContentLength, responseSize)
 }
 
 // loaded is an arbitrary moment that now counts from.

@@ -126,56 +126,59 @@ func (rec *Recorder) Ended() { rec.inFlight.Dec() }
 
 // Record counts a request that has an answer. It keeps nothing of o.
 func (rec *Recorder) Record(o Observation) {
-	route := o.Route
-	if route == "" {
-		route = Unmatched
-	}
-	method, code := methodNumber(o.Method), codeNumber(o.Code)
 	labels := o.Labels
 	if n := len(rec.opts.Labels); len(labels) != n {
 		labels = append(slices.Clone(labels[:min(len(labels), n)]), make([]string, n-min(len(labels), n))...)
 	}
-	var buf [128]byte
-	key := appendKey(buf[:0], method, code, route, labels)
-	h := rec.cache.get(key)
-	if h == nil {
-		h = rec.resolve(method, code, route, labels)
-		rec.cache.put(key, h)
-	}
-	h.observe(&o)
+	h := rec.handlesOf(o.Method, o.Route, o.Code, labels)
+	h.observe(o.Duration, o.RequestSize, o.ResponseSize)
 }
 
-func (h *handles) observe(o *Observation) {
+// handlesOf finds the metrics of a request. There are as many labels as in
+// Opts.Labels.
+func (rec *Recorder) handlesOf(method, route string, code int, labels []string) *handles {
+	if route == "" {
+		route = Unmatched
+	}
+	k := key{method: methodNumber(method), code: codeNumber(code), route: route, labels: labels}
+	if h := rec.cache.get(&k); h != nil {
+		return h
+	}
+	h := rec.resolve(&k)
+	rec.cache.put(&k, h)
+	return &h
+}
+
+func (h *handles) observe(d time.Duration, requestSize, responseSize int64) {
 	if h.requests == nil { // a skipped route
 		return
 	}
 	h.requests.Inc()
-	seconds := o.Duration.Seconds()
+	seconds := d.Seconds()
 	if h.duration != nil {
 		h.duration.Observe(seconds)
 	}
 	if h.summary != nil {
 		h.summary.Observe(seconds)
 	}
-	if h.requestSize != nil && o.RequestSize >= 0 {
-		h.requestSize.Observe(float64(o.RequestSize))
+	if h.requestSize != nil && requestSize >= 0 {
+		h.requestSize.Observe(float64(requestSize))
 	}
-	if h.responseSize != nil && o.ResponseSize >= 0 {
-		h.responseSize.Observe(float64(o.ResponseSize))
+	if h.responseSize != nil && responseSize >= 0 {
+		h.responseSize.Observe(float64(responseSize))
 	}
 }
 
-// resolve asks the core for the children of a set of label values.
-func (rec *Recorder) resolve(method uint8, code uint16, route string, labels []string) *handles {
-	h := &handles{}
-	if route == rec.opts.MetricsPath || slices.Contains(rec.opts.SkipRoutes, route) {
+// resolve asks the core for the children of a key.
+func (rec *Recorder) resolve(k *key) (h handles) {
+	if k.route == rec.opts.MetricsPath || slices.Contains(rec.opts.SkipRoutes, k.route) {
 		return h
 	}
-	name := methods[method]
-	if method == otherMethod {
+	name := methods[k.method]
+	if k.method == otherMethod {
 		name = rec.opts.Names.OtherMethod
 	}
-	values := append([]string{name, route, codeText(code)}, labels...)
+	values := append([]string{name, k.route, codeText(k.code)}, k.labels...)
 	h.requests = rec.requests.WithLabelValues(values...)
 	if rec.duration != nil {
 		h.duration = rec.duration.WithLabelValues(values...)

@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
@@ -195,68 +197,105 @@ func TestRecorder_RecordDoesNotAllocateOnceKnown(t *testing.T) {
 	}
 }
 
-func TestCache_KeysOfDifferentValuesDiffer(t *testing.T) {
-	seen := map[string]string{}
-	for _, c := range []struct {
-		method uint8
-		code   uint16
-		route  string
-		labels []string
-	}{
+func TestCache_TellsKeysOfDifferentValuesApart(t *testing.T) {
+	keys := []key{
 		{1, 200, "/a", nil},
 		{2, 200, "/a", nil},
 		{1, 201, "/a", nil},
 		{1, 200, "/b", nil},
 		{1, 200, "", []string{"/a"}},
 		{1, 200, "/a", []string{""}},
-		{1, 200, "/a", []string{"x\x01", "y"}},
-		{1, 200, "/a", []string{"x", "\x01y"}},
-		{1, 200, "/a", []string{"\x01x", ""}},
-		{1, 200, "/a", []string{"", "\x01x"}},
+		{1, 200, "/a", []string{"xy", ""}},
+		{1, 200, "/a", []string{"x", "y"}},
+		{1, 200, "/a", []string{"y", "x"}},
 		{1, 200, "y/a", []string{"x", ""}},
-	} {
-		key := string(appendKey(nil, c.method, c.code, c.route, c.labels))
-		if before, dup := seen[key]; dup {
-			t.Errorf("%v has the key of %v", c, before)
+	}
+	c := newCache()
+	reg := shoal.New()
+	counters := make([]*shoal.Counter, len(keys))
+	for i := range keys {
+		if c.get(&keys[i]) != nil {
+			t.Errorf("%v is found before it was put", keys[i])
 		}
-		seen[key] = fmt.Sprint(c)
+		counters[i] = reg.NewCounter(shoal.CounterOpts{Name: fmt.Sprintf("c%d_total", i)})
+		c.put(&keys[i], handles{requests: counters[i]})
+	}
+	for i := range keys {
+		if h := c.get(&keys[i]); h == nil || h.requests != counters[i] {
+			t.Errorf("%v finds something else", keys[i])
+		}
+	}
+}
+
+// Servers hand out strings that they write over for the next request.
+func TestCache_KeepsNoStringOfTheRequest(t *testing.T) {
+	c := newCache()
+	buf := []byte("/aX")
+	given := unsafe.String(&buf[0], len(buf))
+	c.put(&key{1, 200, given[:2], []string{given[2:]}}, handles{})
+	copy(buf, "!!!")
+	if c.get(&key{1, 200, "/a", []string{"X"}}) == nil {
+		t.Error("the key changed with the buffer of the request")
 	}
 }
 
 func TestCache_StaysBoundedAndFindsWhatItHolds(t *testing.T) {
 	c := newCache()
-	h := &handles{}
-	for i := range maxCached + 100 {
-		c.put(fmt.Append(nil, i), h)
+	route := func(i int) *key { return &key{1, 200, fmt.Sprint(i), nil} }
+	c.put(&key{1, 200, strings.Repeat("x", maxKey+1), nil}, handles{})
+	c.put(&key{1, 200, "", []string{strings.Repeat("x", maxKey), "x"}}, handles{})
+	if c.used != 0 {
+		t.Error("a key that is too long is kept")
 	}
-	c.put(make([]byte, maxKey+1), h)
-	if len(c.all) != maxCached {
-		t.Errorf("%d entries, want %d", len(c.all), maxCached)
+	for i := range maxCached + 100 {
+		c.put(route(i), handles{})
+		c.put(route(i), handles{})
+	}
+	if c.used != maxCached {
+		t.Errorf("%d entries, want %d", c.used, maxCached)
 	}
 	for i := range maxCached {
-		if c.get(fmt.Append(nil, i)) != h {
+		if c.get(route(i)) == nil {
 			t.Fatalf("entry %d is not found", i)
 		}
 	}
-	if settled := len(*c.settled.Load()); settled != maxCached {
-		t.Errorf("%d entries are found without the lock after a while, want all %d", settled, maxCached)
+	if c.get(route(maxCached)) != nil {
+		t.Error("an entry above the bound is found")
 	}
 }
 
-// Lookups that miss pay for the copies, so few copies are made.
-func TestCache_LastEntrySettlesWithoutNewOnes(t *testing.T) {
+func TestCache_LookupsNeedNoLockWhileItGrows(t *testing.T) {
 	c := newCache()
-	h := &handles{}
-	for i := range 1000 {
-		c.put(fmt.Append(nil, i), h)
+	stays := &key{1, 200, "/stays", nil}
+	c.put(stays, handles{})
+	c.mu.Lock() // a reader that took the lock would hang here
+	if c.get(stays) == nil {
+		t.Error("not found")
 	}
-	c.put([]byte("last"), h)
-	for range 1001 {
-		c.get([]byte("last"))
+	c.mu.Unlock()
+
+	var done atomic.Bool
+	var readers, writers sync.WaitGroup
+	for range 2 {
+		readers.Go(func() {
+			for !done.Load() {
+				if c.get(stays) == nil {
+					t.Error("an entry was out of sight while the cache grew")
+					return
+				}
+			}
+		})
 	}
-	if (*c.settled.Load())["last"] != h {
-		t.Error("an entry that is asked for again and again is still behind the lock")
+	for w := range 2 {
+		writers.Go(func() {
+			for i := range 2000 {
+				c.put(&key{1, 200, fmt.Sprint(w, i), nil}, handles{})
+			}
+		})
 	}
+	writers.Wait()
+	done.Store(true)
+	readers.Wait()
 }
 
 func TestRecorder_ConcurrentRequestsAreAllCounted(t *testing.T) {

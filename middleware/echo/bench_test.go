@@ -3,6 +3,7 @@
 package shoalecho_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -19,19 +20,45 @@ func (d discarding) Header() http.Header         { return d.header }
 func (d discarding) WriteHeader(int)             {}
 func (d discarding) Write(b []byte) (int, error) { return len(b), nil }
 
+const routes = 20
+
+// benchmark serves each of the routes in turn, from one goroutine and from all.
 func benchmark(b *testing.B, h http.Handler) {
-	w := discarding{http.Header{}}
-	r := httptest.NewRequest(http.MethodGet, "/users/7", nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		h.ServeHTTP(w, r)
+	requests := func() (list [routes]*http.Request) {
+		for i := range list {
+			list[i] = httptest.NewRequest(http.MethodGet, fmt.Sprintf("/shops/%d/users/7/orders/%d", i, 1000+i), nil)
+		}
+		return list
+	}
+	b.Run("serial", func(b *testing.B) {
+		w, list, i := discarding{http.Header{}}, requests(), 0
+		b.ReportAllocs()
+		for b.Loop() {
+			h.ServeHTTP(w, list[i])
+			i = (i + 1) % routes
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			w, list := discarding{http.Header{}}, requests()
+			for i := 0; pb.Next(); i = (i + 1) % routes {
+				h.ServeHTTP(w, list[i])
+			}
+		})
+	})
+}
+
+func addRoutes(e *echo.Echo) {
+	for i := range routes {
+		e.GET(fmt.Sprintf("/shops/%d/users/:user/orders/:order", i), func(c echo.Context) error { _, err := c.Response().Write(nil); return err })
 	}
 }
 
 // BenchmarkBare is the router alone: the middleware costs the difference.
 func BenchmarkBare(b *testing.B) {
 	e := echo.New()
-	e.GET("/users/:id", func(c echo.Context) error { _, err := c.Response().Write(nil); return err })
+	addRoutes(e)
 	benchmark(b, e)
 }
 
@@ -42,13 +69,13 @@ func BenchmarkPassing(b *testing.B) {
 	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error { return next(c) }
 	})
-	e.GET("/users/:id", func(c echo.Context) error { _, err := c.Response().Write(nil); return err })
+	addRoutes(e)
 	benchmark(b, e)
 }
 
 func BenchmarkMiddleware(b *testing.B) {
 	e := echo.New()
 	shoalecho.Install(e, shoal.New(), shoalecho.Opts{})
-	e.GET("/users/:id", func(c echo.Context) error { _, err := c.Response().Write(nil); return err })
+	addRoutes(e)
 	benchmark(b, e)
 }

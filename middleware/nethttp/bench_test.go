@@ -3,6 +3,7 @@
 package shoalhttp_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -18,24 +19,46 @@ func (d discarding) Header() http.Header         { return d.header }
 func (d discarding) WriteHeader(int)             {}
 func (d discarding) Write(b []byte) (int, error) { return len(b), nil }
 
+const routes = 20
+
+// benchmark serves each of the routes in turn, from one goroutine and from all.
 func benchmark(b *testing.B, h http.Handler) {
-	w := discarding{http.Header{}}
-	r := httptest.NewRequest(http.MethodGet, "/users/7", nil)
-	b.ReportAllocs()
-	for b.Loop() {
-		h.ServeHTTP(w, r)
+	requests := func() (list [routes]*http.Request) {
+		for i := range list {
+			list[i] = httptest.NewRequest(http.MethodGet, fmt.Sprintf("/shops/%d/users/7/orders/%d", i, 1000+i), nil)
+		}
+		return list
 	}
+	b.Run("serial", func(b *testing.B) {
+		w, list, i := discarding{http.Header{}}, requests(), 0
+		b.ReportAllocs()
+		for b.Loop() {
+			h.ServeHTTP(w, list[i])
+			i = (i + 1) % routes
+		}
+	})
+	b.Run("parallel", func(b *testing.B) {
+		b.ReportAllocs()
+		b.RunParallel(func(pb *testing.PB) {
+			w, list := discarding{http.Header{}}, requests()
+			for i := 0; pb.Next(); i = (i + 1) % routes {
+				h.ServeHTTP(w, list[i])
+			}
+		})
+	})
+}
+
+func router() *http.ServeMux {
+	mux := http.NewServeMux()
+	for i := range routes {
+		mux.HandleFunc(fmt.Sprintf("GET /shops/%d/users/{user}/orders/{order}", i), func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(nil) })
+	}
+	return mux
 }
 
 // BenchmarkBare is the router alone: the middleware costs the difference.
-func BenchmarkBare(b *testing.B) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /users/{id}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(nil) })
-	benchmark(b, mux)
-}
+func BenchmarkBare(b *testing.B) { benchmark(b, router()) }
 
 func BenchmarkMiddleware(b *testing.B) {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /users/{id}", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(nil) })
-	benchmark(b, shoalhttp.Install(mux, shoal.New(), shoalhttp.Opts{}))
+	benchmark(b, shoalhttp.Install(router(), shoal.New(), shoalhttp.Opts{}))
 }
