@@ -74,12 +74,12 @@ func (o GaugeOpts) definition(labels []string) definition {
 // makes of several processes. Its methods are safe for concurrent use.
 type Gauge struct {
 	series
-	bits  atomic.Uint64 // of the float64 value
-	state atomic.Uint32 // gaugeUnset, ...
-	at    atomic.Int64  // Latest only: when it was set, see monotonicNow
+	bits atomic.Uint64 // of the float64 value
+	at   atomic.Int64  // Latest only: when it was set, see monotonicNow
+	_    [3]uint64     // up to 128 bytes, which Go aligns to a cache line
 }
 
-// What a gauge's state says of its value.
+// What a gauge's series.state says of its value.
 const (
 	gaugeUnset   = iota // never written, or deleted: not shown
 	gaugeSet            // shown

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"testing"
+	"unsafe"
+)
+
+func TestSeries_WhatIsCountedIsOffTheCacheLineThatEveryWriteReads(t *testing.T) {
+	if unsafe.Sizeof(uintptr(0)) != 8 {
+		t.Skip("the layout is made for 64 bits")
+	}
+	const line = 64
+	var (
+		s series
+		c Counter
+		g Gauge
+	)
+	if end := unsafe.Offsetof(s.state) + unsafe.Sizeof(s.state); end > line {
+		t.Errorf("what every write reads ends at %d, want within %d", end, line)
+	}
+	for name, at := range map[string]uintptr{
+		"Counter": unsafe.Offsetof(c.whole), "Gauge": unsafe.Offsetof(g.bits),
+	} {
+		if at < line {
+			t.Errorf("what a %s counts begins at %d, want on the second line", name, at)
+		}
+	}
+	// Go aligns an object to the largest power of two that divides its size class.
+	for name, size := range map[string]uintptr{"Counter": unsafe.Sizeof(c), "Gauge": unsafe.Sizeof(g)} {
+		if size != 2*line {
+			t.Errorf("a %s has %d bytes, want two whole lines", name, size)
+		}
+	}
+}
