@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package benchmarks
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// What a client would send that adds each counter by itself: in scripts of as
+// many as a batch of shoal's holds, of which as many share a pipeline.
+var (
+	hincrby      = redis.NewScript(`for i = 1, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end return 1`)
+	hincrbyfloat = redis.NewScript(`for i = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end return 1`)
+)
+
+const (
+	chunk     = 128 // counters a script
+	pipelined = 8   // scripts a pipeline
+)
+
+// BenchmarkFlush brings changed series to Redis, which has them all already.
+// Both sides name the same hash fields. Beside the time that the client waits
+// it reports how long a script blocks the server, by the server's own account,
+// and the bytes that the server read. Rounds are interleaved by the command
+// that runs the benchmarks again and again, see docs/performance.md.
+func BenchmarkFlush(b *testing.B) {
+	for _, counters := range []int{100, 1_000, 10_000} {
+		b.Run("counters="+strconv.Itoa(counters), func(b *testing.B) {
+			for _, delta := range []struct {
+				name   string
+				value  float64
+				peer   string
+				script *redis.Script
+			}{{"integers", 1, "hincrby", hincrby}, {"floats", 0.1, "hincrbyfloat", hincrbyfloat}} {
+				b.Run("delta="+delta.name+"/side=shoal", func(b *testing.B) { flushCounters(b, counters, delta.value) })
+				b.Run("delta="+delta.name+"/side="+delta.peer, func(b *testing.B) {
+					flushRaw(b, counters, delta.script, strconv.FormatFloat(delta.value, 'g', -1, 64))
+				})
+			}
+		})
+	}
+	b.Run("histograms=1000/side=shoal", func(b *testing.B) { flushHistograms(b, 1000) })
+}
+
+func flushCounters(b *testing.B, counters int, delta float64) {
+	reg := connected(b, "flush-"+app(b))
+	vec := reg.NewCounterVec(shoal.CounterOpts{Name: "c_total"}, []string{"n"})
+	children := make([]*shoal.Counter, counters)
+	for i := range children {
+		children[i] = vec.WithLabelValues(strconv.Itoa(i))
+		children[i].Add(delta)
+	}
+	flush(b, reg)
+	b.ReportAllocs()
+	measured := measureServer(b, counters)
+	for b.Loop() {
+		b.StopTimer()
+		for _, c := range children {
+			c.Add(delta)
+		}
+		b.StartTimer()
+		flush(b, reg)
+	}
+	measured()
+}
+
+// flushRaw sends the additions of bare commands. The arguments are made
+// before, which a real client could not do.
+func flushRaw(b *testing.B, counters int, script *redis.Script, delta string) {
+	ctx := context.Background()
+	client := redistest.Shared(b).Client(b)
+	keys := []string{"raw-" + app(b)}
+	var scripts [][]any
+	for from := 0; from < counters; from += chunk {
+		var args []any
+		for i := from; i < min(from+chunk, counters); i++ {
+			args = append(args, "n\xff"+strconv.Itoa(i), delta)
+		}
+		scripts = append(scripts, args)
+	}
+	if err := script.Load(ctx, client).Err(); err != nil {
+		b.Fatal(err)
+	}
+	send := func() {
+		for from := 0; from < len(scripts); from += pipelined {
+			pipe := client.Pipeline()
+			for _, args := range scripts[from:min(from+pipelined, len(scripts))] {
+				script.EvalSha(ctx, pipe, keys, args...)
+			}
+			if _, err := pipe.Exec(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	send()
+	b.ReportAllocs()
+	measured := measureServer(b, counters)
+	for b.Loop() {
+		send()
+	}
+	measured()
+}
+
+func flushHistograms(b *testing.B, histograms int) {
+	reg := connected(b, "flush-histograms")
+	vec := reg.NewHistogramVec(shoal.HistogramOpts{Name: "h"}, []string{"n"})
+	children := make([]*shoal.Histogram, histograms)
+	for i := range children {
+		children[i] = vec.WithLabelValues(strconv.Itoa(i))
+		for _, bound := range append(shoal.DefBuckets, 100) {
+			children[i].Observe(bound)
+		}
+	}
+	flush(b, reg)
+	b.ReportAllocs()
+	measured := measureServer(b, histograms)
+	for b.Loop() {
+		b.StopTimer()
+		for _, h := range children {
+			h.Observe(.02)
+			h.Observe(.3)
+		}
+		b.StartTimer()
+		flush(b, reg)
+	}
+	measured()
+}
+
+// measureServer begins to measure what the loop of a benchmark costs the
+// server. What it returns ends that, and reports it.
+func measureServer(b *testing.B, series int) (done func()) {
+	b.Helper()
+	client := redistest.Shared(b).Client(b)
+	before := loadOf(b, client)
+	return func() {
+		b.Helper()
+		after := loadOf(b, client)
+		calls := after.calls - before.calls
+		if calls == 0 {
+			b.Fatal("the server executed no script")
+		}
+		b.ReportMetric((after.micros-before.micros)/calls, "server-µs/call")
+		b.ReportMetric((after.bytes-before.bytes)/float64(b.N)/float64(series), "sent-B/series")
+	}
+}
+
+// load is what a server did since it started.
+type load struct {
+	calls, micros float64 // of EVALSHA
+	bytes         float64 // received
+}
+
+func loadOf(b *testing.B, client *redis.Client) load {
+	b.Helper()
+	ctx := context.Background()
+	info, err := client.Info(ctx, "commandstats", "stats").Result()
+	if err != nil {
+		b.Fatal(err)
+	}
+	number := func(path ...string) float64 {
+		rest := info
+		for _, name := range path {
+			if _, rest, _ = strings.Cut(rest, name); rest == "" {
+				return 0 // not executed yet
+			}
+		}
+		var n float64
+		if _, err := fmt.Sscanf(rest, "%g", &n); err != nil {
+			b.Fatal(path, err)
+		}
+		return n
+	}
+	return load{
+		calls:  number("cmdstat_evalsha:", "calls="),
+		micros: number("cmdstat_evalsha:", "usec="),
+		bytes:  number("total_net_input_bytes:"),
+	}
+}
+
+// app names a benchmark where slashes are not allowed.
+func app(b *testing.B) string { return strings.ReplaceAll(b.Name(), "/", "-") }
