@@ -11,7 +11,8 @@
 --      5  cap of series, 0 for none
 --      6  field of the overflow series
 --      7  1 to get the totals, else 0
---      8… kind, field and value of each op
+--      8  the ops' kinds: a letter for each, or one that holds for all
+--      9… the fields of all ops, then as many values
 -- Returns {OK, seq, corrupt, overflowed, total…}  applied now
 --         {DUP, last, 0, 0, total…}               was applied before
 --         {GAP, last}                             last is not prev
@@ -20,9 +21,9 @@
 -- Twice is safe: the second time, the number is not below seq any more.
 
 local call, find, match, gmatch = redis.call, string.find, string.match, string.gmatch
-local format, floor, concat = string.format, math.floor, table.concat
+local gsub, sub, format, floor, concat = string.gsub, string.sub, string.format, math.floor, table.concat
 
-local HEAD = 7
+local HEAD = 8
 local GENERATION = '\254'
 local MAX = 1.7976931348623157e308
 local WHOLE = 9007199254740992 -- 2^53: below, every whole number is exact
@@ -31,25 +32,36 @@ local CHUNK = 2000 -- arguments of one redis.call; unpack has its limit at 8000
 local ctl, v = KEYS[1], KEYS[2]
 local me = 'w:' .. ARGV[2]
 local prev, seq, cap, overflow = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local totals = ARGV[7] == '1'
-local ops = (#ARGV - HEAD) / 3
-if not prev or not seq or not cap or ops ~= floor(ops) then
+local totals, kinds = ARGV[7] == '1', ARGV[8]
+local ops = (#ARGV - HEAD) / 2
+if not prev or not seq or not cap or ops ~= floor(ops) or (#kinds ~= 1 and #kinds ~= ops) then
   return redis.error_reply('ERR shoal: malformed commit')
 end
 
+local function kind_of(i) return #kinds == 1 and kinds or sub(kinds, i, i) end
+local function field_of(i) return ARGV[HEAD + i] end
+local function value_of(i) return ARGV[HEAD + ops + i] end
+
 local function plus0(s) return s + 0 end
+
+-- DECIMAL are the characters of decimal numbers. What consists of them and is
+-- a number for Lua is a decimal one.
+local DECIMAL = '[%d.eE+%-]+'
 
 -- number reads a decimal number, or gives nil. Not tonumber: that reads 0x10
 -- and nan, and where it is imitated it fails on 1e5. Adding 0 also makes the
 -- negative zero the usual one.
 local function number(s)
   if find(s, '^-?%d+$') and #s < 300 then return s + 0 end
-  local int, frac, exp = match(s, '^[+-]?(%d*)%.?(%d*)(.*)$')
-  if not int or int .. frac == '' or (exp ~= '' and not find(exp, '^[eE][+-]?%d+$')) then return nil end
-  local ok, n = pcall(plus0, s) -- imitations raise an error where this is infinite
+  if not find(s, '^' .. DECIMAL .. '$') then return nil end
+  local ok, n = pcall(plus0, s)
   if not ok or n > MAX or n < -MAX then return nil end
   return n
 end
+
+local PAIR = '( [^ :]+:)(' .. DECIMAL .. ')' -- of a vector with a space before it
+local CUT = '^(' .. DECIMAL .. ')() '
+local SHORT = 1e14 -- whole numbers below it need no format: Lua writes 14 digits
 
 local function text(n)
   if n > MAX then n = MAX elseif n < -MAX then n = -MAX end
@@ -137,12 +149,13 @@ local function latest(stored, new)
   return new, stored and not old
 end
 
--- fetch reads fields of v in calls of bounded size; an absent one is false.
-local function fetch(fields)
+-- fetch reads the ops' fields in calls of bounded size; an absent one is false.
+local function fetch()
   local texts = {}
-  for from = 1, #fields, CHUNK do
-    local to = math.min(from + CHUNK - 1, #fields)
-    local part = call('HMGET', v, unpack(fields, from, to))
+  for from = 1, ops, CHUNK do
+    local to = math.min(from + CHUNK - 1, ops)
+    local part = call('HMGET', v, unpack(ARGV, HEAD + from, HEAD + to))
+    if ops <= CHUNK then return part end
     for i = 1, to - from + 1 do texts[from + i - 1] = part[i] end
   end
   return texts
@@ -154,18 +167,15 @@ local last = match(state[2] or '', '^(%d+) ') or '0'
 local time = call('TIME')
 local now = time[1]
 
-local fields = {}
-for i = 1, ops do fields[i] = ARGV[HEAD + 3 * i - 1] end
-
 if tonumber(last) >= seq then
   -- The write makes a demoted master say READONLY instead of acknowledging
   -- what its successor may not have.
   call('HSET', ctl, me, last .. ' ' .. now, 'touched', now)
   local reply = {'DUP', last, 0, 0}
   if totals then
-    local texts, spare = fetch(fields), nil
+    local texts, spare = fetch(), nil
     for i = 1, ops do
-      local kind, total = ARGV[HEAD + 3 * i - 2], texts[i]
+      local kind, total = kind_of(i), texts[i]
       if kind ~= '+' and kind ~= '=' then
         total = ''
       elseif not total and cap > 0 then
@@ -179,58 +189,123 @@ if tonumber(last) >= seq then
 end
 if tonumber(last) ~= prev then return {'GAP', last} end
 
--- Work out the outcome in memory. was and is: texts by field, false if absent.
-local was, is, target = {}, {}, {}
-local stored = fetch(fields)
-for i = 1, ops do was[fields[i]], is[fields[i]] = stored[i], stored[i] end
-local cleared, grown, series, corrupt, overflowed = false, 0, nil, 0, 0
+local stored = fetch()
+local set, gone, results = {}, {}, {} -- fields and texts in turns; fields; the text that each op left
 
-for i = 1, ops do
-  local kind, field, value = ARGV[HEAD + 3 * i - 2], fields[i], ARGV[HEAD + 3 * i]
-  if kind == '+' or kind == '=' then
-    if cap > 0 and not is[field] and field ~= overflow then
-      if not series then series = call('HLEN', v) - 1 end
-      if (cleared and 0 or series) + grown >= cap then
-        field = overflow
-        overflowed = overflowed + 1
-        if is[field] == nil then
-          was[field] = call('HGET', v, field)
-          is[field] = not cleared and was[field]
-        end
-      end
+-- quick works out the outcome of a batch which only adds to series that are
+-- all there, in texts as this script writes them. That is nearly every batch.
+-- It looks at all bare numbers together, changes only those components of a
+-- vector that the delta names, and leaves it to Redis to write numbers. It
+-- raises an error, or gives nil, where anything is otherwise: then careful
+-- judges. 128 whole numbers take … of careful's time, 24 histograms ….
+local function quick()
+  if kinds ~= '+' then return nil end
+  if not find(value_of(1), ':', 1, true) then
+    -- A text with a colon is no number for Lua: none hides others.
+    local numbers = '^[%d.eE+%-:]*$'
+    if not find(concat(stored, ':'), numbers) or not find(concat(ARGV, ':', HEAD + ops + 1), numbers) then return nil end
+    for i = 1, ops do
+      local n = stored[i] + value_of(i) + 0
+      if not (n <= MAX and n >= -MAX) then return nil end
+      results[i] = totals and text(n) or n
     end
-    local sum, damaged
-    if kind == '+' then sum, damaged = add(is[field], value) else sum, damaged = latest(is[field], value) end
-    if not sum then
-      return redis.error_reply('ERR shoal: op ' .. i .. ' of the commit has a malformed value')
-    end
-    if damaged then corrupt = corrupt + 1 end
-    if not is[field] then grown = grown + 1 end
-    is[field], target[i] = sum, field
-  elseif kind == '-' then
-    if is[field] then grown = grown - 1 end
-    is[field] = false
-  elseif kind == '*' then
-    cleared, grown = true, 0
-    for f in pairs(is) do is[f] = false end
-  else
-    return redis.error_reply('ERR shoal: op ' .. i .. ' of the commit is of an unknown kind')
+    return true
   end
+
+  local out, seen = {}, {}
+  for i = 1, ops do
+    local delta, rest, k, size = ' ' .. value_of(i), ' ' .. stored[i] .. ' ', 0, 0
+    for key, num in gmatch(delta, PAIR) do
+      if seen[key] == i then return nil end
+      seen[key] = i
+      size = size + #key + #num
+      local from, to = find(rest, key, 1, true)
+      if from then
+        local had, after = match(rest, CUT, to + 1)
+        num = had + num
+        rest = sub(rest, 1, from - 1) .. sub(rest, after)
+      end
+      num = num + 0
+      if not (num <= MAX and num >= -MAX) then return nil end
+      if num % 1 ~= 0 or num >= SHORT or num <= -SHORT then num = text(num) end
+      out[k + 1], out[k + 2] = key, num
+      k = k + 2
+    end
+    -- What was not touched is whole numbers with a name, and the last space.
+    if size ~= #delta or gsub(rest, ' [^ :]+:%d+', '') ~= ' ' then return nil end
+    results[i] = sub(concat(out, '', 1, k) .. rest, 2, -2)
+  end
+  return true
 end
 
-local set, gone, changed = {}, {}, cleared
-if cleared then set[1], set[2] = GENERATION, ARGV[1] end
-for field, now_text in pairs(is) do
-  local before = was[field]
-  if now_text then
-    if cleared or now_text ~= before then
-      set[#set + 1] = field
-      set[#set + 1] = now_text
+-- careful works out the outcome of any batch. It returns what is wrong with it
+-- or nil, how many texts were corrupt, how many ops overflowed, whether all
+-- series go, and whether some come or go. (It may not set outer variables:
+-- after an error, imitations lose what functions set.)
+local function careful()
+  local corrupt, overflowed, cleared = 0, 0, false
+  local was, is, target = {}, {}, {} -- was and is: texts by field, false if absent
+  for i = 1, ops do was[field_of(i)], is[field_of(i)] = stored[i], stored[i] end
+  local grown, series = 0, nil
+  for i = 1, ops do
+    local kind, field, value = kind_of(i), field_of(i), value_of(i)
+    if kind == '+' or kind == '=' then
+      if cap > 0 and not is[field] and field ~= overflow then
+        if not series then series = call('HLEN', v) - 1 end
+        if (cleared and 0 or series) + grown >= cap then
+          field = overflow
+          overflowed = overflowed + 1
+          if is[field] == nil then
+            was[field] = call('HGET', v, field)
+            is[field] = not cleared and was[field]
+          end
+        end
+      end
+      local sum, damaged
+      if kind == '+' then sum, damaged = add(is[field], value) else sum, damaged = latest(is[field], value) end
+      if not sum then return 'op ' .. i .. ' of the commit has a malformed value' end
+      if damaged then corrupt = corrupt + 1 end
+      if not is[field] then grown = grown + 1 end
+      is[field], target[i] = sum, field
+    elseif kind == '-' then
+      if is[field] then grown = grown - 1 end
+      is[field] = false
+    elseif kind == '*' then
+      cleared, grown = true, 0
+      for f in pairs(is) do is[f] = false end
+    else
+      return 'op ' .. i .. ' of the commit is of an unknown kind'
     end
-    changed = changed or not before
-  elseif before and not cleared then
-    gone[#gone + 1] = field
-    changed = true
+  end
+
+  local changed = cleared
+  if cleared then set[1], set[2] = GENERATION, ARGV[1] end
+  for field, now_text in pairs(is) do
+    local before = was[field]
+    if now_text then
+      if cleared or now_text ~= before then
+        set[#set + 1] = field
+        set[#set + 1] = now_text
+      end
+      changed = changed or not before
+    elseif before and not cleared then
+      gone[#gone + 1] = field
+      changed = true
+    end
+  end
+  for i = 1, ops do results[i] = target[i] and is[target[i]] or '' end
+  return nil, corrupt, overflowed, cleared, changed
+end
+
+local corrupt, overflowed, cleared, changed = 0, 0, false, false
+if ops > 0 then
+  local ok, done = pcall(quick)
+  if ok and done then
+    for i = 1, ops do set[2 * i - 1], set[2 * i] = field_of(i), results[i] end
+  else
+    local wrong
+    wrong, corrupt, overflowed, cleared, changed = careful()
+    if wrong then return redis.error_reply('ERR shoal: ' .. wrong) end
   end
 end
 
@@ -256,6 +331,6 @@ end
 
 local reply = {'OK', ARGV[4], corrupt, overflowed}
 if totals then
-  for i = 1, ops do reply[4 + i] = target[i] and is[target[i]] or '' end
+  for i = 1, ops do reply[4 + i] = results[i] end
 end
 return reply

@@ -24,8 +24,8 @@ func (r *Redis) Commit(ctx context.Context, commits []Commit) []CommitReply {
 }
 
 func (r *Redis) commitCall(c *Commit) *call {
-	const head = 7
-	args := make([]any, head, head+3*len(c.Ops))
+	const head = 8
+	args := make([]any, head, head+2*len(c.Ops))
 	args[0], args[1] = c.Generation, c.Writer
 	args[2], args[3] = c.Prev, c.Seq
 	args[4], args[5] = c.Limit, c.Overflow
@@ -33,14 +33,38 @@ func (r *Redis) commitCall(c *Commit) *call {
 	if c.Totals {
 		args[6] = 1
 	}
-	for _, op := range c.Ops {
-		args = append(args, string(rune(op.Kind)), op.Field, op.Value)
+	args[7] = kinds(c.Ops)
+	// A pointer to a string takes no memory of its own, as a string would.
+	for i := range c.Ops {
+		args = append(args, &c.Ops[i].Field)
+	}
+	for i := range c.Ops {
+		args = append(args, &c.Ops[i].Value)
 	}
 	return &call{
 		script: commitScript,
 		keys:   []string{r.keys.control(c.Family), r.keys.values(c.Family)},
 		args:   args,
 	}
+}
+
+// kinds tells the kinds of ops, in one letter if all are alike.
+func kinds(ops []Op) string {
+	alike := true
+	for i := range ops {
+		alike = alike && ops[i].Kind == ops[0].Kind
+	}
+	switch {
+	case len(ops) == 0:
+		return ""
+	case alike:
+		return string(rune(ops[0].Kind))
+	}
+	all := make([]byte, len(ops))
+	for i := range ops {
+		all[i] = byte(ops[i].Kind)
+	}
+	return string(all)
 }
 
 func commitReply(c *Commit, sent *call) CommitReply {
