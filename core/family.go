@@ -50,6 +50,8 @@ type series struct {
 	dirty  atomic.Bool
 	state  atomic.Uint32 // gauges only: gaugeUnset, ...
 
+	unlisted atomic.Bool // not in the table, or about to leave it: deleted, or the overflow
+
 	field string  // the storage identity
 	next  *series // in the dirty list; written by whoever set dirty
 }
@@ -211,6 +213,7 @@ func (f *family) overflowChild() *series {
 	if f.overflow == nil {
 		values := f.def.overflowValues()
 		f.overflow = f.newSeries(values, hashValues(values))
+		f.overflow.unlisted.Store(true)
 	}
 	return f.overflow
 }

@@ -30,7 +30,7 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	f.removals, f.waiters = nil, nil
 	f.mu.Unlock()
 
-	p := packer{out: &f.out, now: time.Now(), weight: 1}
+	p := packer{out: &f.out, now: time.Now(), weight: 1, scratch: &w.packing}
 	if f.def.kind == wire.TypeHistogram {
 		p.weight = vectorWeight
 	}
@@ -49,9 +49,7 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	for _, wt := range waiters {
 		wanted[wt.series] = append(wanted[wt.series], wt)
 	}
-	byField := map[string]bool{} // a series deleted and made anew can be here twice
-	take := func(s *series) {
-		detached := f.detached(s)
+	take := func(s *series, detached bool) {
 		f.mu.Lock()
 		if f.deletedSince(s) {
 			f.waiters = append(f.waiters, wanted[s]...)
@@ -60,25 +58,46 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 			s.touch() // it holds what came after the deletion, and must go after it
 			return
 		}
-		op, ok := w.op(s, detached)
+		kind, text, ok := w.op(s, detached)
 		f.mu.Unlock()
-		if !ok {
-			return
+		if ok {
+			p.add(kind, s.field, text, wanted[s])
+			delete(wanted, s)
 		}
-		if byField[op.Field] {
-			p.cut()
-			clear(byField)
-		}
-		byField[op.Field] = true
-		p.add(op, wanted[s])
-		if p.batch == nil {
-			clear(byField)
-		}
-		delete(wanted, s)
 	}
-	f.takeDirty(take)
+	// A batch names a field once. The series of the table have different fields;
+	// one that was deleted, or the overflow, may have that of another. They come
+	// last, so that only their fields need be remembered.
+	var unlisted []*series
+	f.takeDirty(func(s *series) {
+		if s.unlisted.Load() {
+			unlisted = append(unlisted, s)
+		} else {
+			take(s, false)
+		}
+	})
 	for s := range wanted {
-		take(s) // its value went with an earlier freeze: ask for the total alone
+		if !s.unlisted.Load() {
+			take(s, false) // its value went with an earlier freeze: ask for the total alone
+		}
+	}
+	p.cut()
+	byField := map[string]bool{}
+	takeUnlisted := func(s *series) {
+		if byField[s.field] {
+			p.cut()
+		}
+		if len(p.ops) == 0 {
+			clear(byField)
+		}
+		byField[s.field] = true
+		take(s, f.detached(s))
+	}
+	for _, s := range unlisted {
+		takeUnlisted(s)
+	}
+	for s := range wanted {
+		takeUnlisted(s)
 	}
 	for _, left := range wanted {
 		for _, wt := range left {
@@ -99,10 +118,12 @@ func (f *family) deletedSince(s *series) bool {
 }
 
 // op renders what a series has to say; detached is what the family says of it.
-func (w *writer) op(s *series, detached bool) (wire.Op, bool) {
+// The value is text, which lasts until the next call.
+func (w *writer) op(s *series, detached bool) (kind wire.OpKind, text []byte, ok bool) {
+	w.text = w.text[:0]
 	if g, ok := s.metric.(*Gauge); ok {
 		if g.state.Load() != gaugeSet {
-			return wire.Op{}, false
+			return 0, nil, false
 		}
 		at := g.at.Load()
 		stamp := w.storeTime(at).UnixMicro()
@@ -110,15 +131,17 @@ func (w *writer) op(s *series, detached bool) (wire.Op, bool) {
 		if e := s.fam.def.expire; e > 0 {
 			deadline = stamp + e.Microseconds()
 		}
-		text := formatGauge(g.value()) + " " + strconv.FormatInt(stamp, 10) + " " + strconv.FormatInt(deadline, 10)
-		return wire.Op{Kind: wire.OpLatest, Field: s.field, Value: text}, true
+		w.text = append(append(w.text, formatGauge(g.value())...), ' ')
+		w.text = append(strconv.AppendInt(w.text, stamp, 10), ' ')
+		w.text = strconv.AppendInt(w.text, deadline, 10)
+		return wire.OpLatest, w.text, true
 	}
 	w.vector = s.metric.(drainer).drain(w.vector[:0])
 	if detached && !slices.ContainsFunc(w.vector, func(c wire.Component) bool { return c.Value != 0 }) {
-		return wire.Op{}, false // deleted since it was touched: adding 0 would bring it back
+		return 0, nil, false // deleted since it was touched: adding 0 would bring it back
 	}
-	w.text = wire.AppendVector(w.text[:0], w.vector)
-	return wire.Op{Kind: wire.OpAdd, Field: s.field, Value: string(w.text)}, true
+	w.text = wire.AppendVector(w.text, w.vector)
+	return wire.OpAdd, w.text, true
 }
 
 // freezeRemovals turns deletions into ops. Those by partial match ask Redis,
@@ -128,14 +151,14 @@ func (w *writer) freezeRemovals(ctx context.Context, p *packer, removals []remov
 	remove := func(field string) {
 		if !deleted[field] {
 			deleted[field] = true
-			p.add(wire.Op{Kind: wire.OpDelete, Field: field}, nil)
+			p.add(wire.OpDelete, field, nil, nil)
 		}
 	}
 	var partial []removal
 	for _, r := range removals { // their order does not matter: nothing is added in between
 		switch {
 		case r.all:
-			p.add(wire.Op{Kind: wire.OpClear}, nil)
+			p.add(wire.OpClear, "", nil, nil)
 			p.cut()
 		case r.match != nil:
 			partial = append(partial, r)
@@ -161,36 +184,56 @@ func (w *writer) freezeRemovals(ctx context.Context, p *packer, removals []remov
 	return nil, nil
 }
 
-// packer cuts ops into batches.
+// packer cuts ops into batches. It gathers them in memory that is used again,
+// so that a batch is what it needs: its ops, and one text for all their values.
 type packer struct {
 	out    *outbox
 	now    time.Time
 	weight int // of an op
-	batch  *batch
-	load   int
+	load   int // of the batch at hand
+	size   int
+	*scratch
 }
 
-func (p *packer) add(op wire.Op, waiters []*waiter) {
-	if p.batch == nil {
-		p.batch = &batch{frozen: p.now}
-	}
-	b := p.batch
+// scratch is the batch at hand.
+type scratch struct {
+	ops     []wire.Op
+	values  []byte // one after the other
+	ends    []int  // of each in values
+	waiters []*waiter
+}
+
+func (p *packer) add(kind wire.OpKind, field string, value []byte, waiters []*waiter) {
 	for _, w := range waiters {
-		w.op = len(b.ops)
+		w.op = len(p.ops)
 	}
-	b.ops = append(b.ops, op)
-	b.waiters = append(b.waiters, waiters...)
-	b.size += len(op.Field) + len(op.Value) + 48
+	p.ops = append(p.ops, wire.Op{Kind: kind, Field: field})
+	p.waiters = append(p.waiters, waiters...)
+	p.values = append(p.values, value...)
+	p.ends = append(p.ends, len(p.values))
+	p.size += len(field) + len(value) + 48
 	p.load += p.weight
-	if p.load >= batchWeight || b.size >= batchBytes {
+	if p.load >= batchWeight || p.size >= batchBytes {
 		p.cut()
 	}
 }
 
 // cut ends the batch at hand, if there is one.
 func (p *packer) cut() {
-	if p.batch != nil {
-		p.out.push(p.batch)
-		p.batch, p.load = nil, 0
+	if len(p.ops) == 0 {
+		return
 	}
+	b := &batch{frozen: p.now, ops: slices.Clone(p.ops), size: p.size}
+	if len(p.waiters) > 0 {
+		b.waiters = slices.Clone(p.waiters)
+	}
+	values, from := string(p.values), 0
+	for i, end := range p.ends {
+		b.ops[i].Value = values[from:end]
+		from = end
+	}
+	p.out.push(b)
+	p.load, p.size = 0, 0
+	clear(p.waiters)
+	p.ops, p.values, p.ends, p.waiters = p.ops[:0], p.values[:0], p.ends[:0], p.waiters[:0]
 }

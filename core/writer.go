@@ -61,6 +61,7 @@ type writer struct {
 	lastErr     error
 	vector      []wire.Component // scratch of freeze, as is text
 	text        []byte
+	packing     scratch
 	finished    bool  // everything was delivered and the lease given back
 	replication error // what Close found of replicas, when finished
 }
