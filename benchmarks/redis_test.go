@@ -10,6 +10,7 @@ import (
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) {
