@@ -84,6 +84,9 @@ func (c column) cell(keys, peer string, found results) string {
 	if unit == "" {
 		unit = "ns/op"
 	}
+	if peer == "" && c.over == "peer" {
+		return none // it would be divided by itself
+	}
 	points := func(more ...string) []point {
 		all := strings.Join(append([]string{keys, c.keys}, more...), " ")
 		return found.points(merged(strings.ReplaceAll(" "+all+" ", " peer ", " "+peer+" ")), unit)
