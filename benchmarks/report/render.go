@@ -54,8 +54,8 @@ func (t table) render(found results) string {
 	line(rules...)
 	measured := false
 	for _, r := range t.rows {
-		cells, any := t.cells(r, found)
-		measured = measured || any
+		cells, some := t.cells(r, found)
+		measured = measured || some
 		line(append([]string{r.title}, cells...)...)
 	}
 	if !measured {
@@ -64,13 +64,13 @@ func (t table) render(found results) string {
 	return text.String()
 }
 
-// cells are a row's figures; any tells whether there is one.
-func (t table) cells(r row, found results) (cells []string, any bool) {
+// cells are a row's figures; some tells whether there is one.
+func (t table) cells(r row, found results) (cells []string, some bool) {
 	for _, c := range t.columns {
 		cell := c.cell(t.bench+" "+r.keys, r.peer, found)
-		cells, any = append(cells, cell), any || cell != none
+		cells, some = append(cells, cell), some || cell != none
 	}
-	return cells, any
+	return cells, some
 }
 
 // What is shown where nothing was measured.
@@ -160,7 +160,7 @@ func gaps(found results) []string {
 	for _, t := range tables {
 		var empty []string
 		for _, r := range t.rows {
-			if _, any := t.cells(r, found); !any {
+			if _, some := t.cells(r, found); !some {
 				empty = append(empty, fmt.Sprintf("table %s: no result for %s %s", t.name, t.bench, r.keys))
 			}
 		}
