@@ -12,5 +12,7 @@
 //
 // Benchmarks are named Name/key=value/key=value/side=shoal, the peers of a name
 // one after the other, so that package report can tell what belongs together.
-// Only ratios within one run mean something: the machines are shared.
+// Their table is declared in report/tables.go and written between two markers
+// of the document that has the table's name, "<!-- table: NAME -->" and
+// "<!-- end -->". Only ratios within one run mean something: the machines are shared.
 package benchmarks
