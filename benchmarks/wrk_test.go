@@ -29,9 +29,12 @@ func BenchmarkWrk(b *testing.B) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		b.Skip("wrk is missing; on Debian, as root: apt-get install wrk")
 	}
-	binary := filepath.Join(b.TempDir(), "server")
-	if out, err := exec.Command("go", "build", "-o", binary, "./server").CombinedOutput(); err != nil {
-		b.Fatalf("%v\n%s", err, out)
+	binary := os.Getenv("SHOAL_WRK_SERVER") // built once for all pairs
+	if binary == "" {
+		binary = filepath.Join(b.TempDir(), "server")
+		if out, err := exec.Command("go", "build", "-o", binary, "./server").CombinedOutput(); err != nil {
+			b.Fatalf("%v\n%s", err, out)
+		}
 	}
 	sides := []struct {
 		name string

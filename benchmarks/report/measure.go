@@ -34,17 +34,19 @@ func (m measurement) run() (results, error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	binary := filepath.Join(dir, "benchmarks.test")
-	build := exec.Command("go", "test", "-c", "-o", binary, ".")
-	build.Stderr = os.Stderr
-	if err := build.Run(); err != nil {
-		return nil, fmt.Errorf("go test -c: %w", err)
+	binary, server := filepath.Join(dir, "benchmarks.test"), filepath.Join(dir, "server")
+	if err := build("test", "-c", "-o", binary, "."); err != nil {
+		return nil, err
+	}
+	if err := build("build", "-o", server, "./server"); err != nil {
+		return nil, err
 	}
 	var raw bytes.Buffer
 	raw.WriteString(environment())
 	once := func(args ...string) error {
 		args = append([]string{"-test.run=^$", "-test.benchmem", "-test.timeout=0"}, args...)
 		cmd := exec.Command(binary, args...) //nolint:gosec // built above
+		cmd.Env = append(os.Environ(), "SHOAL_WRK_SERVER="+server)
 		// Who waits sees each line as it comes.
 		cmd.Stdout, cmd.Stderr = io.MultiWriter(&raw, os.Stderr), os.Stderr
 		return cmd.Run()
@@ -72,6 +74,15 @@ func (m measurement) run() (results, error) {
 		return found, nil
 	}
 	return before.replacedBy(found), err
+}
+
+func build(args ...string) error {
+	cmd := exec.Command("go", args...) //nolint:gosec // the arguments are ours
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
 }
 
 // pairsWanted tells whether wrk is to run, and says why not.

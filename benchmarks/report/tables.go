@@ -81,15 +81,15 @@ var tables = []table{
 		name: "wrk", bench: "Wrk", head: "", // the first column is only the rows' titles
 		rows: []row{
 			{title: "the router alone", keys: "side=bare"},
-			{title: "with the line of middleware", keys: "side=shoal"},
+			{title: "with the line of middleware", keys: "side=shoal", peer: "side=bare"},
 		},
 		columns: []column{
 			{title: "requests a second", unit: "req/s"},
-			{title: "with / alone", unit: "req/s", over: "side=bare"},
+			{title: "with / alone", unit: "req/s", over: "peer"},
 			{title: "half of them within", unit: "p50-ns"},
-			{title: "with / alone", unit: "p50-ns", over: "side=bare"},
+			{title: "with / alone", unit: "p50-ns", over: "peer"},
 			{title: "99 % of them within", unit: "p99-ns"},
-			{title: "with / alone", unit: "p99-ns", over: "side=bare"},
+			{title: "with / alone", unit: "p99-ns", over: "peer"},
 		},
 	},
 }
