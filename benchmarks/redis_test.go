@@ -6,8 +6,6 @@ import (
 	"context"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 	"go.uber.org/goleak"
