@@ -27,7 +27,8 @@ const (
 )
 
 // BenchmarkFlush brings changed series to Redis, which has them all already.
-// Both sides name the same hash fields. Beside the time that the client waits
+// The series have the labels of a middleware's, and both sides name the same
+// hash fields. Beside the time that the client waits
 // it reports how long a script blocks the server, by the server's own account,
 // and the bytes that the server read. Rounds are interleaved by the command
 // that runs the benchmarks again and again, see docs/performance.md.
@@ -52,10 +53,10 @@ func BenchmarkFlush(b *testing.B) {
 
 func flushCounters(b *testing.B, counters int, delta float64) {
 	reg := connected(b, "flush-"+app(b))
-	vec := reg.NewCounterVec(shoal.CounterOpts{Name: "c_total"}, []string{"n"})
+	vec := reg.NewCounterVec(shoal.CounterOpts{Name: "c_total"}, []string{"code", "method", "route"})
 	children := make([]*shoal.Counter, counters)
 	for i := range children {
-		children[i] = vec.WithLabelValues(strconv.Itoa(i))
+		children[i] = vec.WithLabelValues("200", "GET", "/items/"+strconv.Itoa(i))
 		children[i].Add(delta)
 	}
 	flush(b, reg)
@@ -82,7 +83,7 @@ func flushRaw(b *testing.B, counters int, script *redis.Script, delta string) {
 	for from := 0; from < counters; from += chunk {
 		var args []any
 		for i := from; i < min(from+chunk, counters); i++ {
-			args = append(args, "n\xff"+strconv.Itoa(i), delta)
+			args = append(args, "code\xff200\xffmethod\xffGET\xffroute\xff/items/"+strconv.Itoa(i), delta)
 		}
 		scripts = append(scripts, args)
 	}
@@ -111,10 +112,10 @@ func flushRaw(b *testing.B, counters int, script *redis.Script, delta string) {
 
 func flushHistograms(b *testing.B, histograms int) {
 	reg := connected(b, "flush-histograms")
-	vec := reg.NewHistogramVec(shoal.HistogramOpts{Name: "h"}, []string{"n"})
+	vec := reg.NewHistogramVec(shoal.HistogramOpts{Name: "h"}, []string{"code", "method", "route"})
 	children := make([]*shoal.Histogram, histograms)
 	for i := range children {
-		children[i] = vec.WithLabelValues(strconv.Itoa(i))
+		children[i] = vec.WithLabelValues("200", "GET", "/items/"+strconv.Itoa(i))
 		for _, bound := range append(shoal.DefBuckets, 100) {
 			children[i].Observe(bound)
 		}

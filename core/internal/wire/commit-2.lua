@@ -59,6 +59,9 @@ local function number(s)
   return n
 end
 
+-- NUMBERS are those with colons between; the range is +,-./0123456789: and holds
+-- nothing else that Lua reads as a part of a number.
+local NUMBERS = '^[+-:eE]*$'
 local PAIR = '( [^ :]+:)(' .. DECIMAL .. ')' -- of a vector with a space before it
 local CUT = '^(' .. DECIMAL .. ')() '
 local SHORT = 1e14 -- whole numbers below it need no format: Lua writes 14 digits
@@ -196,27 +199,35 @@ local set, gone, results = {}, {}, {} -- fields and texts in turns; fields; the 
 -- all there, in texts as this script writes them. That is nearly every batch.
 -- It looks at all bare numbers together, changes only those components of a
 -- vector that the delta names, and leaves it to Redis to write numbers. It
--- raises an error, or gives nil, where anything is otherwise: then careful
--- judges. 128 whole numbers take … of careful's time, 24 histograms ….
+-- raises an error, or gives false, where anything is otherwise: then careful
+-- judges. It takes about half of careful's time for numbers, and a third where
+-- 3 of a histogram's 13 components change.
 local function quick()
-  if kinds ~= '+' then return nil end
-  if not find(value_of(1), ':', 1, true) then
-    -- A text with a colon is no number for Lua: none hides others.
-    local numbers = '^[%d.eE+%-:]*$'
-    if not find(concat(stored, ':'), numbers) or not find(concat(ARGV, ':', HEAD + ops + 1), numbers) then return nil end
+  if kinds ~= '+' then return false end
+  local ARGV, at = ARGV, HEAD + ops -- the values are behind it
+  if not find(ARGV[at + 1], ':', 1, true) then
+    if not find(concat(stored, ':'), NUMBERS) or not find(concat(ARGV, ':', at + 1), NUMBERS) then return false end
+    local k = 0
     for i = 1, ops do
-      local n = stored[i] + value_of(i) + 0
-      if not (n <= MAX and n >= -MAX) then return nil end
-      results[i] = totals and text(n) or n
+      local n = stored[i] + ARGV[at + i] + 0
+      if n < WHOLE and n > -WHOLE and n % 1 == 0 then
+        n = format('%d', n)
+      elseif not (n <= MAX and n >= -MAX) then
+        return false
+      elseif totals then
+        n = text(n)
+      end
+      set[k + 1], set[k + 2], results[i] = ARGV[HEAD + i], n, n
+      k = k + 2
     end
     return true
   end
 
   local out, seen = {}, {}
   for i = 1, ops do
-    local delta, rest, k, size = ' ' .. value_of(i), ' ' .. stored[i] .. ' ', 0, 0
+    local delta, rest, k, size = ' ' .. ARGV[at + i], ' ' .. stored[i] .. ' ', 0, 0
     for key, num in gmatch(delta, PAIR) do
-      if seen[key] == i then return nil end
+      if seen[key] == i then return false end
       seen[key] = i
       size = size + #key + #num
       local from, to = find(rest, key, 1, true)
@@ -226,14 +237,15 @@ local function quick()
         rest = sub(rest, 1, from - 1) .. sub(rest, after)
       end
       num = num + 0
-      if not (num <= MAX and num >= -MAX) then return nil end
+      if not (num <= MAX and num >= -MAX) then return false end
       if num % 1 ~= 0 or num >= SHORT or num <= -SHORT then num = text(num) end
       out[k + 1], out[k + 2] = key, num
       k = k + 2
     end
     -- What was not touched is whole numbers with a name, and the last space.
-    if size ~= #delta or gsub(rest, ' [^ :]+:%d+', '') ~= ' ' then return nil end
+    if size ~= #delta or gsub(rest, ' [^ :]+:%d+', '') ~= ' ' then return false end
     results[i] = sub(concat(out, '', 1, k) .. rest, 2, -2)
+    set[2 * i - 1], set[2 * i] = ARGV[HEAD + i], results[i]
   end
   return true
 end
@@ -279,6 +291,7 @@ local function careful()
   end
 
   local changed = cleared
+  for i in pairs(set) do set[i] = nil end -- quick may have begun it
   if cleared then set[1], set[2] = GENERATION, ARGV[1] end
   for field, now_text in pairs(is) do
     local before = was[field]
@@ -300,9 +313,7 @@ end
 local corrupt, overflowed, cleared, changed = 0, 0, false, false
 if ops > 0 then
   local ok, done = pcall(quick)
-  if ok and done then
-    for i = 1, ops do set[2 * i - 1], set[2 * i] = field_of(i), results[i] end
-  else
+  if not (ok and done) then
     local wrong
     wrong, corrupt, overflowed, cleared, changed = careful()
     if wrong then return redis.error_reply('ERR shoal: ' .. wrong) end
