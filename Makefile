@@ -5,7 +5,7 @@ LINT := $(CURDIR)/.tools/golangci-lint-$(LINT_VERSION)
 EACH := $(CURDIR)/scripts/modules.sh
 FUZZTIME ?= 10s
 BENCH ?= .
-BENCHTIME ?= 300ms
+BENCHTIME ?= 1s
 
 .PHONY: help test race lint bench fuzz fmt tidy examples cross
 
@@ -26,8 +26,8 @@ $(LINT):
 	GOWORK=off GOFLAGS= GOBIN=$(CURDIR)/.tools/install go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv .tools/install/golangci-lint $@
 
-bench: ## measure all and write the tables of the documents (BENCH=pattern: only these)
-	cd benchmarks && go run ./report -bench "$(BENCH)" -benchtime $(BENCHTIME)
+bench: ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
+	$(EACH) go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
 
 fuzz: ## run each fuzz test for a while (FUZZTIME=10s)
 	$(EACH) $(CURDIR)/scripts/fuzz.sh $(FUZZTIME)

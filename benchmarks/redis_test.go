@@ -8,13 +8,9 @@ import (
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
-	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) {
-	// A peer's summaries have a goroutine that never ends.
-	redistest.Main(m, goleak.IgnoreAnyFunction("github.com/VictoriaMetrics/metrics.summariesSwapCron"))
-}
+func TestMain(m *testing.M) { redistest.Main(m) }
 
 // connected returns a registry on the server that this package started, in an
 // app of its own, flushing only when told.

@@ -16,7 +16,7 @@ const (
 	registersPerCall = 50
 	// batchesPerCall bounds a pipeline: its commits run back to back on the
 	// server, and everybody else waits.
-	batchesPerCall = 16
+	batchesPerCall = 8
 	// maxTurns bounds how often a family may have to register or rewind in one
 	// pass before it counts as failed.
 	maxTurns = 8
