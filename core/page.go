@@ -84,7 +84,7 @@ func (r *reader) learn(name, shape string, stored []wire.Series) (*knownFamily, 
 }
 
 // sameAsNext says whether the series i means the same labels as the next one.
-func (k *knownFamily) sameAsNext(i int) bool { return k.joined != nil && k.joined[i] }
+func (k *knownFamily) sameAsNext(i int) bool { return i < len(k.joined) && k.joined[i] }
 
 // pageBuilder joins what was read to a page.
 type pageBuilder struct {
