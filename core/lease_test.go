@@ -278,6 +278,7 @@ func TestGauge_NeverExpiresBetweenTwoRefreshes(t *testing.T) {
 		server := memstore.New()
 		r := process(t, server, Opts{RefreshPeriod: 30 * time.Second})
 		r.NewGauge(GaugeOpts{Name: "g", Expire: 31 * time.Second}).Set(1)
+		flush(t, r) // the first may have been before the gauge was set
 		for range 10 * 60 {
 			elapse(time.Second + time.Millisecond)
 			stored(t, server).want(t, samples{perIndex(0): 1})
