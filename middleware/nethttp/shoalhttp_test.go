@@ -113,10 +113,19 @@ func TestAsteriskFormIsUnmatched(t *testing.T) {
 func TestTimeoutHandler_InsideAndOutside(t *testing.T) {
 	hang := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	t.Run("inside", func(t *testing.T) {
+		// It outlasts the deadline for certain: TimeoutHandler may pass on the
+		// answer of one that returns because of it.
+		answered, returned := make(chan struct{}), make(chan struct{})
+		stuck := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			defer close(returned)
+			<-answered
+		})
 		mux := http.NewServeMux()
-		mux.Handle("/slow", http.TimeoutHandler(hang, time.Millisecond, "too slow"))
+		mux.Handle("/slow", http.TimeoutHandler(stuck, time.Millisecond, "too slow"))
 		reg := shoaltest.New(t)
 		serve(shoalhttp.Install(mux, reg, shoalhttp.Opts{}), "GET", "/slow")
+		close(answered)
+		<-returned
 		wantOne(t, reg, "GET", "/slow", "503")
 	})
 	t.Run("outside", func(t *testing.T) {
