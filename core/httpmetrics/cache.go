@@ -40,7 +40,7 @@ const (
 )
 
 // cache finds handles by key, without a lock and without joining the key's
-// strings: 14 ns, where a map of joined keys took 31 ns.
+// strings: 24 ns, where a map of joined keys took 29 ns.
 //
 // Open addressing with linear probing over a power of two of slots, at most
 // half of them used. Slots only ever go from empty to an entry; growing

@@ -76,7 +76,7 @@ func Run(ctx context.Context, e *echo.Echo, addr string, reg *shoal.Registry, al
 // route gives the pattern that the router found. For a path that is known but
 // not for the method, echo names a pattern too, which then has no handler. It
 // has no parameters then either: looking at them first saves most requests the
-// 15 ns of Get, which takes a lock.
+// 17 ns of Get, which takes a lock.
 func route(c echo.Context) string {
 	if len(c.ParamNames()) == 0 && c.Get(echo.ContextKeyHeaderAllow) != nil {
 		return httpmetrics.Unmatched
