@@ -57,8 +57,9 @@ type outbox struct {
 	queue  []*batch // not acknowledged, in order
 	kept   []*batch // acknowledged, in order
 	size   int      // bytes in kept
-	// lineage is the store's as it was known when it last acknowledged, or was
-	// found to have what it had acknowledged.
+	// lineage is the store's as it was known when it last said what it has:
+	// acknowledged a batch, or registered the family. If everything is gone in
+	// the same one, it was wiped.
 	lineage string
 
 	lost map[string]int // batches by reason, since last collected
@@ -149,9 +150,8 @@ func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	case r.Last > 0 || same:
 		if r.Last < o.acked {
 			o.rewind(r.Last)
-		} else {
-			o.lineage = lineage // as good as acknowledged once more
 		}
+		o.lineage = lineage
 		return false
 	case r.Orphan:
 		o.dropDoubtful()
