@@ -3,11 +3,11 @@
 package benchmarks
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,16 +22,19 @@ import (
 const linesOfHistogram = 14
 
 // BenchmarkScrape reads whole pages: shoal's from Redis, its own flush before it
-// included, and promhttp's from memory. The histograms are those that make as
-// many lines as 1,000, 10,000 and 100,000 counters, and 10,000 of them.
+// included, and promhttp's from memory. Bare is what no reader of Redis avoids:
+// go-redis asked for the same values, and nothing done with them. The histograms
+// are those that make as many lines as 1,000, 10,000 and 100,000 counters, and
+// 10,000 of them.
 func BenchmarkScrape(b *testing.B) {
 	for _, kind := range []struct {
 		name   string
+		key    string // of the values of so many series
 		series []int
 		fill   func(reg *shoal.Registry, peer *prometheus.Registry, series int)
 	}{
-		{"counters", []int{1000, 10_000, 100_000}, fillCounters},
-		{"histograms", []int{1000 / linesOfHistogram, 10_000 / linesOfHistogram, 100_000 / linesOfHistogram, 10_000}, fillHistograms},
+		{"counters", "shoal:1:{scrape-counters-%d/c_total}:v", []int{1000, 10_000, 100_000}, fillCounters},
+		{"histograms", "shoal:1:{scrape-histograms-%d/h_seconds}:v", []int{1000 / linesOfHistogram, 10_000 / linesOfHistogram, 100_000 / linesOfHistogram, 10_000}, fillHistograms},
 	} {
 		for _, series := range kind.series {
 			b.Run(fmt.Sprintf("series=%d/kind=%s", series, kind.name), func(b *testing.B) {
@@ -54,6 +57,9 @@ func BenchmarkScrape(b *testing.B) {
 							}
 							readingCalls(b, client).since(before).report(b)
 						})
+						if name == "format=text/gzip=off/side=" {
+							b.Run(name+"bare", func(b *testing.B) { readBare(b, client, kind.key, series) })
+						}
 						b.Run(name+"promhttp", func(b *testing.B) {
 							handler := promhttp.HandlerFor(peer, promhttp.HandlerOpts{})
 							b.ReportAllocs()
@@ -142,30 +148,47 @@ func scrape(b *testing.B, handler http.Handler, req *http.Request) {
 	}
 }
 
+// readBare reads values as a plain client would, in calls and pipelines of the
+// size of shoal's.
+func readBare(b *testing.B, client *redis.Client, key string, series int) {
+	ctx := context.Background()
+	key = fmt.Sprintf(key, series)
+	fields, err := client.HKeys(ctx, key).Result()
+	if err != nil || len(fields) < series {
+		b.Fatal(len(fields), err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for pipeline := range slices.Chunk(fields, 16*500) {
+			pipe := client.Pipeline()
+			for call := range slices.Chunk(pipeline, 500) {
+				pipe.HMGet(ctx, key, call...)
+			}
+			if _, err := pipe.Exec(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
 // callStats is what calls have cost the server, by its own count.
 type callStats struct{ calls, micros float64 }
 
-// readingCalls sums the commandstats of what a scrape reads its values with.
-func readingCalls(b *testing.B, client *redis.Client) (sum callStats) {
+// readingCalls tells of the command that a scrape reads its values with.
+func readingCalls(b *testing.B, client *redis.Client) callStats {
 	text, err := client.Info(context.Background(), "commandstats").Result()
 	if err != nil {
 		b.Fatal(err)
 	}
-	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		var s callStats
-		var calls, micros int
-		line, ok := strings.CutPrefix(lines.Text(), "cmdstat_hmget:")
-		if !ok {
-			continue
+	var s callStats
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, "cmdstat_hmget:"); ok {
+			if _, err := fmt.Sscanf(rest, "calls=%g,usec=%g", &s.calls, &s.micros); err != nil {
+				b.Fatal(line, err)
+			}
 		}
-		if _, err := fmt.Sscanf(line, "calls=%d,usec=%d", &calls, &micros); err != nil {
-			b.Fatal(line, err)
-		}
-		s = callStats{float64(calls), float64(micros)}
-		sum.calls += s.calls
-		sum.micros += s.micros
 	}
-	return sum
+	return s
 }
 
 func (s callStats) since(before callStats) callStats {

@@ -46,27 +46,34 @@ func (s *labelSets) appendLabels(dst []wire.Label, i int) []wire.Label {
 
 // text returns the labels of the series i in the text format, without braces.
 func (s *labelSets) text(i int) string {
-	w := &s.written
-	w.Do(func() {
-		var buf []byte
-		var labels []wire.Label
-		w.ends = make([]int, s.len()+1)
-		for i := range s.len() {
-			labels = s.appendLabels(labels[:0], i)
-			for n, l := range labels {
-				if n > 0 {
-					buf = append(buf, ',')
-				}
-				buf = append(buf, l.Name...)
-				buf = append(buf, `="`...)
-				buf = appendEscaped(buf, l.Value, true)
-				buf = append(buf, '"')
+	s.written.Do(s.write)
+	return s.written.text[s.written.ends[i]:s.written.ends[i+1]]
+}
+
+// textSize returns how long all of them are.
+func (s *labelSets) textSize() int {
+	s.written.Do(s.write)
+	return len(s.written.text)
+}
+
+func (s *labelSets) write() {
+	var buf []byte
+	var labels []wire.Label
+	s.written.ends = make([]int, s.len()+1)
+	for i := range s.len() {
+		labels = s.appendLabels(labels[:0], i)
+		for n, l := range labels {
+			if n > 0 {
+				buf = append(buf, ',')
 			}
-			w.ends[i+1] = len(buf)
+			buf = append(buf, l.Name...)
+			buf = append(buf, `="`...)
+			buf = appendEscaped(buf, l.Value, true)
+			buf = append(buf, '"')
 		}
-		w.text = string(buf)
-	})
-	return w.text[w.ends[i]:w.ends[i+1]]
+		s.written.ends[i+1] = len(buf)
+	}
+	s.written.text = string(buf)
 }
 
 // pairs returns the labels of all series as protobuf, made in few pieces: each

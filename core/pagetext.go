@@ -57,8 +57,7 @@ func (f *pageFamily) textSize() int {
 	const number = 6
 	line := len(f.name) + len("{} \n") + number
 	if sets := f.labels.len(); sets > 0 {
-		_ = f.labels.text(0)
-		line += len(f.labels.written.text) / sets
+		line += f.labels.textSize() / sets
 	}
 	switch f.kind {
 	case wire.TypeSummary:
