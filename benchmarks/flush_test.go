@@ -4,7 +4,6 @@ package benchmarks
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -28,10 +27,8 @@ const (
 
 // BenchmarkFlush brings changed series to Redis, which has them all already.
 // The series have the labels of a middleware's, and both sides name the same
-// hash fields. Beside the time that the client waits
-// it reports how long a script blocks the server, by the server's own account,
-// and the bytes that the server read. Rounds are interleaved by the command
-// that runs the benchmarks again and again, see docs/performance.md.
+// hash fields. Rounds are interleaved by the loop that runs the benchmarks
+// again and again, see docs/performance.md.
 func BenchmarkFlush(b *testing.B) {
 	for _, counters := range []int{100, 1_000, 10_000} {
 		b.Run("counters="+strconv.Itoa(counters), func(b *testing.B) {
@@ -61,7 +58,7 @@ func flushCounters(b *testing.B, counters int, delta float64) {
 	}
 	flush(b, reg)
 	b.ReportAllocs()
-	measured := measureServer(b, counters)
+	measured := measureServer(b, "evalsha", counters)
 	for b.Loop() {
 		b.StopTimer()
 		for _, c := range children {
@@ -103,7 +100,7 @@ func flushRaw(b *testing.B, counters int, script *redis.Script, delta string) {
 	}
 	send()
 	b.ReportAllocs()
-	measured := measureServer(b, counters)
+	measured := measureServer(b, "evalsha", counters)
 	for b.Loop() {
 		send()
 	}
@@ -122,7 +119,7 @@ func flushHistograms(b *testing.B, histograms int) {
 	}
 	flush(b, reg)
 	b.ReportAllocs()
-	measured := measureServer(b, histograms)
+	measured := measureServer(b, "evalsha", histograms)
 	for b.Loop() {
 		b.StopTimer()
 		for _, h := range children {
@@ -133,57 +130,6 @@ func flushHistograms(b *testing.B, histograms int) {
 		flush(b, reg)
 	}
 	measured()
-}
-
-// measureServer begins to measure what the loop of a benchmark costs the
-// server. What it returns ends that, and reports it.
-func measureServer(b *testing.B, series int) (done func()) {
-	b.Helper()
-	client := redistest.Shared(b).Client(b)
-	before := loadOf(b, client)
-	return func() {
-		b.Helper()
-		after := loadOf(b, client)
-		calls := after.calls - before.calls
-		if calls == 0 {
-			b.Fatal("the server executed no script")
-		}
-		b.ReportMetric((after.micros-before.micros)/calls, "server-µs/call")
-		b.ReportMetric((after.bytes-before.bytes)/float64(b.N)/float64(series), "sent-B/series")
-	}
-}
-
-// load is what a server did since it started.
-type load struct {
-	calls, micros float64 // of EVALSHA
-	bytes         float64 // received
-}
-
-func loadOf(b *testing.B, client *redis.Client) load {
-	b.Helper()
-	ctx := context.Background()
-	info, err := client.Info(ctx, "commandstats", "stats").Result()
-	if err != nil {
-		b.Fatal(err)
-	}
-	number := func(path ...string) float64 {
-		rest := info
-		for _, name := range path {
-			if _, rest, _ = strings.Cut(rest, name); rest == "" {
-				return 0 // not executed yet
-			}
-		}
-		var n float64
-		if _, err := fmt.Sscanf(rest, "%g", &n); err != nil {
-			b.Fatal(path, err)
-		}
-		return n
-	}
-	return load{
-		calls:  number("cmdstat_evalsha:", "calls="),
-		micros: number("cmdstat_evalsha:", "usec="),
-		bytes:  number("total_net_input_bytes:"),
-	}
 }
 
 // app names a benchmark where slashes are not allowed.

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,12 +49,12 @@ func BenchmarkScrape(b *testing.B) {
 						b.Run(name+"shoal", func(b *testing.B) {
 							handler := reg.Handler(shoal.HandlerOpts{})
 							scrape(b, handler, req) // learns the series
-							before := readingCalls(b, client)
+							measured := measureServer(b, "hmget", series)
 							b.ReportAllocs()
 							for b.Loop() {
 								scrape(b, handler, req)
 							}
-							readingCalls(b, client).since(before).report(b)
+							measured()
 						})
 						if name == "format=text/gzip=off/side=" {
 							b.Run(name+"bare", func(b *testing.B) { readBare(b, client, kind.key, series) })
@@ -168,36 +167,5 @@ func readBare(b *testing.B, client *redis.Client, key string, series int) {
 				b.Fatal(err)
 			}
 		}
-	}
-}
-
-// callStats is what calls have cost the server, by its own count.
-type callStats struct{ calls, micros float64 }
-
-// readingCalls tells of the command that a scrape reads its values with.
-func readingCalls(b *testing.B, client *redis.Client) callStats {
-	text, err := client.Info(context.Background(), "commandstats").Result()
-	if err != nil {
-		b.Fatal(err)
-	}
-	var s callStats
-	for line := range strings.Lines(text) {
-		if rest, ok := strings.CutPrefix(line, "cmdstat_hmget:"); ok {
-			if _, err := fmt.Sscanf(rest, "calls=%g,usec=%g", &s.calls, &s.micros); err != nil {
-				b.Fatal(line, err)
-			}
-		}
-	}
-	return s
-}
-
-func (s callStats) since(before callStats) callStats {
-	return callStats{s.calls - before.calls, s.micros - before.micros}
-}
-
-func (s callStats) report(b *testing.B) {
-	if s.calls > 0 {
-		b.ReportMetric(s.micros*1000/float64(b.N), "server-ns/op")
-		b.ReportMetric(s.micros*1000/s.calls, "server-ns/call")
 	}
 }

@@ -346,6 +346,7 @@ func TestClose_RacesWithScrapesAndWritersThatWait(t *testing.T) {
 		g := r.NewGauge(GaugeOpts{Name: "g"})
 		page := r.Handler(HandlerOpts{})
 		var confirmed, attempted atomic.Int64
+		begun := make(chan struct{}) // some are confirmed, and more are under way
 		var all sync.WaitGroup
 		for range 4 {
 			all.Go(func() {
@@ -357,7 +358,9 @@ func TestClose_RacesWithScrapesAndWritersThatWait(t *testing.T) {
 						}
 						return
 					}
-					confirmed.Add(1)
+					if confirmed.Add(1) == 20 {
+						close(begun)
+					}
 				}
 			})
 			all.Go(func() {
@@ -374,9 +377,7 @@ func TestClose_RacesWithScrapesAndWritersThatWait(t *testing.T) {
 				}
 			})
 		}
-		for confirmed.Load() < 20 {
-			time.Sleep(time.Millisecond) // polls
-		}
+		<-begun
 		for range 3 {
 			all.Go(func() {
 				if err := r.Close(t.Context()); err != nil {

@@ -50,10 +50,9 @@ type series struct {
 	dirty  atomic.Bool
 	state  atomic.Uint32 // gauges only: gaugeUnset, ...
 
+	field    string      // the storage identity
+	next     *series     // in the dirty list; written by whoever set dirty
 	unlisted atomic.Bool // not in the table, or about to leave it: deleted, or the overflow
-
-	field string  // the storage identity
-	next  *series // in the dirty list; written by whoever set dirty
 }
 
 // touch puts the series on its family's dirty list unless it is there. Call

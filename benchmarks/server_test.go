@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package benchmarks
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// serverLoad is what a server did since it started, by its own account.
+type serverLoad struct {
+	calls, micros float64 // of one command
+	bytes         float64 // received
+}
+
+// measureServer begins to measure what the loop of a benchmark costs the
+// server. What it returns ends that and reports the time of a command's call
+// and of an iteration's calls, and the bytes sent for each of the series.
+func measureServer(b *testing.B, command string, series int) (done func()) {
+	b.Helper()
+	client := redistest.Shared(b).Client(b)
+	before := loadOf(b, client, command)
+	return func() {
+		b.Helper()
+		after := loadOf(b, client, command)
+		calls, micros := after.calls-before.calls, after.micros-before.micros
+		if calls == 0 {
+			b.Fatal("the server executed no " + command)
+		}
+		b.ReportMetric(micros*1000/calls, "server-ns/call")
+		b.ReportMetric(micros*1000/float64(b.N), "server-ns/op")
+		b.ReportMetric((after.bytes-before.bytes)/float64(b.N)/float64(series), "sent-B/series")
+	}
+}
+
+func loadOf(b *testing.B, client *redis.Client, command string) (load serverLoad) {
+	b.Helper()
+	info, err := client.Info(context.Background(), "commandstats", "stats").Result()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(line, ":")
+		switch name {
+		case "cmdstat_" + command:
+			_, err = fmt.Sscanf(value, "calls=%g,usec=%g", &load.calls, &load.micros)
+		case "total_net_input_bytes":
+			_, err = fmt.Sscanf(value, "%g", &load.bytes)
+		}
+		if err != nil {
+			b.Fatal(line, err)
+		}
+	}
+	return load
+}
