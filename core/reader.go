@@ -31,6 +31,7 @@ type reader struct {
 	active bool     // a goroutine works on readings; guarded by mu
 
 	// The rest belongs to the reading under way.
+	app     wire.AppState           // of the last reading, by which the next head is guessed
 	known   map[string]*knownFamily // by name
 	barrier barrier
 }
@@ -115,48 +116,24 @@ type readFamily struct {
 // The lineage is read before and after: what was read in between is shown only
 // if it is all of one history, and one that the writers have looked at.
 func (r *reader) readPage(ctx context.Context) (*page, error) {
-	lineage, err := r.store.Lineage(ctx)
+	head, err := r.store.ReadHead(ctx, r.app)
 	if err != nil {
 		return nil, err
 	}
-	app, err := r.store.ReadApp(ctx)
+	app := head.App
+	r.app = app
+	if err := r.pass(app, head.Lineage); err != nil {
+		return nil, err
+	}
+	families, after, err := r.readValues(ctx, r.keep(app.Families, head.States))
 	if err != nil {
 		return nil, err
 	}
-	if err := r.pass(app, lineage); err != nil {
-		return nil, err
-	}
-	names := make([]string, 0, len(app.Families))
-	for _, name := range app.Families {
-		if wire.IsMetricName(name) {
-			names = append(names, name)
-		}
-	}
-	states, err := r.store.ReadFamilies(ctx, names)
-	if err != nil {
-		return nil, err
-	}
-	writers := make([]string, len(app.Leases))
-	for i, l := range app.Leases {
-		writers[i] = l.Writer
-	}
-	gauges, err := r.store.ReadGauges(ctx, writers)
-	if err != nil {
-		return nil, err
-	}
-	families, err := r.readValues(ctx, r.keep(names, states))
-	if err != nil {
-		return nil, err
-	}
-	after, err := r.store.Lineage(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if after != lineage {
+	if after != head.Lineage {
 		return nil, &recoveringError{unconfirmed: len(app.Leases), living: len(app.Leases), stale: true}
 	}
 	b := newPageBuilder(r.reg, app)
-	for i, list := range gauges {
+	for i, list := range head.Gauges {
 		b.addGauges(app.Leases[i], list)
 	}
 	return b.build(families), nil
@@ -169,6 +146,8 @@ func (r *reader) keep(names []string, states []wire.FamilyState) []readFamily {
 	known := make(map[string]*knownFamily, len(names))
 	for i, name := range names {
 		switch err := states[i].Err; {
+		case !wire.IsMetricName(name):
+			continue // nobody of ours has put it on the list
 		case errors.Is(err, wire.ErrUnregistered):
 			continue // its registration is under way
 		case err != nil:
@@ -190,8 +169,9 @@ func (r *reader) leftOff(name string, err error) {
 	r.reg.report("left off "+name, fmt.Errorf("shoal: %s is left off the page: %w", name, err))
 }
 
-// readValues reads the values of all families that have any in Redis.
-func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readFamily, error) {
+// readValues reads the values of all families that have any in Redis, and then
+// the lineage.
+func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readFamily, string, error) {
 	var queries []wire.SeriesQuery
 	var asked []int // the families of the queries
 	for i := range families {
@@ -206,7 +186,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readF
 		default:
 			stored, err := r.store.ScanSeries(ctx, f.name)
 			if err != nil && !wire.Damaged(err) {
-				return nil, err
+				return nil, "", err
 			}
 			if err != nil {
 				r.leftOff(f.name, err)
@@ -218,12 +198,9 @@ func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readF
 			r.known[f.name] = f.known
 		}
 	}
-	if len(queries) == 0 {
-		return families, nil
-	}
-	replies, err := r.store.ReadSeries(ctx, queries)
+	replies, lineage, err := r.store.ReadSeries(ctx, queries)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	for q, reply := range replies {
 		f := &families[asked[q]]
@@ -234,7 +211,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readF
 		}
 		f.values = reply.Values
 	}
-	return families, nil
+	return families, lineage, nil
 }
 
 // corrupt counts something stored that is not readable and reports it.

@@ -340,10 +340,20 @@ func (l *link) ReadFamilies(ctx context.Context, names []string) ([]wire.FamilyS
 	})
 }
 
-func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]wire.SeriesReply, error) {
-	return whole(ctx, l, opReadSeries, func(ctx context.Context) ([]wire.SeriesReply, error) {
-		return l.store.ReadSeries(ctx, queries)
+func (l *link) ReadHead(ctx context.Context, _ wire.AppState) (wire.Head, error) {
+	return memstore.ReadHead(ctx, l)
+}
+
+func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]wire.SeriesReply, string, error) {
+	replies, err := whole(ctx, l, opReadSeries, func(ctx context.Context) ([]wire.SeriesReply, error) {
+		replies, _, err := l.store.ReadSeries(ctx, queries)
+		return replies, err
 	})
+	if err != nil {
+		return nil, "", err
+	}
+	lineage, err := l.Lineage(ctx)
+	return replies, lineage, err
 }
 
 func (l *link) ScanSeries(ctx context.Context, family string) ([]wire.Series, error) {

@@ -139,6 +139,33 @@ func (s *store) WriteGauges(ctx context.Context, w wire.GaugeWrite) (wire.GaugeS
 	return status, nil
 }
 
+func (s *store) ReadHead(ctx context.Context, _ wire.AppState) (wire.Head, error) {
+	return ReadHead(ctx, s)
+}
+
+// ReadHead reads a head part by part, so that anything may happen in between.
+func ReadHead(ctx context.Context, s wire.Store) (wire.Head, error) {
+	var head wire.Head
+	var err error
+	if head.Lineage, err = s.Lineage(ctx); err != nil {
+		return wire.Head{}, err
+	}
+	if head.App, err = s.ReadApp(ctx); err != nil {
+		return wire.Head{}, err
+	}
+	if head.States, err = s.ReadFamilies(ctx, head.App.Families); err != nil {
+		return wire.Head{}, err
+	}
+	writers := make([]string, len(head.App.Leases))
+	for i, l := range head.App.Leases {
+		writers[i] = l.Writer
+	}
+	if head.Gauges, err = s.ReadGauges(ctx, writers); err != nil {
+		return wire.Head{}, err
+	}
+	return head, nil
+}
+
 func (s *store) ReadApp(ctx context.Context) (wire.AppState, error) {
 	var state wire.AppState
 	err := s.do(ctx, OpReadApp, func(a *app, now time.Time) error {
@@ -171,7 +198,7 @@ func (s *store) ReadFamilies(ctx context.Context, names []string) ([]wire.Family
 	return states, nil
 }
 
-func (s *store) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]wire.SeriesReply, error) {
+func (s *store) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]wire.SeriesReply, string, error) {
 	replies := make([]wire.SeriesReply, len(queries))
 	err := s.do(ctx, OpReadSeries, func(a *app, _ time.Time) error {
 		for i, q := range queries {
@@ -180,9 +207,10 @@ func (s *store) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]w
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return replies, nil
+	lineage, err := s.Lineage(ctx)
+	return replies, lineage, err
 }
 
 func (s *store) ScanSeries(ctx context.Context, family string) ([]wire.Series, error) {

@@ -57,25 +57,38 @@ const pipelinedWriters = 64
 func (r *Redis) ReadGauges(ctx context.Context, writers []string) ([][]Series, error) {
 	gauges := make([][]Series, len(writers))
 	for part := range chunks(len(writers), pipelinedWriters) {
-		calls := make([]*call, 0, pipelinedWriters)
-		for _, w := range writers[part.from:part.to] {
-			calls = append(calls, &call{script: livingScript, keys: []string{r.keys.gauges(w)}})
-		}
+		calls := r.gaugeCalls(writers[part.from:part.to])
 		r.run(ctx, calls...)
-		for i, c := range calls {
-			reply, err := c.cmd.Slice()
-			if isReply(err, "WRONGTYPE") {
-				continue
-			}
-			if err != nil {
-				return nil, err
-			}
-			if gauges[part.from+i], err = livingGauges(reply); err != nil {
-				return nil, err
-			}
+		if err := gaugesOf(calls, gauges[part.from:part.to]); err != nil {
+			return nil, err
 		}
 	}
 	return gauges, nil
+}
+
+func (r *Redis) gaugeCalls(writers []string) []*call {
+	calls := make([]*call, len(writers))
+	for i, w := range writers {
+		calls[i] = &call{script: livingScript, keys: []string{r.keys.gauges(w)}}
+	}
+	return calls
+}
+
+// gaugesOf reads the replies to gaugeCalls.
+func gaugesOf(calls []*call, into [][]Series) error {
+	for i, c := range calls {
+		reply, err := c.cmd.Slice()
+		if isReply(err, "WRONGTYPE") {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if into[i], err = livingGauges(reply); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // livingGauges takes the entries out of a reply whose deadline has not passed.

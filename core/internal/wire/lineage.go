@@ -23,20 +23,30 @@ import (
 // which of them hold keys of the app does not matter.
 func (r *Redis) Lineage(ctx context.Context) (string, error) {
 	var mu sync.Mutex
-	var ids []string // guarded by mu
+	var infos []string // guarded by mu
 	err := r.eachMaster(ctx, func(ctx context.Context, server redis.Cmdable) error {
 		info, err := replicationOf(ctx, server)
 		mu.Lock()
 		defer mu.Unlock()
-		ids = append(ids, infoField(info, "master_replid"))
+		infos = append(infos, info)
 		return err
 	})
+	return lineageOf(infos, err)
+}
+
+// lineageOf makes the lineage of what the masters said of their replication.
+func lineageOf(infos []string, err error) (string, error) {
 	switch {
 	case untold(err):
 		return "", nil
 	case err != nil:
 		return "", err
-	case slices.Contains(ids, ""):
+	}
+	ids := make([]string, len(infos))
+	for i, info := range infos {
+		ids[i] = infoField(info, "master_replid")
+	}
+	if slices.Contains(ids, "") {
 		return "", nil
 	}
 	slices.Sort(ids)

@@ -23,8 +23,16 @@ const sliceTimeout = 5 * time.Second
 
 // ReadApp implements [Store].
 func (r *Redis) ReadApp(ctx context.Context) (AppState, error) {
-	c := &call{script: headScript, keys: []string{r.keys.families(), r.keys.leases()}}
+	c := r.appCall()
 	r.run(ctx, c)
+	return appState(c)
+}
+
+func (r *Redis) appCall() *call {
+	return &call{script: headScript, keys: []string{r.keys.families(), r.keys.leases()}}
+}
+
+func appState(c *call) (AppState, error) {
 	reply, err := c.cmd.Slice()
 	if err != nil {
 		return AppState{}, err
@@ -68,33 +76,47 @@ var errGeneration = errors.New("the family's registration and its values don't b
 
 func (r *Redis) readFamilies(ctx context.Context, names []string, into []FamilyState) error {
 	for part := range chunks(len(names), familiesPerLookup) {
-		calls := make([]*call, 0, 2*familiesPerLookup)
-		for _, name := range names[part.from:part.to] {
-			calls = append(calls,
-				r.reading("hmget", r.keys.control(name),
-					"gen", "type", "help", "mode", "bounds", "created", "shape"),
-				r.reading("hget", r.keys.values(name), GenerationField))
-		}
+		calls := r.familyCalls(names[part.from:part.to])
 		r.run(ctx, calls...)
-		for i := range part.to - part.from {
-			control, values := calls[2*i].cmd, calls[2*i+1].cmd
-			fields, err := control.Slice()
-			generation, errValues := values.Text()
-			if isNil(errValues) {
-				errValues = nil
-			}
-			if err == nil {
-				err = errValues
-			}
-			state := &into[part.from+i]
-			switch {
-			case isReply(err, "WRONGTYPE"):
-				*state = FamilyState{Err: err}
-			case err != nil:
-				return err
-			default:
-				*state = familyState(fields, generation)
-			}
+		if err := familyStates(calls, into[part.from:part.to]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// familyCalls are two for each family: its control hash, and the generation
+// that its values repeat.
+func (r *Redis) familyCalls(names []string) []*call {
+	calls := make([]*call, 0, 2*len(names))
+	for _, name := range names {
+		calls = append(calls,
+			r.reading("hmget", r.keys.control(name),
+				"gen", "type", "help", "mode", "bounds", "created", "shape"),
+			r.reading("hget", r.keys.values(name), GenerationField))
+	}
+	return calls
+}
+
+// familyStates reads the replies to familyCalls.
+func familyStates(calls []*call, into []FamilyState) error {
+	for i := range into {
+		control, values := calls[2*i].cmd, calls[2*i+1].cmd
+		fields, err := control.Slice()
+		generation, errValues := values.Text()
+		if isNil(errValues) {
+			errValues = nil
+		}
+		if err == nil {
+			err = errValues
+		}
+		switch {
+		case isReply(err, "WRONGTYPE"):
+			into[i] = FamilyState{Err: err}
+		case err != nil:
+			return err
+		default:
+			into[i] = familyState(fields, generation)
 		}
 	}
 	return nil

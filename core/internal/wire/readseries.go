@@ -25,8 +25,8 @@ type valueCall struct {
 }
 
 // ReadSeries implements [Store].
-func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) ([]SeriesReply, error) {
-	replies := make([]SeriesReply, len(queries))
+func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) (replies []SeriesReply, lineage string, err error) {
+	replies = make([]SeriesReply, len(queries))
 	var calls []valueCall
 	for q, query := range queries {
 		replies[q].Values = make([]SeriesValue, len(query.Fields))
@@ -35,6 +35,7 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) ([]Series
 		}
 	}
 	var args []any // of one pipeline after another
+	var info *redis.StringCmd
 	for len(calls) > 0 {
 		n, cost := 0, 0
 		for n < len(calls) {
@@ -45,19 +46,23 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) ([]Series
 			cost += c
 			n++
 		}
-		var err error
 		if r.replicas {
 			err = r.readParsed(ctx, queries, calls[:n], replies)
 		} else {
 			args = slices.Grow(args[:0], cost) // a call's words are fewer than its cost
-			err = r.readRaw(ctx, queries, calls[:n], replies, args)
+			info, err = r.readRaw(ctx, queries, calls[:n], replies, args, n == len(calls))
 		}
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		calls = calls[n:]
 	}
-	return replies, nil
+	if info != nil {
+		lineage, err = lineageOf([]string{info.Val()}, info.Err())
+	} else {
+		lineage, err = r.Lineage(ctx)
+	}
+	return replies, lineage, err
 }
 
 // readRaw reads in one pipeline, and takes the replies as they are on the wire:
@@ -68,7 +73,10 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) ([]Series
 // made again in the ordinary way, which follows or reports it.
 //
 // The room of args is used; nobody holds on to it when the pipeline has ended.
-func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valueCall, replies []SeriesReply, args []any) error {
+//
+// The last pipeline to one server also asks for the replication, from which the
+// lineage follows, behind everything else.
+func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valueCall, replies []SeriesReply, args []any, last bool) (info *redis.StringCmd, err error) {
 	cmds := make([]*redis.RawCmd, len(calls))
 	pipe := r.client.Pipeline()
 	for i, c := range calls {
@@ -81,6 +89,9 @@ func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valu
 		cmds[i] = redis.NewRawCmd(ctx, args[begin:len(args):len(args)]...)
 		_ = pipe.Process(ctx, cmds[i])
 	}
+	if last && r.oneServer {
+		info = pipe.Info(ctx, "replication")
+	}
 	_, errExec := pipe.Exec(ctx)
 	var again []valueCall
 	for i, c := range calls {
@@ -90,16 +101,16 @@ func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valu
 		}
 		if err != nil {
 			r.reloadAfter(ctx, err)
-			return err
+			return nil, err
 		}
 		if !parseValues(raw, replies[c.query].Values[c.from:c.to]) {
 			again = append(again, c)
 		}
 	}
 	if len(again) == 0 {
-		return nil
+		return info, nil
 	}
-	return r.readParsed(ctx, queries, again, replies)
+	return nil, r.readParsed(ctx, queries, again, replies)
 }
 
 // readParsed reads in one pipeline by ordinary calls.

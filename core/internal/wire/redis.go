@@ -167,6 +167,9 @@ func unknownScripts(calls []*call) []*call {
 	keys := make(map[string]bool)
 	for _, c := range calls {
 		err := c.cmd.Err()
+		if len(c.keys) == 0 {
+			continue
+		}
 		if isReply(err, "NOSCRIPT") || err == nil && keys[c.keys[0]] {
 			keys[c.keys[0]] = true
 			missing = append(missing, c)

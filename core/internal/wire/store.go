@@ -50,6 +50,13 @@ type Store interface {
 	// WriteGauges sets and deletes gauges of one writer in one atomic step.
 	WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, error)
 
+	// ReadHead reads what a page begins with: the lineage before anything else,
+	// then what ReadApp, ReadFamilies and ReadGauges read of all families and
+	// living writers. Last is what the last head said, or nothing: what it
+	// names is asked for in the same round trip, and only what is new since costs
+	// further ones.
+	ReadHead(ctx context.Context, last AppState) (Head, error)
+
 	// ReadApp reads the time, the names of the families and the leases that
 	// have not expired, ordered by index.
 	ReadApp(ctx context.Context) (AppState, error)
@@ -59,9 +66,9 @@ type Store interface {
 	// error result is for troubles of the whole call.
 	ReadFamilies(ctx context.Context, names []string) ([]FamilyState, error)
 
-	// ReadSeries reads the values of known fields. The result runs parallel
-	// to the queries; a field that is gone has Found false.
-	ReadSeries(ctx context.Context, queries []SeriesQuery) ([]SeriesReply, error)
+	// ReadSeries reads the values of known fields, and then the lineage. The
+	// result runs parallel to the queries; a field that is gone has Found false.
+	ReadSeries(ctx context.Context, queries []SeriesQuery) (replies []SeriesReply, lineage string, err error)
 
 	// ScanSeries reads all series of a family with their values, in slices,
 	// and leaves the internal fields out.
@@ -292,6 +299,14 @@ type AppState struct {
 	// Since is when it became another one; zero if it never did.
 	Lineage string
 	Since   time.Time
+}
+
+// Head is what a page begins with.
+type Head struct {
+	Lineage string // as the store told it before the rest was read
+	App     AppState
+	States  []FamilyState // parallel to App.Families
+	Gauges  [][]Series    // parallel to App.Leases
 }
 
 // FamilyState is a family's registration as stored.

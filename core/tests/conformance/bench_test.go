@@ -106,7 +106,7 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("series=10000", func(b *testing.B) {
 		client.ConfigResetStat(ctx)
 		for b.Loop() {
-			if _, err := store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: fields}}); err != nil {
+			if _, _, err := store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: fields}}); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -109,7 +109,7 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 	// Reads take their replies raw, and follow redirections all the same.
 	reads := func(when string) {
 		t.Helper()
-		replies, err := store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"x", "not there"}}})
+		replies, _, err := store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"x", "not there"}}})
 		want := []wire.SeriesValue{{Text: strconv.FormatUint(seq, 10), Found: true}, {}}
 		if err != nil || replies[0].Err != nil || !slices.Equal(replies[0].Values, want) {
 			t.Errorf("%s: %+v, %v, want %v", when, replies, err, want)

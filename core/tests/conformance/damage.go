@@ -45,7 +45,7 @@ var damageTests = map[string]func(f *redisFixture){
 				f.Errorf("%s: the stranger's key now holds %q", name, got)
 			}
 		}
-		series, err := f.store.ReadSeries(f.ctx, []wire.SeriesQuery{
+		series, _, err := f.store.ReadSeries(f.ctx, []wire.SeriesQuery{
 			{Family: "v", Fields: []string{"x"}}, {Family: "good", Fields: []string{"x"}},
 		})
 		if err != nil || series[0].Err == nil || series[1].Err != nil || series[1].Values[0].Text != "1" {

@@ -52,7 +52,7 @@ func commit(t *testing.T, s wire.Store, commits ...wire.Commit) []wire.CommitRep
 
 func wantX(t *testing.T, s wire.Store, want string) {
 	t.Helper()
-	r, err := s.ReadSeries(t.Context(), []wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}})
+	r, _, err := s.ReadSeries(t.Context(), []wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}})
 	if err != nil || r[0].Err != nil {
 		t.Fatal(err, r)
 	}

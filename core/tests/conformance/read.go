@@ -50,7 +50,7 @@ var readTests = map[string]func(f *fixture){
 		}
 		f.apply(batch("b", b, 0, 1, add("", "7")))
 		fields[777] = "gone"
-		replies, err := f.store.ReadSeries(f.ctx, []wire.SeriesQuery{
+		replies, _, err := f.store.ReadSeries(f.ctx, []wire.SeriesQuery{
 			{Family: "b", Fields: []string{"no", ""}},
 			{Family: "a", Fields: fields},
 			{Family: "absent", Fields: []string{"x"}},

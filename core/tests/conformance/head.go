@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// inParts reads a head by a call for each of its parts.
+func (f *fixture) inParts() wire.Head {
+	f.Helper()
+	lineage, err := f.store.Lineage(f.ctx)
+	if err != nil {
+		f.Fatal(err)
+	}
+	head := wire.Head{Lineage: lineage, App: f.head()}
+	if head.States, err = f.store.ReadFamilies(f.ctx, head.App.Families); err != nil {
+		f.Fatal(err)
+	}
+	writers := make([]string, len(head.App.Leases))
+	for i, l := range head.App.Leases {
+		writers[i] = l.Writer
+	}
+	if head.Gauges, err = f.store.ReadGauges(f.ctx, writers); err != nil {
+		f.Fatal(err)
+	}
+	return head
+}
+
+// told is a head without what passes by itself, in one order.
+func told(h wire.Head) string {
+	families := make([]string, len(h.App.Families))
+	for i, name := range h.App.Families {
+		families[i] = fmt.Sprintf("%s: %+v", name, h.States[i])
+	}
+	slices.Sort(families)
+	gauges := make([]string, len(h.App.Leases))
+	for i, l := range h.App.Leases {
+		slices.SortFunc(h.Gauges[i], func(a, b wire.Series) int { return len(a.Field) - len(b.Field) })
+		gauges[i] = fmt.Sprintf("%d %s: %+v", l.Index, l.Writer, h.Gauges[i])
+	}
+	return fmt.Sprint(h.Lineage, families, gauges, h.App.Lineage, h.App.Since)
+}
+
+var headTests = map[string]func(f *fixture){
+	"Head_IsWhatItsPartsSayWhateverTheLastOneWas": func(f *fixture) {
+		empty := f.inParts()
+		f.family("a", wire.TypeCounter)
+		f.family("b", wire.TypeGauge)
+		f.take(hold("w"), 0, "")
+		f.gauges(write(1, true, set("b", "1"), set("b\xffk\xffv", "2")), wire.GaugesOK)
+		some := f.inParts()
+		f.family("c", wire.TypeHistogram)
+		f.take(hold("idle"), 1, "")
+		more := f.inParts()
+		f.release("w", 0)
+		f.take(hold("next"), 0, "")
+		f.target.LoseControl(f.T, f.app, "a")
+		f.target.LoseValues(f.T, f.app, "c")
+		now := f.inParts()
+		if told(some) == told(now) {
+			f.Fatal("nothing changed")
+		}
+		gone := wire.AppState{Families: []string{"", "x", "a/b"}, Leases: []wire.Lease{{Index: 7, Writer: "nobody"}}}
+		for name, last := range map[string]wire.AppState{
+			"none": {}, "empty": empty.App, "some": some.App, "more": more.App, "itself": now.App, "others": gone,
+		} {
+			head, err := f.store.ReadHead(f.ctx, last)
+			if err != nil {
+				f.Fatalf("after %s: %v", name, err)
+			}
+			if got, want := told(head), told(now); got != want {
+				f.Errorf("after %s it says\n%s, its parts\n%s", name, got, want)
+			}
+		}
+	},
+	"Head_BehindTheValuesTheLineageIsToldAgain": func(f *fixture) {
+		gen := f.family("a", wire.TypeCounter)
+		f.apply(batch("a", gen, 0, 1, add("x", "1")))
+		want, err := f.store.Lineage(f.ctx)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, queries := range [][]wire.SeriesQuery{nil, {{Family: "a", Fields: []string{"x"}}}, {{Family: "a"}}} {
+			if _, lineage, err := f.store.ReadSeries(f.ctx, queries); err != nil || lineage != want {
+				f.Errorf("%v: %q, %v, want %q", queries, lineage, err, want)
+			}
+		}
+	},
+}

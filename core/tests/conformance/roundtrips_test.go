@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// roundTrips counts pipelines, and calls meanwhile behind each.
+type roundTrips struct {
+	n         int
+	meanwhile func(n int)
+}
+
+func (*roundTrips) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*roundTrips) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (r *roundTrips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		if r.n++; r.meanwhile != nil {
+			r.meanwhile(r.n)
+		}
+		return err
+	}
+}
+
+func TestHead_WhatIsKnownTakesOneRoundTripAndValuesAnother(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client(t)
+	trips := &roundTrips{}
+	client.AddHook(trips)
+	store := wire.NewRedis(client, "shop")
+	gen := counter(t, store)
+	commit(t, store, step(gen, 1))
+	if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Slot: 0, TTL: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	var last wire.AppState
+	read := func(want int) {
+		t.Helper()
+		trips.n = 0
+		head, err := store.ReadHead(t.Context(), last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last = head.App; len(head.States) != 1 || len(head.Gauges) != 1 || head.States[0].Err != nil || head.Lineage == "" {
+			t.Errorf("read %+v", head)
+		}
+		if trips.n != want {
+			t.Errorf("%d round trips, want %d", trips.n, want)
+		}
+	}
+	read(3 + 2) // two scripts that the server does not know yet
+	read(1)
+	client.ScriptFlush(t.Context())
+	read(2)
+	trips.n = 0
+	if _, lineage, err := store.ReadSeries(t.Context(), []wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}}); err != nil || lineage == "" || trips.n != 1 {
+		t.Errorf("%d round trips for values, %q, %v", trips.n, lineage, err)
+	}
+}
+
+// A redirection makes ReadSeries ask again, and what it then reads is newer
+// than the lineage behind the first reading.
+func TestHead_TheLineageIsOfAfterTheLastValue(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client(t)
+	store := wire.NewRedis(client, "shop")
+	gen := counter(t, store)
+	commit(t, store, step(gen, 1))
+	before, err := store.Lineage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := server.Client(t)
+	other.HSet(t.Context(), "x", "y", "z")
+	interfering := server.Client(t)
+	interfering.AddHook(&roundTrips{meanwhile: func(n int) {
+		if n == 1 { // the values cannot be read; then they can, in another history
+			other.Rename(t.Context(), "kept", "shoal:1:{shop/a}:v")
+			other.Do(t.Context(), "debug", "change-repl-id")
+		}
+	}})
+	other.Rename(t.Context(), "shoal:1:{shop/a}:v", "kept")
+	other.Set(t.Context(), "shoal:1:{shop/a}:v", "of another type", 0)
+	replies, lineage, err := wire.NewRedis(interfering, "shop").ReadSeries(t.Context(),
+		[]wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}})
+	if err != nil || replies[0].Err != nil || !replies[0].Values[0].Found {
+		t.Fatalf("%+v, %v", replies, err)
+	}
+	if after, _ := store.Lineage(t.Context()); after == before || lineage != after {
+		t.Errorf("the lineage was %q, is %q, and behind the values %q", before, after, lineage)
+	}
+}
