@@ -66,7 +66,7 @@ func (m measurement) run() (results, error) {
 			return wholeRequests.MatchString(name) && m.wrkWanted()
 		}))
 	}
-	raw := bytes.NewBufferString(environment())
+	raw := bytes.NewBufferString(m.environment())
 	if err := errors.Join(
 		m.repeat("round", m.rounds, quick, m.benchtime, raw),
 		m.repeat("slow round", m.slow, patient, "1x", raw),
@@ -173,8 +173,9 @@ func (m measurement) wrkWanted() bool {
 
 // environment describes the run in configuration lines of the benchmark format;
 // go test adds the processor.
-func environment() string {
-	return fmt.Sprintf("date: %s\ncommit: %s\ngo: %s\nredis: %s\n",
+func (m measurement) environment() string {
+	return fmt.Sprintf("run: %d rounds of %s, %d slow ones, %d pairs\ndate: %s\ncommit: %s\ngo: %s\nredis: %s\n",
+		m.rounds, m.benchtime, m.slow, m.pairs,
 		time.Now().UTC().Format("2006-01-02T15:04:05Z"),
 		output("git", "describe", "--always", "--dirty"),
 		strings.TrimPrefix(runtime.Version(), "go"),

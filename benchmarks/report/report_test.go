@@ -85,6 +85,20 @@ func TestTable_RunsAreNotComparedWithEachOther(t *testing.T) {
 	}
 }
 
+func TestMachine_TellsOfEachRunWhatItMeasured(t *testing.T) {
+	got := parsed(t, "run: once\ndate: 2026-11-25T1\ngo: 1.26\nredis: 7\ncommit: a\ncpu: Chip \n"+
+		"BenchmarkA/x=1-2 1 1 ns/op\nBenchmarkA/x=2-2 1 1 ns/op\nBenchmarkB-2 1 1 ns/op\n"+
+		"run: again\nBenchmarkA/x=1-2 1 1 ns/op\n").machine()
+	want := `| | |
+| --- | --- |
+| A, B | once; Chip, 2 cores, Go 1.26, Redis 7, 2026-11-25, commit a |
+| A | again; Chip, 2 cores, Go 1.26, Redis 7, 2026-11-25, commit a |
+`
+	if got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 func TestResults_ANewRunReplacesWhatItMeasured(t *testing.T) {
 	old := parsed(t, "date: 1\nBenchmarkA-2 1 1 ns/op\nBenchmarkB-2 1 1 ns/op\n")
 	file := filepath.Join(t.TempDir(), stored)

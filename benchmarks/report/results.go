@@ -141,9 +141,11 @@ func summary(list []point) (median, low, high float64) {
 	return s.Center, max(s.Lo, sample.Values[0]), min(s.Hi, sample.Values[len(values)-1])
 }
 
-// machine tells where the results come from.
+// machine tells where the results come from: a line for each run, with what was
+// measured in it.
 func (rs results) machine() string {
-	var lines []string
+	var runs []string
+	measured := map[string][]string{}
 	for _, r := range rs {
 		date, _, _ := strings.Cut(r.GetConfig("date"), "T")
 		_, parts := r.Name.Parts()
@@ -151,14 +153,22 @@ func (rs results) machine() string {
 		if last := len(parts) - 1; last >= 0 && parts[last][0] == '-' {
 			cores = string(parts[last][1:])
 		}
-		line := fmt.Sprintf("%s, %s cores, Go %s, Redis %s, %s, commit %s",
+		run := fmt.Sprintf("%s; %s, %s cores, Go %s, Redis %s, %s, commit %s", r.GetConfig("run"),
 			strings.TrimSpace(r.GetConfig("cpu")), cores, r.GetConfig("go"), r.GetConfig("redis"), date, r.GetConfig("commit"))
-		if !slices.Contains(lines, line) {
-			lines = append(lines, line)
+		if measured[run] == nil {
+			runs = append(runs, run)
+		}
+		if name := string(r.Name.Base()); !slices.Contains(measured[run], name) {
+			measured[run] = append(measured[run], name)
 		}
 	}
-	if len(lines) == 0 {
+	if len(runs) == 0 {
 		return notMeasured
 	}
-	return strings.Join(lines, "\n") + "\n"
+	var text strings.Builder
+	text.WriteString("| | |\n| --- | --- |\n")
+	for _, run := range runs {
+		fmt.Fprintf(&text, "| %s | %s |\n", strings.Join(measured[run], ", "), run)
+	}
+	return text.String()
 }
