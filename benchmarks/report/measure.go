@@ -26,8 +26,8 @@ type measurement struct {
 // modules are the folders of the benchmarks, each a module of its own.
 var modules = []string{".", "peers"}
 
-// Benchmarks that take seconds, whatever they are told, run in rounds of their
-// own, once in each. One run of wrk says little, so it has many.
+// Benchmarks of which one turn takes seconds run in rounds of their own. One run
+// of wrk says little, so it has many.
 var (
 	wholeRequests = regexp.MustCompile(`^BenchmarkWrk$`)
 	slow          = regexp.MustCompile(`^Benchmark(Fleet|Memory)`)
@@ -69,7 +69,7 @@ func (m measurement) run() (results, error) {
 	raw := bytes.NewBufferString(m.environment())
 	if err := errors.Join(
 		m.repeat("round", m.rounds, quick, m.benchtime, raw),
-		m.repeat("slow round", m.slow, patient, "1x", raw),
+		m.repeat("slow round", m.slow, patient, m.benchtime, raw),
 		m.repeat("pair", m.pairs, whole, "1x", raw)); err != nil {
 		return nil, err
 	}

@@ -132,6 +132,7 @@ func ratio(v float64) string {
 func figure(v float64, unit string) string {
 	_, unit = benchunit.Tidy(1, unit)
 	what, _, _ := strings.Cut(unit, "/")
+	what, _, _ = strings.Cut(what, "-after-")
 	switch what[strings.LastIndexByte(what, '-')+1:] {
 	case "sec":
 		return scaled(v*1e9, []string{" ns", " µs", " ms", " s"})

@@ -13,7 +13,7 @@ var tables = slices.Concat(
 		{name: "goals", text: results.goals},
 		summaryTable,
 	},
-	hotPathTables, middlewareTables, redisTables)
+	hotPathTables, middlewareTables, redisTables, fleetTables)
 
 // summaryTable is the README's.
 var summaryTable = table{

@@ -69,12 +69,6 @@ var redisTables = []table{
 			{title: "shoal / bare, each call", keys: "side=shoal", over: "peer"},
 		},
 	},
-	// These get rows and columns with the benchmarks BenchmarkFleet,
-	// BenchmarkFleetScrape and BenchmarkMemory; until then they say that nothing
-	// was measured.
-	{name: "fleet", bench: "Fleet"},
-	{name: "fleet-scrape", bench: "FleetScrape"},
-	{name: "memory", bench: "Memory"},
 }
 
 var scrapeRows = []row{
