@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 )
@@ -48,30 +49,30 @@ func (m measurement) run() (results, error) {
 	if err := os.Setenv("SHOAL_WRK_SERVER", server); err != nil {
 		return nil, err
 	}
-	var quick, patient, whole []program
-	for _, module := range modules {
+	programs := make([]program, len(modules))
+	for i, module := range modules {
 		p := program{path: filepath.Join(dir, filepath.Base(module)+".test"), folder: module}
 		if err := build(module, "test", "-c", "-o", p.path, "."); err != nil {
 			return nil, err
 		}
-		names, err := m.wanted(p)
+		list, err := p.command("-test.list=^Benchmark").Output()
 		if err != nil {
 			return nil, err
 		}
-		quick = append(quick, p.of(names, func(name string) bool {
-			return !slow.MatchString(name) && !wholeRequests.MatchString(name)
-		}))
-		patient = append(patient, p.of(names, slow.MatchString))
-		whole = append(whole, p.of(names, func(name string) bool {
-			return wholeRequests.MatchString(name) && m.wrkWanted()
-		}))
+		p.benchmarks = strings.Fields(string(list))
+		programs[i] = p
 	}
 	raw := bytes.NewBufferString(m.environment())
-	if err := errors.Join(
-		m.repeat("round", m.rounds, quick, m.benchtime, raw),
-		m.repeat("slow round", m.slow, patient, m.benchtime, raw),
-		m.repeat("pair", m.pairs, whole, "1x", raw)); err != nil {
-		return nil, err
+	for _, group := range []group{
+		{"round", m.rounds, m.benchtime, func(name string) bool {
+			return !slow.MatchString(name) && !wholeRequests.MatchString(name)
+		}},
+		{"slow round", m.slow, m.benchtime, slow.MatchString},
+		{"pair", m.wrkPairs(), "1x", wholeRequests.MatchString},
+	} {
+		if err := m.repeat(group, programs, raw); err != nil {
+			return nil, err
+		}
 	}
 	found, err := parse(raw, "benchmarks")
 	if err != nil || m.bench == "." {
@@ -84,19 +85,18 @@ func (m measurement) run() (results, error) {
 	return before.replacedBy(found), err
 }
 
-// program is a module's benchmarks, compiled, and those of them to run.
-type program struct {
-	path, folder string
-	benchmarks   []string
+// group is benchmarks that run in rounds together.
+type group struct {
+	round     string // what to call a round
+	rounds    int
+	benchtime string
+	has       func(benchmark string) bool
 }
 
-func (p program) of(names []string, which func(string) bool) program {
-	for _, name := range names {
-		if which(name) {
-			p.benchmarks = append(p.benchmarks, name)
-		}
-	}
-	return p
+// program is a module's benchmarks, compiled.
+type program struct {
+	path, folder string
+	benchmarks   []string // the names of all
 }
 
 func (p program) command(args ...string) *exec.Cmd {
@@ -105,47 +105,30 @@ func (p program) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// wanted are the names of the benchmarks that may match, without what follows
-// the slash.
-func (m measurement) wanted(p program) ([]string, error) {
-	first, _, _ := strings.Cut(m.bench, "/")
-	pattern, err := regexp.Compile(first)
-	if err != nil {
-		return nil, err
-	}
-	out, err := p.command("-test.list=^Benchmark").Output()
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, name := range strings.Fields(string(out)) {
-		if pattern.MatchString(name) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
-}
-
-// repeat runs the programs in turn, as many times as there are rounds.
-func (m measurement) repeat(what string, rounds int, programs []program, benchtime string, raw io.Writer) error {
-	_, rest, some := strings.Cut(m.bench, "/")
-	if some {
-		rest = "/" + rest
-	}
-	for round := range rounds {
+// repeat runs those benchmarks of a group that are wanted, by the programs in
+// turn, and writes the results to raw.
+func (m measurement) repeat(g group, programs []program, raw io.Writer) error {
+	for round := range g.rounds {
+		var useful []program
 		for _, p := range programs {
-			if len(p.benchmarks) == 0 {
-				continue
-			}
-			fmt.Fprintf(os.Stderr, "%s %d of %d: %s\n", what, round+1, rounds, strings.Join(p.benchmarks, " "))
-			cmd := p.command("-test.run=^$", "-test.benchmem", "-test.timeout=0", "-test.benchtime="+benchtime,
-				"-test.bench=^("+strings.Join(p.benchmarks, "|")+")$"+rest)
+			fmt.Fprintf(os.Stderr, "%s %d of %d\n", g.round, round+1, g.rounds)
+			others := slices.DeleteFunc(slices.Clone(p.benchmarks), g.has)
+			cmd := p.command("-test.run=^$", "-test.benchmem", "-test.timeout=0", "-test.benchtime="+g.benchtime,
+				"-test.bench="+m.bench, "-test.skip=^("+strings.Join(others, "|")+")$")
+			var found bytes.Buffer
 			// Who waits sees each line as it comes.
-			cmd.Stdout = io.MultiWriter(raw, os.Stderr)
+			cmd.Stdout = io.MultiWriter(&found, os.Stderr)
 			if err := cmd.Run(); err != nil {
-				return fmt.Errorf("%s: %w", what, err)
+				return fmt.Errorf("%s: %w", g.round, err)
+			}
+			if bytes.Contains(found.Bytes(), []byte("\nBenchmark")) {
+				useful = append(useful, p)
+			}
+			if _, err := raw.Write(found.Bytes()); err != nil {
+				return err
 			}
 		}
+		programs = useful // the rest have none of these benchmarks
 	}
 	return nil
 }
@@ -159,16 +142,17 @@ func build(folder string, args ...string) error {
 	return nil
 }
 
-// wrkWanted tells whether wrk is to run, and says why not.
-func (m measurement) wrkWanted() bool {
+// wrkPairs tells how many pairs to run, and if there are none for want of wrk
+// says so.
+func (m measurement) wrkPairs() int {
 	if !m.wrk {
-		return false
+		return 0
 	}
 	if _, err := exec.LookPath("wrk"); err != nil {
 		fmt.Fprintln(os.Stderr, "whole requests are not measured: wrk is missing; on Debian, as root: apt-get install wrk")
-		return false
+		return 0
 	}
-	return true
+	return m.pairs
 }
 
 // environment describes the run in configuration lines of the benchmark format;
