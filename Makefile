@@ -7,7 +7,7 @@ FUZZTIME ?= 10s
 BENCH ?= .
 BENCHTIME ?= 1s
 
-.PHONY: help test race lint bench fuzz fmt tidy examples cross
+.PHONY: help test race lint bench report fuzz fmt tidy examples cross
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ $(LINT):
 
 bench: ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 	$(EACH) go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
+
+report: ## measure all and write the tables of the documents (BENCH=pattern: only these)
+	cd benchmarks && go run ./report -bench '$(BENCH)'
 
 fuzz: ## run each fuzz test for a while (FUZZTIME=10s)
 	$(EACH) $(CURDIR)/scripts/fuzz.sh $(FUZZTIME)

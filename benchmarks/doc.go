@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package benchmarks measures shoal beside what a user would pick instead, on
-// the same work in the same run. Run it with
+// Package benchmarks measures what shoal does with Redis, beside the bare
+// commands and beside promhttp, and whole requests. Its module peers measures
+// what a request does in memory. Everything that docs/performance.md and the
+// README quote is measured and written there by
 //
-//	for i in 1 2 3 4 5 6; do go test -run '^$' -bench . -benchtime 300ms; done | tee new.txt
+//	go run ./report
 //
-// and compare peers, or versions, with benchstat. Only ratios within one run
-// mean something: the machines are shared. The peers of one name run one after
-// the other, and the loop interleaves rounds, which -count 6 would not.
-// baseline.txt holds the results that the tables of docs/performance.md are
-// made from.
+// results.txt holds the raw results. To work on one benchmark, run it as usual:
+//
+//	go test -run '^$' -bench Flush/counters=100
+//
+// Benchmarks are named Name/key=value/key=value/side=shoal, the peers of a name
+// one after the other, so that package report can tell what belongs together.
+// Only ratios within one run mean something: the machines are shared.
 package benchmarks

@@ -4,7 +4,8 @@
 # The test of everything: formatting, and that each module compiles and vets in
 # the workspace; then, without it, that each module builds, vets, is tidy and passes
 # its tests with the race detector by itself, as it will for those who depend on
-# it. The core's simulation runs once more without, with all its seeds.
+# it. The core's simulation runs once more without, with all its seeds; the peers
+# of the benchmarks run only without.
 #
 #	scripts/test.sh            all modules
 #	scripts/test.sh core ...   only these
@@ -74,6 +75,12 @@ for module in "${modules[@]}"; do
 	step "$module alone: build" "$module" go build ./...
 	step "$module alone: vet" "$module" go vet ./...
 	step "$module alone: tidy" "$module" go mod tidy -diff
+	# What only benchmarks need is much to compile, once: their peers run without
+	# the race detector, each benchmark for one turn.
+	if [ "$module" = benchmarks/peers ]; then
+		step "$module alone: test" "$module" go test -vet=off -timeout 5m -bench . -benchtime 1x ./...
+		continue
+	fi
 	step "$module alone: test -race" "$module" go test -race -timeout 5m ./...
 	# Without the race detector it is ten times as fast, and has ten times the seeds.
 	if [ "$module" = core ]; then

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package peers
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/client_golang/prometheus"
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+// loop does the work for the numbers from..to. Each side has a loop of its own
+// with direct calls in it: calling the work through a function value would add
+// as much to all sides as Inc takes.
+type loop func(from, to int)
+
+// hotPath is the same work for all sides.
+type hotPath struct {
+	op                             string
+	shoal, golang, victoriaMetrics loop
+}
+
+// latencies fall into several of the twelve buckets.
+var latencies = [8]float64{.003, .02, .07, .3, .9, 4, .01, .15}
+
+// without are the metrics without labels, or held handles of them.
+func without() []hotPath {
+	reg, vm := shoal.New(), metrics.NewSet()
+	sc := reg.NewCounter(shoal.CounterOpts{Name: "c_total"})
+	sg := reg.NewGauge(shoal.GaugeOpts{Name: "g"})
+	sh := reg.NewHistogram(shoal.HistogramOpts{Name: "h"})
+	ss := reg.NewSummary(shoal.SummaryOpts{Name: "s"})
+	gc := prometheus.NewCounter(prometheus.CounterOpts{Name: "c_total"})
+	gg := prometheus.NewGauge(prometheus.GaugeOpts{Name: "g"})
+	gh := prometheus.NewHistogram(prometheus.HistogramOpts{Name: "h", Buckets: prometheus.DefBuckets})
+	gs := prometheus.NewSummary(prometheus.SummaryOpts{Name: "s"})
+	vc, vf, vg := vm.NewCounter("c_total"), vm.NewFloatCounter("f_total"), vm.NewGauge("g", nil)
+	vh, vs := vm.NewHistogram("h"), vm.NewSummary("s")
+	return []hotPath{
+		{"inc",
+			func(from, to int) {
+				for range to - from {
+					sc.Inc()
+				}
+			},
+			func(from, to int) {
+				for range to - from {
+					gc.Inc()
+				}
+			},
+			func(from, to int) {
+				for range to - from {
+					vc.Inc()
+				}
+			},
+		},
+		{"add-integer",
+			func(from, to int) {
+				for range to - from {
+					sc.Add(3)
+				}
+			},
+			func(from, to int) {
+				for range to - from {
+					gc.Add(3)
+				}
+			},
+			func(from, to int) {
+				for range to - from {
+					vc.Add(3)
+				}
+			},
+		},
+		{"add-float",
+			func(from, to int) {
+				for range to - from {
+					sc.Add(.5)
+				}
+			},
+			func(from, to int) {
+				for range to - from {
+					gc.Add(.5)
+				}
+			},
+			func(from, to int) {
+				for range to - from {
+					vf.Add(.5)
+				}
+			},
+		},
+		{"set",
+			func(from, to int) {
+				for i := from; i < to; i++ {
+					sg.Set(float64(i))
+				}
+			},
+			func(from, to int) {
+				for i := from; i < to; i++ {
+					gg.Set(float64(i))
+				}
+			},
+			func(from, to int) {
+				for i := from; i < to; i++ {
+					vg.Set(float64(i))
+				}
+			},
+		},
+		{"histogram",
+			func(from, to int) {
+				for i := from; i < to; i++ {
+					sh.Observe(latencies[i%len(latencies)])
+				}
+			},
+			func(from, to int) {
+				for i := from; i < to; i++ {
+					gh.Observe(latencies[i%len(latencies)])
+				}
+			},
+			func(from, to int) {
+				for i := from; i < to; i++ {
+					vh.Update(latencies[i%len(latencies)])
+				}
+			},
+		},
+		{"summary",
+			func(from, to int) {
+				for i := from; i < to; i++ {
+					ss.Observe(latencies[i%len(latencies)])
+				}
+			},
+			func(from, to int) {
+				for i := from; i < to; i++ {
+					gs.Observe(latencies[i%len(latencies)])
+				}
+			},
+			func(from, to int) {
+				for i := from; i < to; i++ {
+					vs.Update(latencies[i%len(latencies)])
+				}
+			},
+		},
+	}
+}
+
+// parallel runs the loop on all cores. They take their parts as
+// b.RunParallel's goroutines do, without its call for each turn.
+func (do loop) parallel(n int) {
+	const part = 1000
+	var next atomic.Int64
+	var group sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		group.Go(func() {
+			for {
+				from := int(next.Add(part)) - part
+				if from >= n {
+					return
+				}
+				do(from, min(from+part, n))
+			}
+		})
+	}
+	group.Wait()
+}
+
+// hotPaths share their metrics over the rounds and modes.
+var hotPaths = sync.OnceValue(func() []hotPath { return append(without(), within()...) })
+
+func BenchmarkHotPath(b *testing.B) {
+	for _, path := range hotPaths() {
+		for _, mode := range []string{"serial", "parallel"} {
+			for _, side := range []struct {
+				name string
+				do   loop
+			}{{"shoal", path.shoal}, {"client_golang", path.golang}, {"victoriametrics", path.victoriaMetrics}} {
+				b.Run(fmt.Sprintf("op=%s/mode=%s/side=%s", path.op, mode, side.name), func(b *testing.B) {
+					side.do(0, children) // all live
+					b.ReportAllocs()
+					b.ResetTimer()
+					if mode == "serial" {
+						side.do(0, b.N)
+					} else {
+						side.do.parallel(b.N)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A broken benchmark shall not wait for the next measurement to be noticed.
+func TestHotPath_EachSideRuns(t *testing.T) {
+	for _, path := range hotPaths() {
+		for _, do := range []loop{path.shoal, path.golang, path.victoriaMetrics} {
+			do.parallel(2 * children)
+		}
+	}
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package peers
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// side is a router of twenty routes with a middleware, or without.
+type side struct {
+	router, name string
+	build        func(tb testing.TB) (http.Handler, prometheus.Gatherer)
+}
+
+const sections = 20
+
+// patterns are the routes, as net/http and chi write them, or gin and echo.
+func patterns(parameter string) []string {
+	list := make([]string, sections)
+	for i := range list {
+		list[i] = fmt.Sprintf("/shops/"+parameter+"/section%d/"+parameter, "shop", i, "item")
+	}
+	return list
+}
+
+var (
+	braces = patterns("{%s}")
+	colons = patterns(":%s")
+	body   = []byte("ok")
+)
+
+func requests() []*http.Request {
+	list := make([]*http.Request, sections)
+	for i := range list {
+		list[i] = httptest.NewRequest(http.MethodGet, fmt.Sprintf("/shops/12/section%d/%d", i, 1000+i), nil)
+	}
+	return list
+}
+
+// discarding costs nothing, so that what is left is router and middleware. It
+// has all optional methods of net/http's own writer, which a middleware may have
+// to keep.
+type discarding struct{ header http.Header }
+
+func (d discarding) Header() http.Header                 { return d.header }
+func (d discarding) WriteHeader(int)                     {}
+func (d discarding) Write(b []byte) (int, error)         { return len(b), nil }
+func (d discarding) WriteString(s string) (int, error)   { return len(s), nil }
+func (d discarding) ReadFrom(r io.Reader) (int64, error) { return io.Copy(io.Discard, r) }
+func (d discarding) Flush()                              {}
+func (d discarding) FlushError() error                   { return nil }
+func (d discarding) CloseNotify() <-chan bool            { return nil }
+func (d discarding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return nil, nil, http.ErrNotSupported
+}
+
+// apps numbers the apps, so that each has counts of its own.
+var apps atomic.Int64
+
+// connectedAsUsual is a registry that flushes once a second, as it would in an
+// application.
+func connectedAsUsual(tb testing.TB) *shoal.Registry {
+	tb.Helper()
+	reg := shoal.New()
+	if err := reg.Open(redistest.Shared(tb).URL(), shoal.Opts{App: fmt.Sprint("middleware-", apps.Add(1))}); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := reg.Close(context.Background()); err != nil {
+			tb.Error(err)
+		}
+	})
+	return reg
+}
+
+// The middlewares of a router run one after the other, the bare router first:
+// what they cost is the difference.
+func BenchmarkMiddleware(b *testing.B) {
+	for _, router := range [][]side{netHTTP, chiRouter, ginEngine, echoRouter} {
+		b.Run("router="+router[0].router, func(b *testing.B) {
+			handlers := make([]http.Handler, len(router))
+			for i, s := range router {
+				handlers[i], _ = s.build(b)
+			}
+			for i, s := range router {
+				b.Run("mode=serial/side="+s.name, func(b *testing.B) {
+					w, list := discarding{http.Header{}}, requests()
+					b.ReportAllocs()
+					b.ResetTimer()
+					for n := range b.N {
+						handlers[i].ServeHTTP(w, list[n%sections])
+					}
+				})
+			}
+			for i, s := range router {
+				b.Run("mode=parallel/side="+s.name, func(b *testing.B) {
+					b.ReportAllocs()
+					b.RunParallel(func(pb *testing.PB) {
+						// A router writes to its request: each goroutine has its own.
+						w, list := discarding{http.Header{}}, requests()
+						for n := 0; pb.Next(); n++ {
+							handlers[i].ServeHTTP(w, list[n%sections])
+						}
+					})
+				})
+			}
+		})
+	}
+}
+
+// Nobody is measured who does not do the work: each records two requests to
+// each route by the route's pattern.
+func TestMiddleware_EachSideRecordsItsRoutes(t *testing.T) {
+	for _, s := range slices.Concat(netHTTP, chiRouter, ginEngine, echoRouter) {
+		t.Run(s.router+"/"+s.name, func(t *testing.T) {
+			h, page := s.build(t)
+			before := counted(t, page)
+			for _, r := range append(requests(), requests()...) {
+				w := httptest.NewRecorder()
+				if h.ServeHTTP(w, r); w.Code != http.StatusOK || w.Body.String() != string(body) {
+					t.Fatalf("%s: %d %q", r.URL, w.Code, w.Body)
+				}
+			}
+			if page == nil {
+				return
+			}
+			found, routes := counted(t, page), braces
+			if s.router == "gin" || s.router == "echo" {
+				routes = colons
+			}
+			for _, route := range routes {
+				n := found[route] + found["GET "+route] - before[route] - before["GET "+route]
+				if n != 2 {
+					t.Errorf("%s is recorded %d times", route, n)
+				}
+			}
+		})
+	}
+}
+
+// counted is how many requests a page shows for each value of a label, by a
+// counter or by a histogram's count.
+func counted(t *testing.T, page prometheus.Gatherer) map[string]uint64 {
+	t.Helper()
+	if page == nil {
+		return nil
+	}
+	families, err := page.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]uint64{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			for _, label := range m.GetLabel() {
+				n := uint64(m.GetCounter().GetValue()) + m.GetHistogram().GetSampleCount()
+				found[label.GetValue()] = max(found[label.GetValue()], n)
+			}
+		}
+	}
+	return found
+}

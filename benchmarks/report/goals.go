@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// goal is what a median is to reach.
+type goal struct {
+	title  string
+	keys   string  // of the benchmark
+	column column  // what of it; with over, the limit is of the ratio
+	limit  float64 // in seconds, bytes or what is counted
+	least  bool    // the limit is the least; else it is the most
+}
+
+var goals = append([]goal{
+	besideClientGolang("counter, `Inc`, one goroutine", "inc", "serial", 1.3),
+	besideClientGolang("counter, `Inc`, on each core", "inc", "parallel", 1.3),
+	besideClientGolang("histogram, `Observe`, one goroutine", "histogram", "serial", 1.3),
+	besideClientGolang("histogram, `Observe`, on each core", "histogram", "parallel", 0.8),
+	besideClientGolang("`WithLabelValues` of 3 labels and `Inc`, one goroutine", "labels-inc", "serial", 0.6),
+	besideClientGolang("`WithLabelValues` of 3 labels and `Inc`, on each core", "labels-inc", "parallel", 0.6),
+	withoutAllocation("counter, `Inc`", "inc"),
+	withoutAllocation("histogram, `Observe`", "histogram"),
+	withoutAllocation("`WithLabelValues` of 3 labels and `Inc`", "labels-inc"),
+	{"requests a second with the line of middleware / without", "Wrk side=shoal", column{unit: "req/s", over: "side=bare"}, 0.95, true},
+	{"flush of 10,000 counters, whole numbers / bare", "Flush counters=10000 delta=integers side=shoal", column{over: "side=hincrby"}, 1.3, false},
+	{"flush of 10,000 counters, fractions / bare", "Flush counters=10000 delta=floats side=shoal", column{over: "side=hincrbyfloat"}, 0.9, false},
+	{"a call of that flush, by the server, whole numbers", "Flush counters=10000 delta=integers side=shoal", column{unit: "server-ns/call"}, 1e-3, false},
+	{"a call of that flush, by the server, fractions", "Flush counters=10000 delta=floats side=shoal", column{unit: "server-ns/call"}, 1e-3, false},
+	{"a call of a flush of histograms, by the server", "Flush histograms=1000 side=shoal", column{unit: "server-ns/call"}, 1e-3, false},
+	besidePromhttp("page of 10,000 counters / promhttp", "series=10000 kind=counters", 0.35),
+	besidePromhttp("page of 100,000 counters / promhttp", "series=100000 kind=counters", 0.25),
+	besidePromhttp("page of 10,000 lines of histograms / promhttp", "series=714 kind=histograms", 0.4),
+	{"awaited additions a second, 100 goroutines", "SyncAdd goroutines=100 counters=1 side=shoal", column{unit: "adds/s"}, 100_000, true},
+	{"1,000 processes of 200 counters a second, cores of Redis", "Fleet kind=integers processes=1000", column{unit: "server-cores"}, 0.5, false},
+	{"1,000 processes, mixed, cores of Redis", "Fleet kind=mixed processes=1000", column{unit: "server-cores"}, 1.2, false},
+}, middlewareGoals()...)
+
+func besideClientGolang(title, op, mode string, most float64) goal {
+	return goal{title + " / client_golang", "HotPath op=" + op + " mode=" + mode + " side=shoal", column{over: "side=client_golang"}, most, false}
+}
+
+func withoutAllocation(title, op string) goal {
+	return goal{title + ", allocations", "HotPath op=" + op + " mode=serial side=shoal", column{unit: "allocs/op"}, 0, false}
+}
+
+func besidePromhttp(title, keys string, most float64) goal {
+	return goal{title, "Scrape format=text gzip=off side=shoal " + keys, column{over: "side=promhttp"}, most, false}
+}
+
+func middlewareGoals() (list []goal) {
+	for _, router := range []struct{ title, name string }{{"net/http", "nethttp"}, {"chi", "chi"}, {"gin", "gin"}, {"echo", "echo"}} {
+		keys := "Middleware router=" + router.name + " mode=serial side=shoal"
+		list = append(list,
+			goal{router.title + "'s middleware, more than the bare router", keys, column{minus: "side=bare"}, 300e-9, false},
+			goal{"its allocations", keys, column{minus: "side=bare", unit: "allocs/op"}, 1, false},
+			goal{"its time / slok's", keys, column{minus: "side=bare", over: "side=slok"}, 0.5, false})
+	}
+	return list
+}
+
+// goals tells of each goal whether it is met.
+func (rs results) goals() string {
+	var text strings.Builder
+	text.WriteString("| | goal | measured | |\n| --- | --- | ---: | --- |\n")
+	for _, g := range goals {
+		fmt.Fprintf(&text, "| %s | %s | %s | %s |\n", g.title, g.wanted(), g.column.cell(g.keys, "", rs), g.verdict(rs))
+	}
+	return text.String()
+}
+
+func (g goal) wanted() string {
+	sign := "≤ "
+	if g.least {
+		sign = "≥ "
+	}
+	if g.column.over != "" {
+		return sign + ratio(g.limit)
+	}
+	return sign + figure(g.limit, g.column.inUnit())
+}
+
+func (g goal) verdict(found results) string {
+	list := g.column.measured(g.keys, "", found)
+	if len(list) == 0 {
+		return "not measured yet"
+	}
+	median, _, _ := summary(list)
+	if g.least && median >= g.limit || !g.least && median <= g.limit {
+		return "met"
+	}
+	return "**missed**"
+}

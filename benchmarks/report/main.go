@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Report measures everything that the documents quote and writes the figures
+// into them, so that none is written by hand. In the folder benchmarks:
+//
+//	go run ./report
+//
+// It builds the benchmarks of both modules once and runs them in rounds, each
+// benchmark once a round and the peers of a name beside each other, so that a
+// busy minute of the machine hits all alike. The raw results are results.txt,
+// which benchstat reads; the tables declared in tables.go are put between their
+// markers in the documents.
+//
+//	go run ./report -bench Flush          # measure these again, keep the other results
+//	go run ./report -from results.txt     # measure nothing, only write the tables
+//	go run ./report -update=false         # only print the tables
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+)
+
+const stored = "results.txt"
+
+// documents have tables; paths as seen from the folder benchmarks.
+var documents = []string{"../docs/performance.md", "../README.md"}
+
+func main() {
+	var m measurement
+	flag.IntVar(&m.rounds, "rounds", 6, "rounds of all benchmarks")
+	flag.IntVar(&m.slow, "slow", 3, "rounds of the benchmarks that take long")
+	flag.StringVar(&m.bench, "bench", ".", "regular expression of the benchmarks to run; results of others are kept")
+	flag.StringVar(&m.benchtime, "benchtime", "300ms", "time for each benchmark in a round, or a number of iterations such as 5x")
+	flag.BoolVar(&m.wrk, "wrk", true, "load a real server with wrk too")
+	flag.IntVar(&m.pairs, "pairs", 20, "pairs of wrk runs")
+	from := flag.String("from", "", "a file of results to render, in place of measuring")
+	update := flag.Bool("update", true, "write results and documents; else print the tables")
+	flag.Parse()
+	if err := report(m, *from, *update); err != nil {
+		fmt.Fprintln(os.Stderr, "report:", err)
+		os.Exit(1)
+	}
+}
+
+func report(m measurement, from string, update bool) error {
+	if _, err := os.Stat("report/tables.go"); err != nil {
+		return errors.New("run it in the folder benchmarks: go run ./report")
+	}
+	var found results
+	var err error
+	if from != "" {
+		found, err = load(from)
+	} else {
+		found, err = m.run()
+	}
+	if err != nil {
+		return err
+	}
+	for _, complaint := range gaps(found) {
+		fmt.Fprintln(os.Stderr, complaint)
+	}
+	if !update {
+		for _, t := range tables {
+			fmt.Printf("%s\n\n%s\n", t.name, t.render(found))
+		}
+		return nil
+	}
+	if from == "" {
+		if err := found.store(stored); err != nil {
+			return err
+		}
+	}
+	for _, file := range documents {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		filled, err := fill(text, found)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		if bytes.Equal(text, filled) {
+			continue
+		}
+		if err := os.WriteFile(file, filled, 0o644); err != nil { //nolint:gosec // a document is for all to read
+			return err
+		}
+		fmt.Fprintln(os.Stderr, "wrote", file)
+	}
+	return nil
+}

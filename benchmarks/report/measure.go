@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// measurement is what to run, and how often.
+type measurement struct {
+	bench, benchtime    string
+	rounds, slow, pairs int
+	wrk                 bool
+}
+
+// modules are the folders of the benchmarks, each a module of its own.
+var modules = []string{".", "peers"}
+
+// Benchmarks of which one turn takes seconds run in rounds of their own. One run
+// of wrk says little, so it has many.
+var (
+	wholeRequests = regexp.MustCompile(`^BenchmarkWrk$`)
+	slow          = regexp.MustCompile(`^Benchmark(Fleet|Memory)`)
+)
+
+// run measures, and adds the stored results of what it did not measure.
+func (m measurement) run() (results, error) {
+	dir, err := os.MkdirTemp("", "shoal-benchmarks-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	// The server of whole requests is built once for all pairs.
+	server := filepath.Join(dir, "server")
+	if err := build(".", "build", "-o", server, "./server"); err != nil {
+		return nil, err
+	}
+	if err := os.Setenv("SHOAL_WRK_SERVER", server); err != nil {
+		return nil, err
+	}
+	programs := make([]program, len(modules))
+	for i, module := range modules {
+		p := program{path: filepath.Join(dir, filepath.Base(module)+".test"), folder: module}
+		if err := build(module, "test", "-c", "-o", p.path, "."); err != nil {
+			return nil, err
+		}
+		list, err := p.command("-test.list=^Benchmark").Output()
+		if err != nil {
+			return nil, err
+		}
+		p.benchmarks = strings.Fields(string(list))
+		programs[i] = p
+	}
+	raw := bytes.NewBufferString(m.environment())
+	for _, group := range []group{
+		{"round", m.rounds, m.benchtime, func(name string) bool {
+			return !slow.MatchString(name) && !wholeRequests.MatchString(name)
+		}},
+		{"slow round", m.slow, m.benchtime, slow.MatchString},
+		{"pair", m.wrkPairs(), "1x", wholeRequests.MatchString},
+	} {
+		if err := m.repeat(group, programs, raw); err != nil {
+			return nil, err
+		}
+	}
+	found, err := parse(raw, "benchmarks")
+	if err != nil || m.bench == "." {
+		return found, err
+	}
+	before, err := load(stored)
+	if errors.Is(err, os.ErrNotExist) {
+		return found, nil
+	}
+	return before.replacedBy(found), err
+}
+
+// group is benchmarks that run in rounds together.
+type group struct {
+	round     string // what to call a round
+	rounds    int
+	benchtime string
+	has       func(benchmark string) bool
+}
+
+// program is a module's benchmarks, compiled.
+type program struct {
+	path, folder string
+	benchmarks   []string // the names of all
+}
+
+func (p program) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(p.path, args...) //nolint:gosec // it was built by run
+	cmd.Dir, cmd.Stderr = p.folder, os.Stderr
+	return cmd
+}
+
+// repeat runs those benchmarks of a group that are wanted, by the programs in
+// turn, and writes the results to raw.
+func (m measurement) repeat(g group, programs []program, raw io.Writer) error {
+	for round := range g.rounds {
+		var useful []program
+		for _, p := range programs {
+			fmt.Fprintf(os.Stderr, "%s %d of %d\n", g.round, round+1, g.rounds)
+			others := slices.DeleteFunc(slices.Clone(p.benchmarks), g.has)
+			cmd := p.command("-test.run=^$", "-test.benchmem", "-test.timeout=0", "-test.benchtime="+g.benchtime,
+				"-test.bench="+m.bench, "-test.skip=^("+strings.Join(others, "|")+")$")
+			var found bytes.Buffer
+			// Who waits sees each line as it comes.
+			cmd.Stdout = io.MultiWriter(&found, os.Stderr)
+			if err := cmd.Run(); err != nil {
+				return fmt.Errorf("%s: %w", g.round, err)
+			}
+			if bytes.Contains(found.Bytes(), []byte("\nBenchmark")) {
+				useful = append(useful, p)
+			}
+			if _, err := raw.Write(found.Bytes()); err != nil {
+				return err
+			}
+		}
+		programs = useful // the rest have none of these benchmarks
+	}
+	return nil
+}
+
+func build(folder string, args ...string) error {
+	cmd := exec.Command("go", args...) //nolint:gosec // the arguments are ours
+	cmd.Dir, cmd.Stderr = folder, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
+
+// wrkPairs tells how many pairs to run, and if there are none for want of wrk
+// says so.
+func (m measurement) wrkPairs() int {
+	if !m.wrk {
+		return 0
+	}
+	if _, err := exec.LookPath("wrk"); err != nil {
+		fmt.Fprintln(os.Stderr, "whole requests are not measured: wrk is missing; on Debian, as root: apt-get install wrk")
+		return 0
+	}
+	return m.pairs
+}
+
+// environment describes the run in configuration lines of the benchmark format;
+// go test adds the processor.
+func (m measurement) environment() string {
+	return fmt.Sprintf("run: %d rounds of %s, %d slow ones, %d pairs\ndate: %s\ncommit: %s\ngo: %s\nredis: %s\n",
+		m.rounds, m.benchtime, m.slow, m.pairs,
+		time.Now().UTC().Format("2006-01-02T15:04:05Z"),
+		output("git", "describe", "--always", "--dirty"),
+		strings.TrimPrefix(runtime.Version(), "go"),
+		redisVersion.FindString(output("redis-server", "--version")))
+}
+
+var redisVersion = regexp.MustCompile(`\d+(\.\d+)+`)
+
+// output is what a command prints, and "unknown" if it can't be run.
+func output(name string, args ...string) string {
+	out, err := exec.Command(name, args...).Output()
+	if err != nil {
+		return "unknown"
+	}
+	return strings.TrimSpace(string(out))
+}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Server is what wrk loads: twenty routes of net/http, and with -redis the one
+// line of middleware. It prints the address where it listens, and ends with its
+// input, so that it does not outlive who started it.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
+)
+
+func main() {
+	redis := flag.String("redis", "", "URL of the Redis; without one there is no middleware")
+	flag.Parse()
+	mux := http.NewServeMux()
+	for i := range 20 {
+		mux.HandleFunc(fmt.Sprintf("GET /shops/{shop}/section%d/{item}", i), func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("ok"))
+		})
+	}
+	var handler http.Handler = mux
+	if *redis != "" {
+		if err := shoal.Default().Open(*redis, shoal.Opts{App: "wrk"}); err != nil {
+			log.Fatal(err)
+		}
+		handler = shoalhttp.Install(mux, shoal.Default(), shoalhttp.Opts{})
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(listener.Addr())
+	go func() { log.Fatal(http.Serve(listener, handler)) }() //nolint:gosec // timeouts would be part of what is measured
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}
