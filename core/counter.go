@@ -56,22 +56,30 @@ func (c *Counter) Inc() {
 // the infinities are dropped and counted in
 // shoal_rejected_observations_total.
 func (c *Counter) Add(v float64) {
-	if c.add(v) {
+	if c.addWhole(v) || c.addRest(v) {
 		c.touch()
 	}
 }
 
-func (c *Counter) add(v float64) bool {
-	switch {
-	case v >= 0 && v <= maxWhole && v == math.Trunc(v):
-		c.whole.Add(uint64(v))
-	case v > 0 && !math.IsInf(v, 0):
-		addFloat(&c.rest, v)
-	default:
-		c.fam.reg.reject(reasonOf(v), c.fam)
+// addWhole adds v if it is a whole number that goes into the whole cell. The
+// conversion gives any number at all where v is out of its range.
+func (c *Counter) addWhole(v float64) bool {
+	n := int64(v)
+	if float64(n) != v || n < 0 || n > maxWhole {
 		return false
 	}
+	c.whole.Add(uint64(n))
 	return true
+}
+
+// addRest adds any other v, or says that it was dropped.
+func (c *Counter) addRest(v float64) bool {
+	if v > 0 && !math.IsInf(v, 0) {
+		addFloat(&c.rest, v)
+		return true
+	}
+	c.fam.reg.reject(reasonOf(v), c.fam)
+	return false
 }
 
 // IncSync adds 1 and waits as [Counter.AddSync] does.
@@ -88,7 +96,7 @@ func (c *Counter) IncSync(ctx context.Context) (total float64, err error) {
 // means that v is not confirmed yet: it stays queued and is still delivered
 // exactly once, so do not add it again.
 func (c *Counter) AddSync(ctx context.Context, v float64) (total float64, err error) {
-	if !c.add(v) {
+	if !c.addWhole(v) && !c.addRest(v) {
 		return 0, rejected(c.fam, v)
 	}
 	c.touch()
