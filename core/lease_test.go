@@ -315,3 +315,28 @@ func TestLease_IsRenewedInTimeHoweverOftenGaugesAreLost(t *testing.T) {
 		}
 	})
 }
+
+func TestLease_AFleetStartedAtOnceDoesNotRefreshInStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		const processes = 20
+		for range processes {
+			process(t, server, Opts{})
+		}
+		elapse(time.Second)
+		j, begin := journalOf(server), time.Now()
+		elapse(30 * time.Second)
+		seconds := map[time.Duration]int{}
+		for _, at := range j.times(memstore.OpTouch) {
+			seconds[at.Sub(begin).Truncate(3*time.Second)]++
+		}
+		for _, n := range seconds {
+			if n > processes/2 {
+				t.Errorf("%d of %d processes refresh within 3 s", n, processes)
+			}
+		}
+		if len(seconds) < 5 {
+			t.Errorf("they refresh in %d of 10 parts of the period", len(seconds))
+		}
+	})
+}

@@ -404,8 +404,8 @@ func (w *writer) gaugePending() {
 		}
 	}
 	w.countQueued()
-	w.reg.self.pendingBatches.Set(float64(batches))
-	w.reg.self.pendingAge.Set(oldest.Seconds())
+	w.reg.self.pendingBatches.show(float64(batches))
+	w.reg.self.pendingAge.show(oldest.Seconds())
 }
 
 // countQueued counts the user's batches that wait for an answer. A Close that
