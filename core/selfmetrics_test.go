@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,11 +93,12 @@ func TestGaugeFunc_IsSentWhenItsValueChangesAndWithTheRefresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		r := process(t, server, Opts{})
-		value := 1.0
-		r.NewGaugeFunc(GaugeOpts{Name: "g", Mode: Sum}, func() float64 { return value })
+		var value atomic.Int64
+		value.Store(1)
+		r.NewGaugeFunc(GaugeOpts{Name: "g", Mode: Sum}, func() float64 { return float64(value.Load()) })
 		elapse(6 * time.Second)
 		stored(t, server).want(t, samples{"g": 1})
-		value = 2
+		value.Store(2)
 		elapse(6*time.Second + time.Second)
 		stored(t, server).want(t, samples{"g": 2})
 		elapse(time.Hour) // its Expire is a minute
