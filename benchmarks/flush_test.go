@@ -21,7 +21,7 @@ var (
 )
 
 const (
-	chunk     = 128 // counters a script
+	chunk     = 256 // counters a script
 	pipelined = 8   // scripts a pipeline
 )
 

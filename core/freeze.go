@@ -223,7 +223,7 @@ func (p *packer) cut() {
 	if len(p.ops) == 0 {
 		return
 	}
-	b := &batch{frozen: p.now, ops: slices.Clone(p.ops), size: p.size}
+	b := &batch{frozen: p.now, ops: slices.Clone(p.ops), size: p.size, weight: max(p.load, p.size*batchWeight/batchBytes)}
 	if len(p.waiters) > 0 {
 		b.waiters = slices.Clone(p.waiters)
 	}

@@ -14,8 +14,8 @@ const (
 	keepFor      = 10 * time.Minute // acknowledged batches, for a store that steps back
 	keepBytes    = 4 << 20          // of them, over all families
 	doubtfulFor  = 24 * time.Hour   // batches that nobody can tell were applied
-	batchWeight  = 128              // scalars a batch: each blocks Redis below 1 ms
-	vectorWeight = 5                // scalars that a histogram's commit costs
+	batchWeight  = 256              // scalars a batch: each blocks Redis below 1 ms
+	vectorWeight = 8                // scalars that a histogram's commit costs
 	batchBytes   = 128 << 10
 )
 
@@ -33,6 +33,7 @@ type batch struct {
 	seq     uint64
 	ops     []wire.Op
 	size    int       // bytes, about
+	weight  int       // scalars that it costs
 	frozen  time.Time // when the ops were gathered
 	acked   time.Time
 	inDoubt bool // sent, and the answer is missing

@@ -14,9 +14,12 @@ import (
 
 const (
 	registersPerCall = 50
-	// batchesPerCall bounds a pipeline: its commits run back to back on the
-	// server, and everybody else waits.
-	batchesPerCall = 8
+	// callWeight bounds a pipeline, in scalars; a batch by itself costs as much
+	// as batchCost of them. A long pipeline keeps the server at work while the
+	// client writes. Others wait for little of it: Redis takes in a connection's
+	// requests in pieces of 16 KiB or so and serves everybody in between.
+	callWeight = 32 * (batchWeight + batchCost)
+	batchCost  = 16
 	// maxTurns bounds how often a family may have to register or rewind in one
 	// pass before it counts as failed.
 	maxTurns = 8
@@ -232,6 +235,7 @@ func (p *pass) round() bool {
 	}
 	var commits []wire.Commit
 	var owners []*family // parallel to commits
+	weight := 0
 	left := p.todo[:0]
 	for _, f := range p.todo {
 		o := &f.out
@@ -250,7 +254,7 @@ func (p *pass) round() bool {
 		}
 		left = append(left, f)
 		for i, b := range o.queue {
-			if len(commits) == batchesPerCall {
+			if weight += b.weight + batchCost; weight > callWeight {
 				break
 			}
 			commits = append(commits, wire.Commit{

@@ -39,7 +39,7 @@ func TestPass_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.T) {
 		t.Fatal(err)
 	}
 	lost.Inc()
-	for n := range 20 * batchWeight { // more than one call's batches, all behind the other family's
+	for n := range callWeight + batchWeight { // more than one call's batches, all behind the other family's
 		fine.WithLabelValues(fmt.Sprint(n)).Inc()
 	}
 	server.Fail(func(op string) error { // as the one master of a Cluster does that is away
@@ -413,5 +413,38 @@ func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
 		if wait := time.Until(w.retryAt); wait > b.grace()*2/3 {
 			t.Errorf("with a lease of %v it waits %v before it tries again, pages wait %v for it", lease, wait, b.grace())
 		}
+	}
+}
+
+// heaviest notes the most that one pipeline carried, in scalars.
+type heaviest struct {
+	wire.Store
+	scalars int
+}
+
+func (h *heaviest) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
+	n := 0
+	for _, c := range commits {
+		n += len(c.Ops) + batchCost
+	}
+	h.scalars = max(h.scalars, n)
+	return h.Store.Commit(ctx, commits)
+}
+
+func TestPass_OnePipelineCarriesNoMoreThanItsWeight(t *testing.T) {
+	store := &heaviest{Store: memstore.New().Store("shop")}
+	r, w := stepped(store)
+	vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
+	for n := range callWeight + batchWeight {
+		vec.WithLabelValues(fmt.Sprint(n)).Inc()
+	}
+	for n := range 2 * callWeight / batchCost { // many small batches
+		r.NewCounter(CounterOpts{Name: fmt.Sprintf("small_%d_total", n)}).Inc()
+	}
+	if err := w.wholePass(); err != nil {
+		t.Fatal(err)
+	}
+	if store.scalars > callWeight || store.scalars < callWeight*9/10 {
+		t.Errorf("the heaviest pipeline weighs %d, want %d and little less", store.scalars, callWeight)
 	}
 }

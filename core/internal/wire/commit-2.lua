@@ -207,9 +207,9 @@ local function quick()
   local ARGV, at = ARGV, HEAD + ops -- the values are behind it
   if not find(ARGV[at + 1], ':', 1, true) then
     if not find(concat(stored, ':'), NUMBERS) or not find(concat(ARGV, ':', at + 1), NUMBERS) then return false end
-    local k = 0
+    local set, format, k = set, format, 0 -- locals are quicker
     for i = 1, ops do
-      local n = stored[i] + ARGV[at + i] + 0
+      local n = stored[i] + ARGV[at + i]
       if n < WHOLE and n > -WHOLE and n % 1 == 0 then
         n = format('%d', n)
       elseif not (n <= MAX and n >= -MAX) then
@@ -217,7 +217,8 @@ local function quick()
       elseif totals then
         n = text(n)
       end
-      set[k + 1], set[k + 2], results[i] = ARGV[HEAD + i], n, n
+      set[k + 1], set[k + 2] = ARGV[HEAD + i], n
+      if totals then results[i] = n end
       k = k + 2
     end
     return true

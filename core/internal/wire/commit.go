@@ -24,8 +24,9 @@ func (r *Redis) Commit(ctx context.Context, commits []Commit) []CommitReply {
 }
 
 func (r *Redis) commitCall(c *Commit) *call {
-	const head = 8
-	args := make([]any, head, head+2*len(c.Ops))
+	const keys, head = 2, 8
+	room := make([]any, lineHead+keys+head+2*len(c.Ops))
+	args := room[lineHead+keys:]
 	args[0], args[1] = c.Generation, c.Writer
 	args[2], args[3] = c.Prev, c.Seq
 	args[4], args[5] = c.Limit, c.Overflow
@@ -36,15 +37,13 @@ func (r *Redis) commitCall(c *Commit) *call {
 	args[7] = kinds(c.Ops)
 	// A pointer to a string takes no memory of its own, as a string would.
 	for i := range c.Ops {
-		args = append(args, &c.Ops[i].Field)
-	}
-	for i := range c.Ops {
-		args = append(args, &c.Ops[i].Value)
+		args[head+i], args[head+len(c.Ops)+i] = &c.Ops[i].Field, &c.Ops[i].Value
 	}
 	return &call{
 		script: commitScript,
 		keys:   []string{r.keys.control(c.Family), r.keys.values(c.Family)},
 		args:   args,
+		room:   room,
 	}
 }
 

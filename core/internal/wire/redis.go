@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"slices"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -47,7 +48,13 @@ type call struct {
 	keys    []string
 	args    []any
 	cmd     *redis.Cmd
+	// room, if there is any, is for the whole line: args, which are long then,
+	// are in their place at its end.
+	room []any
 }
+
+// lineHead is how many words stand before the keys of a script's call.
+const lineHead = 3
 
 // reading prepares a command that reads a key, so that a master executes it.
 func (r *Redis) reading(command, key string, args ...any) *call {
@@ -96,7 +103,7 @@ func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
 	attempts := make([]attempt, len(calls))
 	pipe := r.client.Pipeline()
 	for i, c := range calls {
-		args := make([]any, 0, 3+len(c.keys)+len(c.args))
+		args := slices.Grow(c.room[:0], lineHead+len(c.keys)+len(c.args))
 		if c.script == nil {
 			args = append(args, c.command)
 		} else {
