@@ -87,6 +87,7 @@ func runFleet(b *testing.B, processes, histograms int) {
 	b.ReportMetric(series/took, "series/s")
 	b.ReportMetric(sent/took, "calls/s")
 	b.ReportMetric(sent/took/float64(processes), "calls/process/s")
+	b.ReportMetric((after.micros-calls.micros)*1000/(after.calls-calls.calls), "server-ns/call")
 	b.ReportMetric(cpu/took, "server-cores")
 	b.ReportMetric(cpu*1e6/series, "server-µs/series")
 	b.ReportMetric(behind/readings, "s-behind")
