@@ -173,7 +173,7 @@ func (p *pass) register(families []*family) {
 		regs := make([]wire.Registration, len(chunk))
 		for i, f := range chunk {
 			regs[i] = wire.Registration{
-				Family: f.def.name, Writer: w.id, Nonce: newID(), Born: w.born, Definition: f.def.wire(),
+				Family: f.def.name, Writer: w.id, Nonce: newNonce(), Born: w.born, Definition: f.def.wire(),
 			}
 		}
 		ctx, cancel := context.WithTimeout(p.ctx, callTimeout)
