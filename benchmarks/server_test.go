@@ -16,6 +16,7 @@ import (
 type serverLoad struct {
 	calls, micros float64 // of one command
 	bytes         float64 // received
+	cpu           float64 // seconds, user's and system's, of the whole process
 }
 
 // measureServer begins to measure what the loop of a benchmark costs the
@@ -40,10 +41,11 @@ func measureServer(b *testing.B, command string, series int) (done func()) {
 
 func loadOf(b *testing.B, client *redis.Client, command string) (load serverLoad) {
 	b.Helper()
-	info, err := client.Info(context.Background(), "commandstats", "stats").Result()
+	info, err := client.Info(context.Background(), "commandstats", "stats", "cpu").Result()
 	if err != nil {
 		b.Fatal(err)
 	}
+	var cpu float64
 	for line := range strings.Lines(info) {
 		name, value, _ := strings.Cut(line, ":")
 		switch name {
@@ -51,6 +53,9 @@ func loadOf(b *testing.B, client *redis.Client, command string) (load serverLoad
 			_, err = fmt.Sscanf(value, "calls=%g,usec=%g", &load.calls, &load.micros)
 		case "total_net_input_bytes":
 			_, err = fmt.Sscanf(value, "%g", &load.bytes)
+		case "used_cpu_user", "used_cpu_sys":
+			_, err = fmt.Sscanf(value, "%g", &cpu)
+			load.cpu += cpu
 		}
 		if err != nil {
 			b.Fatal(line, err)

@@ -35,7 +35,7 @@ func (w *writer) closingContext() context.Context {
 func (w *writer) finish(ctx context.Context) {
 	w.collect()
 	w.lease.renewAt = time.Time{} // if the store has stepped back, it is now or never
-	for !w.flush() || !w.confirm() || !w.replicated() {
+	for !w.flush(*w.reg.families.Load()) || !w.confirm() || !w.replicated() {
 		if !w.pause(ctx) {
 			w.answer(ErrClosed)
 			return

@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -48,7 +49,7 @@ func (v *Vec[M]) DeletePartialMatch(labels Labels) int {
 	f := v.fam
 	match := make(Labels, len(labels))
 	for name, value := range labels {
-		match[name] = f.repair(value)
+		match[name] = strings.Clone(f.repair(value))
 	}
 	n := f.forget(func(s *series) bool { return fieldMatches(s.field, match) })
 	if f.pooled() {

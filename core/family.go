@@ -45,7 +45,7 @@ type family struct {
 type series struct {
 	fam    *family
 	metric any      // the *Counter, *Gauge, ... that embeds this
-	values []string // in the order of the family's label names
+	values []string // in the order of the family's label names; parts of field
 	hash   uint64
 	dirty  atomic.Bool
 	state  atomic.Uint32 // gauges only: gaugeUnset, ...
@@ -93,7 +93,8 @@ func (f *family) countDirty() int {
 	return n
 }
 
-// newSeries makes a series with its metric, and enters it nowhere.
+// newSeries makes a series with its metric, and enters it nowhere. It keeps a
+// copy of the values, the one in its field.
 func (f *family) newSeries(values []string, hash uint64) *series {
 	var s *series
 	switch f.def.kind {
@@ -112,8 +113,9 @@ func (f *family) newSeries(values []string, hash uint64) *series {
 		m.metric, s = m, &m.series
 		m.init(len(f.def.upper) + 1)
 	}
-	s.fam, s.values, s.hash = f, values, hash
+	s.fam, s.hash = f, hash
 	s.field = f.def.field(values)
+	s.values = wire.FieldValues(s.field, f.def.labelNames)
 	return s
 }
 
@@ -170,8 +172,8 @@ func (f *family) limit() int {
 	return f.reg.seriesLimit()
 }
 
-// repaired repairs a copy of label values. (slices.Clone would put the slice
-// of WithLabelValues's caller on the heap.)
+// repaired repairs label values, in a slice of its own. (slices.Clone would put
+// that of WithLabelValues's caller on the heap.) See repair.
 func (f *family) repaired(values []string) []string {
 	own := make([]string, len(values))
 	for i, v := range values {
@@ -181,8 +183,8 @@ func (f *family) repaired(values []string) []string {
 }
 
 // repair returns a label value that every reader can take: valid UTF-8 and of
-// bounded length. It never shares memory with v, which may be a slice of a
-// buffer that a server uses again.
+// bounded length. It may share memory with v, which may be a slice of a buffer
+// that a server uses again: copy what you keep.
 func (f *family) repair(v string) string {
 	if !utf8.ValidString(v) {
 		f.reg.reject(reasonInvalidUTF8, f)
@@ -196,7 +198,7 @@ func (f *family) repair(v string) string {
 		}
 		v = v[:end]
 	}
-	return strings.Clone(v)
+	return v
 }
 
 // overflowValue is every label's value in the series that takes what exceeds

@@ -161,7 +161,7 @@ func TestWriter_IdleSendsNothingButHeartbeatsAndRefreshes(t *testing.T) {
 		if n := j.count(memstore.OpHold); n < minutes*12*8/10 || n > minutes*12*12/10 {
 			t.Errorf("%d heartbeats in %d minutes, want about 12 a minute", n, minutes)
 		}
-		if n := j.moments(memstore.OpLineage, memstore.OpHold, memstore.OpHousekeep); n < minutes*2*8/10 || n > minutes*2*12/10 {
+		if n := j.moments(memstore.OpLineage, memstore.OpHold, memstore.OpHousekeep, memstore.OpPrune); n < minutes*2*8/10 || n > minutes*2*12/10 {
 			t.Errorf("something else than heartbeats %d times in %d minutes, want about 2 a minute", n, minutes)
 		}
 		if n := j.count(commitC); n != 0 {

@@ -138,6 +138,15 @@ func (g *Gauge) written() {
 	g.touch()
 }
 
+// show is Set, but does nothing where v is shown already: the refresh sees to
+// that it stays. A Latest gauge's value is as old as its last Set.
+func (g *Gauge) show(v float64) {
+	same := g.bits.Load() == math.Float64bits(v) && g.state.Load() == gaugeSet
+	if !same || g.fam.def.mode == Latest {
+		g.Set(v)
+	}
+}
+
 // value is what this process holds.
 func (g *Gauge) value() float64 { return math.Float64frombits(g.bits.Load()) }
 

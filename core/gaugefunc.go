@@ -78,7 +78,7 @@ func (r *Registry) sampleOne(g *GaugeFunc) {
 				wire.TypeGauge, g.gauge.fam.def.name, p))
 		}
 	}()
-	g.gauge.Set(g.f())
+	g.gauge.show(g.f())
 }
 
 // runSampler samples until stop is closed: at once, and then every period.

@@ -83,20 +83,25 @@ func (w *writer) heartbeat(now time.Time) error {
 // refresh makes the next pass send every gauge again and ask for each family
 // whether Redis still has what it had.
 func (w *writer) refresh(now time.Time) {
-	w.refreshAt = now.Add(w.jitter.early(w.opts.RefreshPeriod)) // not later: an Expire may be just above the period
+	pause := w.jitter.early(w.opts.RefreshPeriod) // not later: an Expire may be just above the period
+	if w.refreshAt.IsZero() {
+		pause = w.jitter.below(w.opts.RefreshPeriod) // a fleet starts at once
+	}
+	w.refreshAt = now.Add(pause)
 	w.gauges.refresh = true
 	for _, f := range *w.reg.families.Load() {
 		f.out.unverified = true
 	}
 }
 
-// housekeep removes what nobody needs any more. A failure is reported, and
-// mended by the next of any process.
+// housekeep removes what nobody needs any more, for the whole fleet, unless
+// another process did lately. A failure is reported, and mended by the next of
+// any process.
 func (w *writer) housekeep(now time.Time) {
 	w.housekeepAt = now.Add(housekeepTime + w.jitter.around(housekeepTime))
 	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
 	defer cancel()
-	if err := w.store.Housekeep(ctx, max(0, w.opts.Retention)); err != nil {
+	if err := w.store.Housekeep(ctx, max(0, w.opts.Retention), housekeepTime); err != nil {
 		w.reg.report("housekeeping", fmt.Errorf("shoal: housekeeping: %w", err))
 	}
 }

@@ -161,7 +161,7 @@ func TestLease_LostIsTakenAnew(t *testing.T) {
 		server.Fail(away)
 		elapse(DefLeaseDuration + time.Second)
 		server.Fail(nil)
-		if err := server.Store("shop").Housekeep(t.Context(), 0); err != nil {
+		if err := server.Store("shop").Housekeep(t.Context(), 0, 0); err != nil {
 			t.Fatal(err)
 		}
 		other, err := server.Store("shop").Hold(t.Context(), wire.HoldRequest{
@@ -312,6 +312,31 @@ func TestLease_IsRenewedInTimeHoweverOftenGaugesAreLost(t *testing.T) {
 		for range 30 {
 			elapse(time.Second)
 			stored(t, server).want(t, samples{perIndex(0): 1})
+		}
+	})
+}
+
+func TestLease_AFleetStartedAtOnceDoesNotRefreshInStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		const processes = 20
+		for range processes {
+			process(t, server, Opts{})
+		}
+		elapse(time.Second)
+		j, begin := journalOf(server), time.Now()
+		elapse(30 * time.Second)
+		seconds := map[time.Duration]int{}
+		for _, at := range j.times(memstore.OpTouch) {
+			seconds[at.Sub(begin).Truncate(3*time.Second)]++
+		}
+		for _, n := range seconds {
+			if n > processes/2 {
+				t.Errorf("%d of %d processes refresh within 3 s", n, processes)
+			}
+		}
+		if len(seconds) < 5 {
+			t.Errorf("they refresh in %d of 10 parts of the period", len(seconds))
 		}
 	})
 }

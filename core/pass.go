@@ -173,7 +173,7 @@ func (p *pass) register(families []*family) {
 		regs := make([]wire.Registration, len(chunk))
 		for i, f := range chunk {
 			regs[i] = wire.Registration{
-				Family: f.def.name, Writer: w.id, Nonce: newID(), Born: w.born, Definition: f.def.wire(),
+				Family: f.def.name, Writer: w.id, Nonce: newNonce(), Born: w.born, Definition: f.def.wire(),
 			}
 		}
 		ctx, cancel := context.WithTimeout(p.ctx, callTimeout)
@@ -408,8 +408,8 @@ func (w *writer) gaugePending() {
 		}
 	}
 	w.countQueued()
-	w.reg.self.pendingBatches.Set(float64(batches))
-	w.reg.self.pendingAge.Set(oldest.Seconds())
+	w.reg.self.pendingBatches.show(float64(batches))
+	w.reg.self.pendingAge.show(oldest.Seconds())
 }
 
 // countQueued counts the user's batches that wait for an answer. A Close that

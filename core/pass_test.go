@@ -248,7 +248,7 @@ func TestPass_AWeekAwayDoublesNothing(t *testing.T) {
 	// 8 days pass: another process removes the silent writer's number, and
 	// what this one holds has grown old.
 	server.Advance(8 * 24 * time.Hour)
-	if err := server.Store("shop").Housekeep(context.Background(), 0); err != nil {
+	if err := server.Store("shop").Housekeep(context.Background(), 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range append(c.fam.out.kept, c.fam.out.queue...) {

@@ -368,8 +368,8 @@ func (l *link) ReadGauges(ctx context.Context, writers []string) ([][]wire.Serie
 	})
 }
 
-func (l *link) Housekeep(ctx context.Context, retention time.Duration) error {
-	return l.done(ctx, opHousekeep, func(ctx context.Context) error { return l.store.Housekeep(ctx, retention) })
+func (l *link) Housekeep(ctx context.Context, retention, pause time.Duration) error {
+	return l.done(ctx, opHousekeep, func(ctx context.Context) error { return l.store.Housekeep(ctx, retention, pause) })
 }
 
 // done is a call whose reply says nothing.

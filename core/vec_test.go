@@ -5,9 +5,11 @@ package shoal
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"unsafe"
 )
 
 // forms are the four ways to ask for a child, of any type of metric.
@@ -150,6 +152,32 @@ func TestVec_OverflowsOfManyFamiliesAreCounted(t *testing.T) {
 	for _, name := range []string{"c1", "c2", "c3"} {
 		if got := selfValue(r, "shoal_overflowed_writes_total", name); got != 1 {
 			t.Errorf("%s: %v overflowed writes counted, want 1", name, got)
+		}
+	}
+}
+
+func TestVec_KeepsNothingOfTheCallersBuffer(t *testing.T) {
+	v := New().NewCounterVec(CounterOpts{Name: "c"}, []string{"a"})
+	buf := []byte("EUR")
+	c := v.WithLabelValues(unsafe.String(&buf[0], len(buf)))
+	v.Delete(Labels{"a": unsafe.String(&buf[0], len(buf))})
+	v.DeletePartialMatch(Labels{"a": unsafe.String(&buf[0], len(buf))})
+	copy(buf, "CHF")
+	removals := v.fam.removals
+	if c.values[0] != "EUR" || c.field != "a\xffEUR" || removals[0].field != c.field || removals[1].match["a"] != "EUR" {
+		t.Errorf("a child for EUR has become %q, %q, and its deletions %v", c.values, c.field, removals)
+	}
+}
+
+func TestVec_AChildHoldsItsLabelValuesOnce(t *testing.T) {
+	v := New().NewCounterVec(CounterOpts{Name: "c", ConstLabels: Labels{"b": "1"}}, []string{"c", "empty", "a"})
+	c := v.WithLabelValues("2", "", "0")
+	if !slices.Equal(c.values, []string{"2", "", "0"}) {
+		t.Fatalf("the values are %q", c.values)
+	}
+	for _, value := range []string{c.values[0], c.values[2]} {
+		if at := strings.Index(c.field, "\xff"+value) + 1; unsafe.StringData(value) != unsafe.StringData(c.field[at:]) {
+			t.Errorf("%q is not a part of the field %q", value, c.field)
 		}
 	}
 }

@@ -23,7 +23,8 @@ const (
 	OpReadSeries   = "read-series"
 	OpScanSeries   = "scan-series"
 	OpReadGauges   = "read-gauges"
-	OpHousekeep    = "housekeep"
+	OpHousekeep    = "housekeep" // asks whether it is this process's turn to
+	OpPrune        = "prune"     // is what it does then
 
 	OpAwaitReplicas = "await-replicas"
 )

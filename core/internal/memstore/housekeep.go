@@ -8,6 +8,17 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
+// takeTurn says whether the house is to be kept now, as nobody began to within
+// pause, and notes it. A turn in the future was taken by a clock that has been
+// set back.
+func (a *app) takeTurn(pause time.Duration, now time.Time) bool {
+	if since := now.Sub(a.housekept); !a.housekept.IsZero() && since >= 0 && since < pause {
+		return false
+	}
+	a.housekept = now.Truncate(time.Millisecond)
+	return true
+}
+
 // housekeep removes by age alone. A writer that seems dead may still have a
 // batch on its way, so its sequence number stays until it can't have one.
 func (a *app) housekeep(retention time.Duration, now time.Time) {

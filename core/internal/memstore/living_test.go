@@ -128,7 +128,7 @@ func TestHousekeep_RemovesByAgeAlone(t *testing.T) {
 	}
 	housekeep := func(retention time.Duration) {
 		t.Helper()
-		if err := f.store.Housekeep(ctx, retention); err != nil {
+		if err := f.store.Housekeep(ctx, retention, 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -37,6 +37,8 @@ type app struct {
 	lineage  string               // as writers recorded it; empty if none did
 	since    time.Time            // when it became another; zero if it never did
 	gauges   map[string]*gaugeSet // by writer
+
+	housekept time.Time // when somebody last began to keep house
 }
 
 // New returns an empty server that follows the real time.

@@ -239,8 +239,16 @@ func (s *store) ReadGauges(ctx context.Context, writers []string) ([][]wire.Seri
 	return gauges, nil
 }
 
-func (s *store) Housekeep(ctx context.Context, retention time.Duration) error {
-	return s.do(ctx, OpHousekeep, func(a *app, now time.Time) error {
+func (s *store) Housekeep(ctx context.Context, retention, pause time.Duration) error {
+	ours := false
+	err := s.do(ctx, OpHousekeep, func(a *app, now time.Time) error {
+		ours = a.takeTurn(pause, now)
+		return nil
+	})
+	if err != nil || !ours {
+		return err
+	}
+	return s.do(ctx, OpPrune, func(a *app, now time.Time) error {
 		a.housekeep(retention, now)
 		return nil
 	})

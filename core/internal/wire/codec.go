@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -56,6 +57,21 @@ func EncodeField(names, values []string) string {
 		b.WriteString(values[i])
 	}
 	return b.String()
+}
+
+// FieldValues gives the values that [EncodeField] wrote for names into a field,
+// parallel to names. They share the field's memory.
+func FieldValues(field string, names []string) []string {
+	values := make([]string, len(names))
+	for rest := field; rest != ""; {
+		var name, value string
+		name, rest, _ = strings.Cut(rest, Separator)
+		value, rest, _ = strings.Cut(rest, Separator)
+		if i := slices.Index(names, name); i >= 0 {
+			values[i] = value
+		}
+	}
+	return values
 }
 
 // DecodeField reads what [EncodeField] wrote and what other writers may have

@@ -24,6 +24,9 @@ func TestEncodeField_OrdersNamesAndLeavesOutEmptyValues(t *testing.T) {
 		if got := EncodeField(test.names, test.values); got != test.want {
 			t.Errorf("EncodeField(%q, %q) is %q, want %q", test.names, test.values, got, test.want)
 		}
+		if got := FieldValues(test.want, test.names); !slices.Equal(got, test.values) {
+			t.Errorf("of %q the values for %q are %q, want %q", test.want, test.names, got, test.values)
+		}
 		if !slices.Equal(names, test.names) {
 			t.Errorf("the caller's names became %q", test.names)
 		}

@@ -120,7 +120,9 @@
 //
 // # Housekeeping
 //
-// Whatever is removed by age is found by a cheap look from outside and judged
+// One process does it for all: a field beside the leases says when the last
+// turn was. It only spares work. What keeps the removals right is that
+// whatever is removed by age is found by a cheap look from outside and judged
 // again by the script that removes it. A writer's number goes after
 // [SequenceAge], and never because the writer seems dead: a request whose
 // connection was cut may still be executed. Nothing uses KEYS or SCAN.

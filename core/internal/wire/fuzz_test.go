@@ -53,6 +53,10 @@ func FuzzEncodeField_IsOneIdentity(f *testing.F) {
 		if other := EncodeField([]string{n2, n1}, []string{v2, v1}); other != field {
 			t.Errorf("the order of the labels makes %q of %q", other, field)
 		}
+		if got := FieldValues(field, []string{n1, "no_label", n2}); !slices.Equal(got, []string{v1, "", v2}) &&
+			n1 != "no_label" && n2 != "no_label" {
+			t.Errorf("the values in %q are %q", field, got)
+		}
 		labels, err := DecodeField(field)
 		if err != nil {
 			t.Fatal(err)

@@ -17,15 +17,17 @@ const familiesPerRound = 100
 
 // Housekeep implements [Store]. Trouble with one family does not keep it from
 // the others.
-func (r *Redis) Housekeep(ctx context.Context, retention time.Duration) error {
-	leases := &call{script: expireScript, keys: []string{r.keys.leases()}}
-	r.run(ctx, leases)
-	errs := []error{leases.cmd.Err()}
-
+func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) error {
+	turn := &call{script: turnScript, keys: []string{r.keys.leases()}, args: []any{pause.Milliseconds()}}
+	r.run(ctx, turn)
+	if ours, err := turn.cmd.Int(); err != nil || ours == 0 {
+		return err
+	}
 	state, err := r.ReadApp(ctx)
 	if err != nil {
-		return errors.Join(append(errs, err)...)
+		return err
 	}
+	var errs []error
 	for _, family := range state.Families {
 		if err := r.prune(ctx, family, state.Now); err != nil {
 			errs = append(errs, fmt.Errorf("family %s: %w", family, err))

@@ -44,10 +44,10 @@ func TestScripts_AreHeadedByWhatTheyTakeAndGive(t *testing.T) {
 
 func TestScripts_AreCalledWithTheNumberOfTheirKeys(t *testing.T) {
 	for file, s := range map[string]*script{
-		"commit-2": commitScript, "expire-1": expireScript, "forget-2": forgetScript, "gauges-2": gaugesScript,
+		"commit-2": commitScript, "forget-2": forgetScript, "gauges-2": gaugesScript,
 		"head-2": headScript, "hold-1": holdScript, "living-1": livingScript, "prune-1": pruneScript,
 		"read-1": readScript, "register-2": registerScript, "release-2": releaseScript, "stale-1": staleScript,
-		"touch-1": touchScript, "unlist-1": unlistScript,
+		"touch-1": touchScript, "turn-1": turnScript, "unlist-1": unlistScript,
 	} {
 		if !strings.HasSuffix(file, fmt.Sprintf("-%d", s.keys)) || len(s.sha) != 40 {
 			t.Errorf("%s is called with %d keys", file, s.keys)

@@ -23,7 +23,6 @@ type script struct {
 
 var (
 	commitScript   = loadScript("commit-2.lua", 2)
-	expireScript   = loadScript("expire-1.lua", 1)
 	forgetScript   = loadScript("forget-2.lua", 2)
 	gaugesScript   = loadScript("gauges-2.lua", 2)
 	headScript     = loadScript("head-2.lua", 2)
@@ -35,6 +34,7 @@ var (
 	releaseScript  = loadScript("release-2.lua", 2)
 	staleScript    = loadScript("stale-1.lua", 1)
 	touchScript    = loadScript("touch-1.lua", 1)
+	turnScript     = loadScript("turn-1.lua", 1)
 	unlistScript   = loadScript("unlist-1.lua", 1)
 )
 

@@ -80,9 +80,10 @@ type Store interface {
 
 	// Housekeep removes what nobody needs: expired leases, sequence numbers
 	// of writers silent for SequenceAge, and families that nobody declared or
-	// wrote for retention (0 keeps them). Each removal is rechecked on the
-	// server, so it is safe from any number of processes at once.
-	Housekeep(ctx context.Context, retention time.Duration) error
+	// wrote for retention (0 keeps them). One process does it for all: where
+	// anybody began to within pause, it returns at once. Each removal is
+	// rechecked on the server, so it is safe from any number of processes.
+	Housekeep(ctx context.Context, retention, pause time.Duration) error
 }
 
 // SequenceAge is how long the sequence number of a silent writer is kept.

@@ -55,7 +55,7 @@ func TestDeploy_WhatALaterReleaseAddsIsIgnoredAndKept(t *testing.T) {
 	youngDepth.Set(2)
 	jobs.Inc()
 	flush(t, old, young)
-	if err := wire.NewRedis(f.redis, f.app).Housekeep(ctx, time.Hour); err != nil {
+	if err := wire.NewRedis(f.redis, f.app).Housekeep(ctx, time.Hour, 0); err != nil {
 		t.Error(err)
 	}
 	passes(t, f.redis, 250*time.Millisecond) // refreshes

@@ -30,14 +30,14 @@ func TestRetention_EndsWhatNobodyDeclares(t *testing.T) {
 	closeAll(t, gone)
 
 	store := wire.NewRedis(f.redis, f.app)
-	if err := store.Housekeep(t.Context(), time.Hour); err != nil {
+	if err := store.Housekeep(t.Context(), time.Hour, 0); err != nil {
 		t.Fatal(err)
 	}
 	scrape(t, reader).want(t, "old_total", "3", "old_seconds_count", "1", "shared_total", "4", "kept_total", "5")
 
 	eventually(t, func() error {
 		// Far longer than the refresh period, so that what lives is safe.
-		if err := store.Housekeep(t.Context(), 2*time.Second); err != nil {
+		if err := store.Housekeep(t.Context(), 2*time.Second, 0); err != nil {
 			t.Fatal(err)
 		}
 		p := scrape(t, reader)

@@ -51,7 +51,7 @@ func TestCluster_ReadsGoToMasters(t *testing.T) {
 			if _, err := store.ReadGauges(t.Context(), []string{"w"}); err != nil {
 				t.Error(err)
 			}
-			if err := store.Housekeep(t.Context(), 0); err != nil {
+			if err := store.Housekeep(t.Context(), 0, 0); err != nil {
 				t.Error(err)
 			}
 			for _, name := range seen.names {

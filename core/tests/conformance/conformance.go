@@ -155,7 +155,13 @@ func (f *fixture) head() wire.AppState {
 
 func (f *fixture) housekeep(retention time.Duration) {
 	f.Helper()
-	if err := f.store.Housekeep(f.ctx, retention); err != nil {
+	f.housekeepAgain(f.store, retention, 0)
+}
+
+// housekeepAgain keeps house unless anybody did within pause.
+func (f *fixture) housekeepAgain(store wire.Store, retention, pause time.Duration) {
+	f.Helper()
+	if err := store.Housekeep(f.ctx, retention, pause); err != nil {
 		f.Fatalf("housekeeping: %v", err)
 	}
 }

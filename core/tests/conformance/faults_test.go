@@ -288,7 +288,7 @@ func TestHousekeep_RechecksOnTheServer(t *testing.T) {
 		store := wire.NewRedis(interrupted(server.Client(t), "hscan", func() {
 			client.HSet(t.Context(), control, "w:w1", "1 "+present)
 		}), app)
-		if err := store.Housekeep(t.Context(), 0); err != nil {
+		if err := store.Housekeep(t.Context(), 0, 0); err != nil {
 			t.Fatal(err)
 		}
 		if got := client.HGet(t.Context(), control, "w:w1").Val(); got != "1 "+present {
@@ -300,7 +300,7 @@ func TestHousekeep_RechecksOnTheServer(t *testing.T) {
 		store := wire.NewRedis(interrupted(server.Client(t), "hscan", func() {
 			client.HSet(t.Context(), control, "touched", present)
 		}), app)
-		if err := store.Housekeep(t.Context(), retention); err != nil {
+		if err := store.Housekeep(t.Context(), retention, 0); err != nil {
 			t.Fatal(err)
 		}
 		wantX(t, plain, "1")
@@ -314,7 +314,7 @@ func TestHousekeep_RechecksOnTheServer(t *testing.T) {
 				}
 			}
 		}), app)
-		if err := store.Housekeep(t.Context(), retention); err != nil {
+		if err := store.Housekeep(t.Context(), retention, 0); err != nil {
 			t.Fatal(err)
 		}
 		if n := client.Exists(t.Context(), control).Val(); n != 0 {
@@ -324,6 +324,25 @@ func TestHousekeep_RechecksOnTheServer(t *testing.T) {
 			t.Errorf("listed are %v, %v", state.Families, err)
 		}
 	})
+}
+
+func TestHousekeep_MakesRoomWhereRedisIsFull(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client(t)
+	store := wire.NewRedis(client, "shop")
+	const leases = "shoal:1:{shop}:leases"
+	if err := client.HSet(t.Context(), leases, "i:0", "dead 1 - - - 1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Housekeep(t.Context(), time.Hour, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if n := client.Exists(t.Context(), leases).Val(); n != 0 {
+		t.Error("the lease of a dead process is still there")
+	}
 }
 
 func TestCommit_DemotedMasterSaysReadOnly(t *testing.T) {

@@ -38,6 +38,27 @@ var housekeepTests = map[string]func(f *fixture){
 		f.housekeep(0)
 		f.take(hold("c"), 0, "") // nobody was there any more
 	},
+	"Housekeep_OneProcessDoesItForAll": func(f *fixture) {
+		lapse := func(writer, fenced string) {
+			f.Helper()
+			brief := hold(writer)
+			brief.TTL = short
+			f.take(brief, 0, fenced)
+			f.elapse(2*short, "the lease expires", func() bool { return len(f.living()) == 0 })
+		}
+		other := f.target.Store(f.T, f.app)
+		lapse("a", "")
+		f.housekeepAgain(f.store, 0, long) // nobody ever did
+		lapse("b", "")
+		f.housekeepAgain(other, 0, long)
+		f.housekeepAgain(f.store, 0, long)
+		lapse("c", "b") // which nobody removed
+		f.housekeepAgain(other, 0, short)
+		f.take(hold("d"), 0, "")
+		if l := f.head().Leases; len(l) != 1 || l[0].Writer != "d" {
+			f.Errorf("the leases are %v", l)
+		}
+	},
 	"Housekeep_RemovesOldSequenceNumbersOnly": func(f *fixture) {
 		gen := f.family("a", wire.TypeCounter)
 		commit := func(writer string, prev, seq uint64) wire.CommitReply {

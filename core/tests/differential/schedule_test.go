@@ -349,7 +349,7 @@ func (s *schedule) gauges() (what, differs string) {
 }
 
 func (s *schedule) housekeep() (what, differs string) {
-	_, differs = both(s, func(x side) error { return x.store.Housekeep(context.Background(), time.Hour) }, sameError)
+	_, differs = both(s, func(x side) error { return x.store.Housekeep(context.Background(), time.Hour, 0) }, sameError)
 	return "housekeep", differs
 }
 

@@ -91,7 +91,7 @@ func TestDocs_TheACLIsEnoughAndForOneAppOnly(t *testing.T) {
 	must(admin.HSet(ctx, "shoal:1:{shop/orders_total}:ctl", "w:x", "1 1").Err())
 	must(admin.HSet(ctx, "shoal:1:{shop/old_total}:ctl", "gen", "x", "type", "counter", "touched", 1).Err())
 	must(admin.ZAdd(ctx, "shoal:1:{shop}:families", redis.Z{Score: 1, Member: "old_total"}).Err())
-	must(wire.NewRedis(client, "shop").Housekeep(ctx, time.Hour))
+	must(wire.NewRedis(client, "shop").Housekeep(ctx, time.Hour, 0))
 	if n := admin.Exists(ctx, "shoal:1:{shop/old_total}:ctl").Val(); n != 0 {
 		t.Error("the old family is still there")
 	}
