@@ -158,7 +158,7 @@ func BenchmarkFleetScrape(b *testing.B) {
 			handler := fleet[0].Handler(shoal.HandlerOpts{})
 			req := forms[0].request(false)
 			scrape(b, handler, req)
-			measured := measureServer(b, "evalsha", processes)
+			measured := measureServer(b, redistest.Shared(b), "evalsha", processes)
 			b.ReportAllocs()
 			for b.Loop() {
 				scrape(b, handler, req)

@@ -22,7 +22,7 @@ var (
 
 const (
 	chunk     = 256 // counters a script
-	pipelined = 8   // scripts a pipeline
+	pipelined = 32  // scripts a pipeline
 )
 
 // BenchmarkFlush brings changed series to Redis, which has them all already.
@@ -32,24 +32,35 @@ const (
 func BenchmarkFlush(b *testing.B) {
 	for _, counters := range []int{100, 1_000, 10_000} {
 		b.Run("counters="+strconv.Itoa(counters), func(b *testing.B) {
-			for _, delta := range []struct {
-				name   string
-				value  float64
-				peer   string
-				script *redis.Script
-			}{{"integers", 1, "hincrby", hincrby}, {"floats", 0.1, "hincrbyfloat", hincrbyfloat}} {
-				b.Run("delta="+delta.name+"/side=shoal", func(b *testing.B) { flushCounters(b, counters, delta.value) })
-				b.Run("delta="+delta.name+"/side="+delta.peer, func(b *testing.B) {
-					flushRaw(b, counters, delta.script, strconv.FormatFloat(delta.value, 'g', -1, 64))
-				})
-			}
+			flushBoth(b, redistest.Shared(b), counters)
 		})
 	}
-	b.Run("histograms=1000/side=shoal", func(b *testing.B) { flushHistograms(b, 1000) })
+	b.Run("histograms=1000/side=shoal", func(b *testing.B) { flushHistograms(b, redistest.Shared(b), 1000) })
 }
 
-func flushCounters(b *testing.B, counters int, delta float64) {
-	reg := connected(b, "flush-"+app(b))
+// BenchmarkFlushPersisted is the same for a server with an append-only file, to
+// which it writes what it would also tell a replica.
+func BenchmarkFlushPersisted(b *testing.B) {
+	server := redistest.Start(b, "--appendonly", "yes", "--appendfsync", "everysec")
+	b.Run("counters=10000", func(b *testing.B) { flushBoth(b, server, 10_000) })
+}
+
+func flushBoth(b *testing.B, server *redistest.Server, counters int) {
+	for _, delta := range []struct {
+		name   string
+		value  float64
+		peer   string
+		script *redis.Script
+	}{{"integers", 1, "hincrby", hincrby}, {"floats", 0.1, "hincrbyfloat", hincrbyfloat}} {
+		b.Run("delta="+delta.name+"/side=shoal", func(b *testing.B) { flushCounters(b, server, counters, delta.value) })
+		b.Run("delta="+delta.name+"/side="+delta.peer, func(b *testing.B) {
+			flushRaw(b, server, counters, delta.script, strconv.FormatFloat(delta.value, 'g', -1, 64))
+		})
+	}
+}
+
+func flushCounters(b *testing.B, server *redistest.Server, counters int, delta float64) {
+	reg := connected(b, server, "flush-"+app(b))
 	vec := reg.NewCounterVec(shoal.CounterOpts{Name: "c_total"}, []string{"code", "method", "route"})
 	children := make([]*shoal.Counter, counters)
 	for i := range children {
@@ -58,7 +69,7 @@ func flushCounters(b *testing.B, counters int, delta float64) {
 	}
 	flush(b, reg)
 	b.ReportAllocs()
-	measured := measureServer(b, "evalsha", counters)
+	measured := measureServer(b, server, "evalsha", counters)
 	for b.Loop() {
 		b.StopTimer()
 		for _, c := range children {
@@ -72,9 +83,9 @@ func flushCounters(b *testing.B, counters int, delta float64) {
 
 // flushRaw sends the additions of bare commands. The arguments are made
 // before, which a real client could not do.
-func flushRaw(b *testing.B, counters int, script *redis.Script, delta string) {
+func flushRaw(b *testing.B, server *redistest.Server, counters int, script *redis.Script, delta string) {
 	ctx := context.Background()
-	client := redistest.Shared(b).Client(b)
+	client := server.Client(b)
 	keys := []string{"raw-" + app(b)}
 	var scripts [][]any
 	for from := 0; from < counters; from += chunk {
@@ -100,15 +111,15 @@ func flushRaw(b *testing.B, counters int, script *redis.Script, delta string) {
 	}
 	send()
 	b.ReportAllocs()
-	measured := measureServer(b, "evalsha", counters)
+	measured := measureServer(b, server, "evalsha", counters)
 	for b.Loop() {
 		send()
 	}
 	measured()
 }
 
-func flushHistograms(b *testing.B, histograms int) {
-	reg := connected(b, "flush-histograms")
+func flushHistograms(b *testing.B, server *redistest.Server, histograms int) {
+	reg := connected(b, server, "flush-histograms")
 	vec := reg.NewHistogramVec(shoal.HistogramOpts{Name: "h"}, []string{"code", "method", "route"})
 	children := make([]*shoal.Histogram, histograms)
 	for i := range children {
@@ -119,7 +130,7 @@ func flushHistograms(b *testing.B, histograms int) {
 	}
 	flush(b, reg)
 	b.ReportAllocs()
-	measured := measureServer(b, "evalsha", histograms)
+	measured := measureServer(b, server, "evalsha", histograms)
 	for b.Loop() {
 		b.StopTimer()
 		for _, h := range children {

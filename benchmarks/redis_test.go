@@ -12,13 +12,13 @@ import (
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
-// connected returns a registry on the server that this package started, in an
-// app of its own, flushing only when told.
-func connected(b *testing.B, app string) *shoal.Registry {
+// connected returns a registry on a server, in an app of its own, flushing only
+// when told.
+func connected(b *testing.B, server *redistest.Server, app string) *shoal.Registry {
 	b.Helper()
 	reg := shoal.New()
 	opts := shoal.Opts{App: app, Interval: 1 << 40, SeriesLimit: 1_000_000}
-	if err := reg.Open(redistest.Shared(b).URL(), opts); err != nil {
+	if err := reg.Open(server.URL(), opts); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() {

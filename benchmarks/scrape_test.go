@@ -37,7 +37,7 @@ func BenchmarkScrape(b *testing.B) {
 	} {
 		for _, series := range kind.series {
 			b.Run(fmt.Sprintf("series=%d/kind=%s", series, kind.name), func(b *testing.B) {
-				reg := connected(b, fmt.Sprintf("scrape-%s-%d", kind.name, series))
+				reg := connected(b, redistest.Shared(b), fmt.Sprintf("scrape-%s-%d", kind.name, series))
 				peer := prometheus.NewRegistry()
 				kind.fill(reg, peer, series)
 				flush(b, reg)
@@ -49,7 +49,7 @@ func BenchmarkScrape(b *testing.B) {
 						b.Run(name+"shoal", func(b *testing.B) {
 							handler := reg.Handler(shoal.HandlerOpts{})
 							scrape(b, handler, req) // learns the series
-							measured := measureServer(b, "hmget", series)
+							measured := measureServer(b, redistest.Shared(b), "hmget", series)
 							b.ReportAllocs()
 							for b.Loop() {
 								scrape(b, handler, req)

@@ -21,10 +21,11 @@ type serverLoad struct {
 
 // measureServer begins to measure what the loop of a benchmark costs the
 // server. What it returns ends that and reports the time of a command's call
-// and of an iteration's calls, and the bytes sent for each of the series.
-func measureServer(b *testing.B, command string, series int) (done func()) {
+// and of an iteration's calls, the processor's time that the server took for all,
+// and the bytes sent for each of the series.
+func measureServer(b *testing.B, server *redistest.Server, command string, series int) (done func()) {
 	b.Helper()
-	client := redistest.Shared(b).Client(b)
+	client := server.Client(b)
 	before := loadOf(b, client, command)
 	return func() {
 		b.Helper()
@@ -35,6 +36,7 @@ func measureServer(b *testing.B, command string, series int) (done func()) {
 		}
 		b.ReportMetric(micros*1000/calls, "server-ns/call")
 		b.ReportMetric(micros*1000/float64(b.N), "server-ns/op")
+		b.ReportMetric((after.cpu-before.cpu)*1e9/float64(b.N), "server-cpu-ns/op")
 		b.ReportMetric((after.bytes-before.bytes)/float64(b.N)/float64(series), "sent-B/series")
 	}
 }

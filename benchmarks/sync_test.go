@@ -25,7 +25,7 @@ func BenchmarkSyncAdd(b *testing.B) {
 			}
 			name := "goroutines=" + strconv.Itoa(goroutines) + "/counters=" + strconv.Itoa(counters)
 			b.Run(name+"/side=shoal", func(b *testing.B) {
-				reg := connected(b, "sync-"+app(b))
+				reg := connected(b, redistest.Shared(b), "sync-"+app(b))
 				vec := reg.NewCounterVec(shoal.CounterOpts{Name: "c_total"}, []string{"n"})
 				flush(b, reg)
 				share(b, goroutines, func(i int) error {

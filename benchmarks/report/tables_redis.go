@@ -23,9 +23,26 @@ var redisTables = []table{
 			{title: "a call of bare", keys: "peer", unit: "server-ns/call"},
 			{title: "the server, all calls", keys: "side=shoal", unit: "server-ns/op"},
 			{title: "all calls of bare", keys: "peer", unit: "server-ns/op"},
+			{title: "its processor time", keys: "side=shoal", unit: "server-cpu-ns/op"},
+			{title: "for bare", keys: "peer", unit: "server-cpu-ns/op"},
 			{title: "sent for a series", keys: "side=shoal", unit: "sent-B/series"},
 			{title: "by bare", keys: "peer", unit: "sent-B/series"},
 			{title: "allocations", keys: "side=shoal", unit: "allocs/op"},
+		},
+	},
+	{
+		name: "flush-persisted", bench: "FlushPersisted", head: "with an append-only file",
+		rows: []row{
+			{title: "10,000 counters, whole numbers", keys: "delta=integers", peer: "side=hincrby"},
+			{title: "10,000 counters, fractions", keys: "delta=floats", peer: "side=hincrbyfloat"},
+		},
+		columns: []column{
+			{title: "shoal", keys: "side=shoal"},
+			{title: "bare", keys: "peer"},
+			{title: "shoal / bare", keys: "side=shoal", over: "peer"},
+			{title: "the server's processor time", keys: "side=shoal", unit: "server-cpu-ns/op"},
+			{title: "for bare", keys: "peer", unit: "server-cpu-ns/op"},
+			{title: "shoal / bare", keys: "side=shoal", over: "peer", unit: "server-cpu-ns/op"},
 		},
 	},
 	{
