@@ -4,8 +4,6 @@ package shoal
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"sync"
@@ -68,17 +66,6 @@ type writer struct {
 	replication error // what Close found of replicas, when finished
 }
 
-// newNonce returns the name of a generation that may begin. It is stored in
-// both hashes of a family, and longer than 64 bytes so that Redis keeps them as
-// hash tables: as listpacks, which it makes of hashes of up to 512 short fields,
-// it walks through half of a hash for each field. 1,000 processes that change
-// families of 50 counters cost it 0.5 of a core where it took 0.7.
-func newNonce() string {
-	var b [33]byte
-	rand.Read(b[:]) // see newID
-	return hex.EncodeToString(b[:])
-}
-
 // flushRequest asks for everything written before it to be brought to Redis.
 type flushRequest struct {
 	ctx  context.Context
@@ -97,14 +84,6 @@ func newWriter(reg *Registry, store wire.Store, opts Opts) *writer {
 	w.jitter = newJitter(w.id)
 	w.housekeepAt = time.Now().Add(w.jitter.below(housekeepTime)) // a fleet starts at once
 	return w
-}
-
-// newID returns a random identity. Never a process id: those collide between
-// containers.
-func newID() string {
-	var b [10]byte
-	rand.Read(b[:]) // never fails: crypto/rand documents it
-	return hex.EncodeToString(b[:])
 }
 
 // run is the goroutine. It starts with the lease, which also tells the time.
