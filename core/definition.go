@@ -44,6 +44,7 @@ type definition struct {
 	constNames []string  // ordered
 	constVals  []string  // parallel to constNames
 	self       bool      // one of shoal's own
+	timing     bool      // of shoal's own, one that each flush or scrape changes
 }
 
 // fullName joins the parts of a metric's name with underscores.

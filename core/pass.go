@@ -25,14 +25,20 @@ const (
 	maxTurns = 8
 )
 
-// active says whether a family of the user has something to send: shoal's own
-// metrics change with every flush and must not cause the next one.
-func (w *writer) active() bool {
+// users says whether a family is the user's: shoal's own change with every
+// flush and must not cause the next one.
+func users(f *family) bool { return !f.def.self }
+
+// untimed says whether a family changes by more than flushes and scrapes.
+func untimed(f *family) bool { return !f.def.timing }
+
+// active says whether a family that counts has something to send.
+func (w *writer) active(counts func(*family) bool) bool {
 	if w.gauges.full || w.gauges.refresh {
 		return true
 	}
 	for _, f := range *w.reg.families.Load() {
-		if !f.def.self && (f.out.generation == "" || f.hasWork()) {
+		if counts(f) && (f.out.generation == "" || f.hasWork()) {
 			return true
 		}
 	}

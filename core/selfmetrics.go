@@ -41,7 +41,7 @@ func (m *selfMetrics) declare(r *Registry) {
 		return must(single[Gauge](r, d))
 	}
 	seconds := func(name, help string) *Histogram {
-		d := definition{name: name, help: help, kind: wire.TypeHistogram, self: true}
+		d := definition{name: name, help: help, kind: wire.TypeHistogram, self: true, timing: true}
 		d.setBuckets([]float64{.001, .005, .025, .1, .5, 2.5, 10})
 		return must(single[Histogram](r, d))
 	}

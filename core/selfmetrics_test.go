@@ -105,3 +105,29 @@ func TestGaugeFunc_IsSentWhenItsValueChangesAndWithTheRefresh(t *testing.T) {
 		stored(t, server).want(t, samples{"g": 2})
 	})
 }
+
+func TestSelfMetrics_OfTimesAloneKeepNoScrapeWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		busy(c, 5*time.Second)
+		scrape(t, r)
+		j := journalOf(server)
+		scrape(t, r)
+		if n := j.count(commitFlushes) + j.count(memstore.OpWriteGauges); n != 0 {
+			t.Errorf("a scrape of a process that is at rest wrote: %v", j.ops)
+		}
+		c.Inc()
+		scrape(t, r)
+		if j.count(commitC) != 1 || j.count(commitFlushes) != 1 {
+			t.Errorf("a scrape left something behind: %v", j.ops)
+		}
+		elapse(11 * time.Second)
+		j.forget()
+		scrape(t, r)
+		if j.count(commitFlushes) != 1 {
+			t.Errorf("after 10 s the times are not sent: %v", j.ops)
+		}
+	})
+}

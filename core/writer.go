@@ -144,11 +144,13 @@ func (w *writer) step(now time.Time) {
 		return
 	}
 	switch {
+	case requested && !refresh && w.nothingForScrapes(now):
+		w.answer(nil)
 	case requested || refresh || !w.lineage.confirmed():
 		if w.flush(*w.reg.families.Load()) {
 			w.answer(nil)
 		}
-	case due && w.active():
+	case due && w.active(users):
 		w.flush(w.due(now))
 	case due: // the heartbeat was answered, and nothing waits
 		w.recovered()
@@ -161,6 +163,14 @@ func (w *writer) step(now time.Time) {
 	if !now.Before(w.housekeepAt) {
 		w.housekeep(now)
 	}
+}
+
+// nothingForScrapes says whether only scrapes asked for a flush, and there is
+// nothing to send but how long flushes and scrapes took, which can wait: it
+// would cost each page a round trip.
+func (w *writer) nothingForScrapes(now time.Time) bool {
+	return w.lineage.confirmed() && now.Before(w.selfAt) && !w.active(untimed) &&
+		!slices.ContainsFunc(w.pending, func(r *flushRequest) bool { return !r.once })
 }
 
 // due lists what a flush that nobody asked for takes along. Shoal's own metrics
