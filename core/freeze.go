@@ -31,8 +31,11 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	f.mu.Unlock()
 
 	p := packer{out: &f.out, now: time.Now(), weight: 1, scratch: &w.packing}
-	if f.def.kind == wire.TypeHistogram {
-		p.weight = vectorWeight
+	switch f.def.kind {
+	case wire.TypeHistogram:
+		p.weight = histogramWeight
+	case wire.TypeSummary:
+		p.weight = summaryWeight
 	}
 	if left, err := w.freezeRemovals(ctx, &p, removals, f); err != nil {
 		// Deltas may not overtake the deletion that they came after.

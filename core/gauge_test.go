@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
 func TestGauge_HoldsAnyNumber(t *testing.T) {
@@ -66,4 +68,20 @@ func TestGauge_ConcurrentAdditionsAddUp(t *testing.T) {
 	if got := g.value(); got != 2000 {
 		t.Errorf("%v, want 2000", got)
 	}
+}
+
+// Gauges that stay the same are written with the refresh only. A flush of
+// anything else tells that Redis lost everything.
+func TestGauge_ThatStaysTheSameIsBackSoonAfterRedisLostEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		r.NewGauge(GaugeOpts{Name: "g", Mode: Sum}).Set(5)
+		r.NewGaugeVec(GaugeOpts{Name: "h", Mode: Sum}, []string{"n"}).WithLabelValues("1").Set(6)
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		busy(c, 5*time.Second)
+		server.Wipe()
+		busy(c, 3*time.Second) // the refresh is far
+		stored(t, server).want(t, samples{"g": 5, `h{n="1"}`: 6})
+	})
 }

@@ -11,12 +11,14 @@ import (
 
 // Bounds on what an outbox keeps; see docs/protocol.md.
 const (
-	keepFor      = 10 * time.Minute // acknowledged batches, for a store that steps back
-	keepBytes    = 4 << 20          // of them, over all families
-	doubtfulFor  = 24 * time.Hour   // batches that nobody can tell were applied
-	batchWeight  = 256              // scalars a batch: each blocks Redis below 1 ms
-	vectorWeight = 8                // scalars that a histogram's commit costs
-	batchBytes   = 128 << 10
+	keepFor     = 10 * time.Minute // acknowledged batches, for a store that steps back
+	keepBytes   = 4 << 20          // of them, over all families
+	doubtfulFor = 24 * time.Hour   // batches that nobody can tell were applied
+	batchWeight = 256              // scalars a batch: each blocks Redis below 1 ms
+	batchBytes  = 128 << 10
+
+	histogramWeight = 8 // scalars that a histogram's commit costs
+	summaryWeight   = 3
 )
 
 // Why batches were lost: the label of shoal_lost_batches_total.

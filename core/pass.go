@@ -17,7 +17,7 @@ const (
 	// callWeight bounds a pipeline, in scalars; a batch by itself costs as much
 	// as batchCost of them. A long pipeline keeps the server at work while the
 	// client writes. Others wait for little of it: Redis takes in a connection's
-	// requests in pieces of 16 KiB or so and serves everybody in between.
+	// requests in pieces of tens of KiB and serves everybody in between.
 	callWeight = 32 * (batchWeight + batchCost)
 	batchCost  = 16
 	// maxTurns bounds how often a family may have to register or rewind in one
@@ -208,12 +208,17 @@ func (p *pass) registered(f *family, r wire.RegisterReply) {
 	case !p.look(o.generation != "" && o.generation != r.Generation):
 		p.fail(f, p.silence) // whether it was wiped or has stepped back is not known
 	default:
-		switch {
-		case !o.registered(r, w.lineage.seen):
-		case f.pooled():
+		if !o.registered(r, w.lineage.seen) {
+			return
+		}
+		if f.pooled() {
 			f.each((*series).touch) // the page shows what is known, counters from 0
-		default:
-			w.gauges.full = true
+		}
+		w.gauges.full = true // who lost one family may have lost the gauges
+		for _, g := range w.ownGauges() {
+			if g != f {
+				g.out.unverified = true
+			}
 		}
 	}
 }
@@ -231,6 +236,11 @@ func (f *family) failWaiters(err error) {
 		b.finish("", err)
 	}
 }
+
+// pipelineWeight is what a pipeline may weigh. After failures it is less: where the
+// line is so narrow that a whole pipeline takes longer than the client waits,
+// nothing would ever be acknowledged.
+func (w *writer) pipelineWeight() int { return callWeight >> min(w.failures, 8) }
 
 // round sends one pipeline of batches. It reports whether there may be more.
 func (p *pass) round() bool {
@@ -260,7 +270,7 @@ func (p *pass) round() bool {
 		}
 		left = append(left, f)
 		for i, b := range o.queue {
-			if weight += b.weight + batchCost; weight > callWeight {
+			if weight += b.weight + batchCost; len(commits) > 0 && weight > w.pipelineWeight() {
 				break
 			}
 			commits = append(commits, wire.Commit{

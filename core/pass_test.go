@@ -415,36 +415,3 @@ func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
 		}
 	}
 }
-
-// heaviest notes the most that one pipeline carried, in scalars.
-type heaviest struct {
-	wire.Store
-	scalars int
-}
-
-func (h *heaviest) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
-	n := 0
-	for _, c := range commits {
-		n += len(c.Ops) + batchCost
-	}
-	h.scalars = max(h.scalars, n)
-	return h.Store.Commit(ctx, commits)
-}
-
-func TestPass_OnePipelineCarriesNoMoreThanItsWeight(t *testing.T) {
-	store := &heaviest{Store: memstore.New().Store("shop")}
-	r, w := stepped(store)
-	vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
-	for n := range callWeight + batchWeight {
-		vec.WithLabelValues(fmt.Sprint(n)).Inc()
-	}
-	for n := range 2 * callWeight / batchCost { // many small batches
-		r.NewCounter(CounterOpts{Name: fmt.Sprintf("small_%d_total", n)}).Inc()
-	}
-	if err := w.wholePass(); err != nil {
-		t.Fatal(err)
-	}
-	if store.scalars > callWeight || store.scalars < callWeight*9/10 {
-		t.Errorf("the heaviest pipeline weighs %d, want %d and little less", store.scalars, callWeight)
-	}
-}

@@ -117,11 +117,11 @@ type readFamily struct {
 // if it is all of one history, and one that the writers have looked at.
 func (r *reader) readPage(ctx context.Context) (*page, error) {
 	head, err := r.store.ReadHead(ctx, r.app)
+	app := head.App
+	r.app = app // none after an error, which the guess may have caused
 	if err != nil {
 		return nil, err
 	}
-	app := head.App
-	r.app = app
 	if err := r.pass(app, head.Lineage); err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ type writer struct {
 	gauges      gaugeSender
 	born        int64 // when this process came up, in µs of the store's clock
 	flushAt     time.Time
-	selfAt      time.Time // when a flush takes shoal's own metrics along again
+	selfAt      time.Time // when a flush takes shoal's own metrics along again; zero if the last did not
 	refreshAt   time.Time
 	housekeepAt time.Time
 	retryAt     time.Time
@@ -144,7 +144,7 @@ func (w *writer) step(now time.Time) {
 		return
 	}
 	switch {
-	case requested && !refresh && w.nothingForScrapes(now):
+	case requested && !refresh && w.nothingForScrapes():
 		w.answer(nil)
 	case requested || refresh || !w.lineage.confirmed():
 		if w.flush(*w.reg.families.Load()) {
@@ -166,10 +166,10 @@ func (w *writer) step(now time.Time) {
 }
 
 // nothingForScrapes says whether only scrapes asked for a flush, and there is
-// nothing to send but how long flushes and scrapes took, which can wait: it
-// would cost each page a round trip.
-func (w *writer) nothingForScrapes(now time.Time) bool {
-	return w.lineage.confirmed() && now.Before(w.selfAt) && !w.active(untimed) &&
+// nothing to send but how long flushes and scrapes took, which can wait for the
+// refresh: it would cost each page a round trip.
+func (w *writer) nothingForScrapes() bool {
+	return w.lineage.confirmed() && !w.selfAt.IsZero() && !w.active(untimed) &&
 		!slices.ContainsFunc(w.pending, func(r *flushRequest) bool { return !r.once })
 }
 

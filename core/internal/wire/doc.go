@@ -115,8 +115,8 @@
 //
 // Totals would step back on a replica that lags, so everything is read from
 // masters; a Cluster client that routes reads elsewhere is given scripts, which
-// it sends to masters. A pipeline's calls run back to back on the server, so
-// reads are cut to a few milliseconds a round trip.
+// it sends to masters. Short requests of a pipeline run back to back on the
+// server, so reads are cut to a few milliseconds a round trip.
 //
 // # Housekeeping
 //

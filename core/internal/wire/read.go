@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// What one round trip may cost the server: the calls of a pipeline run back to
-// back there, so each pipeline is bounded to some milliseconds and awaited.
+// What one round trip may cost the server: the calls of a pipeline whose requests
+// are short run back to back there, so each is bounded to some milliseconds and
+// awaited.
 const (
 	fieldsPerScan     = 1000 // of HSCAN, awaited slice by slice
 	familiesPerLookup = 500

@@ -8,8 +8,10 @@ import (
 )
 
 // ReadHead implements [Store]. One server is asked for everything in one
-// pipeline, which it executes in its order. In a Cluster the lineage is a
-// round trip of its own.
+// pipeline, which it executes in its order. The servers of a Cluster have no
+// order among them, so there nothing is guessed: a family that was looked up
+// before its writer brought something back, and a lease read after the writer
+// said so, would not belong together.
 func (r *Redis) ReadHead(ctx context.Context, last AppState) (Head, error) {
 	var head Head
 	var err error
@@ -17,6 +19,7 @@ func (r *Redis) ReadHead(ctx context.Context, last AppState) (Head, error) {
 		if head.Lineage, err = r.Lineage(ctx); err != nil {
 			return Head{}, err
 		}
+		last = AppState{}
 	}
 	families := last.Families[:min(len(last.Families), familiesPerLookup)]
 	leases := last.Leases[:min(len(last.Leases), pipelinedWriters)]

@@ -15,7 +15,8 @@ import (
 var errReply = errors.New("shoal: unexpected reply of the store")
 
 // pipelinedScripts bounds how many scripts of the light kind travel together:
-// a pipeline's calls run back to back on the server, and other clients wait.
+// those that Redis takes in with one piece of a connection's requests run back
+// to back, and other clients wait.
 const pipelinedScripts = 256
 
 // Register implements [Store]. The families are listed before they are

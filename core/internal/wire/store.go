@@ -52,9 +52,9 @@ type Store interface {
 
 	// ReadHead reads what a page begins with: the lineage before anything else,
 	// then what ReadApp, ReadFamilies and ReadGauges read of all families and
-	// living writers. Last is what the last head said, or nothing: what it
-	// names is asked for in the same round trip, and only what is new since costs
-	// further ones.
+	// living writers. Last is what the last head said, or nothing: up to 500
+	// families and 64 writers that it names are asked for in the same round trip,
+	// and the others in further ones.
 	ReadHead(ctx context.Context, last AppState) (Head, error)
 
 	// ReadApp reads the time, the names of the families and the leases that

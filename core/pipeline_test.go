@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+func weightOf(commits []wire.Commit) (scalars int) {
+	for _, c := range commits {
+		scalars += len(c.Ops) + batchCost
+	}
+	return scalars
+}
+
+// heaviest notes the most that one pipeline carried, in scalars.
+type heaviest struct {
+	wire.Store
+	scalars int
+}
+
+func (h *heaviest) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
+	h.scalars = max(h.scalars, weightOf(commits))
+	return h.Store.Commit(ctx, commits)
+}
+
+func TestPass_OnePipelineCarriesNoMoreThanItsWeight(t *testing.T) {
+	store := &heaviest{Store: memstore.New().Store("shop")}
+	r, w := stepped(store)
+	vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
+	for n := range callWeight + batchWeight {
+		vec.WithLabelValues(fmt.Sprint(n)).Inc()
+	}
+	for n := range 2 * callWeight / batchCost { // many small batches
+		r.NewCounter(CounterOpts{Name: fmt.Sprintf("small_%d_total", n)}).Inc()
+	}
+	if err := w.wholePass(); err != nil {
+		t.Fatal(err)
+	}
+	if store.scalars > callWeight || store.scalars < callWeight*9/10 {
+		t.Errorf("the heaviest pipeline weighs %d, want %d and little less", store.scalars, callWeight)
+	}
+}
+
+// narrow is a line on which the client stops waiting before a heavy pipeline is
+// written. What was written of it is executed.
+type narrow struct {
+	wire.Store
+	scalars int
+}
+
+func (l *narrow) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
+	if weightOf(commits) <= l.scalars {
+		return l.Store.Commit(ctx, commits)
+	}
+	l.Store.Commit(ctx, commits[:1])
+	replies := make([]wire.CommitReply, len(commits))
+	for i := range replies {
+		replies[i].Err = errBroken
+	}
+	return replies
+}
+
+func TestPass_ANarrowLineGetsShorterPipelinesUntilTheyPass(t *testing.T) {
+	server := memstore.New()
+	r, w := stepped(&narrow{Store: server.Store("shop"), scalars: 2 * (batchWeight + batchCost)})
+	vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
+	const series = 9_000
+	for n := range series { // below the cap
+		vec.WithLabelValues(fmt.Sprint(n)).Inc()
+	}
+	for tries := 0; ; tries++ {
+		err := w.wholePass()
+		if err == nil {
+			w.recovered()
+			break
+		}
+		if !errors.Is(err, errBroken) || tries == 10 {
+			t.Fatalf("after %d tries: %v", tries, err)
+		}
+		w.failed(err)
+	}
+	stored, err := server.Store("shop").ScanSeries(t.Context(), "many_total")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range stored {
+		if s.Text != "1" {
+			t.Fatalf("%q is %s: a batch was applied twice", s.Field, s.Text)
+		}
+	}
+}
