@@ -33,8 +33,8 @@ var redisTables = []table{
 	{
 		name: "flush-persisted", bench: "FlushPersisted", head: "with an append-only file",
 		rows: []row{
-			{title: "10,000 counters, whole numbers", keys: "delta=integers", peer: "side=hincrby"},
-			{title: "10,000 counters, fractions", keys: "delta=floats", peer: "side=hincrbyfloat"},
+			{title: "10,000 counters, whole numbers", keys: "counters=10000 delta=integers", peer: "side=hincrby"},
+			{title: "10,000 counters, fractions", keys: "counters=10000 delta=floats", peer: "side=hincrbyfloat"},
 		},
 		columns: []column{
 			{title: "shoal", keys: "side=shoal"},

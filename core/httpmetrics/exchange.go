@@ -34,6 +34,7 @@ type Exchange struct {
 	sent    int64         // bytes of the body
 	status  int32         // the first final one, 0 until it is sent
 
+	header   bool // the handler of a responseWriter asked for the header
 	returned bool // the handler came back, and did not panic
 	recorded bool
 	ended    bool

@@ -16,6 +16,9 @@ import (
 // for http.ResponseController. (It always has io.StringWriter, which does no
 // more than io.WriteString does without.)
 //
+// A stream is told by the Content-Type that the handler sets on it, not by one
+// that was set on w before.
+//
 // It costs one allocation for the writers of net/http and httptest. It is not
 // pooled: a handler that kept it and wrote too late would otherwise write into
 // somebody else's response.
@@ -35,19 +38,32 @@ type responseWriter struct {
 	w http.ResponseWriter
 }
 
-func (w *responseWriter) Header() http.Header { return w.w.Header() }
+func (w *responseWriter) Header() http.Header {
+	w.header = true
+	return w.w.Header()
+}
+
+// headerSet is the header, or none if the handler never asked for it and so set
+// nothing. Once anybody asks, net/http copies it before it is sent, which costs
+// an allocation and 1 to 2 % of a small request.
+func (w *responseWriter) headerSet() http.Header {
+	if !w.header {
+		return nil
+	}
+	return w.w.Header()
+}
 
 func (w *responseWriter) WriteHeader(status int) {
 	// net/http panics on an impossible status: that was not sent.
 	w.w.WriteHeader(status)
-	w.SentHeader(status, w.w.Header())
+	w.SentHeader(status, w.headerSet())
 }
 
 // implicitHeader comes before anything that makes net/http send the header by
 // itself: a stream begins with it, not when its first Write returns.
 func (w *responseWriter) implicitHeader() {
 	if w.status == 0 {
-		w.SentHeader(http.StatusOK, w.w.Header())
+		w.SentHeader(http.StatusOK, w.headerSet())
 	}
 }
 
@@ -98,14 +114,14 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 func (w *responseWriter) readFrom(src io.Reader) (int64, error) {
-	if w.status == 0 && isEventStream(w.w.Header()) {
+	if w.status == 0 && isEventStream(w.headerSet()) {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
 	n, err := w.w.(io.ReaderFrom).ReadFrom(src)
 	if n > 0 && w.status == 0 {
 		// Not before: a source that fails at once sends no header, and the
 		// handler may still answer with an error.
-		w.SentHeader(http.StatusOK, w.w.Header())
+		w.SentHeader(http.StatusOK, w.headerSet())
 	}
 	w.SentBody(n)
 	return n, err

@@ -355,3 +355,34 @@ func TestWrap_AllocatesOnce(t *testing.T) {
 		}
 	}
 }
+
+// asked counts how often the header of a ResponseWriter was asked for.
+type asked struct {
+	http.ResponseWriter
+	times int
+}
+
+func (a *asked) Header() http.Header {
+	a.times++
+	return a.ResponseWriter.Header()
+}
+
+func TestWrap_AsksForNoHeaderThatTheHandlerDoesNotAskFor(t *testing.T) {
+	rec := NewRecorder(shoal.New(), Opts{})
+	for name, answer := range map[string]func(w http.ResponseWriter){
+		"Write":       func(w http.ResponseWriter) { _, _ = w.Write([]byte("ok")) },
+		"WriteString": func(w http.ResponseWriter) { _, _ = io.WriteString(w, "ok") },
+		"WriteHeader": func(w http.ResponseWriter) { w.WriteHeader(http.StatusNoContent) },
+		"nothing":     func(http.ResponseWriter) {},
+	} {
+		bare, wrapped := &asked{ResponseWriter: httptest.NewRecorder()}, &asked{ResponseWriter: httptest.NewRecorder()}
+		answer(bare)
+		w, x := rec.Wrap(wrapped, httptest.NewRequest(http.MethodGet, "/", nil), nil)
+		answer(w)
+		x.Returned()
+		x.End()
+		if wrapped.times != bare.times {
+			t.Errorf("%s: the header is asked for %d times, without the middleware %d", name, wrapped.times, bare.times)
+		}
+	}
+}
