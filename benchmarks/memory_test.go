@@ -126,8 +126,9 @@ func stackInUse() float64 {
 // away for a minute and 400 series, half of them histograms, change in every
 // interval. The minute is played ten times as fast: flushes are due ten times a
 // second, a back-off is a quarter of a second at most where it is 2 s by
-// default, lease and refresh follow, and so does the load. What is taken after the first sixth is what the
-// flush under way has frozen; from then on there is to be none.
+// default, lease and refresh follow, and so does the load. What is taken after the
+// first sixth is what the flush under way has frozen; from then on there is to
+// be none.
 func BenchmarkMemoryAway(b *testing.B) {
 	const speed = 10
 	const minute = time.Minute / speed

@@ -25,12 +25,12 @@ const (
 	maxTurns = 8
 )
 
-// users says whether a family is the user's: shoal's own change with every
+// userFamily says whether a family is the user's: shoal's own change with every
 // flush and must not cause the next one.
-func users(f *family) bool { return !f.def.self }
+func userFamily(f *family) bool { return !f.def.self }
 
-// untimed says whether a family changes by more than flushes and scrapes.
-func untimed(f *family) bool { return !f.def.timing }
+// untimedFamily says whether a family changes by more than flushes and scrapes.
+func untimedFamily(f *family) bool { return !f.def.timing }
 
 // active says whether a family that counts has something to send.
 func (w *writer) active(counts func(*family) bool) bool {

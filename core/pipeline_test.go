@@ -87,8 +87,8 @@ func TestPass_ANarrowLineGetsShorterPipelinesUntilTheyPass(t *testing.T) {
 		w.failed(err)
 	}
 	stored, err := server.Store("shop").ScanSeries(t.Context(), "many_total")
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || len(stored) != series {
+		t.Fatalf("%d of %d series are there, %v", len(stored), series, err)
 	}
 	for _, s := range stored {
 		if s.Text != "1" {

@@ -341,7 +341,7 @@ func (l *link) ReadFamilies(ctx context.Context, names []string) ([]wire.FamilyS
 }
 
 func (l *link) ReadHead(ctx context.Context, _ wire.AppState) (wire.Head, error) {
-	return memstore.ReadHead(ctx, l)
+	return wire.HeadInParts(ctx, l)
 }
 
 func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]wire.SeriesReply, string, error) {

@@ -150,7 +150,7 @@ func (w *writer) step(now time.Time) {
 		if w.flush(*w.reg.families.Load()) {
 			w.answer(nil)
 		}
-	case due && w.active(users):
+	case due && w.active(userFamily):
 		w.flush(w.due(now))
 	case due: // the heartbeat was answered, and nothing waits
 		w.recovered()
@@ -169,7 +169,7 @@ func (w *writer) step(now time.Time) {
 // nothing to send but how long flushes and scrapes took, which can wait for the
 // refresh: it would cost each page a round trip.
 func (w *writer) nothingForScrapes() bool {
-	return w.lineage.confirmed() && !w.selfAt.IsZero() && !w.active(untimed) &&
+	return w.lineage.confirmed() && !w.selfAt.IsZero() && !w.active(untimedFamily) &&
 		!slices.ContainsFunc(w.pending, func(r *flushRequest) bool { return !r.once })
 }
 

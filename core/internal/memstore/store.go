@@ -139,31 +139,9 @@ func (s *store) WriteGauges(ctx context.Context, w wire.GaugeWrite) (wire.GaugeS
 	return status, nil
 }
 
+// ReadHead reads part by part, so that anything may happen in between.
 func (s *store) ReadHead(ctx context.Context, _ wire.AppState) (wire.Head, error) {
-	return ReadHead(ctx, s)
-}
-
-// ReadHead reads a head part by part, so that anything may happen in between.
-func ReadHead(ctx context.Context, s wire.Store) (wire.Head, error) {
-	var head wire.Head
-	var err error
-	if head.Lineage, err = s.Lineage(ctx); err != nil {
-		return wire.Head{}, err
-	}
-	if head.App, err = s.ReadApp(ctx); err != nil {
-		return wire.Head{}, err
-	}
-	if head.States, err = s.ReadFamilies(ctx, head.App.Families); err != nil {
-		return wire.Head{}, err
-	}
-	writers := make([]string, len(head.App.Leases))
-	for i, l := range head.App.Leases {
-		writers[i] = l.Writer
-	}
-	if head.Gauges, err = s.ReadGauges(ctx, writers); err != nil {
-		return wire.Head{}, err
-	}
-	return head, nil
+	return wire.HeadInParts(ctx, s)
 }
 
 func (s *store) ReadApp(ctx context.Context) (wire.AppState, error) {

@@ -302,6 +302,15 @@ type AppState struct {
 	Since   time.Time
 }
 
+// Writers lists the writers of the leases, in their order.
+func (a AppState) Writers() []string {
+	writers := make([]string, len(a.Leases))
+	for i, l := range a.Leases {
+		writers[i] = l.Writer
+	}
+	return writers
+}
+
 // Head is what a page begins with.
 type Head struct {
 	Lineage string // as the store told it before the rest was read

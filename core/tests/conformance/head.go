@@ -9,22 +9,11 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// inParts reads a head by a call for each of its parts.
+// inParts reads a head that guesses nothing.
 func (f *fixture) inParts() wire.Head {
 	f.Helper()
-	lineage, err := f.store.Lineage(f.ctx)
+	head, err := wire.HeadInParts(f.ctx, f.store)
 	if err != nil {
-		f.Fatal(err)
-	}
-	head := wire.Head{Lineage: lineage, App: f.head()}
-	if head.States, err = f.store.ReadFamilies(f.ctx, head.App.Families); err != nil {
-		f.Fatal(err)
-	}
-	writers := make([]string, len(head.App.Leases))
-	for i, l := range head.App.Leases {
-		writers[i] = l.Writer
-	}
-	if head.Gauges, err = f.store.ReadGauges(f.ctx, writers); err != nil {
 		f.Fatal(err)
 	}
 	return head
