@@ -5,7 +5,6 @@ package shoal
 import (
 	"context"
 	"math"
-	"sync/atomic"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -35,16 +34,9 @@ func (o CounterOpts) definition(labels []string) definition {
 // app ever added. Its methods are safe for concurrent use.
 type Counter struct {
 	series
-	// What was added since the last drain: whole numbers in one cell, so that
-	// Inc is a single atomic add, anything else as the bits of a float64.
-	whole atomic.Uint64
-	rest  atomic.Uint64
-	_     [2]uint64 // up to 128 bytes, which Go aligns to a cache line
+	delta
+	_ [2]uint64 // up to 128 bytes, which Go aligns to a cache line
 }
-
-// maxWhole bounds what goes into the whole cell at once, so that it cannot run
-// over within any number of additions that a process lives to make.
-const maxWhole = 1 << 31
 
 // Inc adds 1. It touches only memory and never fails.
 func (c *Counter) Inc() {
@@ -56,26 +48,15 @@ func (c *Counter) Inc() {
 // the infinities are dropped and counted in
 // shoal_rejected_observations_total.
 func (c *Counter) Add(v float64) {
-	if c.addWhole(v) || c.addRest(v) {
+	if c.gather(v) {
 		c.touch()
 	}
 }
 
-// addWhole adds v if it is a whole number that goes into the whole cell. The
-// conversion gives any number at all where v is out of its range.
-func (c *Counter) addWhole(v float64) bool {
-	n := int64(v)
-	if float64(n) != v || n < 0 || n > maxWhole {
-		return false
-	}
-	c.whole.Add(uint64(n))
-	return true
-}
-
-// addRest adds any other v, or says that it was dropped.
-func (c *Counter) addRest(v float64) bool {
-	if v > 0 && !math.IsInf(v, 0) {
-		addFloat(&c.rest, v)
+// gather adds v, or says that it was dropped.
+func (c *Counter) gather(v float64) bool {
+	if v >= 0 && v <= math.MaxFloat64 {
+		c.delta.add(v)
 		return true
 	}
 	c.fam.reg.reject(reasonOf(v), c.fam)
@@ -96,8 +77,8 @@ func (c *Counter) IncSync(ctx context.Context) (total float64, err error) {
 // means that v is not confirmed yet: it stays queued and is still delivered
 // exactly once, so do not add it again.
 func (c *Counter) AddSync(ctx context.Context, v float64) (total float64, err error) {
-	if !c.addWhole(v) && !c.addRest(v) {
-		return 0, rejected(c.fam, v)
+	if !c.gather(v) {
+		return 0, rejected(c.fam, v, reasonOf(v))
 	}
 	c.touch()
 	text, err := c.confirm(ctx)
@@ -109,21 +90,5 @@ func (c *Counter) AddSync(ctx context.Context, v float64) (total float64, err er
 
 // drain takes what was added since the last time.
 func (c *Counter) drain(dst []wire.Component) []wire.Component {
-	sum := float64(c.whole.Swap(0)) + math.Float64frombits(c.rest.Swap(0))
-	return append(dst, wire.Component{Value: clamp(sum)})
-}
-
-// addFloat adds v to a float64 that is stored as bits.
-func addFloat(bits *atomic.Uint64, v float64) {
-	for {
-		old := bits.Load()
-		if bits.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
-			return
-		}
-	}
-}
-
-// clamp keeps a sum finite: an infinity would stay in Redis for ever.
-func clamp(v float64) float64 {
-	return max(-math.MaxFloat64, min(v, math.MaxFloat64))
+	return append(dst, wire.Component{Value: c.take()})
 }

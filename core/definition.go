@@ -108,7 +108,10 @@ func (d *definition) problem() error {
 		return fmt.Errorf("Expire is %v: use a positive duration, or 0 for the default", d.expire)
 	}
 	if !d.mode.valid() {
-		return fmt.Errorf("unknown gauge mode %q: use PerProcess, Sum, Max, Min, Avg or Latest", string(d.mode))
+		return fmt.Errorf("unknown gauge mode %q: use PerProcess, Sum, Max, Min, Avg, Latest or Total", string(d.mode))
+	}
+	if d.mode == Total && d.expire != 0 {
+		return fmt.Errorf("Expire is %v, but a Total gauge is a sum that never expires: leave it out", d.expire)
 	}
 	seen := map[string]bool{}
 	for _, name := range slices.Concat(d.constNames, d.labelNames) {
@@ -172,7 +175,7 @@ func (d *definition) String() string {
 	if d.mode != PerProcess {
 		fmt.Fprintf(&b, ", mode %s", string(d.mode))
 	}
-	if d.kind == wire.TypeGauge {
+	if d.kind == wire.TypeGauge && d.mode != Total {
 		fmt.Fprintf(&b, ", expire %v", d.expire)
 	}
 	if d.kind == wire.TypeHistogram {
@@ -199,7 +202,11 @@ func (d *definition) wire() wire.Definition {
 
 // field gives the storage identity of the child with these label values.
 func (d *definition) field(values []string) string {
-	return wire.EncodeField(slices.Concat(d.constNames, d.labelNames), slices.Concat(d.constVals, values))
+	field := wire.EncodeField(slices.Concat(d.constNames, d.labelNames), slices.Concat(d.constVals, values))
+	if d.mode == Total {
+		field = wire.TotalMark + field
+	}
+	return field
 }
 
 // overflowValues are the label values of the overflow series.

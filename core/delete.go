@@ -70,7 +70,7 @@ func (v *Vec[M]) Reset() {
 // pooled says whether the family's values are joined in Redis, and not kept
 // apart by process.
 func (f *family) pooled() bool {
-	return f.def.kind != wire.TypeGauge || f.def.mode == Latest
+	return f.def.kind != wire.TypeGauge || f.def.mode == Latest || f.def.mode == Total
 }
 
 func (f *family) delete(values []string) bool {
@@ -123,7 +123,7 @@ func (f *family) detached(s *series) bool {
 // drop discards what a deleted child gathered. A gauge of this process is
 // taken off the page by the writer goroutine.
 func (f *family) drop(s *series) {
-	if g, ok := s.metric.(*Gauge); ok {
+	if g, ok := s.metric.(*Gauge); ok && f.def.mode != Total {
 		if f.pooled() {
 			g.state.Store(gaugeUnset)
 		} else if g.state.CompareAndSwap(gaugeSet, gaugeDropped) {

@@ -17,7 +17,8 @@ var (
 	// connected with Opts.ReadOnly.
 	ErrReadOnly = errors.New("shoal: the registry was connected with Opts.ReadOnly")
 	// ErrRejected is wrapped by the error of a synchronous write whose value
-	// no metric may take: NaN, an infinity, a negative increment.
+	// the metric may not take (NaN, an infinity, a negative increment), or that
+	// the gauge's mode does not allow.
 	ErrRejected = errors.New("shoal: value rejected")
 	// ErrLost is wrapped by the error of a synchronous write of which nobody
 	// can tell any more whether Redis has it.

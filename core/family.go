@@ -120,9 +120,10 @@ func (f *family) newSeries(values []string, hash uint64) *series {
 }
 
 // expose makes the series known to Redis, so that it shows its 0 before its
-// first event. A gauge shows nothing before its first write.
+// first event. A gauge shows nothing before its first write, unless it is a
+// Total, whose sum begins with 0.
 func (s *series) expose() {
-	if s.fam.def.kind != wire.TypeGauge {
+	if s.fam.def.kind != wire.TypeGauge || s.fam.def.mode == Total {
 		s.touch()
 	}
 }

@@ -124,7 +124,7 @@ func (f *family) deletedSince(s *series) bool {
 // The value is text, which lasts until the next call.
 func (w *writer) op(s *series, detached bool) (kind wire.OpKind, text []byte, ok bool) {
 	w.text = w.text[:0]
-	if g, ok := s.metric.(*Gauge); ok {
+	if g, ok := s.metric.(*Gauge); ok && s.fam.def.mode == Latest {
 		if g.state.Load() != gaugeSet {
 			return 0, nil, false
 		}

@@ -13,6 +13,12 @@ import (
 )
 
 // Mode says how the gauges of several processes become the page's samples.
+//
+// Of what a process has itself, such as its open connections, the living
+// processes' sum is wanted: Sum. What one process opens and another may close,
+// such as a cart, is counted up and down by all of them: Total. What each of
+// several processes measures of the same thing, such as the length of a queue
+// in a database, is one value: Max, or Latest.
 type Mode string
 
 // The modes of a gauge. The folds look only at living processes and skip NaN.
@@ -20,7 +26,8 @@ const (
 	// PerProcess shows every process's value, told apart by the label
 	// gauge_index. It is the default.
 	PerProcess Mode = ""
-	// Sum shows the sum over the living processes.
+	// Sum shows the sum over the living processes: what a process had goes
+	// with it.
 	Sum Mode = wire.ModeSum
 	// Max shows the largest value of a living process.
 	Max Mode = wire.ModeMax
@@ -29,12 +36,22 @@ const (
 	// Avg shows the mean over the living processes.
 	Avg Mode = wire.ModeAvg
 	// Latest shows the value that was set last, whichever process set it. It
-	// belongs to no process and survives it: a batch job's last success.
+	// belongs to no process and survives it: a batch job's last success. It
+	// can only be set: Add, Inc, Dec and Sub are refused, since no process
+	// knows what it would add to.
 	Latest Mode = wire.ModeLatest
+	// Total shows the sum of everything that all processes ever added, those
+	// that are gone included, each addition exactly once: a counter that can
+	// go down. It shows 0 from the declaration on, and a child with labels
+	// from when it is asked for. It can only be added to: Set is refused, and
+	// so are NaN and the infinities. What a killed process had not sent, or
+	// would have subtracted later, stays wrong: use Sum for what ends with
+	// its process.
+	Total Mode = wire.ModeTotal
 )
 
 func (m Mode) valid() bool {
-	return slices.Contains([]Mode{PerProcess, Sum, Max, Min, Avg, Latest}, m)
+	return slices.Contains([]Mode{PerProcess, Sum, Max, Min, Avg, Latest, Total}, m)
 }
 
 // GaugeOpts describes a gauge, a [GaugeVec] or a gauge function.
@@ -52,7 +69,8 @@ type GaugeOpts struct {
 	Mode Mode
 	// Expire is how long a value outlives its last refresh. It must be above
 	// the registry's Opts.RefreshPeriod, except for Latest gauges, which are
-	// not refreshed. Defaults to 60 s, and for Latest to no end.
+	// not refreshed. A Total gauge has none. Defaults to 60 s, and for Latest
+	// to no end.
 	Expire time.Duration
 }
 
@@ -61,7 +79,7 @@ func (o GaugeOpts) definition(labels []string) definition {
 		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
 		kind: wire.TypeGauge, mode: o.Mode, expire: o.Expire, labelNames: labels,
 	}
-	if d.expire == 0 && d.mode != Latest {
+	if d.expire == 0 && d.mode != Latest && d.mode != Total {
 		d.expire = DefExpire
 	}
 	d.setConstLabels(o.ConstLabels)
@@ -70,13 +88,17 @@ func (o GaugeOpts) definition(labels []string) definition {
 
 // Gauge is a number that goes up and down. What it holds belongs to this
 // process: it appears with its first write, is refreshed while the process
-// lives, and vanishes when it closes or dies. See [Mode] for what the page
-// makes of several processes. Its methods are safe for concurrent use.
+// lives, and vanishes when it closes or dies. In the modes [Latest] and
+// [Total] it belongs to no process. See [Mode] for what the page makes of
+// several processes. Its methods are safe for concurrent use.
+//
+// A write that the mode does not allow is dropped and counted in
+// shoal_rejected_observations_total.
 type Gauge struct {
 	series
-	bits atomic.Uint64 // of the float64 value
-	at   atomic.Int64  // Latest only: when it was set, see monotonicNow
-	_    [2]uint64     // up to 128 bytes, which Go aligns to a cache line
+	bits  atomic.Uint64 // of the float64 value; not of a Total
+	at    atomic.Int64  // Latest only: when it was set, see monotonicNow
+	delta               // Total only
 }
 
 // What a gauge's series.state says of its value.
@@ -86,11 +108,19 @@ const (
 	gaugeDropped        // deleted here, and Redis must hear of it
 )
 
-// Set sets the value, which may be NaN or an infinity. It touches only memory
-// and never fails, as do all methods without an error.
-func (g *Gauge) Set(v float64) {
+// Set sets the value, which may be NaN or an infinity. A [Total] refuses it. It
+// touches only memory and never fails, as do all methods without an error.
+func (g *Gauge) Set(v float64) { g.set(v) }
+
+// set sets the value, or says why it was dropped.
+func (g *Gauge) set(v float64) (reason string) {
+	if g.fam.def.mode == Total {
+		g.fam.reg.reject(reasonSetOnTotal, g.fam)
+		return reasonSetOnTotal
+	}
 	g.bits.Store(math.Float64bits(v))
 	g.written()
+	return ""
 }
 
 // Inc adds 1.
@@ -102,10 +132,29 @@ func (g *Gauge) Dec() { g.Add(-1) }
 // Sub subtracts v.
 func (g *Gauge) Sub(v float64) { g.Add(-v) }
 
-// Add adds v, which may be negative, to what this process holds.
-func (g *Gauge) Add(v float64) {
-	addFloat(&g.bits, v)
-	g.written()
+// Add adds v, which may be negative, to what this process holds; of a [Total],
+// to the sum of all processes. A [Latest] refuses it, and a Total refuses NaN
+// and the infinities.
+func (g *Gauge) Add(v float64) { g.gather(v) }
+
+// gather adds v, or says why it was dropped.
+func (g *Gauge) gather(v float64) (reason string) {
+	switch mode := g.fam.def.mode; {
+	case mode == Latest:
+		reason = reasonAddOnLatest
+	case mode != Total:
+		addFloat(&g.bits, v)
+		g.written()
+		return ""
+	case !finite(v):
+		reason = reasonOf(v)
+	default:
+		g.delta.add(v)
+		g.touch()
+		return ""
+	}
+	g.fam.reg.reject(reason, g.fam)
+	return reason
 }
 
 // SetToCurrentTime sets the value to the wall clock's Unix time in seconds.
@@ -114,16 +163,22 @@ func (g *Gauge) SetToCurrentTime() {
 }
 
 // SetSync sets the value and waits until Redis has it. Its errors are those of
-// [Counter.AddSync].
+// [Counter.AddSync]; that of a Total wraps [ErrRejected].
 func (g *Gauge) SetSync(ctx context.Context, v float64) error {
-	g.Set(v)
-	_, err := g.confirm(ctx)
-	return err
+	return g.await(ctx, v, g.set(v))
 }
 
 // AddSync adds v, which may be negative, and waits as [Gauge.SetSync] does.
+// The error of a Latest wraps [ErrRejected].
 func (g *Gauge) AddSync(ctx context.Context, v float64) error {
-	g.Add(v)
+	return g.await(ctx, v, g.gather(v))
+}
+
+// await waits until Redis has what was written, or tells why v was dropped.
+func (g *Gauge) await(ctx context.Context, v float64, reason string) error {
+	if reason != "" {
+		return rejected(g.fam, v, reason)
+	}
 	_, err := g.confirm(ctx)
 	return err
 }
@@ -145,6 +200,11 @@ func (g *Gauge) show(v float64) {
 	if !same || g.fam.def.mode == Latest {
 		g.Set(v)
 	}
+}
+
+// drain takes what was added to a Total since the last time.
+func (g *Gauge) drain(dst []wire.Component) []wire.Component {
+	return append(dst, wire.Component{Value: g.take()})
 }
 
 // value is what this process holds.

@@ -32,6 +32,10 @@ func (r *Registry) RegisterGaugeFunc(o GaugeOpts, f func() float64) (*GaugeFunc,
 	if f == nil {
 		return nil, fmt.Errorf("shoal: gauge function %q: the function is nil", o.Name)
 	}
+	if o.Mode == Total {
+		return nil, fmt.Errorf("shoal: gauge function %q: what a function gives is set, and a Total gauge can only be added to: "+
+			"use another mode, or NewGauge", fullName(o.Namespace, o.Subsystem, o.Name))
+	}
 	g, err := r.RegisterGauge(o)
 	if err != nil {
 		return nil, err

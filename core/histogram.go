@@ -79,7 +79,7 @@ func (h *Histogram) bucketOf(v float64) int {
 // are those of [Counter.AddSync].
 func (h *Histogram) ObserveSync(ctx context.Context, v float64) error {
 	if !h.observe(v) {
-		return rejected(h.fam, v)
+		return rejected(h.fam, v, reasonOf(v))
 	}
 	h.touch()
 	_, err := h.confirm(ctx)

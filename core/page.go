@@ -140,11 +140,11 @@ func occupied(owners map[string]string, name, kind string) string {
 func (b *pageBuilder) family(f *readFamily) *pageFamily {
 	shown := &pageFamily{name: f.name, help: readable(f.state.Help), kind: f.state.Type}
 	switch {
-	case f.state.Type == wire.TypeGauge && f.state.Mode != wire.ModeLatest:
+	case !f.state.Pooled():
 		b.addGaugeRows(shown, f.state.Mode)
 	case f.known == nil:
 		return nil
-	case f.state.Type == wire.TypeGauge:
+	case f.state.Latest():
 		b.addLatestRows(shown, f)
 	default:
 		b.addVectorRows(shown, f)
@@ -167,7 +167,7 @@ func (b *pageBuilder) addVectorRows(shown *pageFamily, f *readFamily) {
 	shown.numbers = make([]float64, 0, len(f.values)*shown.width())
 	shown.labels = f.known.labels
 	for i, v := range f.values {
-		if v.Found {
+		if v.Found && f.shows(i) {
 			if err := sum.add(v.Text); err != nil {
 				b.reg.corrupt(f.name, err)
 			}

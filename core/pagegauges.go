@@ -25,6 +25,9 @@ func (b *pageBuilder) addGauges(lease wire.Lease, entries []wire.Series) {
 	for _, e := range entries {
 		family, field := wire.SplitGaugeField(e.Field)
 		labels, err := pageLabels(field)
+		if err == nil && wire.IsTotal(field) {
+			err = fmt.Errorf("gauge %q: a Total among the gauges of a process", e.Field)
+		}
 		if err != nil {
 			b.reg.corrupt(family, err)
 			continue
@@ -104,7 +107,7 @@ func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
 	newest, same := int64(math.MinInt64), false // same: the last row has these labels
 	for i, v := range f.values {
 		same = same && f.known.sameAsNext(i-1)
-		if !v.Found {
+		if !v.Found || !f.shows(i) {
 			continue
 		}
 		value, stamp, deadline, err := parseLatest(v.Text)

@@ -19,7 +19,7 @@ type vectorSum struct {
 	uppers []string // the texts of bounds, and +Inf
 
 	found   bool
-	value   float64 // a counter's
+	value   float64 // a counter's, or that of a Total gauge
 	sum     float64
 	count   float64
 	buckets []bucketCount // in stored order
@@ -47,7 +47,7 @@ func (s *vectorSum) add(text string) error {
 	value, sum, count := s.value, s.sum, s.count
 	for _, c := range vector {
 		switch {
-		case s.kind == wire.TypeCounter && c.Name == "":
+		case (s.kind == wire.TypeCounter || s.kind == wire.TypeGauge) && c.Name == "":
 			value += c.Value
 		case (s.kind == wire.TypeSummary || s.kind == wire.TypeHistogram) && c.Name == wire.ComponentSum:
 			sum += c.Value

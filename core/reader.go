@@ -109,6 +109,12 @@ type readFamily struct {
 	values []wire.SeriesValue // parallel to known.labels
 }
 
+// shows says whether the known series i belongs to what the mode shows. A gauge
+// whose mode changed may have series of Latest and of Total, side by side.
+func (f *readFamily) shows(i int) bool {
+	return wire.IsTotal(f.known.labels.fields[i]) == f.state.Total()
+}
+
 // readPage reads everything that a page shows. The round trips are few, and
 // their number does not depend on that of the metrics, but for families whose
 // series changed and for slices that keep Redis free for others.
@@ -178,7 +184,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readF
 		f := &families[i]
 		f.known = r.known[f.name]
 		switch {
-		case f.state.Type == wire.TypeGauge && f.state.Mode != wire.ModeLatest:
+		case !f.state.Pooled():
 			continue // its values are with the writers' gauges
 		case f.known != nil && f.known.shape == f.state.Shape:
 			queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: f.known.labels.fields})

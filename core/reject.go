@@ -15,7 +15,15 @@ const (
 	reasonNegative    = "negative"
 	reasonInvalidUTF8 = "invalid_utf8"
 	reasonLongLabel   = "label_too_long"
+	reasonAddOnLatest = "add_on_latest"
+	reasonSetOnTotal  = "set_on_total"
 )
+
+// remedies say what to do where a gauge's mode does not allow the method.
+var remedies = map[string]string{
+	reasonAddOnLatest: ": a Latest gauge can only be set; count up and down in the mode Total, or in Sum for what ends with its process",
+	reasonSetOnTotal:  ": a Total gauge can only be added to; set what is measured in another mode",
+}
 
 func finite(v float64) bool { return v-v == 0 }
 
@@ -30,6 +38,7 @@ func reasonOf(v float64) string {
 	return reasonNegative
 }
 
-func rejected(f *family, v float64) error {
-	return fmt.Errorf("%w: %s %q can't take %v (%s)", ErrRejected, f.def.kind, f.def.name, v, reasonOf(v))
+// rejected is the error of a synchronous write that was dropped.
+func rejected(f *family, v float64, reason string) error {
+	return fmt.Errorf("%w: %s %q can't take %v (%s)%s", ErrRejected, f.def.kind, f.def.name, v, reason, remedies[reason])
 }

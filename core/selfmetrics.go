@@ -62,7 +62,9 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.unconfirmed = counter("shoal_unconfirmed_scrapes_total", "Pages shown after a restart or failover of Redis that not every process had confirmed.")
 
 	// rate() sees the first event only if it saw the 0 before it.
-	for _, reason := range []string{reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel} {
+	for _, reason := range []string{
+		reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel, reasonAddOnLatest, reasonSetOnTotal,
+	} {
 		m.rejected.WithLabelValues(reason)
 	}
 	for _, reason := range []string{lostRollback, lostWiped, lostOrphan, lostExpired} {
@@ -84,7 +86,7 @@ type rejectedError struct {
 
 func (e *rejectedError) Error() string {
 	return "shoal: " + e.f.def.kind + " " + e.f.def.name + ": a value was dropped or repaired (" + e.reason +
-		"); shoal_rejected_observations_total counts them"
+		"); shoal_rejected_observations_total counts them" + remedies[e.reason]
 }
 
 // overflowed counts writes that went to the overflow series.

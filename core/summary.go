@@ -60,7 +60,7 @@ func (s *Summary) observe(v float64) bool {
 // are those of [Counter.AddSync].
 func (s *Summary) ObserveSync(ctx context.Context, v float64) error {
 	if !s.observe(v) {
-		return rejected(s.fam, v)
+		return rejected(s.fam, v, reasonOf(v))
 	}
 	s.touch()
 	_, err := s.confirm(ctx)

@@ -21,6 +21,14 @@ const Separator = "\xff"
 // repeats the generation, so that a stranger's or half-lost key is recognised.
 const GenerationField = "\xfe"
 
+// TotalMark begins the field of a series of a gauge of mode total. So the sums
+// and what the mode latest stores lie side by side when a deploy changes the
+// mode: neither overwrites the other. It too occurs in no valid UTF-8 text.
+const TotalMark = "\xfd"
+
+// IsTotal says whether a field is that of a series of mode total.
+func IsTotal(field string) bool { return strings.HasPrefix(field, TotalMark) }
+
 // Components of summaries and histograms beside the bucket bounds.
 const (
 	ComponentSum   = "sum"
@@ -63,7 +71,7 @@ func EncodeField(names, values []string) string {
 // parallel to names. They share the field's memory.
 func FieldValues(field string, names []string) []string {
 	values := make([]string, len(names))
-	for rest := field; rest != ""; {
+	for rest := strings.TrimPrefix(field, TotalMark); rest != ""; {
 		var name, value string
 		name, rest, _ = strings.Cut(rest, Separator)
 		value, rest, _ = strings.Cut(rest, Separator)
@@ -76,12 +84,14 @@ func FieldValues(field string, names []string) []string {
 
 // DecodeField reads what [EncodeField] wrote and what other writers may have
 // written: labels in any order, empty values. It returns them ordered by name,
-// and an error for a field that is no label set.
+// and an error for a field that is no label set. The mark of a total is no part
+// of them.
 func DecodeField(field string) ([]Label, error) {
-	if field == "" {
+	set := strings.TrimPrefix(field, TotalMark)
+	if set == "" {
 		return nil, nil
 	}
-	parts := strings.Split(field, Separator)
+	parts := strings.Split(set, Separator)
 	if len(parts)%2 != 0 {
 		return nil, fmt.Errorf("field %q: a label name without a value", field)
 	}
@@ -201,7 +211,8 @@ func parseWhole(s string) (float64, bool) {
 	return float64(n), true
 }
 
-// Component is one number of a sparse vector. A counter's has the empty name.
+// Component is one number of a sparse vector. That of a counter or a
+// total gauge has the empty name.
 type Component struct {
 	Name  string
 	Value float64

@@ -104,6 +104,7 @@ const (
 	ModeMin    = "min"
 	ModeAvg    = "avg"
 	ModeLatest = "latest"
+	ModeTotal  = "total"
 )
 
 // Definition is what the page needs to know of a family beside its values.
@@ -113,6 +114,16 @@ type Definition struct {
 	Mode   string   // gauges only
 	Bounds []string // histograms only: ascending, canonical text, without +Inf
 }
+
+// Latest says whether the page shows of each series the value set last.
+func (d Definition) Latest() bool { return d.Type == TypeGauge && d.Mode == ModeLatest }
+
+// Total says whether the page shows the sums of a gauge.
+func (d Definition) Total() bool { return d.Type == TypeGauge && d.Mode == ModeTotal }
+
+// Pooled says whether the values of all processes are joined in the family's
+// own hash, and not kept apart by process.
+func (d Definition) Pooled() bool { return d.Type != TypeGauge || d.Latest() || d.Total() }
 
 // Registration announces one family on behalf of one writer.
 type Registration struct {

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"math"
+	"sync/atomic"
+)
+
+// delta is what was added to a counter or a Total gauge since the last drain:
+// whole numbers in one cell, so that Inc is a single atomic add, anything else
+// as the bits of a float64.
+type delta struct {
+	whole atomic.Int64
+	rest  atomic.Uint64
+}
+
+// maxWhole bounds what goes into the whole cell at once, so that it cannot run
+// over within any number of additions that a process lives to make.
+const maxWhole = 1 << 31
+
+// add adds v, which is finite.
+func (d *delta) add(v float64) {
+	if n := int64(v); float64(n) == v && -maxWhole <= n && n <= maxWhole {
+		d.whole.Add(n)
+	} else {
+		addFloat(&d.rest, v)
+	}
+}
+
+// take forgets what was added and returns it.
+func (d *delta) take() float64 {
+	return clamp(float64(d.whole.Swap(0)) + math.Float64frombits(d.rest.Swap(0)))
+}
+
+// addFloat adds v to a float64 that is stored as bits.
+func addFloat(bits *atomic.Uint64, v float64) {
+	for {
+		old := bits.Load()
+		if bits.CompareAndSwap(old, math.Float64bits(math.Float64frombits(old)+v)) {
+			return
+		}
+	}
+}
+
+// clamp keeps a sum finite: an infinity would stay in Redis for ever.
+func clamp(v float64) float64 {
+	return max(-math.MaxFloat64, min(v, math.MaxFloat64))
+}
