@@ -11,6 +11,7 @@ func TestHotPath_AllocatesNothing(t *testing.T) {
 	histograms := r.NewHistogramVec(HistogramOpts{Name: "h"}, labels)
 	c, g := r.NewCounter(CounterOpts{Name: "plain"}), r.NewGauge(GaugeOpts{Name: "g"})
 	last := r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
+	total := r.NewGauge(GaugeOpts{Name: "total", Mode: Total})
 	h, s := r.NewHistogram(HistogramOpts{Name: "d"}), r.NewSummary(SummaryOpts{Name: "s"})
 	counters.WithLabelValues("GET", "/users/{id}", "200")
 	histograms.WithLabelValues("GET", "/users/{id}", "200")
@@ -21,6 +22,8 @@ func TestHotPath_AllocatesNothing(t *testing.T) {
 		"Gauge.Set":         func() { g.Set(1.5) },
 		"Gauge.Add":         func() { g.Add(1.5) },
 		"Gauge.Set, Latest": func() { last.Set(2) },
+		"Gauge.Inc, Total":  total.Inc,
+		"Gauge.Add, Total":  func() { total.Add(-0.5) },
 		"Histogram.Observe": func() { h.Observe(0.3) },
 		"Summary.Observe":   func() { s.Observe(0.3) },
 		"CounterVec.WithLabelValues": func() {

@@ -72,6 +72,8 @@ func everything(t *testing.T) *Registry {
 	gauge("temperature_max", wire.ModeMax)
 	gauge("workers", wire.ModeSum)
 	gauge("last_success_timestamp_seconds", wire.ModeLatest)
+	gauge("carts_open", wire.ModeTotal)
+	f.add("carts_open", wire.TotalMark, "7", wire.TotalMark+labels("shop", "vienna"), "-3.5")
 	server.SetText("shop", "last_success_timestamp_seconds", labels("job", "nightly"), "1.7671e+09 5 0")
 	f.process("a", wire.Info{Host: "web-1", Version: "1.2.3", Started: start.UnixMicro()},
 		gaugeText("queue_length", labels("zone", "a", "area", "b"), "3"), gaugeText("queue_length", "", "-0.5"),

@@ -20,7 +20,7 @@ func TestSeries_WhatIsCountedIsOffTheCacheLineThatEveryWriteReads(t *testing.T) 
 		t.Errorf("what every write reads ends at %d, want within %d", end, line)
 	}
 	for name, at := range map[string]uintptr{
-		"Counter": unsafe.Offsetof(c.whole), "Gauge": unsafe.Offsetof(g.bits),
+		"Counter": unsafe.Offsetof(c.whole), "Gauge": unsafe.Offsetof(g.bits), "Total": unsafe.Offsetof(g.whole),
 	} {
 		if at < line {
 			t.Errorf("what a %s counts begins at %d, want on the second line", name, at)

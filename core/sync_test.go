@@ -109,11 +109,13 @@ func TestSync_EveryMetricIsOnThePageWhenItReturns(t *testing.T) {
 		ctx := t.Context()
 		g := r.NewGauge(GaugeOpts{Name: "g", Mode: Sum})
 		last := r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
+		total := r.NewGauge(GaugeOpts{Name: "total", Mode: Total})
 		h := r.NewHistogram(HistogramOpts{Name: "h", Buckets: []float64{1}})
 		s := r.NewSummary(SummaryOpts{Name: "s"})
 		for name, do := range map[string]func() error{
 			"Gauge.SetSync":         func() error { return g.SetSync(ctx, 2) },
-			"Gauge.AddSync":         func() error { return last.AddSync(ctx, 3) },
+			"Gauge.SetSync, Latest": func() error { return last.SetSync(ctx, 3) },
+			"Gauge.AddSync, Total":  func() error { return total.AddSync(ctx, -6) },
 			"Histogram.ObserveSync": func() error { return h.ObserveSync(ctx, 0.5) },
 			"Summary.ObserveSync":   func() error { return s.ObserveSync(ctx, 4) },
 		} {
@@ -122,7 +124,7 @@ func TestSync_EveryMetricIsOnThePageWhenItReturns(t *testing.T) {
 			}
 		}
 		page := stored(t, server)
-		page.want(t, samples{"g": 2, "last": 3, "h_sum": 0.5, "h_count": 1, "s_sum": 4, "s_count": 1})
+		page.want(t, samples{"g": 2, "last": 3, "total": -6, "h_sum": 0.5, "h_count": 1, "s_sum": 4, "s_count": 1})
 		if err := g.AddSync(ctx, -0.5); err != nil {
 			t.Error(err)
 		}

@@ -27,6 +27,9 @@ func TestEncodeField_OrdersNamesAndLeavesOutEmptyValues(t *testing.T) {
 		if got := FieldValues(test.want, test.names); !slices.Equal(got, test.values) {
 			t.Errorf("of %q the values for %q are %q, want %q", test.want, test.names, got, test.values)
 		}
+		if got := FieldValues(TotalMark+test.want, test.names); !slices.Equal(got, test.values) || IsTotal(test.want) {
+			t.Errorf("of a total's %q the values for %q are %q, want %q", test.want, test.names, got, test.values)
+		}
 		if !slices.Equal(names, test.names) {
 			t.Errorf("the caller's names became %q", test.names)
 		}
@@ -42,6 +45,10 @@ func TestDecodeField_ReadsOtherWritersAndRefusesJunk(t *testing.T) {
 		{field: ""},
 		{field: "a\xff1", want: []Label{{"a", "1"}}},
 		{field: "b\xff2\xffa\xff1\xffc\xff", want: []Label{{"a", "1"}, {"b", "2"}}},
+		{field: TotalMark},
+		{field: TotalMark + "b\xff2\xffa\xff1", want: []Label{{"a", "1"}, {"b", "2"}}},
+		{field: TotalMark + TotalMark, fails: true},
+		{field: "a\xff" + TotalMark, fails: true},
 		{field: "a", fails: true},
 		{field: "a\xff1\xffb", fails: true},
 		{field: "\xff1", fails: true},

@@ -13,7 +13,7 @@ import (
 )
 
 func FuzzDecodeField_OnlyLabelSets(f *testing.F) {
-	for _, seed := range []string{"", "a\xff1", "b\xff2\xffa\xff1", "a\xff", "a\xff1\xffa\xff1", "\xff", "\xfe", "a\xff\xc3\x28"} {
+	for _, seed := range []string{"", "a\xff1", "b\xff2\xffa\xff1", "a\xff", "a\xff1\xffa\xff1", "\xff", "\xfe", "\xfd", "\xfda\xff1", "a\xff\xc3\x28"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, field string) {
