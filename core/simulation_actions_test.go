@@ -261,6 +261,9 @@ func (w *world) restart(d *dice) {
 
 func (w *world) loseKey(d *dice) {
 	family := pick(d, addingFamilies)
+	if w.plan.totals && d.percent(20) {
+		family = openFamily
+	}
 	if d.percent(50) { // with something in doubt
 		w.storm(d)
 	}

@@ -14,7 +14,27 @@ func (w *world) checkPage(p *proc, g glance, s shown) {
 	for _, family := range addingFamilies {
 		w.checkFamily(p, g, family, s.values[family])
 	}
+	w.checkOpen(p, g, s.values[openFamily])
 	w.checkGauges(p, g, s)
+}
+
+// checkOpen wants the page to show a value of the Total that the store had at
+// some moment of the scrape: the last before it, or one since.
+func (w *world) checkOpen(p *proc, g glance, page map[string]amounts) {
+	l := &w.ledger
+	for k, a := range page {
+		if since := l.open[k][max(0, g.open[k]-1):]; !slices.Contains(since, a[0]) {
+			w.violated("%v shows %s %q as %v, and since the scrape began it was %v", p, openFamily, k, a[0], since)
+		}
+	}
+	if g.epoch[openFamily] != l.epoch[openFamily] || g.damaged[openFamily] || l.damaged[openFamily] {
+		return
+	}
+	for k := range g.stored[openFamily] {
+		if _, ok := page[k]; !ok {
+			w.violated("%v does not show %s %q, which was stored before", p, openFamily, k)
+		}
+	}
 }
 
 // checkFamily compares a family on a page with what was stored and shown when
@@ -142,7 +162,7 @@ func (w *world) deliveredAll(p *proc) {
 
 // checkFrozen wants everything that a process counted to be in batches, once.
 func (w *world) checkFrozen(p *proc) {
-	for _, family := range addingFamilies {
+	for _, family := range summedFamilies {
 		for _, k := range append(slices.Clone(labelValues), "") {
 			if got, want := p.frozenSums[family][k], p.added[family][k]; got != want {
 				w.violated("%v counted %v of %s %q, and its batches hold %v", p, want, family, k, got)
@@ -212,7 +232,11 @@ func (w *world) checkApplied(p *proc, family string) (missing bool) {
 // checkTotals wants the store to have what the living counted and what the
 // dead had delivered: neither more nor less.
 func (w *world) checkTotals() {
-	for _, family := range []string{keptFamily, secondsFamily, sizeFamily} {
+	families := []string{keptFamily, secondsFamily, sizeFamily}
+	if !w.plan.deletes {
+		families = append(families, openFamily)
+	}
+	for _, family := range families {
 		want := map[string]amounts{}
 		for _, p := range w.procs {
 			sums := p.added[family]

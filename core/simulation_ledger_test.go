@@ -27,9 +27,10 @@ type ledger struct {
 	moved step           // the last step back
 	// confirmed is the lineage that a process said last to have looked at.
 	confirmed map[int]string
-	lineage   string            // the store's, empty where it does not tell
-	rolled    map[batchKey]bool // taken back by a step back, and not applied again
-	changes   int               // of the store from outside
+	open      map[string][]float64 // every value that the Total had in the store, by label
+	lineage   string               // the store's, empty where it does not tell
+	rolled    map[batchKey]bool    // taken back by a step back, and not applied again
+	changes   int                  // of the store from outside
 	// mayLose says that something happened which loses what living processes
 	// had delivered; fuzzy, that they can't tell how much.
 	mayLose, fuzzy bool
@@ -87,6 +88,7 @@ func newLedger(w *world) ledger {
 	return ledger{
 		w: w, sent: map[batchKey]*sentBatch{}, content: newContent(),
 		epoch: map[string]int{}, fall: map[string]int{}, confirmed: map[int]string{}, rolled: map[batchKey]bool{},
+		open: map[string][]float64{},
 	}
 }
 
@@ -191,6 +193,16 @@ func (l *ledger) applies(p *proc, c wire.Commit, reply wire.CommitReply) {
 		case wire.OpClear:
 			clear(series)
 			l.mayFall(c.Family)
+		}
+	}
+	l.noteOpen()
+}
+
+// noteOpen notes the values of the Total, after whatever may have changed them.
+func (l *ledger) noteOpen() {
+	for k, a := range l.values[openFamily] {
+		if had := l.open[k]; len(had) == 0 || had[len(had)-1] != a[0] {
+			l.open[k] = append(had, a[0])
 		}
 	}
 }
@@ -298,7 +310,7 @@ func (l *ledger) valuesLost(family string) {
 }
 
 func (l *ledger) bump() {
-	for _, family := range addingFamilies {
+	for _, family := range summedFamilies {
 		l.mayFall(family)
 	}
 }
@@ -335,9 +347,10 @@ func (l *ledger) restored(s *savedState) {
 	for _, b := range l.sent {
 		b.gone = false
 	}
+	l.noteOpen()
 	l.asked()
 	l.moved = step{time.Now(), l.w.clockMoves}
-	for _, family := range addingFamilies {
+	for _, family := range summedFamilies {
 		l.epoch[family]++
 		if l.fall[family] != s.fall[family] || l.damaged[family] || before.damaged[family] ||
 			l.generation[family] == "" || l.generation[family] != before.generation[family] {

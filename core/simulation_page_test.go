@@ -35,6 +35,7 @@ type glance struct {
 	damaged    map[string]bool
 	owing      map[string]map[*proc]bool // who has something of a family to bring back
 	living     map[*proc]bool
+	open       map[string]int // of the Total's values, those up to then
 	changes    int
 	clockMoves int
 	calm       bool
@@ -45,9 +46,12 @@ func (w *world) glance() glance {
 	g := glance{
 		begin: time.Now(), stored: cloneValues(w.ledger.values), shown: map[string]map[string]amounts{}, epoch: map[string]int{},
 		most: map[string]map[string]amounts{}, fall: map[string]int{}, owing: map[string]map[*proc]bool{},
-		damaged: map[string]bool{}, living: w.ledger.living(), changes: w.ledger.changes, clockMoves: w.clockMoves, calm: w.calm,
+		open: map[string]int{}, damaged: map[string]bool{}, living: w.ledger.living(), changes: w.ledger.changes, clockMoves: w.clockMoves, calm: w.calm,
 	}
-	for _, family := range addingFamilies {
+	for k, values := range w.ledger.open {
+		g.open[k] = len(values)
+	}
+	for _, family := range summedFamilies {
 		g.epoch[family] = w.ledger.epoch[family]
 		g.damaged[family] = w.ledger.damaged[family]
 		g.fall[family] = w.ledger.fall[family]
@@ -120,7 +124,7 @@ type shown struct {
 
 func newShown(w *world, families map[string]*dto.MetricFamily) shown {
 	s := shown{values: map[string]map[string]amounts{}, gauges: map[string]map[string]float64{}}
-	for _, name := range addingFamilies {
+	for _, name := range summedFamilies {
 		f := families[name]
 		if f == nil {
 			continue
@@ -173,6 +177,8 @@ func (w *world) amountsOf(name string, m *dto.Metric) (a amounts) {
 	switch {
 	case m.Counter != nil:
 		return amounts{m.Counter.GetValue()}
+	case m.Gauge != nil:
+		return amounts{m.Gauge.GetValue()}
 	case m.Summary != nil:
 		a[0], a[1] = m.Summary.GetSampleSum(), float64(m.Summary.GetSampleCount())
 		sum = a[1] * sizeObserved

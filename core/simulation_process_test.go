@@ -18,12 +18,16 @@ const (
 	churnFamily   = "churn_total"
 	secondsFamily = "seconds"
 	sizeFamily    = "size"
+	openFamily    = "open" // a Total gauge: it falls, too
 	lostFamily    = "shoal_lost_batches_total"
 )
 
-var addingFamilies = []string{keptFamily, churnFamily, secondsFamily, sizeFamily}
+var (
+	addingFamilies = []string{keptFamily, churnFamily, secondsFamily, sizeFamily} // whose values only rise
+	summedFamilies = append(slices.Clone(addingFamilies), openFamily)
+)
 
-func addsUp(family string) bool { return slices.Contains(addingFamilies, family) }
+func addsUp(family string) bool { return slices.Contains(summedFamilies, family) }
 
 // labelValues are those of the families' one label; what a histogram of the
 // simulation observes tells its sum by its buckets.
@@ -61,9 +65,10 @@ type proc struct {
 	kept, churn *CounterVec
 	seconds     *HistogramVec
 	size        *Summary
-	level       *Gauge // per process
-	load        *Gauge // summed
-	last        *Gauge // Latest
+	level       *Gauge    // per process
+	load        *Gauge    // summed
+	last        *Gauge    // Latest
+	open        *GaugeVec // Total
 
 	id         string                        // of the writer; guarded by w.mu
 	heldAt     time.Time                     // guarded by w.mu
@@ -93,6 +98,9 @@ func (w *world) start(readOnly bool, slot *int) *proc {
 		p.level = r.NewGauge(GaugeOpts{Name: "level", Expire: 2 * w.plan.opts.RefreshPeriod})
 		p.load = r.NewGauge(GaugeOpts{Name: "load", Mode: Sum, Expire: 2 * w.plan.opts.RefreshPeriod})
 		p.last = r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
+		if w.plan.totals {
+			p.open = r.NewGaugeVec(GaugeOpts{Name: openFamily, Mode: Total}, []string{"k"})
+		}
 		if w.plan.functions {
 			r.NewGaugeFunc(GaugeOpts{Name: "answer", Expire: 2 * w.plan.opts.RefreshPeriod}, func() float64 { return 42 })
 		}
@@ -162,6 +170,11 @@ func (p *proc) count(d *dice) {
 	if d.percent(10) {
 		p.last.Set(float64(p.number))
 	}
+	if p.w.plan.totals && d.percent(60) {
+		k, v := pick(d, labelValues[:p.w.labels]), float64(d.below(9)-4)
+		p.open.WithLabelValues(k).Add(v)
+		note(p.added, openFamily, k, amounts{v})
+	}
 }
 
 // observed is one observation as amounts.
@@ -225,31 +238,41 @@ func (p *proc) addSync(k string, v float64, patience time.Duration) {
 // and not frozen goes with them.
 func (p *proc) delete(d *dice) fault {
 	k := pick(d, labelValues[:p.w.labels])
-	gone := func(match func(label string) bool) {
-		p.churn.fam.each(func(s *series) {
-			if k := s.values[0]; match(k) {
-				note(p.added, churnFamily, k, amounts{-s.metric.(*Counter).held()})
-			}
-		})
+	way := d.below(3)
+	if p.w.plan.totals && d.percent(50) {
+		return deleteOf(p, p.open, k, way)
 	}
-	switch d.below(3) {
+	return deleteOf(p, p.churn, k, way)
+}
+
+func deleteOf[M Counter | Gauge](p *proc, v *Vec[M], k string, way int) fault {
+	v.fam.each(func(s *series) {
+		if way == 2 || s.values[0] == k {
+			note(p.added, v.fam.def.name, s.values[0], amounts{-held(s)})
+		}
+	})
+	switch way {
 	case 0:
-		gone(func(l string) bool { return l == k })
-		p.churn.DeleteLabelValues(k)
+		v.DeleteLabelValues(k)
 		return faultSeriesDeleted
 	case 1:
-		gone(func(l string) bool { return l == k })
-		p.churn.DeletePartialMatch(Labels{"k": k})
+		v.DeletePartialMatch(Labels{"k": k})
 		return faultSeriesDeletedInPart
 	}
-	gone(func(string) bool { return true })
-	p.churn.Reset()
+	v.Reset()
 	return faultFamilyReset
 }
 
-// held is what a counter has counted and not given to a batch.
-func (c *Counter) held() float64 {
-	return float64(c.whole.Load()) + math.Float64frombits(c.rest.Load())
+// held is what a counter or a Total has counted and not given to a batch.
+func held(s *series) float64 {
+	var d *delta
+	switch m := s.metric.(type) {
+	case *Counter:
+		d = &m.delta
+	case *Gauge:
+		d = &m.delta
+	}
+	return float64(d.whole.Load()) + math.Float64frombits(d.rest.Load())
 }
 
 // books are what a process says of its batches.
@@ -268,7 +291,7 @@ func (p *proc) look() {
 		return
 	}
 	p.books = books{given: map[string]uint64{}, lost: p.lostTold}
-	p.reg.self.lost.fam.each(func(s *series) { p.books.lost += s.metric.(*Counter).held() })
+	p.reg.self.lost.fam.each(func(s *series) { p.books.lost += held(s) })
 	for _, f := range *p.reg.families.Load() {
 		for _, n := range f.out.lost {
 			p.books.lost += float64(n)

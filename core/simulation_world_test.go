@@ -68,6 +68,7 @@ type plan struct {
 	deletes   bool
 	pauses    bool // minutes of rest
 	functions bool // gauge functions, which make a process flush at each heartbeat
+	totals    bool // a Total gauge
 }
 
 func newPlan(d *dice) plan {
@@ -105,6 +106,7 @@ type event struct {
 func newWorld(t *testing.T, seed uint64, traced bool) *world {
 	w := &world{t: t, seed: seed, dice: newDice(seed), server: memstore.New(), began: time.Now(), labels: 2}
 	w.plan = newPlan(&w.dice)
+	w.plan.totals = seed%2 == 1
 	w.ledger = newLedger(w)
 	if w.plan.hidden {
 		w.server.HideLineage(true)
