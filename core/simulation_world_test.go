@@ -106,7 +106,7 @@ type event struct {
 func newWorld(t *testing.T, seed uint64, traced bool) *world {
 	w := &world{t: t, seed: seed, dice: newDice(seed), server: memstore.New(), began: time.Now(), labels: 2}
 	w.plan = newPlan(&w.dice)
-	w.plan.totals = seed%2 == 1
+	w.plan.totals = seed%3 == 0 // not by the dice: the other seeds go on as they were
 	w.ledger = newLedger(w)
 	if w.plan.hidden {
 		w.server.HideLineage(true)
