@@ -59,6 +59,38 @@ func TestShops_CountTheirBusinessAndTheirRequests(t *testing.T) {
 	}
 }
 
+// A cart is opened in one process and ordered from in another. When the first
+// closes, the carts that are open are still the same.
+func TestShops_CartsAddUpOverProcessesOfWhichOneCloses(t *testing.T) {
+	for _, name := range []string{"nethttp", "chi", "gin", "echo"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis, first, second := redisURL(t), freeAddr(t), freeAddr(t)
+			closes := start(t, name, "-addr", first, "-redis", redis)
+			start(t, name, "-addr", second, "-redis", redis)
+			post := func(addr, path string, times int) {
+				until(t, "the shop is open", func() error { _, err := scrape(addr); return err })
+				for range times {
+					if status, body, err := do(fresh, http.MethodPost, "http://"+addr+path); err != nil || status != http.StatusCreated {
+						t.Errorf("POST %s: %d %q, %v", path, status, body, err)
+					}
+				}
+			}
+			post(first, "/carts", 10)
+			post(second, "/orders/EUR?amount=5", 3)
+			until(t, "seven carts", says(second, 7, "shop_carts_open"))
+			closes.terminate()
+			for range 3 {
+				if err := says(second, 7, "shop_carts_open")(); err != nil {
+					t.Error(err)
+				}
+			}
+			post(second, "/orders/EUR?amount=5", 7)
+			until(t, "no carts", says(second, 0, "shop_carts_open"))
+		})
+	}
+}
+
 func TestInstances_OnePageOnTwoPorts(t *testing.T) {
 	t.Parallel()
 	addrs := []string{freeAddr(t), freeAddr(t)}

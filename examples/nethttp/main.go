@@ -35,8 +35,11 @@ var (
 		Name: "shop_order_amount", Help: "Worth of an order, in its currency.",
 		Buckets: []float64{1, 5, 10, 50, 100, 500, 1000},
 	}, []string{"currency"})
+	// A cart that this process opens may be ordered from in another: Total adds up
+	// what all of them count, up and down, and what a process counted stays when it
+	// ends. Sum, which goes with the process, would then be off by its carts.
 	carts = shoal.NewGauge(shoal.GaugeOpts{
-		Name: "shop_carts_open", Help: "Carts being filled, over all processes.", Mode: shoal.Sum,
+		Name: "shop_carts_open", Help: "Carts being filled, over all processes.", Mode: shoal.Total,
 	})
 )
 

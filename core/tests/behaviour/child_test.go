@@ -35,6 +35,7 @@ type childConfig struct {
 	Every   time.Duration // between flushes
 	Help    string        // of its histogram
 	Buckets []float64
+	Carts   shoal.Mode // of its gauge carts_open
 	// Version, if there is one, is what the process declares in place of the
 	// above.
 	Version version
@@ -59,6 +60,7 @@ func childMain(config string, in io.Reader, out io.Writer) int {
 			reg:   reg,
 			jobs:  reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."}),
 			depth: reg.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Depth.", Expire: c.Expire}),
+			carts: reg.NewGauge(shoal.GaugeOpts{Name: "carts_open", Help: "Carts.", Mode: c.Carts}),
 			took: reg.NewHistogram(shoal.HistogramOpts{
 				Name: "took_seconds", Help: c.Help, Buckets: c.Buckets,
 			}),
@@ -92,6 +94,7 @@ type childApp struct {
 	reg   *shoal.Registry
 	jobs  *shoal.Counter
 	depth *shoal.Gauge
+	carts *shoal.Gauge
 	took  *shoal.Histogram
 
 	load sync.WaitGroup
@@ -112,6 +115,12 @@ func (a *childApp) do(word, rest string) (string, error) {
 		return strconv.FormatFloat(total, 'g', -1, 64), err
 	case "set":
 		return "ok", a.depth.SetSync(ctx, v)
+	case "carts": // opened, or closed
+		a.carts.Add(v)
+		return "ok", nil
+	case "setcarts":
+		a.carts.Set(v)
+		return "ok", nil
 	case "observe":
 		return "ok", a.took.ObserveSync(ctx, v)
 	case "load": // counts without a pause until "rest"
@@ -159,7 +168,7 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 	t.Helper()
 	config := childConfig{
 		URL: f.url, App: f.app, Lease: 10 * time.Second, Refresh: 100 * time.Millisecond,
-		Expire: time.Minute, Every: 10 * time.Millisecond,
+		Expire: time.Minute, Every: 10 * time.Millisecond, Carts: shoal.Total,
 		Help: "Time.", Buckets: []float64{1, 20, 25.5},
 	}
 	for _, c := range change {

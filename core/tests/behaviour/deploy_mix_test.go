@@ -38,6 +38,7 @@ type mix struct {
 
 	kinds  map[string]string    // of each family, by whoever flushed it first
 	totals map[string]*expected // of each series of the model
+	open   map[string]float64   // of each series that was added to in the mode Total
 	bounds map[string][]string  // that some version declares for a family
 }
 
@@ -58,7 +59,7 @@ type expected struct {
 func newMix(t *testing.T, seed uint64) *mix {
 	m := &mix{
 		t: t, rnd: rand.New(rand.NewPCG(seed, 5)), f: newFleet(t), watch: watch{rises: map[string]float64{}},
-		kinds: map[string]string{}, totals: map[string]*expected{}, bounds: map[string][]string{},
+		kinds: map[string]string{}, totals: map[string]*expected{}, open: map[string]float64{}, bounds: map[string][]string{},
 	}
 	m.reader = m.f.reader(t)
 	for range 4 {
@@ -84,7 +85,7 @@ func (m *mix) version() version {
 		}
 		switch d.Kind {
 		case "gauge":
-			d.Mode = []string{"", "sum", "max", "min", "avg", "latest"}[m.rnd.IntN(6)]
+			d.Mode = []string{"", "sum", "max", "min", "avg", "latest", "total"}[m.rnd.IntN(7)]
 		case "histogram":
 			for _, b := range []float64{-1, 0, 0.25, 1, 1.0000000000000002, 3, 1e6} {
 				if m.rnd.IntN(2) == 0 {
@@ -119,6 +120,7 @@ func (m *mix) run(steps int) {
 		m.end(0)
 	}
 	m.check()
+	m.checkOpen()
 }
 
 func (m *mix) start() {
@@ -173,9 +175,16 @@ func (m *mix) work(p *mixed) {
 		if d.Kind == "counter" {
 			v = float64(int(v))
 		}
+		if d.Kind == "gauge" && d.Mode == "total" && m.rnd.IntN(2) == 0 {
+			v = -v
+		}
 		p.write[i](v, values...)
-		if m.kinds[d.Name] == d.Kind && d.Kind != "gauge" {
+		switch {
+		case m.kinds[d.Name] != d.Kind:
+		case d.Kind != "gauge":
 			m.expect(d, values, v)
+		case d.Mode == "total":
+			m.open[seriesOf(d, values)] += v
 		}
 	}
 	m.flush(p)
@@ -183,13 +192,7 @@ func (m *mix) work(p *mixed) {
 
 // expect adds a value to the model. An empty label is none.
 func (m *mix) expect(d declared, values []string, v float64) {
-	var labels []string
-	for k, name := range d.Labels {
-		if values[k] != "" {
-			labels = append(labels, name+`="`+values[k]+`"`)
-		}
-	}
-	key := d.Name + "{" + strings.Join(labels, ",") + "}"
+	key := seriesOf(d, values)
 	e := m.totals[key]
 	if e == nil {
 		e = &expected{stored: map[float64]float64{}}
@@ -199,6 +202,36 @@ func (m *mix) expect(d declared, values []string, v float64) {
 	at, _ := slices.BinarySearch(d.Buckets, v)
 	if at < len(d.Buckets) {
 		e.stored[d.Buckets[at]]++
+	}
+}
+
+// seriesOf names a series, with braces even where it has no labels.
+func seriesOf(d declared, values []string) string {
+	var labels []string
+	for k, name := range d.Labels {
+		if values[k] != "" {
+			labels = append(labels, name+`="`+values[k]+`"`)
+		}
+	}
+	return d.Name + "{" + strings.Join(labels, ",") + "}"
+}
+
+// checkOpen wants what was added to gauges of mode Total to be there, whatever
+// other modes were shown under their names meanwhile.
+func (m *mix) checkOpen() {
+	m.t.Helper()
+	last := shoal.New()
+	for name, kind := range m.kinds {
+		if kind == "gauge" {
+			last.NewGaugeVec(shoal.GaugeOpts{Name: name, Mode: shoal.Total}, []string{"unused"})
+		}
+	}
+	flush(m.t, m.f.join(m.t, last))
+	p := scrape(m.t, m.reader)
+	for key, want := range m.open {
+		if got, ok := p.value(strings.TrimSuffix(key, "{}")); !ok || got != want {
+			m.t.Errorf("%s is %v, want %v\nthe page:\n%s", key, got, want, p.users())
+		}
 	}
 }
 

@@ -25,8 +25,8 @@ type declared struct {
 	Buckets                []float64
 }
 
-// declare declares the metric and returns how to write to it: a counter adds, a
-// gauge sets, the others observe.
+// declare declares the metric and returns how to write to it: a counter and a
+// Total gauge add, another gauge sets, the others observe.
 func (d declared) declare(reg *shoal.Registry) func(v float64, values ...string) {
 	switch d.Kind {
 	case "counter":
@@ -34,6 +34,9 @@ func (d declared) declare(reg *shoal.Registry) func(v float64, values ...string)
 		return func(v float64, values ...string) { m.WithLabelValues(values...).Add(v) }
 	case "gauge":
 		m := reg.NewGaugeVec(shoal.GaugeOpts{Name: d.Name, Help: d.Help, Mode: shoal.Mode(d.Mode)}, d.Labels)
+		if d.Mode == string(shoal.Total) {
+			return func(v float64, values ...string) { m.WithLabelValues(values...).Add(v) }
+		}
 		return func(v float64, values ...string) { m.WithLabelValues(values...).Set(v) }
 	case "summary":
 		m := reg.NewSummaryVec(shoal.SummaryOpts{Name: d.Name, Help: d.Help}, d.Labels)

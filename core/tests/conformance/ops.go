@@ -92,6 +92,40 @@ var opTests = map[string]func(f *fixture){
 			seq++
 		}
 	},
+	"Add_ASumGoesBelowZeroAndBack": func(f *fixture) {
+		gen := f.family("a", wire.TypeGauge)
+		other := batch("a", gen, 0, 1, add(wire.TotalMark, "-2.5"))
+		other.Writer = "w2"
+		for n, step := range []struct{ delta, want string }{
+			{"3", "3"}, {"-5", "-2"}, {"0", "-2"}, {"-0.5", "-2.5"}, {"0.5", "-2"}, {"2", "0"},
+			{"-9007199254740991", "-9007199254740991"}, {"9007199254740991", "0"}, {"-0", "0"}, {"-1e-05", "-1e-05"},
+		} {
+			r := f.apply(batch("a", gen, uint64(n), uint64(n)+1, add(wire.TotalMark, step.delta)))
+			wantVector(f, "the total after "+step.delta, r.Totals[0], step.want)
+			wantVector(f, "the series after "+step.delta, f.series("a")[wire.TotalMark], step.want)
+		}
+		f.apply(batch("a", gen, 10, 11, add(wire.TotalMark, "1e-05")))
+		f.apply(other)
+		if again := f.commit(other); again.Status != wire.CommitDuplicate {
+			f.Errorf("a batch that comes again: status %d", again.Status)
+		}
+		wantVector(f, "the sum of both writers", f.series("a")[wire.TotalMark], "-2.5")
+	},
+	"Add_LeavesWhatTheLatestOfTheSameLabelsIs": func(f *fixture) {
+		gen := f.family("a", wire.TypeGauge)
+		for n, ops := range [][]wire.Op{
+			{latest("", "5 7 0"), latest("k\xffv", "6 7 0")},
+			{add(wire.TotalMark, "-1"), add(wire.TotalMark+"k\xffv", "2")},
+			{latest("", "8 9 0")},
+			{add(wire.TotalMark+"k\xffv", "2")},
+		} {
+			f.apply(batch("a", gen, uint64(n), uint64(n)+1, ops...))
+		}
+		want := map[string]string{"": "8 9 0", "k\xffv": "6 7 0", wire.TotalMark: "-1", wire.TotalMark + "k\xffv": "4"}
+		if all := f.series("a"); !maps.Equal(all, want) {
+			f.Errorf("stored %q, want %q", all, want)
+		}
+	},
 	"Latest_KeepsTheNewerStamp": func(f *fixture) {
 		gen := f.family("a", wire.TypeGauge)
 		for n, step := range []struct{ value, want string }{

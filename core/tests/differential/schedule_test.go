@@ -17,10 +17,10 @@ import (
 )
 
 var (
-	families = []string{"counter", "histogram", "summary", "latest"}
-	kinds    = []string{wire.TypeCounter, wire.TypeHistogram, wire.TypeSummary, wire.TypeGauge}
+	families = []string{"counter", "histogram", "summary", "latest", "total"}
+	kinds    = []string{wire.TypeCounter, wire.TypeHistogram, wire.TypeSummary, wire.TypeGauge, wire.TypeGauge}
 	writers  = []string{"w1", "w2", "w3"}
-	fields   = []string{"", "k\xffa", "k\xffb", "k\xffb\xffl\xffx y\n\"", "gen", "w:w1"}
+	fields   = []string{"", wire.TotalMark, "k\xffa", "k\xffb", "k\xffb\xffl\xffx y\n\"", "gen", "w:w1"}
 	texts    = []string{"", "garbage", "nan", "1e999", "1 2", "1:", ":1", "a:1  b:2", "0x10", "5 six 7", "1:1 1"}
 )
 
@@ -92,7 +92,7 @@ func (s *schedule) register() (what, differs string) {
 	case wire.TypeHistogram:
 		r.Bounds = []string{"0.5", "1", strconv.Itoa(2 + s.rng.IntN(3))}
 	case wire.TypeGauge:
-		r.Mode = wire.ModeLatest
+		r.Mode = families[at]
 	}
 	if s.oneIn(8) {
 		r.Type = pick(s, kinds)
@@ -212,7 +212,7 @@ func (s *schedule) ops(at int) []wire.Op {
 	s.rng.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	for _, field := range chosen[:s.rng.IntN(4)] {
 		op := wire.Op{Kind: wire.OpAdd, Field: field, Value: s.vector(at)}
-		if kinds[at] == wire.TypeGauge {
+		if families[at] == wire.ModeLatest || families[at] == wire.ModeTotal && s.oneIn(20) {
 			op.Kind = wire.OpLatest
 		}
 		if s.oneIn(8) {
@@ -245,6 +245,13 @@ func (s *schedule) vector(at int) string {
 	case wire.TypeSummary:
 		return "sum:" + s.number() + " count:" + strconv.Itoa(1+s.rng.IntN(9))
 	case wire.TypeGauge:
+		if families[at] == wire.ModeTotal {
+			n := s.number()
+			if s.oneIn(2) && !strings.HasPrefix(n, "-") {
+				n = "-" + n
+			}
+			return n
+		}
 		return pick(s, []string{"1", "2.5", "NaN", "+Inf"}) + " " + strconv.Itoa(1+s.rng.IntN(20)) + " 0"
 	}
 	return s.number()
@@ -327,7 +334,7 @@ func (s *schedule) gauges() (what, differs string) {
 	default:
 		write.Version = s.versions[w] + 1
 	}
-	for _, field := range []string{"g", wire.GaugeField("g", fields[1]), "h"} {
+	for _, field := range []string{"g", wire.GaugeField("g", "k\xffa"), "h"} {
 		if s.oneIn(2) {
 			write.Ops = append(write.Ops, wire.GaugeOp{
 				Field: field, Value: pick(s, []string{"1", "NaN", "-Inf"}), Expire: time.Hour, Delete: s.oneIn(4),
