@@ -78,7 +78,10 @@
 // A gauge is the state of one process, shown with the label gauge_index, the
 // small number that the process holds while it lives; a [Mode] folds those of
 // all processes into one. It vanishes when the process closes, or within
-// seconds after it died. A [Latest] gauge belongs to no process and stays.
+// seconds after it died. Two modes belong to no process and stay: a [Latest]
+// gauge is what was set last, a [Total] what all processes ever added, counted
+// as a counter is. A Total can't be set and a Latest can't be added to: both
+// are dropped and counted in shoal_rejected_observations_total.
 //
 // # Concurrency
 //

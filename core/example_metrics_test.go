@@ -77,6 +77,23 @@ func ExampleMode() {
 	// jobs_sum 21
 }
 
+func ExampleMode_total() {
+	server := shoaltest.NewServer()
+	one, two := connected(server), connected(server)
+	defer two.Close(context.Background())
+	opts := shoal.GaugeOpts{Name: "carts_open", Help: "Carts being filled.", Mode: shoal.Total}
+
+	one.NewGauge(opts).Add(10) // ten carts are opened in one process
+	two.NewGauge(opts).Sub(3)  // and three of them ordered from in another
+	fmt.Println(one.Close(context.Background()))
+	show(two, "carts_open")
+	fmt.Println(errors.Is(two.NewGauge(opts).SetSync(context.Background(), 0), shoal.ErrRejected))
+	// Output:
+	// <nil>
+	// carts_open 7
+	// true
+}
+
 func ExampleGauge_SetSync() {
 	server := shoaltest.NewServer()
 	job := connected(server)

@@ -17,6 +17,7 @@ func TestValue_OfEveryType(t *testing.T) {
 	reg.NewCounterVec(shoal.CounterOpts{Name: "c_total"}, []string{"a", "b"}).WithLabelValues("1", "2").Add(3)
 	reg.NewGauge(shoal.GaugeOpts{Name: "g"}).Set(4)
 	reg.NewGauge(shoal.GaugeOpts{Name: "sum", Mode: shoal.Sum}).Set(5)
+	reg.NewGauge(shoal.GaugeOpts{Name: "total", Mode: shoal.Total}).Sub(6)
 	h, s := reg.NewHistogram(shoal.HistogramOpts{Name: "h"}), reg.NewSummary(shoal.SummaryOpts{Name: "s"})
 	h.Observe(0.5)
 	h.Observe(1.5)
@@ -27,6 +28,7 @@ func TestValue_OfEveryType(t *testing.T) {
 		{shoaltest.Value(t, reg, "c_total", "b", "2", "a", "1"), 3},
 		{shoaltest.Value(t, reg, "g", "gauge_index", "0"), 4},
 		{shoaltest.Value(t, reg, "sum"), 5},
+		{shoaltest.Value(t, reg, "total"), -6},
 		{shoaltest.Value(t, reg, "h"), 2},
 		{shoaltest.Sum(t, reg, "h"), 2},
 		{shoaltest.Value(t, reg, "s"), 1},

@@ -20,6 +20,7 @@
 //	                                  w:<id>   "number stamp" of each writer, stamp in s
 //	shoal:1:{app/family}:v    hash    the series: EncodeField → sparse vector
 //	                                  \xfe     generation
+//	                                  \xfd…    a series of a gauge of mode total
 //	shoal:1:{app}:families    zset    families by when they were touched, ms
 //	shoal:1:{app}:leases      hash    i:<index> → "writer deadline lineage host version started"
 //	                                  lineage → "lineage since", as writers read it last
