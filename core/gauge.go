@@ -103,7 +103,7 @@ type Gauge struct {
 
 // What a gauge's series.state says of its value.
 const (
-	gaugeUnset   = iota // never written, or deleted: not shown
+	gaugeUnset   = iota // never written, or deleted: not shown; a Total's, always
 	gaugeSet            // shown
 	gaugeDropped        // deleted here, and Redis must hear of it
 )
@@ -114,13 +114,8 @@ func (g *Gauge) Set(v float64) { g.set(v) }
 
 // set sets the value, or says why it was dropped.
 func (g *Gauge) set(v float64) (reason string) {
-	if g.fam.def.mode == Total {
-		g.fam.reg.reject(reasonSetOnTotal, g.fam)
-		return reasonSetOnTotal
-	}
-	g.bits.Store(math.Float64bits(v))
-	g.written()
-	return ""
+	g.bits.Store(math.Float64bits(v)) // a Total never reads it
+	return g.written()
 }
 
 // Inc adds 1.
@@ -144,8 +139,7 @@ func (g *Gauge) gather(v float64) (reason string) {
 		reason = reasonAddOnLatest
 	case mode != Total:
 		addFloat(&g.bits, v)
-		g.written()
-		return ""
+		return g.written()
 	case !finite(v):
 		reason = reasonOf(v)
 	default:
@@ -183,14 +177,21 @@ func (g *Gauge) await(ctx context.Context, v float64, reason string) error {
 	return err
 }
 
-func (g *Gauge) written() {
-	if g.fam.def.mode == Latest {
+// written notes that bits has another value, or says why it may not.
+func (g *Gauge) written() (reason string) {
+	mode := g.fam.def.mode
+	if mode == Latest {
 		g.at.Store(monotonicNow())
 	}
 	if g.state.Load() != gaugeSet {
+		if mode == Total { // whose state never changes
+			g.fam.reg.reject(reasonSetOnTotal, g.fam)
+			return reasonSetOnTotal
+		}
 		g.state.Store(gaugeSet)
 	}
 	g.touch()
+	return ""
 }
 
 // show is Set, but does nothing where v is shown already: the refresh sees to
