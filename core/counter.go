@@ -39,7 +39,7 @@ type Counter struct {
 	// Inc is a single atomic add, anything else as the bits of a float64.
 	whole atomic.Uint64
 	rest  atomic.Uint64
-	_     [2]uint64 // up to 128 bytes, which Go aligns to a cache line
+	_     uint64 // up to 128 bytes, which Go aligns to a cache line
 }
 
 // maxWhole bounds what goes into the whole cell at once, so that it cannot run

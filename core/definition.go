@@ -135,6 +135,11 @@ func (d *definition) problem() error {
 	return nil
 }
 
+// hasLabel says whether the metric was declared with this label.
+func (d *definition) hasLabel(name string) bool {
+	return slices.Contains(d.labelNames, name) || slices.Contains(d.constNames, name)
+}
+
 // reservedLabel says whether a label name has a meaning of its own on the page.
 func reservedLabel(name string) bool {
 	return name == "le" || name == "quantile" || name == "gauge_index" || strings.HasPrefix(name, "__")
@@ -157,12 +162,12 @@ func ownedNames(name, kind string) []string {
 	return []string{name}
 }
 
-// same says whether two declarations mean the same metric.
+// same says whether two declarations mean the same metric. The values of their
+// constant labels may differ.
 func (d *definition) same(o *definition) bool {
 	return d.name == o.name && d.help == o.help && d.kind == o.kind && d.mode == o.mode &&
 		d.expire == o.expire && slices.Equal(d.upper, o.upper) &&
-		slices.Equal(d.labelNames, o.labelNames) &&
-		slices.Equal(d.constNames, o.constNames) && slices.Equal(d.constVals, o.constVals)
+		slices.Equal(d.labelNames, o.labelNames) && slices.Equal(d.constNames, o.constNames)
 }
 
 // String shows a definition the way that an error should.
@@ -195,11 +200,6 @@ func (d *definition) wire() wire.Definition {
 		w.Bounds = append(w.Bounds, wire.FormatBound(b))
 	}
 	return w
-}
-
-// field gives the storage identity of the child with these label values.
-func (d *definition) field(values []string) string {
-	return wire.EncodeField(slices.Concat(d.constNames, d.labelNames), slices.Concat(d.constVals, values))
 }
 
 // overflowValues are the label values of the overflow series.

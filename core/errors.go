@@ -33,7 +33,7 @@ type DefinitionError struct {
 
 func (e *DefinitionError) Error() string {
 	return "shoal: already declared as " + e.Existing + ", now asked for as " + e.Requested +
-		": use one definition, or another name"
+		": use one definition, in which only the values of constant labels may differ, or another name"
 }
 
 // TypeClashError says that another process has registered a metric of this

@@ -76,7 +76,7 @@ type Gauge struct {
 	series
 	bits atomic.Uint64 // of the float64 value
 	at   atomic.Int64  // Latest only: when it was set, see monotonicNow
-	_    [2]uint64     // up to 128 bytes, which Go aligns to a cache line
+	_    uint64        // up to 128 bytes, which Go aligns to a cache line
 }
 
 // What a gauge's series.state says of its value.

@@ -90,7 +90,7 @@ func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters [
 			case ok && op.Delete:
 				deletions = append(deletions, op)
 				return
-			case ok && f.detached(s):
+			case ok && s.detached():
 				f.table.replace(s) // written through a handle from before a deletion
 			}
 			if ok && !all {
