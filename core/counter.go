@@ -17,8 +17,8 @@ type CounterOpts struct {
 	Namespace, Subsystem, Name string
 	// Help says what is counted. Defaults to no text.
 	Help string
-	// ConstLabels are labels with fixed values. They are stored as ordinary
-	// labels. Defaults to none.
+	// ConstLabels are labels with fixed values. A further declaration of the
+	// metric with other values has series of its own. Defaults to none.
 	ConstLabels Labels
 }
 

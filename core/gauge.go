@@ -44,8 +44,8 @@ type GaugeOpts struct {
 	Namespace, Subsystem, Name string
 	// Help says what is measured, with its unit. Defaults to no text.
 	Help string
-	// ConstLabels are labels with fixed values. They are stored as ordinary
-	// labels. Defaults to none.
+	// ConstLabels are labels with fixed values. A further declaration of the
+	// metric with other values has series of its own. Defaults to none.
 	ConstLabels Labels
 	// Mode says what the page shows of several processes' values. Defaults to
 	// PerProcess.

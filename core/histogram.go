@@ -16,8 +16,8 @@ type HistogramOpts struct {
 	Namespace, Subsystem, Name string
 	// Help says what is observed, with its unit. Defaults to no text.
 	Help string
-	// ConstLabels are labels with fixed values. They are stored as ordinary
-	// labels. Defaults to none.
+	// ConstLabels are labels with fixed values. A further declaration of the
+	// metric with other values has series of its own. Defaults to none.
 	ConstLabels Labels
 	// Buckets are the upper bounds of the buckets, each inclusive, ascending.
 	// +Inf is implied. A later deploy may change them: what was counted before
