@@ -24,7 +24,7 @@ type CounterOpts struct {
 
 func (o CounterOpts) definition(labels []string) definition {
 	d := definition{
-		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
 		kind: wire.TypeCounter, labelNames: labels,
 	}
 	d.setConstLabels(o.ConstLabels)

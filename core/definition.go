@@ -35,6 +35,7 @@ const maxLabelValue = 1024
 // definition is what a metric was declared with. It never changes.
 type definition struct {
 	name       string
+	noName     bool // Opts.Name was empty: name is what stands before it
 	help       string
 	kind       string // wire.TypeCounter, ...
 	mode       Mode   // gauges
@@ -95,6 +96,10 @@ func (d *definition) validate() error {
 }
 
 func (d *definition) problem() error {
+	if d.noName {
+		return fmt.Errorf("%s%sOpts.Name is empty: set it; Namespace and Subsystem only stand before it",
+			strings.ToUpper(d.kind[:1]), d.kind[1:])
+	}
 	if !wire.IsMetricName(d.name) {
 		return errors.New("not a metric name: use letters, digits, '_' and ':', and no digit first")
 	}

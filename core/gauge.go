@@ -58,7 +58,7 @@ type GaugeOpts struct {
 
 func (o GaugeOpts) definition(labels []string) definition {
 	d := definition{
-		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
 		kind: wire.TypeGauge, mode: o.Mode, expire: o.Expire, labelNames: labels,
 	}
 	if d.expire == 0 && d.mode != Latest {

@@ -27,7 +27,7 @@ type HistogramOpts struct {
 
 func (o HistogramOpts) definition(labels []string) definition {
 	d := definition{
-		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
 		kind: wire.TypeHistogram, labelNames: labels,
 	}
 	d.setConstLabels(o.ConstLabels)
@@ -100,24 +100,27 @@ func (h *Histogram) drain(dst []wire.Component) []wire.Component {
 }
 
 // LinearBuckets returns count upper bounds, the first start and each width
-// above the one before. It panics unless count is at least 1 and width is
-// positive.
+// above the one before: bit for bit those of client_golang, so that a program
+// that moves from it goes on with the same series. It panics if count is below
+// 1. A width that is not positive makes bounds that no histogram takes.
 func LinearBuckets(start, width float64, count int) []float64 {
-	if count < 1 || !(width > 0) {
-		panic("shoal: LinearBuckets needs a count of at least 1 and a positive width")
+	if count < 1 {
+		panic("shoal: LinearBuckets needs a count of at least 1")
 	}
 	bounds := make([]float64, count)
 	for i := range bounds {
-		bounds[i] = start + float64(i)*width
+		bounds[i] = start // a sum, not a product: the two round differently
+		start += width
 	}
 	return bounds
 }
 
 // ExponentialBuckets returns count upper bounds, the first start and each
-// factor times the one before. It panics unless count is at least 1, start is
-// positive and factor is above 1.
+// factor times the one before: bit for bit those of client_golang. It panics if
+// count is below 1, start is not positive or factor is not above 1. NaN makes
+// bounds that no histogram takes.
 func ExponentialBuckets(start, factor float64, count int) []float64 {
-	if count < 1 || !(start > 0) || !(factor > 1) {
+	if count < 1 || start <= 0 || factor <= 1 {
 		panic("shoal: ExponentialBuckets needs a count of at least 1, a positive start and a factor above 1")
 	}
 	bounds := make([]float64, count)

@@ -22,7 +22,7 @@ type SummaryOpts struct {
 
 func (o SummaryOpts) definition(labels []string) definition {
 	d := definition{
-		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
 		kind: wire.TypeSummary, labelNames: labels,
 	}
 	d.setConstLabels(o.ConstLabels)
