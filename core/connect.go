@@ -23,6 +23,10 @@ type connection struct {
 	reader *reader
 	client io.Closer // owned; nil if the user's
 
+	// Close takes awaiting, and a synchronous write holds it for reading while
+	// its value and its waiter are entered.
+	awaiting sync.RWMutex
+
 	stop   chan struct{}  // closed by Close; stops the sampler
 	group  sync.WaitGroup // the goroutines
 	begun  atomic.Bool    // by the first Close
@@ -124,10 +128,13 @@ func (r *Registry) writing() (*connection, error) {
 }
 
 // Flush brings everything that was written before the call to Redis, and waits
-// for it, trying until the context ends. Use it in jobs and in serverless
-// handlers. On a read-only registry it does nothing. At the context's end it
+// for it, trying until the context ends. A serverless handler, which may be
+// frozen between two requests, calls it before it answers; a program that ends
+// calls Close. On a read-only registry it does nothing. At the context's end it
 // returns an [*UndeliveredError]; what that names stays queued. A metric whose
-// name another type holds is an error too, a [*TypeClashError].
+// name another type holds is an error too, a [*TypeClashError]. After
+// [ErrNotConnected] everything stays in memory until Connect. [ErrClosed] means
+// that Close has begun: its error tells what was not delivered.
 func (r *Registry) Flush(ctx context.Context) error {
 	c, err := r.connected()
 	if err != nil || c.writer == nil {
@@ -145,8 +152,10 @@ func (r *Registry) Flush(ctx context.Context) error {
 
 // Close brings everything to Redis, removes this process's gauges, gives its
 // index back and stops every goroutine. It tries until the context ends (10 s
-// where that has no deadline) and then returns an [*UndeliveredError]. Call it
-// when nothing writes any more; what is written after it goes nowhere. Closing
+// where that has no deadline) and then returns an [*UndeliveredError]. A program
+// calls it at its end, a job as well as a server: without it, the process counts
+// as living until its lease ends. Call it when nothing writes any more: what is
+// written after it began may go nowhere, and what after it ended does. Closing
 // again returns the same result, closing an unconnected registry nil.
 func (r *Registry) Close(ctx context.Context) error {
 	r.mu.Lock()
@@ -170,7 +179,9 @@ func (c *connection) closing() bool {
 
 func (c *connection) close(ctx context.Context) error {
 	if c.begun.CompareAndSwap(false, true) {
+		c.awaiting.Lock()
 		close(c.stop)
+		c.awaiting.Unlock()
 		c.result = c.shutDown(ctx)
 		close(c.done)
 		return c.result // the context may have ended meanwhile

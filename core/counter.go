@@ -91,16 +91,21 @@ func (c *Counter) IncSync(ctx context.Context) (total float64, err error) {
 // processes, which includes v and may include later additions (0 if the series
 // was deleted meanwhile). Concurrent callers share round trips.
 //
-// An error that wraps [ErrRejected] means that v was dropped, one that wraps
-// [ErrLost] that nobody can tell. Any other error, of the context included,
-// means that v is not confirmed yet: it stays queued and is still delivered
-// exactly once, so do not add it again.
+// Its errors tell what becomes of v. They wrap
+//   - [ErrRejected], [ErrReadOnly] or [ErrClosed]: v goes nowhere;
+//   - [ErrLost], perhaps with ErrClosed: nobody can tell whether Redis has v,
+//     and it is not sent again;
+//   - [ErrNotConnected]: v is kept, and delivered after Connect or Open;
+//   - a [*TypeClashError]: v is kept, and delivered if the name becomes free;
+//   - the context's error: v is not confirmed yet. It stays queued and is
+//     delivered exactly once, unless the error of Close says otherwise.
+//
+// So add v again only after an error of the first kind, if at all.
 func (c *Counter) AddSync(ctx context.Context, v float64) (total float64, err error) {
-	if !c.addWhole(v) && !c.addRest(v) {
+	if !(v >= 0) || math.IsInf(v, 0) {
 		return 0, rejected(c.fam, v)
 	}
-	c.touch()
-	text, err := c.confirm(ctx)
+	text, err := c.confirm(ctx, func() { c.Add(v) })
 	if err != nil || text == "" {
 		return 0, err
 	}

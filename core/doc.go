@@ -49,7 +49,9 @@
 // once more. A scrape reads the sums.
 //
 // [Counter.AddSync] and its kin do the same and wait for the acknowledgement;
-// callers at the same time share a batch.
+// callers at the same time share a batch. What an error of theirs says of the
+// value is listed there: that it goes nowhere, that it is still delivered, or
+// that nobody can tell.
 //
 // # What is lost when
 //

@@ -116,15 +116,13 @@ func (g *Gauge) SetToCurrentTime() {
 // SetSync sets the value and waits until Redis has it. Its errors are those of
 // [Counter.AddSync].
 func (g *Gauge) SetSync(ctx context.Context, v float64) error {
-	g.Set(v)
-	_, err := g.confirm(ctx)
+	_, err := g.confirm(ctx, func() { g.Set(v) })
 	return err
 }
 
 // AddSync adds v, which may be negative, and waits as [Gauge.SetSync] does.
 func (g *Gauge) AddSync(ctx context.Context, v float64) error {
-	g.Add(v)
-	_, err := g.confirm(ctx)
+	_, err := g.confirm(ctx, func() { g.Add(v) })
 	return err
 }
 

@@ -47,18 +47,12 @@ type Histogram struct {
 // and the infinities are dropped and counted in
 // shoal_rejected_observations_total.
 func (h *Histogram) Observe(v float64) {
-	if h.observe(v) {
-		h.touch()
-	}
-}
-
-func (h *Histogram) observe(v float64) bool {
 	if !finite(v) {
 		h.fam.reg.reject(reasonOf(v), h.fam)
-		return false
+		return
 	}
 	h.cells.observe(v, h.bucketOf(v))
-	return true
+	h.touch()
 }
 
 // bucketOf finds the first bucket whose bound is not below v. Up to some
@@ -78,11 +72,10 @@ func (h *Histogram) bucketOf(v float64) int {
 // ObserveSync adds one observation and waits until Redis has it. Its errors
 // are those of [Counter.AddSync].
 func (h *Histogram) ObserveSync(ctx context.Context, v float64) error {
-	if !h.observe(v) {
+	if !finite(v) {
 		return rejected(h.fam, v)
 	}
-	h.touch()
-	_, err := h.confirm(ctx)
+	_, err := h.confirm(ctx, func() { h.Observe(v) })
 	return err
 }
 

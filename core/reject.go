@@ -30,6 +30,9 @@ func reasonOf(v float64) string {
 	return reasonNegative
 }
 
+// rejected counts and reports a value that a synchronous write was refused, and
+// returns the error.
 func rejected(f *family, v float64) error {
+	f.reg.reject(reasonOf(v), f)
 	return fmt.Errorf("%w: %s %q can't take %v (%s)", ErrRejected, f.def.kind, f.def.name, v, reasonOf(v))
 }

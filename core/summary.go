@@ -42,28 +42,21 @@ type Summary struct {
 // and the infinities are dropped and counted in
 // shoal_rejected_observations_total.
 func (s *Summary) Observe(v float64) {
-	if s.observe(v) {
-		s.touch()
-	}
-}
-
-func (s *Summary) observe(v float64) bool {
 	if !finite(v) {
 		s.fam.reg.reject(reasonOf(v), s.fam)
-		return false
+		return
 	}
 	s.cells.observe(v, 0)
-	return true
+	s.touch()
 }
 
 // ObserveSync adds one observation and waits until Redis has it. Its errors
 // are those of [Counter.AddSync].
 func (s *Summary) ObserveSync(ctx context.Context, v float64) error {
-	if !s.observe(v) {
+	if !finite(v) {
 		return rejected(s.fam, v)
 	}
-	s.touch()
-	_, err := s.confirm(ctx)
+	_, err := s.confirm(ctx, func() { s.Observe(v) })
 	return err
 }
 
