@@ -23,11 +23,13 @@ type connection struct {
 	reader *reader
 	client io.Closer // owned; nil if the user's
 
+	sampled *sampler // the registry's
+
 	// Close takes awaiting, and a synchronous write holds it for reading while
 	// its value and its waiter are entered.
 	awaiting sync.RWMutex
 
-	stop   chan struct{}  // closed by Close; stops the sampler
+	stop   chan struct{}  // closed by Close; stops the sampler's clock
 	group  sync.WaitGroup // the goroutines
 	begun  atomic.Bool    // by the first Close
 	done   chan struct{}  // closed when Close has its result
@@ -88,14 +90,18 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 		}
 	}
 	store := newStore(opts.App)
-	c := &connection{opts: opts, client: client, stop: make(chan struct{}), done: make(chan struct{})}
+	c := &connection{
+		opts: opts, client: client, sampled: &r.sampled,
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
 	c.reader = newReader(r, store, opts.LeaseDuration)
 	r.limit.Store(int64(opts.SeriesLimit))
 	r.quiet.connect(opts.OnError, opts.Logger)
 	if !opts.ReadOnly {
 		c.writer = newWriter(r, store, opts)
 		c.group.Go(c.writer.run)
-		c.group.Go(func() { r.runSampler(opts.LeaseDuration/3, c.stop) })
+		c.group.Go(func() { r.sampled.run(opts.LeaseDuration/3, c.stop) })
+		r.sampled.start()
 	}
 	r.conn.Store(c)
 	return nil
@@ -140,6 +146,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	if err != nil || c.writer == nil {
 		return err
 	}
+	r.sampled.wait(ctx, sampleTimeout)
 	err = c.writer.request(ctx, false)
 	if err == nil {
 		return nil
@@ -179,6 +186,8 @@ func (c *connection) closing() bool {
 
 func (c *connection) close(ctx context.Context) error {
 	if c.begun.CompareAndSwap(false, true) {
+		c.sampled.wait(ctx, sampleTimeout)
+		c.sampled.stop()
 		c.awaiting.Lock()
 		close(c.stop)
 		c.awaiting.Unlock()
@@ -221,6 +230,7 @@ func (c *connection) shutDown(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() { // ends with the goroutines that it waits for
 		c.group.Wait()
+		c.sampled.calls.Wait()
 		c.reader.wait()
 		if c.client != nil {
 			_ = c.client.Close() // nothing is left to be lost with it

@@ -245,7 +245,6 @@ func TestConstants_EachHasAGaugeFunctionOfItsOwn(t *testing.T) {
 	for i, consts := range []Labels{public, admin, public} {
 		r.NewGaugeFunc(GaugeOpts{Name: "g", Mode: Sum, ConstLabels: consts}, func() float64 { return float64(i + 1) })
 	}
-	r.sample() // TODO
 	flush(t, r)
 	stored(t, server).want(t, samples{`g{server="public"}`: 1, `g{server="admin"}`: 2})
 }

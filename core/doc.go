@@ -85,10 +85,11 @@
 // # Concurrency
 //
 // Everything may be used from any number of goroutines at once. A registry has
-// a goroutine that does all its writing, one that calls gauge functions, and
-// one while a scrape reads; all end with Close. Functions of the application
-// ([Opts].OnError, those of [Registry.NewGaugeFunc]) are called without a lock
-// held, and panics of the latter contained.
+// a goroutine that does all its writing, one that tells when gauge functions are
+// due, one for each of these while it is called, and one while a scrape reads;
+// all end with Close. Functions of the application ([Opts].OnError, those of
+// [Registry.NewGaugeFunc]) are called without a lock held, and panics of the
+// latter contained.
 //
 // # Scrape once
 //
