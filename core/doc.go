@@ -31,6 +31,10 @@
 //		orders.WithLabelValues("EUR").Inc()
 //	}
 //
+// A job calls Close at its end, as a server does: it sends what is left, and the
+// process no longer counts as living. A serverless handler, which is frozen
+// between two invocations, calls [Registry.Flush] before it returns.
+//
 // [Registry.Open] makes a client from a URL, with settings that suit. The
 // packages under middleware record requests and serve the page in one line.
 // Tests of an application use package shoaltest, which needs no Redis.
