@@ -57,6 +57,18 @@ func parsePattern(text string) (pattern, error) {
 	return p, add(text[begin:])
 }
 
+func (p pattern) String() string {
+	var alternatives []string
+	for _, levels := range p {
+		var texts []string
+		for _, level := range levels {
+			texts = append(texts, level.String())
+		}
+		alternatives = append(alternatives, strings.Join(texts, "/"))
+	}
+	return strings.Join(alternatives, "|")
+}
+
 // matches says whether a benchmark, given level by level, is measured.
 func (p pattern) matches(name []string) bool {
 	return slices.ContainsFunc(p, func(levels []*regexp.Regexp) bool {
@@ -94,8 +106,11 @@ func levels(r *benchfmt.Result) []string {
 // of the benchmarks that there are, and of the results from before, which would
 // be shown again as if they were new.
 func (m measurement) complete(p pattern, benchmarks []string, before, found results) error {
-	if len(found) == 0 {
-		return fmt.Errorf("-bench %q: nothing was measured", m.bench)
+	for _, alternative := range p {
+		alone := pattern{alternative}
+		if !slices.ContainsFunc(found, func(r *benchfmt.Result) bool { return alone.matches(levels(r)) }) {
+			return fmt.Errorf("-bench %q: nothing was measured that %s matches", m.bench, alone)
+		}
 	}
 	var missing []string
 	note := func(name []string) {

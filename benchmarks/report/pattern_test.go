@@ -79,15 +79,19 @@ func TestMeasure_OldFiguresAreNotShownForWhatWasNotMeasured(t *testing.T) {
 		{bench: "whole", before: known, rounds: 1, fault: "matches none"},
 		{bench: "Whole/side=c", before: known, rounds: 1, fault: "nothing was measured"},
 		{bench: "Whole/side=a/more", before: known, rounds: 1, fault: "nothing was measured"},
+		{bench: "Whole|Nosuch", before: known, rounds: 1, fault: "nothing was measured that Nosuch matches"},
+		{bench: "Whole/side=c|Other", before: known, rounds: 1, fault: "nothing was measured that Whole/side=c matches"},
 		{bench: "Whole", before: known, fault: "nothing was measured"},
 		{bench: ".", fault: "nothing was measured"},
 		{bench: "Whole", before: stale, rounds: 1, fault: "BenchmarkWhole/side=gone"},
 		{bench: "Whole", trouble: "fails", before: known, rounds: 1, fault: "exit status 1"},
 		{bench: "Whole/side=a", trouble: "fails", before: known, rounds: 1},
 		{bench: "Whole", trouble: "skips", before: known, rounds: 1, fault: "not measured: BenchmarkWhole/side=b;"},
-		{bench: "Whole|Other", trouble: "skips", before: known, rounds: 1, fault: "BenchmarkOther, BenchmarkWhole/side=b"},
+		{bench: "Whole|Other", trouble: "skips", before: known, rounds: 1, fault: "nothing was measured that Other matches"},
+		{bench: "Whole|Oth|er", trouble: "skips", rounds: 1, fault: "nothing was measured that Oth matches"},
+		{bench: "e", trouble: "skips", before: known, rounds: 1, fault: "BenchmarkOther, BenchmarkWhole/side=b"},
 		{bench: ".", trouble: "skips", rounds: 1, fault: "not measured: BenchmarkOther;"},
-		{bench: "Whole|Other", trouble: "skips", rounds: 1, fault: "not measured: BenchmarkOther;"},
+		{bench: "e", trouble: "skips", rounds: 1, fault: "not measured: BenchmarkOther;"},
 	} {
 		t.Run(tt.bench+" "+tt.trouble, func(t *testing.T) {
 			t.Setenv(trouble, tt.trouble)
