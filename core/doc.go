@@ -52,10 +52,9 @@
 // Redis steps back (a failover to a replica that lagged): then they are sent
 // once more. A scrape reads the sums.
 //
-// [Counter.AddSync] and its kin do the same and wait for the acknowledgement;
-// callers at the same time share a batch. What an error of theirs says of the
-// value is listed there: that it goes nowhere, that it is still delivered, or
-// that nobody can tell.
+// [Counter.AddSync] and the other synchronous forms do the same and wait for the
+// acknowledgement; callers at the same time share a batch. Their errors say
+// whether the value goes nowhere, is still delivered, or nobody can tell.
 //
 // # What is lost when
 //

@@ -2,7 +2,7 @@
 
 // Package examples holds runnable programs, each about one way to use shoal.
 // Each takes the URL of its Redis from the environment variable REDIS_URL, or
-// from the flag -redis, which has the word; a password belongs into the variable.
+// from the flag -redis, which takes precedence. A password belongs in the variable.
 // Without both, all but the exporter start an embedded Redis.
 //
 //	nethttp, chi, gin, echo   a small shop, one line of middleware

@@ -109,7 +109,7 @@ func TestBatch_WhatItCountedStays(t *testing.T) {
 	}
 }
 
-// A URL with a password belongs into the environment, where the manifest of
+// A URL with a password belongs in the environment, where the manifest of
 // docs/operations.md puts it. From there no list of processes and no log has it.
 func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
 	for name, args := range map[string]func(addr string) []string{
@@ -154,7 +154,7 @@ func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
 	}
 }
 
-func TestRedisURL_TheFlagHasTheWord(t *testing.T) {
+func TestRedisURL_TheFlagTakesPrecedence(t *testing.T) {
 	t.Parallel()
 	addr, redis := freeAddr(t), redisURL(t)
 	p := startWith(t, "redis://"+freeAddr(t)+"/0", "exporter", "-redis", redis, "-addr", addr)

@@ -12,7 +12,7 @@ import (
 	"github.com/shoal-metrics/shoal/embedded"
 )
 
-// Variable is the environment variable that has the URL. Its place is there:
+// Variable is the environment variable that has the URL. It belongs there:
 // anybody on the machine can read the arguments of a process, and with them the
 // password.
 const Variable = "REDIS_URL"
