@@ -49,7 +49,7 @@ func (r *Registry) NewGaugeFunc(o GaugeOpts, f func() float64) *GaugeFunc {
 // the first one's function.
 func (r *Registry) RegisterGaugeFunc(o GaugeOpts, f func() float64) (*GaugeFunc, error) {
 	if f == nil {
-		return nil, fmt.Errorf("shoal: gauge function %q: the function is nil", o.Name)
+		return nil, fmt.Errorf("shoal: gauge function %q: the function is nil", fullName(o.Namespace, o.Subsystem, o.Name))
 	}
 	g, err := r.RegisterGauge(o)
 	if err != nil {
