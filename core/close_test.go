@@ -297,3 +297,39 @@ func TestUndeliveredError_CountsAndUnwraps(t *testing.T) {
 		t.Error("does not unwrap")
 	}
 }
+
+// A job that only flushes is taken for a living process until its lease ends, and
+// hides that nothing else lives.
+func TestClose_AJobIsGoneAtOnceAndAfterAFlushAloneItIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		reader := process(t, server, Opts{ReadOnly: true})
+		living := func() int {
+			t.Helper()
+			list, err := reader.Instances(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(list)
+		}
+		job := process(t, server, Opts{})
+		job.NewCounter(CounterOpts{Name: "rows_total"}).Add(3)
+		job.NewGauge(GaugeOpts{Name: "open_files", Mode: Sum}).Set(2)
+		flush(t, job)
+		if n := living(); n != 1 {
+			t.Errorf("%d processes live after a Flush, want 1", n)
+		}
+		scrape(t, reader).want(t, samples{"rows_total": 3, "open_files": 2})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if err := job.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		if n := living(); n != 0 {
+			t.Errorf("%d processes live after Close, want none", n)
+		}
+		page := scrape(t, reader)
+		page.want(t, samples{"rows_total": 3})
+		page.lacks(t, "open_files")
+	})
+}

@@ -23,7 +23,13 @@ type connection struct {
 	reader *reader
 	client io.Closer // owned; nil if the user's
 
-	stop   chan struct{}  // closed by Close; stops the sampler
+	sampled *sampler // the registry's
+
+	// Close takes awaiting, and a synchronous write holds it for reading while
+	// its value and its waiter are entered.
+	awaiting sync.RWMutex
+
+	stop   chan struct{}  // closed by Close; stops the sampler's clock
 	group  sync.WaitGroup // the goroutines
 	begun  atomic.Bool    // by the first Close
 	done   chan struct{}  // closed when Close has its result
@@ -84,14 +90,18 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 		}
 	}
 	store := newStore(opts.App)
-	c := &connection{opts: opts, client: client, stop: make(chan struct{}), done: make(chan struct{})}
+	c := &connection{
+		opts: opts, client: client, sampled: &r.sampled,
+		stop: make(chan struct{}), done: make(chan struct{}),
+	}
 	c.reader = newReader(r, store, opts.LeaseDuration)
 	r.limit.Store(int64(opts.SeriesLimit))
 	r.quiet.connect(opts.OnError, opts.Logger)
 	if !opts.ReadOnly {
 		c.writer = newWriter(r, store, opts)
 		c.group.Go(c.writer.run)
-		c.group.Go(func() { r.runSampler(opts.LeaseDuration/3, c.stop) })
+		c.group.Go(func() { r.sampled.run(opts.LeaseDuration/3, c.stop) })
+		r.sampled.start()
 	}
 	r.conn.Store(c)
 	return nil
@@ -124,15 +134,19 @@ func (r *Registry) writing() (*connection, error) {
 }
 
 // Flush brings everything that was written before the call to Redis, and waits
-// for it, trying until the context ends. Use it in jobs and in serverless
-// handlers. On a read-only registry it does nothing. At the context's end it
+// for it, trying until the context ends. A serverless handler, which may be
+// frozen between two requests, calls it before it answers; a program that ends
+// calls Close. On a read-only registry it does nothing. At the context's end it
 // returns an [*UndeliveredError]; what that names stays queued. A metric whose
-// name another type holds is an error too, a [*TypeClashError].
+// name another type holds is an error too, a [*TypeClashError]. After
+// [ErrNotConnected] everything stays in memory until Connect. [ErrClosed] means
+// that Close has begun: its error tells what was not delivered.
 func (r *Registry) Flush(ctx context.Context) error {
 	c, err := r.connected()
 	if err != nil || c.writer == nil {
 		return err
 	}
+	r.sampled.wait(ctx, sampleTimeout)
 	err = c.writer.request(ctx, false)
 	if err == nil {
 		return nil
@@ -145,8 +159,10 @@ func (r *Registry) Flush(ctx context.Context) error {
 
 // Close brings everything to Redis, removes this process's gauges, gives its
 // index back and stops every goroutine. It tries until the context ends (10 s
-// where that has no deadline) and then returns an [*UndeliveredError]. Call it
-// when nothing writes any more; what is written after it goes nowhere. Closing
+// where that has no deadline) and then returns an [*UndeliveredError]. A program
+// calls it at its end, a job as well as a server: without it, the process counts
+// as living until its lease ends. Call it when nothing writes any more: what is
+// written after it began may go nowhere, and what after it ended does. Closing
 // again returns the same result, closing an unconnected registry nil.
 func (r *Registry) Close(ctx context.Context) error {
 	r.mu.Lock()
@@ -170,7 +186,11 @@ func (c *connection) closing() bool {
 
 func (c *connection) close(ctx context.Context) error {
 	if c.begun.CompareAndSwap(false, true) {
+		c.sampled.wait(ctx, sampleTimeout)
+		c.sampled.stop()
+		c.awaiting.Lock()
 		close(c.stop)
+		c.awaiting.Unlock()
 		c.result = c.shutDown(ctx)
 		close(c.done)
 		return c.result // the context may have ended meanwhile
@@ -210,6 +230,7 @@ func (c *connection) shutDown(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() { // ends with the goroutines that it waits for
 		c.group.Wait()
+		c.sampled.calls.Wait()
 		c.reader.wait()
 		if c.client != nil {
 			_ = c.client.Close() // nothing is left to be lost with it

@@ -16,14 +16,14 @@ type CounterOpts struct {
 	Namespace, Subsystem, Name string
 	// Help says what is counted. Defaults to no text.
 	Help string
-	// ConstLabels are labels with fixed values. They are stored as ordinary
-	// labels. Defaults to none.
+	// ConstLabels are labels with fixed values. A further declaration of the
+	// metric with other values has series of its own. Defaults to none.
 	ConstLabels Labels
 }
 
 func (o CounterOpts) definition(labels []string) definition {
 	d := definition{
-		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
 		kind: wire.TypeCounter, labelNames: labels,
 	}
 	d.setConstLabels(o.ConstLabels)
@@ -48,20 +48,16 @@ func (c *Counter) Inc() {
 // the infinities are dropped and counted in
 // shoal_rejected_observations_total.
 func (c *Counter) Add(v float64) {
-	if c.gather(v) {
-		c.touch()
+	if !addable(v) {
+		c.consts.fam.reg.reject(reasonOf(v), c.consts.fam)
+		return
 	}
+	c.delta.add(v)
+	c.touch()
 }
 
-// gather adds v, or says that it was dropped.
-func (c *Counter) gather(v float64) bool {
-	if v >= 0 && v <= math.MaxFloat64 {
-		c.delta.add(v)
-		return true
-	}
-	c.fam.reg.reject(reasonOf(v), c.fam)
-	return false
-}
+// addable says whether a counter may grow by v.
+func addable(v float64) bool { return v >= 0 && v <= math.MaxFloat64 }
 
 // IncSync adds 1 and waits as [Counter.AddSync] does.
 func (c *Counter) IncSync(ctx context.Context) (total float64, err error) {
@@ -72,16 +68,21 @@ func (c *Counter) IncSync(ctx context.Context) (total float64, err error) {
 // processes, which includes v and may include later additions (0 if the series
 // was deleted meanwhile). Concurrent callers share round trips.
 //
-// An error that wraps [ErrRejected] means that v was dropped, one that wraps
-// [ErrLost] that nobody can tell. Any other error, of the context included,
-// means that v is not confirmed yet: it stays queued and is still delivered
-// exactly once, so do not add it again.
+// Its errors tell what becomes of v. They wrap
+//   - [ErrRejected], [ErrReadOnly] or [ErrClosed]: v goes nowhere;
+//   - [ErrLost], perhaps with ErrClosed: nobody can tell whether Redis has v,
+//     and it is not sent again;
+//   - [ErrNotConnected]: v is kept, and delivered after Connect or Open;
+//   - a [*TypeClashError]: v is kept, and delivered if the name becomes free;
+//   - the context's error: v is not confirmed yet. It stays queued and is
+//     delivered exactly once, unless the error of Close says otherwise.
+//
+// So add v again only after an error of the first kind, if at all.
 func (c *Counter) AddSync(ctx context.Context, v float64) (total float64, err error) {
-	if !c.gather(v) {
-		return 0, rejected(c.fam, v, reasonOf(v))
+	if !addable(v) {
+		return 0, rejected(c.consts.fam, v, reasonOf(v))
 	}
-	c.touch()
-	text, err := c.confirm(ctx)
+	text, err := c.confirm(ctx, func() { c.Add(v) })
 	if err != nil || text == "" {
 		return 0, err
 	}

@@ -35,6 +35,7 @@ const maxLabelValue = 1024
 // definition is what a metric was declared with. It never changes.
 type definition struct {
 	name       string
+	noName     bool // Opts.Name was empty: name is what stands before it
 	help       string
 	kind       string // wire.TypeCounter, ...
 	mode       Mode   // gauges
@@ -95,6 +96,10 @@ func (d *definition) validate() error {
 }
 
 func (d *definition) problem() error {
+	if d.noName {
+		return fmt.Errorf("%s%sOpts.Name is empty: set it; Namespace and Subsystem only stand before it",
+			strings.ToUpper(d.kind[:1]), d.kind[1:])
+	}
 	if !wire.IsMetricName(d.name) {
 		return errors.New("not a metric name: use letters, digits, '_' and ':', and no digit first")
 	}
@@ -138,6 +143,11 @@ func (d *definition) problem() error {
 	return nil
 }
 
+// hasLabel says whether the metric was declared with this label.
+func (d *definition) hasLabel(name string) bool {
+	return slices.Contains(d.labelNames, name) || slices.Contains(d.constNames, name)
+}
+
 // reservedLabel says whether a label name has a meaning of its own on the page.
 func reservedLabel(name string) bool {
 	return name == "le" || name == "quantile" || name == "gauge_index" || strings.HasPrefix(name, "__")
@@ -160,12 +170,12 @@ func ownedNames(name, kind string) []string {
 	return []string{name}
 }
 
-// same says whether two declarations mean the same metric.
+// same says whether two declarations mean the same metric. The values of their
+// constant labels may differ.
 func (d *definition) same(o *definition) bool {
 	return d.name == o.name && d.help == o.help && d.kind == o.kind && d.mode == o.mode &&
 		d.expire == o.expire && slices.Equal(d.upper, o.upper) &&
-		slices.Equal(d.labelNames, o.labelNames) &&
-		slices.Equal(d.constNames, o.constNames) && slices.Equal(d.constVals, o.constVals)
+		slices.Equal(d.labelNames, o.labelNames) && slices.Equal(d.constNames, o.constNames)
 }
 
 // String shows a definition the way that an error should.
@@ -198,15 +208,6 @@ func (d *definition) wire() wire.Definition {
 		w.Bounds = append(w.Bounds, wire.FormatBound(b))
 	}
 	return w
-}
-
-// field gives the storage identity of the child with these label values.
-func (d *definition) field(values []string) string {
-	field := wire.EncodeField(slices.Concat(d.constNames, d.labelNames), slices.Concat(d.constVals, values))
-	if d.mode == Total {
-		field = wire.TotalMark + field
-	}
-	return field
 }
 
 // overflowValues are the label values of the overflow series.

@@ -17,7 +17,37 @@ func TestDefinition_RefusesWhatNoPageMayShow(t *testing.T) {
 		declare func(r *Registry) error
 		words   []string
 	}{
-		{"empty name", counterNamed(""), []string{"counter", "not a metric name"}},
+		{"empty name", counterNamed(""), []string{"counter", "CounterOpts.Name is empty"}},
+		{"a counter's namespace alone", func(r *Registry) error {
+			_, err := r.RegisterCounter(CounterOpts{Namespace: "shop"})
+			return err
+		}, []string{`counter "shop"`, "CounterOpts.Name is empty"}},
+		{"a gauge's subsystem alone", func(r *Registry) error {
+			_, err := r.RegisterGaugeVec(GaugeOpts{Subsystem: "web"}, []string{"code"})
+			return err
+		}, []string{`gauge "web"`, "GaugeOpts.Name is empty"}},
+		{"a summary's both alone", func(r *Registry) error {
+			_, err := r.RegisterSummary(SummaryOpts{Namespace: "shop", Subsystem: "web"})
+			return err
+		}, []string{`summary "shop_web"`, "SummaryOpts.Name is empty"}},
+		{"a histogram's namespace alone", func(r *Registry) error {
+			_, err := r.RegisterHistogramVec(HistogramOpts{Namespace: "shop"}, []string{"code"})
+			return err
+		}, []string{`histogram "shop"`, "HistogramOpts.Name is empty"}},
+		{"a gauge function's namespace alone", func(r *Registry) error {
+			_, err := r.RegisterGaugeFunc(GaugeOpts{Namespace: "shop"}, func() float64 { return 1 })
+			return err
+		}, []string{`gauge "shop"`, "GaugeOpts.Name is empty"}},
+		{"a name of spaces", counterNamed(" "), []string{`" "`, "not a metric name"}},
+		{"a space after the name", counterNamed("a_total "), []string{"not a metric name"}},
+		{"a namespace of spaces", func(r *Registry) error {
+			_, err := r.RegisterCounter(CounterOpts{Namespace: " ", Name: "a_total"})
+			return err
+		}, []string{"not a metric name"}},
+		{"a width of 0", histogramOf(LinearBuckets(1, 0, 3)...), []string{"ascend"}},
+		{"a falling width", histogramOf(LinearBuckets(1, -1, 3)...), []string{"ascend"}},
+		{"a width of NaN", histogramOf(LinearBuckets(1, math.NaN(), 3)...), []string{"ascend"}},
+		{"a factor of NaN", histogramOf(ExponentialBuckets(1, math.NaN(), 3)...), []string{"ascend"}},
 		{"digit first", counterNamed("9lives"), []string{`"9lives"`, "no digit first"}},
 		{"dash", counterNamed("a-b"), []string{`"a-b"`}},
 		{"not ASCII", counterNamed("größe"), []string{"größe"}},
@@ -109,7 +139,7 @@ func TestDefinition_TakesWhatIsOddButRight(t *testing.T) {
 	r.NewCounter(CounterOpts{Name: "job:rate:sum"})
 	r.NewCounterVec(CounterOpts{Name: "_", Help: "Zeilen\n\"und\" mehr"}, []string{"_", "A1"})
 	h := r.NewHistogram(HistogramOpts{Name: "h", Buckets: []float64{-1, math.Copysign(0, -1), 1, math.Inf(1)}})
-	if got := h.fam.bounds; strings.Join(got, " ") != "-1 0 1 +Inf" {
+	if got := h.consts.fam.bounds; strings.Join(got, " ") != "-1 0 1 +Inf" {
 		t.Errorf("bounds %q: a given +Inf or a negative zero was not normalised", got)
 	}
 }

@@ -19,10 +19,10 @@ type removal struct {
 // DeleteLabelValues deletes the series with these label values, everywhere:
 // see [Vec.Delete]. It reports whether this process held a child for them.
 func (v *Vec[M]) DeleteLabelValues(values ...string) bool {
-	if len(values) != len(v.fam.def.labelNames) {
+	if len(values) != len(v.consts.fam.def.labelNames) {
 		return false
 	}
-	return v.fam.delete(values)
+	return v.consts.delete(values)
 }
 
 // Delete deletes the series with these labels for all processes, with the next
@@ -34,38 +34,38 @@ func (v *Vec[M]) DeleteLabelValues(values ...string) bool {
 // process held a child for the labels; labels that the metric does not have
 // delete nothing.
 func (v *Vec[M]) Delete(labels Labels) bool {
-	values, err := v.fam.valuesOf(labels)
+	values, err := v.consts.fam.valuesOf(labels)
 	if err != nil {
 		return false
 	}
-	return v.fam.delete(values)
+	return v.consts.delete(values)
 }
 
 // DeletePartialMatch deletes every series that has all these labels, those
 // that only other processes hold included, as [Vec.Delete] does. It returns
-// how many children this process held. Constant labels match too; no labels
-// match everything.
+// how many children this process held. No labels match everything. An empty
+// value of a label that the metric was declared with matches a series without
+// it; a label that a series does not have matches nothing otherwise. Constant
+// labels match too, and a series with other values of them than this metric's
+// is never deleted.
 func (v *Vec[M]) DeletePartialMatch(labels Labels) int {
-	f := v.fam
-	match := make(Labels, len(labels))
+	f, match := v.consts.fam, v.consts.labels()
 	for name, value := range labels {
-		match[name] = strings.Clone(f.repair(value))
+		constant, ok := match[name]
+		if ok && value != constant || value == "" && !f.def.hasLabel(name) {
+			return 0
+		}
+		if !ok {
+			match[name] = strings.Clone(f.repair(value))
+		}
 	}
-	n := f.forget(func(s *series) bool { return fieldMatches(s.field, match) })
-	if f.pooled() {
-		f.remove(removal{match: match})
-	}
-	return n
+	return v.consts.deleteMatching(match)
 }
 
-// Reset deletes every series of the metric, as [Vec.Delete] does.
-func (v *Vec[M]) Reset() {
-	f := v.fam
-	f.forget(func(*series) bool { return true })
-	if f.pooled() {
-		f.remove(removal{all: true})
-	}
-}
+// Reset deletes every series of the metric, as [Vec.Delete] does. Where the
+// metric has constant labels, it deletes those with this metric's values of
+// them.
+func (v *Vec[M]) Reset() { v.consts.deleteMatching(v.consts.labels()) }
 
 // pooled says whether the family's values are joined in Redis, and not kept
 // apart by process.
@@ -73,23 +73,39 @@ func (f *family) pooled() bool {
 	return f.def.kind != wire.TypeGauge || f.def.mode == Latest || f.def.mode == Total
 }
 
-func (f *family) delete(values []string) bool {
+func (c *constants) delete(values []string) bool {
+	f := c.fam
 	values = f.repaired(values) // to name what WithLabelValues makes of them
-	s := f.table.remove(hashValues(values), values)
+	s := f.table.remove(c.hash(values), values)
 	if s != nil {
 		f.drop(s)
 	}
 	if f.pooled() {
-		f.remove(removal{field: f.def.field(values)})
+		f.remove(removal{field: c.field(values)})
 	}
 	return s != nil
 }
 
-// forget drops every child for which match holds and returns their number.
-func (f *family) forget(match func(*series) bool) int {
+// deleteMatching deletes the series that have all these labels, of which the
+// constant ones are some. It returns how many children there were.
+func (c *constants) deleteMatching(match Labels) int {
+	n := c.forget(match)
+	switch f := c.fam; {
+	case !f.pooled():
+	case len(match) == 0:
+		f.remove(removal{all: true})
+	default:
+		f.remove(removal{match: match})
+	}
+	return n
+}
+
+// forget drops every child with these labels and returns their number.
+func (c *constants) forget(match Labels) int {
 	var found []*series
+	f := c.fam
 	f.table.each(func(s *series) {
-		if match(s) {
+		if s.consts == c && fieldMatches(s.field, match) {
 			found = append(found, s)
 		}
 	})
@@ -101,9 +117,9 @@ func (f *family) forget(match func(*series) bool) int {
 		}
 	}
 	f.mu.Lock()
-	if s := f.overflow; s != nil && match(s) {
+	if s := c.overflow; s != nil && fieldMatches(s.field, match) {
 		f.drop(s)
-		f.overflow = nil
+		c.overflow = nil
 	}
 	f.mu.Unlock()
 	return n
@@ -111,13 +127,13 @@ func (f *family) forget(match func(*series) bool) int {
 
 // detached says whether a series was deleted here: it is reached only through
 // handles from before.
-func (f *family) detached(s *series) bool {
-	if f.table.get(s.hash, s.values) == s {
+func (s *series) detached() bool {
+	if s.consts.fam.table.get(s.hash, s.values) == s {
 		return false
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.overflow != s
+	s.consts.fam.mu.Lock()
+	defer s.consts.fam.mu.Unlock()
+	return s.consts.overflow != s
 }
 
 // drop discards what a deleted child gathered. A gauge of this process is
@@ -134,7 +150,7 @@ func (f *family) drop(s *series) {
 	s.metric.(drainer).drain(nil)
 }
 
-// remove queues a deletion. While Redis is away the queue is bounded as the
+// remove queues a deletion for the writer goroutine. While Redis is away the queue is bounded as the
 // series are: what a deletion beyond that names stays.
 func (f *family) remove(r removal) {
 	f.mu.Lock()

@@ -52,7 +52,33 @@ func TestDelete_IsForAllProcesses(t *testing.T) {
 		{"DeletePartialMatch, other constant", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"shop": "at"}) }, 0,
 			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
 		{"DeletePartialMatch, no label", func(v *CounterVec) any { return v.DeletePartialMatch(nil) }, 3, nil},
-		{"DeletePartialMatch, empty value of a label nobody has", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"x": ""}) }, 3, nil},
+		{"DeletePartialMatch, empty value of a label that it does not have",
+			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"x": ""}) }, 0,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeletePartialMatch, the same beside a label that it has",
+			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"x": "", "currency": "EUR"}) }, 0,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeletePartialMatch, value of a label that it does not have",
+			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"x": "1"}) }, 0,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeletePartialMatch, reserved label",
+			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"gauge_index": ""}) }, 0,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeletePartialMatch, no label name",
+			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"": ""}) }, 0,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeletePartialMatch, empty value of a label that each has",
+			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"kind": ""}) }, 0,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeletePartialMatch, empty value of a constant label",
+			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"shop": ""}) }, 0,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeletePartialMatch, no labels", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{}) }, 3, nil},
+		{"Delete, constant label given", func(v *CounterVec) any {
+			return v.Delete(Labels{"currency": "EUR", "kind": "book", "shop": "de"})
+		}, false, samples{eurBook: 1, eurCD: 2, usdBook: 3}},
+		{"DeleteLabelValues, too many", func(v *CounterVec) any { return v.DeleteLabelValues("EUR", "book", "de") }, false,
+			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
 		{"Reset", func(v *CounterVec) any { v.Reset(); return nil }, nil, nil},
 	}
 	for _, tt := range tests {
@@ -82,6 +108,36 @@ func TestDelete_IsForAllProcesses(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestDelete_AnEmptyValueMatchesSeriesWithoutTheLabel(t *testing.T) {
+	server := memstore.New()
+	r := process(t, server, Opts{})
+	v := orders(r)
+	three(v)
+	v.WithLabelValues("EUR", "").Add(4)
+	flush(t, r)
+	if n := v.DeletePartialMatch(Labels{"kind": ""}); n != 1 {
+		t.Errorf("%d children, want 1", n)
+	}
+	flush(t, r)
+	stored(t, server).want(t, samples{eurBook: 1, eurCD: 2, usdBook: 3})
+}
+
+// Series of an earlier version of the program have labels that this one's
+// declaration lacks. They are matched by what they have.
+func TestDelete_MatchesTheLabelsOfAnotherVersion(t *testing.T) {
+	server := memstore.New()
+	before, after := process(t, server, Opts{}), process(t, server, Opts{})
+	old := before.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"shard"})
+	old.WithLabelValues("1").Inc()
+	old.WithLabelValues("2").Inc()
+	flush(t, before)
+	v := after.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"code"})
+	v.WithLabelValues("200").Inc()
+	v.DeletePartialMatch(Labels{"shard": "1"})
+	flush(t, after)
+	stored(t, server).want(t, samples{`c_total{shard="2"}`: 1, `c_total{code="200"}`: 1})
 }
 
 func TestDelete_OldHandlesCountOnFromZero(t *testing.T) {

@@ -31,6 +31,10 @@
 //		orders.WithLabelValues("EUR").Inc()
 //	}
 //
+// A job calls Close at its end, as a server does: it sends what is left, and the
+// process no longer counts as living. A serverless handler, which is frozen
+// between two invocations, calls [Registry.Flush] before it returns.
+//
 // [Registry.Open] makes a client from a URL, with settings that suit. The
 // packages under middleware record requests and serve the page in one line.
 // Tests of an application use package shoaltest, which needs no Redis.
@@ -48,8 +52,9 @@
 // Redis steps back (a failover to a replica that lagged): then they are sent
 // once more. A scrape reads the sums.
 //
-// [Counter.AddSync] and its kin do the same and wait for the acknowledgement;
-// callers at the same time share a batch.
+// [Counter.AddSync] and the other synchronous forms do the same and wait for the
+// acknowledgement; callers at the same time share a batch. Their errors say
+// whether the value goes nowhere, is still delivered, or nobody can tell.
 //
 // # What is lost when
 //
@@ -86,10 +91,11 @@
 // # Concurrency
 //
 // Everything may be used from any number of goroutines at once. A registry has
-// a goroutine that does all its writing, one that calls gauge functions, and
-// one while a scrape reads; all end with Close. Functions of the application
-// ([Opts].OnError, those of [Registry.NewGaugeFunc]) are called without a lock
-// held, and panics of the latter contained.
+// a goroutine that does all its writing, one that tells when gauge functions are
+// due, one for each of these while it is called, and one while a scrape reads;
+// all end with Close. Functions of the application ([Opts].OnError, those of
+// [Registry.NewGaugeFunc]) are called without a lock held, and panics of the
+// latter contained.
 //
 // # Scrape once
 //

@@ -9,19 +9,23 @@ import (
 
 var (
 	// ErrNotConnected is returned by calls that need Redis on a registry that
-	// has not been connected. What was counted stays queued for Connect.
+	// has not been connected. What was counted, by the call itself too, is kept
+	// in memory, and delivered after Connect or Open.
 	ErrNotConnected = errors.New("shoal: the registry is not connected: call Connect or Open first")
-	// ErrClosed is returned by calls that need Redis on a closed registry.
+	// ErrClosed is returned by calls that need Redis on a registry of which
+	// Close has begun. The value of a synchronous write goes nowhere; but if the
+	// write had begun before Close, and Close gave up, the error wraps ErrLost
+	// as well.
 	ErrClosed = errors.New("shoal: the registry is closed")
-	// ErrReadOnly is returned by calls that write through a registry that was
-	// connected with Opts.ReadOnly.
+	// ErrReadOnly is returned by synchronous writes through a registry that was
+	// connected with Opts.ReadOnly. The value goes nowhere.
 	ErrReadOnly = errors.New("shoal: the registry was connected with Opts.ReadOnly")
 	// ErrRejected is wrapped by the error of a synchronous write whose value
 	// the metric may not take (NaN, an infinity, a negative increment), or that
-	// the gauge's mode does not allow.
+	// the gauge's mode does not allow. The value goes nowhere.
 	ErrRejected = errors.New("shoal: value rejected")
 	// ErrLost is wrapped by the error of a synchronous write of which nobody
-	// can tell any more whether Redis has it.
+	// can tell any more whether Redis has it. It is not sent again.
 	ErrLost = errors.New("shoal: the write may be lost")
 )
 
@@ -34,7 +38,7 @@ type DefinitionError struct {
 
 func (e *DefinitionError) Error() string {
 	return "shoal: already declared as " + e.Existing + ", now asked for as " + e.Requested +
-		": use one definition, or another name"
+		": use one definition, in which only the values of constant labels may differ, or another name"
 }
 
 // TypeClashError says that another process has registered a metric of this

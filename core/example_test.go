@@ -102,7 +102,8 @@ func ExampleRegistry_Flush() {
 	rows := reg.NewCounter(shoal.CounterOpts{Name: "imported_rows_total"})
 
 	rows.Add(250)
-	// A job or a serverless handler flushes before its process may be frozen.
+	// A serverless handler flushes before it returns, since its process may be
+	// frozen then. A job, which ends, calls Close.
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	fmt.Println(reg.Flush(ctx))
@@ -114,12 +115,14 @@ func ExampleRegistry_Close() {
 	reg := connected(shoaltest.NewServer())
 	reg.NewCounter(shoal.CounterOpts{Name: "orders_total"}).Inc()
 
-	err := reg.Close(context.Background())
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	err := reg.Close(ctx) // at the end of a server or a job
 	var left *shoal.UndeliveredError
 	if errors.As(err, &left) {
 		fmt.Println("lost with this process:", left)
 	}
-	fmt.Println(err, reg.Close(context.Background()))
+	fmt.Println(err, reg.Close(ctx))
 	// Output:
 	// <nil> <nil>
 }

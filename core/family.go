@@ -5,6 +5,7 @@ package shoal
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,18 +20,12 @@ type family struct {
 	def    definition
 	bounds []string // histograms: the stored names of the buckets, +Inf included
 
-	overflowField string // the storage identity of the overflow series
-
-	table table // children by label values
-
-	// dirty is the head of a list of the series written since they were last
-	// drained. Writers push, the writer goroutine takes the whole list.
-	dirty atomic.Pointer[series]
+	sets  atomic.Pointer[[]*constants] // in the order of declaration; changed under reg.mu
+	table table                        // the children of all sets
 
 	mu       sync.Mutex
 	waiters  []*waiter // synchronous writes not yet frozen; guarded by mu
 	removals []removal // deletions not yet frozen, in order; guarded by mu
-	overflow *series   // the local overflow child, once needed; guarded by mu
 
 	out outbox // belongs to the writer goroutine
 }
@@ -43,9 +38,9 @@ type family struct {
 // the next one, so that two cores that write one metric fight for one line and
 // once: Inc takes them 9 ns where it took 14, Gauge.Set 10 where it took 17.
 type series struct {
-	fam    *family
-	metric any      // the *Counter, *Gauge, ... that embeds this
-	values []string // in the order of the family's label names; parts of field
+	consts *constants // the set that it belongs to
+	metric any        // the *Counter, *Gauge, ... that embeds this
+	values []string   // in the order of the family's label names; parts of field
 	hash   uint64
 	dirty  atomic.Bool
 	state  atomic.Uint32 // gauges only: gaugeUnset, ...
@@ -55,7 +50,7 @@ type series struct {
 	unlisted atomic.Bool // not in the table, or about to leave it: deleted, or the overflow
 }
 
-// touch puts the series on its family's dirty list unless it is there. Call
+// touch puts the series on the dirty list of its set unless it is there. Call
 // it after the write: the writer goroutine clears the flag before it drains,
 // so a write that it did not see marks the series again.
 func (s *series) touch() {
@@ -63,23 +58,24 @@ func (s *series) touch() {
 		return
 	}
 	for {
-		head := s.fam.dirty.Load()
+		head := s.consts.dirty.Load()
 		s.next = head
-		if s.fam.dirty.CompareAndSwap(head, s) {
+		if s.consts.dirty.CompareAndSwap(head, s) {
 			return
 		}
 	}
 }
 
-// takeDirty empties the dirty list and calls f for each series on it.
+// takeDirty empties the dirty lists and calls do for each series on them.
 func (f *family) takeDirty(do func(*series)) {
-	for s := f.dirty.Swap(nil); s != nil; {
-		next := s.next
-		s.next = nil
-		s.dirty.Store(false)
-		do(s)
-		s = next
+	for _, c := range *f.sets.Load() {
+		c.takeDirty(do)
 	}
+}
+
+// anyDirty says whether a series was written since it was last drained.
+func (f *family) anyDirty() bool {
+	return slices.ContainsFunc(*f.sets.Load(), func(c *constants) bool { return c.dirty.Load() != nil })
 }
 
 // countDirty counts the series with values that were not drained yet.
@@ -95,8 +91,9 @@ func (f *family) countDirty() int {
 
 // newSeries makes a series with its metric, and enters it nowhere. It keeps a
 // copy of the values, the one in its field.
-func (f *family) newSeries(values []string, hash uint64) *series {
+func (c *constants) newSeries(values []string) *series {
 	var s *series
+	f := c.fam
 	switch f.def.kind {
 	case wire.TypeCounter:
 		m := new(Counter)
@@ -113,8 +110,8 @@ func (f *family) newSeries(values []string, hash uint64) *series {
 		m.metric, s = m, &m.series
 		m.init(len(f.def.upper) + 1)
 	}
-	s.fam, s.hash = f, hash
-	s.field = f.def.field(values)
+	s.consts, s.hash = c, c.hash(values)
+	s.field = c.field(values)
 	s.values = wire.FieldValues(s.field, f.def.labelNames)
 	return s
 }
@@ -123,40 +120,44 @@ func (f *family) newSeries(values []string, hash uint64) *series {
 // first event. A gauge shows nothing before its first write, unless it is a
 // Total, whose sum begins with 0.
 func (s *series) expose() {
-	if s.fam.def.kind != wire.TypeGauge || s.fam.def.mode == Total {
+	if s.consts.fam.def.kind != wire.TypeGauge || s.consts.fam.def.mode == Total {
 		s.touch()
 	}
 }
 
 // child returns the series with these label values, which it makes if need be.
 // The values are neither kept nor changed.
-func (f *family) child(values []string) (*series, error) {
-	hash := hashValues(values)
-	if s := f.table.get(hash, values); s != nil {
+func (c *constants) child(values []string) (*series, error) {
+	f := c.fam
+	if s := f.table.get(c.hash(values), values); s != nil {
 		return s, nil
 	}
 	if len(values) != len(f.def.labelNames) {
 		return nil, fmt.Errorf("shoal: %s %q has the %d labels %q and got %d values",
 			f.def.kind, f.def.name, len(f.def.labelNames), f.def.labelNames, len(values))
 	}
-	return f.newChild(values), nil
+	return c.newChild(values), nil
 }
 
 // newChild is the slow path of child: it repairs the label values and keeps
-// the cap of series.
-func (f *family) newChild(values []string) *series {
-	own := f.repaired(values)
-	hash, limit := hashValues(own), f.limit()
-	if held := f.table.get(hash, own); held != nil {
+// the cap of series, which is the family's. The one child of a metric without
+// labels is not refused: the program declares few.
+func (c *constants) newChild(values []string) *series {
+	f := c.fam
+	own, limit := f.repaired(values), f.limit()
+	if len(own) == 0 {
+		limit = math.MaxInt32
+	}
+	if held := f.table.get(c.hash(own), own); held != nil {
 		return held // it was made, or repaired, before
 	}
 	if int(f.table.live.Load()) >= limit {
-		return f.overflowChild()
+		return c.overflowChild()
 	}
-	s := f.newSeries(own, hash)
+	s := c.newSeries(own)
 	held := f.table.put(s, limit)
 	if held == nil {
-		return f.overflowChild()
+		return c.overflowChild()
 	}
 	if held == s {
 		s.expose()
@@ -208,25 +209,27 @@ const overflowValue = "shoal_overflow"
 
 // overflowChild returns the series that takes the values of all label sets
 // beyond the cap.
-func (f *family) overflowChild() *series {
+func (c *constants) overflowChild() *series {
+	f := c.fam
 	f.reg.overflowed(f, 1)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.overflow == nil {
-		values := f.def.overflowValues()
-		f.overflow = f.newSeries(values, hashValues(values))
-		f.overflow.unlisted.Store(true)
+	if c.overflow == nil {
+		c.overflow = c.newSeries(f.def.overflowValues())
+		c.overflow.unlisted.Store(true)
 	}
-	return f.overflow
+	return c.overflow
 }
 
 // each calls do for every series of the family in this process.
 func (f *family) each(do func(*series)) {
 	f.table.each(do)
-	f.mu.Lock()
-	overflow := f.overflow
-	f.mu.Unlock()
-	if overflow != nil {
-		do(overflow)
+	for _, c := range *f.sets.Load() {
+		f.mu.Lock()
+		overflow := c.overflow
+		f.mu.Unlock()
+		if overflow != nil {
+			do(overflow)
+		}
 	}
 }

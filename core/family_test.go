@@ -8,7 +8,7 @@ import "testing"
 // must put the series on the list again.
 func TestFamily_AWriteDuringADrainIsSeenAgain(t *testing.T) {
 	c := New().NewCounter(CounterOpts{Name: "c_total"})
-	f := c.fam
+	f := c.consts.fam
 	f.takeDirty(func(*series) {}) // its 0, from the declaration
 	c.Inc()
 	c.Inc()

@@ -68,11 +68,34 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 			delete(wanted, s)
 		}
 	}
-	// A batch names a field once. The series of the table have different fields;
-	// one that was deleted, or the overflow, may have that of another. They come
-	// last, so that only their fields need be remembered.
-	var unlisted []*series
-	f.takeDirty(func(s *series) {
+	// Each set of constants has batches of its own, since a batch has one
+	// overflow field. Overflow series come when every set has what is below the
+	// cap.
+	sets := *f.sets.Load()
+	unlisted := make([][]*series, len(sets))
+	for i, c := range sets {
+		p.overflow = c.overflowField
+		unlisted[i] = c.takeListed(wanted, take)
+		p.cut()
+	}
+	for i, c := range sets {
+		p.overflow = c.overflowField
+		c.takeUnlisted(&p, unlisted[i], wanted, take)
+		p.cut()
+	}
+	for _, left := range wanted {
+		for _, wt := range left {
+			wt.finish("", nil)
+		}
+	}
+	return nil
+}
+
+// takeListed calls take for each series in the table that was written since it
+// was last drained, or that is wanted. It returns the written ones that are not
+// in the table.
+func (c *constants) takeListed(wanted map[*series][]*waiter, take func(s *series, detached bool)) (unlisted []*series) {
+	c.takeDirty(func(s *series) {
 		if s.unlisted.Load() {
 			unlisted = append(unlisted, s)
 		} else {
@@ -80,13 +103,20 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 		}
 	})
 	for s := range wanted {
-		if !s.unlisted.Load() {
+		if s.consts == c && !s.unlisted.Load() {
 			take(s, false) // its value went with an earlier freeze: ask for the total alone
 		}
 	}
-	p.cut()
+	return unlisted
+}
+
+// takeUnlisted calls take for these series and for those that are wanted. A
+// batch names a field once. The series of the table have different fields; one
+// that was deleted, or the overflow, may have that of another. They come last,
+// so that only their fields need be remembered.
+func (c *constants) takeUnlisted(p *packer, list []*series, wanted map[*series][]*waiter, take func(s *series, detached bool)) {
 	byField := map[string]bool{}
-	takeUnlisted := func(s *series) {
+	takeOne := func(s *series) {
 		if byField[s.field] {
 			p.cut()
 		}
@@ -94,21 +124,16 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 			clear(byField)
 		}
 		byField[s.field] = true
-		take(s, f.detached(s))
+		take(s, s.detached())
 	}
-	for _, s := range unlisted {
-		takeUnlisted(s)
+	for _, s := range list {
+		takeOne(s)
 	}
 	for s := range wanted {
-		takeUnlisted(s)
-	}
-	for _, left := range wanted {
-		for _, wt := range left {
-			wt.finish("", nil)
+		if s.consts == c {
+			takeOne(s)
 		}
 	}
-	p.cut()
-	return nil
 }
 
 // deletedSince says whether a deletion of the series has been asked for and is
@@ -124,14 +149,14 @@ func (f *family) deletedSince(s *series) bool {
 // The value is text, which lasts until the next call.
 func (w *writer) op(s *series, detached bool) (kind wire.OpKind, text []byte, ok bool) {
 	w.text = w.text[:0]
-	if g, ok := s.metric.(*Gauge); ok && s.fam.def.mode == Latest {
+	if g, ok := s.metric.(*Gauge); ok && s.consts.fam.def.mode == Latest {
 		if g.state.Load() != gaugeSet {
 			return 0, nil, false
 		}
 		at := g.at.Load()
 		stamp := w.storeTime(at).UnixMicro()
 		deadline := int64(0)
-		if e := s.fam.def.expire; e > 0 {
+		if e := s.consts.fam.def.expire; e > 0 {
 			deadline = stamp + e.Microseconds()
 		}
 		w.text = append(append(w.text, formatGauge(g.value())...), ' ')
@@ -190,11 +215,12 @@ func (w *writer) freezeRemovals(ctx context.Context, p *packer, removals []remov
 // packer cuts ops into batches. It gathers them in memory that is used again,
 // so that a batch is what it needs: its ops, and one text for all their values.
 type packer struct {
-	out    *outbox
-	now    time.Time
-	weight int // of an op
-	load   int // of the batch at hand
-	size   int
+	out      *outbox
+	now      time.Time
+	overflow string // of the batches to come
+	weight   int    // of an op
+	load     int    // of the batch at hand
+	size     int
 	*scratch
 }
 
@@ -226,7 +252,10 @@ func (p *packer) cut() {
 	if len(p.ops) == 0 {
 		return
 	}
-	b := &batch{frozen: p.now, ops: slices.Clone(p.ops), size: p.size, weight: max(p.load, p.size*batchWeight/batchBytes)}
+	b := &batch{
+		frozen: p.now, ops: slices.Clone(p.ops), overflow: p.overflow,
+		size: p.size, weight: max(p.load, p.size*batchWeight/batchBytes),
+	}
 	if len(p.waiters) > 0 {
 		b.waiters = slices.Clone(p.waiters)
 	}

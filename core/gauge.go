@@ -61,8 +61,8 @@ type GaugeOpts struct {
 	Namespace, Subsystem, Name string
 	// Help says what is measured, with its unit. Defaults to no text.
 	Help string
-	// ConstLabels are labels with fixed values. They are stored as ordinary
-	// labels. Defaults to none.
+	// ConstLabels are labels with fixed values. A further declaration of the
+	// metric with other values has series of its own. Defaults to none.
 	ConstLabels Labels
 	// Mode says what the page shows of several processes' values. Defaults to
 	// PerProcess.
@@ -76,7 +76,7 @@ type GaugeOpts struct {
 
 func (o GaugeOpts) definition(labels []string) definition {
 	d := definition{
-		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
 		kind: wire.TypeGauge, mode: o.Mode, expire: o.Expire, labelNames: labels,
 	}
 	if d.expire == 0 && d.mode != Latest && d.mode != Total {
@@ -110,12 +110,9 @@ const (
 
 // Set sets the value, which may be NaN or an infinity. A [Total] refuses it. It
 // touches only memory and never fails, as do all methods without an error.
-func (g *Gauge) Set(v float64) { g.set(v) }
-
-// set sets the value, or says why it was dropped.
-func (g *Gauge) set(v float64) (reason string) {
+func (g *Gauge) Set(v float64) {
 	g.bits.Store(math.Float64bits(v)) // a Total never reads it
-	return g.written()
+	g.written()
 }
 
 // Inc adds 1.
@@ -130,25 +127,28 @@ func (g *Gauge) Sub(v float64) { g.Add(-v) }
 // Add adds v, which may be negative, to what this process holds; of a [Total],
 // to the sum of all processes. A [Latest] refuses it, and a Total refuses NaN
 // and the infinities.
-func (g *Gauge) Add(v float64) { g.gather(v) }
-
-// gather adds v, or says why it was dropped.
-func (g *Gauge) gather(v float64) (reason string) {
-	switch mode := g.fam.def.mode; {
-	case mode == Latest:
-		reason = reasonAddOnLatest
-	case mode != Total:
-		addFloat(&g.bits, v)
-		return g.written()
-	case !finite(v):
-		reason = reasonOf(v)
-	default:
+func (g *Gauge) Add(v float64) {
+	switch reason := g.refusesAdd(v); {
+	case reason != "":
+		g.consts.fam.reg.reject(reason, g.consts.fam)
+	case g.consts.fam.def.mode == Total:
 		g.delta.add(v)
 		g.touch()
-		return ""
+	default:
+		addFloat(&g.bits, v)
+		g.written()
 	}
-	g.fam.reg.reject(reason, g.fam)
-	return reason
+}
+
+// refusesAdd says why v may not be added; empty if it may.
+func (g *Gauge) refusesAdd(v float64) (reason string) {
+	switch mode := g.consts.fam.def.mode; {
+	case mode == Latest:
+		return reasonAddOnLatest
+	case mode == Total && !finite(v):
+		return reasonOf(v)
+	}
+	return ""
 }
 
 // SetToCurrentTime sets the value to the wall clock's Unix time in seconds.
@@ -159,46 +159,44 @@ func (g *Gauge) SetToCurrentTime() {
 // SetSync sets the value and waits until Redis has it. Its errors are those of
 // [Counter.AddSync]; that of a Total wraps [ErrRejected].
 func (g *Gauge) SetSync(ctx context.Context, v float64) error {
-	return g.await(ctx, v, g.set(v))
+	if g.consts.fam.def.mode == Total {
+		return rejected(g.consts.fam, v, reasonSetOnTotal)
+	}
+	_, err := g.confirm(ctx, func() { g.Set(v) })
+	return err
 }
 
 // AddSync adds v, which may be negative, and waits as [Gauge.SetSync] does.
 // The error of a Latest wraps [ErrRejected].
 func (g *Gauge) AddSync(ctx context.Context, v float64) error {
-	return g.await(ctx, v, g.gather(v))
-}
-
-// await waits until Redis has what was written, or tells why v was dropped.
-func (g *Gauge) await(ctx context.Context, v float64, reason string) error {
-	if reason != "" {
-		return rejected(g.fam, v, reason)
+	if reason := g.refusesAdd(v); reason != "" {
+		return rejected(g.consts.fam, v, reason)
 	}
-	_, err := g.confirm(ctx)
+	_, err := g.confirm(ctx, func() { g.Add(v) })
 	return err
 }
 
-// written notes that bits has another value, or says why it may not.
-func (g *Gauge) written() (reason string) {
-	mode := g.fam.def.mode
+// written notes that bits has another value, which a Total may not have.
+func (g *Gauge) written() {
+	mode := g.consts.fam.def.mode
 	if mode == Latest {
 		g.at.Store(monotonicNow())
 	}
 	if g.state.Load() != gaugeSet {
 		if mode == Total { // whose state never changes
-			g.fam.reg.reject(reasonSetOnTotal, g.fam)
-			return reasonSetOnTotal
+			g.consts.fam.reg.reject(reasonSetOnTotal, g.consts.fam)
+			return
 		}
 		g.state.Store(gaugeSet)
 	}
 	g.touch()
-	return ""
 }
 
 // show is Set, but does nothing where v is shown already: the refresh sees to
 // that it stays. A Latest gauge's value is as old as its last Set.
 func (g *Gauge) show(v float64) {
 	same := g.bits.Load() == math.Float64bits(v) && g.state.Load() == gaugeSet
-	if !same || g.fam.def.mode == Latest {
+	if !same || g.consts.fam.def.mode == Latest {
 		g.Set(v)
 	}
 }

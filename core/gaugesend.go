@@ -51,7 +51,7 @@ func (w *writer) sendGauges(ctx context.Context, families []*family) error {
 	if err != nil {
 		w.gauges.full = true
 		for _, wt := range waiters {
-			f := wt.series.fam
+			f := wt.series.consts.fam
 			f.mu.Lock()
 			f.waiters = append(f.waiters, wt)
 			f.mu.Unlock()
@@ -90,7 +90,7 @@ func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters [
 			case ok && op.Delete:
 				deletions = append(deletions, op)
 				return
-			case ok && f.detached(s):
+			case ok && s.detached():
 				f.table.replace(s) // written through a handle from before a deletion
 			}
 			if ok && !all {
@@ -111,11 +111,11 @@ func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters [
 // gaugeOp renders what a gauge has to say, if anything.
 func (w *writer) gaugeOp(s *series) (wire.GaugeOp, bool) {
 	g := s.metric.(*Gauge)
-	op := wire.GaugeOp{Field: wire.GaugeField(s.fam.def.name, s.field)}
+	op := wire.GaugeOp{Field: wire.GaugeField(s.consts.fam.def.name, s.field)}
 	switch g.state.Load() {
 	case gaugeSet:
-		op.Value, op.Expire = formatGauge(g.value()), s.fam.def.expire
-		if s.fam.def.self { // the period was chosen for the user's gauges
+		op.Value, op.Expire = formatGauge(g.value()), s.consts.fam.def.expire
+		if s.consts.fam.def.self { // the period was chosen for the user's gauges
 			op.Expire = max(op.Expire, 2*w.opts.RefreshPeriod)
 		}
 		return op, true

@@ -46,7 +46,8 @@ type HandlerOpts struct {
 // Handler serves the metrics of all processes of the app. It answers GET and
 // HEAD in the text format 0.0.4, delimited protobuf or, where enabled,
 // OpenMetrics, gzipped where the scraper takes it. It first flushes its own
-// process, for a second at most. When Redis cannot be read in time it answers
+// process, for a second at most, after half a second at most for its gauge
+// functions. When Redis cannot be read in time it answers
 // 503 and why, never an empty page; the error itself, which may name addresses
 // and users, goes to Opts.OnError. A reader has 30 s, or the scrape's timeout if
 // that is longer, to receive the page, unless the server has a WriteTimeout.
@@ -136,7 +137,9 @@ func (r *Registry) scrape(ctx context.Context, budget time.Duration) (*page, err
 		return nil, err
 	}
 	if c.writer != nil {
-		flushCtx, cancel := context.WithTimeout(ctx, min(ownFlushTimeout, budget/3))
+		patience := min(ownFlushTimeout, budget/3)
+		r.sampled.wait(ctx, patience/2)
+		flushCtx, cancel := context.WithTimeout(ctx, patience)
 		if err := c.writer.request(flushCtx, true); err != nil {
 			r.self.scrapeStale.Inc()
 		}

@@ -16,8 +16,8 @@ type HistogramOpts struct {
 	Namespace, Subsystem, Name string
 	// Help says what is observed, with its unit. Defaults to no text.
 	Help string
-	// ConstLabels are labels with fixed values. They are stored as ordinary
-	// labels. Defaults to none.
+	// ConstLabels are labels with fixed values. A further declaration of the
+	// metric with other values has series of its own. Defaults to none.
 	ConstLabels Labels
 	// Buckets are the upper bounds of the buckets, each inclusive, ascending.
 	// +Inf is implied. A later deploy may change them: what was counted before
@@ -27,7 +27,7 @@ type HistogramOpts struct {
 
 func (o HistogramOpts) definition(labels []string) definition {
 	d := definition{
-		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
 		kind: wire.TypeHistogram, labelNames: labels,
 	}
 	d.setConstLabels(o.ConstLabels)
@@ -47,18 +47,12 @@ type Histogram struct {
 // and the infinities are dropped and counted in
 // shoal_rejected_observations_total.
 func (h *Histogram) Observe(v float64) {
-	if h.observe(v) {
-		h.touch()
-	}
-}
-
-func (h *Histogram) observe(v float64) bool {
 	if !finite(v) {
-		h.fam.reg.reject(reasonOf(v), h.fam)
-		return false
+		h.consts.fam.reg.reject(reasonOf(v), h.consts.fam)
+		return
 	}
 	h.cells.observe(v, h.bucketOf(v))
-	return true
+	h.touch()
 }
 
 // bucketOf finds the first bucket whose bound is not below v. Up to some
@@ -78,11 +72,10 @@ func (h *Histogram) bucketOf(v float64) int {
 // ObserveSync adds one observation and waits until Redis has it. Its errors
 // are those of [Counter.AddSync].
 func (h *Histogram) ObserveSync(ctx context.Context, v float64) error {
-	if !h.observe(v) {
-		return rejected(h.fam, v, reasonOf(v))
+	if !finite(v) {
+		return rejected(h.consts.fam, v, reasonOf(v))
 	}
-	h.touch()
-	_, err := h.confirm(ctx)
+	_, err := h.confirm(ctx, func() { h.Observe(v) })
 	return err
 }
 
@@ -93,31 +86,34 @@ func (h *Histogram) drain(dst []wire.Component) []wire.Component {
 	sum := h.take(bucket)
 	for i, n := range bucket {
 		if n > 0 {
-			dst = append(dst, wire.Component{Name: h.fam.bounds[i], Value: float64(n)})
+			dst = append(dst, wire.Component{Name: h.consts.fam.bounds[i], Value: float64(n)})
 		}
 	}
 	return append(dst, wire.Component{Name: wire.ComponentSum, Value: sum})
 }
 
 // LinearBuckets returns count upper bounds, the first start and each width
-// above the one before. It panics unless count is at least 1 and width is
-// positive.
+// above the one before: bit for bit those of client_golang, so that a program
+// that moves from it goes on with the same series. It panics if count is below
+// 1. A width that is not positive makes bounds that no histogram takes.
 func LinearBuckets(start, width float64, count int) []float64 {
-	if count < 1 || !(width > 0) {
-		panic("shoal: LinearBuckets needs a count of at least 1 and a positive width")
+	if count < 1 {
+		panic("shoal: LinearBuckets needs a count of at least 1")
 	}
 	bounds := make([]float64, count)
 	for i := range bounds {
-		bounds[i] = start + float64(i)*width
+		bounds[i] = start // a sum, not a product: the two round differently
+		start += width
 	}
 	return bounds
 }
 
 // ExponentialBuckets returns count upper bounds, the first start and each
-// factor times the one before. It panics unless count is at least 1, start is
-// positive and factor is above 1.
+// factor times the one before: bit for bit those of client_golang. It panics if
+// count is below 1, start is not positive or factor is not above 1. NaN makes
+// bounds that no histogram takes.
 func ExponentialBuckets(start, factor float64, count int) []float64 {
-	if count < 1 || !(start > 0) || !(factor > 1) {
+	if count < 1 || start <= 0 || factor <= 1 {
 		panic("shoal: ExponentialBuckets needs a count of at least 1, a positive start and a factor above 1")
 	}
 	bounds := make([]float64, count)

@@ -32,14 +32,15 @@ const (
 // batch is a frozen step of a family: its ops never change, so that it can be
 // sent again until it is acknowledged.
 type batch struct {
-	seq     uint64
-	ops     []wire.Op
-	size    int       // bytes, about
-	weight  int       // scalars that it costs
-	frozen  time.Time // when the ops were gathered
-	acked   time.Time
-	inDoubt bool // sent, and the answer is missing
-	waiters []*waiter
+	seq      uint64
+	ops      []wire.Op
+	overflow string    // the field for what exceeds the cap; that of all the ops
+	size     int       // bytes, about
+	weight   int       // scalars that it costs
+	frozen   time.Time // when the ops were gathered
+	acked    time.Time
+	inDoubt  bool // sent, and the answer is missing
+	waiters  []*waiter
 }
 
 // outbox is one family's side of the commit protocol: what was frozen and not

@@ -47,7 +47,7 @@ func (w *writer) active(counts func(*family) bool) bool {
 
 // hasWork says whether the family has something to send.
 func (f *family) hasWork() bool {
-	return f.dirty.Load() != nil || len(f.out.queue) > 0 || f.hasQueued()
+	return f.anyDirty() || len(f.out.queue) > 0 || f.hasQueued()
 }
 
 func (f *family) hasQueued() bool {
@@ -275,7 +275,7 @@ func (p *pass) round() bool {
 			}
 			commits = append(commits, wire.Commit{
 				Family: f.def.name, Generation: o.generation, Writer: w.id, Prev: o.prev(i), Seq: b.seq,
-				Limit: f.limit(), Overflow: f.overflowField,
+				Limit: f.limit(), Overflow: b.overflow,
 				Totals: len(b.waiters) > 0, Ops: b.ops,
 			})
 			owners = append(owners, f)

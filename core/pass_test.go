@@ -51,10 +51,10 @@ func TestPass_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.T) {
 	if err := w.wholePass(); !errors.Is(err, errBroken) {
 		t.Errorf("the pass returns %v, want the trouble of the one family", err)
 	}
-	if n := len(fine.fam.out.queue); n != 0 {
+	if n := len(fine.consts.fam.out.queue); n != 0 {
 		t.Errorf("%d batches of the family that can be reached still wait", n)
 	}
-	if n := len(lost.fam.out.queue); n != 1 {
+	if n := len(lost.consts.fam.out.queue); n != 1 {
 		t.Errorf("%d batches of the other wait, want 1", n)
 	}
 }
@@ -108,7 +108,7 @@ func modelRun(t *testing.T, seed uint64) {
 	// restored. Wiped before, it looks as if a failover had lost everything.
 	noticed := func() bool {
 		lineage, err := server.Store("shop").Lineage(context.Background())
-		return err == nil && (lineage == w.lineage.seen || w.lineage.seen == "") && !v.fam.out.unverified
+		return err == nil && (lineage == w.lineage.seen || w.lineage.seen == "") && !v.consts.fam.out.unverified
 	}
 	for range 60 {
 		server.Fail(nil)
@@ -120,7 +120,7 @@ func modelRun(t *testing.T, seed uint64) {
 			}
 			server.Wipe()
 			snapshot = nil
-			want = outstanding(v.fam)
+			want = outstanding(v.consts.fam)
 		case 1:
 			if snapshot != nil {
 				server.Restore(snapshot)
@@ -129,7 +129,7 @@ func modelRun(t *testing.T, seed uint64) {
 			// Not of a state that was wiped without the writer having noticed: set
 			// back to that, it too looks as if a failover had lost everything.
 			states, err := server.Store("shop").ReadFamilies(context.Background(), []string{"c_total"})
-			if err == nil && states[0].Err == nil && states[0].Generation == v.fam.out.generation {
+			if err == nil && states[0].Err == nil && states[0].Generation == v.consts.fam.out.generation {
 				snapshot = server.Snapshot()
 			}
 		case 3:
@@ -251,7 +251,7 @@ func TestPass_AWeekAwayDoublesNothing(t *testing.T) {
 	if err := server.Store("shop").Housekeep(context.Background(), 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range append(c.fam.out.kept, c.fam.out.queue...) {
+	for _, b := range append(c.consts.fam.out.kept, c.consts.fam.out.queue...) {
 		b.acked, b.frozen = b.acked.Add(-8*24*time.Hour), b.frozen.Add(-8*24*time.Hour)
 	}
 	c.Add(2)
@@ -274,15 +274,15 @@ func TestPass_KeepsAFewMegabytesAtMost(t *testing.T) {
 	a, b := r.NewCounter(CounterOpts{Name: "a_total"}), r.NewCounter(CounterOpts{Name: "b_total"})
 	keep := func(c *Counter, n int, acked time.Time) {
 		for range n {
-			c.fam.out.push(&batch{size: 1 << 20, frozen: acked})
-			c.fam.out.acknowledge(acked, "")
+			c.consts.fam.out.push(&batch{size: 1 << 20, frozen: acked})
+			c.consts.fam.out.acknowledge(acked, "")
 		}
 	}
 	now := time.Now()
 	keep(a, 3, now.Add(-2*time.Minute))
 	keep(b, 3, now.Add(-time.Minute))
 	w.trimKept()
-	if n, m := len(a.fam.out.kept), len(b.fam.out.kept); n != 1 || m != 3 {
+	if n, m := len(a.consts.fam.out.kept), len(b.consts.fam.out.kept); n != 1 || m != 3 {
 		t.Errorf("kept %d older and %d younger batches, want 1 and 3", n, m)
 	}
 }
@@ -328,7 +328,7 @@ func TestPass_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The twin brings c1 to number 4, with 1 in each batch.
-	f := vecs[1].fam
+	f := vecs[1].consts.fam
 	for seq := uint64(2); seq <= 4; seq++ {
 		reply := server.Store("shop").Commit(context.Background(), []wire.Commit{{
 			Family: "c1_total", Generation: f.out.generation, Writer: w.id, Prev: seq - 1, Seq: seq,
@@ -383,9 +383,9 @@ func TestPass_AClonesDoubtfulBatchesAreDroppedAndCounted(t *testing.T) {
 		t.Fatal("the lost reply went unnoticed")
 	}
 	server.LoseReply(nil)
-	a.fam.out.generation = "" // as a clone that restarts its registration finds it
-	a.fam.out.newest = 0
-	a.fam.out.queue = nil
+	a.consts.fam.out.generation = "" // as a clone that restarts its registration finds it
+	a.consts.fam.out.newest = 0
+	a.consts.fam.out.queue = nil
 	if err := w.wholePass(); !errors.Is(err, errCloned) {
 		t.Fatalf("the pass returns %v, want errCloned", err)
 	}

@@ -16,7 +16,8 @@ import (
 // declared and used before it is connected: what they count until then is kept
 // and sent. Its methods are safe for concurrent use.
 //
-// Declaring the same metric again returns the first one. Declaring another
+// Declaring the same metric again returns the first one, or with other values
+// of its constant labels gives further series of it. Declaring another
 // definition under its name, or a name that another metric occupies with its
 // samples, is an error that shows both.
 type Registry struct {
@@ -43,9 +44,9 @@ func New() *Registry {
 	return r
 }
 
-// declare returns the family of a definition, a new one if need be. A metric
-// without labels has its one child from here on.
-func (r *Registry) declare(d definition) (*family, error) {
+// declare returns the family of a definition, with its constant labels; a new
+// one if need be. A metric without labels has its one child from here on.
+func (r *Registry) declare(d definition) (*constants, error) {
 	d.labelNames = slices.Clone(d.labelNames)
 	if err := d.validate(); err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func (r *Registry) declare(d definition) (*family, error) {
 		if !f.def.same(&d) {
 			return nil, &DefinitionError{Existing: f.def.String(), Requested: d.String()}
 		}
-		return f, nil
+		return f.constantsOf(&d), nil
 	}
 	for _, name := range ownedNames(d.name, d.kind) {
 		if f := r.owners[name]; f != nil {
@@ -69,7 +70,9 @@ func (r *Registry) declare(d definition) (*family, error) {
 			return nil, err
 		}
 	}
-	f := &family{reg: r, def: d, overflowField: d.field(d.overflowValues())}
+	f := &family{reg: r, def: d}
+	f.sets.Store(new([]*constants))
+	c := f.constantsOf(&d)
 	for _, b := range append(slices.Clone(d.upper), math.Inf(1)) {
 		f.bounds = append(f.bounds, wire.FormatBound(b))
 	}
@@ -79,10 +82,7 @@ func (r *Registry) declare(d definition) (*family, error) {
 	}
 	list := append(slices.Clone(*r.families.Load()), f)
 	r.families.Store(&list)
-	if len(d.labelNames) == 0 {
-		f.newChild(nil)
-	}
-	return f, nil
+	return c, nil
 }
 
 // seriesLimit is the cap of series of a family in this process.
@@ -106,11 +106,11 @@ func (r *Registry) countDirty() int {
 
 // single returns the one child of a metric without labels.
 func single[M any](r *Registry, d definition) (*M, error) {
-	f, err := r.declare(d)
+	c, err := r.declare(d)
 	if err != nil {
 		return nil, err
 	}
-	s, err := f.child(nil)
+	s, err := c.child(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -118,11 +118,11 @@ func single[M any](r *Registry, d definition) (*M, error) {
 }
 
 func vec[M Counter | Gauge | Summary | Histogram](r *Registry, d definition) (*Vec[M], error) {
-	f, err := r.declare(d)
+	c, err := r.declare(d)
 	if err != nil {
 		return nil, err
 	}
-	return &Vec[M]{f}, nil
+	return &Vec[M]{c}, nil
 }
 
 // must panics where a declaration fails: a mistake in the program.

@@ -38,7 +38,9 @@ func reasonOf(v float64) string {
 	return reasonNegative
 }
 
-// rejected is the error of a synchronous write that was dropped.
+// rejected counts and reports a value that a synchronous write was refused, and
+// returns the error.
 func rejected(f *family, v float64, reason string) error {
+	f.reg.reject(reason, f)
 	return fmt.Errorf("%w: %s %q can't take %v (%s)%s", ErrRejected, f.def.kind, f.def.name, v, reason, remedies[reason])
 }

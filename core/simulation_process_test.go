@@ -246,9 +246,9 @@ func (p *proc) delete(d *dice) fault {
 }
 
 func deleteOf[M Counter | Gauge](p *proc, v *Vec[M], k string, way int) fault {
-	v.fam.each(func(s *series) {
+	v.consts.fam.each(func(s *series) {
 		if way == 2 || s.values[0] == k {
-			note(p.added, v.fam.def.name, s.values[0], amounts{-held(s)})
+			note(p.added, v.consts.fam.def.name, s.values[0], amounts{-held(s)})
 		}
 	})
 	switch way {
@@ -291,7 +291,7 @@ func (p *proc) look() {
 		return
 	}
 	p.books = books{given: map[string]uint64{}, lost: p.lostTold}
-	p.reg.self.lost.fam.each(func(s *series) { p.books.lost += held(s) })
+	p.reg.self.lost.consts.fam.each(func(s *series) { p.books.lost += held(s) })
 	for _, f := range *p.reg.families.Load() {
 		for _, n := range f.out.lost {
 			p.books.lost += float64(n)

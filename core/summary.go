@@ -15,14 +15,14 @@ type SummaryOpts struct {
 	Namespace, Subsystem, Name string
 	// Help says what is observed, with its unit. Defaults to no text.
 	Help string
-	// ConstLabels are labels with fixed values. They are stored as ordinary
-	// labels. Defaults to none.
+	// ConstLabels are labels with fixed values. A further declaration of the
+	// metric with other values has series of its own. Defaults to none.
 	ConstLabels Labels
 }
 
 func (o SummaryOpts) definition(labels []string) definition {
 	d := definition{
-		name: fullName(o.Namespace, o.Subsystem, o.Name), help: o.Help,
+		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
 		kind: wire.TypeSummary, labelNames: labels,
 	}
 	d.setConstLabels(o.ConstLabels)
@@ -42,28 +42,21 @@ type Summary struct {
 // and the infinities are dropped and counted in
 // shoal_rejected_observations_total.
 func (s *Summary) Observe(v float64) {
-	if s.observe(v) {
-		s.touch()
-	}
-}
-
-func (s *Summary) observe(v float64) bool {
 	if !finite(v) {
-		s.fam.reg.reject(reasonOf(v), s.fam)
-		return false
+		s.consts.fam.reg.reject(reasonOf(v), s.consts.fam)
+		return
 	}
 	s.cells.observe(v, 0)
-	return true
+	s.touch()
 }
 
 // ObserveSync adds one observation and waits until Redis has it. Its errors
 // are those of [Counter.AddSync].
 func (s *Summary) ObserveSync(ctx context.Context, v float64) error {
-	if !s.observe(v) {
-		return rejected(s.fam, v, reasonOf(v))
+	if !finite(v) {
+		return rejected(s.consts.fam, v, reasonOf(v))
 	}
-	s.touch()
-	_, err := s.confirm(ctx)
+	_, err := s.confirm(ctx, func() { s.Observe(v) })
 	return err
 }
 

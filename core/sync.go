@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -29,35 +30,64 @@ func (w *waiter) finish(text string, err error) {
 	}
 }
 
-// confirm waits until Redis has what was written to the series before the
-// call, and returns the series as it then was.
-func (s *series) confirm(ctx context.Context) (string, error) {
-	c, err := s.fam.reg.writing()
-	if err != nil {
-		return "", err
+// confirm calls write, which counts something in the series, waits until Redis
+// has it, and returns the series as it then was. Where the value would go
+// nowhere, it does not call write.
+func (s *series) confirm(ctx context.Context, write func()) (string, error) {
+	f := s.consts.fam
+	c, err := f.reg.writing()
+	if errors.Is(err, ErrNotConnected) {
+		write()
+		return "", f.unconfirmed("kept in memory, and delivered once the registry is connected", err)
 	}
-	w := &waiter{series: s, done: make(chan outcome, 1)}
-	f := s.fam
-	f.mu.Lock()
-	f.waiters = append(f.waiters, w)
-	f.mu.Unlock()
+	var w *waiter
+	if err == nil {
+		w, err = c.await(s, write)
+	}
+	if err != nil {
+		return "", f.unconfirmed("the value goes nowhere", err)
+	}
 	c.writer.wakeUp()
 	select {
 	case o := <-w.done:
 		return o.of(f)
 	case <-ctx.Done():
 		s.abandon(w)
-		err = fmt.Errorf("shoal: %s %q: not confirmed yet, delivered later: %w",
-			f.def.kind, f.def.name, context.Cause(ctx))
 	case <-c.writer.stopped:
-		err = ErrClosed
 	}
 	select {
 	case o := <-w.done: // it came at the same moment
 		return o.of(f)
+	case <-c.writer.stopped: // Close gave up: an earlier batch may have had the value
+		return "", f.unconfirmed("not confirmed before the registry gave up", errors.Join(ErrClosed, ErrLost))
 	default:
-		return "", err
 	}
+	if c.closing() {
+		return "", f.unconfirmed("not confirmed yet; Close goes on trying, and its error tells what is not delivered", context.Cause(ctx))
+	}
+	return "", f.unconfirmed("not confirmed yet, delivered later", context.Cause(ctx))
+}
+
+// await calls write and enters a waiter for it. Close waits for both, and what
+// entered before it began is part of what it delivers; later calls get
+// ErrClosed and write nothing.
+func (c *connection) await(s *series, write func()) (*waiter, error) {
+	c.awaiting.RLock()
+	defer c.awaiting.RUnlock()
+	if c.closing() {
+		return nil, ErrClosed
+	}
+	write()
+	w := &waiter{series: s, done: make(chan outcome, 1)}
+	s.consts.fam.mu.Lock()
+	s.consts.fam.waiters = append(s.consts.fam.waiters, w)
+	s.consts.fam.mu.Unlock()
+	return w, nil
+}
+
+// unconfirmed is the error of a synchronous write: what becomes of its value, and why.
+func (f *family) unconfirmed(what string, err error) error {
+	return fmt.Errorf("shoal: %s %q: %s: %w", f.def.kind, f.def.name, what, err)
 }
 
 // of names the family in the outcome's error.
@@ -71,7 +101,7 @@ func (o outcome) of(f *family) (string, error) {
 // abandon takes a waiter back that no batch has taken yet, so that those who
 // gave up while Redis is away do not gather.
 func (s *series) abandon(w *waiter) {
-	f := s.fam
+	f := s.consts.fam
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, other := range f.waiters {

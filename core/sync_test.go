@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -171,7 +172,7 @@ func TestSync_GivingUpIsNotConfirmedAndDeliveredOnce(t *testing.T) {
 			if total != 4 || err != nil {
 				t.Errorf("%s: afterwards IncSync returns %v, %v", name, total, err)
 			}
-			if n := len(c.fam.waiters) + len(g.fam.waiters); n != 0 {
+			if n := len(c.consts.fam.waiters) + len(g.consts.fam.waiters); n != 0 {
 				t.Errorf("%s: %d who gave up are still waited for", name, n)
 			}
 		})
@@ -193,28 +194,48 @@ func only2(prefix string, f func(string) error) func(string) error {
 	return only(prefix, f)
 }
 
-func TestSync_ErrorsSayWhatIsTheMatter(t *testing.T) {
+// syncWrites are all synchronous forms on one registry, each with a value of its own kind.
+func syncWrites(ctx context.Context, r *Registry) map[string]func(v float64) error {
+	c, g := r.NewCounter(CounterOpts{Name: "c_total"}), r.NewGauge(GaugeOpts{Name: "g", Mode: Sum})
+	h, s := r.NewHistogram(HistogramOpts{Name: "h"}), r.NewSummary(SummaryOpts{Name: "s"})
+	last := r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
+	return map[string]func(v float64) error{
+		"Counter.AddSync":       func(v float64) error { _, err := c.AddSync(ctx, v); return err },
+		"Counter.IncSync":       func(float64) error { _, err := c.IncSync(ctx); return err },
+		"Gauge.SetSync":         func(v float64) error { return g.SetSync(ctx, v) },
+		"Gauge.AddSync":         func(v float64) error { return g.AddSync(ctx, v) },
+		"Latest.SetSync":        func(v float64) error { return last.SetSync(ctx, v) },
+		"Histogram.ObserveSync": func(v float64) error { return h.ObserveSync(ctx, v) },
+		"Summary.ObserveSync":   func(v float64) error { return s.ObserveSync(ctx, v) },
+	}
+}
+
+func TestSync_ErrorsSayWhatBecomesOfTheValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		ctx := t.Context()
-		unconnected, readOnly, closed := New(), New(), New()
+		unconnected, readOnly, closed, never := New(), New(), New(), New()
 		connectTo(t, server, readOnly, Opts{ReadOnly: true})
 		connectTo(t, server, closed, Opts{})
-		if err := closed.Close(ctx); err != nil {
-			t.Fatal(err)
+		for _, r := range []*Registry{closed, never} { // never was not connected
+			if err := r.Close(ctx); err != nil {
+				t.Fatal(err)
+			}
 		}
 		for _, tt := range []struct {
-			r    *Registry
-			want error
-		}{{unconnected, ErrNotConnected}, {readOnly, ErrReadOnly}, {closed, ErrClosed}} {
-			c, g := tt.r.NewCounter(CounterOpts{Name: "c_total"}), tt.r.NewGauge(GaugeOpts{Name: "g"})
-			h, s := tt.r.NewHistogram(HistogramOpts{Name: "h"}), tt.r.NewSummary(SummaryOpts{Name: "s"})
-			_, err1 := c.IncSync(ctx)
-			_, err2 := c.AddSync(ctx, 2)
-			for i, err := range []error{err1, err2, g.SetSync(ctx, 1), g.AddSync(ctx, 1), h.ObserveSync(ctx, 1), s.ObserveSync(ctx, 1)} {
-				if !errors.Is(err, tt.want) {
-					t.Errorf("call %d returns %v, want %v", i, err, tt.want)
+			r     *Registry
+			want  error
+			words string
+		}{
+			{unconnected, ErrNotConnected, "kept in memory, and delivered once"},
+			{readOnly, ErrReadOnly, "goes nowhere"}, {closed, ErrClosed, "goes nowhere"}, {never, ErrClosed, "goes nowhere"},
+		} {
+			for name, write := range syncWrites(ctx, tt.r) {
+				err := write(2)
+				if !errors.Is(err, tt.want) || errors.Is(err, ErrLost) {
+					t.Errorf("%s returns %v, want %v", name, err, tt.want)
 				}
+				mentions(t, err, tt.words)
 			}
 		}
 		if err := readOnly.Flush(ctx); err != nil {
@@ -222,7 +243,117 @@ func TestSync_ErrorsSayWhatIsTheMatter(t *testing.T) {
 		}
 		connectTo(t, server, unconnected, Opts{}) // and what was counted is still there
 		flush(t, unconnected)
-		stored(t, server).want(t, samples{"c_total": 3})
+		page := stored(t, server)
+		page.want(t, samples{"c_total": 3, "last": 2, "s_count": 1, "s_sum": 2})
+		if g := page["g"]; g != 2 && g != 4 { // the order of the writes is not fixed
+			t.Errorf("g is %v", g)
+		}
+	})
+}
+
+// What a call says of its value is true, whenever it meets a Close.
+func TestSync_ACloseAtTheSameTimeDeliversOrRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		j := journalOf(server)
+		r := process(t, server, Opts{})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		h := r.NewHistogram(HistogramOpts{Name: "h"})
+		elapse(time.Second)
+		j.intervene(func(string) error { // every answer takes its time
+			time.Sleep(3 * time.Millisecond)
+			return nil
+		})
+		const callers = 300
+		var added, observed, refused atomic.Int64
+		note := func(n *atomic.Int64, err error) {
+			switch {
+			case err == nil:
+				n.Add(1)
+			case errors.Is(err, ErrClosed) && !errors.Is(err, ErrLost):
+				refused.Add(1)
+			default:
+				t.Errorf("an unclear answer: %v", err)
+			}
+		}
+		var group sync.WaitGroup
+		for i := range callers {
+			group.Go(func() {
+				time.Sleep(time.Duration(i) * 100 * time.Microsecond)
+				_, err := c.IncSync(t.Context())
+				note(&added, err)
+				note(&observed, h.ObserveSync(t.Context(), 1))
+			})
+		}
+		time.Sleep(15 * time.Millisecond)
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		group.Wait()
+		if added.Load() == 0 || refused.Load() == 0 {
+			t.Errorf("%d calls succeeded and %d were refused: they did not meet the Close", added.Load(), refused.Load())
+		}
+		page := stored(t, server)
+		if got := page["c_total"]; got != float64(added.Load()) {
+			t.Errorf("the page has %v, want the %d that were confirmed", got, added.Load())
+		}
+		if got := page["h_count"]; got != float64(observed.Load()) {
+			t.Errorf("the page has %v observations, want the %d that were confirmed", got, observed.Load())
+		}
+	})
+}
+
+func TestSync_WhatACloseCouldNotDeliverMayBeLost(t *testing.T) {
+	for _, gaveUp := range []bool{false, true} { // before the writer did
+		synctest.Test(t, func(t *testing.T) {
+			server := memstore.New()
+			r := process(t, server, Opts{})
+			writes := syncWrites(t.Context(), r)
+			if gaveUp {
+				ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+				defer cancel()
+				writes = syncWrites(ctx, r)
+			}
+			flush(t, r)
+			server.Fail(away)
+			var group sync.WaitGroup
+			for name, write := range writes {
+				group.Go(func() {
+					err := write(1)
+					if gaveUp {
+						mentions(t, err, "not confirmed yet", "Close")
+						if !errors.Is(err, context.DeadlineExceeded) {
+							t.Errorf("%s returns %v", name, err)
+						}
+						return
+					}
+					if !errors.Is(err, ErrClosed) || !errors.Is(err, ErrLost) {
+						t.Errorf("%s returns %v, want ErrClosed and ErrLost", name, err)
+					}
+				})
+			}
+			time.Sleep(time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			var undelivered *UndeliveredError
+			if err := r.Close(ctx); !errors.As(err, &undelivered) || undelivered.Series+undelivered.Batches == 0 {
+				t.Errorf("Close returns %v", err)
+			}
+			group.Wait()
+		})
+	}
+}
+
+// A function of the application that hears of a rejected value may close the
+// registry.
+func TestSync_ARejectedValueIsReportedWithoutALock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r *Registry
+		r = process(t, memstore.New(), Opts{OnError: func(error) { _ = r.Close(context.Background()) }})
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		if _, err := c.AddSync(t.Context(), -1); !errors.Is(err, ErrRejected) {
+			t.Errorf("AddSync returns %v", err)
+		}
 	})
 }
 
@@ -281,9 +412,9 @@ func TestSync_ThoseWhoGaveUpDoNotGather(t *testing.T) {
 			}
 			cancel()
 		}
-		c.fam.mu.Lock()
-		n := len(c.fam.waiters)
-		c.fam.mu.Unlock()
+		c.consts.fam.mu.Lock()
+		n := len(c.consts.fam.waiters)
+		c.consts.fam.mu.Unlock()
 		if n != 0 {
 			t.Errorf("%d callers who gave up are remembered", n)
 		}

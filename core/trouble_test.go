@@ -207,11 +207,11 @@ func TestClash_AfterAWipeDoublesNothing(t *testing.T) {
 	c.Add(2)
 	w.refresh(time.Now())
 	pass()
-	if c.fam.out.refused == nil {
+	if c.consts.fam.out.refused == nil {
 		t.Fatal("the clash went unnoticed")
 	}
 	server.Wipe()
-	c.fam.out.retryAt = time.Time{}
+	c.consts.fam.out.retryAt = time.Time{}
 	w.refresh(time.Now())
 	pass()
 	if got := storedText(t, server, "x_total"); got != "2" {

@@ -15,7 +15,7 @@ import (
 // not valid UTF-8 is repaired with U+FFFD, one above 1,024 bytes is cut; both
 // are counted in shoal_rejected_observations_total.
 type Vec[M Counter | Gauge | Summary | Histogram] struct {
-	fam *family
+	consts *constants
 }
 
 // CounterVec is a counter with labels.
@@ -33,7 +33,7 @@ type HistogramVec = Vec[Histogram]
 // WithLabelValues returns the child with these label values, in the order of
 // the declaration's label names. It panics if their number is wrong.
 func (v *Vec[M]) WithLabelValues(values ...string) *M {
-	s, err := v.fam.child(values)
+	s, err := v.consts.child(values)
 	if err != nil {
 		panic(err)
 	}
@@ -43,7 +43,7 @@ func (v *Vec[M]) WithLabelValues(values ...string) *M {
 // GetMetricWithLabelValues is [Vec.WithLabelValues] with an error in place of
 // the panic.
 func (v *Vec[M]) GetMetricWithLabelValues(values ...string) (*M, error) {
-	s, err := v.fam.child(values)
+	s, err := v.consts.child(values)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (v *Vec[M]) With(labels Labels) *M {
 
 // GetMetricWith is [Vec.With] with an error in place of the panic.
 func (v *Vec[M]) GetMetricWith(labels Labels) (*M, error) {
-	values, err := v.fam.valuesOf(labels)
+	values, err := v.consts.fam.valuesOf(labels)
 	if err != nil {
 		return nil, err
 	}

@@ -163,7 +163,7 @@ func TestVec_KeepsNothingOfTheCallersBuffer(t *testing.T) {
 	v.Delete(Labels{"a": unsafe.String(&buf[0], len(buf))})
 	v.DeletePartialMatch(Labels{"a": unsafe.String(&buf[0], len(buf))})
 	copy(buf, "CHF")
-	removals := v.fam.removals
+	removals := v.consts.fam.removals
 	if c.values[0] != "EUR" || c.field != "a\xffEUR" || removals[0].field != c.field || removals[1].match["a"] != "EUR" {
 		t.Errorf("a child for EUR has become %q, %q, and its deletions %v", c.values, c.field, removals)
 	}
@@ -194,7 +194,7 @@ func TestVec_ConcurrentAskersShareOneChild(t *testing.T) {
 	}
 	group.Wait()
 	total := 0.0
-	v.fam.each(func(s *series) { total += s.metric.(*Histogram).drain(nil)[0].Value })
+	v.consts.fam.each(func(s *series) { total += s.metric.(*Histogram).drain(nil)[0].Value })
 	if total != 2000 {
 		t.Errorf("%v observations, want 2000: some went to a child that nobody holds", total)
 	}

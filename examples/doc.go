@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package examples holds runnable programs, each about one way to use shoal.
-// All of them start an embedded Redis where no -redis URL is given.
+// Each takes the URL of its Redis from the environment variable REDIS_URL, or
+// from the flag -redis, which takes precedence. A password belongs in the variable.
+// Without both, all but the exporter start an embedded Redis.
 //
 //	nethttp, chi, gin, echo   a small shop, one line of middleware
 //	prefork                   workers that share one port

@@ -5,8 +5,12 @@
 package examples
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -114,7 +118,7 @@ func TestBatch_WhatItCountedStays(t *testing.T) {
 	redis := redisURL(t)
 	begin := time.Now()
 	for range 3 {
-		p := start(t, "batch", "-redis", redis, "-invoices", "200")
+		p := startWith(t, redis, "batch", "-invoices", "200")
 		p.wait()
 		if !strings.Contains(p.out.String(), "billing_invoices_total{") {
 			t.Errorf("it printed %q", p.out.String())
@@ -135,6 +139,80 @@ func TestBatch_WhatItCountedStays(t *testing.T) {
 	if n := len(p["shoal_instance_info"].GetMetric()); n != 0 {
 		t.Errorf("%d instances are shown; the jobs are gone and the exporter is none", n)
 	}
+}
+
+// A URL with a password belongs in the environment, where the manifest of
+// docs/operations.md puts it. From there no list of processes and no log has it.
+func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
+	for name, args := range map[string]func(addr string) []string{
+		"nethttp": func(addr string) []string { return []string{"-addr", addr} },
+		"chi":     func(addr string) []string { return []string{"-addr", addr} },
+		"gin":     func(addr string) []string { return []string{"-addr", addr} },
+		"echo":    func(addr string) []string { return []string{"-addr", addr} },
+		"prefork": func(addr string) []string { return []string{"-addr", addr, "-workers", "2"} },
+		"instances": func(addr string) []string {
+			return []string{"-addrs", addr + "," + freeAddr(t)}
+		},
+		"exporter": func(addr string) []string { return []string{"-addr", addr} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			redis, secret, addr := redisURL(t), "secret-of-"+name, freeAddr(t)
+			p := startWith(t, redis+"?client_name="+secret, name, args(addr)...)
+			until(t, "the example is up", func() error { _, err := scrape(addr); return err })
+			apps := map[string]string{"prefork": "prefork", "instances": "instances"}
+			if name != "exporter" { // whose page would be empty with any Redis
+				exporter := freeAddr(t)
+				startWith(t, redis, "exporter", "-app", cmp.Or(apps[name], "shop"), "-addr", exporter)
+				until(t, "its process is in that Redis", func() error {
+					page, err := scrape(exporter)
+					if err == nil && len(page["shoal_instance_info"].GetMetric()) == 0 {
+						err = errors.New("no instance")
+					}
+					return err
+				})
+			} else if !strings.Contains(p.out.String(), redis) {
+				t.Errorf("it read another Redis: %q", p.out.String())
+			}
+			for _, line := range commandLines(t) {
+				if strings.Contains(line, secret) {
+					t.Errorf("the arguments of a process show the URL: %q", line)
+				}
+			}
+			if strings.Contains(p.out.String(), secret) {
+				t.Errorf("the log shows the URL: %q", p.out.String())
+			}
+		})
+	}
+}
+
+func TestRedisURL_TheFlagTakesPrecedence(t *testing.T) {
+	t.Parallel()
+	addr, redis := freeAddr(t), redisURL(t)
+	p := startWith(t, "redis://"+freeAddr(t)+"/0", "exporter", "-redis", redis, "-addr", addr)
+	until(t, "the page of the flag's Redis", func() error { _, err := scrape(addr); return err })
+	if !strings.Contains(p.out.String(), redis) {
+		t.Errorf("it says %q", p.out.String())
+	}
+}
+
+// commandLines are the arguments of all processes of the examples, where the
+// system tells them.
+func commandLines(t *testing.T) []string {
+	t.Helper()
+	paths, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for _, path := range paths {
+		exe, err := os.Readlink(path + "/exe")
+		line, err2 := os.ReadFile(path + "/cmdline")
+		if err == nil && err2 == nil && strings.HasPrefix(exe, binaries) { // else it has ended, or is another's
+			lines = append(lines, strings.ReplaceAll(string(line), "\x00", " "))
+		}
+	}
+	return lines
 }
 
 func TestBatch_RunsWithoutRedis(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -62,9 +63,19 @@ type program struct {
 // start runs an example, until the end of the test at most.
 func start(t *testing.T, name string, args ...string) *program {
 	t.Helper()
+	return startWith(t, "", name, args...)
+}
+
+// startWith is start with REDIS_URL set, unless that is empty.
+func startWith(t *testing.T, redis, name string, args ...string) *program {
+	t.Helper()
 	p := &program{T: t, ended: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(binaries, name), args...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
+	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "REDIS_URL=") })
+	if redis != "" {
+		p.cmd.Env = append(p.cmd.Env, "REDIS_URL="+redis)
+	}
 	// With descendants that hold the output open, Wait would not return.
 	p.cmd.WaitDelay = patience
 	if err := p.cmd.Start(); err != nil {

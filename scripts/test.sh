@@ -5,7 +5,7 @@
 # the workspace; then, without it, that each module builds, vets, is tidy and passes
 # its tests with the race detector by itself, as it will for those who depend on
 # it. The core's simulation runs once more without, with all its seeds; the peers
-# of the benchmarks run only without.
+# of the benchmarks run only without. At the end the tree must be as it was.
 #
 #	scripts/test.sh            all modules
 #	scripts/test.sh core ...   only these
@@ -63,6 +63,31 @@ in_workspace() {
 	return $code
 }
 
+# tree tells what in the working tree differs from the last commit, names and
+# contents; nothing outside of git.
+tree() {
+	git rev-parse --is-inside-work-tree >/dev/null 2>&1 || return 0
+	git status --porcelain
+	git diff HEAD | git hash-object --stdin
+	git ls-files --others --exclude-standard -z | xargs -0 -r sha256sum -- 2>/dev/null
+}
+
+before=$(tree)
+unchanged() {
+	local after
+	after=$(tree)
+	if [ "$before" != "$after" ]; then
+		echo "what the steps above did changed the tree; commit it, or see to it that they don't:"
+		diff <(echo "$before") <(echo "$after")
+		git diff --stat
+		return 1
+	fi
+}
+
+# go list asks for the sums of all modules, as go doc does.
+sums() { go list -m all >/dev/null; }
+
+step "go.work.sum" . sums
 export GOFLAGS="${GOFLAGS:-} -mod=readonly"
 step "format" . formatted
 step "every module is in the workspace" . in_workspace
@@ -87,6 +112,8 @@ for module in "${modules[@]}"; do
 		step "core alone: simulation" core go test -count=1 -timeout 5m -run '^TestSimulation' .
 	fi
 done
+
+step "the tree is as before" . unchanged
 
 printf '\n'
 printf '%s\n' "${results[@]}"

@@ -11,7 +11,8 @@
 // which benchstat reads; the tables declared in tables.go are put between their
 // markers in the documents.
 //
-//	go run ./report -bench Flush          # measure these again, keep the other results
+//	go run ./report -bench Flush          # measure these again, keep the other results;
+//	                                      # an error if something that it matches gives none
 //	go run ./report -from results.txt     # measure nothing, only write the tables
 //	go run ./report -update=false         # only print the tables
 package main

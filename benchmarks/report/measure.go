@@ -34,8 +34,12 @@ var (
 	slow          = regexp.MustCompile(`^Benchmark(Fleet|Memory)`)
 )
 
-// run measures, and adds the stored results of what it did not measure.
+// run measures, and adds the stored results of what the pattern does not match.
 func (m measurement) run() (results, error) {
+	wanted, err := parsePattern(m.bench)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := os.MkdirTemp("", "shoal-benchmarks-")
 	if err != nil {
 		return nil, err
@@ -62,6 +66,38 @@ func (m measurement) run() (results, error) {
 		p.benchmarks = strings.Fields(string(list))
 		programs[i] = p
 	}
+	before, err := m.before()
+	if err != nil {
+		return nil, err
+	}
+	found, err := m.measure(wanted, programs, before)
+	if err != nil {
+		return nil, err
+	}
+	return before.replacedBy(found), nil
+}
+
+// before are the stored results; none where everything is measured.
+func (m measurement) before() (results, error) {
+	if m.bench == "." {
+		return nil, nil
+	}
+	found, err := load(stored)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return found, err
+}
+
+// measure runs what is wanted. It is an error if some of it gives no result.
+func (m measurement) measure(wanted pattern, programs []program, before results) (results, error) {
+	var benchmarks []string
+	for _, p := range programs {
+		benchmarks = append(benchmarks, p.benchmarks...)
+	}
+	if !slices.ContainsFunc(benchmarks, wanted.begins) {
+		return nil, fmt.Errorf("-bench %q matches none of the benchmarks, which are %s", m.bench, strings.Join(benchmarks, ", "))
+	}
 	raw := bytes.NewBufferString(m.environment())
 	for _, group := range []group{
 		{"round", m.rounds, m.benchtime, func(name string) bool {
@@ -75,14 +111,10 @@ func (m measurement) run() (results, error) {
 		}
 	}
 	found, err := parse(raw, "benchmarks")
-	if err != nil || m.bench == "." {
-		return found, err
+	if err != nil {
+		return nil, err
 	}
-	before, err := load(stored)
-	if errors.Is(err, os.ErrNotExist) {
-		return found, nil
-	}
-	return before.replacedBy(found), err
+	return found, m.complete(wanted, benchmarks, before, found)
 }
 
 // group is benchmarks that run in rounds together.

@@ -17,7 +17,8 @@ const Unmatched = "unmatched"
 
 // Opts are the options of a middleware. The zero value is ready to use. The
 // same options on the same registry share their metrics, so two servers, or
-// two tests, in one process may both register them.
+// two tests, in one process may both register them. Servers whose ConstLabels
+// have other values have series of their own.
 type Opts struct {
 	// Namespace is put before the name of each metric, with an underscore.
 	// Defaults to none.
@@ -25,8 +26,9 @@ type Opts struct {
 	// Names are the names of the metrics and of their labels, for instance
 	// [OpenTelemetryNames]. Defaults to those in the package's description.
 	Names Names
-	// ConstLabels are labels with fixed values, on each metric. Defaults to
-	// none.
+	// ConstLabels are labels with fixed values, on each metric. All servers of
+	// one registry have the same names of them; their values may differ, such as
+	// server="public" and server="admin". Defaults to none.
 	ConstLabels shoal.Labels
 	// Labels are further labels, computed from each request, on each metric
 	// but the one of requests in flight. Defaults to none.

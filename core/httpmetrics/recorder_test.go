@@ -156,6 +156,29 @@ func TestRecorder_RegisteredTwiceShares(t *testing.T) {
 	}
 }
 
+func TestRecorder_OtherConstLabelsAreSeriesOfTheirOwn(t *testing.T) {
+	reg := shoaltest.New(t)
+	with := func(server string) Opts { return Opts{ConstLabels: shoal.Labels{"server": server}} }
+	public, admin := NewRecorder(reg, with("public")), NewRecorder(reg, with("admin"))
+	public.Record(Observation{Method: "GET", Code: 200})
+	public.Started()
+	admin.Record(Observation{Method: "GET", Code: 200})
+	NewRecorder(reg, with("admin")).Record(Observation{Method: "GET", Code: 200})
+	for server, want := range map[string][2]float64{"public": {1, 1}, "admin": {2, 0}} {
+		if got := shoaltest.Value(t, reg, "http_requests_total",
+			"method", "GET", "route", "unmatched", "code", "200", "server", server); got != want[0] {
+			t.Errorf("%s recorded %v, want %v", server, got, want[0])
+		}
+		if got := shoaltest.Exists(t, reg, "http_requests_in_flight", "gauge_index", "0", "server", server); got != (want[1] != 0) {
+			t.Errorf("%s shows a request in flight: %v", server, got)
+		}
+	}
+	public.Ended()
+	if _, err := RegisterRecorder(reg, Opts{}); err == nil {
+		t.Error("a recorder without the constant label was registered beside those with it")
+	}
+}
+
 func TestRecorder_ClashIsAnErrorBeforeServing(t *testing.T) {
 	reg := shoaltest.New(t)
 	NewRecorder(reg, Opts{})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	shoal "github.com/shoal-metrics/shoal/core"
@@ -40,6 +41,18 @@ func TestValue_OfEveryType(t *testing.T) {
 	}
 	if !shoaltest.Exists(t, reg, "sum") || shoaltest.Exists(t, reg, "c_total") || shoaltest.Exists(t, reg, "other") {
 		t.Error("Exists looks at something else than the whole label set")
+	}
+}
+
+func TestValue_OfAGaugeFunctionIsWhatItReturnsNow(t *testing.T) {
+	reg := shoaltest.New(t)
+	var queued atomic.Int64
+	reg.NewGaugeFunc(shoal.GaugeOpts{Name: "queued", Mode: shoal.Sum}, func() float64 { return float64(queued.Load()) })
+	for n := range int64(5) {
+		queued.Store(n)
+		if got := shoaltest.Value(t, reg, "queued"); got != float64(n) {
+			t.Fatalf("%v, want %d", got, n)
+		}
 	}
 }
 

@@ -39,7 +39,7 @@ var (
 )
 
 func main() {
-	redis := flag.String("redis", "", "`URL` of a Redis; without it an embedded one is used")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that to an embedded one")
 	count := flag.Int("invoices", 100, "`number` of invoices to send")
 	flag.Parse()
 	if err := run(context.Background(), *redis, *count); err != nil {

@@ -4,7 +4,7 @@
 // the best thing to scrape: one target that says what all processes counted,
 // however many of them there are, whether or not one of them is alive.
 //
-//	go run ./examples/exporter -redis redis://127.0.0.1:6379/0 -app shop
+//	REDIS_URL=redis://127.0.0.1:6379/0 go run ./examples/exporter -app shop
 //	curl localhost:9090/metrics
 //
 // It only reads. It needs no place in the fleet, so it has no lease, no
@@ -12,6 +12,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"log"
@@ -21,14 +22,18 @@ import (
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
+	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
 )
+
+const localRedis = "redis://127.0.0.1:6379/0"
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:9090", "`address` to serve on")
-	redis := flag.String("redis", "redis://127.0.0.1:6379/0", "`URL` of the app's Redis")
+	redis := flag.String("redis", "",
+		"`URL` of the app's Redis; defaults to $REDIS_URL, which no list of processes shows, and without that to "+localRedis)
 	app := flag.String("app", "shop", "`name` of the app")
 	flag.Parse()
-	if err := run(*addr, *redis, *app); err != nil {
+	if err := run(*addr, cmp.Or(anyredis.URL(*redis), localRedis), *app); err != nil {
 		log.Fatal(err)
 	}
 }
@@ -40,6 +45,6 @@ func run(addr, redis, app string) error {
 	if err := reg.Open(redis, shoal.Opts{App: app, ReadOnly: true}); err != nil {
 		return err
 	}
-	log.Printf("serving the metrics of %s on http://%s/metrics", app, addr)
+	log.Printf("serving the metrics of %s in %s on http://%s/metrics", app, anyredis.Shown(redis), addr)
 	return httpmetrics.Serve(ctx, reg, httpmetrics.PageServer(addr, reg))
 }

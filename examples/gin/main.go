@@ -48,7 +48,7 @@ var currencies = []string{"EUR", "GBP", "USD"}
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
-	redis := flag.String("redis", "", "`URL` of a Redis; without it an embedded one is used")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that to an embedded one")
 	flag.Parse()
 	if err := run(*addr, *redis); err != nil {
 		log.Fatal(err)
@@ -75,7 +75,7 @@ func run(addr, redis string) error {
 	engine.POST("/carts", openCart)
 	engine.POST("/orders/:currency", placeOrder)
 
-	log.Printf("serving on http://%s, metrics in %s", addr, redis)
+	log.Printf("serving on http://%s, metrics in %s", addr, anyredis.Shown(redis))
 	return shoalgin.Run(ctx, engine, addr, reg)
 }
 

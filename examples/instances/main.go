@@ -34,7 +34,7 @@ import (
 
 func main() {
 	addrs := flag.String("addrs", "127.0.0.1:8081,127.0.0.1:8082", "`addresses` to serve on, one process each")
-	redis := flag.String("redis", "", "`URL` of a Redis; without it an embedded one is used")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that to an embedded one")
 	addr := flag.String("serve", "", "used for the two: serve on this `address`")
 	flag.Parse()
 	if err := run(*addrs, *addr, *redis); err != nil {
@@ -46,7 +46,7 @@ func run(addrs, addr, redis string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if addr != "" {
-		return serve(ctx, addr, redis)
+		return serve(ctx, addr, anyredis.URL(redis))
 	}
 	return start(ctx, strings.Split(addrs, ","), redis)
 }
@@ -82,7 +82,8 @@ func start(ctx context.Context, addrs []string, redis string) error {
 	defer cancel()
 	ended := make(chan error, len(addrs))
 	for _, addr := range addrs {
-		cmd := exec.CommandContext(ctx, self, "-serve", addr, "-redis", redis)
+		cmd := exec.CommandContext(ctx, self, "-serve", addr)
+		cmd.Env = anyredis.Environment(redis) // not an argument, which everybody can read
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 		cmd.WaitDelay = 30 * time.Second

@@ -48,7 +48,7 @@ var currencies = []string{"EUR", "GBP", "USD"}
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
-	redis := flag.String("redis", "", "`URL` of a Redis; without it an embedded one is used")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that to an embedded one")
 	flag.Parse()
 	if err := run(*addr, *redis); err != nil {
 		log.Fatal(err)
@@ -73,7 +73,7 @@ func run(addr, redis string) error {
 	mux.HandleFunc("POST /carts", openCart)
 	mux.HandleFunc("POST /orders/{currency}", placeOrder)
 
-	log.Printf("serving on http://%s, metrics in %s", addr, redis)
+	log.Printf("serving on http://%s, metrics in %s", addr, anyredis.Shown(redis))
 	server := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
 	return shoalhttp.Run(ctx, server, reg)
 }

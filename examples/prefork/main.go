@@ -23,13 +23,15 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
 )
 
 func main() {
 	log.SetFlags(0)
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
 	workers := flag.Int("workers", 4, "`number` of processes")
-	redis := flag.String("redis", "", "`URL` of a Redis; without it the parent runs an embedded one")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that the parent runs an embedded one")
 	slot := flag.Int("worker", -1, "used by the parent: be the worker of this `number`")
 	flag.Parse()
 
@@ -43,7 +45,7 @@ func run(slot int, addr string, workers int, redis string) error {
 	defer stop()
 	if slot >= 0 {
 		log.SetPrefix("worker: ")
-		return work(ctx, slot, redis)
+		return work(ctx, slot, anyredis.URL(redis))
 	}
 	return supervise(ctx, addr, workers, redis)
 }

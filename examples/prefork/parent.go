@@ -44,7 +44,7 @@ func supervise(ctx context.Context, addr string, workers int, redis string) erro
 	if err != nil {
 		return err
 	}
-	log.Printf("serving on http://%s with %d workers, metrics in %s", addr, workers, redis)
+	log.Printf("serving on http://%s with %d workers, metrics in %s", addr, workers, anyredis.Shown(redis))
 	var group sync.WaitGroup
 	errs := make([]error, workers)
 	for slot := range workers {
@@ -78,7 +78,8 @@ func runWorker(ctx context.Context, slot int, port *os.File, redis string) error
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, self, "-worker", strconv.Itoa(slot), "-redis", redis)
+	cmd := exec.CommandContext(ctx, self, "-worker", strconv.Itoa(slot))
+	cmd.Env = anyredis.Environment(redis) // not an argument, which everybody can read
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{port}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }

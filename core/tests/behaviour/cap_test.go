@@ -57,6 +57,38 @@ func TestCap_HoldsForTheFleetWithOneOverflowSeries(t *testing.T) {
 	}
 }
 
+// Metrics that differ in a constant label share the cap, and what exceeds it in
+// Redis goes to an overflow series with the constant label of what was counted.
+func TestCap_IsSharedByTheConstantLabelsWhichOverflowApart(t *testing.T) {
+	f := newFleet(t)
+	const limit = 4
+	first, second := f.process(t, func(o *shoal.Opts) { o.SeriesLimit = limit }), f.process(t, func(o *shoal.Opts) { o.SeriesLimit = limit })
+	observe := func(reg *shoal.Registry, server string, codes ...string) {
+		consts := shoal.Labels{"server": server}
+		c := reg.NewCounterVec(shoal.CounterOpts{Name: "requests_total", ConstLabels: consts}, []string{"code"})
+		h := reg.NewHistogramVec(shoal.HistogramOpts{Name: "took_seconds", ConstLabels: consts, Buckets: []float64{1}}, []string{"code"})
+		for _, code := range codes {
+			c.WithLabelValues(code).Inc()
+			h.WithLabelValues(code).Observe(0.5)
+		}
+	}
+	observe(first, "public", "1", "2")
+	observe(first, "admin", "1", "2")
+	flush(t, first)
+	observe(second, "public", "2", "3", "4")
+	observe(second, "admin", "2", "5")
+	flush(t, second)
+	p := scrape(t, f.reader(t))
+	for _, name := range []string{"requests_total", "took_seconds_count"} {
+		p.want(t, name+`{code="1",server="public"}`, "1", name+`{code="2",server="public"}`, "2",
+			name+`{code="1",server="admin"}`, "1", name+`{code="2",server="admin"}`, "2",
+			name+`{code="shoal_overflow",server="public"}`, "2", name+`{code="shoal_overflow",server="admin"}`, "1")
+		if n := len(p.of(name)); n != 6 {
+			t.Errorf("%d series of %s: %q", n, name, p.of(name))
+		}
+	}
+}
+
 func TestCap_AwaitedAddsBeyondItAreConfirmedToo(t *testing.T) {
 	f := newFleet(t)
 	one := f.process(t, func(o *shoal.Opts) { o.SeriesLimit = 2 })

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+)
+
+var public, admin = Labels{"server": "public"}, Labels{"server": "admin"}
+
+func TestConstants_OtherValuesAreFurtherSeriesOfEveryType(t *testing.T) {
+	server := memstore.New()
+	r := process(t, server, Opts{})
+	for i, consts := range []Labels{public, admin, {"server": ""}} {
+		n := float64(i + 1)
+		r.NewCounter(CounterOpts{Name: "c_total", ConstLabels: consts}).Add(n)
+		r.NewCounterVec(CounterOpts{Name: "cv_total", ConstLabels: consts}, []string{"code"}).WithLabelValues("200").Add(n)
+		r.NewSummary(SummaryOpts{Name: "s", ConstLabels: consts}).Observe(n)
+		r.NewHistogramVec(HistogramOpts{Name: "h", ConstLabels: consts, Buckets: []float64{1}}, []string{"code"}).
+			WithLabelValues("200").Observe(n)
+		for _, mode := range []Mode{PerProcess, Sum, Max, Min, Avg, Latest} {
+			r.NewGauge(GaugeOpts{Name: "g_" + string(mode), ConstLabels: consts, Mode: mode}).Set(n)
+		}
+		r.NewGaugeVec(GaugeOpts{Name: "gv", ConstLabels: consts}, []string{"code"}).WithLabelValues("200").Set(n)
+	}
+	flush(t, r)
+	wanted := samples{}
+	for i, label := range []string{`server="public"`, `server="admin"`, ""} {
+		n := float64(i + 1)
+		with := func(name string, others ...string) string { // label comes between code and le, gauge_index before it
+			var parts string
+			for _, part := range append(others, label) {
+				if part != "" {
+					parts += "," + part
+				}
+			}
+			if parts == "" {
+				return name
+			}
+			return name + "{" + parts[1:] + "}"
+		}
+		wanted[with("c_total")] = n
+		wanted[with("cv_total", `code="200"`)] = n
+		wanted[with("s_sum")], wanted[with("s_count")] = n, 1
+		wanted[with("h_sum", `code="200"`)], wanted[with("h_count", `code="200"`)] = n, 1
+		for _, mode := range []Mode{Sum, Max, Min, Avg, Latest} {
+			wanted[with("g_"+string(mode))] = n
+		}
+		wanted[with("g_", `gauge_index="0"`)] = n
+		wanted[with("gv", `code="200"`, `gauge_index="0"`)] = n
+	}
+	stored(t, server).want(t, wanted)
+}
+
+func TestConstants_TheSameValuesAreTheFirst(t *testing.T) {
+	r := New()
+	labels := []string{"code"}
+	vecs := map[string]*CounterVec{}
+	for _, value := range []string{"a", "b", "", "c"} {
+		vecs[value] = r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: Labels{"x": value, "y": "1"}}, labels)
+	}
+	seen := map[*Counter]string{}
+	for value, v := range vecs {
+		again := r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: Labels{"y": "1", "x": value}}, labels)
+		child := v.WithLabelValues("200")
+		if again.With(Labels{"code": "200"}) != child {
+			t.Errorf("x=%q: declared again it has another child", value)
+		}
+		if other, ok := seen[child]; ok {
+			t.Errorf("x=%q and x=%q share a child", value, other)
+		}
+		seen[child] = value
+	}
+	one := r.NewGauge(GaugeOpts{Name: "g", ConstLabels: public})
+	if r.NewGauge(GaugeOpts{Name: "g", ConstLabels: admin}) == one || r.NewGauge(GaugeOpts{Name: "g", ConstLabels: public}) != one {
+		t.Error("a gauge without labels is not one for each set of constants")
+	}
+}
+
+// What client_golang refuses too: one family has one help, type and set of
+// label names.
+func TestConstants_OtherNamesStayErrors(t *testing.T) {
+	for name, second := range map[string]CounterOpts{
+		"none":                {Name: "c_total"},
+		"another name":        {Name: "c_total", ConstLabels: Labels{"zone": "public"}},
+		"one more":            {Name: "c_total", ConstLabels: Labels{"server": "admin", "zone": "a"}},
+		"another help":        {Name: "c_total", ConstLabels: admin, Help: "Other."},
+		"label, not constant": {Name: "c_total"},
+	} {
+		r := New()
+		r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: public}, []string{"code"})
+		labels := []string{"code"}
+		if name == "label, not constant" {
+			labels = append(labels, "server")
+		}
+		_, err := r.RegisterCounterVec(second, labels)
+		mentions(t, err, "constant labels", `server="public"`)
+	}
+	r := New()
+	r.NewCounter(CounterOpts{Name: "x", ConstLabels: public})
+	_, err := r.RegisterGauge(GaugeOpts{Name: "x", ConstLabels: admin})
+	mentions(t, err, "counter x", "gauge x")
+}
+
+func TestConstants_DeletionsLeaveTheOthersAlone(t *testing.T) {
+	const pub, adm = `c_total{code="200",server="public"}`, `c_total{code="200",server="admin"}`
+	for name, do := range map[string]func(v *CounterVec) any{
+		"Delete":                                    func(v *CounterVec) any { return v.Delete(Labels{"code": "200"}) },
+		"DeleteLabelValues":                         func(v *CounterVec) any { return v.DeleteLabelValues("200") },
+		"DeletePartialMatch, all":                   func(v *CounterVec) any { return v.DeletePartialMatch(nil) == 1 },
+		"DeletePartialMatch, by label":              func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"code": "200"}) == 1 },
+		"DeletePartialMatch, by constant":           func(v *CounterVec) any { return v.DeletePartialMatch(public) == 1 },
+		"Reset":                                     func(v *CounterVec) any { v.Reset(); return true },
+		"DeletePartialMatch, by another's constant": func(v *CounterVec) any { return v.DeletePartialMatch(admin) == 0 },
+	} {
+		for _, who := range []string{"the holder, nothing sent", "the holder", "another process"} {
+			t.Run(name+" by "+who, func(t *testing.T) {
+				server := memstore.New()
+				declare := func(r *Registry) (one, two *CounterVec) {
+					return r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: public}, []string{"code"}),
+						r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: admin}, []string{"code"})
+				}
+				a, b := process(t, server, Opts{}), process(t, server, Opts{})
+				one, two := declare(a)
+				one.WithLabelValues("200").Inc()
+				two.WithLabelValues("200").Add(2)
+				deleter := a
+				if who != "the holder, nothing sent" {
+					flush(t, a)
+				}
+				if who == "another process" {
+					deleter = b
+					one, _ = declare(b)
+					if do(one); false {
+						return
+					}
+				} else if done := do(one); done != true {
+					t.Errorf("returned %v", done)
+				}
+				flush(t, deleter)
+				left := samples{adm: 2}
+				if name == "DeletePartialMatch, by another's constant" {
+					left[pub] = 1
+				}
+				stored(t, server).want(t, left)
+			})
+		}
+	}
+}
+
+func TestConstants_ResetOfAGaugeIsOfItsOwn(t *testing.T) {
+	for _, mode := range []Mode{PerProcess, Sum, Latest} {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		one := r.NewGaugeVec(GaugeOpts{Name: "g", Mode: mode, ConstLabels: public}, []string{"code"})
+		two := r.NewGaugeVec(GaugeOpts{Name: "g", Mode: mode, ConstLabels: admin}, []string{"code"})
+		one.WithLabelValues("200").Set(1)
+		two.WithLabelValues("200").Set(2)
+		flush(t, r)
+		one.Reset()
+		flush(t, r)
+		left := `g{code="200",server="admin"}`
+		if mode == PerProcess {
+			left = `g{code="200",gauge_index="0",server="admin"}`
+		}
+		stored(t, server).want(t, samples{left: 2})
+	}
+}
+
+// All sets together may have as many series as the family, and what exceeds
+// that is told apart by the constants, whether this process or Redis finds it.
+func TestConstants_ShareTheCapAndOverflowApart(t *testing.T) {
+	const limit = 4
+	over := func(consts Labels) string {
+		return fmt.Sprintf(`c_total{code="shoal_overflow",server=%q}`, consts["server"])
+	}
+	server := memstore.New()
+	full := process(t, server, Opts{SeriesLimit: limit})
+	later := process(t, server, Opts{SeriesLimit: limit})
+	count := func(r *Registry, consts Labels, codes ...string) {
+		v := r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: consts}, []string{"code"})
+		for _, code := range codes {
+			v.WithLabelValues(code).Inc()
+		}
+	}
+	count(full, public, "1", "2")
+	count(full, admin, "1", "2", "3") // 3 is above the cap, here
+	count(full, public, "3", "4")
+	flush(t, full)
+	count(later, admin, "4", "5", "1") // 4 and 5 are above the cap, in Redis
+	count(later, public, "5")
+	flush(t, later)
+	stored(t, server).want(t, samples{
+		`c_total{code="1",server="public"}`: 1, `c_total{code="2",server="public"}`: 1, over(public): 3,
+		`c_total{code="1",server="admin"}`: 2, `c_total{code="2",server="admin"}`: 1, over(admin): 3,
+	})
+	if n := full.byName["c_total"].table.live.Load(); n != limit {
+		t.Errorf("%d children here, want %d", n, limit)
+	}
+}
+
+func TestConstants_ACapOfSeriesRefusesNoMetricWithoutLabels(t *testing.T) {
+	r := New()
+	r.limit.Store(1)
+	for i := range 3 {
+		r.NewCounter(CounterOpts{Name: "c_total", ConstLabels: Labels{"n": strconv.Itoa(i)}}).Inc()
+	}
+	if n := selfValue(r, "shoal_overflowed_writes_total", "c_total"); n != 0 {
+		t.Errorf("%v writes overflowed", n)
+	}
+}
+
+func TestConstants_SyncTotalsAreOfTheOwnSeries(t *testing.T) {
+	server := memstore.New()
+	r := process(t, server, Opts{})
+	var group sync.WaitGroup
+	const sets, times = 20, 20
+	for i := range sets {
+		group.Go(func() {
+			c := r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: Labels{"n": strconv.Itoa(i)}}, []string{"code"}).
+				WithLabelValues("200")
+			for k := range times {
+				if total, err := c.AddSync(t.Context(), float64(i)); err != nil || total != float64(i*(k+1)) {
+					t.Errorf("set %d: %v, %v; want %d", i, total, err, i*(k+1))
+				}
+			}
+		})
+	}
+	group.Wait()
+	wanted := samples{}
+	for i := range sets {
+		wanted[fmt.Sprintf(`c_total{code="200",n="%d"}`, i)] = float64(i * times)
+	}
+	stored(t, server).want(t, wanted)
+}
+
+func TestConstants_EachHasAGaugeFunctionOfItsOwn(t *testing.T) {
+	server := memstore.New()
+	r := process(t, server, Opts{})
+	for i, consts := range []Labels{public, admin, public} {
+		r.NewGaugeFunc(GaugeOpts{Name: "g", Mode: Sum, ConstLabels: consts}, func() float64 { return float64(i + 1) })
+	}
+	flush(t, r)
+	stored(t, server).want(t, samples{`g{server="public"}`: 1, `g{server="admin"}`: 2})
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package interplay_test
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+// bounds are what f returns, and whether it panics in place of that.
+func bounds(f func() []float64) (bits []uint64, panics bool) {
+	defer func() { panics = recover() != nil }()
+	for _, b := range f() {
+		bits = append(bits, math.Float64bits(b))
+	}
+	return bits, false
+}
+
+// A program that moves from client_golang goes on with the same le labels.
+func TestBuckets_AreClientGolangsBitForBit(t *testing.T) {
+	same := func(start, step float64, count int) {
+		t.Helper()
+		for name, f := range map[string][2]func(float64, float64, int) []float64{
+			"LinearBuckets":      {shoal.LinearBuckets, prometheus.LinearBuckets},
+			"ExponentialBuckets": {shoal.ExponentialBuckets, prometheus.ExponentialBuckets},
+		} {
+			ours, panics := bounds(func() []float64 { return f[0](start, step, count) })
+			theirs, theyPanic := bounds(func() []float64 { return f[1](start, step, count) })
+			if panics != theyPanic || !slices.Equal(ours, theirs) {
+				t.Errorf("%s(%v, %v, %d): %x, panic: %v; client_golang's are %x, panic: %v",
+					name, start, step, count, ours, panics, theirs, theyPanic)
+			}
+		}
+	}
+	odd := []float64{0.1, 0, math.Copysign(0, -1), 1, 1.1, -1, 5e-324, 1e-300, 1e300, math.MaxFloat64, 1e16,
+		math.Inf(1), math.Inf(-1), math.NaN()}
+	for _, start := range odd {
+		for _, step := range odd {
+			for _, count := range []int{-1, 0, 1, 2, 20} {
+				same(start, step, count)
+			}
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // any arguments will do
+	for range 2000 {
+		same(rng.NormFloat64(), rng.ExpFloat64(), rng.IntN(100))
+	}
+	if !slices.Equal(shoal.DefBuckets, prometheus.DefBuckets) {
+		t.Errorf("the default bounds are %v, client_golang's %v", shoal.DefBuckets, prometheus.DefBuckets)
+	}
+}
+
+// Where a match names labels that the metric has, both libraries delete the same.
+func TestDeletions_HitWhatClientGolangsHit(t *testing.T) {
+	names := []string{"code", "method"}
+	sets := [][]string{{"200", "GET"}, {"200", "POST"}, {"500", "GET"}, {"", "GET"}, {"200", ""}}
+	consts := prometheus.Labels{"server": "public"}
+	for _, match := range []map[string]string{
+		nil, {}, {"code": "200"}, {"code": "200", "method": "GET"}, {"code": "404"}, {"code": ""}, {"method": ""},
+		{"nosuch": ""}, {"nosuch": "1"}, {"nosuch": "", "code": "200"}, {"": ""}, {"gauge_index": ""}, {"le": ""}, {"__name__": ""},
+	} {
+		ours := shoal.New().NewCounterVec(shoal.CounterOpts{Name: "c_total", ConstLabels: shoal.Labels(consts)}, names)
+		theirs := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "c_total", ConstLabels: consts}, names)
+		for _, values := range sets {
+			ours.WithLabelValues(values...).Inc()
+			theirs.WithLabelValues(values...).Inc()
+		}
+		if got, want := ours.Delete(match), theirs.Delete(match); got != want {
+			t.Errorf("Delete(%v) is %v, client_golang's %v", match, got, want)
+		}
+		if got, want := ours.DeletePartialMatch(match), theirs.DeletePartialMatch(match); got != want {
+			t.Errorf("DeletePartialMatch(%v) deletes %d, client_golang's %d", match, got, want)
+		}
+		for _, values := range [][]string{nil, {"200"}, {"200", "GET", "public"}, {"500", "GET"}} {
+			if got, want := ours.DeleteLabelValues(values...), theirs.DeleteLabelValues(values...); got != want {
+				t.Errorf("after %v: DeleteLabelValues(%q) is %v, client_golang's %v", match, values, got, want)
+			}
+		}
+	}
+}
+
+// What a registry of client_golang takes under one name, and what it refuses.
+func TestDeclarations_WithOtherConstantLabelsAreTakenWhereClientGolangTakesThem(t *testing.T) {
+	first := prometheus.Labels{"server": "public", "zone": "a"}
+	for name, tt := range map[string]struct {
+		help   string
+		consts prometheus.Labels
+		labels []string
+	}{
+		"another value":         {"h", prometheus.Labels{"server": "admin", "zone": "a"}, []string{"code"}},
+		"an empty value":        {"h", prometheus.Labels{"server": "", "zone": "a"}, []string{"code"}},
+		"values swapped":        {"h", prometheus.Labels{"server": "a", "zone": "public"}, []string{"code"}},
+		"another help":          {"i", prometheus.Labels{"server": "admin", "zone": "a"}, []string{"code"}},
+		"fewer constants":       {"h", prometheus.Labels{"server": "admin"}, []string{"code"}},
+		"another constant":      {"h", prometheus.Labels{"server": "admin", "site": "a"}, []string{"code"}},
+		"no constants":          {"h", nil, []string{"code"}},
+		"other labels":          {"h", prometheus.Labels{"server": "admin", "zone": "a"}, []string{"method"}},
+		"a constant as a label": {"h", prometheus.Labels{"server": "admin"}, []string{"code", "zone"}},
+	} {
+		ours, theirs := shoal.New(), prometheus.NewRegistry()
+		ours.NewCounterVec(shoal.CounterOpts{Name: "c_total", Help: "h", ConstLabels: shoal.Labels(first)}, []string{"code"})
+		theirs.MustRegister(prometheus.NewCounterVec(prometheus.CounterOpts{Name: "c_total", Help: "h", ConstLabels: first}, []string{"code"}))
+		_, err := ours.RegisterCounterVec(shoal.CounterOpts{Name: "c_total", Help: tt.help, ConstLabels: shoal.Labels(tt.consts)}, tt.labels)
+		want := theirs.Register(prometheus.NewCounterVec(prometheus.CounterOpts{Name: "c_total", Help: tt.help, ConstLabels: tt.consts}, tt.labels))
+		if (err == nil) != (want == nil) {
+			t.Errorf("%s: %v; client_golang says %v", name, err, want)
+		}
+	}
+}
