@@ -72,7 +72,7 @@ func (w *writer) replicated() bool {
 	case errors.Is(err, wire.ErrSteppedBack):
 		w.lease.renewAt = time.Time{}
 		return false
-	case wire.Forbidden(err), err == nil && n == 0: // an ACL without INFO or WAIT does not tell
+	case err == nil && n == 0:
 		w.replication = nil
 	default:
 		w.replication = &ReplicationError{Servers: n, Err: err}

@@ -38,7 +38,7 @@ func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
 	if err := refuseClient(client); err != nil {
 		return err
 	}
-	err := r.connect(opts, func(app string) wire.Store { return wire.NewRedis(client, app) }, nil)
+	err := r.connect(opts, r.newStore(client), nil)
 	if err == nil {
 		r.warnOf(client)
 	}
@@ -57,7 +57,7 @@ func (r *Registry) Open(url string, opts Opts) error {
 	if err != nil {
 		return err
 	}
-	err = r.connect(opts, func(app string) wire.Store { return wire.NewRedis(client, app) }, client)
+	err = r.connect(opts, r.newStore(client), client)
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}
