@@ -5,6 +5,7 @@ package shoal
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 var (
@@ -90,3 +91,14 @@ func (e *ReplicationError) Error() string {
 
 // Unwrap returns Err.
 func (e *ReplicationError) Unwrap() error { return e.Err }
+
+// RecoveredError tells Opts.OnError that an outage is over of which it was told.
+// It is no trouble.
+type RecoveredError struct {
+	// After is how long Redis did not serve this process.
+	After time.Duration
+}
+
+func (e *RecoveredError) Error() string {
+	return fmt.Sprintf("shoal: Redis is back after %v", e.After.Round(100*time.Millisecond))
+}

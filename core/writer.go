@@ -215,6 +215,7 @@ func (w *writer) recovered() {
 	}
 	w.failures, w.lastErr, w.retryAt = 0, nil, time.Time{}
 	w.trouble.Store(nil)
+	w.reg.redisServes("flush")
 }
 
 // scheduleFlush sets the next flush, jittered so that processes started
@@ -231,7 +232,7 @@ func (w *writer) failed(err error) {
 	w.lastErr = err
 	w.trouble.Store(&err)
 	w.reg.self.flushFailures.Inc()
-	w.reg.report("flush", err)
+	w.reg.redisFails("flush", err)
 	// A page is held back for a heartbeat after a change of the lineage (see
 	// barrier.grace): whoever lost its lease meanwhile must be heard in it.
 	longest := min(maxBackoff, max(w.opts.LeaseDuration/6, minBackoff))

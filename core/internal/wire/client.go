@@ -80,7 +80,7 @@ func (r *Redis) hidesCluster(ctx context.Context) (bool, error) {
 	case untold(err):
 		return false, nil
 	case err != nil:
-		return false, err
+		return false, r.explain(err, nil)
 	}
 	hidden := infoField(info, "cluster_enabled") == "1"
 	if r.hidden.CompareAndSwap(nil, &hidden) && hidden && r.Report != nil {

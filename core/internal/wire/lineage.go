@@ -34,7 +34,7 @@ func (r *Redis) Lineage(ctx context.Context) (string, error) {
 		infos = append(infos, info)
 		return err
 	})
-	return lineageOf(infos, err)
+	return lineageOf(infos, r.explain(err, nil))
 }
 
 // lineageOf makes the lineage of what the masters said of their replication.
@@ -126,7 +126,7 @@ func (r *Redis) AwaitReplicas(ctx context.Context, verifications []Commit, timeo
 		if r.cluster != nil {
 			master, err := r.cluster.MasterForKey(ctx, r.keys.control(c.Family))
 			if err != nil {
-				return 0, err
+				return 0, r.explain(err, nil)
 			}
 			client, name = master, master.Options().Addr
 		}
@@ -137,7 +137,7 @@ func (r *Redis) AwaitReplicas(ctx context.Context, verifications []Commit, timeo
 	for _, s := range servers {
 		replicated, err := r.awaitReplica(ctx, s.client, s.commit, timeout)
 		if err != nil {
-			return unconfirmed, err
+			return unconfirmed, r.explain(err, nil)
 		}
 		if !replicated {
 			unconfirmed++

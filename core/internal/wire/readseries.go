@@ -99,7 +99,7 @@ func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valu
 		}
 		if err != nil {
 			r.reloadAfter(ctx, err)
-			return nil, err
+			return nil, r.explain(err, nil)
 		}
 		if !parseValues(raw, replies[c.query].Values[c.from:c.to]) {
 			again = append(again, c)

@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync/atomic"
 
@@ -30,6 +31,8 @@ type Redis struct {
 	// opaque says that nobody knows what kind of client it is; see hidesCluster.
 	opaque bool
 	hidden atomic.Pointer[bool]
+	// tls and plain say how the client connects; neither where that is unknown.
+	tls, plain bool
 	// hashless says that the server refuses to run a script by its hash.
 	hashless atomic.Bool
 }
@@ -42,8 +45,14 @@ func NewRedis(client redis.UniversalClient, app string) *Redis {
 	r := &Redis{client: client, keys: keys{app}}
 	inner := Innermost(client)
 	_, r.oneServer = inner.(*redis.Client)
-	if c, ok := inner.(interface{ Options() *redis.ClusterOptions }); ok {
+	switch c := inner.(type) {
+	case interface{ Options() *redis.Options }:
+		r.tls = c.Options().TLSConfig != nil
+		r.plain = !r.tls && c.Options().Network != "unix"
+	case interface{ Options() *redis.ClusterOptions }:
 		r.replicas = c.Options().ReadOnly
+		r.tls = c.Options().TLSConfig != nil
+		r.plain = !r.tls
 	}
 	r.cluster, _ = inner.(cluster)
 	r.opaque = !r.oneServer && r.cluster == nil
@@ -83,6 +92,11 @@ func (r *Redis) run(ctx context.Context, calls ...*call) {
 	r.send(ctx, calls, r.usually())
 	if missing := unexecuted(calls); len(missing) > 0 {
 		r.runOtherwise(ctx, missing)
+	}
+	for _, c := range calls {
+		if err := c.cmd.Err(); err != nil {
+			c.cmd.SetErr(r.explain(err, c))
+		}
 	}
 	for _, c := range calls {
 		if r.reloadAfter(ctx, c.cmd.Err()) {
@@ -141,4 +155,22 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way) {
 		}
 	}
 	t.told(calls)
+	spread(calls)
+}
+
+// spread tells the calls without a script what those with one show: that none of
+// the pipeline was sent.
+func spread(calls []*call) {
+	unsent := func(c *call) bool {
+		var err unsentError
+		return errors.As(c.cmd.Err(), &err)
+	}
+	if !slices.ContainsFunc(calls, unsent) {
+		return
+	}
+	for _, c := range calls {
+		if err := c.cmd.Err(); err != nil && c.script == nil && !Answered(err) {
+			c.cmd.SetErr(unsentError{err})
+		}
+	}
 }
