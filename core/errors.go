@@ -95,10 +95,14 @@ func (e *ReplicationError) Unwrap() error { return e.Err }
 // RecoveredError tells Opts.OnError that an outage is over of which it was told.
 // It is no trouble.
 type RecoveredError struct {
-	// After is how long Redis did not serve this process.
+	// After is the time since the first failure.
 	After time.Duration
 }
 
 func (e *RecoveredError) Error() string {
-	return fmt.Sprintf("shoal: Redis is back after %v", e.After.Round(100*time.Millisecond))
+	unit := 100 * time.Millisecond
+	if e.After < time.Second {
+		unit = time.Millisecond
+	}
+	return fmt.Sprintf("shoal: Redis is back after %v", e.After.Round(unit))
 }

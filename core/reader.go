@@ -98,17 +98,18 @@ func (r *reader) giveUp(ctx context.Context, mine *reading) (*page, error) {
 }
 
 // ended publishes the result of a reading, and reports it where a scrape could
-// not wait for it.
-func (r *reader) ended(job *reading, took time.Duration) {
+// not wait for it. A reading that succeeded after one that failed was late for
+// the reason that was reported of that one.
+func (r *reader) ended(job *reading, took time.Duration, afterFailure bool) {
 	r.mu.Lock()
 	close(job.done)
 	overdue := job.overdue
 	r.mu.Unlock()
-	if !overdue || r.ctx.Err() != nil {
-		return
-	}
 	err := job.err
-	if err == nil {
+	switch {
+	case !overdue || r.ctx.Err() != nil || err == nil && afterFailure:
+		return
+	case err == nil:
 		err = fmt.Errorf("Redis has not answered in time: reading took %v", took.Round(time.Millisecond))
 	}
 	r.reg.scrapeFails(fmt.Errorf("app %q: %w", r.reg.conn.Load().opts.App, err))
@@ -116,7 +117,7 @@ func (r *reader) ended(job *reading, took time.Duration) {
 
 // work reads as long as somebody waits for it.
 func (r *reader) work() {
-	for {
+	for failed := false; ; {
 		r.mu.Lock()
 		job := r.next
 		r.next = nil
@@ -132,7 +133,8 @@ func (r *reader) work() {
 		cancel()
 		took := time.Since(begin)
 		r.reg.self.scrapeDuration.Observe(took.Seconds())
-		r.ended(job, took)
+		r.ended(job, took, failed)
+		failed = job.err != nil
 	}
 }
 

@@ -22,6 +22,9 @@ type hintedError struct {
 }
 
 func (e hintedError) Error() string {
+	if ReplyCode(e.error) == "NOAUTH" { // the server's words are of its own protocol
+		return "NOAUTH: " + e.hint
+	}
 	return strings.TrimRight(e.error.Error(), ". ") + ": " + e.hint
 }
 
@@ -50,7 +53,7 @@ func (r *Redis) hintOfReply(err error, c *call) string {
 	says := func(words string) bool { return strings.Contains(text, words) }
 	switch {
 	case code == "NOAUTH":
-		return "Redis demands a password (NOAUTH): put it into the URL (redis://user:password@host:6379/0) or the client's options"
+		return "Redis demands a password: put it into the URL (redis://user:password@host:6379/0) or the client's options"
 	case code == "WRONGPASS", says("invalid password"):
 		return "the user or the password is wrong"
 	case says("without any password"):
