@@ -48,12 +48,19 @@ func (r *Redis) explain(err error, c *call) error {
 
 const aclHint = "the Redis user lacks a right: ACL LOG says which, docs/operations.md has all that shoal needs"
 
+const sentinelHint = "of a URL, what stands before the @ goes to Sentinel, " +
+	"and the parameters username and password go to Redis"
+
 func (r *Redis) hintOfReply(err error, c *call) string {
 	code, text := ReplyCode(err), replyText(err)
 	says := func(words string) bool { return strings.Contains(text, words) }
 	switch {
+	case r.sentinel && code == "NOAUTH":
+		return "Redis or Sentinel demands a password: " + sentinelHint
 	case code == "NOAUTH":
 		return "Redis demands a password: put it into the URL (redis://user:password@host:6379/0) or the client's options"
+	case r.sentinel && code == "WRONGPASS":
+		return "the user or the password is wrong: " + sentinelHint
 	case code == "WRONGPASS", says("invalid password"):
 		return "the user or the password is wrong"
 	case says("without any password"):

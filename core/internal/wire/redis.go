@@ -31,6 +31,8 @@ type Redis struct {
 	// opaque says that nobody knows what kind of client it is; see hidesCluster.
 	opaque bool
 	hidden atomic.Pointer[bool]
+	// sentinel says that Sentinel is asked where the master is.
+	sentinel bool
 	// tls and plain say how the client connects; neither where that is unknown.
 	tls, plain bool
 	// hashless says that the server refuses to run a script by its hash.
@@ -47,6 +49,7 @@ func NewRedis(client redis.UniversalClient, app string) *Redis {
 	_, r.oneServer = inner.(*redis.Client)
 	switch c := inner.(type) {
 	case interface{ Options() *redis.Options }:
+		r.sentinel = c.Options().Addr == "FailoverClient" // so go-redis calls it
 		r.tls = c.Options().TLSConfig != nil
 		r.plain = !r.tls && c.Options().Network != "unix"
 	case interface{ Options() *redis.ClusterOptions }:
