@@ -105,7 +105,7 @@ func (w *writer) release() error {
 // undelivered describes what Close leaves behind, or is nil. It may be called
 // once the goroutine has ended.
 func (w *writer) undelivered() error {
-	err := errors.Join(w.lastErr, w.refusals())
+	err := wire.Join(w.lastErr, w.refusals())
 	if w.finished && err == nil {
 		return w.replication
 	}

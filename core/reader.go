@@ -117,7 +117,8 @@ func (r *reader) ended(job *reading, took time.Duration, afterFailure bool) {
 
 // work reads as long as somebody waits for it.
 func (r *reader) work() {
-	for failed := false; ; {
+	failed := false // the reading before
+	for {
 		r.mu.Lock()
 		job := r.next
 		r.next = nil

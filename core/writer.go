@@ -4,7 +4,6 @@ package shoal
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -299,7 +298,7 @@ func (w *writer) collect() {
 // answer answers the collected requests after a pass: all of them when it
 // succeeded, those for a single try when it failed.
 func (w *writer) answer(err error) {
-	result := errors.Join(err, w.refusals())
+	result := wire.Join(err, w.refusals())
 	w.pending = slices.DeleteFunc(w.pending, func(r *flushRequest) bool {
 		if err != nil && !r.once {
 			return false
@@ -315,5 +314,5 @@ func (w *writer) refusals() error {
 	for _, f := range *w.reg.families.Load() {
 		errs = append(errs, f.out.refused)
 	}
-	return errors.Join(errs...)
+	return wire.Join(errs...)
 }
