@@ -34,10 +34,11 @@ func Trouble(err error) string {
 	}
 	var (
 		unsent  unsentError
+		doubt   doubtfulError // of a redirection
 		network net.Error
 		errno   syscall.Errno
 	)
-	if errors.As(err, &unsent) || errors.As(err, &network) || errors.As(err, &errno) || HandshakeFailed(err) || PoolTaken(err) ||
+	if errors.As(err, &unsent) || errors.As(err, &doubt) || errors.As(err, &network) || errors.As(err, &errno) || HandshakeFailed(err) || PoolTaken(err) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, redis.ErrClosed) {
 		return "silence"
