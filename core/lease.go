@@ -59,8 +59,12 @@ func (w *writer) heartbeat(now time.Time) error {
 	if w.opts.Slot != nil && !w.lease.slotted {
 		slot = *w.opts.Slot
 	}
-	_ = w.observe(w.ctx) // if it failed, the next heartbeat asks again
-	w.confirm()          // nothing may need to be looked at, as at the start
+	// If this fails, the next heartbeat asks again. But whom Redis does not know it
+	// cuts off for saying more, and the connection's end would hide the reason.
+	if err := w.observe(w.ctx); wire.ReplyCode(err) == "NOAUTH" {
+		return fmt.Errorf("shoal: renewing the lease: %w", err)
+	}
+	w.confirm() // nothing may need to be looked at, as at the start
 	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
 	defer cancel()
 	before := monotonicNow()

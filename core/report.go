@@ -31,6 +31,7 @@ type outage struct {
 	failing  map[string]bool // what does; empty where there is no outage
 	begun    time.Time
 	reported bool
+	reason   string // the last refusal that was reported; none yet if empty
 }
 
 // connect sets where troubles go.
@@ -68,19 +69,35 @@ func (r *Registry) report(kind string, err error) bool {
 }
 
 // reportRedis reports the failure of a part of shoal. Where the reason is Redis
-// as a whole, that is one kind of trouble for all parts.
+// as a whole, that is one kind of trouble for all parts. In an outage of which a
+// reason is known, silence tells nothing new: servers that refuse may hang up.
 func (r *Registry) reportRedis(part string, err error) (reported bool) {
-	if trouble := wire.Trouble(err); trouble != "" {
-		part = "Redis: " + trouble
+	trouble := wire.Trouble(err)
+	if trouble == "" {
+		return r.report(part, err)
 	}
-	return r.report(part, err)
+	if trouble == wire.Silence && r.quiet.explained() {
+		return false
+	}
+	return r.report(redisKind+trouble, err)
+}
+
+// redisKind begins the kinds of what is wrong with Redis as a whole.
+const redisKind = "Redis: "
+
+// explained says whether there is an outage of which a refusal was just reported.
+func (q *quietly) explained() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	o := &q.outage
+	return len(o.failing) > 0 && o.reason != "" && time.Since(q.last[redisKind+o.reason]) < reportEvery
 }
 
 // redisFails is reportRedis for a part that tries again by itself: redisServes
 // tells when it succeeds.
 func (r *Registry) redisFails(part string, err error) {
-	reported := r.reportRedis(part, err)
-	if wire.Trouble(err) == "" {
+	reported, trouble := r.reportRedis(part, err), wire.Trouble(err)
+	if trouble == "" {
 		return
 	}
 	q := &r.quiet
@@ -92,6 +109,9 @@ func (r *Registry) redisFails(part string, err error) {
 	}
 	o.failing[part] = true
 	o.reported = o.reported || reported
+	if reported && trouble != wire.Silence {
+		o.reason = trouble
+	}
 }
 
 // scrapeFails reports a scrape that got no page. Nobody says when the next comes,

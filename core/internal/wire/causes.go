@@ -14,9 +14,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
+// Silence is the [Trouble] where nobody answers.
+const Silence = "silence"
+
 // Trouble names what is wrong with Redis as a whole, by which whatever else
 // fails with the same name fails for the same reason: the code of a refusal, or
-// "silence". It is empty for errors that concern one family, and for those that
+// [Silence]. It is empty for errors that concern one family, and for those that
 // are not Redis's.
 func Trouble(err error) string {
 	switch code := ReplyCode(err); code {
@@ -41,7 +44,7 @@ func Trouble(err error) string {
 	if errors.As(err, &unsent) || errors.As(err, &doubt) || errors.As(err, &network) || errors.As(err, &errno) || HandshakeFailed(err) || PoolTaken(err) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, redis.ErrClosed) {
-		return "silence"
+		return Silence
 	}
 	return ""
 }
