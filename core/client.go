@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // fewConnections is below what a client needs that an application shares:
@@ -22,14 +23,24 @@ const longTimeout = 2 * callTimeout
 // refuseClient returns an error for a client with which shoal can't keep what
 // it promises.
 func refuseClient(client redis.UniversalClient) error {
-	if client == nil || (reflect.ValueOf(client).Kind() == reflect.Pointer && reflect.ValueOf(client).IsNil()) {
+	inner := wire.Innermost(client)
+	if inner == nil || reflect.ValueOf(inner).Kind() == reflect.Pointer && reflect.ValueOf(inner).IsNil() {
 		return errors.New("shoal: Connect: the Redis client is nil: make one with redis.NewClient, or use Open")
 	}
-	if _, ring := client.(interface{ Options() *redis.RingOptions }); ring {
+	if _, ring := inner.(interface{ Options() *redis.RingOptions }); ring {
 		return errors.New("shoal: Connect: the Redis client is a redis.Ring, which moves keys to other servers " +
 			"when one is away, so that totals would be torn apart: use a client of one server, of Sentinel or of a Cluster")
 	}
 	return nil
+}
+
+// newStore returns what makes the store of an app behind a client.
+func (r *Registry) newStore(client redis.UniversalClient) func(app string) wire.Store {
+	return func(app string) wire.Store {
+		store := wire.NewRedis(client, app)
+		store.Report = func(err error) { r.report("client", err) }
+		return store
+	}
 }
 
 // clientSettings are those that single clients and a Cluster's have in common,
@@ -42,10 +53,11 @@ type clientSettings struct {
 	replicas    bool
 }
 
-// settingsOf reads a client's settings. Of wrapped clients they are not known.
+// settingsOf reads a client's settings. Where a type hides the client they are
+// not known.
 func settingsOf(client redis.UniversalClient) (s clientSettings, known bool) {
 	var pipelines int
-	switch c := client.(type) {
+	switch c := wire.Innermost(client).(type) {
 	case interface{ Options() *redis.Options }:
 		o := c.Options()
 		s = clientSettings{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolSize, false}

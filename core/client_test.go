@@ -14,7 +14,11 @@ func TestConnect_RefusesARing(t *testing.T) {
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}, HeartbeatFrequency: time.Hour})
 	defer func() { _ = ring.Close() }()
 	type wrapped struct{ *redis.Ring }
-	for name, client := range map[string]redis.UniversalClient{"bare": ring, "wrapped": wrapped{ring}} {
+	type embedding struct{ redis.UniversalClient }
+	for name, client := range map[string]redis.UniversalClient{
+		"bare": ring, "wrapped": wrapped{ring}, "embedded": embedding{ring}, "pointer": &embedding{&embedding{ring}},
+		"with Unwrap": telling{opaque: ring},
+	} {
 		r := New()
 		mentions(t, r.Connect(client, Opts{App: "shop"}), "redis.Ring", "Cluster")
 		if r.conn.Load() != nil {
@@ -22,6 +26,45 @@ func TestConnect_RefusesARing(t *testing.T) {
 		}
 	}
 }
+
+type opaque redis.UniversalClient
+
+// telling hides a client, and has a method that gives it.
+type telling struct{ opaque }
+
+func (t telling) Unwrap() redis.UniversalClient { return t.opaque }
+
+func TestConnect_RefusesNoClient(t *testing.T) {
+	type embedding struct{ redis.UniversalClient }
+	for name, client := range map[string]redis.UniversalClient{
+		"nil": nil, "a nil client": (*redis.Client)(nil), "a nil Cluster's client": (*redis.ClusterClient)(nil),
+		"a nil wrapper": (*embedding)(nil), "an empty wrapper": embedding{}, "an empty one in another": &embedding{embedding{}},
+		"a nil client in a wrapper": embedding{(*redis.Client)(nil)},
+		"a nil wrapper with Unwrap": (*telling)(nil),
+	} {
+		r := New()
+		err := r.Connect(client, Opts{App: "shop"})
+		if err == nil || !strings.Contains(err.Error(), "is nil") {
+			t.Errorf("%s: Connect gives %v", name, err)
+		}
+		_ = r.Close(t.Context())
+	}
+}
+
+// A wrapper may be one of itself.
+func TestConnect_LooksThroughWrappersForABoundedTimeOnly(t *testing.T) {
+	r, own := New(), new(circular)
+	own.opaque = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true})
+	defer func() { _ = own.Close() }()
+	if err := r.Connect(own, Opts{App: "shop", ReadOnly: true, OnError: func(error) {}}); err != nil {
+		t.Fatal(err)
+	}
+	_ = r.Close(t.Context())
+}
+
+type circular struct{ opaque }
+
+func (c *circular) Unwrap() redis.UniversalClient { return c }
 
 // Each harmful setting is named with what to set, once, and no harmless one is.
 func TestConnect_WarnsOfSettingsThatHarm(t *testing.T) {

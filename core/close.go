@@ -72,7 +72,7 @@ func (w *writer) replicated() bool {
 	case errors.Is(err, wire.ErrSteppedBack):
 		w.lease.renewAt = time.Time{}
 		return false
-	case wire.Forbidden(err), err == nil && n == 0: // an ACL without INFO or WAIT does not tell
+	case err == nil && n == 0:
 		w.replication = nil
 	default:
 		w.replication = &ReplicationError{Servers: n, Err: err}
@@ -105,7 +105,7 @@ func (w *writer) release() error {
 // undelivered describes what Close leaves behind, or is nil. It may be called
 // once the goroutine has ended.
 func (w *writer) undelivered() error {
-	err := errors.Join(w.lastErr, w.refusals())
+	err := wire.Join(w.lastErr, w.refusals())
 	if w.finished && err == nil {
 		return w.replication
 	}

@@ -38,13 +38,15 @@ type connection struct {
 
 // Connect binds the registry to Redis: a single server, Sentinel or a Cluster.
 // It validates and does no I/O, so an application starts while Redis is down.
-// The client stays the caller's: close it after the registry. It fails if the
-// registry is connected or closed, the client nil or an option wrong.
+// The client stays the caller's: close it after the registry. A client inside
+// another type is seen if that embeds it by an exported name, or has a method
+// Unwrap() redis.UniversalClient. Connect fails if the registry is connected or
+// closed, the client nil or a Ring, or an option wrong.
 func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
 	if err := refuseClient(client); err != nil {
 		return err
 	}
-	err := r.connect(opts, func(app string) wire.Store { return wire.NewRedis(client, app) }, nil)
+	err := r.connect(opts, r.newStore(client), nil)
 	if err == nil {
 		r.warnOf(client)
 	}
@@ -55,7 +57,8 @@ func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
 // with the registry. Beside redis://, rediss:// and unix:// it takes the
 // parameters of [redis.ParseURL]; several addr parameters name a Cluster, a
 // master_name parameter a Sentinel set, with the URL's host as first address.
-// Where it does not say otherwise the client has 4 connections, and timeouts of
+// What stands before the @ of a Sentinel set's URL goes to Sentinel; Redis's own
+// user and password are the parameters username and password. Where it does not say otherwise the client has 4 connections, and timeouts of
 // 2 s to dial and 3 s to read or write. max_retries is not heeded: trying again
 // is the registry's own business.
 func (r *Registry) Open(url string, opts Opts) error {
@@ -63,7 +66,7 @@ func (r *Registry) Open(url string, opts Opts) error {
 	if err != nil {
 		return err
 	}
-	err = r.connect(opts, func(app string) wire.Store { return wire.NewRedis(client, app) }, client)
+	err = r.connect(opts, r.newStore(client), client)
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}

@@ -5,6 +5,7 @@ package shoal
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 var (
@@ -95,3 +96,18 @@ func (e *ReplicationError) Error() string {
 
 // Unwrap returns Err.
 func (e *ReplicationError) Unwrap() error { return e.Err }
+
+// RecoveredError tells Opts.OnError that an outage is over of which it was told.
+// It is no trouble.
+type RecoveredError struct {
+	// After is the time since the first failure.
+	After time.Duration
+}
+
+func (e *RecoveredError) Error() string {
+	unit := 100 * time.Millisecond
+	if e.After < time.Second {
+		unit = time.Millisecond
+	}
+	return fmt.Sprintf("shoal: Redis is back after %v", e.After.Round(unit))
+}

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"time"
 
@@ -76,6 +77,30 @@ func ExampleRegistry_Open() {
 	// Nothing is sent before the registry's goroutine runs, so this succeeds
 	// while Redis is down. A read-only registry never writes at all.
 	err := reg.Open("redis://localhost:6379/0", shoal.Opts{App: "shop", ReadOnly: true})
+	fmt.Println(err)
+	// Output:
+	// <nil>
+}
+
+// Sentinel's user and password stand before the @, those of Redis are parameters.
+// All are escaped, since a password may have any characters.
+func ExampleRegistry_Open_sentinel() {
+	toRedis := url.Values{
+		"master_name": {"shop"},
+		"addr":        {"sentinel-2:26379", "sentinel-3:26379"},
+		"username":    {"shop"},
+		"password":    {"pass/word of Redis"},
+	}
+	u := url.URL{
+		Scheme:   "redis",
+		User:     url.UserPassword("watcher", "p@ss of Sentinel"),
+		Host:     "sentinel-1:26379",
+		Path:     "/0",
+		RawQuery: toRedis.Encode(),
+	}
+	reg := shoal.New()
+	defer reg.Close(context.Background())
+	err := reg.Open(u.String(), shoal.Opts{App: "shop", ReadOnly: true})
 	fmt.Println(err)
 	// Output:
 	// <nil>

@@ -24,8 +24,6 @@ type gaugeSender struct {
 	refresh bool // send all, since their time runs out
 }
 
-var errNoLease = errors.New("shoal: the gauges wait for a lease")
-
 // sendGauges brings this process's gauges to Redis: those that changed, or all.
 func (w *writer) sendGauges(ctx context.Context, families []*family) error {
 	var own []*family
@@ -139,7 +137,7 @@ func (w *writer) writeGauges(ctx context.Context, ops []wire.GaugeOp) error {
 		return nil
 	}
 	if !w.lease.held {
-		return errNoLease
+		return w.lease.missing()
 	}
 	resent := g.full
 	for first := true; first || len(ops) > 0; first = false {

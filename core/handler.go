@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -97,8 +98,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // fail answers a scrape that got no page.
 func (h *handler) fail(w http.ResponseWriter, req *http.Request, err error) {
 	h.reg.self.scrapeFailures.Inc()
-	if req.Context().Err() == nil { // else the scraper gave up, and nothing is wrong here
-		h.reg.report("scrape", fmt.Errorf("shoal: a scrape failed: %w", err))
+	var overdue *overdueError
+	if req.Context().Err() == nil && !errors.As(err, &overdue) { // else the scraper gave up, and nothing is wrong here
+		h.reg.scrapeFails(err)
 	}
 	text := "shoal: the metrics can't be read: "
 	if c := h.reg.conn.Load(); c != nil {
@@ -149,6 +151,7 @@ func (r *Registry) scrape(ctx context.Context, budget time.Duration) (*page, err
 	if err != nil {
 		return nil, fmt.Errorf("app %q: %w", c.opts.App, err)
 	}
+	r.redisServes("scrape")
 	return page, nil
 }
 

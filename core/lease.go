@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -17,6 +18,15 @@ type lease struct {
 	held    bool // as far as we know
 	slotted bool // the asked slot was taken once: whoever fences us keeps it
 	renewAt time.Time
+	refusal error // why Redis did not renew it
+}
+
+// missing is the error of what needs a lease where there is none.
+func (l *lease) missing() error {
+	if l.refusal != nil {
+		return fmt.Errorf("shoal: the gauges wait for a lease: %w", l.refusal)
+	}
+	return errors.New("shoal: the gauges wait for a lease")
 }
 
 // lose forgets the lease, so that the next heartbeat asks for one.
@@ -49,8 +59,12 @@ func (w *writer) heartbeat(now time.Time) error {
 	if w.opts.Slot != nil && !w.lease.slotted {
 		slot = *w.opts.Slot
 	}
-	_ = w.observe(w.ctx) // if it failed, the next heartbeat asks again
-	w.confirm()          // nothing may need to be looked at, as at the start
+	// If this fails, the next heartbeat asks again. But whom Redis does not know it
+	// cuts off for saying more, and the connection's end would hide the reason.
+	if err := w.observe(w.ctx); wire.ReplyCode(err) == "NOAUTH" {
+		return fmt.Errorf("shoal: renewing the lease: %w", err)
+	}
+	w.confirm() // nothing may need to be looked at, as at the start
 	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
 	defer cancel()
 	before := monotonicNow()
@@ -64,9 +78,11 @@ func (w *writer) heartbeat(now time.Time) error {
 		if !wire.Answered(err) {
 			return err
 		}
-		w.lease.held = false
-		w.reg.report("lease", err)
+		w.lease.held, w.lease.refusal = false, err
+		w.reg.redisFails("lease", err)
 	} else {
+		w.lease.refusal = nil
+		w.reg.redisServes("lease")
 		w.clock = storeClock{store: reply.Now, local: (before + monotonicNow()) / 2}
 		if !w.lease.held {
 			w.gauges.full = true
@@ -102,6 +118,6 @@ func (w *writer) housekeep(now time.Time) {
 	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
 	defer cancel()
 	if err := w.store.Housekeep(ctx, max(0, w.opts.Retention), housekeepTime); err != nil {
-		w.reg.report("housekeeping", fmt.Errorf("shoal: housekeeping: %w", err))
+		w.reg.reportRedis("housekeeping", fmt.Errorf("shoal: housekeeping: %w", err))
 	}
 }

@@ -4,7 +4,6 @@ package shoal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // Settings of the clients that Open makes, where the URL does not say
@@ -31,31 +31,33 @@ const (
 
 // newClient makes a client from a URL; see [Registry.Open].
 func newClient(text, app string) (redis.UniversalClient, error) {
-	u, err := url.Parse(text)
-	if err != nil || u.Fragment != "" { // what follows a # is the rest of a password
-		return nil, badURL(nil)
+	u, err := parseURL(text)
+	if err != nil {
+		return nil, err
 	}
 	query := u.Query()
-	switch {
-	case query.Has("master_name"):
+	switch kindOf(query) {
+	case sentinelSet:
 		o, err := redis.ParseFailoverURL(text)
 		if err != nil {
-			return nil, badURL(u)
+			return nil, badURL(unusable)
 		}
 		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
 		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
 		o.PipelinePoolSize = clientOnePool
-		o.OnConnect = nameConnection(query, app)
+		o.DisableIdentity = true
+		o.OnConnect = nameConnection(query, o.Protocol, app)
 		return redis.NewFailoverClient(o), nil
-	case query.Has("addr"):
+	case clusterServers:
 		o, err := redis.ParseClusterURL(text)
 		if err != nil {
-			return nil, badURL(u)
+			return nil, badURL(unusable)
 		}
 		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
 		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
 		o.PipelinePoolSize = clientOnePool
-		o.OnConnect = nameConnection(query, app)
+		o.DisableIdentity = true
+		o.OnConnect = nameConnection(query, o.Protocol, app)
 		o.ClusterStateReloadInterval = clientClusterReload
 		o.MaintNotificationsConfig = noNotifications()
 		o.Dialer = quietDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig})
@@ -63,12 +65,13 @@ func newClient(text, app string) (redis.UniversalClient, error) {
 	default:
 		o, err := redis.ParseURL(text)
 		if err != nil {
-			return nil, badURL(u)
+			return nil, badURL(unusable)
 		}
 		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
 		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
 		o.PipelinePoolSize = clientOnePool
-		o.OnConnect = nameConnection(query, app)
+		o.DisableIdentity = true
+		o.OnConnect = nameConnection(query, o.Protocol, app)
 		o.MaintNotificationsConfig = noNotifications()
 		o.Dialer = quietDialer(o)
 		return redis.NewClient(o), nil
@@ -102,15 +105,20 @@ func noNotifications() *maintnotifications.Config {
 }
 
 // nameConnection makes each connection tell its name, for whoever reads CLIENT
-// LIST in trouble. A user without the right to that goes without: go-redis's
-// own ClientName would take such a refusal for the connection's end.
-func nameConnection(query url.Values, app string) func(context.Context, *redis.Conn) error {
+// LIST in trouble. It does so by HELLO, to which every user has a right: for want
+// of that to CLIENT SETNAME, which go-redis's own ClientName uses, each
+// connection would leave an entry in ACL LOG, and end. A server that refuses is
+// one without names, or demands a password.
+func nameConnection(query url.Values, protocol int, app string) func(context.Context, *redis.Conn) error {
 	if query.Has("client_name") {
 		return nil
 	}
+	if protocol != 2 {
+		protocol = 3 // as go-redis has it
+	}
 	return func(ctx context.Context, conn *redis.Conn) error {
-		err := conn.ClientSetName(ctx, "shoal:"+app).Err()
-		if refusal := redis.Error(nil); errors.As(err, &refusal) {
+		err := conn.Hello(ctx, protocol, "", "", "shoal:"+app).Err()
+		if wire.Answered(err) && wire.ReplyCode(err) != "NOAUTH" {
 			return nil
 		}
 		return err
@@ -143,19 +151,3 @@ func (c noConnection) RemoteAddr() net.Addr             { return &net.TCPAddr{} 
 func (c noConnection) SetDeadline(time.Time) error      { return nil }
 func (c noConnection) SetReadDeadline(time.Time) error  { return nil }
 func (c noConnection) SetWriteDeadline(time.Time) error { return nil }
-
-// badURL says what is wrong with a URL, and nothing of what it holds. Not even
-// the parser's own words are safe: of redis://user:pass#word@host it calls
-// "pass" a port, of redis://user:12/word@host it calls "word@host" a database.
-func badURL(u *url.URL) error {
-	reason := "it does not parse"
-	switch {
-	case u == nil:
-	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
-		reason = "its scheme is not redis, rediss or unix"
-	default:
-		reason = "its host, its database number or one of its parameters is not valid"
-	}
-	return fmt.Errorf("shoal: Open: the Redis URL is not usable: %s; give redis://user:password@host:6379/0, "+
-		"with @ : / ? # and %% in the password written as %%40 %%3A %%2F %%3F %%23 %%25", reason)
-}

@@ -69,11 +69,13 @@ type Opts struct {
 	Retention time.Duration
 
 	// OnError hears of troubles that no call returns, each kind once a minute
-	// at most. It is called from shoal's goroutines or, for a rejected value
-	// and a failed scrape, from the caller's, and must not block. Defaults to
-	// writing to Logger.
+	// at most. What is wrong with Redis as a whole is one kind, whatever fails
+	// because of it, and a [*RecoveredError] says that it is over. It is called
+	// from shoal's goroutines or, for a rejected value and a scrape, from the
+	// caller's, and must not block. Defaults to writing to Logger.
 	OnError func(error)
-	// Logger takes warnings where OnError is nil. Defaults to slog.Default().
+	// Logger takes warnings where OnError is nil, and that Redis is back.
+	// Defaults to slog.Default().
 	Logger *slog.Logger
 }
 

@@ -101,7 +101,7 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 	if p.broken == nil {
 		p.broken = p.silence
 	}
-	return errors.Join(p.broken, errors.Join(p.errs...))
+	return wire.Join(p.broken, p.causes.Err(), wire.Join(p.errs...))
 }
 
 // pass is the state of one run of [writer.pass].
@@ -112,6 +112,7 @@ type pass struct {
 	frozen  map[*family]bool // froze what gathered: once a pass
 	failed  map[*family]bool // refused by Redis: not again in this pass
 	turns   map[*family]int
+	causes  wire.Causes // for which families were refused
 	errs    []error
 	silence error // the first request without an answer
 	broken  error // nothing can be reached: no use in going on
@@ -130,7 +131,7 @@ func (p *pass) fail(f *family, err error) {
 	p.failed[f] = true
 	f.out.damaged = wire.Damaged(err)
 	if wire.Answered(err) {
-		p.errs = append(p.errs, fmt.Errorf("shoal: %s %q: %w", f.def.kind, f.def.name, err))
+		p.causes.Add(fmt.Sprintf("shoal: %s %q", f.def.kind, f.def.name), err)
 	} else if p.silence == nil { // once: all families say the same
 		p.silence = fmt.Errorf("shoal: Redis does not answer: %w", err)
 	}

@@ -38,9 +38,10 @@ type reader struct {
 
 // reading is one reading of Redis and its result.
 type reading struct {
-	done chan struct{} // closed when there is a result
-	page *page
-	err  error
+	done    chan struct{} // closed when there is a result
+	page    *page
+	err     error
+	overdue bool // a scrape's time ended before; guarded by the reader's mu
 }
 
 func newReader(reg *Registry, store wire.Store, lease time.Duration) *reader {
@@ -71,14 +72,52 @@ func (r *reader) read(ctx context.Context) (*page, error) {
 	case <-mine.done:
 		return mine.page, mine.err
 	case <-ctx.Done():
-		return nil, fmt.Errorf("Redis has not answered in time: %w", context.Cause(ctx))
+		return r.giveUp(ctx, mine)
 	case <-r.ctx.Done():
 		return nil, ErrClosed
 	}
 }
 
+// overdueError says that the scrape's time ended before the reading did. How that
+// ends says why, so it is reported then.
+type overdueError struct{ error }
+
+func (e *overdueError) Unwrap() error { return e.error }
+
+// giveUp is the result for a scrape whose context ended.
+func (r *reader) giveUp(ctx context.Context, mine *reading) (*page, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	select {
+	case <-mine.done: // at the same moment
+		return mine.page, mine.err
+	default:
+	}
+	mine.overdue = mine.overdue || errors.Is(ctx.Err(), context.DeadlineExceeded) // else nobody waits any more
+	return nil, &overdueError{fmt.Errorf("Redis has not answered in time: %w", context.Cause(ctx))}
+}
+
+// ended publishes the result of a reading, and reports it where a scrape could
+// not wait for it. A reading that succeeded after one that failed was late for
+// the reason that was reported of that one.
+func (r *reader) ended(job *reading, took time.Duration, afterFailure bool) {
+	r.mu.Lock()
+	close(job.done)
+	overdue := job.overdue
+	r.mu.Unlock()
+	err := job.err
+	switch {
+	case !overdue || r.ctx.Err() != nil || err == nil && afterFailure:
+		return
+	case err == nil:
+		err = fmt.Errorf("Redis has not answered in time: reading took %v", took.Round(time.Millisecond))
+	}
+	r.reg.scrapeFails(fmt.Errorf("app %q: %w", r.reg.conn.Load().opts.App, err))
+}
+
 // work reads as long as somebody waits for it.
 func (r *reader) work() {
+	failed := false // the reading before
 	for {
 		r.mu.Lock()
 		job := r.next
@@ -93,8 +132,10 @@ func (r *reader) work() {
 		begin := time.Now()
 		job.page, job.err = r.readPage(ctx)
 		cancel()
-		r.reg.self.scrapeDuration.Observe(time.Since(begin).Seconds())
-		close(job.done)
+		took := time.Since(begin)
+		r.reg.self.scrapeDuration.Observe(took.Seconds())
+		r.ended(job, took, failed)
+		failed = job.err != nil
 	}
 }
 

@@ -6,11 +6,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
 func TestReport_EachKindOnceAMinute(t *testing.T) {
@@ -71,4 +74,52 @@ func TestReport_GoesToTheLoggerWithoutOnError(t *testing.T) {
 	if line := text.String(); !strings.Contains(line, "WARN") || !strings.Contains(line, "c_total") || !strings.Contains(line, reasonNegative) {
 		t.Errorf("logged %q", line)
 	}
+}
+
+// What is wrong with Redis as a whole is one kind for all parts, its end is told
+// if it was, and silence is not told beside the reason of the same outage.
+func TestReport_AnOutageIsToldOnceAndSoIsItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		locked := memstore.RefusedError("NOAUTH Authentication required.")
+		loading := memstore.RefusedError("LOADING Redis is loading the dataset in memory")
+		damaged := memstore.RefusedError("WRONGTYPE Operation against a key")
+		r := New()
+		heard := new(troubles)
+		r.quiet.connect(heard.add, slog.Default())
+		steps := []struct {
+			wait  time.Duration
+			do    func()
+			heard string // what is new, if anything is
+		}{
+			{0, func() { r.redisServes("flush") }, ""},
+			{0, func() { r.redisFails("flush", io.EOF) }, "EOF"},
+			{0, func() { r.redisFails("lease", io.EOF) }, ""},
+			{0, func() { r.reportRedis("scrape", io.ErrUnexpectedEOF) }, ""},
+			{0, func() { r.redisFails("flush", locked) }, "NOAUTH"},
+			{0, func() { r.redisFails("lease", locked) }, ""},
+			{reportEvery, func() { r.redisFails("lease", locked) }, "NOAUTH"},
+			{0, func() { r.redisFails("lease", io.EOF) }, ""}, // the reason is known
+			{5 * time.Second, func() { r.redisServes("lease") }, ""},
+			{0, func() { r.redisServes("flush") }, "back after 1m5s"},
+			{0, func() { r.redisServes("flush") }, ""},
+			{0, func() { r.redisFails("flush", locked) }, ""}, // just reported, so its end
+			{0, func() { r.redisServes("flush") }, ""},        // is not told either
+			{0, func() { r.redisFails("flush", loading) }, "LOADING"},
+			{0, func() { r.redisServes("flush") }, "back after 0s"},
+			{0, func() { r.redisFails("flush", damaged) }, "WRONGTYPE"}, // of one family
+			{0, func() { r.redisServes("flush") }, ""},
+			{0, func() { r.redisFails("flush", errors.New("what a hook says")) }, ""}, // of the same kind
+			{0, func() { r.redisFails("lease", errors.New("what a hook says")) }, "hook"},
+		}
+		for i, s := range steps {
+			time.Sleep(s.wait)
+			before := len(heard.all())
+			s.do()
+			news := heard.all()[before:]
+			switch {
+			case s.heard == "" && len(news) > 0, s.heard != "" && (len(news) != 1 || !strings.Contains(fmt.Sprint(news[0]), s.heard)):
+				t.Errorf("step %d: heard %v, want %q", i, news, s.heard)
+			}
+		}
+	})
 }

@@ -4,7 +4,6 @@ package shoal
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -215,6 +214,7 @@ func (w *writer) recovered() {
 	}
 	w.failures, w.lastErr, w.retryAt = 0, nil, time.Time{}
 	w.trouble.Store(nil)
+	w.reg.redisServes("flush")
 }
 
 // scheduleFlush sets the next flush, jittered so that processes started
@@ -231,7 +231,7 @@ func (w *writer) failed(err error) {
 	w.lastErr = err
 	w.trouble.Store(&err)
 	w.reg.self.flushFailures.Inc()
-	w.reg.report("flush", err)
+	w.reg.redisFails("flush", err)
 	// A page is held back for a heartbeat after a change of the lineage (see
 	// barrier.grace): whoever lost its lease meanwhile must be heard in it.
 	longest := min(maxBackoff, max(w.opts.LeaseDuration/6, minBackoff))
@@ -298,7 +298,7 @@ func (w *writer) collect() {
 // answer answers the collected requests after a pass: all of them when it
 // succeeded, those for a single try when it failed.
 func (w *writer) answer(err error) {
-	result := errors.Join(err, w.refusals())
+	result := wire.Join(err, w.refusals())
 	w.pending = slices.DeleteFunc(w.pending, func(r *flushRequest) bool {
 		if err != nil && !r.once {
 			return false
@@ -314,5 +314,5 @@ func (w *writer) refusals() error {
 	for _, f := range *w.reg.families.Load() {
 		errs = append(errs, f.out.refused)
 	}
-	return errors.Join(errs...)
+	return wire.Join(errs...)
 }

@@ -131,6 +131,8 @@
 // # Scripts
 //
 // Each call sends the hash of its script. A server that does not know it says
-// so, and the call is sent again with the source, once. So scripts survive
-// SCRIPT FLUSH, restarts, failovers and slots that move to new nodes.
+// so, and the call is sent again with the source: by SCRIPT LOAD to a single
+// server, by EVAL in a Cluster, and by the other of the two where that is refused.
+// So scripts survive SCRIPT FLUSH, restarts, failovers and slots that move to new
+// nodes. Where EVALSHA itself is refused, each call carries the source. See tell.go.
 package wire

@@ -24,6 +24,10 @@ func Refused(err error) bool {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return false
 	}
+	var doubtful doubtfulError
+	if errors.As(err, &doubtful) {
+		return false
+	}
 	var reply redis.Error
 	if errors.As(err, &reply) {
 		return true
@@ -64,8 +68,15 @@ func Answered(err error) bool {
 	return errors.As(err, &reply)
 }
 
-// Forbidden says whether an ACL does not allow the command.
-func Forbidden(err error) bool { return isReply(err, "NOPERM") }
+// momentary says whether a server refuses for a reason that passes, or that
+// concerns the whole connection and not the one command.
+func momentary(err error) bool {
+	switch ReplyCode(err) {
+	case "LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "DENIED":
+		return true
+	}
+	return strings.Contains(replyText(err), "max number of clients")
+}
 
 // PoolTaken says whether all of the client's connections were taken by others.
 func PoolTaken(err error) bool {
@@ -84,12 +95,17 @@ var ErrUnregistered = errors.New("the family has no registration")
 // The code of a command that failed inside a script stands in the middle of
 // the text before Redis 7, and without the dash in miniredis.
 func isReply(err error, code string) bool {
+	text := replyText(err)
+	return strings.HasPrefix(text, code+" ") || strings.Contains(text, "-"+code+" ") || strings.Contains(text, " "+code+" ")
+}
+
+// replyText is what the server said, or "" if err is not its answer.
+func replyText(err error) string {
 	var reply redis.Error
 	if !errors.As(err, &reply) {
-		return false
+		return ""
 	}
-	text := reply.Error()
-	return strings.HasPrefix(text, code+" ") || strings.Contains(text, "-"+code+" ") || strings.Contains(text, " "+code+" ")
+	return reply.Error()
 }
 
 // ReplyCode returns the code with which a server refused, such as NOAUTH, or ""
@@ -99,7 +115,10 @@ func ReplyCode(err error) string {
 	if !errors.As(err, &reply) || isNil(err) {
 		return ""
 	}
-	code, _, _ := strings.Cut(reply.Error(), " ")
+	code, rest, _ := strings.Cut(reply.Error(), " ")
+	if strings.Contains(rest, "unauthenticated") { // a longer command than a stranger may send
+		return "NOAUTH"
+	}
 	if code == "" || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return "an error"
 	}

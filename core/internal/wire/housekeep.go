@@ -4,8 +4,6 @@ package wire
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -27,19 +25,19 @@ func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) e
 	if err != nil {
 		return err
 	}
-	var errs []error
+	var causes Causes
 	for _, family := range state.Families {
 		if err := r.prune(ctx, family, state.Now); err != nil {
-			errs = append(errs, fmt.Errorf("family %s: %w", family, err))
+			causes.Add("family "+family, err)
 			if ctx.Err() != nil {
-				return errors.Join(errs...)
+				return causes.Err()
 			}
 		}
 	}
 	if retention > 0 {
-		errs = append(errs, r.forget(ctx, retention))
+		return Join(causes.Err(), r.forget(ctx, retention))
 	}
-	return errors.Join(errs...)
+	return causes.Err()
 }
 
 // prune removes the sequence numbers of a family that are too old.
@@ -79,7 +77,7 @@ func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
+	var causes Causes
 	for i := 0; i+1 < len(stale); i += 2 {
 		name, score := text(stale[i]), text(stale[i+1])
 		family := &call{script: forgetScript, args: []any{retention.Milliseconds()},
@@ -96,8 +94,8 @@ func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 			err = entry.cmd.Err()
 		}
 		if err != nil {
-			errs = append(errs, fmt.Errorf("family %s: %w", name, err))
+			causes.Add("family "+name, err)
 		}
 	}
-	return errors.Join(errs...)
+	return causes.Err()
 }

@@ -22,6 +22,9 @@ import (
 // promotion of a replica. All masters' together name that of the app's data;
 // which of them hold keys of the app does not matter.
 func (r *Redis) Lineage(ctx context.Context) (string, error) {
+	if hidden, err := r.hidesCluster(ctx); hidden || err != nil {
+		return "", err // each time another server would answer
+	}
 	var mu sync.Mutex
 	var infos []string // guarded by mu
 	err := r.eachMaster(ctx, func(ctx context.Context, server redis.Cmdable) error {
@@ -31,7 +34,7 @@ func (r *Redis) Lineage(ctx context.Context) (string, error) {
 		infos = append(infos, info)
 		return err
 	})
-	return lineageOf(infos, err)
+	return lineageOf(infos, r.explain(err, nil))
 }
 
 // lineageOf makes the lineage of what the masters said of their replication.
@@ -57,28 +60,42 @@ func lineageOf(infos []string, err error) (string, error) {
 // eachMaster calls do for the one server, or for each master of a Cluster at
 // the same time.
 func (r *Redis) eachMaster(ctx context.Context, do func(context.Context, redis.Cmdable) error) error {
-	c, ok := r.client.(interface {
-		ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
-	})
-	if !ok {
+	if r.cluster == nil {
 		return do(ctx, r.client)
 	}
-	return c.ForEachMaster(ctx, func(ctx context.Context, client *redis.Client) error { return do(ctx, client) })
+	return r.cluster.ForEachMaster(ctx, func(ctx context.Context, client *redis.Client) error { return do(ctx, client) })
 }
 
-// replicationOf asks a server in a pipeline, like everything else: a client may
-// have a second pool of connections for single commands.
+// replicationOf asks a server how it is replicated.
 func replicationOf(ctx context.Context, server redis.Cmdable) (string, error) {
-	pipe := server.Pipeline()
-	info := pipe.Info(ctx, "replication")
-	_, err := pipe.Exec(ctx)
-	return info.Val(), err
+	return infoOf(ctx, server, "replication")
 }
 
-// untold says whether a server does not tell of replication: the user may not
-// ask, or it is an imitation that does not know the section.
+// infoOf asks a server for a section of INFO, in a pipeline like everything
+// else: a client may have a second pool of connections for single commands.
+func infoOf(ctx context.Context, server redis.Cmdable, section string) (string, error) {
+	pipe := server.Pipeline()
+	info := pipe.Info(ctx, section)
+	_, err := pipe.Exec(ctx)
+	if err != nil && info.Err() == nil && info.Val() == "" {
+		return "", greetingError{err} // as in send
+	}
+	return info.Val(), info.Err()
+}
+
+// greetingError is why a server would not talk to us at all. It is no answer to
+// what was to be asked.
+type greetingError struct{ error }
+
+func (e greetingError) Unwrap() error { return e.error }
+
+// untold says whether a server does not tell of itself: it refuses INFO, for
+// want of a right or since it does not know the command, as some proxies don't,
+// or the section, as imitations don't. What is only so for the moment is an
+// error.
 func untold(err error) bool {
-	return Forbidden(err) || Answered(err) && strings.Contains(err.Error(), "not supported")
+	var greeting greetingError
+	return Answered(err) && !momentary(err) && !errors.As(err, &greeting)
 }
 
 // infoField reads a line "name:value" of INFO, or gives "".
@@ -95,6 +112,9 @@ func infoField(info, name string) string {
 // connection, so each server is given one first: a verification, which writes
 // its stamp and is behind all that was acknowledged before.
 func (r *Redis) AwaitReplicas(ctx context.Context, verifications []Commit, timeout time.Duration) (unconfirmed int, err error) {
+	if hidden, err := r.hidesCluster(ctx); hidden || err != nil {
+		return 0, err // WAIT would reach any server
+	}
 	type server struct {
 		client redis.UniversalClient
 		commit *Commit
@@ -103,12 +123,10 @@ func (r *Redis) AwaitReplicas(ctx context.Context, verifications []Commit, timeo
 	for i := range verifications {
 		c := &verifications[i]
 		client, name := r.client, ""
-		if cluster, ok := r.client.(interface {
-			MasterForKey(context.Context, string) (*redis.Client, error)
-		}); ok {
-			master, err := cluster.MasterForKey(ctx, r.keys.control(c.Family))
+		if r.cluster != nil {
+			master, err := r.cluster.MasterForKey(ctx, r.keys.control(c.Family))
 			if err != nil {
-				return 0, err
+				return 0, r.explain(err, nil)
 			}
 			client, name = master, master.Options().Addr
 		}
@@ -119,7 +137,7 @@ func (r *Redis) AwaitReplicas(ctx context.Context, verifications []Commit, timeo
 	for _, s := range servers {
 		replicated, err := r.awaitReplica(ctx, s.client, s.commit, timeout)
 		if err != nil {
-			return unconfirmed, err
+			return unconfirmed, r.explain(err, nil)
 		}
 		if !replicated {
 			unconfirmed++
@@ -144,16 +162,13 @@ func (r *Redis) awaitReplica(ctx context.Context, server redis.UniversalClient, 
 		return true, nil
 	}
 	c := r.commitCall(verification)
-	args := []any{"evalsha", c.script.sha, c.script.keys}
-	for _, k := range c.keys {
-		args = append(args, k)
+	var confirmed *redis.Cmd
+	for _, how := range []way{byHash, loaded, always} {
+		confirmed = r.verify(ctx, server, c, how, timeout)
+		if len(unexecuted([]*call{c})) == 0 {
+			break
+		}
 	}
-	pipe := server.Pipeline() // of one connection
-	pipe.ScriptLoad(ctx, c.script.source)
-	written := pipe.Do(ctx, append(args, c.args...)...)
-	confirmed := pipe.Do(ctx, "wait", 1, timeout.Milliseconds())
-	_, _ = pipe.Exec(ctx) // each command has its own error
-	c.cmd = written
 	switch reply := commitReply(verification, c); {
 	case reply.Err != nil:
 		return false, reply.Err
@@ -161,8 +176,26 @@ func (r *Redis) awaitReplica(ctx context.Context, server redis.UniversalClient, 
 		return false, ErrSteppedBack
 	}
 	n, err := confirmed.Int()
-	if err != nil {
+	switch {
+	case Answered(err):
+		return true, nil // it refuses WAIT, so there is no way to know
+	case err != nil:
 		return false, fmt.Errorf("WAIT: %w", err)
 	}
 	return n > 0, nil
+}
+
+// verify sends a verification and WAIT over one connection.
+func (r *Redis) verify(ctx context.Context, server redis.UniversalClient, c *call, how way, timeout time.Duration) (confirmed *redis.Cmd) {
+	t := teller{redis: r, how: how}
+	pipe := server.Pipeline()
+	command, text := t.tell(ctx, pipe, c)
+	args := []any{command, text, c.script.keys}
+	for _, k := range c.keys {
+		args = append(args, k)
+	}
+	c.cmd = pipe.Do(ctx, append(args, c.args...)...)
+	confirmed = pipe.Do(ctx, "wait", 1, timeout.Milliseconds())
+	_, _ = pipe.Exec(ctx) // each command has its own error
+	return confirmed
 }

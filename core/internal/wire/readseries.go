@@ -4,7 +4,6 @@ package wire
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -34,7 +33,6 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) (replies 
 			calls = append(calls, valueCall{q, part.from, part.to})
 		}
 	}
-	var args []any // of one pipeline after another
 	var info *redis.StringCmd
 	for len(calls) > 0 {
 		n, cost := 0, 0
@@ -49,7 +47,7 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) (replies 
 		if r.replicas {
 			err = r.readParsed(ctx, queries, calls[:n], replies)
 		} else {
-			args = slices.Grow(args[:0], cost) // a call's words are fewer than its cost
+			args := make([]any, 0, cost) // a call's words are fewer than its cost
 			info, err = r.readRaw(ctx, queries, calls[:n], replies, args, n == len(calls))
 		}
 		if err != nil {
@@ -72,7 +70,7 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) (replies 
 // It cannot tell a redirection, or another error, from a reply. Such calls are
 // made again in the ordinary way, which follows or reports it.
 //
-// The room of args is used; nobody holds on to it when the pipeline has ended.
+// The room of args is used, and belongs to the pipeline: a hook may hold on to it.
 //
 // The last pipeline to one server also asks for the replication, from which the
 // lineage follows, behind everything else.
@@ -101,7 +99,7 @@ func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valu
 		}
 		if err != nil {
 			r.reloadAfter(ctx, err)
-			return nil, err
+			return nil, r.explain(err, nil)
 		}
 		if !parseValues(raw, replies[c.query].Values[c.from:c.to]) {
 			again = append(again, c)

@@ -4,7 +4,9 @@ package wire
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -12,7 +14,11 @@ import (
 // Redis keeps an app's metrics in a Redis server, behind Sentinel, or in a
 // Cluster. See the package documentation for the protocol.
 type Redis struct {
-	client redis.UniversalClient
+	// Report hears what is found out of the client at the first contact, once.
+	// It may be nil; set it before the first use.
+	Report func(error)
+
+	client redis.UniversalClient // as it was given, with all that wraps it
 	keys   keys
 	// oneServer says that all keys are on one server, so that a script which
 	// was sent once is known for the whole pipeline.
@@ -20,9 +26,17 @@ type Redis struct {
 	// replicas says that the client would send reading commands to replicas.
 	// Reads then travel inside a script, which only masters execute.
 	replicas bool
-	// reload makes a Cluster's client look where the slots are now; nil for
-	// other clients.
-	reload func(context.Context)
+	// cluster is what tells of a Cluster's servers; nil for other clients.
+	cluster cluster
+	// opaque says that nobody knows what kind of client it is; see hidesCluster.
+	opaque bool
+	hidden atomic.Pointer[bool]
+	// sentinel says that Sentinel is asked where the master is.
+	sentinel bool
+	// tls and plain say how the client connects; neither where that is unknown.
+	tls, plain bool
+	// hashless says that the server refuses to run a script by its hash.
+	hashless atomic.Bool
 }
 
 var _ Store = (*Redis)(nil)
@@ -31,13 +45,20 @@ var _ Store = (*Redis)(nil)
 // the client.
 func NewRedis(client redis.UniversalClient, app string) *Redis {
 	r := &Redis{client: client, keys: keys{app}}
-	_, r.oneServer = client.(*redis.Client)
-	if c, ok := client.(interface{ Options() *redis.ClusterOptions }); ok {
+	inner := Innermost(client)
+	_, r.oneServer = inner.(*redis.Client)
+	switch c := inner.(type) {
+	case interface{ Options() *redis.Options }:
+		r.sentinel = c.Options().Addr == "FailoverClient" // so go-redis calls it
+		r.tls = c.Options().TLSConfig != nil
+		r.plain = !r.tls && c.Options().Network != "unix"
+	case interface{ Options() *redis.ClusterOptions }:
 		r.replicas = c.Options().ReadOnly
+		r.tls = c.Options().TLSConfig != nil
+		r.plain = !r.tls
 	}
-	if c, ok := client.(interface{ ReloadState(context.Context) }); ok {
-		r.reload = c.ReloadState
-	}
+	r.cluster, _ = inner.(cluster)
+	r.opaque = !r.oneServer && r.cluster == nil
 	return r
 }
 
@@ -51,6 +72,10 @@ type call struct {
 	// room, if there is any, is for the whole line: args, which are long then,
 	// are in their place at its end.
 	room []any
+
+	doubt   bool  // an earlier attempt may have been executed
+	unknown bool  // the server did not know the script, whatever the error says
+	refusal error // of a way to make the script known, or to name it
 }
 
 // lineHead is how many words stand before the keys of a script's call.
@@ -67,9 +92,14 @@ func (r *Redis) reading(command, key string, args ...any) *call {
 // run executes calls in one pipeline, in their order. Each call's cmd holds
 // its reply afterwards, or its error.
 func (r *Redis) run(ctx context.Context, calls ...*call) {
-	r.send(ctx, calls, false)
-	if missing := unknownScripts(calls); len(missing) > 0 {
-		r.send(ctx, missing, true)
+	r.send(ctx, calls, r.usually())
+	if missing := unexecuted(calls); len(missing) > 0 {
+		r.runOtherwise(ctx, missing)
+	}
+	for _, c := range calls {
+		if err := c.cmd.Err(); err != nil {
+			c.cmd.SetErr(r.explain(err, c))
+		}
 	}
 	for _, c := range calls {
 		if r.reloadAfter(ctx, c.cmd.Err()) {
@@ -82,47 +112,27 @@ func (r *Redis) run(ctx context.Context, calls ...*call) {
 // that they may have moved. The client itself asks only once in a while (60 s by
 // default), and when it was redirected. After a failover that is late.
 func (r *Redis) reloadAfter(ctx context.Context, err error) (reloaded bool) {
-	if r.reload == nil || err == nil || (Answered(err) && !isReply(err, "CLUSTERDOWN") && !isReply(err, "READONLY")) {
+	if r.cluster == nil || err == nil || (Answered(err) && !isReply(err, "CLUSTERDOWN") && !isReply(err, "READONLY")) {
 		return false
 	}
-	r.reload(ctx)
+	r.cluster.ReloadState(ctx)
 	return true
 }
 
-// send sends calls in one pipeline, scripts by their hash. Load makes the
-// scripts known on the way: one server is told each of them first. Of many
-// servers, each call's own is told by the call itself, which carries the
-// source; so it reaches also those that the client has not heard of yet.
-func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
-	type place struct {
-		script *script
-		key    string
-	}
-	told := make(map[place]bool)
-	var loads []*redis.StringCmd
+// send sends calls in one pipeline, and their scripts in one of the ways.
+func (r *Redis) send(ctx context.Context, calls []*call, how way) {
+	t := teller{redis: r, how: how}
 	attempts := make([]attempt, len(calls))
 	pipe := r.client.Pipeline()
 	for i, c := range calls {
 		args := slices.Grow(c.room[:0], lineHead+len(c.keys)+len(c.args))
+		c.room = nil // a hook may hold on to it
 		if c.script == nil {
 			args = append(args, c.command)
 		} else {
-			command, text := "evalsha", c.script.sha
-			if load {
-				at := place{script: c.script}
-				if !r.oneServer {
-					at.key = c.keys[0]
-				}
-				switch {
-				case told[at]:
-				case r.oneServer:
-					loads = append(loads, pipe.ScriptLoad(ctx, c.script.source))
-				default:
-					command, text = "eval", c.script.source
-				}
-				told[at] = true
-			}
-			attempts[i].text = text
+			var command string
+			command, attempts[i].text = t.tell(ctx, pipe, c)
+			attempts[i].doubt = c.doubt
 			args = append(args, command, &attempts[i], c.script.keys)
 		}
 		for _, k := range c.keys {
@@ -144,36 +154,26 @@ func (r *Redis) send(ctx context.Context, calls []*call, load bool) {
 			c.cmd.SetErr(err)
 		}
 		if c.script != nil {
-			c.cmd.SetErr(attempts[i].judge(c.cmd.Err()))
+			attempts[i].settle(c)
 		}
 	}
-	for _, l := range loads {
-		if !Answered(l.Err()) {
-			continue
-		}
-		for _, c := range calls { // why the script is unknown says more than that it is
-			if isReply(c.cmd.Err(), "NOSCRIPT") {
-				c.cmd.SetErr(l.Err())
-			}
-		}
-	}
+	t.told(calls)
+	spread(calls)
 }
 
-// unknownScripts picks the calls to be sent again: those whose script the
-// server did not know, and later ones on the same keys, which may have been
-// answered in the light of the former's absence. None of them is in doubt.
-func unknownScripts(calls []*call) []*call {
-	var missing []*call
-	keys := make(map[string]bool)
+// spread tells the calls without a script what those with one show: that none of
+// the pipeline was sent.
+func spread(calls []*call) {
+	unsent := func(c *call) bool {
+		var err unsentError
+		return errors.As(c.cmd.Err(), &err)
+	}
+	if !slices.ContainsFunc(calls, unsent) {
+		return
+	}
 	for _, c := range calls {
-		err := c.cmd.Err()
-		if len(c.keys) == 0 {
-			continue
-		}
-		if isReply(err, "NOSCRIPT") || err == nil && keys[c.keys[0]] {
-			keys[c.keys[0]] = true
-			missing = append(missing, c)
+		if err := c.cmd.Err(); err != nil && c.script == nil && !Answered(err) {
+			c.cmd.SetErr(unsentError{err})
 		}
 	}
-	return missing
 }

@@ -91,7 +91,7 @@ func TestRun_SendsAgainWhatTheServerDidNotKnowAndWhatReliedOnIt(t *testing.T) {
 		calls = append(calls, &call{keys: []string{c.key}, cmd: cmd})
 	}
 	var got []int
-	for _, c := range unknownScripts(calls) {
+	for _, c := range unexecuted(calls) {
 		got = append(got, slices.Index(calls, c))
 	}
 	if want := []int{1, 2, 5}; !slices.Equal(got, want) {

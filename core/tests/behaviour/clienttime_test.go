@@ -94,12 +94,16 @@ func TestClient_ClosedUnderneathIsAnErrorAndNoPanic(t *testing.T) {
 // idle one and one that only reads as well, and nothing is lost.
 func TestClient_OfAClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
 	t.Parallel()
+	findsTheNewMaster(t, func(c redis.UniversalClient) redis.UniversalClient { return c }, 15*time.Second)
+}
+
+func findsTheNewMaster(t *testing.T, wrap func(redis.UniversalClient) redis.UniversalClient, within time.Duration) {
 	cluster := redistest.StartClusterWithReplicas(t)
 	eyes := cluster.Client(t)
 	f := (&fleet{app: appOf(t), url: cluster.URL(), redis: eyes}).with(func(t testing.TB) redis.UniversalClient {
 		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs()})
 		t.Cleanup(func() { _ = client.Close() })
-		return client
+		return wrap(client)
 	})
 	reg, reader := f.process(t), f.reader(t)
 	idle := f.process(t, func(o *shoal.Opts) { o.LeaseDuration = 2 * time.Second })
@@ -121,7 +125,7 @@ func TestClient_OfAClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
 	flush(t, reg)
 	eventuallyPage(t, reader, func(p page) error { return p.has("jobs_total", "2") })
 	eventuallyPage(t, idle, func(p page) error { return errors.Join(p.has("jobs_total", "2"), p.has("shoal_instances", "2")) })
-	if took := time.Since(begin); took > 15*time.Second {
+	if took := time.Since(begin); took > within {
 		t.Errorf("it took %v", took)
 	} else {
 		t.Logf("it took %v", took)
@@ -141,28 +145,69 @@ func replicaOf(t *testing.T, c *redistest.Cluster, master *redistest.Server) *re
 	return nil
 }
 
-// What Open makes is named in the list of connections, and a user who may not
-// name himself counts all the same.
-func TestOpen_NamesItsConnectionsWhereItMay(t *testing.T) {
+// What Open makes is named in the list of connections, by a user who has no right
+// to CLIENT as well, and ACL LOG stays empty.
+func TestOpen_NamesItsConnectionsWithoutAnyRight(t *testing.T) {
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
-	rule := []any{"ACL", "SETUSER", "nameless", "on", ">pass", "~shoal:1:*", "+@all", "-client|setname"}
+	rule := []any{"ACL", "SETUSER", "nameless", "on", ">pass", "~shoal:1:*", "+@all", "-client"}
 	if err := f.redis.Do(t.Context(), rule...).Err(); err != nil {
 		t.Fatal(err)
 	}
-	for user, named := range map[string]bool{"": true, "nameless:pass@": false} {
+	for _, end := range []string{"", "?protocol=2"} {
+		for _, user := range []string{"", "nameless:pass@"} {
+			reg := shoal.New()
+			if err := reg.Open("redis://"+user+server.Addr+end, f.quick()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).IncSync(within(t)); err != nil {
+				t.Error(err)
+			}
+			clients := f.redis.ClientList(t.Context()).Val()
+			if !strings.Contains(clients, "name=shoal:"+f.app) {
+				t.Errorf("user %q%s has no name:\n%s", user, end, clients)
+			}
+			closeAll(t, reg)
+		}
+	}
+	if entries := f.redis.ACLLog(t.Context(), 10).Val(); len(entries) != 0 {
+		t.Errorf("the ACL refused: %+v", entries)
+	}
+}
+
+// Servers count the errors that they answer with. Nothing that Open's clients say
+// on a new connection is one, such as CLIENT SETINFO, which Redis 7.0 does not
+// know, and for which Redis 7.2 makes an entry in ACL LOG where a user may not.
+func TestOpen_SaysNothingThatServersRefuse(t *testing.T) {
+	t.Parallel()
+	server, cluster, set := redistest.Start(t), redistest.StartCluster(t), redistest.StartSentinel(t)
+	for url, servers := range map[string][]*redistest.Server{
+		server.URL():  {server},
+		cluster.URL(): cluster.Nodes,
+		set.URL():     {set.Master, set.Replicas[0], set.Replicas[1]},
+	} {
+		eyes := make([]*redis.Client, len(servers))
+		for i, s := range servers {
+			eyes[i] = s.Client(t, func(o *redis.Options) { o.PoolSize, o.PipelinePoolSize = 1, -1 })
+			if err := eyes[i].ConfigResetStat(t.Context()).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		reg := shoal.New()
-		if err := reg.Open("redis://"+user+server.Addr, f.quick()); err != nil {
+		if err := reg.Open(url, (&fleet{app: appOf(t)}).quick()); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).IncSync(within(t)); err != nil {
-			t.Error(err)
-		}
-		clients := f.redis.ClientList(t.Context()).Val()
-		if got := strings.Contains(clients, "name=shoal:"+f.app); got != named {
-			t.Errorf("user %q: named %v, want %v:\n%s", user, got, named, clients)
-		}
+		requests(reg, 10)
+		flush(t, reg)
+		scrape(t, reg)
 		closeAll(t, reg)
+		for i, client := range eyes {
+			for line := range strings.Lines(client.Info(t.Context(), "errorstats").Val()) {
+				if strings.HasPrefix(line, "errorstat_") && !strings.HasPrefix(line, "errorstat_NOSCRIPT") && !strings.HasPrefix(line, "errorstat_MOVED") {
+					t.Errorf("%s: %s counts %s", url, servers[i].Addr, line)
+				}
+			}
+		}
 	}
 }
 

@@ -91,7 +91,7 @@ func TestTLS_WithoutTrustTheErrorIsClearAndNoRequestNotices(t *testing.T) {
 		"another authority":        {connect(server, stranger.ClientWithCertificate(t)), "did not agree on TLS", "certificate signed by unknown authority"},
 		"no certificate":           {connect(server, authority.Client()), "did not agree on TLS", "certificate required"},
 		"a stranger's certificate": {connect(server, foreign), "did not agree on TLS", "unknown certificate authority"},
-		"no TLS":                   {connect(server, nil), "the connection to Redis failed", "EOF"},
+		"no TLS":                   {connect(server, nil), "Redis can't be reached", "EOF"},
 		"TLS to a plain server":    {connect(plain, authority.Client()), "not answered in time", "deadline exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {

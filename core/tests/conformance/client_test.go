@@ -4,6 +4,7 @@ package conformance_test
 
 import (
 	"context"
+	"encoding"
 	"errors"
 	"net"
 	"strings"
@@ -144,6 +145,92 @@ func TestCommit_AHookThatTriesAgainDoesNotHideTheDoubt(t *testing.T) {
 				t.Errorf("the server was sent the batches %v: the test tests nothing", sent)
 			}
 		})
+	}
+}
+
+// A hook that only looks at the arguments does not put a refusal in doubt. Where
+// it looks afterwards, that can't be told from a second attempt: the batch is in
+// doubt then, and what the server said is still known.
+func TestCommit_AHookThatLooksLeavesARefusalWhatItIs(t *testing.T) {
+	for name, test := range map[string]struct {
+		hook    looking
+		refused bool
+	}{
+		"before": {looking{before: true}, true},
+		"after":  {looking{after: true}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := startToxic(t, replies("READONLY You can't write against a read only replica."))
+			client := redis.NewClient(&redis.Options{Addr: x.addr})
+			defer func() { _ = client.Close() }()
+			client.AddHook(test.hook)
+			r := commit(t, wire.NewRedis(client, "shop"), step("g", 1))[0]
+			if r.Err == nil || wire.Refused(r.Err) != test.refused || wire.ReplyCode(r.Err) != "READONLY" {
+				t.Errorf("%+v; refused: %v, want %v", r, wire.Refused(r.Err), test.refused)
+			}
+			if sent := x.batches(); len(sent) != 1 {
+				t.Errorf("the server was sent the batches %v", sent)
+			}
+		})
+	}
+}
+
+// looking is a hook that asks for the bytes of every argument.
+type looking struct{ before, after bool }
+
+func (looking) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (looking) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (l looking) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	look := func(cmds []redis.Cmder) {
+		for _, c := range cmds {
+			for _, arg := range c.Args() {
+				if m, ok := arg.(encoding.BinaryMarshaler); ok {
+					_, _ = m.MarshalBinary()
+				}
+			}
+		}
+	}
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if l.before {
+			look(cmds)
+		}
+		err := next(ctx, cmds)
+		if l.after {
+			look(cmds)
+		}
+		return err
+	}
+}
+
+// An application's hook that sends everything twice: the refusal of the second
+// attempt does not say that the first was not executed.
+func TestCommit_ARefusalAfterASuccessIsInDoubt(t *testing.T) {
+	x := startToxic(t, func(n int, p *server.Peer) {
+		if n == 1 {
+			applied(n, p)
+			return
+		}
+		p.WriteError("READONLY You can't write against a read only replica.")
+	})
+	client := redis.NewClient(&redis.Options{Addr: x.addr})
+	defer func() { _ = client.Close() }()
+	client.AddHook(twice{})
+	if r := commit(t, wire.NewRedis(client, "shop"), step("g", 1))[0]; r.Err == nil || wire.Refused(r.Err) {
+		t.Errorf("%+v, want in doubt", r)
+	}
+}
+
+// twice is a hook that sends every pipeline twice.
+type twice struct{}
+
+func (twice) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (twice) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		_ = next(ctx, cmds)
+		return next(ctx, cmds)
 	}
 }
 

@@ -144,16 +144,22 @@ func TestDocs_TheACLIsEnoughForACluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := cluster.Client(t, func(o *redis.ClusterOptions) { o.Username, o.Password = "shop", aclPassword })
-	reg := shoal.New()
-	if err := reg.Connect(client, shoal.Opts{OnError: quiet, App: "shop"}); err != nil {
+	connected, opened := shoal.New(), shoal.New()
+	if err := connected.Connect(client, shoal.Opts{OnError: quiet, App: "shop"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := reg.NewCounter(shoal.CounterOpts{Name: "c_total"}).IncSync(ctx); err != nil {
-		t.Error(err)
+	url := strings.Replace(cluster.URL(), "redis://", "redis://shop:"+aclPassword+"@", 1)
+	if err := opened.Open(url, shoal.Opts{OnError: quiet, App: "shop"}); err != nil {
+		t.Fatal(err)
 	}
-	scrape(t, reg)
-	if err := reg.Close(ctx); err != nil {
-		t.Error(err)
+	for _, reg := range []*shoal.Registry{connected, opened} {
+		if _, err := reg.NewCounter(shoal.CounterOpts{Name: "c_total"}).IncSync(ctx); err != nil {
+			t.Error(err)
+		}
+		scrape(t, reg)
+		if err := reg.Close(ctx); err != nil {
+			t.Error(err)
+		}
 	}
 	if err := admin.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {
 		if entries := node.ACLLog(ctx, 10).Val(); len(entries) != 0 {
@@ -162,6 +168,30 @@ func TestDocs_TheACLIsEnoughForACluster(t *testing.T) {
 		return nil
 	}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A database other than 0 takes one further right.
+func TestDocs_TheACLIsEnoughForAnotherDatabaseWithSelect(t *testing.T) {
+	server := redistest.Start(t)
+	admin := server.Client(t)
+	aclUsers(t, admin)
+	if err := admin.Do(t.Context(), "acl", "setuser", "shop", "+select").Err(); err != nil {
+		t.Fatal(err)
+	}
+	reg := shoal.New()
+	if err := reg.Open("redis://shop:"+aclPassword+"@"+server.Addr+"/3", shoal.Opts{OnError: quiet, App: "shop"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reg.NewCounter(shoal.CounterOpts{Name: "c_total"}).IncSync(t.Context()); err != nil {
+		t.Error(err)
+	}
+	scrape(t, reg)
+	if err := reg.Close(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if entries := admin.ACLLog(t.Context(), 10).Val(); len(entries) != 0 {
+		t.Errorf("the ACL refused: %+v", entries)
 	}
 }
 

@@ -138,14 +138,13 @@ func (s *Server) await() error {
 	defer func() { _ = client.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	want := "process_id:" + strconv.Itoa(s.pid)
 	for {
-		info, err := "", reachable(s.Addr)
+		ours, err := false, reachable(s.Addr)
 		if err == nil {
-			info, err = client.Info(ctx, "server").Result()
+			ours, err = s.isOurs(ctx, client)
 		}
 		if err == nil {
-			if !slices.Contains(strings.Fields(info), want) {
+			if !ours {
 				return fmt.Errorf("another server listens at %s", s.Addr)
 			}
 			if err := client.Ping(ctx).Err(); err == nil {
@@ -160,6 +159,17 @@ func (s *Server) await() error {
 		case <-time.After(5 * time.Millisecond):
 		}
 	}
+}
+
+// isOurs says whether the server is the process that we started. One whose INFO
+// was renamed is known by its directory.
+func (s *Server) isOurs(ctx context.Context, client *redis.Client) (bool, error) {
+	info, err := client.Info(ctx, "server").Result()
+	if err != nil && strings.Contains(err.Error(), "unknown command") {
+		settings, err := client.ConfigGet(ctx, "dir").Result()
+		return settings["dir"] == s.dir, err
+	}
+	return slices.Contains(strings.Fields(info), "process_id:"+strconv.Itoa(s.pid)), err
 }
 
 // reachable tries a connection without the client, which logs each failure.

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Silence is the [Trouble] where nobody answers.
+const Silence = "silence"
+
+// Trouble names what is wrong with Redis as a whole, by which whatever else
+// fails with the same name fails for the same reason: the code of a refusal, or
+// [Silence]. It is empty for errors that concern one family, and for those that
+// are not Redis's.
+func Trouble(err error) string {
+	switch code := ReplyCode(err); code {
+	case "WRONGTYPE":
+		return ""
+	case "ERR", "an error":
+		var hinted hintedError
+		if errors.As(err, &hinted) || momentary(err) {
+			return code
+		}
+		return ""
+	default:
+		return code
+	case "":
+	}
+	var (
+		unsent  unsentError
+		doubt   doubtfulError // of a redirection
+		network net.Error
+		errno   syscall.Errno
+	)
+	if errors.As(err, &unsent) || errors.As(err, &doubt) || errors.As(err, &network) || errors.As(err, &errno) || HandshakeFailed(err) || PoolTaken(err) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		errors.Is(err, redis.ErrClosed) {
+		return Silence
+	}
+	return ""
+}
+
+// Causes gathers the errors of many families, so that each cause is told once.
+// The zero value is empty.
+type Causes struct {
+	list []cause
+}
+
+type cause struct {
+	key    string
+	what   string // that failed first
+	err    error
+	others int // that failed likewise
+}
+
+// Add takes in that something failed.
+func (c *Causes) Add(what string, err error) {
+	key := Trouble(err)
+	if key == "" {
+		key = err.Error()
+	}
+	for i := range c.list {
+		if c.list[i].key == key {
+			c.list[i].others++
+			return
+		}
+	}
+	c.list = append(c.list, cause{key: key, what: what, err: err})
+}
+
+// Err returns all causes as one error, which takes one line, or nil.
+func (c *Causes) Err() error {
+	var errs []error
+	for _, e := range c.list {
+		what := e.what
+		if e.others > 0 {
+			what = fmt.Sprintf("%s and %d others", what, e.others)
+		}
+		errs = append(errs, fmt.Errorf("%s: %w", what, e.err))
+	}
+	return Join(errs...)
+}
+
+// Join is [errors.Join] on one line.
+func Join(errs ...error) error {
+	var list joined
+	for _, err := range errs {
+		if err != nil {
+			list = append(list, err)
+		}
+	}
+	switch len(list) {
+	case 0:
+		return nil
+	case 1:
+		return list[0]
+	}
+	return list
+}
+
+type joined []error
+
+func (j joined) Error() string {
+	texts := make([]string, len(j))
+	for i, err := range j {
+		texts[i] = err.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (j joined) Unwrap() []error { return j }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// cluster is what a Cluster's client can do beside running commands.
+type cluster interface {
+	ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
+	MasterForKey(context.Context, string) (*redis.Client, error)
+	ReloadState(context.Context)
+}
+
+// maxWrappers bounds how deep a client may be wrapped: one might hold itself.
+const maxWrappers = 16
+
+// Innermost looks through what an application has put around a client: types
+// that have a method Unwrap, and structs that embed a client by an exported
+// name, as struct{ redis.UniversalClient } does. It returns nil where nothing
+// is inside.
+func Innermost(client redis.UniversalClient) redis.UniversalClient {
+	for range maxWrappers {
+		inner, wrapped := inside(client)
+		if !wrapped {
+			break
+		}
+		client = inner
+	}
+	return client
+}
+
+func inside(client redis.UniversalClient) (inner redis.UniversalClient, wrapped bool) {
+	switch c := client.(type) {
+	case *redis.Client, *redis.ClusterClient, *redis.Ring:
+		return nil, false
+	case interface{ Unwrap() redis.UniversalClient }:
+		if reflect.ValueOf(client).Kind() == reflect.Pointer && reflect.ValueOf(client).IsNil() {
+			return nil, true
+		}
+		inner = c.Unwrap()
+		return inner, inner != nil
+	}
+	v := reflect.ValueOf(client)
+	for v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface {
+		if v.IsNil() {
+			return nil, true
+		}
+		v = v.Elem()
+	}
+	if v.Kind() != reflect.Struct {
+		return nil, false
+	}
+	universal := reflect.TypeFor[redis.UniversalClient]()
+	for i := range v.NumField() {
+		if f := v.Type().Field(i); f.Anonymous && f.IsExported() && f.Type.Implements(universal) {
+			inner, _ = v.Field(i).Interface().(redis.UniversalClient) // nil where nothing was put in
+			return inner, true
+		}
+	}
+	return nil, false
+}
+
+// hidesCluster finds out whether a Cluster is behind a client of which nobody
+// knows the kind. It asks until it was told, and then no more.
+func (r *Redis) hidesCluster(ctx context.Context) (bool, error) {
+	if !r.opaque {
+		return false, nil
+	}
+	if known := r.hidden.Load(); known != nil {
+		return *known, nil
+	}
+	info, err := infoOf(ctx, r.client, "cluster")
+	switch {
+	case untold(err):
+		return false, nil
+	case err != nil:
+		return false, r.explain(err, nil)
+	}
+	hidden := infoField(info, "cluster_enabled") == "1"
+	if r.hidden.CompareAndSwap(nil, &hidden) && hidden && r.Report != nil {
+		r.Report(fmt.Errorf("shoal: the Redis client: there is a Cluster behind a %T, which hides that: "+
+			"shoal can't ask each of its servers, nor look for the new master after a failover, so until the client does "+
+			"pages are 503 and writes wait, and a page may show totals that stepped back. "+
+			"Give Connect the *redis.ClusterClient itself, embed it in the struct, "+
+			"or give the type a method Unwrap() redis.UniversalClient", r.client))
+	}
+	return hidden, nil
+}

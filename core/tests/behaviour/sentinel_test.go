@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// Sentinel and Redis each have users of their own. In a URL, those of Sentinel
+// stand before the @, those of Redis are parameters.
+func TestOpen_SentinelAndRedisHavePasswordsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	set := redistest.StartSentinel(t)
+	user := func(s *redistest.Server, name, password string) {
+		t.Helper()
+		client := s.Client(t) // the default user's password is not asked of it any more
+		if err := client.Do(t.Context(), "ACL", "SETUSER", name, "on", ">"+password, "~*", "&*", "+@all").Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Do(t.Context(), "ACL", "SETUSER", "default", "resetpass", ">unknown").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var sentinels []string
+	for _, s := range set.Sentinels {
+		user(s, "watcher", "s3cret-of@sentinel")
+		sentinels = append(sentinels, s.Addr)
+	}
+	user(set.Master, "shop", "s3cret-of@redis")
+	url := func(userinfo, parameters string) string {
+		return "redis://" + userinfo + sentinels[0] + "/0?master_name=shop&addr=" + strings.Join(sentinels[1:], "&addr=") + parameters
+	}
+	const watcher, shop = "watcher:s3cret-of%40sentinel@", "&username=shop&password=s3cret-of%40redis"
+
+	f := &fleet{app: appOf(t)}
+	reg := shoal.New()
+	if err := reg.Open(url(watcher, shop), f.quick()); err != nil {
+		t.Fatal(err)
+	}
+	reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Add(3)
+	flush(t, reg)
+	scrape(t, reg).want(t, "jobs_total", "3")
+	closeAll(t, reg)
+
+	for name, tt := range map[string]struct{ url, want string }{
+		"no password of Redis":       {url(watcher, ""), "NOAUTH"},
+		"no password of Sentinel":    {url("", shop), "NOAUTH"},
+		"a wrong one of Redis":       {url(watcher, "&username=shop&password=s3cret"), "WRONGPASS"},
+		"a wrong one of Sentinel":    {url("watcher:s3cret@", shop), "WRONGPASS"},
+		"that of Redis for Sentinel": {url("shop:s3cret-of%40redis@", ""), "WRONGPASS"},
+	} {
+		opts, log := logging((&fleet{app: appOf(t)}).quick())
+		reg := shoal.New()
+		if err := reg.Open(tt.url, opts); err != nil {
+			t.Fatal(err)
+		}
+		requests(reg, 10)
+		eventually(t, func() error {
+			if log.text() == "" {
+				return errors.New("nothing is logged")
+			}
+			return nil
+		})
+		says503(t, reg)
+		_ = reg.Close(shortly(t))
+		text := log.text()
+		if len(log.records()) != 1 || !strings.Contains(text, tt.want) || !strings.Contains(text, "what stands before the @ goes to Sentinel") ||
+			strings.Contains(text, "s3cret") {
+			t.Errorf("%s: the log is\n%s", name, text)
+		}
+	}
+}
