@@ -38,7 +38,6 @@ type Exchange struct {
 	depth   int16         // how many middlewares further in have entered and not left
 
 	head     bool // the client sent HEAD, whatever inner code made of it
-	pending  bool // the status is not sent yet, but will be
 	gone     bool // the client left before it had an answer
 	refused  bool // http.TimeoutHandler refused what was written
 	header   bool // the handler of a responseWriter asked for the header
@@ -71,7 +70,8 @@ func (x *Exchange) SetRoute(pattern string) {
 
 // SentHeader says that a status was sent, with these headers. All but the
 // first final one are ignored. A 5xx that was sent after the client left is
-// [StatusClientGone].
+// [StatusClientGone]. A status that is not sent yet but will be, by code that
+// runs after the middleware, is told as well.
 func (x *Exchange) SentHeader(status int, h http.Header) {
 	if x.status != 0 || (status < 200 && status != http.StatusSwitchingProtocols) {
 		return
@@ -80,26 +80,21 @@ func (x *Exchange) SentHeader(status int, h http.Header) {
 		status, x.gone = StatusClientGone, true
 	}
 	x.status = int32(status)
-	if x.beginsStream(status, h) && !behindTimeoutHandler(x.below) {
+	if x.beginsStream(status, h) {
 		x.record(-1)
 	}
 }
 
 // beginsStream says whether an answer may last: what was upgraded, the tunnel
-// of a CONNECT, and an event stream.
+// of a CONNECT, and an event stream. Behind an http.TimeoutHandler none does: it
+// keeps the answer until the handler returns.
 func (x *Exchange) beginsStream(status int, h http.Header) bool {
-	return status == http.StatusSwitchingProtocols ||
-		status < 300 && x.request.Method == http.MethodConnect ||
-		isEventStream(h)
-}
-
-// WillSend says that code which runs after the middleware will send a status
-// that the handler asked for, unless one was sent before.
-func (x *Exchange) WillSend(status int, h http.Header) {
-	if x.status == 0 {
-		x.SentHeader(status, h)
-		x.pending = true
+	if status != http.StatusSwitchingProtocols && !isEventStream(h) &&
+		(status >= 300 || x.request.Method != http.MethodConnect) {
+		return false
 	}
+	_, kept := timeoutHandler(x.below)
+	return !kept
 }
 
 // SentBody says that n further bytes of the body were sent. Of an answer to

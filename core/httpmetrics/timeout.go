@@ -7,95 +7,63 @@ import (
 	"errors"
 	"net/http"
 	"reflect"
-	"time"
 )
 
 // http.TimeoutHandler keeps what its handler writes and sends it when the handler
-// returns. If the deadline passes before, it answers 503 and drops all of it. Its
-// writer tells that to Write alone: a late WriteHeader is ignored in silence.
+// returns. If the deadline passes before, it answers 503 and drops all of it. It
+// tells that to Write alone, and only when it has answered: a late WriteHeader is
+// ignored in silence, and a handler that stops at its deadline may be faster.
 
 // isTimeout says whether an error of Write is that of an http.TimeoutHandler
 // which has answered.
 func isTimeout(err error) bool { return errors.Is(err, http.ErrHandlerTimeout) }
 
 // overruled says whether an http.TimeoutHandler around the middleware has
-// answered in place of the handler, or will, where err is what ended the request's
-// context, if anything.
-func (x *Exchange) overruled(err error) bool {
-	if x.refused || err == nil {
+// answered in place of the handler, or will. ended is why the request's context
+// ended, if it did.
+func (x *Exchange) overruled(ended error) bool {
+	if x.refused || ended == nil {
 		return x.refused
 	}
-	w, direct := timeoutWriter(x.below)
-	if w == nil {
-		return false
-	}
-	if x.status == 0 || x.pending || !direct {
-		return true // it waits for nothing but the handler, and for that no longer
-	}
-	return refuses(w, x.ctx)
+	ctx, found := timeoutHandler(x.below)
+	// Another deadline, further in, is one that the handler answers for itself.
+	return found && (ctx == nil || ctx.Err() != nil)
 }
 
-// behindTimeoutHandler says whether an answer is kept until its handler returns.
-func behindTimeoutHandler(w http.ResponseWriter) bool {
-	found, _ := timeoutWriter(w)
-	return found != nil
+// timeoutHandler looks for an http.TimeoutHandler around w, and for the context
+// with its deadline. Its writer is known by its name, and what leads to the context
+// has no exported name either; ctx is nil where a version of Go has neither.
+func timeoutHandler(w http.ResponseWriter) (ctx context.Context, found bool) {
+	w = bottom(w)
+	if reflect.TypeOf(w).String() != "*http.timeoutWriter" {
+		return nil, false
+	}
+	v := reflect.ValueOf(w).Elem()
+	if v.Kind() != reflect.Struct {
+		return nil, true
+	}
+	request := v.FieldByName("req") // never changed
+	if !request.IsValid() || request.Type() != reflect.TypeFor[*http.Request]() || request.IsNil() {
+		return nil, true
+	}
+	r := reflect.NewAt(reflect.TypeFor[http.Request](), request.UnsafePointer()).Interface().(*http.Request)
+	return r.Context(), true
 }
 
-// timeoutWriter finds the writer of an http.TimeoutHandler below w, and says
-// whether what is sent through w has reached it. Its type has no other mark than
-// its name.
-func timeoutWriter(w http.ResponseWriter) (found http.ResponseWriter, direct bool) {
-	for direct = true; ; {
-		switch reflect.TypeOf(w).String() {
-		case "*http.timeoutWriter":
-			return w, direct
-		case "*gin.responseWriter": // passes on at once
-		default:
-			direct = false
-		}
-		next, ok := w.(unwrapper)
-		if !ok {
-			return nil, false
-		}
-		w = next.Unwrap()
-	}
-}
-
-// timeoutGrace is how long an http.TimeoutHandler may need to notice its deadline.
-const timeoutGrace = 5 * time.Millisecond
-
-// refuses says whether the http.TimeoutHandler of w has answered, or is about to,
-// although w had a status from its handler. ctx ended; if that was the deadline of
-// the http.TimeoutHandler, it will notice in a moment. If it was another one, for
-// which the handler has answered, nothing will happen.
-func refuses(w http.ResponseWriter, ctx context.Context) bool {
-	ended := time.Now()
-	if deadline, ok := ctx.Deadline(); ok && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		ended = deadline
-	}
-	for pause := 10 * time.Microsecond; ; pause *= 2 {
-		// An empty Write changes nothing where a status was written.
-		if _, err := w.Write(nil); err != nil {
-			return true
-		}
-		if time.Since(ended) > timeoutGrace {
-			return false
-		}
-		time.Sleep(pause)
-	}
-}
-
-// answersByItself says whether nothing written means that a server sends 200 by
-// itself, as those of net/http do. Their writers can flush; that of an
-// http.TimeoutHandler, and what is known of nothing else, cannot.
+// answersByItself says whether the server of w sends 200 if nothing is written, as
+// those of net/http do. Their writers can flush; that of an http.TimeoutHandler,
+// and one of which nothing is known, cannot.
 func answersByItself(w http.ResponseWriter) bool {
+	_, flushes := bottom(w).(http.Flusher)
+	return flushes
+}
+
+// bottom gives the last writer to which w leads.
+func bottom(w http.ResponseWriter) http.ResponseWriter {
 	for {
-		if _, ok := w.(http.Flusher); ok {
-			return true
-		}
 		next, ok := w.(unwrapper)
 		if !ok {
-			return false
+			return w
 		}
 		w = next.Unwrap()
 	}

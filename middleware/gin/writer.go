@@ -87,7 +87,7 @@ func (w *writer) implicitHeader() {
 // it has without anybody noting one, so that tells nothing.
 func (w *writer) returned() {
 	if status := w.Status(); status != http.StatusOK && !w.idle {
-		w.exchange.WillSend(status, w.Header())
+		w.exchange.SentHeader(status, w.Header())
 	}
 	w.exchange.Returned()
 }
