@@ -175,10 +175,18 @@ func newSite(t *testing.T, f framework, opts httpmetrics.Opts, routes ...route) 
 func newSiteBehind(t *testing.T, f framework, opts httpmetrics.Opts, around func(http.Handler) http.Handler, routes ...route) *site {
 	t.Helper()
 	reg := shoaltest.New(t)
-	server := httptest.NewUnstartedServer(around(f.build(reg, opts, routes)))
+	s := siteOf(t, reg, around(f.build(reg, opts, routes)))
+	s.f = f
+	return s
+}
+
+// siteOf serves a handler that records in reg.
+func siteOf(t *testing.T, reg *shoal.Registry, h http.Handler) *site {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.Start()
-	s := &site{t: t, f: f, reg: reg, server: server, client: &http.Client{
+	s := &site{t: t, reg: reg, server: server, client: &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
