@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,9 +22,8 @@ import (
 // or has [Recorder.Wrap] do the middle part. An Exchange belongs to the
 // goroutine of the handler, as the ResponseWriter does.
 //
-// One request is recorded once, by the outermost middleware: one further in that
-// finds the Exchange by [Recorder.Outer] enters it by [Exchange.Nest], which
-// [Recorder.Wrap] does by itself.
+// One request is recorded once, by the outermost middleware: one further in
+// enters its Exchange by [Recorder.Enter], which [Recorder.Wrap] does by itself.
 type Exchange struct {
 	rec     *Recorder
 	request *http.Request
@@ -31,11 +31,11 @@ type Exchange struct {
 	ctx     context.Context     // of the request as it came: handlers may replace it, and end theirs
 	routeOf func(*http.Request) string
 	route   string
-	hint    *hint         // the route that a middleware further in knows, nil for none
-	start   time.Duration // on the process's clock, as now tells it
-	sent    int64         // bytes of the body
-	status  int32         // the first final one, 0 until it is sent
-	depth   int16         // how many middlewares further in have entered and not left
+	hint    atomic.Pointer[hint] // the route that a middleware further in knows, nil for none
+	start   time.Duration        // on the process's clock, as now tells it
+	sent    int64                // bytes of the body
+	status  int32                // the first final one, 0 until it is sent
+	depth   int16                // how many middlewares further in have entered and not left
 
 	head     bool // the client sent HEAD, whatever inner code made of it
 	gone     bool // the client left before it had an answer
@@ -61,11 +61,11 @@ func (rec *Recorder) Begin(x *Exchange, w http.ResponseWriter, r *http.Request, 
 // SetRoute tells the pattern of the router. Empty is [Unmatched]. What a
 // middleware further in tells counts only if the outermost knows no route.
 func (x *Exchange) SetRoute(pattern string) {
-	if x.depth == 0 {
-		x.route = pattern
-	} else if h := x.hint; h.depth == x.depth {
-		h.route = pattern
+	if x.depth > 0 {
+		x.setNested(pattern)
+		return
 	}
+	x.route = pattern
 }
 
 // SentHeader says that a status was sent, with these headers. All but the
@@ -199,8 +199,10 @@ func (x *Exchange) findRoute() string {
 	if route == "" && x.routeOf != nil {
 		route = x.routeOf(x.request)
 	}
-	if x.hint != nil && (route == "" || route == Unmatched) {
-		return x.hint.resolve()
+	if route == "" || route == Unmatched {
+		if h := x.hint.Load(); h != nil {
+			return h.resolve()
+		}
 	}
 	return route
 }

@@ -30,24 +30,51 @@ func (x *Exchange) overruled(ended error) bool {
 	return found && (ctx == nil || ctx.Err() != nil)
 }
 
+// The writer of an http.TimeoutHandler is known by the name of its type, and what
+// it holds has no exported names either: nothing below relies on more than it finds.
+
+func isTimeoutWriter(w http.ResponseWriter) bool {
+	return reflect.TypeOf(w).String() == "*http.timeoutWriter"
+}
+
 // timeoutHandler looks for an http.TimeoutHandler around w, and for the context
-// with its deadline. Its writer is known by its name, and what leads to the context
-// has no exported name either; ctx is nil where a version of Go has neither.
+// with its deadline, which is nil if it cannot be found.
 func timeoutHandler(w http.ResponseWriter) (ctx context.Context, found bool) {
 	w = bottom(w)
-	if reflect.TypeOf(w).String() != "*http.timeoutWriter" {
+	if !isTimeoutWriter(w) {
 		return nil, false
 	}
-	v := reflect.ValueOf(w).Elem()
-	if v.Kind() != reflect.Struct {
-		return nil, true
+	if r, ok := fieldOf(w, "req").(*http.Request); ok && r != nil {
+		ctx = r.Context()
 	}
-	request := v.FieldByName("req") // never changed
-	if !request.IsValid() || request.Type() != reflect.TypeFor[*http.Request]() || request.IsNil() {
-		return nil, true
+	return ctx, true
+}
+
+// belowTimeoutHandler gives the writer that an http.TimeoutHandler was given, if w
+// is one's, and nil otherwise.
+func belowTimeoutHandler(w http.ResponseWriter) http.ResponseWriter {
+	if !isTimeoutWriter(w) {
+		return nil
 	}
-	r := reflect.NewAt(reflect.TypeFor[http.Request](), request.UnsafePointer()).Interface().(*http.Request)
-	return r.Context(), true
+	below, _ := fieldOf(w, "w").(http.ResponseWriter)
+	return below
+}
+
+// fieldOf gives the pointer in a field of a struct that w points to, and nil if
+// there is none. It is for fields that never change.
+func fieldOf(w http.ResponseWriter, name string) any {
+	v := reflect.ValueOf(w)
+	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {
+		return nil
+	}
+	field := v.Elem().FieldByName(name)
+	if field.IsValid() && field.Kind() == reflect.Interface {
+		field = field.Elem()
+	}
+	if !field.IsValid() || field.Kind() != reflect.Pointer || field.IsNil() {
+		return nil
+	}
+	return reflect.NewAt(field.Type().Elem(), field.UnsafePointer()).Interface()
 }
 
 // answersByItself says whether the server of w sends 200 if nothing is written, as

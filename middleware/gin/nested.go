@@ -42,18 +42,17 @@ func follow(rec *httpmetrics.Recorder, c *gin.Context) *writer {
 	w := &writer{ResponseWriter: c.Writer, place: placeOf(c)}
 	w.outer, _ = w.place.Meta.(*writer)
 	w.place.Meta = w
-	w.exchange = rec.Outer(c.Writer)
+	w.exchange = rec.Enter(c.Writer, c.Request, nil)
 	w.idle = w.exchange != nil
 	for o := w.outer; o != nil && w.exchange == nil; o = o.outer {
 		if o.exchange.Feeds(rec) {
 			w.exchange, w.idle = o.exchange, o.leads(c.Writer)
+			w.exchange.Nest(c.Request, nil)
 		}
 	}
 	if w.exchange == nil {
 		w.exchange = &w.own
 		rec.Begin(w.exchange, c.Writer, c.Request, nil)
-	} else {
-		w.exchange.Nest(c.Request, nil)
 	}
 	w.exchange.SetRoute(c.FullPath())
 	if !w.idle {

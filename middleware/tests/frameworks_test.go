@@ -69,7 +69,7 @@ func (f framework) pattern(path string) string {
 func buildHTTP(reg *shoal.Registry, opts httpmetrics.Opts, routes []route) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range routes {
-		mux.HandleFunc(r.method+" "+r.path, r.handler)
+		mux.HandleFunc(strings.TrimSpace(r.method+" "+r.path), r.handler)
 	}
 	return shoalhttp.Install(mux, reg, opts)
 }
