@@ -14,7 +14,7 @@ import (
 // Exchange follows one request of a net/http server, from Begin to End, and
 // decides what is recorded. An adapter calls
 //
-//	rec.Begin(&x, w, r, nil)
+//	x := rec.Begin(new(Exchange), w, r, nil)
 //	defer x.End()        // records, also when the handler panics
 //	next(...)            // meanwhile: SentHeader, SentBody, Hijacked
 //	x.Returned()         // not reached by a panic
@@ -22,13 +22,12 @@ import (
 // or has [Recorder.Wrap] do the middle part. An Exchange belongs to the
 // goroutine of the handler, as the ResponseWriter does.
 //
-// One request is recorded once, by the outermost middleware: one further in
-// enters its Exchange by [Recorder.Enter], which [Recorder.Wrap] does by itself.
+// One request is recorded once, by the outermost middleware: one further in enters
+// its Exchange.
 type Exchange struct {
 	rec     *Recorder
 	request *http.Request
-	below   http.ResponseWriter // that the answer goes to
-	ctx     context.Context     // of the request as it came: handlers may replace it, and end theirs
+	ctx     context.Context // of the request as it came: handlers may replace it, and end theirs
 	routeOf func(*http.Request) string
 	route   string
 	hint    atomic.Pointer[hint] // the route that a middleware further in knows, nil for none
@@ -37,6 +36,8 @@ type Exchange struct {
 	status  int32                // the first final one, 0 until it is sent
 	depth   int16                // how many middlewares further in have entered and not left
 
+	flushes  bool // the server's writer can flush
+	kept     bool // an http.TimeoutHandler keeps the answer until the handler returns
 	head     bool // the client sent HEAD, whatever inner code made of it
 	gone     bool // the client left before it had an answer
 	refused  bool // http.TimeoutHandler refused what was written
@@ -46,14 +47,34 @@ type Exchange struct {
 	ended    bool
 }
 
-// Begin starts the clock for r in x, which must be the zero Exchange, and counts
-// r as in flight. w is where the answer goes. routeOf, if not nil, is asked for
-// the route when r is recorded, unless SetRoute has told it by then; that is
+// Begin starts the clock for r in x, which must be the zero Exchange, counts r as in
+// flight, and returns x. w is where the answer goes. routeOf, if not nil, is asked
+// for the route when r is recorded, unless SetRoute has told it by then; that is
 // when routers that are called later know it.
-func (rec *Recorder) Begin(x *Exchange, w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) {
+//
+// If a middleware further out follows r already, in the same metrics, Begin leaves x
+// alone and returns the exchange of that one, which it enters, as [Exchange.Nest]
+// does. It does not see past a writer that wraps another and has no Unwrap, except
+// that of an http.TimeoutHandler around which the middleware is the next.
+func (rec *Recorder) Begin(x *Exchange, w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) *Exchange {
+	outer, last, flushes := rec.enter(w, r, routeOf)
+	if outer != nil {
+		return outer
+	}
+	x.begin(rec, last, flushes, r, routeOf)
+	return x
+}
+
+// begin is given the last writer to which that of the request leads, and whether it
+// can flush.
+func (x *Exchange) begin(rec *Recorder, last http.ResponseWriter, flushes bool, r *http.Request, routeOf func(*http.Request) string) {
 	// Field by field: x is zero already, and lives on the heap.
-	x.rec, x.request, x.below, x.ctx, x.routeOf = rec, r, w, r.Context(), routeOf
+	x.rec, x.request, x.ctx, x.routeOf = rec, r, r.Context(), routeOf
 	x.head = r.Method == http.MethodHead
+	x.flushes = flushes
+	if !flushes {
+		x.noteTimeoutHandler(last)
+	}
 	x.start = now()
 	rec.Started()
 }
@@ -89,12 +110,8 @@ func (x *Exchange) SentHeader(status int, h http.Header) {
 // of a CONNECT, and an event stream. Behind an http.TimeoutHandler none does: it
 // keeps the answer until the handler returns.
 func (x *Exchange) beginsStream(status int, h http.Header) bool {
-	if status != http.StatusSwitchingProtocols && !isEventStream(h) &&
-		(status >= 300 || x.request.Method != http.MethodConnect) {
-		return false
-	}
-	_, kept := timeoutHandler(x.below)
-	return !kept
+	return !x.kept && (status == http.StatusSwitchingProtocols || isEventStream(h) ||
+		status < 300 && x.request.Method == http.MethodConnect)
 }
 
 // SentBody says that n further bytes of the body were sent. Of an answer to
@@ -120,6 +137,9 @@ func (x *Exchange) Status() int { return int(x.status) }
 
 // Sent returns how many bytes of the body were sent.
 func (x *Exchange) Sent() int64 { return x.sent }
+
+// UnderWay says whether x has begun and not ended.
+func (x *Exchange) UnderWay() bool { return x.rec != nil && !x.ended }
 
 // Returned says that the handler came back normally. Without it End takes the
 // request for one whose handler panicked.
@@ -165,16 +185,20 @@ func (x *Exchange) leave() {
 
 // settle decides on the status of a request that ended.
 func (x *Exchange) settle() {
+	if x.status != 0 && !x.kept && !x.refused {
+		return // as it was sent, whatever became of the context
+	}
 	ended := x.ctx.Err()
 	switch {
-	case x.overruled(ended):
+	case x.refused || x.kept && ended != nil:
 		x.status, x.sent = http.StatusServiceUnavailable, 0
 	case x.status != 0:
 		return
 	case !x.returned:
 		x.status = http.StatusInternalServerError
 		return
-	case errors.Is(ended, context.DeadlineExceeded) && !answersByItself(x.below):
+	case errors.Is(ended, context.DeadlineExceeded) && !x.flushes:
+		// A server of net/http would send 200 by itself; of this one nothing is known.
 		x.status = http.StatusServiceUnavailable
 	default:
 		x.status = http.StatusOK

@@ -16,28 +16,30 @@ func (x *Exchange) HTTPExchange() *Exchange { return x }
 // follower is a ResponseWriter whose answer an exchange follows.
 type follower interface{ HTTPExchange() *Exchange }
 
-// Enter looks for the exchange that a middleware further out began for the answer
-// that goes to w, in the same metrics. It returns nil if there is none: then the
-// adapter begins one. Otherwise it enters that exchange, as Nest does, and returns
-// it. It does not see past a writer that wraps another and has no Unwrap, except
-// that of an http.TimeoutHandler around which the middleware is the next.
-func (rec *Recorder) Enter(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) *Exchange {
+// enter looks for the exchange that a middleware further out began for the answer
+// that goes to w, and enters it. If there is none, it returns the last writer to
+// which w leads, and whether that can flush.
+func (rec *Recorder) enter(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) (x *Exchange, last http.ResponseWriter, flushes bool) {
 	for {
 		next, ok := w.(unwrapper)
 		if !ok {
-			return rec.enterApart(w, r, routeOf) // nil most often: w is the server's own writer
+			break // most often at once: w is the server's own writer
 		}
 		if f, ok := w.(follower); ok {
 			if x := f.HTTPExchange(); x.Feeds(rec) {
 				x.Nest(r, routeOf)
-				return x
+				return x, nil, false
 			}
 		}
 		w = next.Unwrap()
 	}
+	if _, flushes = w.(http.Flusher); !flushes { // as that of an http.TimeoutHandler
+		x = rec.enterApart(w, r, routeOf)
+	}
+	return x, w, flushes
 }
 
-// enterApart is Enter for a handler to which an http.TimeoutHandler gave a goroutine
+// enterApart is enter for a handler to which an http.TimeoutHandler gave a goroutine
 // of its own, which may outlast the exchange further out: it gets an exchange that
 // records nothing and only tells that one the route. What is further out than that
 // belongs to the other goroutine, and cannot be looked at.
@@ -46,7 +48,7 @@ func (rec *Recorder) enterApart(w http.ResponseWriter, r *http.Request, routeOf 
 	if !ok || f.HTTPExchange().rec.feeds != rec.feeds {
 		return nil
 	}
-	x := &Exchange{rec: rec, request: r, below: w, ctx: r.Context(), recorded: true, ended: true}
+	x := &Exchange{rec: rec, request: r, ctx: r.Context(), recorded: true, ended: true}
 	x.Nest(r, routeOf)
 	x.hint.Load().outer = f.HTTPExchange()
 	return x
@@ -54,7 +56,7 @@ func (rec *Recorder) enterApart(w http.ResponseWriter, r *http.Request, routeOf 
 
 // Feeds says whether x is under way and is recorded in the metrics of rec: the
 // counters of requests have the same registry, name and constant labels.
-func (x *Exchange) Feeds(rec *Recorder) bool { return !x.ended && x.rec.feeds == rec.feeds }
+func (x *Exchange) Feeds(rec *Recorder) bool { return x.UnderWay() && x.rec.feeds == rec.feeds }
 
 // hint is the route that a middleware further in knows.
 type hint struct {

@@ -3,7 +3,6 @@
 package httpmetrics
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"reflect"
@@ -14,40 +13,27 @@ import (
 // tells that to Write alone, and only when it has answered: a late WriteHeader is
 // ignored in silence, and a handler that stops at its deadline may be faster.
 
+// Its writer is known by the name of its type, and what it holds has no exported
+// name either; where a version of Go has other names, only what Write says is left.
+
 // isTimeout says whether an error of Write is that of an http.TimeoutHandler
 // which has answered.
 func isTimeout(err error) bool { return errors.Is(err, http.ErrHandlerTimeout) }
-
-// overruled says whether an http.TimeoutHandler around the middleware has
-// answered in place of the handler, or will. ended is why the request's context
-// ended, if it did.
-func (x *Exchange) overruled(ended error) bool {
-	if x.refused || ended == nil {
-		return x.refused
-	}
-	ctx, found := timeoutHandler(x.below)
-	// Another deadline, further in, is one that the handler answers for itself.
-	return found && (ctx == nil || ctx.Err() != nil)
-}
-
-// The writer of an http.TimeoutHandler is known by the name of its type, and what
-// it holds has no exported names either: nothing below relies on more than it finds.
 
 func isTimeoutWriter(w http.ResponseWriter) bool {
 	return reflect.TypeOf(w).String() == "*http.timeoutWriter"
 }
 
-// timeoutHandler looks for an http.TimeoutHandler around w, and for the context
-// with its deadline, which is nil if it cannot be found.
-func timeoutHandler(w http.ResponseWriter) (ctx context.Context, found bool) {
-	w = bottom(w)
-	if !isTimeoutWriter(w) {
-		return nil, false
+// noteTimeoutHandler looks whether w, the last writer, is that of an
+// http.TimeoutHandler. Then the context with its deadline decides: another one that
+// has ended, further in, is for the handler to answer.
+func (x *Exchange) noteTimeoutHandler(w http.ResponseWriter) {
+	if x.kept = isTimeoutWriter(w); !x.kept {
+		return
 	}
-	if r, ok := fieldOf(w, "req").(*http.Request); ok && r != nil {
-		ctx = r.Context()
+	if r, ok := fieldOf(w, "req").(*http.Request); ok {
+		x.ctx = r.Context()
 	}
-	return ctx, true
 }
 
 // belowTimeoutHandler gives the writer that an http.TimeoutHandler was given, if w
@@ -75,23 +61,4 @@ func fieldOf(w http.ResponseWriter, name string) any {
 		return nil
 	}
 	return reflect.NewAt(field.Type().Elem(), field.UnsafePointer()).Interface()
-}
-
-// answersByItself says whether the server of w sends 200 if nothing is written, as
-// those of net/http do. Their writers can flush; that of an http.TimeoutHandler,
-// and one of which nothing is known, cannot.
-func answersByItself(w http.ResponseWriter) bool {
-	_, flushes := bottom(w).(http.Flusher)
-	return flushes
-}
-
-// bottom gives the last writer to which w leads.
-func bottom(w http.ResponseWriter) http.ResponseWriter {
-	for {
-		next, ok := w.(unwrapper)
-		if !ok {
-			return w
-		}
-		w = next.Unwrap()
-	}
 }

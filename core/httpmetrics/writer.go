@@ -17,7 +17,7 @@ import (
 // more than io.WriteString does without.)
 //
 // If a middleware further out follows the request already, for the same metrics,
-// Wrap returns w itself and what [Recorder.Enter] gives.
+// Wrap returns w itself and the exchange of that one, as [Recorder.Begin] does.
 //
 // A stream is told by the Content-Type that the handler sets on it, not by one
 // that was set on w before.
@@ -26,12 +26,13 @@ import (
 // pooled: a handler that kept it and wrote too late would otherwise write into
 // somebody else's response.
 func (rec *Recorder) Wrap(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) (http.ResponseWriter, *Exchange) {
-	if x := rec.Enter(w, r, routeOf); x != nil {
+	x, last, flushes := rec.enter(w, r, routeOf)
+	if x != nil {
 		return w, x
 	}
 	wrapped, base := wrap(w)
 	base.w = w
-	rec.Begin(&base.Exchange, w, r, routeOf)
+	base.begin(rec, last, flushes, r, routeOf)
 	return wrapped, &base.Exchange
 }
 

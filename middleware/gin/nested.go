@@ -4,6 +4,7 @@ package shoalgin
 
 import (
 	"errors"
+	"net/http"
 	"slices"
 
 	"github.com/gin-gonic/gin"
@@ -16,46 +17,52 @@ import (
 // array of c.Errors, since it only cuts the slice to no length. The last place of
 // that array, behind all errors, is where a middleware leaves its writer.
 
-// errPlace marks the gin.Error that is that place.
-var errPlace = errors.New("shoalgin: no error, but where the middleware's writer is noted")
-
-// placeOf gives the place of c. It is made once for each Context that gin has in
-// its pool; it is lost, and then made again, when a request has so many errors that
-// they take it.
-func placeOf(c *gin.Context) *gin.Error {
+// placeOf gives that place of c, as a gin.Error whose Meta is the writer that was
+// left last. It is made once for each Context that gin has in its pool; when a
+// request has so many errors that they take it, it is lost and made again.
+func placeOf(c *gin.Context) (place *gin.Error, last *writer) {
 	if n := cap(c.Errors); n > len(c.Errors) {
-		if place := c.Errors[:n][n-1]; place != nil && place.Err == errPlace {
-			return place
+		if place = c.Errors[:n][n-1]; place != nil {
+			if last, ok := place.Meta.(*writer); ok {
+				return place, last
+			}
 		}
 	}
 	const room = 8 // for errors of requests, so that they seldom take the place
-	place := &gin.Error{Err: errPlace}
+	place = &gin.Error{Err: errPlace}
 	c.Errors = slices.Grow(c.Errors, room)
 	n := cap(c.Errors)
 	c.Errors[:n][n-1] = place
-	return place
+	return place, nil
 }
+
+// errPlace is for whoever finds the place by looking behind the errors.
+var errPlace = errors.New("shoalgin: no error, but where the middleware leaves its writer")
 
 // follow puts a writer into c. The exchange that it tells is its own, or that of a
 // middleware further out which records the request.
 func follow(rec *httpmetrics.Recorder, c *gin.Context) *writer {
-	w := &writer{ResponseWriter: c.Writer, place: placeOf(c)}
-	w.outer, _ = w.place.Meta.(*writer)
-	w.place.Meta = w
-	w.exchange = rec.Enter(c.Writer, c.Request, nil)
-	w.idle = w.exchange != nil
-	for o := w.outer; o != nil && w.exchange == nil; o = o.outer {
-		if o.exchange.Feeds(rec) {
-			w.exchange, w.idle = o.exchange, o.leads(c.Writer)
+	w := &writer{ResponseWriter: c.Writer}
+	place, last := placeOf(c)
+	for last != nil && !last.exchange.UnderWay() {
+		last = last.outer // of an earlier request, or further in and done
+	}
+	w.outer, place.Meta = last, w
+	told := false // by another writer, of what is sent through c.Writer
+	for o := last; o != nil && w.exchange == nil; o = o.outer {
+		if o.ResponseWriter != nil && o.exchange.Feeds(rec) {
+			w.exchange, told = o.exchange, o.leads(c.Writer)
 			w.exchange.Nest(c.Request, nil)
 		}
 	}
 	if w.exchange == nil {
-		w.exchange = &w.own
-		rec.Begin(w.exchange, c.Writer, c.Request, nil)
+		w.exchange = rec.Begin(&w.own, c.Writer, c.Request, nil)
+		told = w.exchange != &w.own
 	}
 	w.exchange.SetRoute(c.FullPath())
-	if !w.idle {
+	if told {
+		w.ResponseWriter = nil
+	} else {
 		c.Writer = w
 	}
 	return w
@@ -64,15 +71,20 @@ func follow(rec *httpmetrics.Recorder, c *gin.Context) *writer {
 // leads says whether what is sent through top reaches w, if need be past a writer
 // that hides what it wraps: such a one passes on a question for the Pusher.
 func (w *writer) leads(top gin.ResponseWriter) bool {
-	w.asked = false
+	below := w.ResponseWriter
+	p := &probe{ResponseWriter: below}
+	w.ResponseWriter = p
 	top.Pusher()
-	return w.asked
+	w.ResponseWriter = below
+	return p.asked
 }
 
-// leave gives the place back to the middleware further out.
-func (w *writer) leave() {
-	w.place.Meta = nil
-	if w.outer != nil {
-		w.place.Meta = w.outer
-	}
+type probe struct {
+	gin.ResponseWriter
+	asked bool
+}
+
+func (p *probe) Pusher() http.Pusher {
+	p.asked = true
+	return p.ResponseWriter.Pusher()
 }

@@ -14,13 +14,10 @@ import (
 // writer tells the exchange what is sent through gin's writer. Whatever else
 // that one can do, it does through the embedded interface.
 type writer struct {
-	gin.ResponseWriter
-	exchange *httpmetrics.Exchange // own, or that of a middleware further out
-	own      httpmetrics.Exchange
-	place    *gin.Error // where a middleware further in finds this writer
-	outer    *writer    // what was there before, nil for none
-	idle     bool       // another writer tells the exchange what is sent
-	asked    bool       // for leads
+	gin.ResponseWriter                       // nil if another writer tells the exchange
+	exchange           *httpmetrics.Exchange // own, or that of a middleware further out
+	own                httpmetrics.Exchange
+	outer              *writer // of a middleware further out, nil for none
 }
 
 // Unwrap lets http.ResponseController find gin's writer and what is below.
@@ -28,12 +25,6 @@ func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // HTTPExchange is how the page, and a middleware further in, find the exchange.
 func (w *writer) HTTPExchange() *httpmetrics.Exchange { return w.exchange }
-
-// Pusher also tells [writer.leads] that it was asked.
-func (w *writer) Pusher() http.Pusher {
-	w.asked = true
-	return w.ResponseWriter.Pusher()
-}
 
 // WriteHeaderNow sends the status that gin's WriteHeader only notes.
 func (w *writer) WriteHeaderNow() {
@@ -86,8 +77,10 @@ func (w *writer) implicitHeader() {
 // noted, its own 404 and 405 included, only after all middleware; 200 is what
 // it has without anybody noting one, so that tells nothing.
 func (w *writer) returned() {
-	if status := w.Status(); status != http.StatusOK && !w.idle {
-		w.exchange.SentHeader(status, w.Header())
+	if w.ResponseWriter != nil {
+		if status := w.Status(); status != http.StatusOK {
+			w.exchange.SentHeader(status, w.Header())
+		}
 	}
 	w.exchange.Returned()
 }
@@ -100,7 +93,6 @@ func (w *writer) end(c *gin.Context) {
 	case w.ResponseWriter:
 		w.catchUp()
 	}
-	w.leave()
 	w.exchange.End()
 }
 
@@ -108,7 +100,7 @@ func (w *writer) end(c *gin.Context) {
 // in its place, and the handlers that serve the request then may be behind no
 // middleware of ours.
 func (w *writer) catchUp() {
-	if !w.idle && w.Written() {
+	if w.Written() {
 		w.exchange.SentHeader(w.Status(), w.Header())
 		w.exchange.SentBody(int64(w.Size()) - w.exchange.Sent())
 	}
