@@ -37,7 +37,7 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 // Install puts the page on mux, for GET and HEAD, and returns the handler to
 // serve: the middleware around mux. Handlers in between are given as between,
 // the outermost first; all their requests are recorded and all routes are
-// known, whatever they do to the request.
+// known, whatever they do to the request. Each gets a copy of the request.
 //
 // Routes may be added to mux before and after. It panics if opts clash with
 // what is registered, or if mux has a route for the page already.
