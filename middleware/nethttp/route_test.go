@@ -124,8 +124,10 @@ func TestRoute_OfALateHandlerIsNotedBeforeItRuns(t *testing.T) {
 	} {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			answered, ended := make(chan struct{}), make(chan struct{})
+			passed := &deadline{t.Context(), make(chan struct{})}
 			late := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				defer close(ended)
+				close(passed.done) // not before the mux has the request
 				for {
 					r.URL.Path, r.URL.RawPath, r.Method, r.Pattern = "/other/7", "", "PUT", "/other/{id}"
 					select {
@@ -145,7 +147,8 @@ func TestRoute_OfALateHandlerIsNotedBeforeItRuns(t *testing.T) {
 			} else {
 				mux.Handle("GET /users/{id}", late)
 			}
-			w := serve(shoalhttp.Install(mux, reg, shoalhttp.Opts{}, between...), "GET", target)
+			w := httptest.NewRecorder()
+			shoalhttp.Install(mux, reg, shoalhttp.Opts{}, between...).ServeHTTP(w, httptest.NewRequestWithContext(passed, "GET", target, nil))
 			close(answered)
 			<-ended
 			if w.Code != http.StatusServiceUnavailable {
@@ -157,7 +160,24 @@ func TestRoute_OfALateHandlerIsNotedBeforeItRuns(t *testing.T) {
 }
 
 func timeout(next http.Handler) http.Handler {
-	return http.TimeoutHandler(next, time.Millisecond, "too slow")
+	return http.TimeoutHandler(next, time.Hour, "too slow")
+}
+
+// deadline is a context whose deadline passes when done is closed.
+type deadline struct {
+	context.Context
+	done chan struct{}
+}
+
+func (d *deadline) Done() <-chan struct{} { return d.done }
+
+func (d *deadline) Err() error {
+	select {
+	case <-d.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }
 
 // A handler that edits the request which mux matched, and then asks an inner mux

@@ -3,6 +3,7 @@
 package tests
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -140,4 +141,21 @@ func TestPassedDeadline_TheFrameworksOwn(t *testing.T) {
 			s.wantOnly("GET", "/x", "200")
 		})
 	})
+}
+
+// deadlinePassed is a context whose deadline passes when done is closed.
+type deadlinePassed struct {
+	context.Context
+	done chan struct{}
+}
+
+func (d *deadlinePassed) Done() <-chan struct{} { return d.done }
+
+func (d *deadlinePassed) Err() error {
+	select {
+	case <-d.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
@@ -337,30 +338,30 @@ func TestOnce_BehindATimeoutHandlerToo(t *testing.T) {
 		{"chi", func(reg *shoal.Registry, leaf http.HandlerFunc) http.Handler {
 			r, inner := chiOf(reg), chiOf(reg)
 			inner.Get("/users/{id}", leaf)
-			r.With(timeoutAfter(soon)).Mount("/api", inner)
+			r.With(timeoutAfter(time.Hour)).Mount("/api", inner)
 			return r
 		}, "/api/users/7", "/api/users/{id}"},
 		{"nethttp", func(reg *shoal.Registry, leaf http.HandlerFunc) http.Handler {
 			mux, inner := http.NewServeMux(), http.NewServeMux()
 			inner.Handle("GET /api/users/{id}", leaf)
-			mux.Handle("/api/", timeoutAfter(soon)(shoalhttp.Install(inner, reg, sized)))
+			mux.Handle("/api/", timeoutAfter(time.Hour)(shoalhttp.Install(inner, reg, sized)))
 			return shoalhttp.Install(mux, reg, sized)
 		}, "/api/users/7", "/api/"},
 		{"gin", func(reg *shoal.Registry, leaf http.HandlerFunc) http.Handler {
 			e, inner := ginOf(reg), ginOf(reg)
 			inner.GET("/api/users/:id", gin.WrapF(leaf))
-			e.Any("/api/*rest", gin.WrapH(timeoutAfter(soon)(inner)))
+			e.Any("/api/*rest", gin.WrapH(timeoutAfter(time.Hour)(inner)))
 			return e
 		}, "/api/users/7", "/api/*rest"},
 		{"around gin, which knows the route", func(reg *shoal.Registry, leaf http.HandlerFunc) http.Handler {
 			e := ginOf(reg)
 			e.GET("/users/:id", gin.WrapF(leaf))
-			return shoalhttp.Middleware(reg, sized)(timeoutAfter(soon)(e))
+			return shoalhttp.Middleware(reg, sized)(timeoutAfter(time.Hour)(e))
 		}, "/users/7", "/users/:id"},
 		{"around chi, which knows the route", func(reg *shoal.Registry, leaf http.HandlerFunc) http.Handler {
 			r := chiOf(reg)
 			r.Get("/users/{id}", leaf)
-			return shoalhttp.Middleware(reg, sized)(timeoutAfter(soon)(r))
+			return shoalhttp.Middleware(reg, sized)(timeoutAfter(time.Hour)(r))
 		}, "/users/7", "/users/{id}"},
 	} {
 		for want, late := range map[string]bool{"202": false, "503": true} {
@@ -369,13 +370,18 @@ func TestOnce_BehindATimeoutHandlerToo(t *testing.T) {
 			}
 			t.Run(strings.ReplaceAll(tt.promise, " ", "_")+"/"+want, func(t *testing.T) {
 				reg, answered, ended := shoaltest.New(t), make(chan struct{}), make(chan struct{})
-				s := siteOf(t, reg, tt.build(reg, func(w http.ResponseWriter, _ *http.Request) {
+				passed := &deadlinePassed{t.Context(), make(chan struct{})}
+				app := tt.build(reg, func(w http.ResponseWriter, _ *http.Request) {
 					defer close(ended)
 					if late {
+						close(passed.done) // not before it is reached
 						<-answered
 					}
 					w.WriteHeader(http.StatusAccepted)
 					_, _ = io.WriteString(w, "served")
+				})
+				s := siteOf(t, reg, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					app.ServeHTTP(w, r.WithContext(passed))
 				}))
 				s.do("GET", tt.path, nil)
 				close(answered)
