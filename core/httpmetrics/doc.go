@@ -24,19 +24,39 @@
 //
 // The first final one that was sent: 1xx are no answer, but 101 is. Nothing
 // sent is 200, since net/http then sends that. A hijacked connection is 101. A
-// client that went away before anything was sent is 499, a request whose
-// deadline passed before anything was sent is 503, which is what
-// http.TimeoutHandler answers in its place. A handler that panicked or ended
-// its goroutine is 500, unless it had sent a status. The panic itself is not
-// touched: it travels on with its own stack.
+// handler that panicked or ended its goroutine is 500, unless it had sent a
+// status. The panic itself is not touched: it travels on with its own stack.
+//
+// Behind an http.TimeoutHandler, a handler that outlasts the deadline is 503 with
+// no bytes, whatever it writes: that is what the client got. If a middleware with a
+// ResponseWriter without Unwrap is between the two, only a late Write tells. Any
+// other deadline changes nothing about what was sent.
+//
+// A client that went away before it had an answer is 499: nothing was sent, or a
+// 5xx after it left, as a reverse proxy does. An end that is the server's own is
+// none of the client's. [Serve] and [Graceful] know that; for a server that is shut
+// down without them, the cause of the context tells it, as signal.NotifyContext
+// gives one.
 //
 // # Streams
 //
-// A hijacked connection and a response of type text/event-stream may live for
-// hours. They are recorded when they begin, with the time it took to get there,
-// so they neither spoil the quantiles nor go uncounted when the process ends
-// first. They are in flight for as long as their handler runs. Their response
-// size is unknown and not observed.
+// A hijacked connection, the tunnel of a CONNECT (a WebSocket over HTTP/2 is one)
+// and a response of type text/event-stream may live for hours. They are recorded
+// when they begin, with the time it took to get there, so they neither spoil the
+// quantiles nor go uncounted when the process ends first. They are in flight for as
+// long as their handler runs. Their response size is unknown and not observed.
+//
+// # Once
+//
+// A request that passes several middlewares of the same registry, names and
+// constant labels is recorded once, by the outermost: with its options, and with the
+// route that it knows. If it knows none, the route is that of the next further in:
+// shoalhttp around a chi router has chi's. To have the routes of an inner router
+// instead of the outer's, put the middleware on the inner one alone.
+//
+// The outermost is found below the ResponseWriter. A writer in between that has no
+// Unwrap hides it, and then both record; that of http.TimeoutHandler does not, if
+// the outer middleware is the next around it.
 //
 // # Parts
 //

@@ -7,68 +7,125 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 )
-
-// StatusClientGone is recorded for a client that went away before anything was
-// sent. It is nginx's number; nobody ever receives it.
-const StatusClientGone = 499
 
 // Exchange follows one request of a net/http server, from Begin to End, and
 // decides what is recorded. An adapter calls
 //
-//	rec.Begin(&x, r, nil)
+//	x := rec.Begin(new(Exchange), w, r, nil)
 //	defer x.End()        // records, also when the handler panics
 //	next(...)            // meanwhile: SentHeader, SentBody, Hijacked
 //	x.Returned()         // not reached by a panic
 //
 // or has [Recorder.Wrap] do the middle part. An Exchange belongs to the
 // goroutine of the handler, as the ResponseWriter does.
+//
+// One request is recorded once, by the outermost middleware: one further in enters
+// its Exchange.
 type Exchange struct {
 	rec     *Recorder
 	request *http.Request
 	ctx     context.Context // of the request as it came: handlers may replace it, and end theirs
 	routeOf func(*http.Request) string
 	route   string
-	start   time.Duration // on the process's clock, as now tells it
-	sent    int64         // bytes of the body
-	status  int32         // the first final one, 0 until it is sent
+	hint    atomic.Pointer[hint] // the route that a middleware further in knows, nil for none
+	start   time.Duration        // on the process's clock, as now tells it
+	sent    int64                // bytes of the body
+	status  int32                // the first final one, 0 until it is sent
+	depth   int16                // how many middlewares further in have entered and not left
 
+	flushes  bool // the server's writer can flush
+	kept     bool // an http.TimeoutHandler keeps the answer until the handler returns
+	head     bool // the client sent HEAD, whatever inner code made of it
+	gone     bool // the client left before it had an answer
+	refused  bool // http.TimeoutHandler refused what was written
 	header   bool // the handler of a responseWriter asked for the header
 	returned bool // the handler came back, and did not panic
 	recorded bool
 	ended    bool
 }
 
-// Begin starts the clock for r in x, which must be the zero Exchange, and counts
-// r as in flight. routeOf, if not nil, is asked for the route when r is recorded,
-// which is when routers that are called later know it; otherwise it is what
-// SetRoute says.
-func (rec *Recorder) Begin(x *Exchange, r *http.Request, routeOf func(*http.Request) string) {
+// Begin starts the clock for r in x, which must be the zero Exchange, counts r as in
+// flight, and returns x. w is where the answer goes. routeOf, if not nil, is asked
+// for the route when r is recorded, unless SetRoute has told it by then; that is
+// when routers that are called later know it.
+//
+// If a middleware further out follows r already, in the same metrics, Begin leaves x
+// alone and returns the exchange of that one, which it enters, as [Exchange.Nest]
+// does. It does not see past a writer that wraps another and has no Unwrap, except
+// that of an http.TimeoutHandler around which the middleware is the next.
+func (rec *Recorder) Begin(x *Exchange, w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) *Exchange {
+	outer, last, flushes := rec.enter(w, r, routeOf)
+	if outer != nil {
+		return outer
+	}
+	x.begin(rec, last, flushes, r, routeOf)
+	return x
+}
+
+// begin is given the last writer to which that of the request leads, and whether it
+// can flush.
+func (x *Exchange) begin(rec *Recorder, last http.ResponseWriter, flushes bool, r *http.Request, routeOf func(*http.Request) string) {
 	// Field by field: x is zero already, and lives on the heap.
 	x.rec, x.request, x.ctx, x.routeOf = rec, r, r.Context(), routeOf
+	x.head = r.Method == http.MethodHead
+	x.flushes = flushes
+	if !flushes {
+		x.noteTimeoutHandler(last)
+	}
 	x.start = now()
 	rec.Started()
 }
 
-// SetRoute tells the pattern of the router. Empty is [Unmatched].
-func (x *Exchange) SetRoute(pattern string) { x.route = pattern }
+// SetRoute tells the pattern of the router. Empty is [Unmatched]. What a
+// middleware further in tells counts only if the outermost knows no route.
+func (x *Exchange) SetRoute(pattern string) {
+	if x.depth > 0 {
+		x.setNested(pattern)
+		return
+	}
+	x.route = pattern
+}
 
 // SentHeader says that a status was sent, with these headers. All but the
-// first final one are ignored.
+// first final one are ignored. A 5xx that was sent after the client left is
+// [StatusClientGone]. A status that is not sent yet but will be, by code that
+// runs after the middleware, is told as well.
 func (x *Exchange) SentHeader(status int, h http.Header) {
 	if x.status != 0 || (status < 200 && status != http.StatusSwitchingProtocols) {
 		return
 	}
+	if status >= 500 && clientLeft(x.ctx, false) {
+		status, x.gone = StatusClientGone, true
+	}
 	x.status = int32(status)
-	if status == http.StatusSwitchingProtocols || isEventStream(h) {
+	if x.beginsStream(status, h) {
 		x.record(-1)
 	}
+}
+
+// beginsStream says whether an answer may last: what was upgraded, the tunnel
+// of a CONNECT, and an event stream. Behind an http.TimeoutHandler none does: it
+// keeps the answer until the handler returns.
+func (x *Exchange) beginsStream(status int, h http.Header) bool {
+	return !x.kept && (status == http.StatusSwitchingProtocols || isEventStream(h) ||
+		status < 300 && x.request.Method == http.MethodConnect)
 }
 
 // SentBody says that n further bytes of the body were sent. Of an answer to
 // HEAD they never leave the server, and are not counted.
 func (x *Exchange) SentBody(n int64) { x.sent += n }
+
+// Wrote is SentBody with the error of the Write, by which it learns that an
+// http.TimeoutHandler answered before.
+func (x *Exchange) Wrote(n int64, err error) {
+	x.sent += n
+	if err != nil && isTimeout(err) {
+		x.refused = true
+	}
+}
 
 // Hijacked says that the handler took over the connection.
 func (x *Exchange) Hijacked() {
@@ -78,25 +135,17 @@ func (x *Exchange) Hijacked() {
 // Status returns the status that was sent, 0 if none was.
 func (x *Exchange) Status() int { return int(x.status) }
 
-// Returned says that the handler came back normally. Without it End takes the
-// request for one whose handler panicked. A status that is not sent yet but
-// will be, by code that runs after the middleware, is told by SentHeader
-// before.
-func (x *Exchange) Returned() { x.returned = true }
+// Sent returns how many bytes of the body were sent.
+func (x *Exchange) Sent() int64 { return x.sent }
 
-// SettleGone settles on [StatusClientGone], or 503, if nothing was sent and
-// the client is gone or the deadline passed. An adapter calls it before it has
-// the handler's error turned into an answer that nobody will see.
-func (x *Exchange) SettleGone() {
-	if x.status != 0 {
-		return
-	}
-	switch err := x.ctx.Err(); {
-	case err == nil:
-	case errors.Is(err, context.DeadlineExceeded):
-		x.status = http.StatusServiceUnavailable
-	default:
-		x.status = StatusClientGone
+// UnderWay says whether x has begun and not ended.
+func (x *Exchange) UnderWay() bool { return x.rec != nil && !x.ended }
+
+// Returned says that the handler came back normally. Without it End takes the
+// request for one whose handler panicked.
+func (x *Exchange) Returned() {
+	if x.depth == 0 {
+		x.returned = true
 	}
 }
 
@@ -109,21 +158,20 @@ func (x *Exchange) DiscardExchange() {
 
 // End records the request, unless it was a stream that is recorded already,
 // and takes it out of the requests in flight. It must be deferred itself, or
-// be called by a deferred function. Calling it again does nothing.
+// be called by a deferred function. Each Begin and each Nest needs one End;
+// further ones do nothing.
 func (x *Exchange) End() {
+	if x.depth > 0 {
+		x.unnest()
+		return
+	}
 	x.leave()
 	if x.recorded {
 		return
 	}
-	if x.status == 0 && !x.returned {
-		x.status = http.StatusInternalServerError
-	}
-	x.SettleGone()
-	if x.status == 0 {
-		x.status = http.StatusOK
-	}
-	if x.request.Method == http.MethodHead {
-		x.sent = 0
+	x.settle()
+	if x.head || x.gone {
+		x.sent = 0 // nobody got a body
 	}
 	x.record(x.sent)
 }
@@ -135,18 +183,52 @@ func (x *Exchange) leave() {
 	}
 }
 
+// settle decides on the status of a request that ended.
+func (x *Exchange) settle() {
+	if x.status != 0 && !x.kept && !x.refused {
+		return // as it was sent, whatever became of the context
+	}
+	ended := x.ctx.Err()
+	switch {
+	case x.refused || x.kept && ended != nil:
+		x.status, x.sent = http.StatusServiceUnavailable, 0
+	case x.status != 0:
+		return
+	case !x.returned:
+		x.status = http.StatusInternalServerError
+		return
+	case errors.Is(ended, context.DeadlineExceeded) && !x.flushes:
+		// A server of net/http would send 200 by itself; of this one nothing is known.
+		x.status = http.StatusServiceUnavailable
+	default:
+		x.status = http.StatusOK
+	}
+	if clientLeft(x.ctx, true) {
+		x.status, x.gone = StatusClientGone, true
+	}
+}
+
 func (x *Exchange) record(responseSize int64) {
 	if x.recorded {
 		return
 	}
 	x.recorded = true
 	elapsed := now() - x.start
+	h := x.rec.handlesOf(x.request.Method, x.findRoute(), int(x.status), x.rec.labelValues(x.request))
+	h.observe(elapsed, x.request.ContentLength, responseSize)
+}
+
+func (x *Exchange) findRoute() string {
 	route := x.route
-	if x.routeOf != nil {
+	if route == "" && x.routeOf != nil {
 		route = x.routeOf(x.request)
 	}
-	h := x.rec.handlesOf(x.request.Method, route, int(x.status), x.rec.labelValues(x.request))
-	h.observe(elapsed, x.request.ContentLength, responseSize)
+	if route == "" || route == Unmatched {
+		if h := x.hint.Load(); h != nil {
+			return h.resolve()
+		}
+	}
+	return route
 }
 
 // loaded is an arbitrary moment that now counts from.

@@ -19,18 +19,18 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 	})
 }
 
-// discard finds the exchange of a response below whatever wraps it.
+// discard takes a response out of every exchange that follows it, below whatever
+// wraps it.
 func discard(w http.ResponseWriter) {
 	for {
-		switch t := w.(type) {
-		case interface{ DiscardExchange() }:
-			t.DiscardExchange()
-			return
-		case interface{ Unwrap() http.ResponseWriter }:
-			w = t.Unwrap()
-		default:
+		if f, ok := w.(follower); ok {
+			f.HTTPExchange().DiscardExchange()
+		}
+		next, ok := w.(unwrapper)
+		if !ok {
 			return
 		}
+		w = next.Unwrap()
 	}
 }
 

@@ -16,7 +16,8 @@ import (
 // strings and numbers. Its methods are safe for concurrent use, touch only
 // memory and never fail.
 type Recorder struct {
-	opts Opts // with defaults
+	opts  Opts // with defaults
+	feeds feeds
 
 	requests     *shoal.CounterVec
 	duration     *shoal.HistogramVec // nil for none, as those below
@@ -26,6 +27,12 @@ type Recorder struct {
 	inFlight     *shoal.Gauge
 
 	cache *cache
+}
+
+// feeds tells apart the metrics that recorders feed. Equal ones are the same.
+type feeds struct {
+	reg      *shoal.Registry
+	requests string // the counter's name and constant labels
 }
 
 // Observation is one request that has an answer.
@@ -70,7 +77,9 @@ func RegisterRecorder(reg *shoal.Registry, opts Opts) (*Recorder, error) {
 	if opts.Duration < Histogram || opts.Duration > HistogramAndSummary {
 		return nil, fmt.Errorf("httpmetrics: Duration is %d: use Histogram, Summary or HistogramAndSummary", opts.Duration)
 	}
-	rec := &Recorder{opts: opts, cache: newCache()}
+	rec := &Recorder{opts: opts, cache: newCache(), feeds: feeds{
+		reg, fmt.Sprintf("%s_%s%q", opts.Namespace, opts.Names.Requests, opts.ConstLabels),
+	}}
 	if err := rec.register(reg); err != nil {
 		return nil, err
 	}

@@ -60,6 +60,7 @@ func (g Graceful) Serve(ctx context.Context, reg *shoal.Registry, servers ...*ht
 	}
 	ended := make(chan error, len(servers)) // one from each: none blocks
 	for i, s := range servers {
+		carryBase(s)
 		go func() { ended <- serveOne(s, listeners[i]) }()
 	}
 	waiting := len(servers)
@@ -82,6 +83,7 @@ func (g Graceful) Serve(ctx context.Context, reg *shoal.Registry, servers ...*ht
 // works with a ctx that is done, whose values alone it uses.
 func (g Graceful) Shutdown(ctx context.Context, reg *shoal.Registry, servers ...*http.Server) error {
 	ctx = context.WithoutCancel(ctx)
+	defer markDraining(servers)()
 	errs := make([]error, len(servers), len(servers)+1)
 	drainCtx, cancel := context.WithTimeout(ctx, orDefault(g.DrainTimeout, DefaultDrainTimeout))
 	defer cancel()

@@ -16,6 +16,9 @@ import (
 // for http.ResponseController. (It always has io.StringWriter, which does no
 // more than io.WriteString does without.)
 //
+// If a middleware further out follows the request already, for the same metrics,
+// Wrap returns w itself and the exchange of that one, as [Recorder.Begin] does.
+//
 // A stream is told by the Content-Type that the handler sets on it, not by one
 // that was set on w before.
 //
@@ -23,9 +26,13 @@ import (
 // pooled: a handler that kept it and wrote too late would otherwise write into
 // somebody else's response.
 func (rec *Recorder) Wrap(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) (http.ResponseWriter, *Exchange) {
+	x, last, flushes := rec.enter(w, r, routeOf)
+	if x != nil {
+		return w, x
+	}
 	wrapped, base := wrap(w)
 	base.w = w
-	rec.Begin(&base.Exchange, r, routeOf)
+	base.begin(rec, last, flushes, r, routeOf)
 	return wrapped, &base.Exchange
 }
 
@@ -70,14 +77,14 @@ func (w *responseWriter) implicitHeader() {
 func (w *responseWriter) Write(b []byte) (int, error) {
 	w.implicitHeader()
 	n, err := w.w.Write(b)
-	w.SentBody(int64(n))
+	w.Wrote(int64(n), err)
 	return n, err
 }
 
 func (w *responseWriter) WriteString(s string) (int, error) {
 	w.implicitHeader()
 	n, err := io.WriteString(w.w, s)
-	w.SentBody(int64(n))
+	w.Wrote(int64(n), err)
 	return n, err
 }
 
@@ -117,14 +124,25 @@ func (w *responseWriter) readFrom(src io.Reader) (int64, error) {
 	if w.status == 0 && isEventStream(w.headerSet()) {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
-	n, err := w.w.(io.ReaderFrom).ReadFrom(src)
-	if n > 0 && w.status == 0 {
-		// Not before: a source that fails at once sends no header, and the
-		// handler may still answer with an error.
-		w.SentHeader(http.StatusOK, w.headerSet())
+	if copiedByKernel(src) {
+		n, err := w.w.(io.ReaderFrom).ReadFrom(src)
+		w.copied(n, err)
+		return n, err
 	}
-	w.SentBody(n)
+	c := &copied{src: src, to: w}
+	n, err := w.w.(io.ReaderFrom).ReadFrom(c)
+	w.copied(n-c.told, err)
 	return n, err
+}
+
+// copied says that ReadFrom sent n further bytes. Before any it tells no status:
+// a source that fails at once sends no header, and the handler may still answer
+// with an error.
+func (w *responseWriter) copied(n int64, err error) {
+	if n > 0 {
+		w.implicitHeader()
+	}
+	w.Wrote(n, err)
 }
 
 func (w *responseWriter) push(target string, opts *http.PushOptions) error {

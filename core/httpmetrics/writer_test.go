@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -264,6 +265,39 @@ func TestWriter_ErrorAfterAFailedCopyIsTheStatus(t *testing.T) {
 	http.Error(w, "no source", http.StatusBadGateway)
 	if x.Status() != http.StatusBadGateway {
 		t.Errorf("status %d, want 502", x.Status())
+	}
+}
+
+// given notes what ReadFrom was given.
+type given struct {
+	*bare
+	src io.Reader
+}
+
+func (g *given) ReadFrom(src io.Reader) (int64, error) {
+	g.src = src
+	return 0, nil
+}
+
+// The kernel can copy a file or a connection only if net/http sees that it is one.
+func TestWriter_ReadFromPassesFilesAndConnectionsOnAsTheyAre(t *testing.T) {
+	file, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	for name, src := range map[string]io.Reader{
+		"file":               file,
+		"part of a file":     io.LimitReader(file, 3),
+		"connection":         &net.TCPConn{},
+		"part of connection": io.LimitReader(&net.TCPConn{}, 3),
+		"unix connection":    &net.UnixConn{},
+	} {
+		g := &given{bare: newBare()}
+		w, _ := wrapFor(t, g, getRequest())
+		if _, err := w.(io.ReaderFrom).ReadFrom(src); err != nil || g.src != src {
+			t.Errorf("%s: net/http gets a %T, want the %T itself", name, g.src, src)
+		}
 	}
 }
 

@@ -18,6 +18,10 @@
 // 405 alike. Where a mounted router knows no route, the pattern ends at the
 // mount: /api/*.
 //
+// http.TimeoutHandler belongs around the router or around a single handler. In
+// router.Use it makes chi give its routing context to the next request while the
+// late handler still has it.
+//
 // # Order
 //
 // [Install] comes before the routes, else chi panics. What is put on the router

@@ -23,6 +23,6 @@
 // A handler's error becomes an answer in echo's HTTPErrorHandler, which runs
 // after all middleware. To know the status, this middleware calls it itself and
 // returns nil; it runs once. Put this middleware outermost, so that nothing
-// further out waits for the error. An error returned to a client that is gone
-// is recorded as 499.
+// further out waits for the error. What it answers is the status, also after a
+// deadline; a 5xx to a client that is gone is recorded as 499.
 package shoalecho

@@ -38,7 +38,6 @@ func Middleware(reg *shoal.Registry, opts Opts) echo.MiddlewareFunc {
 				x.End()
 			}()
 			if err := next(c); err != nil {
-				x.SettleGone()
 				c.Error(err)
 			}
 			x.Returned()

@@ -16,7 +16,8 @@
 // The route is gin's FullPath: /users/:id. A request that no route matches is
 // "unmatched", 404 and 405 alike. The redirects that gin sends for a trailing
 // slash or a path in need of repair never reach any middleware: they are not
-// recorded.
+// recorded. A request that engine.HandleContext serves again is recorded once, with
+// the route by which it came, or the new one if it came by none.
 //
 // # Order
 //

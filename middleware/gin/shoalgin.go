@@ -21,10 +21,7 @@ type Opts = httpmetrics.Opts
 func Middleware(reg *shoal.Registry, opts Opts) gin.HandlerFunc {
 	rec := httpmetrics.NewRecorder(reg, opts)
 	return func(c *gin.Context) {
-		w := &writer{ResponseWriter: c.Writer}
-		rec.Begin(&w.exchange, c.Request, nil)
-		w.exchange.SetRoute(c.FullPath())
-		c.Writer = w
+		w := follow(rec, c)
 		defer w.end(c)
 		c.Next()
 		w.returned()

@@ -14,15 +14,17 @@ import (
 // writer tells the exchange what is sent through gin's writer. Whatever else
 // that one can do, it does through the embedded interface.
 type writer struct {
-	gin.ResponseWriter
-	exchange httpmetrics.Exchange
+	gin.ResponseWriter                       // nil if another writer tells the exchange
+	exchange           *httpmetrics.Exchange // own, or that of a middleware further out
+	own                httpmetrics.Exchange
+	outer              *writer // of a middleware further out, nil for none
 }
 
 // Unwrap lets http.ResponseController find gin's writer and what is below.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// DiscardExchange is how the page takes itself out of the metrics.
-func (w *writer) DiscardExchange() { w.exchange.DiscardExchange() }
+// HTTPExchange is how the page, and a middleware further in, find the exchange.
+func (w *writer) HTTPExchange() *httpmetrics.Exchange { return w.exchange }
 
 // WriteHeaderNow sends the status that gin's WriteHeader only notes.
 func (w *writer) WriteHeaderNow() {
@@ -33,14 +35,14 @@ func (w *writer) WriteHeaderNow() {
 func (w *writer) Write(b []byte) (int, error) {
 	w.implicitHeader()
 	n, err := w.ResponseWriter.Write(b)
-	w.exchange.SentBody(int64(n))
+	w.exchange.Wrote(int64(n), err)
 	return n, err
 }
 
 func (w *writer) WriteString(s string) (int, error) {
 	w.implicitHeader()
 	n, err := w.ResponseWriter.WriteString(s)
-	w.exchange.SentBody(int64(n))
+	w.exchange.Wrote(int64(n), err)
 	return n, err
 }
 
@@ -75,16 +77,31 @@ func (w *writer) implicitHeader() {
 // noted, its own 404 and 405 included, only after all middleware; 200 is what
 // it has without anybody noting one, so that tells nothing.
 func (w *writer) returned() {
-	if status := w.Status(); status != http.StatusOK {
-		w.exchange.SentHeader(status, w.Header())
+	if w.ResponseWriter != nil {
+		if status := w.Status(); status != http.StatusOK {
+			w.exchange.SentHeader(status, w.Header())
+		}
 	}
 	w.exchange.Returned()
 }
 
 // end is deferred: it runs for panics as well.
 func (w *writer) end(c *gin.Context) {
-	if c.Writer == gin.ResponseWriter(w) {
+	switch c.Writer {
+	case w:
 		c.Writer = w.ResponseWriter
+	case w.ResponseWriter:
+		w.catchUp()
 	}
 	w.exchange.End()
+}
+
+// catchUp tells what was sent past this writer: HandleContext puts gin's own writer
+// in its place, and the handlers that serve the request then may be behind no
+// middleware of ours.
+func (w *writer) catchUp() {
+	if w.Written() {
+		w.exchange.SentHeader(w.Status(), w.Header())
+		w.exchange.SentBody(int64(w.Size()) - w.exchange.Sent())
+	}
 }

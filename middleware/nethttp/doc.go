@@ -19,12 +19,16 @@
 // sends, to /tree/ or to a cleaned path, has the pattern it leads to. Behind
 // http.StripPrefix a nested mux sees a copy of the request, so the route is the
 // outer pattern, /api/. To see the inner routes, put the middleware around the
-// inner mux instead.
+// inner mux instead. A further mux that gets the request itself has the last word
+// if it has a pattern.
 //
-// A handler between the middleware and the mux that replaces the request (as
-// r.WithContext does) hides the pattern. [Install] takes such handlers and asks
-// the mux again; [Middleware] can only if the mux is what it wraps.
+// A handler between the middleware and the mux that changes or replaces the request
+// (http.StripPrefix, http.TimeoutHandler, a method override, r.WithContext) hides
+// the pattern. [Install] takes such handlers and notes the request as the mux gets
+// it, before its handler runs; if one of them answers by itself, as it got it.
+// [Middleware] knows all routes only if the mux is what it wraps.
 //
-// CONNECT is "unmatched" unless the pattern names CONNECT: where the mux
-// redirects one, it reports the path in place of a pattern.
+// A CONNECT has its pattern, and is "unmatched" where the mux redirects it, since
+// the mux then reports the path in place of a pattern. Around anything but the mux,
+// a pattern that ends in a slash and does not name CONNECT is taken for such a path.
 package shoalhttp

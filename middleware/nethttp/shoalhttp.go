@@ -5,7 +5,6 @@ package shoalhttp
 import (
 	"context"
 	"net/http"
-	"strings"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
@@ -38,18 +37,24 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 // Install puts the page on mux, for GET and HEAD, and returns the handler to
 // serve: the middleware around mux. Handlers in between are given as between,
 // the outermost first; all their requests are recorded and all routes are
-// known, whatever they do to the request.
+// known, whatever they do to the request. Each gets a copy of the request.
 //
 // Routes may be added to mux before and after. It panics if opts clash with
 // what is registered, or if mux has a route for the page already.
 func Install(mux *http.ServeMux, reg *shoal.Registry, opts Opts, between ...func(http.Handler) http.Handler) http.Handler {
 	rec := httpmetrics.NewRecorder(reg, opts)
 	mux.Handle(http.MethodGet+" "+opts.PagePath(), Handler(reg, opts.Page))
-	var next http.Handler = mux
+	if len(between) == 0 {
+		return record(rec, mux, mux)
+	}
+	next := noting(mux)
 	for i := len(between) - 1; i >= 0; i-- {
 		next = between[i](next)
+		if i > 0 {
+			next = noting(next)
+		}
 	}
-	return record(rec, mux, next)
+	return recordAcross(rec, mux, next)
 }
 
 // Run serves until ctx is done, then drains the requests and closes the
@@ -59,31 +64,49 @@ func Run(ctx context.Context, server *http.Server, reg *shoal.Registry, also ...
 	return httpmetrics.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
 }
 
-// record is the middleware; mux may be nil.
+// record is the middleware around next, which mux is or which has none.
 func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) http.Handler {
-	route := func(r *http.Request) string { return route(mux, r) }
+	route := func(r *http.Request) string {
+		if r.Pattern == "" && mux != nil {
+			return ask(mux, questionOf(r))
+		}
+		return patternOf(r)
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		came := questionOf(r)
 		w, x := rec.Wrap(w, r, route)
-		defer x.End()
+		if mux != nil && r.Method == http.MethodConnect {
+			x.SetRoute(ask(mux, came)) // only mux can tell its pattern from a path
+		}
+		defer func() {
+			if mux != nil && r.Pattern == "" {
+				// mux has no pattern, or handed r to another mux that has none.
+				x.SetRoute(ask(mux, came))
+			}
+			x.End()
+		}()
 		next.ServeHTTP(w, r)
 		x.Returned()
 	})
 }
 
-// route gives the pattern that served r, without method and host.
-func route(mux *http.ServeMux, r *http.Request) string {
-	pattern := r.Pattern
-	if pattern == "" && mux != nil && r.RequestURI != "*" {
-		// Either nothing matched, or mux saw a copy of r.
-		_, pattern = mux.Handler(r)
+// recordAcross is the middleware around handlers that lead to mux, each of them
+// and mux behind a noting.
+func recordAcross(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) http.Handler {
+	route := func(r *http.Request) string {
+		if v := visitOf(r); v != nil {
+			return ask(mux, v.question())
+		}
+		return ""
 	}
-	if r.Method == http.MethodConnect && !strings.HasPrefix(pattern, http.MethodConnect+" ") {
-		// Where ServeMux redirects a CONNECT for /tree to /tree/, it calls the
-		// path the pattern. Only a pattern that names the method is one.
-		return httpmetrics.Unmatched
-	}
-	if i := strings.IndexByte(pattern, '/'); i > 0 {
-		pattern = pattern[i:]
-	}
-	return pattern
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		v := &visit{Context: r.Context()}
+		v.note(r, false)
+		inner := r.WithContext(v)
+		w, x := rec.Wrap(w, inner, route)
+		defer x.End()
+		next.ServeHTTP(w, inner)
+		r.Pattern = inner.Pattern // for those further out who look for it
+		x.Returned()
+	})
 }

@@ -69,7 +69,7 @@ func (f framework) pattern(path string) string {
 func buildHTTP(reg *shoal.Registry, opts httpmetrics.Opts, routes []route) http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range routes {
-		mux.HandleFunc(r.method+" "+r.path, r.handler)
+		mux.HandleFunc(strings.TrimSpace(r.method+" "+r.path), r.handler)
 	}
 	return shoalhttp.Install(mux, reg, opts)
 }
@@ -168,11 +168,25 @@ type site struct {
 
 func newSite(t *testing.T, f framework, opts httpmetrics.Opts, routes ...route) *site {
 	t.Helper()
+	return newSiteBehind(t, f, opts, func(app http.Handler) http.Handler { return app }, routes...)
+}
+
+// newSiteBehind has something around the application.
+func newSiteBehind(t *testing.T, f framework, opts httpmetrics.Opts, around func(http.Handler) http.Handler, routes ...route) *site {
+	t.Helper()
 	reg := shoaltest.New(t)
-	server := httptest.NewUnstartedServer(f.build(reg, opts, routes))
+	s := siteOf(t, reg, around(f.build(reg, opts, routes)))
+	s.f = f
+	return s
+}
+
+// siteOf serves a handler that records in reg.
+func siteOf(t *testing.T, reg *shoal.Registry, h http.Handler) *site {
+	t.Helper()
+	server := httptest.NewUnstartedServer(h)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	server.Start()
-	s := &site{t: t, f: f, reg: reg, server: server, client: &http.Client{
+	s := &site{t: t, reg: reg, server: server, client: &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -196,6 +210,25 @@ func (s *site) do(method, path string, body io.Reader) (int, string) {
 	defer func() { _ = res.Body.Close() }()
 	text, _ := io.ReadAll(res.Body)
 	return res.StatusCode, string(text)
+}
+
+// waitForOne waits until a request is recorded, where a handler outlasts its
+// connection.
+func (s *site) waitForOne() {
+	s.t.Helper()
+	for limit := time.Now().Add(10 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+		if n, _ := s.total(); n > 0 {
+			return
+		}
+	}
+}
+
+// wantSize checks the sum of the response sizes of a series.
+func (s *site) wantSize(method, route, code string, want float64) {
+	s.t.Helper()
+	if got := shoaltest.Sum(s.t, s.reg, "http_response_size_bytes", "method", method, "route", route, "code", code); got != want {
+		s.t.Errorf("%v bytes recorded, want %v", got, want)
+	}
 }
 
 // finish waits until all handlers and middlewares are done.

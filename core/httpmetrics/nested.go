@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package httpmetrics
+
+import "net/http"
+
+// A request may pass several middlewares that would record it: a router that is
+// mounted in another, a handler that has the router serve the request again, an
+// installation done twice. The outermost one records; those further in find its
+// exchange below their ResponseWriter and enter it.
+
+// HTTPExchange is how a middleware further in finds the exchange of a response,
+// below what wraps it.
+func (x *Exchange) HTTPExchange() *Exchange { return x }
+
+// follower is a ResponseWriter whose answer an exchange follows.
+type follower interface{ HTTPExchange() *Exchange }
+
+// enter looks for the exchange that a middleware further out began for the answer
+// that goes to w, and enters it. If there is none, it returns the last writer to
+// which w leads, and whether that can flush.
+func (rec *Recorder) enter(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) (x *Exchange, last http.ResponseWriter, flushes bool) {
+	for {
+		next, ok := w.(unwrapper)
+		if !ok {
+			break // most often at once: w is the server's own writer
+		}
+		if f, ok := w.(follower); ok {
+			if x := f.HTTPExchange(); x.Feeds(rec) {
+				x.Nest(r, routeOf)
+				return x, nil, false
+			}
+		}
+		w = next.Unwrap()
+	}
+	if _, flushes = w.(http.Flusher); !flushes { // as that of an http.TimeoutHandler
+		x = rec.enterApart(w, r, routeOf)
+	}
+	return x, w, flushes
+}
+
+// enterApart is enter for a handler to which an http.TimeoutHandler gave a goroutine
+// of its own, which may outlast the exchange further out: it gets an exchange that
+// records nothing and only tells that one the route. What is further out than that
+// belongs to the other goroutine, and cannot be looked at.
+func (rec *Recorder) enterApart(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) *Exchange {
+	f, ok := belowTimeoutHandler(w).(follower)
+	if !ok || f.HTTPExchange().rec.feeds != rec.feeds {
+		return nil
+	}
+	x := &Exchange{rec: rec, request: r, ctx: r.Context(), recorded: true, ended: true}
+	x.Nest(r, routeOf)
+	x.hint.Load().outer = f.HTTPExchange()
+	return x
+}
+
+// Feeds says whether x is under way and is recorded in the metrics of rec: the
+// counters of requests have the same registry, name and constant labels.
+func (x *Exchange) Feeds(rec *Recorder) bool { return x.UnderWay() && x.rec.feeds == rec.feeds }
+
+// hint is the route that a middleware further in knows.
+type hint struct {
+	depth   int16 // of that middleware while it has the request, then 0
+	request *http.Request
+	routeOf func(*http.Request) string
+	route   string
+	outer   *Exchange // to be told the route; nil if the hint is its own
+}
+
+// Nest says that a middleware further in has r. From now on, until its End, what
+// it tells x is about that part: its Returned is not the outermost handler's, and
+// its route, by routeOf or SetRoute, counts only if the outermost knows none.
+func (x *Exchange) Nest(r *http.Request, routeOf func(*http.Request) string) {
+	x.depth++
+	if h := x.hint.Load(); h == nil || h.resolve() == "" {
+		x.hint.Store(&hint{depth: x.depth, request: r, routeOf: routeOf})
+	}
+}
+
+// setNested is SetRoute of a middleware further in.
+func (x *Exchange) setNested(route string) {
+	h := x.hint.Load()
+	if h.depth != x.depth {
+		return // another one knows a route
+	}
+	h.route = route
+	if h.outer != nil && route != "" && route != Unmatched {
+		h.outer.hint.CompareAndSwap(nil, &hint{route: route})
+	}
+}
+
+// unnest keeps the route while it can be told: chi gives its routing context to
+// another request as soon as the router has returned. For the same reason it is
+// not asked for after an http.TimeoutHandler gave up.
+func (x *Exchange) unnest() {
+	if h := x.hint.Load(); h.depth == x.depth {
+		if h.outer == nil || x.ctx.Err() == nil {
+			x.setNested(h.resolve())
+		}
+		h.depth, h.routeOf = 0, nil
+	}
+	x.depth--
+}
+
+// resolve gives the route, empty if none is known.
+func (h *hint) resolve() string {
+	route := h.route
+	if route == "" && h.routeOf != nil {
+		route = h.routeOf(h.request)
+	}
+	if route == Unmatched {
+		return ""
+	}
+	return route
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package tests
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/gin-gonic/gin"
+	"github.com/go-chi/chi/v5"
+	chimiddleware "github.com/go-chi/chi/v5/middleware"
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
+	"github.com/shoal-metrics/shoal/core/shoaltest"
+	shoalchi "github.com/shoal-metrics/shoal/middleware/chi"
+	shoalecho "github.com/shoal-metrics/shoal/middleware/echo"
+	shoalgin "github.com/shoal-metrics/shoal/middleware/gin"
+)
+
+// A deadline that passed says nothing about the answer: it is the client's, with
+// its own status.
+func TestPassedDeadline_TheStatusIsWhatTheClientGot(t *testing.T) {
+	for name, tt := range map[string]struct {
+		handler http.HandlerFunc
+		status  int
+	}{
+		"gateway timeout":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusGatewayTimeout) }, 504},
+		"request timeout":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestTimeout) }, 408},
+		"bad request":       {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadRequest) }, 400},
+		"all right anyhow":  {text("ok"), 200},
+		"nothing":           {func(http.ResponseWriter, *http.Request) {}, 200},
+		"nothing but hints": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusEarlyHints) }, 200},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			forEach(t, func(t *testing.T, f framework) {
+				if f.name == "gin" && name == "nothing but hints" {
+					t.Skip("gin sends no other status after an informational one")
+				}
+				s := newSiteBehind(t, f, httpmetrics.Opts{}, deadline(soon), route{"GET", "/x", func(w http.ResponseWriter, r *http.Request) {
+					<-r.Context().Done()
+					tt.handler(w, r)
+				}})
+				status, _ := s.do("GET", "/x", nil)
+				s.finish()
+				if status != tt.status {
+					t.Errorf("the client got %d, want %d", status, tt.status)
+				}
+				s.wantOnly("GET", "/x", strconv.Itoa(tt.status))
+			})
+		})
+	}
+}
+
+// In echo a handler's error is the answer, wherever the deadline was set.
+func TestPassedDeadline_EchosErrorIsTheStatus(t *testing.T) {
+	contextual := middleware.ContextTimeout(soon)
+	for name, use := range map[string]func(e *echo.Echo){
+		"before routing": func(e *echo.Echo) { e.Pre(contextual) },
+		"inside":         func(e *echo.Echo) { e.Use(contextual) },
+	} {
+		for want, err := range map[int]error{
+			504: echo.NewHTTPError(http.StatusGatewayTimeout),
+			408: echo.NewHTTPError(http.StatusRequestTimeout),
+			400: echo.ErrBadRequest,
+			500: errors.New("broken"),
+		} {
+			t.Run(name+"/"+strconv.Itoa(want), func(t *testing.T) {
+				reg := shoaltest.New(t)
+				e := quietEcho()
+				shoalecho.Install(e, reg, shoalecho.Opts{})
+				use(e)
+				e.GET("/x", func(c echo.Context) error {
+					<-c.Request().Context().Done()
+					return err
+				})
+				if w := answer(e, httptest.NewRequest("GET", "/x", nil)); w.Code != want {
+					t.Errorf("the client got %d, want %d", w.Code, want)
+				}
+				wantSeries(t, reg, "GET", "/x", strconv.Itoa(want))
+			})
+		}
+	}
+}
+
+// What frameworks have for deadlines of their own.
+func TestPassedDeadline_TheFrameworksOwn(t *testing.T) {
+	t.Run("chi", func(t *testing.T) {
+		reg := shoaltest.New(t)
+		r := chi.NewRouter()
+		shoalchi.Install(r, reg, shoalchi.Opts{})
+		r.Use(chimiddleware.Timeout(soon))
+		r.Get("/x", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		if w := answer(r, httptest.NewRequest("GET", "/x", nil)); w.Code != 504 {
+			t.Errorf("the client got %d", w.Code)
+		}
+		wantSeries(t, reg, "GET", "/x", "504")
+	})
+	t.Run("gin", func(t *testing.T) {
+		reg := shoaltest.New(t)
+		e := gin.New()
+		shoalgin.Install(e, reg, shoalgin.Opts{})
+		e.GET("/x", func(c *gin.Context) {
+			<-c.Request.Context().Done()
+			c.AbortWithStatus(http.StatusGatewayTimeout) // only noted; gin sends it later
+		})
+		if w := answer(deadline(soon)(e), httptest.NewRequest("GET", "/x", nil)); w.Code != 504 {
+			t.Errorf("the client got %d", w.Code)
+		}
+		wantSeries(t, reg, "GET", "/x", "504")
+	})
+	t.Run("echo", func(t *testing.T) {
+		reg := shoaltest.New(t)
+		e := quietEcho()
+		shoalecho.Install(e, reg, shoalecho.Opts{})
+		e.Use(middleware.ContextTimeout(soon))
+		e.GET("/x", func(c echo.Context) error {
+			<-c.Request().Context().Done()
+			return c.Request().Context().Err()
+		})
+		if w := answer(e, httptest.NewRequest("GET", "/x", nil)); w.Code != 503 {
+			t.Errorf("the client got %d", w.Code)
+		}
+		wantSeries(t, reg, "GET", "/x", "503")
+	})
+	t.Run("streams go on", func(t *testing.T) {
+		forEach(t, func(t *testing.T, f framework) {
+			s := newSiteBehind(t, f, httpmetrics.Opts{}, deadline(soon), route{"GET", "/x", func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.WriteString(w, "begun")
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			}})
+			s.do("GET", "/x", nil)
+			s.finish()
+			s.wantOnly("GET", "/x", "200")
+		})
+	})
+}
+
+// deadlinePassed is a context whose deadline passes when done is closed.
+type deadlinePassed struct {
+	context.Context
+	done chan struct{}
+}
+
+func (d *deadlinePassed) Done() <-chan struct{} { return d.done }
+
+func (d *deadlinePassed) Err() error {
+	select {
+	case <-d.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
