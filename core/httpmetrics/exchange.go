@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -37,8 +36,13 @@ type Exchange struct {
 	header   bool // the handler of a responseWriter asked for the header
 	returned bool // the handler came back, and did not panic
 	recorded bool
-	ended    bool
+	flight   uint8 // the bits below
 }
+
+const (
+	inFlight = 1 << iota
+	awaited  // by the drainGroup of its server
+)
 
 // Begin starts the clock for r in x, which must be the zero Exchange, and counts
 // r as in flight. routeOf, if not nil, is asked for the route when r is recorded,
@@ -48,6 +52,12 @@ func (rec *Recorder) Begin(x *Exchange, r *http.Request, routeOf func(*http.Requ
 	// Field by field: x is zero already, and lives on the heap.
 	x.rec, x.request, x.ctx, x.routeOf = rec, r, r.Context(), routeOf
 	x.start = now()
+	x.flight = inFlight
+	if r.ProtoMajor == 2 && r.TLS == nil {
+		if g := drainGroupOf(x.ctx); g != nil && g.begin() {
+			x.flight |= awaited
+		}
+	}
 	rec.Started()
 }
 
@@ -61,7 +71,7 @@ func (x *Exchange) SentHeader(status int, h http.Header) {
 		return
 	}
 	x.status = int32(status)
-	if status == http.StatusSwitchingProtocols || isEventStream(h) {
+	if status == http.StatusSwitchingProtocols || x.streams(h) {
 		x.record(-1)
 	}
 }
@@ -111,6 +121,10 @@ func (x *Exchange) DiscardExchange() {
 // and takes it out of the requests in flight. It must be deferred itself, or
 // be called by a deferred function. Calling it again does nothing.
 func (x *Exchange) End() {
+	if x.flight&awaited != 0 {
+		x.flight &^= awaited
+		defer drainGroupOf(x.ctx).end() // when it is recorded
+	}
 	x.leave()
 	if x.recorded {
 		return
@@ -129,8 +143,8 @@ func (x *Exchange) End() {
 }
 
 func (x *Exchange) leave() {
-	if !x.ended {
-		x.ended = true
+	if x.flight&inFlight != 0 {
+		x.flight &^= inFlight
 		x.rec.Ended()
 	}
 }
@@ -155,11 +169,3 @@ var loaded = time.Now()
 // now reads the monotonic clock alone; time.Now reads two clocks, and a request
 // would pay for that twice.
 func now() time.Duration { return time.Since(loaded) }
-
-// isEventStream looks at the map itself: the key is in canonical form unless
-// somebody went out of their way, and Get would spend time to make sure.
-func isEventStream(h http.Header) bool {
-	const eventStream = "text/event-stream"
-	v := h["Content-Type"]
-	return len(v) > 0 && len(v[0]) >= len(eventStream) && strings.EqualFold(v[0][:len(eventStream)], eventStream)
-}

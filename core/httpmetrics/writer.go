@@ -114,7 +114,7 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 func (w *responseWriter) readFrom(src io.Reader) (int64, error) {
-	if w.status == 0 && isEventStream(w.headerSet()) {
+	if w.status == 0 && w.streams(w.headerSet()) {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
 	n, err := w.w.(io.ReaderFrom).ReadFrom(src)

@@ -4,6 +4,8 @@ package shoalhttp
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"net/http"
 	"strings"
 
@@ -14,8 +16,8 @@ import (
 // Opts are the options of the middleware. The zero value is ready to use.
 type Opts = httpmetrics.Opts
 
-// Middleware records the requests that pass through it. It panics if opts
-// clash with what is registered.
+// Middleware records the requests that pass through it. It panics if reg is nil
+// or opts clash with what is registered.
 //
 // Where the handler it wraps is a *http.ServeMux, every route is known. Around
 // anything else it relies on r.Pattern, which is lost when a handler in between
@@ -40,9 +42,21 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 // the outermost first; all their requests are recorded and all routes are
 // known, whatever they do to the request.
 //
-// Routes may be added to mux before and after. It panics if opts clash with
-// what is registered, or if mux has a route for the page already.
+// Routes may be added to mux before and after. The page is a route of mux: what
+// is between, or around the handler that Install returns, guards it as it does
+// the other routes.
+//
+// It panics if mux, reg or one of between is nil, if opts clash with what is
+// registered, or if mux has a route for the page already.
 func Install(mux *http.ServeMux, reg *shoal.Registry, opts Opts, between ...func(http.Handler) http.Handler) http.Handler {
+	if mux == nil {
+		panic("shoalhttp: Install: the mux is nil: give it http.NewServeMux(), or http.DefaultServeMux")
+	}
+	for i, wrap := range between {
+		if wrap == nil {
+			panic(fmt.Sprintf("shoalhttp: Install: between[%d] is nil: leave it away", i))
+		}
+	}
 	rec := httpmetrics.NewRecorder(reg, opts)
 	mux.Handle(http.MethodGet+" "+opts.PagePath(), Handler(reg, opts.Page))
 	var next http.Handler = mux
@@ -59,10 +73,25 @@ func Run(ctx context.Context, server *http.Server, reg *shoal.Registry, also ...
 	return httpmetrics.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
 }
 
+// RunListener is [Run] on a listener of the server's own: a unix socket, one that
+// systemd opened, one with SO_REUSEPORT. It closes l in any case. See
+// [httpmetrics.Graceful] for TLS, and for listeners of further servers.
+func RunListener(ctx context.Context, server *http.Server, l net.Listener, reg *shoal.Registry, also ...*http.Server) error {
+	own := map[*http.Server]net.Listener{server: l}
+	return httpmetrics.Graceful{Listeners: own}.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
+}
+
 // record is the middleware; mux may be nil.
 func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) http.Handler {
+	if next == nil {
+		panic("shoalhttp: the handler that the middleware is put around is nil")
+	}
 	route := func(r *http.Request) string { return route(mux, r) }
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rec.Skips(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		w, x := rec.Wrap(w, r, route)
 		defer x.End()
 		next.ServeHTTP(w, r)
