@@ -62,8 +62,12 @@ type program struct {
 // start runs an example, until the end of the test at most.
 func start(t *testing.T, name string, args ...string) *program {
 	t.Helper()
-	p := &program{T: t, ended: make(chan struct{})}
-	p.cmd = exec.Command(filepath.Join(binaries, name), args...)
+	return launch(t, exec.Command(filepath.Join(binaries, name), args...))
+}
+
+func launch(t *testing.T, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{T: t, cmd: cmd, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	// With descendants that hold the output open, Wait would not return.
 	p.cmd.WaitDelay = patience
@@ -77,7 +81,7 @@ func start(t *testing.T, name string, args ...string) *program {
 	t.Cleanup(func() {
 		p.terminate()
 		if t.Failed() {
-			t.Logf("output of %s:\n%s", name, p.out.String())
+			t.Logf("output of %s:\n%s", filepath.Base(cmd.Path), p.out.String())
 		}
 	})
 	return p

@@ -13,7 +13,8 @@
 //
 // A worker that dies is replaced (try kill -9 with a number that curl showed)
 // and its successor takes over its gauge_index. SIGTERM to the parent, or
-// Ctrl-C, drains: no request that is being answered is cut off or uncounted.
+// Ctrl-C, drains: no request that is being answered is cut off or uncounted. A
+// second Ctrl-C ends all at once.
 package main
 
 import (
@@ -43,7 +44,11 @@ func run(slot int, addr string, workers int, redis string) error {
 	defer stop()
 	if slot >= 0 {
 		log.SetPrefix("worker: ")
+		// A second Ctrl-C ends it at once. A second signal of the other kind does
+		// not: the parent sends it a SIGTERM on top of the first Ctrl-C.
+		context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 		return work(ctx, slot, redis)
 	}
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	return supervise(ctx, addr, workers, redis)
 }
