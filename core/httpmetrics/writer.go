@@ -16,8 +16,8 @@ import (
 // for http.ResponseController. (It always has io.StringWriter, which does no
 // more than io.WriteString does without.)
 //
-// A stream is told by the Content-Type that the handler sets on it, not by one
-// that was set on w before.
+// A stream is told, to Opts.Stream as well, by the Content-Type that the handler
+// sets on it, not by one that was set on w before.
 //
 // It costs one allocation for the writers of net/http and httptest. It is not
 // pooled: a handler that kept it and wrote too late would otherwise write into

@@ -54,7 +54,7 @@ func Install(mux *http.ServeMux, reg *shoal.Registry, opts Opts, between ...func
 	}
 	for i, wrap := range between {
 		if wrap == nil {
-			panic(fmt.Sprintf("shoalhttp: Install: between[%d] is nil: leave it away", i))
+			panic(fmt.Sprintf("shoalhttp: Install: between[%d] is nil: leave it out", i))
 		}
 	}
 	rec := httpmetrics.NewRecorder(reg, opts)

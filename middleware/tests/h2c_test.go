@@ -293,3 +293,33 @@ func TestRun_TakesAServerOfConfigureServerForPlain(t *testing.T) {
 		})
 	}
 }
+
+// net/http has no upgrade from HTTP/1; a server may go on with that.
+func TestRun_GinServesAClientThatAsksForAnUpgradeOverHTTP1(t *testing.T) {
+	reg := shoaltest.New(t)
+	addr := freeAddress(make(chan string, 1))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ran := make(chan error, 1)
+	go func() { ran <- runsUnencryptedHTTP2["gin, UseH2C"](ctx, reg, addr, []route{{"GET", "/", text("ok")}}) }()
+	getWhenUp("http://" + addr + "/")
+	req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+addr+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Connection", "Upgrade, HTTP2-Settings")
+	req.Header.Set("Upgrade", "h2c")
+	req.Header.Set("HTTP2-Settings", "AAMAAABkAAQAAP__")
+	res, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != 200 || res.Proto != "HTTP/1.1" {
+		t.Errorf("got %d over %s", res.StatusCode, res.Proto)
+	}
+	cancel()
+	if err := <-ran; err != nil {
+		t.Errorf("Run: %v", err)
+	}
+}
