@@ -118,7 +118,7 @@ func isOfConfigureServer(c *tls.Config) bool {
 		return false
 	}
 	c = c.Clone()
-	c.NextProtos, c.PreferServerCipherSuites = nil, false
+	c.NextProtos, c.PreferServerCipherSuites = nil, false //nolint:staticcheck // deprecated, but x/net sets it
 	return reflect.DeepEqual(c, &tls.Config{})
 }
 

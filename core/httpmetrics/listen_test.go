@@ -153,7 +153,7 @@ func TestServe_DecidesOnTLSByCertificates(t *testing.T) {
 	defer authority.Close()
 	client, certificates := authority.Client(), authority.TLS.Certificates
 	ofConfigureServer := func() *tls.Config {
-		return &tls.Config{NextProtos: []string{"h2", "http/1.1"}, PreferServerCipherSuites: true}
+		return &tls.Config{NextProtos: []string{"h2", "http/1.1"}, PreferServerCipherSuites: true} //nolint:staticcheck // as x/net does
 	}
 	for _, tt := range []struct {
 		promise string
