@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//nolint:staticcheck // h2c and http2 are deprecated, but applications have them
 package tests
 
 import (
@@ -52,19 +53,19 @@ var runsUnencryptedHTTP2 = map[string]func(ctx context.Context, reg *shoal.Regis
 		return shoalhttp.Run(ctx, server, reg)
 	},
 	"nethttp, h2c.NewHandler": func(ctx context.Context, reg *shoal.Registry, addr string, routes []route) error {
-		handler := takingOver(buildHTTP(reg, httpmetrics.Opts{}, routes), &http2.Server{})
+		handler := h2c.NewHandler(buildHTTP(reg, httpmetrics.Opts{}, routes), &http2.Server{})
 		return shoalhttp.Run(ctx, httpmetrics.NewServer(addr, handler), reg)
 	},
 	"nethttp, h2c.NewHandler and ConfigureServer": func(ctx context.Context, reg *shoal.Registry, addr string, routes []route) error {
 		h2s := &http2.Server{}
-		server := httpmetrics.NewServer(addr, takingOver(buildHTTP(reg, httpmetrics.Opts{}, routes), h2s))
+		server := httpmetrics.NewServer(addr, h2c.NewHandler(buildHTTP(reg, httpmetrics.Opts{}, routes), h2s))
 		if err := http2.ConfigureServer(server, h2s); err != nil {
 			return err
 		}
 		return shoalhttp.Run(ctx, server, reg)
 	},
 	"chi, h2c.NewHandler": func(ctx context.Context, reg *shoal.Registry, addr string, routes []route) error {
-		return shoalchi.Run(ctx, takingOver(buildChi(reg, httpmetrics.Opts{}, routes), &http2.Server{}), addr, reg)
+		return shoalchi.Run(ctx, h2c.NewHandler(buildChi(reg, httpmetrics.Opts{}, routes), &http2.Server{}), addr, reg)
 	},
 	"echo, Protocols": func(ctx context.Context, reg *shoal.Registry, addr string, routes []route) error {
 		e := buildEcho(reg, httpmetrics.Opts{}, routes)
@@ -73,13 +74,9 @@ var runsUnencryptedHTTP2 = map[string]func(ctx context.Context, reg *shoal.Regis
 	},
 	"echo, h2c.NewHandler as StartH2CServer has it": func(ctx context.Context, reg *shoal.Registry, addr string, routes []route) error {
 		e := buildEcho(reg, httpmetrics.Opts{}, routes)
-		e.Server.Handler = takingOver(e, &http2.Server{})
+		e.Server.Handler = h2c.NewHandler(e, &http2.Server{})
 		return shoalecho.Run(ctx, e, addr, reg)
 	},
-}
-
-func takingOver(h http.Handler, h2s *http2.Server) http.Handler {
-	return h2c.NewHandler(h, h2s) //nolint:staticcheck // deprecated, but applications have it
 }
 
 func unencrypted() *http.Protocols {
@@ -187,7 +184,7 @@ func TestRun_SaysWhichRequestsOverUnencryptedHTTP2OutlastTheDrain(t *testing.T) 
 		<-release
 	}}
 	addr := freeAddress(make(chan string, 1))
-	server := httpmetrics.NewServer(addr, takingOver(buildHTTP(reg, httpmetrics.Opts{}, []route{slow}), &http2.Server{}))
+	server := httpmetrics.NewServer(addr, h2c.NewHandler(buildHTTP(reg, httpmetrics.Opts{}, []route{slow}), &http2.Server{}))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ran, answer := make(chan error, 1), make(chan string, 1)
@@ -213,7 +210,7 @@ func TestRun_DoesNotWaitForWhatBeginsAfterItStopped(t *testing.T) {
 		<-v.release
 	}}
 	addr := freeAddress(make(chan string, 1))
-	server := httpmetrics.NewServer(addr, takingOver(buildHTTP(reg, httpmetrics.Opts{}, []route{slow}), &http2.Server{}))
+	server := httpmetrics.NewServer(addr, h2c.NewHandler(buildHTTP(reg, httpmetrics.Opts{}, []route{slow}), &http2.Server{}))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ran := make(chan error, 1)
