@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
@@ -58,7 +59,7 @@ func getVia(t *testing.T, client *http.Client, network, addr, url string) string
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}
 	defer transport.CloseIdleConnections()
-	res, err := (&http.Client{Transport: transport}).Get(url)
+	res, err := (&http.Client{Transport: transport, Timeout: 30 * time.Second}).Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}

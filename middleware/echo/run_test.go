@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	shoal "github.com/shoal-metrics/shoal/core"
@@ -37,7 +38,7 @@ func fetch(t *testing.T, client *http.Client, scheme, addr string) (proto, body 
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}
 	defer transport.CloseIdleConnections()
-	res, err := (&http.Client{Transport: transport}).Get(scheme + "://example.com/x")
+	res, err := (&http.Client{Transport: transport, Timeout: 30 * time.Second}).Get(scheme + "://example.com/x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +154,9 @@ func TestRun_NetworkThatCannotBeListenedOnIsAnErrorAndCloses(t *testing.T) {
 		t.Run(network, func(t *testing.T) {
 			e, reg := newEcho(), shoaltest.New(t)
 			e.ListenerNetwork = network
-			if err := shoalecho.Run(t.Context(), e, "127.0.0.1:0", reg); !check(err) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			if err := shoalecho.Run(ctx, e, "127.0.0.1:0", reg); !check(err) {
 				t.Errorf("Run says %v", err)
 			}
 			if err := reg.Flush(t.Context()); !errors.Is(err, shoal.ErrClosed) {

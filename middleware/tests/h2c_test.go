@@ -88,6 +88,8 @@ func unencrypted() *http.Protocols {
 
 // askHTTP2 asks over HTTP/2 without TLS until the server listens.
 func askHTTP2(ctx context.Context, url string) string {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
 	transport := &http.Transport{Protocols: new(http.Protocols)}
 	transport.Protocols.SetUnencryptedHTTP2(true)
 	defer transport.CloseIdleConnections()
@@ -97,7 +99,7 @@ func askHTTP2(ctx context.Context, url string) string {
 			return err.Error()
 		}
 		res, err := (&http.Client{Transport: transport}).Do(req)
-		if errors.Is(err, syscall.ECONNREFUSED) && ctx.Err() == nil {
+		if errors.Is(err, syscall.ECONNREFUSED) {
 			continue
 		}
 		if err != nil {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
@@ -56,7 +57,7 @@ func unixSocket(t *testing.T) (l net.Listener, path string) {
 
 func getOverUnix(t *testing.T, path, url string) string {
 	t.Helper()
-	res, err := (&http.Client{Transport: &http.Transport{
+	res, err := (&http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "unix", path)

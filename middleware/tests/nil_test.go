@@ -23,7 +23,8 @@ import (
 func TestNilArgumentIsNamedWithWhatToGiveInstead(t *testing.T) {
 	const registry, server, listener = "the registry is nil: give it shoal.Default()", "server 1 of 1 is nil: give", "listener is nil: see the error"
 	reg := shoaltest.New(t)
-	ctx := context.Background()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // a Run that takes nil ends
 	for name, tt := range map[string]struct {
 		says string
 		call func()
