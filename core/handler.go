@@ -46,7 +46,8 @@ type HandlerOpts struct {
 
 // Handler serves the metrics of all processes of the app. It answers GET and
 // HEAD in the text format 0.0.4, delimited protobuf or, where enabled,
-// OpenMetrics, gzipped where the scraper takes it. It first flushes its own
+// OpenMetrics, gzipped where the scraper takes it, unless a middleware around it
+// compresses, as its Content-Encoding or Vary tells. It first flushes its own
 // process, for a second at most, after half a second at most for its gauge
 // functions. When Redis cannot be read in time it answers
 // 503 and why, never an empty page; the error itself, which may name addresses
@@ -72,7 +73,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	defer cancel()
 	page, err := h.reg.scrape(ctx, budget)
 	var body []byte
+	around := compressedAround(w.Header())
 	format, zip := h.negotiate(req)
+	zip = zip && !around
 	if err == nil {
 		body, err = page.encode(format, zip)
 	}
@@ -83,9 +86,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	header := w.Header()
 	header.Set("Content-Type", string(format))
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	if !h.opts.DisableCompression {
-		header.Add("Vary", "Accept-Encoding")
+	if !around {
+		header.Set("Content-Length", strconv.Itoa(len(body)))
+		if !h.opts.DisableCompression {
+			header.Add("Vary", "Accept-Encoding")
+		}
 	}
 	if zip {
 		header.Set("Content-Encoding", "gzip")
@@ -176,6 +181,22 @@ func (h *handler) negotiate(req *http.Request) (format expfmt.Format, zip bool) 
 		format = expfmt.NegotiateAccept(req.Header, expfmt.FmtProtoDelim, expfmt.FmtText)
 	}
 	return format, !h.opts.DisableCompression && acceptsGzip(req.Header)
+}
+
+// compressedAround says whether a middleware around the page compresses what the
+// page writes. Such a one has named the encoding before it calls the page, or at
+// least that its answer depends on Accept-Encoding: echo's names the encoding
+// with the first Write only, and gzips again what is gzipped already.
+func compressedAround(header http.Header) bool {
+	if header.Get("Content-Encoding") != "" {
+		return true
+	}
+	for name := range strings.SplitSeq(strings.Join(header.Values("Vary"), ","), ",") {
+		if strings.EqualFold(strings.TrimSpace(name), "Accept-Encoding") {
+			return true
+		}
+	}
+	return false
 }
 
 // acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3): gzip, or else *,

@@ -118,19 +118,29 @@ func (f *fleet) terminate() {
 // until polls until check returns nil.
 func (f *fleet) until(what string, check func() error) {
 	f.t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
+	until(f.t, what, func() error {
+		err := check()
+		select {
+		case <-f.exited:
+			if err != nil {
+				f.t.Fatalf("%s: the example has ended: %v", what, err)
+			}
+		default:
+		}
+		return err
+	})
+}
+
+// until polls until check returns nil.
+func until(t *testing.T, what string, check func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
 		err := check()
 		if err == nil {
 			return
 		}
-		select {
-		case <-f.exited:
-			f.t.Fatalf("%s: the example has ended: %v", what, err)
-		case <-time.After(50 * time.Millisecond):
-		}
 		if time.Now().After(deadline) {
-			f.t.Fatalf("%s: not within %v: %v", what, patience, err)
+			t.Fatalf("%s: not within %v: %v", what, patience, err)
 		}
 	}
 }

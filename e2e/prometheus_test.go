@@ -20,13 +20,13 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// prometheus is a running Prometheus that scrapes one target each second.
+// prometheus is a running Prometheus that scrapes its targets each second.
 type prometheus struct {
 	t    *testing.T
 	addr string
 }
 
-func startPrometheus(t *testing.T, target string) *prometheus {
+func startPrometheus(t *testing.T, targets ...string) *prometheus {
 	t.Helper()
 	path, err := exec.LookPath("prometheus")
 	if err != nil {
@@ -42,11 +42,15 @@ func startPrometheus(t *testing.T, target string) *prometheus {
 	}
 	dir := t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
+	list, err := json.Marshal(targets) // which YAML takes as well
+	if err != nil {
+		t.Fatal(err)
+	}
 	text := fmt.Sprintf(`global: {scrape_interval: 1s, scrape_timeout: 1s}
 scrape_configs:
   - job_name: shop
-    static_configs: [{targets: [%q]}]
-`, target)
+    static_configs: [{targets: %s}]
+`, list)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

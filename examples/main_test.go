@@ -69,8 +69,12 @@ func start(t *testing.T, name string, args ...string) *program {
 // startWith is start with REDIS_URL set, unless that is empty.
 func startWith(t *testing.T, redis, name string, args ...string) *program {
 	t.Helper()
-	p := &program{T: t, ended: make(chan struct{})}
-	p.cmd = exec.Command(filepath.Join(binaries, name), args...)
+	return launch(t, redis, exec.Command(filepath.Join(binaries, name), args...))
+}
+
+func launch(t *testing.T, redis string, cmd *exec.Cmd) *program {
+	t.Helper()
+	p := &program{T: t, cmd: cmd, ended: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.out
 	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "REDIS_URL=") })
 	if redis != "" {
@@ -88,7 +92,7 @@ func startWith(t *testing.T, redis, name string, args ...string) *program {
 	t.Cleanup(func() {
 		p.terminate()
 		if t.Failed() {
-			t.Logf("output of %s:\n%s", name, p.out.String())
+			t.Logf("output of %s:\n%s", filepath.Base(cmd.Path), p.out.String())
 		}
 	})
 	return p

@@ -15,7 +15,8 @@
 // Sizes, a summary of the durations, other names and further labels are in
 // [Opts]. The values of the labels are bounded whatever a client sends:
 //
-//   - method is one of the nine of HTTP, spelled as HTTP spells them, or "other".
+//   - method is one of the ten of HTTP (QUERY is the tenth) or of [Opts.Methods],
+//     spelled as HTTP spells them, or "other".
 //   - route is the pattern by which the router chose the handler, without
 //     method and host, or "unmatched". It is never a path.
 //   - code is the status, 100 to 599, or "other".
@@ -41,10 +42,20 @@
 // # Streams
 //
 // A hijacked connection, the tunnel of a CONNECT (a WebSocket over HTTP/2 is one)
-// and a response of type text/event-stream may live for hours. They are recorded
+// and a response that has no end of its own may live for hours. They are recorded
 // when they begin, with the time it took to get there, so they neither spoil the
 // quantiles nor go uncounted when the process ends first. They are in flight for as
-// long as their handler runs. Their response size is unknown and not observed.
+// long as their handler runs. Their response size is unknown and not observed. Such
+// responses are told by their media type:
+//
+//	text/event-stream
+//	application/x-ndjson, /ndjson, /jsonl, /x-jsonl, /jsonlines, /x-jsonlines,
+//	            /json-seq, /stream+json
+//	application/grpc, /grpc-web, /grpc-web-text, each with a +codec or without
+//	application/connect+codec
+//	multipart/x-mixed-replace
+//
+// [Opts.Stream] decides on further ones.
 //
 // # Once
 //
@@ -58,12 +69,24 @@
 // Unwrap hides it, and then both record; that of http.TimeoutHandler does not, if
 // the outer middleware is the next around it.
 //
+// # Limits of wrapping
+//
+// Handlers get a ResponseWriter of this package, which has the optional
+// interfaces of the one underneath ([Recorder.Wrap]) and leads to it by Unwrap.
+// Code that looks for another interface, or for a type, by a type assertion does
+// not find it: http3's, for WebTransport, is one; [Opts.Skip] leaves such
+// requests alone. http.MaxBytesReader looks for a method that only net/http's own
+// writer can have. Behind the middleware it limits the body all the same, and
+// gives the same error; but net/http is not told to close the connection. If up
+// to 256 KiB of the body are left, it reads them before it sends the answer and
+// keeps the connection; otherwise it closes it.
+//
 // # Parts
 //
 // [Recorder] knows strings and numbers alone: any server can feed it, and an
 // adapter for one that is no net/http server needs nothing else. [Exchange]
 // follows one net/http request and decides on status, size and time.
 // [Recorder.Wrap] joins an Exchange to a ResponseWriter that keeps exactly the
-// optional interfaces of the one it wraps. [Serve] drains servers, then closes
-// the registry.
+// optional interfaces of the one it wraps. An adapter asks [Recorder.Skips] first.
+// [Serve] drains servers, then closes the registry.
 package httpmetrics

@@ -5,7 +5,11 @@ package httpmetrics_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
@@ -55,13 +59,41 @@ func ExampleServe() {
 	reg := shoal.New()
 	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
 
-	// In earnest: signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// In earnest:
+	//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	//	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 
 	app := httpmetrics.NewServer("127.0.0.1:0", http.NotFoundHandler())
 	page := httpmetrics.PageServer("127.0.0.1:0", reg)
 	fmt.Println(httpmetrics.Serve(ctx, reg, app, page))
+	// Output: <nil>
+}
+
+// The application on a unix socket, the page on an address. With systemd, a
+// listener is one of net.FileListener(os.NewFile(3, "")); with SO_REUSEPORT, one
+// of a net.ListenConfig that has a Control.
+func ExampleGraceful_Serve() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // in earnest: as for Serve
+
+	dir, _ := os.MkdirTemp("", "shop")
+	defer func() { _ = os.RemoveAll(dir) }()
+	socket, err := net.Listen("unix", filepath.Join(dir, "sock"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	app := httpmetrics.NewServer("", http.NotFoundHandler())
+	page := httpmetrics.PageServer("127.0.0.1:0", reg)
+	g := httpmetrics.Graceful{
+		DrainTimeout: time.Minute,
+		Listeners:    map[*http.Server]net.Listener{app: socket}, // closed whatever happens
+	}
+	fmt.Println(g.Serve(ctx, reg, app, page))
 	// Output: <nil>
 }
 
@@ -72,6 +104,11 @@ func ExampleOpts() {
 		Buckets:      []float64{.01, .05, .1, .5, 1, 5},
 		ResponseSize: true,
 		SkipRoutes:   []string{"/healthz"},
+		Methods:      []string{"PROPFIND", "MKCOL"},
+		// A response without end that no media type tells.
+		Stream: func(r *http.Request, _ string) bool { return r.URL.Path == "/ticks" },
+		// Code in there asks for interfaces that a wrapper does not have.
+		Skip: func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/webtransport/") },
 		Labels: []httpmetrics.Label{{
 			Name: "api_version",
 			// Few values, whatever a client sends.

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -45,6 +44,7 @@ type Exchange struct {
 	returned bool // the handler came back, and did not panic
 	recorded bool
 	ended    bool
+	awaited  bool // by the drainGroup of its server
 }
 
 // Begin starts the clock for r in x, which must be the zero Exchange, counts r as in
@@ -76,6 +76,11 @@ func (x *Exchange) begin(rec *Recorder, last http.ResponseWriter, flushes bool, 
 		x.noteTimeoutHandler(last)
 	}
 	x.start = now()
+	if r.ProtoMajor == 2 && r.TLS == nil {
+		if g := drainGroupOf(x.ctx); g != nil {
+			x.awaited = g.begin()
+		}
+	}
 	rec.Started()
 }
 
@@ -110,7 +115,7 @@ func (x *Exchange) SentHeader(status int, h http.Header) {
 // of a CONNECT, and an event stream. Behind an http.TimeoutHandler none does: it
 // keeps the answer until the handler returns.
 func (x *Exchange) beginsStream(status int, h http.Header) bool {
-	return !x.kept && (status == http.StatusSwitchingProtocols || isEventStream(h) ||
+	return !x.kept && (status == http.StatusSwitchingProtocols || x.streams(h) ||
 		status < 300 && x.request.Method == http.MethodConnect)
 }
 
@@ -164,6 +169,10 @@ func (x *Exchange) End() {
 	if x.depth > 0 {
 		x.unnest()
 		return
+	}
+	if x.awaited {
+		x.awaited = false
+		defer drainGroupOf(x.ctx).end() // when it is recorded
 	}
 	x.leave()
 	if x.recorded {
@@ -237,11 +246,3 @@ var loaded = time.Now()
 // now reads the monotonic clock alone; time.Now reads two clocks, and a request
 // would pay for that twice.
 func now() time.Duration { return time.Since(loaded) }
-
-// isEventStream looks at the map itself: the key is in canonical form unless
-// somebody went out of their way, and Get would spend time to make sure.
-func isEventStream(h http.Header) bool {
-	const eventStream = "text/event-stream"
-	v := h["Content-Type"]
-	return len(v) > 0 && len(v[0]) >= len(eventStream) && strings.EqualFold(v[0][:len(eventStream)], eventStream)
-}

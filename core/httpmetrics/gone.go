@@ -5,7 +5,6 @@ package httpmetrics
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"sync"
 )
@@ -32,11 +31,11 @@ func clientLeft(ctx context.Context, nothingSent bool) bool {
 	if context.Cause(ctx) != context.Canceled {
 		return false
 	}
-	base, known := ctx.Value(baseKey{}).(context.Context)
-	if known && base.Err() != nil {
+	group := drainGroupOf(ctx)
+	if group != nil && group.base.Err() != nil {
 		return false
 	}
-	if nothingSent && (known || server.BaseContext == nil) && server.ConnContext == nil {
+	if nothingSent && (group != nil || server.BaseContext == nil) && server.ConnContext == nil {
 		return true // the connection is gone: nothing else can have ended ctx
 	}
 	_, drains := draining.Load(server)
@@ -48,33 +47,13 @@ func clientLeft(ctx context.Context, nothingSent bool) bool {
 var draining sync.Map
 
 // markDraining says that servers drain, until done is called.
-func markDraining(servers []*http.Server) (done func()) {
+func markDraining(servers []*serving) (done func()) {
 	for _, s := range servers {
-		draining.Store(s, true)
+		draining.Store(s.Server, true)
 	}
 	return func() {
 		for _, s := range servers {
-			draining.Delete(s)
+			draining.Delete(s.Server)
 		}
-	}
-}
-
-// baseKey is where the requests of a server find the context that they all have
-// in common, which may end before they do.
-type baseKey struct{}
-
-// carryBase has the requests of s carry the context that s.BaseContext gives. It
-// must be called before s serves.
-func carryBase(s *http.Server) {
-	baseOf := s.BaseContext
-	if baseOf == nil {
-		return // they have context.Background, which never ends
-	}
-	s.BaseContext = func(l net.Listener) context.Context {
-		base := baseOf(l)
-		if base == nil {
-			return nil // net/http panics and says so
-		}
-		return context.WithValue(base, baseKey{}, base)
 	}
 }

@@ -34,7 +34,7 @@ type Names struct {
 	Code string
 
 	// OtherMethod is the value of the method label for methods that HTTP does
-	// not define. Defaults to "other".
+	// not define and Opts.Methods does not list. Defaults to "other".
 	OtherMethod string
 }
 

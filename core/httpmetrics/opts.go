@@ -49,6 +49,28 @@ type Opts struct {
 	// Defaults to 100, 1000, ... 1e9.
 	SizeBuckets []float64
 
+	// Methods are methods that are recorded under their own names, besides the
+	// ten of HTTP: those of WebDAV, say. Any other is Names.OtherMethod. They are
+	// spelled as clients send them, in capitals; naming a method twice, or one of
+	// the ten, changes nothing. There may be 240. Defaults to none.
+	Methods []string
+	// Stream says which further responses are streams, besides those of the
+	// media types in the package's description: they are recorded when they
+	// begin. It gets the request as it reached the middleware, and the
+	// Content-Type that its handler set, which is empty if that set none. It is
+	// asked in the handler's goroutine when the header is about to be sent, or
+	// was just sent, possibly more than once. If it panics, the response is no
+	// stream. Defaults to none.
+	Stream func(r *http.Request, contentType string) bool
+
+	// Skip says which requests the middleware leaves alone, as if it were not
+	// there: they are neither recorded nor in flight, and their handlers have
+	// the ResponseWriter that the server made. It is for code that looks for
+	// interfaces which no wrapper can have: WebTransport over HTTP/3, say. It is
+	// asked before anything else, with the request as it reached the middleware,
+	// in the goroutine that serves it. If it panics, the request is recorded.
+	// Defaults to none.
+	Skip func(r *http.Request) bool
 	// SkipRoutes are routes, spelled as the route label spells them, of
 	// which nothing is recorded: a health check, say. They count as in flight
 	// like any other, since the route is known only later. Defaults to none.

@@ -10,8 +10,12 @@ import (
 )
 
 // Handler returns the registry's page. A request for it is not recorded by the
-// middleware around it, under whatever path it is served.
+// middleware around it, under whatever path it is served. It panics if reg is
+// nil.
 func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
+	if reg == nil {
+		panic(errNoRegistry)
+	}
 	page := reg.Handler(opts)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		discard(w)

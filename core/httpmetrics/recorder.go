@@ -26,7 +26,8 @@ type Recorder struct {
 	responseSize *shoal.HistogramVec
 	inFlight     *shoal.Gauge
 
-	cache *cache
+	methods methods
+	cache   *cache
 }
 
 // feeds tells apart the metrics that recorders feed. Equal ones are the same.
@@ -65,9 +66,13 @@ func NewRecorder(reg *shoal.Registry, opts Opts) *Recorder {
 }
 
 // RegisterRecorder registers the metrics of a server. It returns an error if a
-// name is unusable, or is registered already with another meaning. Options
-// that were registered already give a recorder of the same metrics.
+// name is unusable, or is registered already with another meaning, if an option
+// makes no sense, or if reg is nil. Options that were registered already give a
+// recorder of the same metrics.
 func RegisterRecorder(reg *shoal.Registry, opts Opts) (*Recorder, error) {
+	if reg == nil {
+		return nil, errNoRegistry
+	}
 	opts = opts.withDefaults()
 	for _, l := range opts.Labels {
 		if l.Value == nil {
@@ -77,7 +82,11 @@ func RegisterRecorder(reg *shoal.Registry, opts Opts) (*Recorder, error) {
 	if opts.Duration < Histogram || opts.Duration > HistogramAndSummary {
 		return nil, fmt.Errorf("httpmetrics: Duration is %d: use Histogram, Summary or HistogramAndSummary", opts.Duration)
 	}
-	rec := &Recorder{opts: opts, cache: newCache(), feeds: feeds{
+	methods, err := newMethods(opts)
+	if err != nil {
+		return nil, err
+	}
+	rec := &Recorder{opts: opts, methods: methods, cache: newCache(), feeds: feeds{
 		reg, fmt.Sprintf("%s_%s%q", opts.Namespace, opts.Names.Requests, opts.ConstLabels),
 	}}
 	if err := rec.register(reg); err != nil {
@@ -85,6 +94,9 @@ func RegisterRecorder(reg *shoal.Registry, opts Opts) (*Recorder, error) {
 	}
 	return rec, nil
 }
+
+// errNoRegistry says what to do about a nil registry.
+var errNoRegistry = errors.New("httpmetrics: the registry is nil: give it shoal.Default(), or one of shoal.New()")
 
 func (rec *Recorder) register(reg *shoal.Registry) error {
 	o, labels := &rec.opts, rec.opts.labelNames()
@@ -149,7 +161,7 @@ func (rec *Recorder) handlesOf(method, route string, code int, labels []string) 
 	if route == "" {
 		route = Unmatched
 	}
-	k := key{method: methodNumber(method), code: codeNumber(code), route: route, labels: labels}
+	k := key{method: rec.methods.number(method), code: codeNumber(code), route: route, labels: labels}
 	if h := rec.cache.get(&k); h != nil {
 		return h
 	}
@@ -183,11 +195,7 @@ func (rec *Recorder) resolve(k *key) (h handles) {
 	if k.route == rec.opts.MetricsPath || slices.Contains(rec.opts.SkipRoutes, k.route) {
 		return h
 	}
-	name := methods[k.method]
-	if k.method == otherMethod {
-		name = rec.opts.Names.OtherMethod
-	}
-	values := append([]string{name, k.route, codeText(k.code)}, k.labels...)
+	values := append([]string{rec.methods.names[k.method], k.route, codeText(k.code)}, k.labels...)
 	h.requests = rec.requests.WithLabelValues(values...)
 	if rec.duration != nil {
 		h.duration = rec.duration.WithLabelValues(values...)
@@ -204,6 +212,12 @@ func (rec *Recorder) resolve(k *key) (h handles) {
 	return h
 }
 
+// Skips says whether Opts.Skip has the middleware leave r alone. An adapter asks
+// before it does anything to r or its ResponseWriter.
+func (rec *Recorder) Skips(r *http.Request) bool {
+	return rec.opts.Skip != nil && contained(rec.opts.Skip, r, false)
+}
+
 // labelValues computes the values of Opts.Labels.
 func (rec *Recorder) labelValues(r *http.Request) []string {
 	if len(rec.opts.Labels) == 0 {
@@ -211,17 +225,17 @@ func (rec *Recorder) labelValues(r *http.Request) []string {
 	}
 	values := make([]string, len(rec.opts.Labels))
 	for i, l := range rec.opts.Labels {
-		values[i] = contained(l.Value, r)
+		values[i] = contained(l.Value, r, "panic")
 	}
 	return values
 }
 
 // contained calls a function of the application at a moment when its panic
-// would hit a request that is answered already.
-func contained(f func(*http.Request) string, r *http.Request) (value string) {
+// would hit a request that it has no part in, and gives onPanic in its place.
+func contained[T any](f func(*http.Request) T, r *http.Request, onPanic T) (value T) {
 	defer func() {
 		if recover() != nil {
-			value = "panic"
+			value = onPanic
 		}
 	}()
 	return f(r)

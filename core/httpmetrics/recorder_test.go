@@ -42,14 +42,6 @@ func TestRecorder_NarrowsMethodAndCode(t *testing.T) {
 	}
 }
 
-func TestRecorder_EveryMethodOfHTTPHasItsOwnName(t *testing.T) {
-	for n, name := range methods {
-		if got := methodNumber(name); int(got) != n {
-			t.Errorf("%q is number %d, want %d", name, got, n)
-		}
-	}
-}
-
 func TestRecorder_DefaultNamesBucketsAndSeconds(t *testing.T) {
 	reg := shoaltest.New(t)
 	rec := NewRecorder(reg, Opts{})

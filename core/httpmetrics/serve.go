@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,18 +31,29 @@ const (
 // registry, up to [DefaultCloseTimeout], so that those requests are counted as
 // well. It closes the registry in any case, also when it could not listen.
 //
-// A server with an empty Addr listens on ":http", or ":https" if it has a
-// TLSConfig, whose certificates are then used. If one server ends, all end.
+// A server with an empty Addr listens on ":http", or ":https" if it serves TLS,
+// which it does if its TLSConfig has certificates (Certificates, GetCertificate
+// or GetConfigForClient). A TLSConfig without one is an error, unless it says
+// no more than what http2.ConfigureServer puts there. [Graceful.Listeners] has
+// listeners of other kinds. If one server ends, all end.
 //
 // It returns nil after an orderly shutdown, otherwise all errors joined: of
 // listening, of servers that failed, requests that were cut off, and counts
-// that the registry could not deliver. Connections that handlers took over are
-// not waited for; net/http does not know them any more.
+// that the registry could not deliver. It panics if the registry or a server is
+// nil.
+//
+// Connections that handlers took over are not waited for, since net/http does
+// not know them any more; their handlers may watch ctx. For HTTP/2 without TLS
+// set http.Server.Protocols, whose connections are drained like any other. With
+// h2c.NewHandler in its place, the recorded requests that were being served when
+// ctx was done are waited for, but the clients are not told to go away, and what
+// they begin after that may be cut off.
 func Serve(ctx context.Context, reg *shoal.Registry, servers ...*http.Server) error {
 	return Graceful{}.Serve(ctx, reg, servers...)
 }
 
-// Graceful is [Serve] with other timeouts. The zero value has the defaults.
+// Graceful is [Serve] with other timeouts and listeners. The zero value has the
+// defaults.
 type Graceful struct {
 	// DrainTimeout is how long requests that are being served may take once
 	// shutdown began; then their connections are closed. Defaults to
@@ -50,20 +62,26 @@ type Graceful struct {
 	// CloseTimeout is how long the registry may take to close after that.
 	// Defaults to [DefaultCloseTimeout].
 	CloseTimeout time.Duration
+	// Listeners are the listeners of servers that do not listen on their Addr
+	// but on a unix socket, on what systemd opened, with SO_REUSEPORT. Serve
+	// closes all of them before it returns, whatever happens. On one of
+	// tls.NewListener a server's TLSConfig is not used; for any other it decides
+	// on TLS as it does for an Addr. Defaults to none.
+	Listeners map[*http.Server]net.Listener
 }
 
 // Serve is described at the function [Serve].
 func (g Graceful) Serve(ctx context.Context, reg *shoal.Registry, servers ...*http.Server) error {
-	listeners, err := listen(ctx, servers)
+	g.mustBeComplete(reg, servers)
+	all, err := g.listen(ctx, servers)
 	if err != nil {
 		return errors.Join(err, g.Shutdown(ctx, reg))
 	}
-	ended := make(chan error, len(servers)) // one from each: none blocks
-	for i, s := range servers {
-		carryBase(s)
-		go func() { ended <- serveOne(s, listeners[i]) }()
+	ended := make(chan error, len(all)) // one from each: none blocks
+	for i := range all {
+		go func() { ended <- all[i].serve() }()
 	}
-	waiting := len(servers)
+	waiting := len(all)
 	var errs []error
 	select {
 	case <-ctx.Done():
@@ -71,25 +89,57 @@ func (g Graceful) Serve(ctx context.Context, reg *shoal.Registry, servers ...*ht
 		errs = append(errs, err)
 		waiting--
 	}
-	errs = append(errs, g.Shutdown(ctx, reg, servers...))
+	errs = append(errs, g.shutdown(ctx, reg, all))
 	for range waiting {
 		errs = append(errs, <-ended)
 	}
 	return errors.Join(errs...)
 }
 
+// mustBeComplete panics where the caller forgot something.
+func (g Graceful) mustBeComplete(reg *shoal.Registry, servers []*http.Server) {
+	if reg == nil {
+		panic(errNoRegistry)
+	}
+	for i, s := range servers {
+		if s == nil {
+			panic(fmt.Sprintf("httpmetrics: server %d of %d is nil: give Serve servers such as NewServer(addr, handler)", i+1, len(servers)))
+		}
+	}
+	for s, l := range g.Listeners {
+		if l == nil {
+			panic("httpmetrics: a listener is nil: see the error of what should have opened it")
+		}
+		if !slices.Contains(servers, s) {
+			panic("httpmetrics: Graceful.Listeners has a listener of a server that is not served: give that to Serve as well")
+		}
+	}
+}
+
 // Shutdown is the second half of Serve, for servers that were started in
 // another way: it drains all of them at once, then closes the registry. It
-// works with a ctx that is done, whose values alone it uses.
+// works with a ctx that is done, whose values alone it uses. Of requests behind
+// h2c.NewHandler it does not know, as Serve does.
 func (g Graceful) Shutdown(ctx context.Context, reg *shoal.Registry, servers ...*http.Server) error {
+	if reg == nil {
+		panic(errNoRegistry)
+	}
+	all := make([]*serving, len(servers))
+	for i, s := range servers {
+		all[i] = &serving{Server: s}
+	}
+	return g.shutdown(ctx, reg, all)
+}
+
+func (g Graceful) shutdown(ctx context.Context, reg *shoal.Registry, all []*serving) error {
 	ctx = context.WithoutCancel(ctx)
-	defer markDraining(servers)()
-	errs := make([]error, len(servers), len(servers)+1)
+	defer markDraining(all)()
+	errs := make([]error, len(all), len(all)+1)
 	drainCtx, cancel := context.WithTimeout(ctx, orDefault(g.DrainTimeout, DefaultDrainTimeout))
 	defer cancel()
 	var wg sync.WaitGroup
-	for i, s := range servers {
-		wg.Go(func() { errs[i] = drain(drainCtx, s) })
+	for i, s := range all {
+		wg.Go(func() { errs[i] = s.drain(drainCtx) })
 	}
 	wg.Wait()
 
@@ -99,63 +149,6 @@ func (g Graceful) Shutdown(ctx context.Context, reg *shoal.Registry, servers ...
 		errs = append(errs, fmt.Errorf("httpmetrics: close the registry: %w", err))
 	}
 	return errors.Join(errs...)
-}
-
-// drain returns when s has no request left, or has cut off those it had.
-func drain(ctx context.Context, s *http.Server) error {
-	if err := s.Shutdown(ctx); err != nil {
-		return fmt.Errorf("httpmetrics: drain the server on %q: %w", s.Addr, errors.Join(err, s.Close()))
-	}
-	return nil
-}
-
-// listen opens all listeners or none.
-func listen(ctx context.Context, servers []*http.Server) ([]net.Listener, error) {
-	var listeners []net.Listener
-	var errs []error
-	for _, s := range servers {
-		addr := s.Addr
-		if addr == "" {
-			addr = ":http"
-			if s.TLSConfig != nil {
-				addr = ":https"
-			}
-		}
-		var config net.ListenConfig
-		l, err := config.Listen(context.WithoutCancel(ctx), "tcp", addr)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("httpmetrics: %w", err))
-			continue
-		}
-		listeners = append(listeners, l)
-	}
-	if len(errs) == 0 {
-		return listeners, nil
-	}
-	for _, l := range listeners {
-		errs = append(errs, l.Close())
-	}
-	return nil, errors.Join(errs...)
-}
-
-// serveOne returns nil if the server was shut down.
-func serveOne(s *http.Server, l net.Listener) error {
-	serve := s.Serve
-	if s.TLSConfig != nil {
-		serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
-	}
-	if err := serve(l); !errors.Is(err, http.ErrServerClosed) {
-		// Serve closes the listener; ServeTLS may fail before it does.
-		return fmt.Errorf("httpmetrics: serve %s: %w", l.Addr(), errors.Join(err, ignoreClosed(l.Close())))
-	}
-	return nil
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }
 
 func orDefault(d, standard time.Duration) time.Duration {

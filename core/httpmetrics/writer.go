@@ -19,8 +19,8 @@ import (
 // If a middleware further out follows the request already, for the same metrics,
 // Wrap returns w itself and the exchange of that one, as [Recorder.Begin] does.
 //
-// A stream is told by the Content-Type that the handler sets on it, not by one
-// that was set on w before.
+// A stream is told, to Opts.Stream as well, by the Content-Type that the handler
+// sets on it, not by one that was set on w before.
 //
 // It costs one allocation for the writers of net/http and httptest. It is not
 // pooled: a handler that kept it and wrote too late would otherwise write into
@@ -121,7 +121,7 @@ func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 func (w *responseWriter) readFrom(src io.Reader) (int64, error) {
-	if w.status == 0 && isEventStream(w.headerSet()) {
+	if w.status == 0 && w.streams(w.headerSet()) {
 		return io.Copy(struct{ io.Writer }{w}, src)
 	}
 	if copiedByKernel(src) {

@@ -58,6 +58,7 @@ func main() {
 func run(addr, redis string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	redis, stopRedis, err := anyredis.Open(redis)
 	if err != nil {
 		return err

@@ -41,6 +41,7 @@ func main() {
 func run(addr, redis, app string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	reg := shoal.New()
 	if err := reg.Open(redis, shoal.Opts{App: app, ReadOnly: true}); err != nil {
 		return err

@@ -44,10 +44,14 @@ func main() {
 
 func run(addrs, addr, redis string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if addr != "" {
+		// A second Ctrl-C ends it at once. A SIGTERM never does, not even while it
+		// returns: the parent sends one on top of the first Ctrl-C.
+		context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 		return serve(ctx, addr, anyredis.URL(redis))
 	}
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	return start(ctx, strings.Split(addrs, ","), redis)
 }
 

@@ -13,7 +13,8 @@
 //
 // A worker that dies is replaced (try kill -9 with a number that curl showed)
 // and its successor takes over its gauge_index. SIGTERM to the parent, or
-// Ctrl-C, drains: no request that is being answered is cut off or uncounted.
+// Ctrl-C, drains: no request that is being answered is cut off or uncounted. A
+// second Ctrl-C ends all at once.
 package main
 
 import (
@@ -42,10 +43,14 @@ func main() {
 
 func run(slot int, addr string, workers int, redis string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	if slot >= 0 {
 		log.SetPrefix("worker: ")
+		// A second Ctrl-C ends it at once. A SIGTERM never does, not even while it
+		// returns: the parent sends one on top of the first Ctrl-C.
+		context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 		return work(ctx, slot, anyredis.URL(redis))
 	}
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	return supervise(ctx, addr, workers, redis)
 }

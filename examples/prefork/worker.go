@@ -14,7 +14,6 @@ import (
 	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
-	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
 
@@ -48,13 +47,5 @@ func work(ctx context.Context, slot int, redis string) error {
 	}()
 
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	select {
-	case <-ctx.Done():
-	case err := <-served:
-		return err
-	}
-	// First the requests, then what they counted.
-	return httpmetrics.Graceful{}.Shutdown(ctx, reg, server)
+	return shoalhttp.RunListener(ctx, server, listener, reg)
 }

@@ -25,5 +25,6 @@
 // # Order
 //
 // [Install] comes before the routes, else chi panics. What is put on the router
-// before it is not recorded if it answers by itself.
+// before it is not recorded if it answers by itself. What is put on the router
+// after it does not guard the page: an authentication comes before.
 package shoalchi

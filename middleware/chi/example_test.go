@@ -5,10 +5,14 @@ package shoalchi_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
@@ -46,7 +50,9 @@ func ExampleRun() {
 	reg := shoal.New()
 	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
 
-	// In earnest: signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// In earnest:
+	//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	//	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 
@@ -55,6 +61,29 @@ func ExampleRun() {
 	err := shoalchi.Run(ctx, r, "127.0.0.1:0", reg)
 	fmt.Println("drained and delivered:", err == nil)
 	// Output: drained and delivered: true
+}
+
+// A unix socket. RunListener closes it, which removes its file, whatever happens.
+func ExampleRunListener() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // in earnest: as for Run
+
+	dir, _ := os.MkdirTemp("", "shop")
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	r := chi.NewRouter()
+	shoalchi.Install(r, reg, shoalchi.Opts{})
+	err = shoalchi.RunListener(ctx, r, l, reg)
+	_, gone := os.Stat(path)
+	fmt.Println(err, errors.Is(gone, os.ErrNotExist))
+	// Output: <nil> true
 }
 
 func get(url string) string {

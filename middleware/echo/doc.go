@@ -25,4 +25,9 @@
 // returns nil; it runs once. Put this middleware outermost, so that nothing
 // further out waits for the error. What it answers is the status, also after a
 // deadline; a 5xx to a client that is gone is recorded as 499.
+//
+// # Order
+//
+// [Install] comes before any other e.Use. An authentication guards the page as
+// well, whether it is added before or after.
 package shoalecho

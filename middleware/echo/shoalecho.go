@@ -3,9 +3,6 @@
 package shoalecho
 
 import (
-	"context"
-	"net/http"
-
 	"github.com/labstack/echo/v4"
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
@@ -15,8 +12,8 @@ import (
 type Opts = httpmetrics.Opts
 
 // Middleware records the requests that pass through it. It belongs outermost:
-// e.Use(shoalecho.Middleware(reg, opts)) before any other Use. It panics if
-// opts clash with what is registered.
+// e.Use(shoalecho.Middleware(reg, opts)) before any other Use. It panics if reg
+// is nil or opts clash with what is registered.
 //
 // echo turns a handler's error into an answer only after all middleware, too
 // late to see the status. So this one calls the error handler itself, as echo's
@@ -26,6 +23,9 @@ func Middleware(reg *shoal.Registry, opts Opts) echo.MiddlewareFunc {
 	rec := httpmetrics.NewRecorder(reg, opts)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
+			if rec.Skips(c.Request()) {
+				return next(c)
+			}
 			res := c.Response()
 			inner := res.Writer
 			w, x := rec.Wrap(inner, c.Request(), nil)
@@ -53,23 +53,18 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) echo.HandlerFunc {
 }
 
 // Install puts the middleware and the page, for GET and HEAD, on e. Call it
-// before any other e.Use. Routes may be added before and after. It panics if
-// opts clash with what is registered.
+// before any other e.Use. Routes may be added before and after. It panics if e
+// or reg is nil, or if opts clash with what is registered.
+//
+// The page is a route, and echo puts all middleware of e.Use around every route:
+// an authentication guards the page as well, whether it is added before or after
+// Install.
 func Install(e *echo.Echo, reg *shoal.Registry, opts Opts) {
+	mustHave(e)
 	e.Use(Middleware(reg, opts))
 	page := Handler(reg, opts.Page)
 	e.GET(opts.PagePath(), page)
 	e.HEAD(opts.PagePath(), page)
-}
-
-// Run serves e on addr, by e.Server and with what is set there, until ctx is
-// done, then drains the requests and closes the registry, in this order; see
-// [httpmetrics.Serve]. Further servers, such as [httpmetrics.PageServer], start
-// and end with it.
-func Run(ctx context.Context, e *echo.Echo, addr string, reg *shoal.Registry, also ...*http.Server) error {
-	server := e.Server
-	server.Addr, server.Handler, server.ErrorLog = addr, e, e.StdLogger
-	return httpmetrics.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
 }
 
 // route gives the pattern that the router found. For a path that is known but

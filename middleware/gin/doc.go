@@ -23,7 +23,8 @@
 //
 // [Install] comes before routes and groups. gin gives middleware only to what
 // is made later, so Install panics if it finds a route. gin.Recovery may be
-// outside, as gin.Default has it, or inside: a panic is recorded once, as 500.
+// outside, as gin.Default has it, or inside: a panic is recorded once, as 500. An
+// authentication that is added after Install does not guard the page.
 //
 // # Status and size
 //

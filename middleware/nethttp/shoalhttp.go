@@ -4,6 +4,8 @@ package shoalhttp
 
 import (
 	"context"
+	"fmt"
+	"net"
 	"net/http"
 
 	shoal "github.com/shoal-metrics/shoal/core"
@@ -13,8 +15,8 @@ import (
 // Opts are the options of the middleware. The zero value is ready to use.
 type Opts = httpmetrics.Opts
 
-// Middleware records the requests that pass through it. It panics if opts
-// clash with what is registered.
+// Middleware records the requests that pass through it. It panics if reg is nil
+// or opts clash with what is registered.
 //
 // Where the handler it wraps is a *http.ServeMux, every route is known. Around
 // anything else it relies on r.Pattern, which is lost when a handler in between
@@ -39,9 +41,21 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 // the outermost first; all their requests are recorded and all routes are
 // known, whatever they do to the request. Each gets a copy of the request.
 //
-// Routes may be added to mux before and after. It panics if opts clash with
-// what is registered, or if mux has a route for the page already.
+// Routes may be added to mux before and after. The page is a route of mux: what
+// is between, or around the handler that Install returns, guards it as it does
+// the other routes.
+//
+// It panics if mux, reg or one of between is nil, if opts clash with what is
+// registered, or if mux has a route for the page already.
 func Install(mux *http.ServeMux, reg *shoal.Registry, opts Opts, between ...func(http.Handler) http.Handler) http.Handler {
+	if mux == nil {
+		panic("shoalhttp: Install: the mux is nil: give it http.NewServeMux(), or http.DefaultServeMux")
+	}
+	for i, wrap := range between {
+		if wrap == nil {
+			panic(fmt.Sprintf("shoalhttp: Install: between[%d] is nil: leave it out", i))
+		}
+	}
 	rec := httpmetrics.NewRecorder(reg, opts)
 	mux.Handle(http.MethodGet+" "+opts.PagePath(), Handler(reg, opts.Page))
 	if len(between) == 0 {
@@ -64,8 +78,19 @@ func Run(ctx context.Context, server *http.Server, reg *shoal.Registry, also ...
 	return httpmetrics.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
 }
 
+// RunListener is [Run] on a listener of the server's own: a unix socket, one that
+// systemd opened, one with SO_REUSEPORT. It closes l in any case. See
+// [httpmetrics.Graceful] for TLS, and for listeners of further servers.
+func RunListener(ctx context.Context, server *http.Server, l net.Listener, reg *shoal.Registry, also ...*http.Server) error {
+	own := map[*http.Server]net.Listener{server: l}
+	return httpmetrics.Graceful{Listeners: own}.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
+}
+
 // record is the middleware around next, which mux is or which has none.
 func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) http.Handler {
+	if next == nil {
+		panic("shoalhttp: the handler that the middleware is put around is nil")
+	}
 	route := func(r *http.Request) string {
 		if r.Pattern == "" && mux != nil {
 			return ask(mux, questionOf(r))
@@ -73,6 +98,10 @@ func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) ht
 		return patternOf(r)
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rec.Skips(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		came := questionOf(r)
 		w, x := rec.Wrap(w, r, route)
 		if mux != nil && r.Method == http.MethodConnect {
@@ -100,6 +129,10 @@ func recordAcross(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handl
 		return ""
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if rec.Skips(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
 		v := &visit{Context: r.Context()}
 		v.note(r, false)
 		inner := r.WithContext(v)

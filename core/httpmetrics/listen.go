@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package httpmetrics
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"reflect"
+	"slices"
+)
+
+// serving is a server that Serve serves.
+type serving struct {
+	*http.Server
+	listener net.Listener
+	overTLS  bool // by the server: the listener itself has no TLS
+	group    drainGroup
+}
+
+// listen opens the listeners of all servers or of none.
+func (g Graceful) listen(ctx context.Context, servers []*http.Server) ([]*serving, error) {
+	all := make([]*serving, len(servers))
+	var errs []error
+	for i, s := range servers {
+		all[i] = &serving{Server: s, listener: g.Listeners[s]}
+		if err := all[i].listen(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("httpmetrics: %w", err))
+		}
+	}
+	if len(errs) == 0 {
+		for _, s := range all {
+			s.BaseContext = s.group.baseContext(s.BaseContext)
+		}
+		return all, nil
+	}
+	for _, s := range all {
+		if s.listener != nil {
+			errs = append(errs, ignoreClosed(s.listener.Close()))
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (s *serving) listen(ctx context.Context) (err error) {
+	if hasTLS(s.listener) {
+		return nil
+	}
+	if s.overTLS, err = servesTLS(s.Server); err != nil || s.listener != nil {
+		return err
+	}
+	addr := s.Addr
+	if addr == "" {
+		addr = ":http"
+		if s.overTLS {
+			addr = ":https"
+		}
+	}
+	var config net.ListenConfig
+	s.listener, err = config.Listen(context.WithoutCancel(ctx), "tcp", addr)
+	return err
+}
+
+// serve returns nil if the server was shut down.
+func (s *serving) serve() error {
+	serve := s.Serve
+	if s.overTLS {
+		serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
+	err := serve(s.listener)
+	// Serve has closed it, but ServeTLS may fail before that.
+	closed := ignoreClosed(s.listener.Close())
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("httpmetrics: serve %s: %w", s.listener.Addr(), errors.Join(err, closed))
+}
+
+// drain returns when s has no request left, or has cut off those it had.
+func (s *serving) drain(ctx context.Context) error {
+	s.group.stop()
+	if err := errors.Join(s.Shutdown(ctx), s.group.wait(ctx)); err != nil {
+		return fmt.Errorf("httpmetrics: drain the server on %q: %w", s.address(), errors.Join(err, s.Close()))
+	}
+	return nil
+}
+
+// address is where the server listens, or would.
+func (s *serving) address() string {
+	if s.listener != nil {
+		return s.listener.Addr().String()
+	}
+	return s.Addr
+}
+
+// servesTLS says whether a server is meant to serve TLS, by whether it has
+// certificates.
+func servesTLS(s *http.Server) (bool, error) {
+	c := s.TLSConfig
+	switch {
+	case c == nil:
+		return false, nil
+	case len(c.Certificates) > 0, c.GetCertificate != nil, c.GetConfigForClient != nil:
+		return true, nil
+	case isOfConfigureServer(c):
+		return false, nil
+	}
+	return false, fmt.Errorf("the server on %q has a TLSConfig without a certificate: set its Certificates or GetCertificate, or leave TLSConfig nil to serve without TLS", s.Addr)
+}
+
+// isOfConfigureServer recognizes what http2.ConfigureServer makes of a server
+// without a TLSConfig. Any other setting shows that somebody wanted TLS.
+func isOfConfigureServer(c *tls.Config) bool {
+	if !slices.Contains(c.NextProtos, "h2") {
+		return false
+	}
+	c = c.Clone()
+	c.NextProtos, c.PreferServerCipherSuites = nil, false //nolint:staticcheck // deprecated, but x/net sets it
+	return reflect.DeepEqual(c, &tls.Config{})
+}
+
+// hasTLS recognizes a listener of tls.NewListener or tls.Listen.
+func hasTLS(l net.Listener) bool {
+	return reflect.TypeOf(l) == tlsListener
+}
+
+var tlsListener = reflect.TypeOf(tls.NewListener(nil, nil))
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
