@@ -103,10 +103,11 @@ func (r *reader) wait() { r.group.Wait() }
 
 // readFamily is a family with the values of its known series.
 type readFamily struct {
-	name   string
-	state  wire.FamilyState
-	known  *knownFamily
-	values []wire.SeriesValue // parallel to known.labels
+	name    string
+	state   wire.FamilyState
+	known   *knownFamily
+	values  []wire.SeriesValue // parallel to known.labels
+	scanned bool               // known is new, and all there is of this state
 }
 
 // readPage reads everything that a page shows. The round trips are few, and
@@ -125,13 +126,14 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 	if err := r.pass(app, head.Lineage); err != nil {
 		return nil, err
 	}
-	families, after, err := r.readValues(ctx, r.keep(app.Families, head.States))
+	families, after, err := r.readValues(ctx, r.keep(app.Families, head.States), head.Lineage)
 	if err != nil {
 		return nil, err
 	}
 	if after != head.Lineage {
 		return nil, &recoveringError{unconfirmed: len(app.Leases), living: len(app.Leases), stale: true}
 	}
+	r.remember(families)
 	b := newPageBuilder(r.reg, app)
 	for i, list := range head.Gauges {
 		b.addGauges(app.Leases[i], list)
@@ -170,17 +172,19 @@ func (r *reader) leftOff(name string, err error) {
 }
 
 // readValues reads the values of all families that have any in Redis, and then
-// the lineage.
-func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readFamily, string, error) {
+// the lineage. Before is the lineage as it was read first.
+func (r *reader) readValues(ctx context.Context, families []readFamily, before string) ([]readFamily, string, error) {
 	var queries []wire.SeriesQuery
-	var asked []int // the families of the queries
+	var asked, scanned []int // the families of the queries, and those that were scanned
 	for i := range families {
 		f := &families[i]
 		f.known = r.known[f.name]
 		switch {
 		case f.state.Type == wire.TypeGauge && f.state.Mode != wire.ModeLatest:
 			continue // its values are with the writers' gauges
-		case f.known != nil && f.known.shape == f.state.Shape:
+		case f.known != nil && f.known.shape == f.state.Shape && (before != "" || time.Since(f.known.scanned) < r.barrier.bound()):
+			// Where the lineage is not told, a failover within a reading goes
+			// unseen: what is remembered then is not believed for long.
 			queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: f.known.labels.fields})
 			asked = append(asked, i)
 		default:
@@ -195,8 +199,11 @@ func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readF
 				continue
 			}
 			f.known, f.values = r.learn(f.name, f.state.Shape, stored)
-			r.known[f.name] = f.known
+			scanned = append(scanned, i)
 		}
+	}
+	if err := r.checkScans(ctx, families, scanned); err != nil {
+		return nil, "", err
 	}
 	replies, lineage, err := r.store.ReadSeries(ctx, queries)
 	if err != nil {
@@ -212,6 +219,40 @@ func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readF
 		f.values = reply.Values
 	}
 	return families, lineage, nil
+}
+
+// checkScans looks up again the families that were scanned. Series may have come
+// or gone between the first look and the scan; then the scan is not that of the
+// shape seen before it, nor for sure that of the shape seen now.
+func (r *reader) checkScans(ctx context.Context, families []readFamily, scanned []int) error {
+	if len(scanned) == 0 {
+		return nil
+	}
+	names := make([]string, len(scanned))
+	for n, i := range scanned {
+		names[n] = families[i].name
+	}
+	states, err := r.store.ReadFamilies(ctx, names)
+	if err != nil {
+		return err
+	}
+	for n, i := range scanned {
+		f := &families[i]
+		f.scanned = states[n].Err == nil && states[n].Shape == f.state.Shape
+	}
+	return nil
+}
+
+// remember keeps what was scanned for later readings of the same shape. Call it
+// only when the reading turned out to be of one history: after a failover Redis
+// may return to a shape that was seen before it, and what was scanned behind the
+// failover is not what that shape has.
+func (r *reader) remember(families []readFamily) {
+	for _, f := range families {
+		if f.scanned {
+			r.known[f.name] = f.known
+		}
+	}
 }
 
 // corrupt counts something stored that is not readable and reports it.

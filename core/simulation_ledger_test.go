@@ -312,9 +312,8 @@ func (l *ledger) mayFall(family string) {
 // restored notes that the store went back to a snapshot.
 func (l *ledger) restored(s *savedState) {
 	l.changes++
-	if time.Since(s.at) > keepFor/2 {
-		l.mayLose = true
-	}
+	old := time.Since(s.at) > keepFor/2 // writers may keep no more what came since
+	l.mayLose = l.mayLose || old
 	before := l.content
 	l.content = s.content.clone()
 	for key := range l.applied {
@@ -339,7 +338,7 @@ func (l *ledger) restored(s *savedState) {
 	l.moved = step{time.Now(), l.w.clockMoves}
 	for _, family := range addingFamilies {
 		l.epoch[family]++
-		if l.fall[family] != s.fall[family] || l.damaged[family] || before.damaged[family] ||
+		if old || l.fall[family] != s.fall[family] || l.damaged[family] || before.damaged[family] ||
 			l.generation[family] == "" || l.generation[family] != before.generation[family] {
 			l.fall[family]++
 		}

@@ -225,26 +225,26 @@ func (p *proc) addSync(k string, v float64, patience time.Duration) {
 // and not frozen goes with them.
 func (p *proc) delete(d *dice) fault {
 	k := pick(d, labelValues[:p.w.labels])
-	gone := func(match func(label string) bool) {
-		p.churn.fam.each(func(s *series) {
-			if k := s.values[0]; match(k) {
-				note(p.added, churnFamily, k, amounts{-s.metric.(*Counter).held()})
-			}
-		})
-	}
 	switch d.below(3) {
 	case 0:
-		gone(func(l string) bool { return l == k })
-		p.churn.DeleteLabelValues(k)
+		p.deleteWhere(func(l string) bool { return l == k }, func() { p.churn.DeleteLabelValues(k) })
 		return faultSeriesDeleted
 	case 1:
-		gone(func(l string) bool { return l == k })
-		p.churn.DeletePartialMatch(Labels{"k": k})
+		p.deleteWhere(func(l string) bool { return l == k }, func() { p.churn.DeletePartialMatch(Labels{"k": k}) })
 		return faultSeriesDeletedInPart
 	}
-	gone(func(string) bool { return true })
-	p.churn.Reset()
+	p.deleteWhere(func(string) bool { return true }, p.churn.Reset)
 	return faultFamilyReset
+}
+
+// deleteWhere deletes the series of churn whose label matches.
+func (p *proc) deleteWhere(match func(label string) bool, del func()) {
+	p.churn.fam.each(func(s *series) {
+		if k := s.values[0]; match(k) {
+			note(p.added, churnFamily, k, amounts{-s.metric.(*Counter).held()})
+		}
+	})
+	del()
 }
 
 // held is what a counter has counted and not given to a batch.
