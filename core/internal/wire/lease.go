@@ -30,7 +30,7 @@ func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	if err != nil {
 		return HoldReply{}, err
 	}
-	if len(reply) != 4 {
+	if len(reply) != 5 {
 		return HoldReply{}, fmt.Errorf("%w: %v", errReply, reply)
 	}
 	index, ok := reply[0].(int64)
@@ -38,7 +38,7 @@ func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	if !ok || err != nil {
 		return HoldReply{}, fmt.Errorf("%w: %v", errReply, reply)
 	}
-	return HoldReply{Index: int(index), Fenced: text(reply[1]), Now: now}, nil
+	return HoldReply{Index: int(index), Fenced: text(reply[1]), Now: now, Lost: reply[4] == int64(1)}, nil
 }
 
 // Release implements [Store].
@@ -55,9 +55,17 @@ func (r *Redis) Release(ctx context.Context, writer string, index int) error {
 // leaseTail is what stands behind the writer and the deadline in an entry:
 // "lineage host version started".
 func leaseTail(req HoldRequest) string {
-	return leaseWord(req.Lineage) + " " + leaseWord(req.Info.Host) + " " +
+	lineage := leaseWord(req.Lineage)
+	if req.Unverified {
+		lineage = unverifiedWord
+	}
+	return lineage + " " + leaseWord(req.Info.Host) + " " +
 		leaseWord(req.Info.Version) + " " + strconv.FormatInt(req.Info.Started, 10)
 }
+
+// unverifiedWord stands for the lineage in an entry whose writer found that the
+// store had lost something of its own. An escaped text never is that word.
+const unverifiedWord = "?"
 
 // leaseWord makes one word of a text: no space stays in it, and it is not
 // empty. A lone dash stands for the empty text.
@@ -105,8 +113,10 @@ func parseLease(field, entry string) (Lease, error) {
 	deadline, e := strconv.ParseInt(words[1], 10, 64)
 	check(e)
 	l.Deadline = time.UnixMilli(deadline)
-	l.Lineage, e = parseLeaseWord(words[2])
-	check(e)
+	if l.Unverified = words[2] == unverifiedWord; !l.Unverified {
+		l.Lineage, e = parseLeaseWord(words[2])
+		check(e)
+	}
 	l.Info.Host, e = parseLeaseWord(words[3])
 	check(e)
 	l.Info.Version, e = parseLeaseWord(words[4])

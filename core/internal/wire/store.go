@@ -230,6 +230,9 @@ type HoldRequest struct {
 	// this is no first start, even if nothing is recorded.
 	Current string
 	Changed bool
+	// Unverified says that the writer found something of its own gone, in this
+	// same history, and has not looked at all its families since.
+	Unverified bool
 	// Info describes the instance to readers.
 	Info Info
 	TTL  time.Duration
@@ -247,6 +250,9 @@ type HoldReply struct {
 	Index int
 	// Fenced is the writer that lost this index to us, if any did.
 	Fenced string
+	// Lost says that the writer had held an index and its entry was gone: the
+	// store may lack more. The new entry is Unverified.
+	Lost bool
 	// Now is the store's time.
 	Now time.Time
 }
@@ -257,7 +263,9 @@ type Lease struct {
 	Writer   string
 	Deadline time.Time
 	Lineage  string
-	Info     Info
+	// Unverified says that its writer is looking for what the store may have lost.
+	Unverified bool
+	Info       Info
 }
 
 // GaugeOp sets or deletes one gauge of a writer.
