@@ -19,6 +19,7 @@ import (
 // name, the series of each by their labels. It is shared between scrapes and
 // never changed.
 type page struct {
+	note     string // a comment for people, in the text format; empty for none
 	families []*pageFamily
 	encoded  encodings
 

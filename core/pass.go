@@ -79,6 +79,7 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 	if err := w.heartbeat(time.Now()); err != nil {
 		return err
 	}
+	defer w.publish()
 	w.trimKept() // what is too old to be safe must not be sent again
 	p := &pass{w: w, ctx: ctx, failed: map[*family]bool{}, frozen: map[*family]bool{}, turns: map[*family]int{}}
 	p.register(families)
@@ -200,6 +201,9 @@ func (p *pass) registered(f *family, r wire.RegisterReply) {
 	case r.Err != nil:
 		p.fail(f, r.Err)
 	case r.Clash != "":
+		if o.generation != "" {
+			w.doubt()
+		}
 		o.clashed(&TypeClashError{Name: f.def.name, Requested: f.def.kind, Existing: r.Clash}, time.Now().Add(reportEvery))
 		w.reg.report("clash "+f.def.name, o.refused)
 		f.failWaiters(o.refused)
@@ -208,6 +212,9 @@ func (p *pass) registered(f *family, r wire.RegisterReply) {
 	case !p.look(o.generation != "" && o.generation != r.Generation):
 		p.fail(f, p.silence) // whether it was wiped or has stepped back is not known
 	default:
+		if o.generation != "" && o.generation != r.Generation {
+			w.doubt()
+		}
 		if !o.registered(r, w.lineage.seen) {
 			return
 		}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -19,8 +20,9 @@ const readTimeout = 30 * time.Second
 // scrapes that come meanwhile share the next one: they may join only a reading
 // that has not begun, or they would miss what was written before they came.
 type reader struct {
-	reg   *Registry
-	store wire.Store
+	reg     *Registry
+	store   wire.Store
+	appName string
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -31,8 +33,9 @@ type reader struct {
 	active bool     // a goroutine works on readings; guarded by mu
 
 	// The rest belongs to the reading under way.
-	app     wire.AppState           // of the last reading, by which the next head is guessed
-	known   map[string]*knownFamily // by name
+	app     wire.AppState            // of the last reading, by which the next head is guessed
+	own     *atomic.Pointer[holding] // of the writer beside it, if any
+	known   map[string]*knownFamily  // by name
 	barrier barrier
 }
 
@@ -43,9 +46,9 @@ type reading struct {
 	err  error
 }
 
-func newReader(reg *Registry, store wire.Store, lease time.Duration) *reader {
-	r := &reader{reg: reg, store: store, known: map[string]*knownFamily{}}
-	r.barrier.lease = lease
+func newReader(reg *Registry, store wire.Store, opts Opts) *reader {
+	r := &reader{reg: reg, store: store, appName: opts.App, known: map[string]*knownFamily{}, own: &atomic.Pointer[holding]{}}
+	r.barrier.lease = opts.LeaseDuration
 	ctx, cancel := context.WithCancel(context.Background())
 	r.ctx, r.cancel = ctx, func() { // no reading begins once this has returned
 		r.mu.Lock()
@@ -123,7 +126,9 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.pass(app, head.Lineage); err != nil {
+	r.barrier.believe(&head)
+	app = head.App
+	if err := r.pass(head); err != nil {
 		return nil, err
 	}
 	families, after, err := r.readValues(ctx, r.keep(app.Families, head.States), head.Lineage)
@@ -131,14 +136,22 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 		return nil, err
 	}
 	if after != head.Lineage {
-		return nil, &recoveringError{unconfirmed: len(app.Leases), living: len(app.Leases), stale: true}
+		return nil, &recoveringError{
+			cause: "Redis restarted or failed over while the page was read",
+			wait:  "it is read again", stale: true,
+		}
 	}
 	r.remember(families)
 	b := newPageBuilder(r.reg, app)
 	for i, list := range head.Gauges {
 		b.addGauges(app.Leases[i], list)
 	}
-	return b.build(families), nil
+	p := b.build(families)
+	if len(app.Families) == 0 && len(app.Leases) == 0 {
+		p.note = fmt.Sprintf("shoal: Redis has no metric and no living process of the app %q: is that its name?", r.appName)
+		r.reg.report("empty app", errors.New(p.note))
+	}
+	return p, nil
 }
 
 // keep pairs names and states, reports those that are damaged and leaves them

@@ -16,6 +16,7 @@ import (
 type lease struct {
 	writer   string
 	deadline time.Time
+	ttl      time.Duration
 	lineage  string
 	// unverified is set in place of the lineage until the writer has looked at
 	// all that the server may have lost of its own.
@@ -34,6 +35,7 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 	held := lease{
 		writer:     req.Writer,
 		deadline:   deadline(now, req.TTL),
+		ttl:        req.TTL.Truncate(time.Millisecond),
 		lineage:    req.Lineage,
 		unverified: req.Unverified || lost,
 		info:       req.Info,
@@ -95,6 +97,7 @@ func (a *app) living(now time.Time) []wire.Lease {
 				Index:      i,
 				Writer:     l.writer,
 				Deadline:   l.deadline,
+				TTL:        l.ttl,
 				Lineage:    l.lineage,
 				Unverified: l.unverified,
 				Info:       l.info,

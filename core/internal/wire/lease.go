@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -53,14 +54,15 @@ func (r *Redis) Release(ctx context.Context, writer string, index int) error {
 }
 
 // leaseTail is what stands behind the writer and the deadline in an entry:
-// "lineage host version started".
+// "lineage host version started ttl".
 func leaseTail(req HoldRequest) string {
 	lineage := leaseWord(req.Lineage)
 	if req.Unverified {
 		lineage = unverifiedWord
 	}
 	return lineage + " " + leaseWord(req.Info.Host) + " " +
-		leaseWord(req.Info.Version) + " " + strconv.FormatInt(req.Info.Started, 10)
+		leaseWord(req.Info.Version) + " " + strconv.FormatInt(req.Info.Started, 10) + " " +
+		strconv.FormatInt(req.TTL.Milliseconds(), 10)
 }
 
 // unverifiedWord stands for the lineage in an entry whose writer found that the
@@ -89,7 +91,8 @@ func parseLeaseWord(s string) (string, error) {
 var errIndex = errors.New("not the number of an index")
 
 // parseLease reads an entry of the leases: field i:<index>, and "writer
-// deadline lineage host version started". A later version may append words.
+// deadline lineage host version started ttl". A later version may append words, and
+// an earlier one has no ttl.
 func parseLease(field, entry string) (Lease, error) {
 	number, ok := strings.CutPrefix(field, "i:")
 	words := strings.Split(entry, " ")
@@ -123,6 +126,11 @@ func parseLease(field, entry string) (Lease, error) {
 	check(e)
 	l.Info.Started, e = strconv.ParseInt(words[5], 10, 64)
 	check(e)
+	if len(words) > 6 {
+		if ttl, err := strconv.ParseInt(words[6], 10, 64); err == nil { // else it is another client's word
+			l.TTL = time.Duration(max(0, min(ttl, math.MaxInt64/int64(time.Millisecond)))) * time.Millisecond
+		}
+	}
 	return l, err
 }
 

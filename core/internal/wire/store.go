@@ -262,6 +262,7 @@ type Lease struct {
 	Index    int
 	Writer   string
 	Deadline time.Time
+	TTL      time.Duration // for which it was given; 0 where that is not known
 	Lineage  string
 	// Unverified says that its writer is looking for what the store may have lost.
 	Unverified bool
