@@ -98,6 +98,9 @@ func (b *barrier) notice(head wire.Head) {
 	})
 	if leasesGone || familiesGone {
 		b.lost, b.begun = time.Now(), time.Time{}
+		if familiesGone {
+			b.lost = b.lost.Add(-sinceLoss(head))
+		}
 		if b.missing == nil {
 			b.missing = map[string]bool{}
 		}
@@ -130,6 +133,17 @@ func (b *barrier) notice(head wire.Head) {
 	case past >= b.grace():
 		b.missing = nil
 	}
+}
+
+// sinceLoss is how long ago everything was lost at least: as long as the oldest
+// family is there that was registered since.
+func sinceLoss(head wire.Head) (age time.Duration) {
+	for _, s := range head.States {
+		if s.Generation != "" {
+			age = max(age, head.App.Now.Sub(time.UnixMicro(s.Created)))
+		}
+	}
+	return age
 }
 
 // pass says whether a page may be shown of what was read.
