@@ -27,15 +27,15 @@ type barrier struct {
 	begun   time.Time     // when pages began to be held back; zero if they are not
 	lineage string        // the store's then
 
-	last     wire.Head            // what was read last, by which a loss is noticed
-	lost     time.Time            // when it was noticed that everything was gone
-	missing  map[string]bool      // writers that were alive before that and have not returned
-	families map[string]bool      // that were there before that and are not back
-	ahead    map[string]sightings // by writer: leases that seem to last too long
+	last     wire.Head           // what was read last, by which a loss is noticed
+	lost     time.Time           // when it was noticed that everything was gone
+	missing  map[string]bool     // writers that were alive before that and have not returned
+	families map[string]bool     // that were there before that and are not back
+	ahead    map[string]sighting // by writer: leases that seemed to last too long
 }
 
-// sightings are of a lease that was not renewed in between.
-type sightings struct {
+// sighting tells since when a lease has not been renewed.
+type sighting struct {
 	deadline time.Time // the store's
 	first    time.Time // ours
 }
@@ -64,16 +64,16 @@ func (b *barrier) bound() time.Duration { return 2 * b.lease }
 // they seem to last. One that seems to last for longer than it was given was
 // written before the store's clock was set back. A living process renews it soon.
 func (b *barrier) believe(head *wire.Head) {
-	ahead := map[string]sightings{}
+	ahead := map[string]sighting{}
 	var leases []wire.Lease
 	var gauges [][]wire.Series
 	for i, l := range head.App.Leases {
 		ttl := cmp.Or(l.TTL, b.lease)
-		if l.Deadline.Sub(head.App.Now) > ttl {
-			s := b.ahead[l.Writer]
-			if !s.deadline.Equal(l.Deadline) {
-				s = sightings{l.Deadline, time.Now()}
-			}
+		s, known := b.ahead[l.Writer]
+		if known = known && s.deadline.Equal(l.Deadline); !known {
+			s = sighting{l.Deadline, time.Now()}
+		}
+		if known || l.Deadline.Sub(head.App.Now) > ttl {
 			ahead[l.Writer] = s
 			if time.Since(s.first) >= ttl {
 				continue

@@ -19,15 +19,12 @@ func (a *app) takeTurn(pause time.Duration, now time.Time) bool {
 	return true
 }
 
-// aDay is longer than any lease lasts.
-const aDay = 24 * time.Hour
-
 // housekeep removes by age alone. The age of what was written at a time to come
 // begins now, as a clock noted it that has been set back. A writer that seems dead may still have a
 // batch on its way, so its sequence number stays until it can't have one.
 func (a *app) housekeep(retention time.Duration, now time.Time) {
 	for index, l := range a.leases {
-		if l.expired(now) || l.deadline.After(now.Add(aDay)) {
+		if l.expired(now) || l.deadline.After(deadline(now, l.ttl)) {
 			delete(a.leases, index)
 		}
 	}

@@ -157,11 +157,23 @@ var clockAgingTests = map[string]func(f *redisFixture){
 			}
 		}
 	},
-	"Clock_LeasesThatSeemToLastForDaysGoWithTheHousekeeping": func(f *redisFixture) {
+	"Clock_LeasesThatSeemToLastForLongerThanGivenGoWithTheHousekeeping": func(f *redisFixture) {
 		f.take(hold("living"), 0, "")
-		f.must(f.client.HSet(f.ctx, leasesKey(f.app), "i:5", fmt.Sprintf("dead %d - - - 0", f.head().Now.Add(365*day).UnixMilli())).Err())
+		for i, lease := range []struct {
+			writer string
+			last   time.Duration
+			rest   string
+		}{
+			{"fits", 50 * time.Second, "- - - 0 60000"},
+			{"dead", time.Hour, "- h v -5 60000 more"},
+			{"untold", time.Hour, "- - - 0"},
+			{"years", 365 * day, "- - - 0"},
+		} {
+			f.must(f.client.HSet(f.ctx, leasesKey(f.app), fmt.Sprint("i:", i+1),
+				fmt.Sprint(lease.writer, " ", f.head().Now.Add(lease.last).UnixMilli(), " ", lease.rest)).Err())
+		}
 		f.housekeep(0)
-		if l := f.living(); len(l) != 1 || l[0] != "living" {
+		if l := f.living(); len(l) != 3 || l[0] != "living" || l[1] != "fits" || l[3] != "untold" {
 			f.Errorf("the leases are %v", l)
 		}
 	},
