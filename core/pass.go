@@ -403,12 +403,8 @@ func (w *writer) trimKept() {
 	for _, f := range families {
 		f.out.expire(now)
 		size += f.out.size
-		for reason, n := range f.out.lost {
-			w.reg.self.lost.WithLabelValues(reason).Add(float64(n))
-			w.reg.report("lost "+reason, fmt.Errorf("shoal: %s %q: %d batches lost (%s)", f.def.kind, f.def.name, n, reason))
-		}
-		f.out.lost = nil
 	}
+	w.countLost(families)
 	for size > keepBytes {
 		var oldest *outbox
 		for _, f := range families {

@@ -65,7 +65,7 @@ func (m *selfMetrics) declare(r *Registry) {
 	for _, reason := range []string{reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel} {
 		m.rejected.WithLabelValues(reason)
 	}
-	for _, reason := range []string{lostRollback, lostWiped, lostOrphan, lostExpired} {
+	for _, reason := range lossReasons {
 		m.lost.WithLabelValues(reason)
 	}
 }

@@ -373,6 +373,9 @@ func (l *ledger) mends(g glance, family string) bool {
 			if !living[owner] || !g.living[owner] {
 				return false
 			}
+			if l.w.behind > 0 && owner.life != alive { // its lease is not believed for longer than it was given
+				return false
+			}
 		}
 	}
 	return true

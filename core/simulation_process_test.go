@@ -270,6 +270,9 @@ func (p *proc) look() {
 	p.books = books{given: map[string]uint64{}, lost: p.lostTold}
 	p.reg.self.lost.fam.each(func(s *series) { p.books.lost += s.metric.(*Counter).held() })
 	for _, f := range *p.reg.families.Load() {
+		if f.def.self {
+			continue // what shoal counts of itself is no loss
+		}
 		for _, n := range f.out.lost {
 			p.books.lost += float64(n)
 		}
