@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -212,12 +213,14 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 				continue
 			}
 			f.known, f.values = r.learn(f.name, f.state.Shape, stored)
+			f.scanned = true
 			scanned = append(scanned, i)
 		}
 	}
-	if err := r.checkScans(ctx, families, scanned); err != nil {
+	if err := r.confirm(ctx, families, scanned); err != nil {
 		return nil, "", err
 	}
+	var gone []int
 	replies, lineage, err := r.store.ReadSeries(ctx, queries)
 	if err != nil {
 		return nil, "", err
@@ -230,28 +233,35 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 			continue
 		}
 		f.values = reply.Values
+		if len(f.values) > 0 && !slices.ContainsFunc(f.values, func(v wire.SeriesValue) bool { return v.Found }) {
+			gone = append(gone, asked[q])
+		}
 	}
-	return families, lineage, nil
+	return families, lineage, r.confirm(ctx, families, gone)
 }
 
-// checkScans looks up again the families that were scanned. Series may have come
-// or gone between the first look and the scan; then the scan is not that of the
-// shape seen before it, nor for sure that of the shape seen now.
-func (r *reader) checkScans(ctx context.Context, families []readFamily, scanned []int) error {
-	if len(scanned) == 0 {
+// confirm looks up families again whose series were scanned, or have none left.
+// Series may have come or gone between the first look and the scan; then the scan is
+// not that of the shape seen before it, nor for sure that of the shape seen now. Or
+// the store was emptied meanwhile; then it returns an error.
+func (r *reader) confirm(ctx context.Context, families []readFamily, which []int) error {
+	if len(which) == 0 {
 		return nil
 	}
-	names := make([]string, len(scanned))
-	for n, i := range scanned {
+	names := make([]string, len(which))
+	for n, i := range which {
 		names[n] = families[i].name
 	}
 	states, err := r.store.ReadFamilies(ctx, names)
 	if err != nil {
 		return err
 	}
-	for n, i := range scanned {
+	for n, i := range which {
 		f := &families[i]
-		f.scanned = states[n].Err == nil && states[n].Shape == f.state.Shape
+		if states[n].Generation != f.state.Generation {
+			return &recoveringError{cause: "Redis lost something while the page was read", wait: "it is read again"}
+		}
+		f.scanned = f.scanned && states[n].Shape == f.state.Shape
 	}
 	return nil
 }

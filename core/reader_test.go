@@ -73,6 +73,28 @@ func TestReader_AScanIsRememberedOnlyUnderAShapeThatIsTheSameBehindIt(t *testing
 	})
 }
 
+// Everything goes between a reading's registrations and its values.
+func TestReader_AReadingInWhichTheStoreIsEmptiedIsNotShown(t *testing.T) {
+	for _, first := range []bool{true, false} {
+		for _, hidden := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				server := memstore.New()
+				server.HideLineage(hidden)
+				r := process(t, server, Opts{})
+				r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"n"}).WithLabelValues("a").Add(7)
+				elapse(2 * time.Second)
+				if !first {
+					scrape(t, r)
+				}
+				between(server, memstore.OpReadGauges, server.Wipe)
+				if after := onlyWhole(t, r, "\nc_total{"); after < 0 || after > DefLeaseDuration {
+					t.Errorf("the first page was shown after %v", after)
+				}
+			})
+		}
+	}
+}
+
 // Where Redis does not tell its lineage, nobody sees that the reading was of two
 // states.
 func TestReader_WithoutALineageWhatIsMissingComesBackWithinTheBound(t *testing.T) {

@@ -14,7 +14,19 @@ func (w *world) checkPage(p *proc, g glance, s shown) {
 	for _, family := range addingFamilies {
 		w.checkFamily(p, g, family, s.values[family])
 	}
+	w.checkComeback(p, s)
 	w.checkGauges(p, g, s)
+}
+
+// checkComeback wants no page of a process, after the store lost everything, that
+// lacks a family of its own, as long as pages are held back.
+func (w *world) checkComeback(p *proc, s shown) {
+	if p.readOnly || len(s.values[keptFamily]) > 0 || time.Since(w.ledger.emptiedAt) > 2*w.plan.opts.LeaseDuration-time.Second {
+		return
+	}
+	if first := p.acked[keptFamily]; first.Before(w.ledger.emptiedAt) && !first.IsZero() {
+		w.violated("%v shows nothing of %s, which it had stored before everything was lost", p, keptFamily)
+	}
 }
 
 // checkFamily compares a family on a page with what was stored and shown when

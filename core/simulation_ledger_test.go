@@ -33,6 +33,7 @@ type ledger struct {
 	// mayLose says that something happened which loses what living processes
 	// had delivered; fuzzy, that they can't tell how much.
 	mayLose, fuzzy bool
+	emptiedAt      time.Time // when everything was lost last
 }
 
 // content is what the store holds, and what goes back with it.
@@ -206,6 +207,9 @@ func (l *ledger) answered(p *proc, c wire.Commit, reply wire.CommitReply, change
 		l.w.violated("batch %d of %s of %v was acknowledged (%d) and is not in the store", c.Seq, c.Family, p, reply.Status)
 	}
 	b := l.sent[key]
+	if p.acked[c.Family].IsZero() {
+		p.acked[c.Family] = time.Now()
+	}
 	b.acked = time.Now()
 	b.settled = l.applied[key]
 }
@@ -264,6 +268,7 @@ func (l *ledger) living() map[*proc]bool {
 func (l *ledger) emptied() {
 	l.changes++
 	l.mayLose = true
+	l.emptiedAt = time.Now()
 	l.lost(func(batchKey) bool { return true })
 	l.content = newContent()
 	l.bump()
@@ -312,6 +317,9 @@ func (l *ledger) mayFall(family string) {
 // restored notes that the store went back to a snapshot.
 func (l *ledger) restored(s *savedState) {
 	l.changes++
+	if len(s.content.generation) == 0 {
+		l.emptiedAt = time.Now()
+	}
 	old := time.Since(s.at) > keepFor/2 // writers may keep no more what came since
 	l.mayLose = l.mayLose || old
 	before := l.content

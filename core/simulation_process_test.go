@@ -71,6 +71,7 @@ type proc struct {
 	frozenSums map[string]map[string]amounts // what its batches hold; guarded by w.mu
 	lostTold   float64                       // what its batches tell of lost batches; guarded by w.mu
 	books      books                         // guarded by w.mu
+	acked      map[string]time.Time          // when the first batch of a family was; guarded by w.mu
 
 	added  map[string]map[string]amounts // what was counted, less what a deletion dropped
 	levels map[float64]bool              // every value of its gauge level; guarded by w.mu
@@ -82,7 +83,7 @@ func (w *world) start(readOnly bool, slot *int) *proc {
 	w.number++
 	p := &proc{
 		w: w, number: w.number, reg: New(), readOnly: readOnly, slot: slot,
-		frozenSums: map[string]map[string]amounts{}, added: map[string]map[string]amounts{}, levels: map[float64]bool{},
+		frozenSums: map[string]map[string]amounts{}, acked: map[string]time.Time{}, added: map[string]map[string]amounts{}, levels: map[float64]bool{},
 	}
 	r := p.reg
 	if !readOnly {
