@@ -65,9 +65,8 @@ func (b *barrier) bound() time.Duration { return 2 * b.lease }
 // written before the store's clock was set back. A living process renews it soon.
 func (b *barrier) believe(head *wire.Head) {
 	ahead := map[string]sighting{}
-	var leases []wire.Lease
-	var gauges [][]wire.Series
-	for i, l := range head.App.Leases {
+	dead := map[string]bool{}
+	for _, l := range head.App.Leases {
 		ttl := cmp.Or(l.TTL, b.lease)
 		s, known := b.ahead[l.Writer]
 		if known = known && s.deadline.Equal(l.Deadline); !known {
@@ -75,13 +74,20 @@ func (b *barrier) believe(head *wire.Head) {
 		}
 		if known || l.Deadline.Sub(head.App.Now) > ttl {
 			ahead[l.Writer] = s
-			if time.Since(s.first) >= ttl {
-				continue
-			}
+			dead[l.Writer] = time.Since(s.first) >= ttl
 		}
-		leases, gauges = append(leases, l), append(gauges, head.Gauges[i])
 	}
 	b.ahead = ahead
+	if len(dead) == 0 {
+		return
+	}
+	var leases []wire.Lease
+	var gauges [][]wire.Series
+	for i, l := range head.App.Leases {
+		if !dead[l.Writer] {
+			leases, gauges = append(leases, l), append(gauges, head.Gauges[i])
+		}
+	}
 	head.App.Leases, head.Gauges = leases, gauges
 }
 
@@ -146,11 +152,12 @@ func sinceLoss(head wire.Head) (age time.Duration) {
 	return age
 }
 
-// pass says whether a page may be shown of what was read.
-func (r *reader) pass(head wire.Head) error {
+// pass says whether a page may be shown of what was read. Own is what the store had
+// of this process before.
+func (r *reader) pass(head wire.Head, own *holding) error {
 	b, app := &r.barrier, head.App
 	b.notice(head)
-	lacks := r.own.Load().lacks(head)
+	lacks := own.lacks(head)
 	told := app.Lineage != "" // else it was wiped, or no writer was ever told
 	stale := told && head.Lineage != "" && head.Lineage != app.Lineage
 	changed, age := !app.Since.IsZero(), app.Now.Sub(app.Since)

@@ -121,6 +121,7 @@ type readFamily struct {
 // The lineage is read before and after: what was read in between is shown only
 // if it is all of one history, and one that the writers have looked at.
 func (r *reader) readPage(ctx context.Context) (*page, error) {
+	own := r.own.Load()
 	head, err := r.store.ReadHead(ctx, r.app)
 	app := head.App
 	r.app = app // none after an error, which the guess may have caused
@@ -129,7 +130,7 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 	}
 	r.barrier.believe(&head)
 	app = head.App
-	if err := r.pass(head); err != nil {
+	if err := r.pass(head, own); err != nil {
 		return nil, err
 	}
 	families, after, err := r.readValues(ctx, r.keep(app.Families, head.States), head.Lineage)

@@ -287,7 +287,11 @@ func (p *proc) look() {
 }
 
 // running says whether the process can do something.
-func (p *proc) running() bool { return p.life == alive && !p.frozen }
+func (p *proc) running() bool {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	return p.life == alive && !p.frozen
+}
 
 // kill ends the process as kill -9 does: what it had sent is still under way.
 func (p *proc) kill() {
