@@ -97,11 +97,12 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 		opts: opts, client: client, sampled: &r.sampled,
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
-	c.reader = newReader(r, store, opts.LeaseDuration)
+	c.reader = newReader(r, store, opts)
 	r.limit.Store(int64(opts.SeriesLimit))
 	r.quiet.connect(opts.OnError, opts.Logger)
 	if !opts.ReadOnly {
 		c.writer = newWriter(r, store, opts)
+		c.reader.own = &c.writer.holding
 		c.group.Go(c.writer.run)
 		c.group.Go(func() { r.sampled.run(opts.LeaseDuration/3, c.stop) })
 		r.sampled.start()

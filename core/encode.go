@@ -97,6 +97,9 @@ const pieceSize = 16 << 10
 
 func (p *page) writeText(w io.Writer) (err error) {
 	buf := make([]byte, 0, pieceSize+pieceSize/4)
+	if p.note != "" {
+		buf = append(append(append(buf, "# "...), p.note...), '\n')
+	}
 	for _, f := range p.families {
 		buf = f.appendHead(buf)
 		lines := newLines(f)

@@ -32,7 +32,7 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 	f.Add("stateset", "", "", "", "", "sum:1", "a\xff1", "sum:2 count:1", "x", "-0", "h", "v")
 	f.Fuzz(func(t *testing.T, kind, help, mode, bounds, field1, text1, field2, text2, gaugeField, gaugeText, host, version string) {
 		reg := New()
-		r := newReader(reg, nil, time.Second)
+		r := newReader(reg, nil, Opts{LeaseDuration: time.Second})
 		defer r.cancel()
 		app := wire.AppState{Now: time.UnixMicro(5), Leases: []wire.Lease{
 			{Index: 0, Writer: "a", Info: wire.Info{Host: host, Version: version, Started: 1}},

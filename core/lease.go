@@ -49,6 +49,20 @@ func (w *writer) storeTime(at int64) time.Time {
 	return w.clock.store.Add(time.Duration(at - w.clock.local))
 }
 
+// clockStep is by how much the store's clock must be behind what was expected to
+// count as set back.
+const clockStep = time.Second
+
+// heard notes the store's time at a moment given by monotonicNow. If its clock was
+// set back, this process came up earlier by it too: else definitions of processes
+// that came up later would have to wait until the clock has caught up.
+func (w *writer) heard(store time.Time, at int64) {
+	if store.Before(w.storeTime(at).Add(-clockStep)) {
+		w.born = 0
+	}
+	w.clock = storeClock{store: store, local: at}
+}
+
 // heartbeat renews the lease when that is due. A refusal is reported and no
 // error: counting goes on without a lease, and only the gauges need one.
 func (w *writer) heartbeat(now time.Time) error {
@@ -70,8 +84,9 @@ func (w *writer) heartbeat(now time.Time) error {
 	before := monotonicNow()
 	reply, err := w.store.Hold(ctx, wire.HoldRequest{
 		Writer: w.id, Index: w.lease.index, Slot: slot, TTL: w.opts.LeaseDuration,
-		Lineage: w.lineage.verified, Current: w.lineage.seen, Changed: w.lineage.changed && !w.lineage.confirmed(),
-		Info: wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
+		Lineage: w.lineage.verified, Current: w.lineage.seen, Changed: w.lineage.changed && w.lineage.verified != w.lineage.seen,
+		Unverified: w.lineage.lost,
+		Info:       wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
 	})
 	if err != nil {
 		err = fmt.Errorf("shoal: renewing the lease: %w", err)
@@ -83,9 +98,12 @@ func (w *writer) heartbeat(now time.Time) error {
 	} else {
 		w.lease.refusal = nil
 		w.reg.redisServes("lease")
-		w.clock = storeClock{store: reply.Now, local: (before + monotonicNow()) / 2}
+		w.heard(reply.Now, (before+monotonicNow())/2)
 		if !w.lease.held {
 			w.gauges.full = true
+		}
+		if reply.Lost {
+			w.doubt()
 		}
 		w.lease.index, w.lease.held, w.lease.slotted = reply.Index, true, true
 	}
@@ -93,6 +111,7 @@ func (w *writer) heartbeat(now time.Time) error {
 	if w.born == 0 {
 		w.born = w.storeTime(0).UnixMicro()
 	}
+	w.publish()
 	return nil
 }
 

@@ -16,10 +16,12 @@ type lineage struct {
 	seen     string // when it was last asked for; empty where the store does not tell
 	verified string // under which the store was found to have all that it acknowledged
 	changed  bool   // another one was seen before, at some time
+	lost     bool   // in this one the store lacked something, and not everything was looked at since
 }
 
-// confirmed says whether the history is the one that was looked at.
-func (l *lineage) confirmed() bool { return l.seen == l.verified }
+// confirmed says whether the history is the one that was looked at, and nothing is
+// known to be missing in it.
+func (l *lineage) confirmed() bool { return l.seen == l.verified && !l.lost }
 
 // observe asks the store for its lineage. On a change nothing is taken for
 // granted any more. That includes a change back: what was acknowledged in the
@@ -31,12 +33,25 @@ func (w *writer) observe(ctx context.Context) error {
 	if err != nil || now == w.lineage.seen {
 		return err
 	}
-	w.lineage = lineage{seen: now, changed: w.lineage.seen != "" || w.lineage.changed}
+	w.lineage = lineage{seen: now, changed: w.lineage.seen != "" || w.lineage.changed, lost: w.lineage.lost}
 	w.lease.renewAt = time.Time{} // readers must know before anything is sent again
+	w.doubtFamilies()
+	return nil
+}
+
+// doubt notes that the store lacks something that it had, the lease or a family:
+// it may have been emptied, so every family is looked at. The lease says so until
+// that is done, and readers wait.
+func (w *writer) doubt() {
+	w.lineage.lost = true
+	w.lease.renewAt = time.Time{}
+	w.doubtFamilies()
+}
+
+func (w *writer) doubtFamilies() {
 	for _, f := range *w.reg.families.Load() {
 		f.out.unverified = f.out.generation != ""
 	}
-	return nil
 }
 
 // confirm notes that the store has, in the lineage seen, all that it ever
@@ -52,7 +67,7 @@ func (w *writer) confirm() bool {
 			return false
 		}
 	}
-	w.lineage.verified = w.lineage.seen
+	w.lineage.verified, w.lineage.lost = w.lineage.seen, false
 	w.lease.renewAt = time.Time{}
 	return true
 }

@@ -21,14 +21,6 @@ const (
 	summaryWeight   = 3
 )
 
-// Why batches were lost: the label of shoal_lost_batches_total.
-const (
-	lostRollback = "rollback" // the store stepped back beyond what was kept
-	lostWiped    = "wiped"    // the store was emptied: what it had is gone with it
-	lostOrphan   = "orphan"   // the sequence numbers were lost and these were in doubt
-	lostExpired  = "expired"  // in doubt for more than a day
-)
-
 // batch is a frozen step of a family: its ops never change, so that it can be
 // sent again until it is acknowledged.
 type batch struct {
@@ -67,16 +59,6 @@ type outbox struct {
 	lineage string
 
 	lost map[string]int // batches by reason, since last collected
-}
-
-func (o *outbox) lose(reason string, n uint64) {
-	if n == 0 {
-		return
-	}
-	if o.lost == nil {
-		o.lost = map[string]int{}
-	}
-	o.lost[reason] += int(n)
 }
 
 // push freezes ops, giving the batch the next number.
@@ -205,7 +187,11 @@ func (o *outbox) dropDoubtful() {
 // wiped gives up what Redis had acknowledged: it is gone with everything else
 // that it held, and sent again, Prometheus would count it twice.
 func (o *outbox) wiped() {
-	o.lose(lostWiped, uint64(len(o.kept)))
+	for _, b := range o.kept {
+		if b.counted() {
+			o.lose(lostWiped, 1)
+		}
+	}
 	o.restart()
 }
 

@@ -18,7 +18,7 @@ import (
 func outboxAt(gone, acked, newest uint64) *outbox {
 	o := &outbox{generation: "g"}
 	for range newest {
-		o.push(&batch{frozen: time.Now(), size: 10})
+		o.push(&batch{frozen: time.Now(), size: 10, ops: []wire.Op{{Kind: wire.OpAdd, Value: "1"}}})
 	}
 	for range acked {
 		o.acknowledge(time.Now(), "")

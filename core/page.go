@@ -19,6 +19,7 @@ import (
 // name, the series of each by their labels. It is shared between scrapes and
 // never changed.
 type page struct {
+	note     string // a comment for people, in the text format; empty for none
 	families []*pageFamily
 	encoded  encodings
 
@@ -42,8 +43,9 @@ func (p *page) toProto() []*dto.MetricFamily {
 // series, ordered as the page shows them, so that a reading asks for their
 // values by name and neither parses nor sorts labels again.
 type knownFamily struct {
-	shape  string
-	labels *labelSets // of fields
+	shape   string
+	scanned time.Time
+	labels  *labelSets // of fields
 	// joined says of each series whether it means the same labels as the next
 	// one; nil if none does.
 	joined []bool
@@ -68,7 +70,7 @@ func (r *reader) learn(name, shape string, stored []wire.Series) (*knownFamily, 
 	slices.SortFunc(entries, func(a, b entry) int {
 		return cmp.Or(compareLabels(a.labels, b.labels), cmp.Compare(a.Field, b.Field))
 	})
-	k := &knownFamily{shape: shape, labels: &labelSets{fields: make([]string, len(entries))}}
+	k := &knownFamily{shape: shape, scanned: time.Now(), labels: &labelSets{fields: make([]string, len(entries))}}
 	values := make([]wire.SeriesValue, len(entries))
 	for i, e := range entries {
 		k.labels.fields[i] = e.Field

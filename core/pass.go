@@ -79,6 +79,7 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 	if err := w.heartbeat(time.Now()); err != nil {
 		return err
 	}
+	defer w.publish()
 	w.trimKept() // what is too old to be safe must not be sent again
 	p := &pass{w: w, ctx: ctx, failed: map[*family]bool{}, frozen: map[*family]bool{}, turns: map[*family]int{}}
 	p.register(families)
@@ -201,6 +202,9 @@ func (p *pass) registered(f *family, r wire.RegisterReply) {
 	case r.Err != nil:
 		p.fail(f, r.Err)
 	case r.Clash != "":
+		if o.generation != "" {
+			w.doubt()
+		}
 		o.clashed(&TypeClashError{Name: f.def.name, Requested: f.def.kind, Existing: r.Clash}, time.Now().Add(reportEvery))
 		w.reg.report("clash "+f.def.name, o.refused)
 		f.failWaiters(o.refused)
@@ -209,6 +213,9 @@ func (p *pass) registered(f *family, r wire.RegisterReply) {
 	case !p.look(o.generation != "" && o.generation != r.Generation):
 		p.fail(f, p.silence) // whether it was wiped or has stepped back is not known
 	default:
+		if o.generation != "" && o.generation != r.Generation {
+			w.doubt()
+		}
 		if !o.registered(r, w.lineage.seen) {
 			return
 		}
@@ -397,12 +404,8 @@ func (w *writer) trimKept() {
 	for _, f := range families {
 		f.out.expire(now)
 		size += f.out.size
-		for reason, n := range f.out.lost {
-			w.reg.self.lost.WithLabelValues(reason).Add(float64(n))
-			w.reg.report("lost "+reason, fmt.Errorf("shoal: %s %q: %d batches lost (%s)", f.def.kind, f.def.name, n, reason))
-		}
-		f.out.lost = nil
 	}
+	w.countLost(families)
 	for size > keepBytes {
 		var oldest *outbox
 		for _, f := range families {

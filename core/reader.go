@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -19,8 +21,9 @@ const readTimeout = 30 * time.Second
 // scrapes that come meanwhile share the next one: they may join only a reading
 // that has not begun, or they would miss what was written before they came.
 type reader struct {
-	reg   *Registry
-	store wire.Store
+	reg     *Registry
+	store   wire.Store
+	appName string
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -31,8 +34,9 @@ type reader struct {
 	active bool     // a goroutine works on readings; guarded by mu
 
 	// The rest belongs to the reading under way.
-	app     wire.AppState           // of the last reading, by which the next head is guessed
-	known   map[string]*knownFamily // by name
+	app     wire.AppState            // of the last reading, by which the next head is guessed
+	own     *atomic.Pointer[holding] // of the writer beside it, if any
+	known   map[string]*knownFamily  // by name
 	barrier barrier
 }
 
@@ -44,9 +48,9 @@ type reading struct {
 	overdue bool // a scrape's time ended before; guarded by the reader's mu
 }
 
-func newReader(reg *Registry, store wire.Store, lease time.Duration) *reader {
-	r := &reader{reg: reg, store: store, known: map[string]*knownFamily{}}
-	r.barrier.lease = lease
+func newReader(reg *Registry, store wire.Store, opts Opts) *reader {
+	r := &reader{reg: reg, store: store, appName: opts.App, known: map[string]*knownFamily{}, own: &atomic.Pointer[holding]{}}
+	r.barrier.lease = opts.LeaseDuration
 	ctx, cancel := context.WithCancel(context.Background())
 	r.ctx, r.cancel = ctx, func() { // no reading begins once this has returned
 		r.mu.Lock()
@@ -144,10 +148,11 @@ func (r *reader) wait() { r.group.Wait() }
 
 // readFamily is a family with the values of its known series.
 type readFamily struct {
-	name   string
-	state  wire.FamilyState
-	known  *knownFamily
-	values []wire.SeriesValue // parallel to known.labels
+	name    string
+	state   wire.FamilyState
+	known   *knownFamily
+	values  []wire.SeriesValue // parallel to known.labels
+	scanned bool               // known is new, and all there is of this state
 }
 
 // shows says whether the known series i belongs to what the mode shows. A gauge
@@ -163,27 +168,39 @@ func (f *readFamily) shows(i int) bool {
 // The lineage is read before and after: what was read in between is shown only
 // if it is all of one history, and one that the writers have looked at.
 func (r *reader) readPage(ctx context.Context) (*page, error) {
+	own := r.own.Load()
 	head, err := r.store.ReadHead(ctx, r.app)
 	app := head.App
 	r.app = app // none after an error, which the guess may have caused
 	if err != nil {
 		return nil, err
 	}
-	if err := r.pass(app, head.Lineage); err != nil {
+	r.barrier.believe(&head)
+	app = head.App
+	if err := r.pass(head, own); err != nil {
 		return nil, err
 	}
-	families, after, err := r.readValues(ctx, r.keep(app.Families, head.States))
+	families, after, err := r.readValues(ctx, r.keep(app.Families, head.States), head.Lineage)
 	if err != nil {
 		return nil, err
 	}
 	if after != head.Lineage {
-		return nil, &recoveringError{unconfirmed: len(app.Leases), living: len(app.Leases), stale: true}
+		return nil, &recoveringError{
+			cause: "Redis restarted or failed over while the page was read",
+			wait:  "it is read again", stale: true,
+		}
 	}
+	r.remember(families)
 	b := newPageBuilder(r.reg, app)
 	for i, list := range head.Gauges {
 		b.addGauges(app.Leases[i], list)
 	}
-	return b.build(families), nil
+	p := b.build(families)
+	if len(app.Families) == 0 && len(app.Leases) == 0 {
+		p.note = fmt.Sprintf("shoal: Redis has no metric and no living process of the app %q: is that its name?", r.appName)
+		r.reg.report("empty app", errors.New(p.note))
+	}
+	return p, nil
 }
 
 // keep pairs names and states, reports those that are damaged and leaves them
@@ -217,17 +234,19 @@ func (r *reader) leftOff(name string, err error) {
 }
 
 // readValues reads the values of all families that have any in Redis, and then
-// the lineage.
-func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readFamily, string, error) {
+// the lineage. Before is the lineage as it was read first.
+func (r *reader) readValues(ctx context.Context, families []readFamily, before string) ([]readFamily, string, error) {
 	var queries []wire.SeriesQuery
-	var asked []int // the families of the queries
+	var asked, scanned []int // the families of the queries, and those that were scanned
 	for i := range families {
 		f := &families[i]
 		f.known = r.known[f.name]
 		switch {
 		case !f.state.Pooled():
 			continue // its values are with the writers' gauges
-		case f.known != nil && f.known.shape == f.state.Shape:
+		case f.known != nil && f.known.shape == f.state.Shape && (before != "" || time.Since(f.known.scanned) < r.barrier.bound()):
+			// Where the lineage is not told, a failover within a reading goes
+			// unseen: what is remembered then is not believed for long.
 			queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: f.known.labels.fields})
 			asked = append(asked, i)
 		default:
@@ -242,9 +261,14 @@ func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readF
 				continue
 			}
 			f.known, f.values = r.learn(f.name, f.state.Shape, stored)
-			r.known[f.name] = f.known
+			f.scanned = true
+			scanned = append(scanned, i)
 		}
 	}
+	if err := r.confirm(ctx, families, scanned); err != nil {
+		return nil, "", err
+	}
+	var gone []int
 	replies, lineage, err := r.store.ReadSeries(ctx, queries)
 	if err != nil {
 		return nil, "", err
@@ -257,8 +281,49 @@ func (r *reader) readValues(ctx context.Context, families []readFamily) ([]readF
 			continue
 		}
 		f.values = reply.Values
+		if len(f.values) > 0 && !slices.ContainsFunc(f.values, func(v wire.SeriesValue) bool { return v.Found }) {
+			gone = append(gone, asked[q])
+		}
 	}
-	return families, lineage, nil
+	return families, lineage, r.confirm(ctx, families, gone)
+}
+
+// confirm looks up families again whose series were scanned, or have none left.
+// Series may have come or gone between the first look and the scan; then the scan is
+// not that of the shape seen before it, nor for sure that of the shape seen now. Or
+// the store was emptied meanwhile; then it returns an error.
+func (r *reader) confirm(ctx context.Context, families []readFamily, which []int) error {
+	if len(which) == 0 {
+		return nil
+	}
+	names := make([]string, len(which))
+	for n, i := range which {
+		names[n] = families[i].name
+	}
+	states, err := r.store.ReadFamilies(ctx, names)
+	if err != nil {
+		return err
+	}
+	for n, i := range which {
+		f := &families[i]
+		if states[n].Generation != f.state.Generation {
+			return &recoveringError{cause: "Redis lost something while the page was read", wait: "it is read again"}
+		}
+		f.scanned = f.scanned && states[n].Shape == f.state.Shape
+	}
+	return nil
+}
+
+// remember keeps what was scanned for later readings of the same shape. Call it
+// only when the reading turned out to be of one history: after a failover Redis
+// may return to a shape that was seen before it, and what was scanned behind the
+// failover is not what that shape has.
+func (r *reader) remember(families []readFamily) {
+	for _, f := range families {
+		if f.scanned {
+			r.known[f.name] = f.known
+		}
+	}
 }
 
 // corrupt counts something stored that is not readable and reports it.

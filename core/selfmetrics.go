@@ -67,7 +67,7 @@ func (m *selfMetrics) declare(r *Registry) {
 	} {
 		m.rejected.WithLabelValues(reason)
 	}
-	for _, reason := range []string{lostRollback, lostWiped, lostOrphan, lostExpired} {
+	for _, reason := range lossReasons {
 		m.lost.WithLabelValues(reason)
 	}
 }

@@ -29,6 +29,7 @@ var actions = []action{
 	{"partition", 3, func(p *plan) bool { return p.outages }, (*world).partition},
 	{"failover", 4, func(p *plan) bool { return p.rollback }, (*world).failover},
 	{"failover in the middle of a scrape", 3, func(p *plan) bool { return p.rollback }, (*world).failoverMidway},
+	{"another state in the middle of a scrape", 3, func(p *plan) bool { return p.rollback && !p.hidden }, (*world).anotherStateMidway},
 	{"restart from an older state", 2, func(p *plan) bool { return p.rollback }, (*world).older},
 	{"FLUSHALL", 3, func(p *plan) bool { return p.wipes }, (*world).emptied},
 	{"restart without data", 2, func(p *plan) bool { return p.restarts }, (*world).restart},
@@ -195,6 +196,62 @@ func (w *world) failoverMidway(d *dice) {
 	}
 	w.happened(faultFailover)
 	w.locked(func() { w.restore(lagging) })
+}
+
+// anotherStateMidway lets the store have other series while those of a page are
+// scanned, and go back to those it had before: a replica that lags takes over for a
+// moment, all within one reading, or a process deletes them and dies, and later a
+// replica that has not heard of it takes over.
+func (w *world) anotherStateMidway(d *dice) {
+	w.locked(func() { w.weather = 0 })
+	reset := func(p *proc) {
+		w.happened(faultFamilyReset)
+		deleteOf(p, p.churn, "", deleteAll)
+		w.callers.Go(func() { _ = p.reg.Flush(context.Background()) })
+	}
+	if w.plan.deletes {
+		w.withWriter(d, reset)
+		w.pass(w.plan.opts.Interval)
+	}
+	w.save()
+	lagging := w.saved[len(w.saved)-1]
+	w.addLabel(d)
+	w.withWriter(d, func(p *proc) {
+		for _, k := range labelValues[:w.labels] {
+			p.add(keptFamily, k, 1)
+			p.add(churnFamily, k, 1)
+		}
+	})
+	w.pass(2 * w.plan.opts.Interval) // flushed
+	w.save()
+	whole := w.saved[len(w.saved)-1]
+	w.watcher.scrape(false)
+	w.pass(d.between(2*time.Millisecond, 5*time.Millisecond)) // the scans begin
+	if w.down {
+		return
+	}
+	until := d.between(5*time.Millisecond, 15*time.Millisecond) // they are under way
+	if w.plan.deletes && w.plan.mortal && d.percent(50) {
+		w.withWriter(d, func(p *proc) {
+			reset(p)
+			w.pass(d.between(30*time.Millisecond, 100*time.Millisecond)) // they have ended
+			if p.running() {
+				w.happened(faultKilled)
+				p.kill() // else it would delete again
+			}
+		})
+	} else {
+		w.happened(faultFailover)
+		w.locked(func() { w.restore(lagging) })
+	}
+	w.pass(until)
+	if w.down {
+		return
+	}
+	w.happened(faultFailover)
+	w.locked(func() { w.restore(whole) })
+	w.pass(w.plan.opts.LeaseDuration)
+	w.watcher.scrape(false)
 }
 
 func (w *world) older(d *dice) {

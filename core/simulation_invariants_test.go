@@ -15,6 +15,7 @@ func (w *world) checkPage(p *proc, g glance, s shown) {
 		w.checkFamily(p, g, family, s.values[family])
 	}
 	w.checkOpen(p, g, s.values[openFamily])
+	w.checkComeback(p, s)
 	w.checkGauges(p, g, s)
 }
 
@@ -34,6 +35,17 @@ func (w *world) checkOpen(p *proc, g glance, page map[string]amounts) {
 		if _, ok := page[k]; !ok {
 			w.violated("%v does not show %s %q, which was stored before", p, openFamily, k)
 		}
+	}
+}
+
+// checkComeback wants no page of a process, after the store lost everything, that
+// lacks a family of its own, as long as pages are held back.
+func (w *world) checkComeback(p *proc, s shown) {
+	if p.readOnly || len(s.values[keptFamily]) > 0 || time.Since(w.ledger.emptiedAt) > 2*w.plan.opts.LeaseDuration-time.Second {
+		return
+	}
+	if first := p.acked[keptFamily]; first.Before(w.ledger.emptiedAt) && !first.IsZero() {
+		w.violated("%v shows nothing of %s, which it had stored before everything was lost", p, keptFamily)
 	}
 }
 
@@ -274,18 +286,21 @@ func (w *world) deliveredBy(p *proc, family string) map[string]amounts {
 // checkLost compares the batches that the store does not have with what the
 // process says that it lost.
 func (w *world) checkLost(p *proc) {
-	missing := 0
+	missing, counting := 0, 0 // counting are those that added something
 	for family, given := range p.books.given {
 		for seq := uint64(1); seq <= given; seq++ {
 			if !w.ledger.applied[batchKey{p.number, family, seq}] {
 				missing++
+				if b := w.ledger.sent[batchKey{p.number, family, seq}]; b == nil || (&batch{ops: b.ops}).counted() {
+					counting++
+				}
 			}
 		}
 	}
 	said := int(p.books.lost)
 	switch {
-	case missing > said && !w.plan.pauses:
-		w.violated("%v lost %d batches and says %d", p, missing, said)
+	case counting > said && !w.plan.pauses:
+		w.violated("%v lost %d batches and says %d", p, counting, said)
 	case missing < said && !w.ledger.fuzzy:
 		w.violated("%v lost %d batches and says %d, though it could know", p, missing, said)
 	}

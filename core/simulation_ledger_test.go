@@ -34,6 +34,7 @@ type ledger struct {
 	// mayLose says that something happened which loses what living processes
 	// had delivered; fuzzy, that they can't tell how much.
 	mayLose, fuzzy bool
+	emptiedAt      time.Time // when everything was lost last
 }
 
 // content is what the store holds, and what goes back with it.
@@ -218,6 +219,9 @@ func (l *ledger) answered(p *proc, c wire.Commit, reply wire.CommitReply, change
 		l.w.violated("batch %d of %s of %v was acknowledged (%d) and is not in the store", c.Seq, c.Family, p, reply.Status)
 	}
 	b := l.sent[key]
+	if p.acked[c.Family].IsZero() {
+		p.acked[c.Family] = time.Now()
+	}
 	b.acked = time.Now()
 	b.settled = l.applied[key]
 }
@@ -276,6 +280,7 @@ func (l *ledger) living() map[*proc]bool {
 func (l *ledger) emptied() {
 	l.changes++
 	l.mayLose = true
+	l.emptiedAt = time.Now()
 	l.lost(func(batchKey) bool { return true })
 	l.content = newContent()
 	l.bump()
@@ -324,9 +329,11 @@ func (l *ledger) mayFall(family string) {
 // restored notes that the store went back to a snapshot.
 func (l *ledger) restored(s *savedState) {
 	l.changes++
-	if time.Since(s.at) > keepFor/2 {
-		l.mayLose = true
+	if len(s.content.generation) == 0 {
+		l.emptiedAt = time.Now()
 	}
+	old := time.Since(s.at) > keepFor/2 // writers may keep no more what came since
+	l.mayLose = l.mayLose || old
 	before := l.content
 	l.content = s.content.clone()
 	for key := range l.applied {
@@ -352,7 +359,7 @@ func (l *ledger) restored(s *savedState) {
 	l.moved = step{time.Now(), l.w.clockMoves}
 	for _, family := range summedFamilies {
 		l.epoch[family]++
-		if l.fall[family] != s.fall[family] || l.damaged[family] || before.damaged[family] ||
+		if old || l.fall[family] != s.fall[family] || l.damaged[family] || before.damaged[family] ||
 			l.generation[family] == "" || l.generation[family] != before.generation[family] {
 			l.fall[family]++
 		}
@@ -385,6 +392,9 @@ func (l *ledger) mends(g glance, family string) bool {
 	for _, owners := range []map[*proc]bool{g.owing[family], l.owing(family)} {
 		for owner := range owners {
 			if !living[owner] || !g.living[owner] {
+				return false
+			}
+			if l.w.behind > 0 && owner.life != alive { // its lease is not believed for longer than it was given
 				return false
 			}
 		}

@@ -89,7 +89,7 @@ func (p *proc) scrape(http bool) {
 // mayRecover says whether a page may still be held back after a step back.
 func (w *world) mayRecover(err error) bool {
 	// Where nobody lives, the reader is the first to notice, and waits a little.
-	return strings.Contains(err.Error(), "recovering, ") && (len(w.ledger.living()) == 0 ||
+	return strings.Contains(err.Error(), "recovering: ") && (len(w.ledger.living()) == 0 ||
 		time.Since(w.ledger.moved.at) < 2*w.plan.opts.LeaseDuration+2*DefScrapeTimeout)
 }
 

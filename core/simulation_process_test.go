@@ -76,6 +76,7 @@ type proc struct {
 	frozenSums map[string]map[string]amounts // what its batches hold; guarded by w.mu
 	lostTold   float64                       // what its batches tell of lost batches; guarded by w.mu
 	books      books                         // guarded by w.mu
+	acked      map[string]time.Time          // when the first batch of a family was; guarded by w.mu
 
 	added  map[string]map[string]amounts // what was counted, less what a deletion dropped
 	levels map[float64]bool              // every value of its gauge level; guarded by w.mu
@@ -87,7 +88,7 @@ func (w *world) start(readOnly bool, slot *int) *proc {
 	w.number++
 	p := &proc{
 		w: w, number: w.number, reg: New(), readOnly: readOnly, slot: slot,
-		frozenSums: map[string]map[string]amounts{}, added: map[string]map[string]amounts{}, levels: map[float64]bool{},
+		frozenSums: map[string]map[string]amounts{}, acked: map[string]time.Time{}, added: map[string]map[string]amounts{}, levels: map[float64]bool{},
 	}
 	r := p.reg
 	if !readOnly {
@@ -245,17 +246,24 @@ func (p *proc) delete(d *dice) fault {
 	return deleteOf(p, p.churn, k, way)
 }
 
+// The ways to delete series.
+const (
+	deleteOne = iota
+	deleteMatching
+	deleteAll
+)
+
 func deleteOf[M Counter | Gauge](p *proc, v *Vec[M], k string, way int) fault {
 	v.consts.fam.each(func(s *series) {
-		if way == 2 || s.values[0] == k {
+		if way == deleteAll || s.values[0] == k {
 			note(p.added, v.consts.fam.def.name, s.values[0], amounts{-held(s)})
 		}
 	})
 	switch way {
-	case 0:
+	case deleteOne:
 		v.DeleteLabelValues(k)
 		return faultSeriesDeleted
-	case 1:
+	case deleteMatching:
 		v.DeletePartialMatch(Labels{"k": k})
 		return faultSeriesDeletedInPart
 	}
@@ -293,6 +301,9 @@ func (p *proc) look() {
 	p.books = books{given: map[string]uint64{}, lost: p.lostTold}
 	p.reg.self.lost.consts.fam.each(func(s *series) { p.books.lost += held(s) })
 	for _, f := range *p.reg.families.Load() {
+		if f.def.self {
+			continue // what shoal counts of itself is no loss
+		}
 		for _, n := range f.out.lost {
 			p.books.lost += float64(n)
 		}
@@ -306,7 +317,11 @@ func (p *proc) look() {
 }
 
 // running says whether the process can do something.
-func (p *proc) running() bool { return p.life == alive && !p.frozen }
+func (p *proc) running() bool {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	return p.life == alive && !p.frozen
+}
 
 // kill ends the process as kill -9 does: what it had sent is still under way.
 func (p *proc) kill() {

@@ -20,6 +20,7 @@ const (
 	maxInterval   = 10 * time.Second // to which a slow Redis stretches flushes
 	housekeepTime = 10 * time.Minute
 	selfPause     = 10 * time.Second // of shoal's own metrics while others are flushed
+	doubtPause    = time.Second      // between two times that scrapes make it look at all families
 )
 
 // writer is the life of this process as a writer: it owns the goroutine that
@@ -36,7 +37,9 @@ type writer struct {
 	stopped chan struct{}         // closed when the goroutine has ended
 	queued  atomic.Int64          // the user's batches not acknowledged: frozen in this pass, or left by the last
 	trouble atomic.Pointer[error] // of the last pass; nil if it went well
-	hurried atomic.Bool           // a scrape waits for the next heartbeat
+	renewal atomic.Bool           // a scrape waits for the next heartbeat
+	lacking atomic.Bool           // a scrape missed something of this process
+	holding atomic.Pointer[holding]
 
 	mu       sync.Mutex
 	requests []*flushRequest // guarded by mu
@@ -54,6 +57,7 @@ type writer struct {
 	selfAt      time.Time // when a flush takes shoal's own metrics along again; zero if the last did not
 	refreshAt   time.Time
 	housekeepAt time.Time
+	doubtedAt   time.Time // for a scrape, last
 	retryAt     time.Time
 	pending     []*flushRequest // collected, not answered
 	failures    int             // passes in a row that failed
@@ -103,8 +107,12 @@ func (w *writer) run() {
 		}
 		now := time.Now()
 		w.collect()
-		if w.hurried.Swap(false) {
+		if w.renewal.Swap(false) {
 			w.lease.renewAt = now
+		}
+		if w.lacking.Swap(false) && now.Sub(w.doubtedAt) >= doubtPause {
+			w.doubtedAt = now
+			w.doubt()
 		}
 		switch {
 		case !now.Before(w.retryAt):

@@ -3,9 +3,11 @@
 package memstore
 
 import (
+	"errors"
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -13,6 +15,7 @@ import (
 // draft gathers what a batch does to a family's series, so that a batch which
 // turns out to be malformed changes nothing.
 type draft struct {
+	now        int64             // in microseconds
 	stored     map[string]string // not changed before store
 	cleared    bool
 	set        map[string]string
@@ -22,8 +25,9 @@ type draft struct {
 	overflowed int
 }
 
-func newDraft(stored map[string]string) *draft {
+func newDraft(stored map[string]string, now time.Time) *draft {
 	return &draft{
+		now:    now.UnixMicro(),
 		stored: stored,
 		set:    make(map[string]string),
 		gone:   make(map[string]bool),
@@ -77,7 +81,7 @@ func (d *draft) apply(op wire.Op, limit int, overflow string) error {
 	}
 	fold := add
 	if op.Kind == wire.OpLatest {
-		fold = latest
+		fold = d.latest
 	}
 	result, stored, err := fold(text, exists, op.Value)
 	if err != nil {
@@ -147,30 +151,44 @@ func clamp(f float64) float64 {
 	return max(-math.MaxFloat64, min(math.MaxFloat64, f))
 }
 
-// latest keeps the stored "number stamp deadline" if its stamp is newer.
-func latest(text string, exists bool, value string) (kept string, intact bool, err error) {
-	stamp, ok := stampOf(value)
+// latest keeps the stored "number stamp deadline" if its stamp is newer. A stored
+// stamp in the future is not believed, as the clock has been set back since; a new
+// one in the future becomes the present.
+func (d *draft) latest(text string, exists bool, value string) (kept string, intact bool, err error) {
+	number, stamp, deadline, ok := stamped(value)
 	if !ok {
 		return "", false, RefusedError("ERR not a number, a stamp and a deadline: " + value)
+	}
+	if ahead := stamp - d.now; ahead > 0 {
+		if deadline > 0 {
+			deadline = max(1, deadline-ahead)
+		}
+		stamp -= ahead
+		value = number + " " + strconv.FormatInt(stamp, 10) + " " + strconv.FormatInt(deadline, 10)
 	}
 	if !exists {
 		return value, true, nil
 	}
-	stored, ok := stampOf(text)
-	if !ok {
-		return value, false, nil
-	}
-	if stored > stamp {
+	_, stored, _, ok := stamped(text)
+	if ok && stored > stamp && stored <= d.now {
 		return text, true, nil
 	}
-	return value, true, nil
+	return value, ok, nil
 }
 
-func stampOf(text string) (uint64, bool) {
+// stamped reads a value of a Latest gauge.
+func stamped(text string) (number string, stamp, deadline int64, ok bool) {
 	parts := strings.Split(text, " ")
 	if len(parts) != 3 {
-		return 0, false
+		return "", 0, 0, false
 	}
-	stamp, err := strconv.ParseUint(parts[1], 10, 64)
-	return stamp, err == nil
+	stamp, ok = microseconds(parts[1])
+	deadline, okDeadline := microseconds(parts[2])
+	return parts[0], stamp, deadline, ok && okDeadline
+}
+
+// microseconds reads a time, the greatest for one that is too great.
+func microseconds(text string) (int64, bool) {
+	n, err := strconv.ParseUint(text, 10, 63)
+	return int64(n), err == nil || errors.Is(err, strconv.ErrRange)
 }

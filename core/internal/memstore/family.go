@@ -72,7 +72,7 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 		f.values.generation = generation
 	}
 	c := f.control
-	if r.Born >= c.born || c.definition.Type == "" {
+	if c.definition.Type == "" || replaces(r.Born, c.born, now.UnixMicro()) {
 		c.born = r.Born
 		c.definition = r.Definition
 		c.definition.Bounds = slices.Clone(r.Bounds)
@@ -83,6 +83,16 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 		Orphan:     c.orphan,
 		Last:       c.writers[r.Writer].last,
 	}
+}
+
+// replaces says whether the definition of a process that came up at born takes
+// the place of that of another. A time to come is not believed: the clock that
+// gave it has been set back.
+func replaces(born, other, now int64) bool {
+	if believed := born <= now; believed != (other <= now) {
+		return believed
+	}
+	return born >= other
 }
 
 // commit checks the states in the order that the protocol demands: each next
@@ -107,7 +117,7 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 		return wire.CommitReply{Status: wire.CommitGap, Last: last}, nil
 	}
 
-	d := newDraft(f.values.series)
+	d := newDraft(f.values.series, now)
 	for _, op := range c.Ops {
 		if err := d.apply(op, c.Limit, c.Overflow); err != nil {
 			return wire.CommitReply{}, err // before the first write, as in the script

@@ -5,6 +5,7 @@ package memstore
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // Names of the operations, as the hooks of [Server.Fail] and
@@ -122,6 +123,16 @@ func (s *Server) LoseValues(app, name string) {
 	if f := s.of(app).families[name]; f != nil {
 		f.values = nil
 	}
+}
+
+// LoseLeases forgets one app's leases, with the lineage beside them, as if that key
+// alone had been evicted.
+func (s *Server) LoseLeases(app string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.of(app)
+	clear(a.leases)
+	a.lineage, a.since, a.housekept = "", time.Time{}, time.Time{}
 }
 
 // SetText overwrites the stored text of a series, if its family has values.

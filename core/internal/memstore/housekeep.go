@@ -19,11 +19,12 @@ func (a *app) takeTurn(pause time.Duration, now time.Time) bool {
 	return true
 }
 
-// housekeep removes by age alone. A writer that seems dead may still have a
+// housekeep removes by age alone. The age of what was written at a time to come
+// begins now, as a clock noted it that has been set back. A writer that seems dead may still have a
 // batch on its way, so its sequence number stays until it can't have one.
 func (a *app) housekeep(retention time.Duration, now time.Time) {
 	for index, l := range a.leases {
-		if l.expired(now) {
+		if l.expired(now) || l.deadline.After(deadline(now, l.ttl)) {
 			delete(a.leases, index)
 		}
 	}
@@ -38,12 +39,17 @@ func (a *app) housekeep(retention time.Duration, now time.Time) {
 			f = &family{control: &control{}} // listed only
 		}
 		for writer, p := range f.control.writers {
+			if p.stamp.After(now) {
+				f.control.writers[writer] = progress{p.last, now}
+			}
 			if now.Unix()-p.stamp.Unix() >= int64(wire.SequenceAge/time.Second) {
 				delete(f.control.writers, writer)
 			}
 		}
 		switch {
-		case retention <= 0 || now.Sub(touched) < retention:
+		case retention <= 0 || now.Sub(touched) < retention && !touched.After(now):
+		case f.control.written.After(now):
+			f.control.written, a.touched[name] = now, now
 		case now.Sub(f.control.written) < retention:
 			a.touched[name] = now // still written, though nobody declares it
 		default:

@@ -16,8 +16,12 @@ import (
 type lease struct {
 	writer   string
 	deadline time.Time
+	ttl      time.Duration
 	lineage  string
-	info     wire.Info
+	// unverified is set in place of the lineage until the writer has looked at
+	// all that the server may have lost of its own.
+	unverified bool
+	info       wire.Info
 }
 
 // hold gives the first that applies: the index that the writer held, if it is
@@ -26,42 +30,52 @@ type lease struct {
 // it; the slot it asks for, from whoever has it; the lowest index that is free
 // or expired.
 func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
-	index, fenced := a.choose(req, now)
-	a.leases[index] = lease{
-		writer:   req.Writer,
-		deadline: deadline(now, req.TTL),
-		lineage:  req.Lineage,
-		info:     req.Info,
+	index, fenced, found := a.choose(req, now)
+	lost := req.Index != wire.NoIndex && !found
+	held := lease{
+		writer:     req.Writer,
+		deadline:   deadline(now, req.TTL),
+		ttl:        req.TTL.Truncate(time.Millisecond),
+		lineage:    req.Lineage,
+		unverified: req.Unverified || lost,
+		info:       req.Info,
 	}
+	if held.unverified {
+		held.lineage = ""
+	}
+	a.leases[index] = held
 	if another := req.Current != a.lineage; req.Current != "" && (another || req.Changed && a.since.IsZero()) {
 		if a.lineage != "" || req.Changed { // else it is the app's first start
 			a.since = now.Truncate(time.Millisecond)
 		}
 		a.lineage = req.Current
+	} else if req.Current != "" && now.Truncate(time.Millisecond).Before(a.since) {
+		a.since = time.UnixMilli(1) // long ago: a clock noted it that has been set back
 	}
-	return wire.HoldReply{Index: index, Fenced: fenced, Now: now}
+	return wire.HoldReply{Index: index, Fenced: fenced, Lost: lost, Now: now}
 }
 
-func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced string) {
+// choose also says whether an entry of the writer's was found.
+func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced string, found bool) {
 	held, taken := a.leases[req.Index]
 	if taken && held.writer == req.Writer {
-		return req.Index, ""
+		return req.Index, "", true
 	}
 	for _, i := range slices.Sorted(maps.Keys(a.leases)) {
 		if a.leases[i].writer == req.Writer {
-			return i, ""
+			return i, "", true
 		}
 	}
 	if req.Index != wire.NoIndex && !taken {
-		return req.Index, ""
+		return req.Index, "", false
 	}
 	if req.Slot != wire.NoIndex {
-		return req.Slot, a.leases[req.Slot].writer
+		return req.Slot, a.leases[req.Slot].writer, false
 	}
 	for i := 0; ; i++ {
 		held, ok := a.leases[i]
 		if !ok || held.expired(now) {
-			return i, held.writer
+			return i, held.writer, false
 		}
 	}
 }
@@ -80,11 +94,13 @@ func (a *app) living(now time.Time) []wire.Lease {
 	for _, i := range slices.Sorted(maps.Keys(a.leases)) {
 		if l := a.leases[i]; !l.expired(now) {
 			leases = append(leases, wire.Lease{
-				Index:    i,
-				Writer:   l.writer,
-				Deadline: l.deadline,
-				Lineage:  l.lineage,
-				Info:     l.info,
+				Index:      i,
+				Writer:     l.writer,
+				Deadline:   l.deadline,
+				TTL:        l.ttl,
+				Lineage:    l.lineage,
+				Unverified: l.unverified,
+				Info:       l.info,
 			})
 		}
 	}

@@ -142,13 +142,22 @@ local function add(stored, delta)
   return concat(out, ' '), damaged
 end
 
--- latest gives the one of two "number stamp deadline" with the newer stamp.
-local STAMPED = '^%S+ (%d+) %d+$'
-local function latest(stored, new)
-  local stamp = match(new, STAMPED)
-  if not stamp then return nil end
-  local old = stored and match(stored, STAMPED)
-  if old and tonumber(old) > tonumber(stamp) then return stored, false end
+-- latest gives the one of two "number stamp deadline" with the newer stamp. A
+-- stored stamp in the future is not believed, as the clock has been set back since;
+-- a new one in the future becomes the present, and its deadline as much earlier.
+local STAMPED = '^(%S+) (%d+) (%d+)$'
+local function latest(stored, new, now)
+  local value, stamp, deadline = match(new, STAMPED)
+  if not value then return nil end
+  stamp, deadline = tonumber(stamp), tonumber(deadline)
+  if stamp > now then
+    if deadline > 0 then deadline = math.max(1, deadline - (stamp - now)) end
+    stamp = now
+    new = value .. ' ' .. format('%.0f', stamp) .. ' ' .. format('%.0f', deadline)
+  end
+  local _, old = match(stored or '', STAMPED)
+  old = tonumber(old or '')
+  if old and old > stamp and old <= now then return stored, false end
   return new, stored and not old
 end
 
@@ -169,6 +178,7 @@ if state[1] ~= ARGV[1] or call('HGET', v, GENERATION) ~= ARGV[1] then return {'U
 local last = match(state[2] or '', '^(%d+) ') or '0'
 local time = call('TIME')
 local now = time[1]
+local micros = time[1] * 1000000 + time[2]
 
 if tonumber(last) >= seq then
   -- The write makes a demoted master say READONLY instead of acknowledging
@@ -275,7 +285,7 @@ local function careful()
         end
       end
       local sum, damaged
-      if kind == '+' then sum, damaged = add(is[field], value) else sum, damaged = latest(is[field], value) end
+      if kind == '+' then sum, damaged = add(is[field], value) else sum, damaged = latest(is[field], value, micros) end
       if not sum then return 'op ' .. i .. ' of the commit has a malformed value' end
       if damaged then corrupt = corrupt + 1 end
       if not is[field] then grown = grown + 1 end

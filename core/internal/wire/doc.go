@@ -22,14 +22,15 @@
 //	                                  \xfe     generation
 //	                                  \xfd…    a series of a gauge of mode total
 //	shoal:1:{app}:families    zset    families by when they were touched, ms
-//	shoal:1:{app}:leases      hash    i:<index> → "writer deadline lineage host version started"
+//	shoal:1:{app}:leases      hash    i:<index> → "writer deadline lineage host version started ttl"
 //	                                  lineage → "lineage since", as writers read it last
 //	shoal:1:{app}:g:<writer>  hash    GaugeField → "value deadline"; \xfe → version
 //
 // The generation stands in both keys of a family. A key that was evicted, or
 // that a stranger wrote, is recognised by that; and since \xfe stays when all
 // series are removed, an empty family is no lost one. All times are the
-// server's own.
+// server's own. One that is still to come is not believed: a clock noted it that
+// has been set back (docs/protocol.md, Times).
 //
 // # Commit: at most once
 //
@@ -110,7 +111,8 @@
 // (master_replid), and may have set it back. A lease says under which names of
 // all masters its writer has made sure that nothing of its own is missing; the
 // field beside the leases says which are the present ones. Readers show nothing
-// while the two differ.
+// while the two differ. A writer that finds its lease or a family gone in the same
+// history looks likewise, and its lease is marked as unverified until it has.
 //
 // # Reads
 //

@@ -13,6 +13,10 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Every commit and every registration notes the second in which it was.
 local touched = tonumber(redis.call('HGET', KEYS[1], 'touched') or '0') or 0
+if touched * 1000 > now then -- by a clock that has been set back: its age begins now
+  redis.pcall('HSET', KEYS[1], 'touched', time[1])
+  return 0
+end
 if touched * 1000 + 999 > now - tonumber(ARGV[1]) then return 0 end
 redis.call('UNLINK', KEYS[1], KEYS[2])
 return 1

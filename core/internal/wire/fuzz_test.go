@@ -149,14 +149,18 @@ func FuzzLease_IsReadBackExactly(f *testing.F) {
 	f.Add("", "", "", int64(0))
 	f.Add("-", "%2D", "a b\n\xff", int64(-1))
 	f.Fuzz(func(t *testing.T, lineage, host, version string, started int64) {
-		req := HoldRequest{Lineage: lineage, Info: Info{Host: host, Version: version, Started: started}}
+		req := HoldRequest{Lineage: lineage, Info: Info{Host: host, Version: version, Started: started}, TTL: time.Minute}
 		lease, err := parseLease("i:3", "w 1700000000123 "+leaseTail(req))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if lease.Index != 3 || lease.Writer != "w" || lease.Deadline.UnixMilli() != 1700000000123 ||
-			lease.Lineage != lineage || lease.Info != req.Info {
+			lease.Lineage != lineage || lease.Info != req.Info || lease.TTL != time.Minute || lease.Unverified {
 			t.Errorf("%+v became %+v", req, lease)
+		}
+		req.Unverified = true
+		if lease, err = parseLease("i:3", "w 1 "+leaseTail(req)); err != nil || !lease.Unverified || lease.Info != req.Info {
+			t.Errorf("%+v became %+v, %v", req, lease, err)
 		}
 	})
 }

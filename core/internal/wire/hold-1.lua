@@ -6,9 +6,14 @@
 -- held so far, if it has no entry; the asked slot, whoever holds it; the lowest
 -- index that is free or expired. So no writer ever has two.
 --
+-- A writer that held an index and has no entry any more must ask whether the server
+-- has lost more of its own: until it says that it has, its entry has ? in place of
+-- the lineage, and readers wait.
+--
 -- Beside it, records the lineage of the data as the writer has just read it, and
 -- since when it is another one: 0 at the app's first start, as nobody can have
--- seen more than there is then.
+-- seen more than there is then, and 1, long ago, in place of a time to come, which
+-- a clock noted that has been set back.
 --
 -- KEYS 1  the app's leases: i:<index> = "writer deadline lineage info…",
 --         lineage = "lineage milliseconds"
@@ -19,7 +24,8 @@
 --      5  what follows the deadline in the entry
 --      6  the lineage as it is now, or ''
 --      7  1 if the writer knew another one before, and has not looked yet
--- Returns {index, the other writer that had it or '', seconds, microseconds}
+-- Returns {index, the other writer that had it or '', seconds, microseconds,
+--          1 if the writer held an index and has no entry any more, else 0}
 --
 -- Twice is safe: the second time renews what the first took, and finds the
 -- lineage recorded.
@@ -31,7 +37,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Where nothing matches, imitations of Lua give no value at all: hence "or".
 local function holder(entry) return string.match(entry, '^(%S+)') or '' end
 
-local index, fenced
+local index, fenced, lost
 if ARGV[2] ~= '-1' then
   local entry = redis.call('HGET', leases, 'i:' .. ARGV[2])
   if entry and holder(entry) == writer then index = tonumber(ARGV[2]) end
@@ -47,6 +53,7 @@ if not index then
   end
   if not index then
     local held = tonumber(ARGV[2])
+    lost = held >= 0
     if held >= 0 and not entries[held] then
       index = held
     elseif slot >= 0 then
@@ -62,7 +69,9 @@ if not index then
 end
 
 local deadline = string.format('%.0f', now + tonumber(ARGV[4]))
-local set = {'i:' .. string.format('%d', index), writer .. ' ' .. deadline .. ' ' .. ARGV[5]}
+local tail = ARGV[5]
+if lost then tail = string.gsub(tail, '^%S+', '?') end
+local set = {'i:' .. string.format('%d', index), writer .. ' ' .. deadline .. ' ' .. tail}
 if ARGV[6] ~= '' then
   local recorded = redis.call('HGET', leases, 'lineage')
   local another = not recorded or holder(recorded) ~= ARGV[6]
@@ -70,7 +79,9 @@ if ARGV[6] ~= '' then
     set[3], set[4] = 'lineage', ARGV[6] .. ' ' .. string.format('%.0f', now)
   elseif another then
     set[3], set[4] = 'lineage', ARGV[6] .. ' 0'
+  elseif now < tonumber(string.match(recorded, '^%S+ (%d+)') or '0') then
+    set[3], set[4] = 'lineage', ARGV[6] .. ' 1'
   end
 end
 redis.call('HSET', leases, unpack(set))
-return {index, fenced or '', time[1], time[2]}
+return {index, fenced or '', time[1], time[2], lost and 1 or 0}

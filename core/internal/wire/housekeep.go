@@ -40,7 +40,8 @@ func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) e
 	return causes.Err()
 }
 
-// prune removes the sequence numbers of a family that are too old.
+// prune removes the sequence numbers of a family that are too old. Those of a time
+// to come begin to age.
 func (r *Redis) prune(ctx context.Context, family string, now time.Time) error {
 	limit := now.Add(-SequenceAge).Unix()
 	var old []any
@@ -48,7 +49,7 @@ func (r *Redis) prune(ctx context.Context, family string, now time.Time) error {
 	err := r.scan(ctx, key, func(field, value string) {
 		_, stamp, _ := strings.Cut(value, " ")
 		seconds, err := strconv.ParseInt(stamp, 10, 64)
-		if err == nil && seconds <= limit {
+		if err == nil && (seconds <= limit || seconds > now.Unix()) {
 			old = append(old, field)
 		}
 	}, "match", "w:*")
@@ -67,8 +68,8 @@ func (r *Redis) prune(ctx context.Context, family string, now time.Time) error {
 }
 
 // forget removes the families that nobody declared or wrote for retention. The
-// list only proposes: a script at the family itself decides, and whoever else
-// touches the family between the two puts it back on the list.
+// list only proposes: a script at the family itself decides, and what stays is put
+// back on the list with the present time.
 func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 	list := &call{script: staleScript, keys: []string{r.keys.families()},
 		args: []any{retention.Milliseconds(), familiesPerRound}}

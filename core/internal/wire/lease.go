@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -30,7 +31,7 @@ func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	if err != nil {
 		return HoldReply{}, err
 	}
-	if len(reply) != 4 {
+	if len(reply) != 5 {
 		return HoldReply{}, fmt.Errorf("%w: %v", errReply, reply)
 	}
 	index, ok := reply[0].(int64)
@@ -38,7 +39,7 @@ func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	if !ok || err != nil {
 		return HoldReply{}, fmt.Errorf("%w: %v", errReply, reply)
 	}
-	return HoldReply{Index: int(index), Fenced: text(reply[1]), Now: now}, nil
+	return HoldReply{Index: int(index), Fenced: text(reply[1]), Now: now, Lost: reply[4] == int64(1)}, nil
 }
 
 // Release implements [Store].
@@ -53,11 +54,20 @@ func (r *Redis) Release(ctx context.Context, writer string, index int) error {
 }
 
 // leaseTail is what stands behind the writer and the deadline in an entry:
-// "lineage host version started".
+// "lineage host version started ttl".
 func leaseTail(req HoldRequest) string {
-	return leaseWord(req.Lineage) + " " + leaseWord(req.Info.Host) + " " +
-		leaseWord(req.Info.Version) + " " + strconv.FormatInt(req.Info.Started, 10)
+	lineage := leaseWord(req.Lineage)
+	if req.Unverified {
+		lineage = unverifiedWord
+	}
+	return lineage + " " + leaseWord(req.Info.Host) + " " +
+		leaseWord(req.Info.Version) + " " + strconv.FormatInt(req.Info.Started, 10) + " " +
+		strconv.FormatInt(req.TTL.Milliseconds(), 10)
 }
+
+// unverifiedWord stands for the lineage in an entry whose writer found that the
+// store had lost something of its own. An escaped text never is that word.
+const unverifiedWord = "?"
 
 // leaseWord makes one word of a text: no space stays in it, and it is not
 // empty. A lone dash stands for the empty text.
@@ -81,7 +91,8 @@ func parseLeaseWord(s string) (string, error) {
 var errIndex = errors.New("not the number of an index")
 
 // parseLease reads an entry of the leases: field i:<index>, and "writer
-// deadline lineage host version started". A later version may append words.
+// deadline lineage host version started ttl". A later version may append words, and
+// an earlier one has no ttl.
 func parseLease(field, entry string) (Lease, error) {
 	number, ok := strings.CutPrefix(field, "i:")
 	words := strings.Split(entry, " ")
@@ -105,14 +116,21 @@ func parseLease(field, entry string) (Lease, error) {
 	deadline, e := strconv.ParseInt(words[1], 10, 64)
 	check(e)
 	l.Deadline = time.UnixMilli(deadline)
-	l.Lineage, e = parseLeaseWord(words[2])
-	check(e)
+	if l.Unverified = words[2] == unverifiedWord; !l.Unverified {
+		l.Lineage, e = parseLeaseWord(words[2])
+		check(e)
+	}
 	l.Info.Host, e = parseLeaseWord(words[3])
 	check(e)
 	l.Info.Version, e = parseLeaseWord(words[4])
 	check(e)
 	l.Info.Started, e = strconv.ParseInt(words[5], 10, 64)
 	check(e)
+	if len(words) > 6 {
+		if ttl, err := strconv.ParseInt(words[6], 10, 64); err == nil { // else it is another client's word
+			l.TTL = time.Duration(max(0, min(ttl, math.MaxInt64/int64(time.Millisecond)))) * time.Millisecond
+		}
+	}
 	return l, err
 }
 

@@ -11,6 +11,11 @@
 -- Returns {OK, generation, 1 if orphan else 0, the writer's last number}
 --         {CLASH, the type that it is registered with}
 --
+-- The definition is replaced by that of a process that came up later, or at the
+-- same time. A stored time to come is not believed, as a clock noted it that has
+-- been set back: any other replaces it. A time to come in the call replaces only
+-- another one.
+--
 -- Twice is safe: the second time finds the generation of the first and writes
 -- the same definition. If everything was lost in between, it begins another
 -- generation: with the nonce alone for a name, a request that comes again after
@@ -26,7 +31,8 @@ if state[2] and state[2] ~= ARGV[4] then return {'CLASH', state[2]} end
 
 local time = redis.call('TIME')
 if state[1] and state[1] == generation and state[2] then
-  if tonumber(born) >= (tonumber(state[3]) or 0) then
+  local now, mine, stored = time[1] * 1000000 + time[2], tonumber(born), tonumber(state[3]) or 0
+  if mine <= now and stored > now or mine >= stored and (mine <= now or stored > now) then
     redis.call('HSET', ctl, 'touched', time[1],
       'help', ARGV[5], 'mode', ARGV[6], 'bounds', ARGV[7], 'born', born)
   else

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Lists the families that nobody touched for long.
+-- Lists the families that nobody touched for long, or at a time to come, by a clock
+-- that has been set back.
 --
 -- KEYS 1  the app's sorted set of families
 -- ARGV 1  retention in milliseconds
@@ -10,5 +11,12 @@
 -- Twice is safe: it only reads.
 
 local time = redis.call('TIME')
-local limit = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(ARGV[1]))
-return redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', limit, 'WITHSCORES', 'LIMIT', 0, ARGV[2])
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local list = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', now - tonumber(ARGV[1])),
+  'WITHSCORES', 'LIMIT', 0, ARGV[2])
+local rest = string.format('%.0f', tonumber(ARGV[2]) - #list / 2)
+for _, entry in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. string.format('%.0f', now), '+inf',
+  'WITHSCORES', 'LIMIT', 0, rest)) do
+  list[#list + 1] = entry
+end
+return list

@@ -241,6 +241,9 @@ type HoldRequest struct {
 	// this is no first start, even if nothing is recorded.
 	Current string
 	Changed bool
+	// Unverified says that the writer found something of its own gone, in this
+	// same history, and has not looked at all its families since.
+	Unverified bool
 	// Info describes the instance to readers.
 	Info Info
 	TTL  time.Duration
@@ -258,6 +261,9 @@ type HoldReply struct {
 	Index int
 	// Fenced is the writer that lost this index to us, if any did.
 	Fenced string
+	// Lost says that the writer had held an index and its entry was gone: the
+	// store may lack more. The new entry is Unverified.
+	Lost bool
 	// Now is the store's time.
 	Now time.Time
 }
@@ -267,8 +273,11 @@ type Lease struct {
 	Index    int
 	Writer   string
 	Deadline time.Time
+	TTL      time.Duration // for which it was given; 0 where that is not known
 	Lineage  string
-	Info     Info
+	// Unverified says that its writer is looking for what the store may have lost.
+	Unverified bool
+	Info       Info
 }
 
 // GaugeOp sets or deletes one gauge of a writer.

@@ -28,7 +28,7 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 		target.Advance = func(_ testing.TB, d time.Duration) { advance(d) }
 	}
 	Run(t, target)
-	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, agingTests} {
+	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, agingTests, clockAgingTests} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				test(&redisFixture{newFixture(t, target), client})

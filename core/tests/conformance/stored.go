@@ -75,7 +75,7 @@ var storedTests = map[string]func(f *redisFixture){
 		req.Lineage, req.Info = "f00", wire.Info{Host: "web 1", Version: "", Started: 17}
 		now := f.hold(req).Now
 		words := strings.Split(f.hash(leasesKey(f.app))["i:0"], " ")
-		if len(words) != 6 || words[0] != "w" || words[2] != "f00" || words[3] != "web+1" || words[4] != "-" || words[5] != "17" {
+		if len(words) != 7 || words[0] != "w" || words[2] != "f00" || words[3] != "web+1" || words[4] != "-" || words[5] != "17" || words[6] != strconv.FormatInt(long.Milliseconds(), 10) {
 			f.Errorf("the lease is %q", words)
 		}
 		deadline, err := strconv.ParseInt(words[1], 10, 64)

@@ -47,18 +47,24 @@ func TestDocs_OperationsDescribesEachSelfMetric(t *testing.T) {
 }
 
 func TestDocs_PrometheusAcceptsTheExamples(t *testing.T) {
+	runPromtool(t, "check", "rules", "docs/alerts.yml")
+	runPromtool(t, "check", "config", "docs/prometheus.yml")
+}
+
+// A total that Prometheus has not seen before is no event.
+func TestDocs_AlertsFireForWhatHappensAndForNothingElse(t *testing.T) {
+	runPromtool(t, "test", "rules", "core/tests/docs/testdata/alerts_test.yml")
+}
+
+func runPromtool(t *testing.T, args ...string) {
+	t.Helper()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
 		t.Fatal("promtool is missing: install Prometheus (Debian: apt-get install prometheus), or run scripts/packages.sh as root")
 	}
-	for _, args := range [][]string{
-		{"check", "rules", "docs/alerts.yml"},
-		{"check", "config", "docs/prometheus.yml"},
-	} {
-		cmd := exec.Command(promtool, args...)
-		cmd.Dir = filepath.Join(root)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
+	cmd := exec.Command(promtool, args...)
+	cmd.Dir = filepath.Join(root)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }

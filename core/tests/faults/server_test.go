@@ -85,7 +85,7 @@ var serverFaults = []fault{
 	},
 	{
 		name: "emptied", event: "`FLUSHALL`",
-		scrape: "pages; counters begin at 0, which `rate()` takes for a reset",
+		scrape: "503 `recovering` until living processes have brought their metrics back, then pages; counters begin at 0, which `rate()` takes for a reset",
 		totals: "what was there is lost, counted as `wiped`; what comes later is exact",
 		begin:  func(t *testing.T, r *rig) { must(t, r.admin.FlushAll(t.Context()).Err()) },
 		wiped:  true, after: positive(`shoal_lost_batches_total{reason="wiped"}`),
@@ -112,7 +112,7 @@ var serverFaults = []fault{
 	},
 	{
 		name: "evicting", event: "`maxmemory` reached, `allkeys-lru`",
-		scrape: "pages; counters begin at 0, which `rate()` takes for a reset",
+		scrape: "503 `recovering` until living processes have brought their metrics back, then pages; counters begin at 0, which `rate()` takes for a reset",
 		totals: "what is evicted is lost, counted as `wiped`; what comes later is exact",
 		begin: func(t *testing.T, r *rig) {
 			r.set(t, "maxmemory-policy", "allkeys-lru")

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"iter"
+	"slices"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// holding is what the store has of this process, as far as its writer knows. The
+// writer publishes it, so that a page which lacks some of it is not shown.
+type holding struct {
+	writer      string            // that holds a lease; empty if it does not
+	generations map[string]string // of the families that are registered, by name
+}
+
+// publish tells readers what changed.
+func (w *writer) publish() {
+	h := &holding{}
+	if w.lease.held {
+		h.writer = w.id
+	}
+	old, same := w.holding.Load(), 0
+	n := 0
+	for f, generation := range w.registered() {
+		if n++; old != nil && old.generations[f.def.name] == generation {
+			same++
+		}
+	}
+	if old != nil && old.writer == h.writer && same == n && n == len(old.generations) {
+		return
+	}
+	h.generations = make(map[string]string, n)
+	for f, generation := range w.registered() {
+		h.generations[f.def.name] = generation
+	}
+	w.holding.Store(h)
+}
+
+// registered gives the families that the store has, and their generations.
+func (w *writer) registered() iter.Seq2[*family, string] {
+	return func(yield func(*family, string) bool) {
+		for _, f := range *w.reg.families.Load() {
+			if f.out.generation != "" && !f.out.damaged && !yield(f, f.out.generation) {
+				return
+			}
+		}
+	}
+}
+
+// lacks says whether something of this process is missing in what was read.
+func (h *holding) lacks(head wire.Head) bool {
+	if h == nil {
+		return false
+	}
+	if h.writer != "" && !slices.ContainsFunc(head.App.Leases, func(l wire.Lease) bool { return l.Writer == h.writer }) {
+		return true
+	}
+	found := 0
+	for i, s := range head.States {
+		if s.Err == nil && h.generations[head.App.Families[i]] == s.Generation {
+			found++
+		}
+	}
+	return found < len(h.generations)
+}
