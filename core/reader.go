@@ -34,10 +34,11 @@ type reader struct {
 	active bool     // a goroutine works on readings; guarded by mu
 
 	// The rest belongs to the reading under way.
-	app     wire.AppState            // of the last reading, by which the next head is guessed
-	own     *atomic.Pointer[holding] // of the writer beside it, if any
-	known   map[string]*knownFamily  // by name
-	barrier barrier
+	app      wire.AppState            // of the last reading, by which the next head is guessed
+	own      *atomic.Pointer[holding] // of the writer beside it, if any
+	known    map[string]*knownFamily  // by name
+	overlong overlong
+	barrier  barrier
 }
 
 // reading is one reading of Redis and its result.
@@ -175,7 +176,7 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.barrier.believe(&head)
+	r.overlong.remove(&head, r.barrier.lease)
 	app = head.App
 	if err := r.pass(head, own); err != nil {
 		return nil, err

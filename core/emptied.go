@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"slices"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// emptied notices that a store lost everything that it had of an app, by comparing
+// readings. What the last one had tells whom and what to wait for.
+type emptied struct {
+	last     wire.Head
+	at       time.Time       // when everything was lost
+	missing  map[string]bool // writers that were alive before that and have not returned
+	families map[string]bool // that were there before that and are not back
+}
+
+// notice compares a reading with the last one, and says whether everything was lost
+// in between. Then the processes are missed that were alive. Where they still have
+// their leases, nothing tells whether they have looked, and their families are
+// missed. Who is not back within grace, and what is not back within bound, has gone
+// for good.
+func (e *emptied) notice(head wire.Head, grace, bound time.Duration) (lost bool) {
+	last := e.last
+	e.last = head
+	leasesGone := last.App.Lineage != "" && head.App.Lineage == ""
+	familiesGone := slices.ContainsFunc(last.States, isRegistered) && !slices.ContainsFunc(head.States, func(s wire.FamilyState) bool {
+		return isRegistered(s) && slices.ContainsFunc(last.States, func(old wire.FamilyState) bool { return old.Generation == s.Generation })
+	})
+	if lost = leasesGone || familiesGone; lost {
+		e.at = time.Now()
+		if familiesGone {
+			e.at = e.at.Add(-sinceLoss(head))
+		}
+		if e.missing == nil {
+			e.missing = map[string]bool{}
+		}
+		for _, l := range last.App.Leases {
+			e.missing[l.Writer] = true
+		}
+	}
+	returned := false
+	for _, l := range head.App.Leases {
+		returned = returned || e.missing[l.Writer]
+		delete(e.missing, l.Writer)
+	}
+	if familiesGone && !leasesGone && returned {
+		e.families = map[string]bool{}
+		for i, s := range last.States {
+			if isRegistered(s) {
+				e.families[last.App.Families[i]] = true
+			}
+		}
+	}
+	for i, s := range head.States {
+		if isRegistered(s) {
+			delete(e.families, head.App.Families[i])
+		}
+	}
+	past := time.Since(e.at)
+	if past >= grace {
+		e.missing = nil
+	}
+	if past >= bound {
+		e.families = nil
+	}
+	return lost
+}
+
+func isRegistered(s wire.FamilyState) bool { return s.Generation != "" }
+
+// sinceLoss is how long ago everything was lost at least: as long as the oldest
+// family is there that was registered since.
+func sinceLoss(head wire.Head) (age time.Duration) {
+	for _, s := range head.States {
+		if isRegistered(s) {
+			age = max(age, head.App.Now.Sub(time.UnixMicro(s.Created)))
+		}
+	}
+	return age
+}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// overlong remembers leases that seem to last for longer than they were given.
+type overlong struct {
+	seen map[string]sighting // by writer
+}
+
+// sighting tells since when a lease has not been renewed.
+type sighting struct {
+	deadline time.Time // the store's
+	first    time.Time // ours
+}
+
+// remove takes the leases out of a reading whose process must be dead although
+// they seem to last. One that seems to last for longer than it was given was
+// written before the store's clock was set back. A living process renews it soon.
+// Lease is how long one lasts that does not say.
+func (o *overlong) remove(head *wire.Head, lease time.Duration) {
+	seen := map[string]sighting{}
+	dead := map[string]bool{}
+	for _, l := range head.App.Leases {
+		ttl := cmp.Or(l.TTL, lease)
+		s, known := o.seen[l.Writer]
+		if known = known && s.deadline.Equal(l.Deadline); !known {
+			s = sighting{l.Deadline, time.Now()}
+		}
+		if known || l.Deadline.Sub(head.App.Now) > ttl {
+			seen[l.Writer] = s
+			dead[l.Writer] = time.Since(s.first) >= ttl
+		}
+	}
+	o.seen = seen
+	if len(dead) == 0 {
+		return
+	}
+	var leases []wire.Lease
+	var gauges [][]wire.Series
+	for i, l := range head.App.Leases {
+		if !dead[l.Writer] {
+			leases, gauges = append(leases, l), append(gauges, head.Gauges[i])
+		}
+	}
+	head.App.Leases, head.Gauges = leases, gauges
+}
