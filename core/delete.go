@@ -67,12 +67,6 @@ func (v *Vec[M]) DeletePartialMatch(labels Labels) int {
 // them.
 func (v *Vec[M]) Reset() { v.consts.deleteMatching(v.consts.labels()) }
 
-// pooled says whether the family's values are joined in Redis, and not kept
-// apart by process.
-func (f *family) pooled() bool {
-	return f.def.kind != wire.TypeGauge || f.def.mode == Latest || f.def.mode == Total
-}
-
 func (c *constants) delete(values []string) bool {
 	f := c.fam
 	values = f.repaired(values) // to name what WithLabelValues makes of them
@@ -80,7 +74,7 @@ func (c *constants) delete(values []string) bool {
 	if s != nil {
 		f.drop(s)
 	}
-	if f.pooled() {
+	if f.shared() {
 		f.remove(removal{field: c.field(values)})
 	}
 	return s != nil
@@ -91,7 +85,7 @@ func (c *constants) delete(values []string) bool {
 func (c *constants) deleteMatching(match Labels) int {
 	n := c.forget(match)
 	switch f := c.fam; {
-	case !f.pooled():
+	case !f.shared():
 	case len(match) == 0:
 		f.remove(removal{all: true})
 	default:
@@ -140,7 +134,7 @@ func (s *series) detached() bool {
 // taken off the page by the writer goroutine.
 func (f *family) drop(s *series) {
 	if g, ok := s.metric.(*Gauge); ok && f.def.mode != Total {
-		if f.pooled() {
+		if f.shared() {
 			g.state.Store(gaugeUnset)
 		} else if g.state.CompareAndSwap(gaugeSet, gaugeDropped) {
 			g.touch()

@@ -73,6 +73,10 @@ func (f *family) takeDirty(do func(*series)) {
 	}
 }
 
+// shared says whether the values of all processes are joined in Redis, and not
+// kept apart by process.
+func (f *family) shared() bool { return wire.Shared(f.def.kind, string(f.def.mode)) }
+
 // anyDirty says whether a series was written since it was last drained.
 func (f *family) anyDirty() bool {
 	return slices.ContainsFunc(*f.sets.Load(), func(c *constants) bool { return c.dirty.Load() != nil })

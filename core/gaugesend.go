@@ -28,7 +28,7 @@ type gaugeSender struct {
 func (w *writer) sendGauges(ctx context.Context, families []*family) error {
 	var own []*family
 	for _, f := range families {
-		if !f.pooled() && f.out.generation != "" {
+		if !f.shared() && f.out.generation != "" {
 			own = append(own, f)
 		}
 	}
@@ -65,7 +65,7 @@ func (w *writer) sendGauges(ctx context.Context, families []*family) error {
 // ownGauges lists the registered families of gauges that belong to processes.
 func (w *writer) ownGauges() []*family {
 	return slices.DeleteFunc(slices.Clone(*w.reg.families.Load()), func(f *family) bool {
-		return f.pooled() || f.out.generation == ""
+		return f.shared() || f.out.generation == ""
 	})
 }
 

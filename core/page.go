@@ -142,7 +142,7 @@ func occupied(owners map[string]string, name, kind string) string {
 func (b *pageBuilder) family(f *readFamily) *pageFamily {
 	shown := &pageFamily{name: f.name, help: readable(f.state.Help), kind: f.state.Type}
 	switch {
-	case !f.state.Pooled():
+	case !f.state.Shared():
 		b.addGaugeRows(shown, f.state.Mode)
 	case f.known == nil:
 		return nil

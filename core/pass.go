@@ -84,7 +84,7 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 	p := &pass{w: w, ctx: ctx, failed: map[*family]bool{}, frozen: map[*family]bool{}, turns: map[*family]int{}}
 	p.register(families)
 	for _, f := range families {
-		if f.pooled() {
+		if f.shared() {
 			p.todo = append(p.todo, f)
 		}
 	}
@@ -219,7 +219,7 @@ func (p *pass) registered(f *family, r wire.RegisterReply) {
 		if !o.registered(r, w.lineage.seen) {
 			return
 		}
-		if f.pooled() {
+		if f.shared() {
 			f.each((*series).touch) // the page shows what is known, counters from 0
 		}
 		w.gauges.full = true // who lost one family may have lost the gauges

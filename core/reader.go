@@ -243,7 +243,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 		f := &families[i]
 		f.known = r.known[f.name]
 		switch {
-		case !f.state.Pooled():
+		case !f.state.Shared():
 			continue // its values are with the writers' gauges
 		case f.known != nil && f.known.shape == f.state.Shape && (before != "" || time.Since(f.known.scanned) < r.barrier.bound()):
 			// Where the lineage is not told, a failover within a reading goes

@@ -97,7 +97,7 @@ func (r *Registry) seriesLimit() int {
 func (r *Registry) countDirty() int {
 	n := 0
 	for _, f := range *r.families.Load() {
-		if f.pooled() && !f.def.self {
+		if f.shared() && !f.def.self {
 			n += f.countDirty()
 		}
 	}

@@ -307,7 +307,7 @@ func (p *proc) look() {
 		for _, n := range f.out.lost {
 			p.books.lost += float64(n)
 		}
-		if f.pooled() {
+		if f.shared() {
 			p.books.given[f.def.name] = f.out.newest
 			if len(f.out.queue) > 0 { // its own metrics are on their way again
 				p.books.given[f.def.name] = f.out.queue[0].seq - 1

@@ -121,9 +121,14 @@ func (d Definition) Latest() bool { return d.Type == TypeGauge && d.Mode == Mode
 // Total says whether the page shows the sums of a gauge.
 func (d Definition) Total() bool { return d.Type == TypeGauge && d.Mode == ModeTotal }
 
-// Pooled says whether the values of all processes are joined in the family's
+// Shared says whether the values of all processes are joined in the family's
 // own hash, and not kept apart by process.
-func (d Definition) Pooled() bool { return d.Type != TypeGauge || d.Latest() || d.Total() }
+func (d Definition) Shared() bool { return Shared(d.Type, d.Mode) }
+
+// Shared is [Definition.Shared] of a type and a mode.
+func Shared(kind, mode string) bool {
+	return kind != TypeGauge || mode == ModeLatest || mode == ModeTotal
+}
 
 // Registration announces one family on behalf of one writer.
 type Registration struct {
