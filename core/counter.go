@@ -52,7 +52,7 @@ func (c *Counter) Add(v float64) {
 		c.consts.fam.reg.reject(reasonOf(v), c.consts.fam)
 		return
 	}
-	c.delta.add(v)
+	c.gather(v)
 	c.touch()
 }
 

@@ -19,8 +19,8 @@ type delta struct {
 // over within any number of additions that a process lives to make.
 const maxWhole = 1 << 31
 
-// add adds v, which is finite.
-func (d *delta) add(v float64) {
+// gather adds v, which is finite.
+func (d *delta) gather(v float64) {
 	if n := int64(v); float64(n) == v && -maxWhole <= n && n <= maxWhole {
 		d.whole.Add(n)
 	} else {

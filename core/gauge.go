@@ -132,7 +132,7 @@ func (g *Gauge) Add(v float64) {
 	case reason != "":
 		g.consts.fam.reg.reject(reason, g.consts.fam)
 	case g.consts.fam.def.mode == Total:
-		g.delta.add(v)
+		g.gather(v)
 		g.touch()
 	default:
 		addFloat(&g.bits, v)

@@ -51,7 +51,7 @@ func (h *Histogram) Observe(v float64) {
 		h.consts.fam.reg.reject(reasonOf(v), h.consts.fam)
 		return
 	}
-	h.cells.observe(v, h.bucketOf(v))
+	h.observe(v, h.bucketOf(v))
 	h.touch()
 }
 

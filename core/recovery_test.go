@@ -53,12 +53,13 @@ func onlyWhole(t *testing.T, r *Registry, texts ...string) (after time.Duration)
 	begin, shown := time.Now(), time.Duration(-1)
 	for time.Since(begin) < time.Minute {
 		rec := askPage(r, HandlerOpts{Timeout: 20 * time.Millisecond})
-		switch body := rec.Body.String(); {
-		case rec.Code == http.StatusServiceUnavailable:
+		body := rec.Body.String()
+		switch rec.Code {
+		case http.StatusServiceUnavailable:
 			if !strings.Contains(body, "recovering: ") {
 				t.Fatalf("after %v: %s", time.Since(begin), body)
 			}
-		case rec.Code == http.StatusOK:
+		case http.StatusOK:
 			for _, text := range texts {
 				if !strings.Contains(body, text) {
 					t.Fatalf("%v after the loss a page without %q: %s", time.Since(begin), text, body)

@@ -46,7 +46,7 @@ func (s *Summary) Observe(v float64) {
 		s.consts.fam.reg.reject(reasonOf(v), s.consts.fam)
 		return
 	}
-	s.cells.observe(v, 0)
+	s.observe(v, 0)
 	s.touch()
 }
 

@@ -52,16 +52,13 @@ func (k serverKind) parses(text string) error {
 // redis://user:12/word@host it calls "word@host" a database.
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
-	reason := ""
 	if err != nil {
-		reason = unparsable(err)
-	} else {
-		reason = wrongPart(text, u)
+		return nil, badURL(unparsable(err))
 	}
-	if reason == "" {
-		return u, nil
+	if reason := wrongPart(text, u); reason != "" {
+		return nil, badURL(reason)
 	}
-	return nil, badURL(reason)
+	return u, nil
 }
 
 // unusable is said where it is not known which part is wrong.

@@ -28,7 +28,7 @@ func clientLeft(ctx context.Context, nothingSent bool) bool {
 	}
 	// net/http gives no cause when a client leaves. signal.NotifyContext, as the
 	// base of all requests, does.
-	if context.Cause(ctx) != context.Canceled {
+	if context.Cause(ctx) != context.Canceled { //nolint:errorlint // a signal's cause says that it is context.Canceled too
 		return false
 	}
 	group := drainGroupOf(ctx)

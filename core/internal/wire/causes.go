@@ -23,6 +23,7 @@ const Silence = "silence"
 // are not Redis's.
 func Trouble(err error) string {
 	switch code := ReplyCode(err); code {
+	case "": // no refusal
 	case "WRONGTYPE":
 		return ""
 	case "ERR", "an error":
@@ -33,7 +34,6 @@ func Trouble(err error) string {
 		return ""
 	default:
 		return code
-	case "":
 	}
 	var (
 		unsent  unsentError
@@ -41,7 +41,8 @@ func Trouble(err error) string {
 		network net.Error
 		errno   syscall.Errno
 	)
-	if errors.As(err, &unsent) || errors.As(err, &doubt) || errors.As(err, &network) || errors.As(err, &errno) || HandshakeFailed(err) || PoolTaken(err) ||
+	if errors.As(err, &unsent) || errors.As(err, &doubt) || errors.As(err, &network) || errors.As(err, &errno) ||
+		HandshakeFailed(err) || PoolTaken(err) ||
 		errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, redis.ErrClosed) {
 		return Silence
