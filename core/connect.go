@@ -99,7 +99,7 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 	}
 	c.reader = newReader(r, store, opts)
 	r.limit.Store(int64(opts.SeriesLimit))
-	r.quiet.connect(opts.OnError, opts.Logger)
+	r.limiter.connect(opts.OnError, opts.Logger)
 	if !opts.ReadOnly {
 		c.writer = newWriter(r, store, opts)
 		c.reader.own = &c.writer.holding

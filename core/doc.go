@@ -54,7 +54,7 @@
 //
 // [Counter.AddSync] and the other synchronous forms do the same and wait for the
 // acknowledgement; callers at the same time share a batch. Their errors say
-// whether the value goes nowhere, is still delivered, or nobody can tell.
+// whether the value goes nowhere, is still delivered, or may be lost.
 //
 // # What is lost when
 //

@@ -25,7 +25,7 @@ type Registry struct {
 
 	families atomic.Pointer[[]*family] // in the order of declaration; changed under mu
 	limit    atomic.Int64              // the cap of series a family; 0 before Connect
-	quiet    quietly                   // reports troubles, each kind once a minute
+	limiter  errorLimiter              // reports troubles, each kind once a minute
 	sampled  sampler                   // the gauge functions
 
 	mu     sync.Mutex

@@ -14,11 +14,11 @@ import (
 // reportEvery is how long a kind of trouble stays quiet after it was reported.
 const reportEvery = time.Minute
 
-// maxReportKinds bounds the memory that quietness takes.
+// maxReportKinds bounds the memory of the limiter.
 const maxReportKinds = 1000
 
-// quietly passes troubles on, each kind once a minute.
-type quietly struct {
+// errorLimiter passes troubles on, each kind once a minute.
+type errorLimiter struct {
 	mu      sync.Mutex
 	last    map[string]time.Time // when each kind was reported; guarded by mu
 	onError func(error)          // guarded by mu
@@ -35,10 +35,10 @@ type outage struct {
 }
 
 // connect sets where troubles go.
-func (q *quietly) connect(onError func(error), logger *slog.Logger) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.onError, q.logger = onError, logger
+func (l *errorLimiter) connect(onError func(error), logger *slog.Logger) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onError, l.logger = onError, logger
 }
 
 // report passes err on unless its kind was just reported or nobody is there to
@@ -46,20 +46,20 @@ func (q *quietly) connect(onError func(error), logger *slog.Logger) {
 // request, so it costs little when quiet; the functions of the user are called
 // without a lock.
 func (r *Registry) report(kind string, err error) bool {
-	q := &r.quiet
+	l := &r.limiter
 	now := time.Now()
-	q.mu.Lock()
-	last, known := q.last[kind]
-	if q.logger == nil || (known && now.Sub(last) < reportEvery) {
-		q.mu.Unlock()
+	l.mu.Lock()
+	last, known := l.last[kind]
+	if l.logger == nil || (known && now.Sub(last) < reportEvery) {
+		l.mu.Unlock()
 		return false
 	}
-	if q.last == nil || len(q.last) >= maxReportKinds {
-		q.last = map[string]time.Time{}
+	if l.last == nil || len(l.last) >= maxReportKinds {
+		l.last = map[string]time.Time{}
 	}
-	q.last[kind] = now
-	onError, logger := q.onError, q.logger
-	q.mu.Unlock()
+	l.last[kind] = now
+	onError, logger := l.onError, l.logger
+	l.mu.Unlock()
 	if onError != nil {
 		onError(err)
 		return true
@@ -76,7 +76,7 @@ func (r *Registry) reportRedis(part string, err error) (reported bool) {
 	if trouble == "" {
 		return r.report(part, err)
 	}
-	if trouble == wire.Silence && r.quiet.explained() {
+	if trouble == wire.Silence && r.limiter.explained() {
 		return false
 	}
 	return r.report(redisKind+trouble, err)
@@ -86,11 +86,11 @@ func (r *Registry) reportRedis(part string, err error) (reported bool) {
 const redisKind = "Redis: "
 
 // explained says whether there is an outage of which a refusal was just reported.
-func (q *quietly) explained() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	o := &q.outage
-	return len(o.failing) > 0 && o.reason != "" && time.Since(q.last[redisKind+o.reason]) < reportEvery
+func (l *errorLimiter) explained() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := &l.outage
+	return len(o.failing) > 0 && o.reason != "" && time.Since(l.last[redisKind+o.reason]) < reportEvery
 }
 
 // redisFails is reportRedis for a part that tries again by itself: redisServes
@@ -100,10 +100,10 @@ func (r *Registry) redisFails(part string, err error) {
 	if trouble == "" {
 		return
 	}
-	q := &r.quiet
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	o := &q.outage
+	l := &r.limiter
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	o := &l.outage
 	if len(o.failing) == 0 {
 		*o = outage{failing: map[string]bool{}, begun: time.Now()}
 	}
@@ -128,18 +128,18 @@ func (r *Registry) scrapeFails(err error) {
 // redisServes notes that a part succeeded. When no part fails any more, an
 // outage that was reported is reported as over.
 func (r *Registry) redisServes(part string) {
-	q := &r.quiet
-	q.mu.Lock()
-	o := &q.outage
+	l := &r.limiter
+	l.mu.Lock()
+	o := &l.outage
 	if !o.failing[part] {
-		q.mu.Unlock()
+		l.mu.Unlock()
 		return
 	}
 	delete(o.failing, part)
 	over := len(o.failing) == 0 && o.reported
 	err := &RecoveredError{After: time.Since(o.begun)}
-	onError, logger := q.onError, q.logger
-	q.mu.Unlock()
+	onError, logger := l.onError, l.logger
+	l.mu.Unlock()
 	switch {
 	case !over:
 	case onError != nil:

@@ -22,7 +22,7 @@ func TestReport_EachKindOnceAMinute(t *testing.T) {
 		heard := new(troubles)
 		err := errors.New("trouble")
 		r.report("a", err) // nobody is there to hear it, and it counts for nothing
-		r.quiet.connect(heard.add, slog.Default())
+		r.limiter.connect(heard.add, slog.Default())
 		steps := []struct {
 			kind string
 			wait time.Duration
@@ -43,7 +43,7 @@ func TestReport_EachKindOnceAMinute(t *testing.T) {
 func TestReport_MayCallTheRegistryAgain(t *testing.T) {
 	r := New()
 	calls := 0
-	r.quiet.connect(func(error) {
+	r.limiter.connect(func(error) {
 		calls++
 		r.report("b", errors.New("from within"))
 		r.NewCounter(CounterOpts{Name: "c_total"}).Add(-1)
@@ -56,11 +56,11 @@ func TestReport_MayCallTheRegistryAgain(t *testing.T) {
 
 func TestReport_KindsTakeBoundedMemory(t *testing.T) {
 	r := New()
-	r.quiet.connect(func(error) {}, slog.Default())
+	r.limiter.connect(func(error) {}, slog.Default())
 	for i := range 3 * maxReportKinds {
 		r.report(fmt.Sprint(i), errors.New("trouble"))
 	}
-	if n := len(r.quiet.last); n > maxReportKinds {
+	if n := len(r.limiter.last); n > maxReportKinds {
 		t.Errorf("%d kinds are remembered", n)
 	}
 }
@@ -68,7 +68,7 @@ func TestReport_KindsTakeBoundedMemory(t *testing.T) {
 func TestReport_GoesToTheLoggerWithoutOnError(t *testing.T) {
 	var text bytes.Buffer
 	r := New()
-	r.quiet.connect(nil, slog.New(slog.NewTextHandler(&text, nil)))
+	r.limiter.connect(nil, slog.New(slog.NewTextHandler(&text, nil)))
 	c := r.NewCounter(CounterOpts{Name: "c_total"})
 	c.Add(-1)
 	if line := text.String(); !strings.Contains(line, "WARN") || !strings.Contains(line, "c_total") || !strings.Contains(line, reasonNegative) {
@@ -85,7 +85,7 @@ func TestReport_AnOutageIsToldOnceAndSoIsItsEnd(t *testing.T) {
 		damaged := memstore.RefusedError("WRONGTYPE Operation against a key")
 		r := New()
 		heard := new(troubles)
-		r.quiet.connect(heard.add, slog.Default())
+		r.limiter.connect(heard.add, slog.Default())
 		steps := []struct {
 			wait  time.Duration
 			do    func()

@@ -23,7 +23,7 @@ import (
 
 func ExampleInstall() {
 	reg := shoal.New()
-	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
 	defer func() { _ = reg.Close(context.Background()) }()
 
 	r := chi.NewRouter()
@@ -48,9 +48,9 @@ func ExampleInstall() {
 
 func ExampleRun() {
 	reg := shoal.New()
-	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
 
-	// In earnest:
+	// In an application:
 	//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	//	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	ctx, cancel := context.WithCancel(context.Background())
@@ -66,9 +66,9 @@ func ExampleRun() {
 // A unix socket. RunListener closes it, which removes its file, whatever happens.
 func ExampleRunListener() {
 	reg := shoal.New()
-	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // in earnest: as for Run
+	cancel() // in an application: as for Run
 
 	dir, _ := os.MkdirTemp("", "shop")
 	defer func() { _ = os.RemoveAll(dir) }()

@@ -44,12 +44,13 @@ func (s *site) leave(path string, entered <-chan struct{}) {
 	}
 }
 
-func TestClientGone_A5xxToNobodyIs499(t *testing.T) {
+func TestClientGone_NothingOrA5xxToNobodyIs499(t *testing.T) {
 	for name, tt := range map[string]struct {
 		handler http.HandlerFunc
 		want    int
 	}{
-		"502": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, 499},
+		"nothing": {func(http.ResponseWriter, *http.Request) {}, 499},
+		"502":     {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, 499},
 		"503 with a body": {func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "cancelled", http.StatusServiceUnavailable)
 		}, 499},
@@ -105,11 +106,7 @@ func TestClientGone_AnAnswerThatHadBegunKeepsItsStatus(t *testing.T) {
 		}))
 		defer behind.Close()
 		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/slow", proxyTo(t, behind.URL)})
-		res, err := s.client.Get(s.server.URL + "/slow")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = res.Body.Close()
+		s.leaveWithHeader("/slow")
 		s.finish()
 		s.wantOnly("GET", "/slow", "202")
 	})
@@ -123,11 +120,7 @@ func TestClientGone_A5xxThatTheClientGotKeepsItsStatus(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 		}})
-		res, err := s.client.Get(s.server.URL + "/slow")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = res.Body.Close()
+		s.leaveWithHeader("/slow")
 		s.finish()
 		s.wantOnly("GET", "/slow", "500")
 	})
@@ -164,6 +157,16 @@ func TestClientGone_EchosErrorIs499WhateverAnswersIt(t *testing.T) {
 	cancel()
 	answer(e, httptest.NewRequestWithContext(gone, "GET", "/x", nil))
 	wantSeries(t, reg, "GET", "/x", "499")
+}
+
+// leaveWithHeader asks for path and leaves when the header of the answer is there.
+func (s *site) leaveWithHeader(path string) {
+	s.t.Helper()
+	res, err := s.client.Get(s.server.URL + path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = res.Body.Close()
 }
 
 func proxyTo(t *testing.T, target string) http.HandlerFunc {

@@ -102,33 +102,6 @@ func TestHijackedConnectionIs101AndRecordedWhileItRuns(t *testing.T) {
 	}
 }
 
-func TestClientThatLeftBeforeAnythingWasWrittenIs499(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		entered := make(chan struct{})
-		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/slow", func(_ http.ResponseWriter, r *http.Request) {
-			close(entered)
-			<-r.Context().Done()
-		}})
-		ctx, cancel := context.WithCancel(t.Context())
-		failed := make(chan error, 1)
-		go func() {
-			req, _ := http.NewRequestWithContext(ctx, "GET", s.server.URL+"/slow", nil)
-			res, err := s.client.Do(req)
-			if err == nil {
-				_ = res.Body.Close()
-			}
-			failed <- err
-		}()
-		<-entered
-		cancel()
-		if err := <-failed; !errors.Is(err, context.Canceled) {
-			t.Errorf("the client got %v", err)
-		}
-		s.finish()
-		s.wantOnly("GET", "/slow", "499")
-	})
-}
-
 func TestClientThatLeftAfterTheStatusIsThatStatus(t *testing.T) {
 	forEach(t, func(t *testing.T, f framework) {
 		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/slow", func(w http.ResponseWriter, r *http.Request) {
@@ -137,11 +110,7 @@ func TestClientThatLeftAfterTheStatusIsThatStatus(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 		}})
-		res, err := s.client.Get(s.server.URL + "/slow")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = res.Body.Close()
+		s.leaveWithHeader("/slow")
 		s.finish()
 		s.wantOnly("GET", "/slow", "202")
 	})

@@ -102,7 +102,7 @@ func (a *attempt) settle(c *call) {
 // doubtfulError is the refusal of one attempt while another one is in doubt.
 type doubtfulError struct{ error }
 
-// Unwrap hides a redirection: whoever was to be asked next gave no answer.
+// Unwrap hides a redirection: the node that was to be asked next gave no answer.
 func (e doubtfulError) Unwrap() error {
 	if isReply(e.error, "MOVED") || isReply(e.error, "ASK") {
 		return nil

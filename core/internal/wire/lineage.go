@@ -90,9 +90,8 @@ type greetingError struct{ error }
 func (e greetingError) Unwrap() error { return e.error }
 
 // untold says whether a server does not tell of itself: it refuses INFO, for
-// want of a right or since it does not know the command, as some proxies don't,
-// or the section, as imitations don't. What is only so for the moment is an
-// error.
+// want of a right or since it does not know the command, as some proxies don't, or
+// the section, as miniredis doesn't. What is only so for the moment is an error.
 func untold(err error) bool {
 	var greeting greetingError
 	return Answered(err) && !momentary(err) && !errors.As(err, &greeting)
