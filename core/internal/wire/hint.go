@@ -46,7 +46,7 @@ func (r *Redis) explain(err error, c *call) error {
 	return hintedError{err, hint}
 }
 
-const aclHint = "the Redis user lacks a right: ACL LOG says which, docs/operations.md has all that shoal needs"
+const aclHint = "the Redis user lacks a right: ACL LOG says which, docs/redis.md has all that shoal needs"
 
 const sentinelHint = "of a URL, what stands before the @ goes to Sentinel, " +
 	"and the parameters username and password go to Redis"

@@ -20,11 +20,11 @@ import (
 
 const aclPassword = "CHANGE-ME"
 
-// aclUsers makes the users of docs/operations.md on the server.
+// aclUsers makes the users of docs/redis.md on the server.
 func aclUsers(t *testing.T, admin *redis.Client) {
 	t.Helper()
 	n := 0
-	list, _ := blocks(t, "docs/operations.md")
+	list, _ := blocks(t, "docs/redis.md")
 	for _, b := range list {
 		if b.language != "acl" {
 			continue
@@ -35,11 +35,11 @@ func aclUsers(t *testing.T, admin *redis.Client) {
 			args = append(args, word)
 		}
 		if err := admin.Do(t.Context(), args...).Err(); err != nil {
-			t.Fatalf("docs/operations.md:%d: %v", b.line, err)
+			t.Fatalf("docs/redis.md:%d: %v", b.line, err)
 		}
 	}
 	if n != 2 {
-		t.Fatalf("docs/operations.md has %d ACL users, want 2", n)
+		t.Fatalf("docs/redis.md has %d ACL users, want 2", n)
 	}
 }
 
@@ -128,9 +128,9 @@ func TestDocs_TheACLIsEnoughForACluster(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	cluster := redistest.StartCluster(t)
-	more := regexp.MustCompile("A Cluster needs `([^`]*)`").FindStringSubmatch(read(t, "docs/operations.md"))
+	more := regexp.MustCompile("A Cluster needs `([^`]*)`").FindStringSubmatch(read(t, "docs/redis.md"))
 	if more == nil {
-		t.Fatal("docs/operations.md does not say what a Cluster needs")
+		t.Fatal("docs/redis.md does not say what a Cluster needs")
 	}
 	admin := cluster.Client(t)
 	if err := admin.ForEachMaster(ctx, func(_ context.Context, node *redis.Client) error {

@@ -13,10 +13,10 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// aclUserFor makes the user of docs/operations.md for another app.
+// aclUserFor makes the user of docs/redis.md for another app.
 func aclUserFor(t *testing.T, admin *redis.Client, app string) {
 	t.Helper()
-	list, _ := blocks(t, "docs/operations.md")
+	list, _ := blocks(t, "docs/redis.md")
 	for _, b := range list {
 		if b.language != "acl" || !strings.HasPrefix(b.text, "user shop ") {
 			continue
@@ -31,7 +31,7 @@ func aclUserFor(t *testing.T, admin *redis.Client, app string) {
 		}
 		return
 	}
-	t.Fatal("docs/operations.md has no user shop")
+	t.Fatal("docs/redis.md has no user shop")
 }
 
 // What else is on the server is out of the users' reach: other apps, keys that
