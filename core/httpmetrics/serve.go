@@ -75,7 +75,7 @@ func (g Graceful) Serve(ctx context.Context, reg *shoal.Registry, servers ...*ht
 	g.mustBeComplete(reg, servers)
 	all, err := g.listen(ctx, servers)
 	if err != nil {
-		return errors.Join(err, g.Shutdown(ctx, reg))
+		return errors.Join(err, g.shutdown(ctx, reg, nil))
 	}
 	ended := make(chan error, len(all)) // one from each: none blocks
 	for i := range all {

@@ -42,12 +42,6 @@ func ask(mux *http.ServeMux, q question) string {
 		// path the pattern.
 		return ""
 	}
-	if inner, ok := h.(*http.ServeMux); ok {
-		// It leaves its own pattern on the request, if it has one.
-		if route := ask(inner, q); route != "" {
-			return route
-		}
-	}
 	return withoutMethodAndHost(pattern)
 }
 
