@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
@@ -22,7 +23,10 @@ func TestOnce_GinsPooledContextLeadsToNoOtherRequest(t *testing.T) {
 	e := gin.New()
 	shoalgin.Install(e, reg, httpmetrics.Opts{})
 	e.GET("/x", func(c *gin.Context) { c.Status(http.StatusNoContent) })
-	s := siteOf(t, reg, shoalhttp.Middleware(reg, httpmetrics.Opts{})(e))
+	s := siteOf(t, reg, shoalhttp.Middleware(reg, httpmetrics.Opts{})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		e.ServeHTTP(w, r)
+		time.Sleep(100 * time.Microsecond) // gin's Context is another request's by now
+	})))
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 	var wg sync.WaitGroup
 	for range 8 {
