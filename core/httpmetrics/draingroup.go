@@ -14,7 +14,8 @@ import (
 // does not wait for them. It also leads each request of its server to the context
 // that all of them have in common, which may end before they do.
 type drainGroup struct {
-	base context.Context // set before the server serves
+	base     context.Context // set before the server serves
+	byServer bool            // http.Server.Shutdown waits for them; set before the server serves
 
 	mu       sync.Mutex
 	inFlight int           // guarded by mu
@@ -44,10 +45,14 @@ func (g *drainGroup) baseContext(of func(net.Listener) context.Context) func(net
 	}
 }
 
-// begin counts a request. It says false if the server is being shut down: such
-// a request is not waited for, since a client that nobody tells to go away may
-// send new ones without end.
+// begin counts a request. It says false if the server waits by itself, which also
+// knows when a request is answered before its handler returns, as by an
+// http.TimeoutHandler; or if it is being shut down: such a request is not waited
+// for, since a client that nobody tells to go away may send new ones without end.
 func (g *drainGroup) begin() bool {
+	if g.byServer {
+		return false
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.idle != nil {

@@ -34,10 +34,10 @@ type Exchange struct {
 	sent    int64                // bytes of the body
 	status  int32                // the first final one, 0 until it is sent
 	depth   int16                // how many middlewares further in have entered and not left
+	method  uint8                // as the client sent it: handlers may change the request in place
 
 	flushes  bool // the server's writer can flush
 	kept     bool // an http.TimeoutHandler keeps the answer until the handler returns
-	head     bool // the client sent HEAD, whatever inner code made of it
 	gone     bool // the client left before it had an answer
 	refused  bool // http.TimeoutHandler refused what was written
 	header   bool // the handler of a responseWriter asked for the header
@@ -70,7 +70,7 @@ func (rec *Recorder) Begin(x *Exchange, w http.ResponseWriter, r *http.Request, 
 func (x *Exchange) begin(rec *Recorder, last http.ResponseWriter, flushes bool, r *http.Request, routeOf func(*http.Request) string) {
 	// Field by field: x is zero already, and lives on the heap.
 	x.rec, x.request, x.ctx, x.routeOf = rec, r, r.Context(), routeOf
-	x.head = r.Method == http.MethodHead
+	x.method = rec.methods.number(r.Method)
 	x.flushes = flushes
 	if !flushes {
 		x.noteTimeoutHandler(last)
@@ -116,7 +116,7 @@ func (x *Exchange) SentHeader(status int, h http.Header) {
 // keeps the answer until the handler returns.
 func (x *Exchange) beginsStream(status int, h http.Header) bool {
 	return !x.kept && (status == http.StatusSwitchingProtocols || x.streams(h) ||
-		status < 300 && x.request.Method == http.MethodConnect)
+		status < 300 && x.method == methodConnect)
 }
 
 // SentBody says that n further bytes of the body were sent. Of an answer to
@@ -179,7 +179,7 @@ func (x *Exchange) End() {
 		return
 	}
 	x.settle()
-	if x.head || x.gone {
+	if x.method == methodHead || x.gone {
 		x.sent = 0 // nobody got a body
 	}
 	x.record(x.sent)
@@ -223,7 +223,7 @@ func (x *Exchange) record(responseSize int64) {
 	}
 	x.recorded = true
 	elapsed := now() - x.start
-	h := x.rec.handlesOf(x.request.Method, x.findRoute(), int(x.status), x.rec.labelValues(x.request))
+	h := x.rec.handlesOf(x.method, x.findRoute(), int(x.status), x.rec.labelValues(x.request))
 	h.observe(elapsed, x.request.ContentLength, responseSize)
 }
 

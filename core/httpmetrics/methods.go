@@ -12,22 +12,28 @@ import (
 // otherMethod stands for the methods that are neither known nor in Opts.Methods.
 const otherMethod = 0
 
+// The numbers of methods whose answers differ from others.
+const (
+	methodHead    = 2
+	methodConnect = 7
+)
+
 // methodQuery is a method since RFC 10008; net/http has no name for it.
 const methodQuery = "QUERY"
 
 // knownMethods lists what knownMethod gives, from 1.
 var knownMethods = []string{
-	otherMethod: "",
-	1:           http.MethodGet,
-	2:           http.MethodHead,
-	3:           http.MethodPost,
-	4:           http.MethodPut,
-	5:           http.MethodPatch,
-	6:           http.MethodDelete,
-	7:           http.MethodConnect,
-	8:           http.MethodOptions,
-	9:           http.MethodTrace,
-	10:          methodQuery,
+	otherMethod:   "",
+	1:             http.MethodGet,
+	methodHead:    http.MethodHead,
+	3:             http.MethodPost,
+	4:             http.MethodPut,
+	5:             http.MethodPatch,
+	6:             http.MethodDelete,
+	methodConnect: http.MethodConnect,
+	8:             http.MethodOptions,
+	9:             http.MethodTrace,
+	10:            methodQuery,
 }
 
 // knownMethod is exact about case, as HTTP is: "get" is not GET, and a router
@@ -37,7 +43,7 @@ func knownMethod(method string) uint8 {
 	case http.MethodGet:
 		return 1
 	case http.MethodHead:
-		return 2
+		return methodHead
 	case http.MethodPost:
 		return 3
 	case http.MethodPut:
@@ -47,7 +53,7 @@ func knownMethod(method string) uint8 {
 	case http.MethodDelete:
 		return 6
 	case http.MethodConnect:
-		return 7
+		return methodConnect
 	case http.MethodOptions:
 		return 8
 	case http.MethodTrace:

@@ -151,17 +151,17 @@ func (rec *Recorder) Record(o Observation) {
 	if n := len(rec.opts.Labels); len(labels) != n {
 		labels = append(slices.Clone(labels[:min(len(labels), n)]), make([]string, n-min(len(labels), n))...)
 	}
-	h := rec.handlesOf(o.Method, o.Route, o.Code, labels)
+	h := rec.handlesOf(rec.methods.number(o.Method), o.Route, o.Code, labels)
 	h.observe(o.Duration, o.RequestSize, o.ResponseSize)
 }
 
 // handlesOf finds the metrics of a request. There are as many labels as in
 // Opts.Labels.
-func (rec *Recorder) handlesOf(method, route string, code int, labels []string) *handles {
+func (rec *Recorder) handlesOf(method uint8, route string, code int, labels []string) *handles {
 	if route == "" {
 		route = Unmatched
 	}
-	k := key{method: rec.methods.number(method), code: codeNumber(code), route: route, labels: labels}
+	k := key{method: method, code: codeNumber(code), route: route, labels: labels}
 	if h := rec.cache.get(&k); h != nil {
 		return h
 	}

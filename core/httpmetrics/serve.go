@@ -75,7 +75,7 @@ func (g Graceful) Serve(ctx context.Context, reg *shoal.Registry, servers ...*ht
 	g.mustBeComplete(reg, servers)
 	all, err := g.listen(ctx, servers)
 	if err != nil {
-		return errors.Join(err, g.Shutdown(ctx, reg))
+		return errors.Join(err, g.shutdown(ctx, reg, nil))
 	}
 	ended := make(chan error, len(all)) // one from each: none blocks
 	for i := range all {
@@ -119,11 +119,9 @@ func (g Graceful) mustBeComplete(reg *shoal.Registry, servers []*http.Server) {
 // Shutdown is the second half of Serve, for servers that were started in
 // another way: it drains all of them at once, then closes the registry. It
 // works with a ctx that is done, whose values alone it uses. Of requests behind
-// h2c.NewHandler it does not know, as Serve does.
+// h2c.NewHandler it does not know, as Serve does. It panics as Serve does.
 func (g Graceful) Shutdown(ctx context.Context, reg *shoal.Registry, servers ...*http.Server) error {
-	if reg == nil {
-		panic(errNoRegistry)
-	}
+	g.mustBeComplete(reg, servers)
 	all := make([]*serving, len(servers))
 	for i, s := range servers {
 		all[i] = &serving{Server: s}

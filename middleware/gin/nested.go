@@ -44,10 +44,7 @@ var errPlace = errors.New("shoalgin: no error, but where the middleware leaves i
 func follow(rec *httpmetrics.Recorder, c *gin.Context) *writer {
 	w := &writer{ResponseWriter: c.Writer}
 	place, last := placeOf(c)
-	for last != nil && !last.exchange.UnderWay() {
-		last = last.outer // of an earlier request, or further in and done
-	}
-	w.outer, place.Meta = last, w
+	w.place, w.outer, place.Meta = place, last, w
 	told := false // by another writer, of what is sent through c.Writer
 	for o := last; o != nil && w.exchange == nil; o = o.outer {
 		if o.ResponseWriter != nil && o.exchange.Feeds(rec) {

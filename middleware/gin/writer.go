@@ -17,7 +17,8 @@ type writer struct {
 	gin.ResponseWriter                       // nil if another writer tells the exchange
 	exchange           *httpmetrics.Exchange // own, or that of a middleware further out
 	own                httpmetrics.Exchange
-	outer              *writer // of a middleware further out, nil for none
+	outer              *writer    // of a middleware further out, nil for none
+	place              *gin.Error // where placeOf found room for this one
 }
 
 // Unwrap lets http.ResponseController find gin's writer and what is below.
@@ -87,6 +88,9 @@ func (w *writer) returned() {
 
 // end is deferred: it runs for panics as well.
 func (w *writer) end(c *gin.Context) {
+	// gin gives c to another request while one further out may still end this one's
+	// exchange: nothing of it may be left there.
+	w.place.Meta = w.outer
 	switch c.Writer {
 	case w:
 		c.Writer = w.ResponseWriter

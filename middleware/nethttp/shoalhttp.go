@@ -25,7 +25,10 @@ type Opts = httpmetrics.Opts
 func Middleware(reg *shoal.Registry, opts Opts) func(http.Handler) http.Handler {
 	rec := httpmetrics.NewRecorder(reg, opts)
 	return func(next http.Handler) http.Handler {
-		mux, _ := next.(*http.ServeMux)
+		mux, isMux := next.(*http.ServeMux)
+		if isMux && mux == nil {
+			next = nil
+		}
 		return record(rec, mux, next)
 	}
 }
@@ -45,7 +48,7 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 // is between, or around the handler that Install returns, guards it as it does
 // the other routes.
 //
-// It panics if mux, reg or one of between is nil, if opts clash with what is
+// It panics if mux, reg or one of between is nil or returns nil, if opts clash with what is
 // registered, or if mux has a route for the page already.
 func Install(mux *http.ServeMux, reg *shoal.Registry, opts Opts, between ...func(http.Handler) http.Handler) http.Handler {
 	if mux == nil {
@@ -63,7 +66,9 @@ func Install(mux *http.ServeMux, reg *shoal.Registry, opts Opts, between ...func
 	}
 	next := noting(mux)
 	for i := len(between) - 1; i >= 0; i-- {
-		next = between[i](next)
+		if next = between[i](next); next == nil {
+			panic(fmt.Sprintf("shoalhttp: Install: between[%d] returned nil: give it a handler that calls the next one", i))
+		}
 		if i > 0 {
 			next = noting(next)
 		}
