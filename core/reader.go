@@ -21,9 +21,10 @@ const readTimeout = 30 * time.Second
 // scrapes that come meanwhile share the next one: they may join only a reading
 // that has not begun, or they would miss what was written before they came.
 type reader struct {
-	reg     *Registry
-	store   wire.Store
-	appName string
+	reg      *Registry
+	store    wire.Store
+	appName  string
+	readOnly bool
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -50,7 +51,7 @@ type reading struct {
 }
 
 func newReader(reg *Registry, store wire.Store, opts Opts) *reader {
-	r := &reader{reg: reg, store: store, appName: opts.App, known: map[string]*knownFamily{}, own: &atomic.Pointer[holding]{}}
+	r := &reader{reg: reg, store: store, appName: opts.App, readOnly: opts.ReadOnly, known: map[string]*knownFamily{}, own: &atomic.Pointer[holding]{}}
 	r.barrier.lease = opts.LeaseDuration
 	ctx, cancel := context.WithCancel(context.Background())
 	r.ctx, r.cancel = ctx, func() { // no reading begins once this has returned
@@ -197,7 +198,7 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 		b.addGauges(app.Leases[i], list)
 	}
 	p := b.build(families)
-	if len(app.Families) == 0 && len(app.Leases) == 0 {
+	if len(app.Families) == 0 && len(app.Leases) == 0 && r.readOnly { // a writer will be there itself
 		p.note = fmt.Sprintf("shoal: Redis has no metric and no living process of the app %q: is that its name?", r.appName)
 		r.reg.report("empty app", errors.New(p.note))
 	}

@@ -65,8 +65,8 @@ func (rec *Recorder) Begin(x *Exchange, w http.ResponseWriter, r *http.Request, 
 	return x
 }
 
-// begin is given the last writer to which that of the request leads, and whether it
-// can flush.
+// begin is Begin of the outermost middleware. Last is the innermost writer below
+// that of the request; flushes says whether it can flush.
 func (x *Exchange) begin(rec *Recorder, last http.ResponseWriter, flushes bool, r *http.Request, routeOf func(*http.Request) string) {
 	// Field by field: x is zero already, and lives on the heap.
 	x.rec, x.request, x.ctx, x.routeOf = rec, r, r.Context(), routeOf

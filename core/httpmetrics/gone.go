@@ -36,7 +36,7 @@ func clientLeft(ctx context.Context, nothingSent bool) bool {
 		return false
 	}
 	if nothingSent && (group != nil || server.BaseContext == nil) && server.ConnContext == nil {
-		return true // the connection is gone: nothing else can have ended ctx
+		return true // the connection is gone, or code further out ended ctx
 	}
 	_, drains := draining.Load(server)
 	return !drains

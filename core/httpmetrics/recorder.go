@@ -30,7 +30,7 @@ type Recorder struct {
 	cache   *cache
 }
 
-// feeds tells apart the metrics that recorders feed. Equal ones are the same.
+// feeds identifies the metrics that a recorder feeds.
 type feeds struct {
 	reg      *shoal.Registry
 	requests string // the counter's name and constant labels

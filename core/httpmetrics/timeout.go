@@ -24,7 +24,7 @@ func isTimeoutWriter(w http.ResponseWriter) bool {
 	return reflect.TypeOf(w).String() == "*http.timeoutWriter"
 }
 
-// noteTimeoutHandler looks whether w, the last writer, is that of an
+// noteTimeoutHandler notes whether w, the last writer, is that of an
 // http.TimeoutHandler. Then the context with its deadline decides: another one that
 // has ended, further in, is for the handler to answer.
 func (x *Exchange) noteTimeoutHandler(w http.ResponseWriter) {

@@ -36,7 +36,7 @@ func placeOf(c *gin.Context) (place *gin.Error, last *writer) {
 	return place, nil
 }
 
-// errPlace is for whoever finds the place by looking behind the errors.
+// errPlace is seen only by code that reads c.Errors beyond its length.
 var errPlace = errors.New("shoalgin: no error, but where the middleware leaves its writer")
 
 // follow puts a writer into c. The exchange that it tells is its own, or that of a

@@ -41,8 +41,11 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 
 // Install puts the page on mux, for GET and HEAD, and returns the handler to
 // serve: the middleware around mux. Handlers in between are given as between,
-// the outermost first; all their requests are recorded and all routes are
-// known, whatever they do to the request. Each gets a copy of the request.
+// the outermost first; all their requests are recorded. The route is the pattern
+// that mux chose, whatever they did to the request on the way, unless they dropped
+// its context. One that answers by itself has the route that mux has for the request
+// as it got it, so those that change the path come first. Each gets a copy of the
+// request.
 //
 // Routes may be added to mux before and after. The page is a route of mux: what
 // is between, or around the handler that Install returns, guards it as it does

@@ -164,6 +164,9 @@ func TestTroubles_TheirEndIsOneLine(t *testing.T) {
 			opts.ReadOnly = readOnly
 			heard, also := make(chan error, 100), opts
 			also.OnError, also.App = func(err error) { heard <- err }, opts.App+".2"
+			for _, app := range []string{opts.App, also.App} { // an exporter's app that nobody writes to is a trouble too
+				writeOnce(t, admin, app)
+			}
 			logged, told := shoal.New(), shoal.New()
 			for reg, o := range map[*shoal.Registry]shoal.Opts{logged: opts, told: also} {
 				if err := reg.Open(server.URL(), o); err != nil {
@@ -196,4 +199,15 @@ func TestTroubles_TheirEndIsOneLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// writeOnce has a process of the app that wrote something and ended.
+func writeOnce(t *testing.T, client redis.UniversalClient, app string) {
+	t.Helper()
+	reg := shoal.New()
+	if err := reg.Connect(client, shoal.Opts{App: app}); err != nil {
+		t.Fatal(err)
+	}
+	requests(reg, 1)
+	closeAll(t, reg)
 }
