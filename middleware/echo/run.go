@@ -59,25 +59,35 @@ func Run(ctx context.Context, e *echo.Echo, addr string, reg *shoal.Registry, al
 	return httpmetrics.Graceful{Listeners: own}.Serve(ctx, reg, append(servers, also...)...)
 }
 
-// RunListener is [Run] with e.Listener set to l: a unix socket, one that systemd
-// opened, one with SO_REUSEPORT. It closes l in any case. See
+// RunListener is [Run] with e.Listener set to l, or e.TLSListener if only
+// e.TLSServer has a TLSConfig: a unix socket, one that systemd opened, one with
+// SO_REUSEPORT. It closes l in any case. See
 // [httpmetrics.Graceful] for listeners of further servers.
 func RunListener(ctx context.Context, e *echo.Echo, l net.Listener, reg *shoal.Registry, also ...*http.Server) error {
 	mustHave(e)
 	if l == nil {
 		panic("shoalecho: RunListener: the listener is nil: see the error of what should have opened it")
 	}
-	e.Listener = l
+	if serverOf(e) == e.TLSServer {
+		e.TLSListener = l
+	} else {
+		e.Listener = l
+	}
 	return Run(ctx, e, "", reg, also...)
 }
 
-// listen chooses the server for addr. For a network that httpmetrics.Serve does
+// serverOf chooses the server of e that shall serve.
+func serverOf(e *echo.Echo) *http.Server {
+	if e.Server.TLSConfig == nil && e.TLSServer.TLSConfig != nil {
+		return e.TLSServer
+	}
+	return e.Server
+}
+
+// listen opens the server for addr. For a network that httpmetrics.Serve does
 // not use by itself it opens a listener, into own.
 func listen(ctx context.Context, e *echo.Echo, addr string, own map[*http.Server]net.Listener) (*http.Server, error) {
-	server := e.Server
-	if server.TLSConfig == nil && e.TLSServer.TLSConfig != nil {
-		server = e.TLSServer
-	}
+	server := serverOf(e)
 	server.Addr = addr
 	if e.DisableHTTP2 && server.Protocols == nil {
 		server.Protocols = new(http.Protocols)

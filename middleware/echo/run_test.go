@@ -146,6 +146,26 @@ func TestRun_HeedsWhatIsSetOnEcho(t *testing.T) {
 	}
 }
 
+func TestRunListener_ServesTLSWhereOnlyTLSServerHasCertificates(t *testing.T) {
+	authority := httptest.NewTLSServer(nil)
+	defer authority.Close()
+	e := newEcho()
+	e.GET("/x", ok)
+	e.TLSServer.TLSConfig = &tls.Config{Certificates: authority.TLS.Certificates}
+	l := listener(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ran := make(chan error, 1)
+	go func() { ran <- shoalecho.RunListener(ctx, e, l, shoaltest.New(t)) }()
+	if proto, body := fetch(t, authority.Client(), "https", l.Addr().String()); proto != "HTTP/2.0" || body != "ok" {
+		t.Errorf("it answers %s %q", proto, body)
+	}
+	cancel()
+	if err := <-ran; err != nil {
+		t.Errorf("RunListener: %v", err)
+	}
+}
+
 func TestRun_NetworkThatCannotBeListenedOnIsAnErrorAndCloses(t *testing.T) {
 	for network, check := range map[string]func(error) bool{
 		"udp":  func(err error) bool { return errors.Is(err, echo.ErrInvalidListenerNetwork) },
