@@ -50,6 +50,25 @@ const (
 	Total Mode = wire.ModeTotal
 )
 
+// gaugeWrites is what a mode makes of writes, in a form that they look at quickly.
+type gaugeWrites uint8
+
+const (
+	ownValue    gaugeWrites = iota // of this process: set and added to
+	latestValue                    // of all: set, with the time of it
+	totalValue                     // of all: added to
+)
+
+func (m Mode) writes() gaugeWrites {
+	switch m {
+	case Latest:
+		return latestValue
+	case Total:
+		return totalValue
+	}
+	return ownValue
+}
+
 func (m Mode) valid() bool {
 	return slices.Contains([]Mode{PerProcess, Sum, Max, Min, Avg, Latest, Total}, m)
 }
@@ -111,7 +130,11 @@ const (
 // Set sets the value, which may be NaN or an infinity. A [Total] refuses it. It
 // touches only memory and never fails, as do all methods without an error.
 func (g *Gauge) Set(v float64) {
-	g.bits.Store(math.Float64bits(v)) // a Total never reads it
+	if g.writes == totalValue {
+		g.consts.fam.reg.reject(reasonSetOnTotal, g.consts.fam)
+		return
+	}
+	g.bits.Store(math.Float64bits(v))
 	g.written()
 }
 
@@ -128,24 +151,25 @@ func (g *Gauge) Sub(v float64) { g.Add(-v) }
 // to the sum of all processes. A [Latest] refuses it, and a Total refuses NaN
 // and the infinities.
 func (g *Gauge) Add(v float64) {
-	switch reason := g.refusesAdd(v); {
-	case reason != "":
-		g.consts.fam.reg.reject(reason, g.consts.fam)
-	case g.consts.fam.def.mode == Total:
-		g.gather(v)
-		g.touch()
-	default:
+	if g.writes == ownValue {
 		addFloat(&g.bits, v)
 		g.written()
+		return
 	}
+	if reason := g.refusesAdd(v); reason != "" {
+		g.consts.fam.reg.reject(reason, g.consts.fam)
+		return
+	}
+	g.gather(v)
+	g.touch()
 }
 
 // refusesAdd says why v may not be added; empty if it may.
 func (g *Gauge) refusesAdd(v float64) (reason string) {
-	switch mode := g.consts.fam.def.mode; {
-	case mode == Latest:
+	switch {
+	case g.writes == latestValue:
 		return reasonAddOnLatest
-	case mode == Total && !finite(v):
+	case g.writes == totalValue && !finite(v):
 		return reasonOf(v)
 	}
 	return ""
@@ -159,7 +183,7 @@ func (g *Gauge) SetToCurrentTime() {
 // SetSync sets the value and waits until Redis has it. Its errors are those of
 // [Counter.AddSync]; that of a Total wraps [ErrRejected].
 func (g *Gauge) SetSync(ctx context.Context, v float64) error {
-	if g.consts.fam.def.mode == Total {
+	if g.writes == totalValue {
 		return rejected(g.consts.fam, v, reasonSetOnTotal)
 	}
 	_, err := g.confirm(ctx, func() { g.Set(v) })
@@ -176,17 +200,12 @@ func (g *Gauge) AddSync(ctx context.Context, v float64) error {
 	return err
 }
 
-// written notes that bits has another value, which a Total may not have.
+// written notes that bits has another value.
 func (g *Gauge) written() {
-	mode := g.consts.fam.def.mode
-	if mode == Latest {
+	if g.writes == latestValue {
 		g.at.Store(monotonicNow())
 	}
 	if g.state.Load() != gaugeSet {
-		if mode == Total { // whose state never changes
-			g.consts.fam.reg.reject(reasonSetOnTotal, g.consts.fam)
-			return
-		}
 		g.state.Store(gaugeSet)
 	}
 	g.touch()
@@ -196,7 +215,7 @@ func (g *Gauge) written() {
 // that it stays. A Latest gauge's value is as old as its last Set.
 func (g *Gauge) show(v float64) {
 	same := g.bits.Load() == math.Float64bits(v) && g.state.Load() == gaugeSet
-	if !same || g.consts.fam.def.mode == Latest {
+	if !same || g.writes == latestValue {
 		g.Set(v)
 	}
 }

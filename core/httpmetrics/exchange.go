@@ -172,8 +172,14 @@ func (x *Exchange) End() {
 	}
 	if x.awaited {
 		x.awaited = false
-		defer drainGroupOf(x.ctx).end() // when it is recorded
+		x.finish()
+		drainGroupOf(x.ctx).end()
+		return
 	}
+	x.finish()
+}
+
+func (x *Exchange) finish() {
 	x.leave()
 	if x.recorded {
 		return
