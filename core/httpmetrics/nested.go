@@ -2,7 +2,11 @@
 
 package httpmetrics
 
-import "net/http"
+import (
+	"net/http"
+	"reflect"
+	"sync/atomic"
+)
 
 // A request may pass several middlewares that would record it: a router that is
 // mounted in another, a handler that has the router serve the request again, an
@@ -21,9 +25,12 @@ type follower interface{ HTTPExchange() *Exchange }
 // which w leads, and whether that can flush.
 func (rec *Recorder) enter(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) (x *Exchange, last http.ResponseWriter, flushes bool) {
 	for {
+		if known := serversOwn.Load(); known != nil && *known == reflect.TypeOf(w) {
+			return nil, w, true
+		}
 		next, ok := w.(unwrapper)
 		if !ok {
-			break // most often at once: w is the server's own writer
+			break
 		}
 		if f, ok := w.(follower); ok {
 			if x := f.HTTPExchange(); x.Feeds(rec) {
@@ -34,10 +41,19 @@ func (rec *Recorder) enter(w http.ResponseWriter, r *http.Request, routeOf func(
 		w = next.Unwrap()
 	}
 	if _, flushes = w.(http.Flusher); !flushes { // as that of an http.TimeoutHandler
-		x = rec.enterApart(w, r, routeOf)
+		return rec.enterApart(w, r, routeOf), w, false
 	}
-	return x, w, flushes
+	if serversOwn.Load() == nil {
+		t := reflect.TypeOf(w)
+		serversOwn.Store(&t)
+	}
+	return nil, w, true
 }
+
+// serversOwn is the type of the first ResponseWriter that led to no other and could
+// flush, such as net/http's. Most requests of a process have one of the same type,
+// and comparing types takes less time than asking for two interfaces.
+var serversOwn atomic.Pointer[reflect.Type]
 
 // enterApart is enter for a handler to which an http.TimeoutHandler gave a goroutine
 // of its own, which may outlast the exchange further out: it gets an exchange that

@@ -17,23 +17,28 @@ import (
 // array of c.Errors, since it only cuts the slice to no length. The last place of
 // that array, behind all errors, is where a middleware leaves its writer.
 
-// placeOf gives that place of c, as a gin.Error whose Meta is the writer that was
-// left last. It is made once for each Context that gin has in its pool; when a
-// request has so many errors that they take it, it is lost and made again.
-func placeOf(c *gin.Context) (place *gin.Error, last *writer) {
+// place is what stands there, as the Meta of a gin.Error.
+type place struct {
+	last *writer // of the middleware that entered last and has not left
+}
+
+// placeOf gives the place of c. It is made once for each Context that gin has in its
+// pool; when a request has so many errors that they take it, it is lost and made
+// again.
+func placeOf(c *gin.Context) *place {
 	if n := cap(c.Errors); n > len(c.Errors) {
-		if place = c.Errors[:n][n-1]; place != nil {
-			if last, ok := place.Meta.(*writer); ok {
-				return place, last
+		if e := c.Errors[:n][n-1]; e != nil {
+			if p, ok := e.Meta.(*place); ok {
+				return p
 			}
 		}
 	}
 	const room = 8 // for errors of requests, so that they seldom take the place
-	place = &gin.Error{Err: errPlace}
+	p := new(place)
 	c.Errors = slices.Grow(c.Errors, room)
 	n := cap(c.Errors)
-	c.Errors[:n][n-1] = place
-	return place, nil
+	c.Errors[:n][n-1] = &gin.Error{Err: errPlace, Meta: p}
+	return p
 }
 
 // errPlace is seen only by code that reads c.Errors beyond its length.
@@ -43,10 +48,10 @@ var errPlace = errors.New("shoalgin: no error, but where the middleware leaves i
 // middleware further out which records the request.
 func follow(rec *httpmetrics.Recorder, c *gin.Context) *writer {
 	w := &writer{ResponseWriter: c.Writer}
-	place, last := placeOf(c)
-	w.place, w.outer, place.Meta = place, last, w
+	p := placeOf(c)
+	w.place, w.outer, p.last = p, p.last, w
 	told := false // by another writer, of what is sent through c.Writer
-	for o := last; o != nil && w.exchange == nil; o = o.outer {
+	for o := w.outer; o != nil && w.exchange == nil; o = o.outer {
 		if o.ResponseWriter != nil && o.exchange.Feeds(rec) {
 			w.exchange, told = o.exchange, o.leads(c.Writer)
 			w.exchange.Nest(c.Request, nil)

@@ -17,8 +17,8 @@ type writer struct {
 	gin.ResponseWriter                       // nil if another writer tells the exchange
 	exchange           *httpmetrics.Exchange // own, or that of a middleware further out
 	own                httpmetrics.Exchange
-	outer              *writer    // of a middleware further out, nil for none
-	place              *gin.Error // where placeOf found room for this one
+	outer              *writer // of a middleware further out, nil for none
+	place              *place  // where placeOf found room for this one
 }
 
 // Unwrap lets http.ResponseController find gin's writer and what is below.
@@ -90,7 +90,7 @@ func (w *writer) returned() {
 func (w *writer) end(c *gin.Context) {
 	// gin gives c to another request while one further out may still end this one's
 	// exchange: nothing of it may be left there.
-	w.place.Meta = w.outer
+	w.place.last = w.outer
 	switch c.Writer {
 	case w:
 		c.Writer = w.ResponseWriter
