@@ -69,8 +69,12 @@ func (r *reader) pass(head wire.Head, own *holding) error {
 	}
 	if s.unconfirmed > 0 || s.lacks {
 		r.reg.self.unconfirmed.Inc()
+		who := "this process has"
+		if s.unconfirmed > 0 {
+			who = fmt.Sprintf("%d of %d processes have", s.unconfirmed, len(head.App.Leases))
+		}
 		r.reg.report("unconfirmed", fmt.Errorf("shoal: the page is shown although it may lack something: "+
-			"%d of %d processes have not confirmed that all of theirs is there", s.unconfirmed, len(head.App.Leases)))
+			"%s not brought back all that Redis may lack", who))
 	}
 	return nil
 }

@@ -96,7 +96,11 @@ func (l *errorLimiter) explained() bool {
 // redisFails is reportRedis for a part that tries again by itself: redisServes
 // tells when it succeeds.
 func (r *Registry) redisFails(part string, err error) {
-	reported, trouble := r.reportRedis(part, err), wire.Trouble(err)
+	trouble := wire.Trouble(err)
+	if trouble == "" && wire.Answered(err) {
+		r.redisServes(part) // it is there, and refuses one metric, perhaps for ever
+	}
+	reported := r.reportRedis(part, err)
 	if trouble == "" {
 		return
 	}

@@ -199,6 +199,14 @@ func (w *writer) flush(families []*family) bool {
 	took := time.Since(begin)
 	w.reg.self.flushDuration.Observe(took.Seconds())
 	w.scheduleFlush(took)
+	// Pages wait for a lease that says that something is missing. So it is renewed
+	// now, although a family may be refused for ever, and before anybody hears of the
+	// flush: a serverless process may be frozen then. If this fails, the next step
+	// tries again.
+	confirmed := w.confirm()
+	if confirmed {
+		_ = w.heartbeat(time.Now())
+	}
 	if err != nil {
 		w.failed(err)
 		return false
@@ -207,7 +215,7 @@ func (w *writer) flush(families []*family) bool {
 	if len(families) == len(*w.reg.families.Load()) {
 		w.selfAt = begin.Add(w.jitter.around(selfPause))
 	}
-	if !w.confirm() {
+	if !confirmed {
 		w.flushAt = time.Now().Add(minBackoff) // something of before is left to bring back
 	}
 	return true
