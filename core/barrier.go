@@ -57,7 +57,7 @@ func (r *reader) pass(head wire.Head, own *holding) error {
 		b.begun = time.Time{}
 	}
 	s := b.shortfallOf(head, own)
-	if s == (shortfall{age: s.age}) {
+	if s.nothing() {
 		b.begun = time.Time{}
 		return nil
 	}
@@ -91,6 +91,8 @@ type shortfall struct {
 
 	age time.Duration // of the change of lineage that was noted; negative for none
 }
+
+func (s shortfall) nothing() bool { return s == shortfall{age: s.age} }
 
 func (b *barrier) shortfallOf(head wire.Head, own *holding) shortfall {
 	app := head.App

@@ -12,7 +12,7 @@ import (
 // emptied notices that a store lost everything that it had of an app, by comparing
 // readings. What the last one had tells whom and what to wait for.
 type emptied struct {
-	last     wire.Head
+	last     wire.Head       // without gauges
 	at       time.Time       // when everything was lost
 	missing  map[string]bool // writers that were alive before that and have not returned
 	families map[string]bool // that were there before that and are not back
@@ -25,7 +25,7 @@ type emptied struct {
 // for good.
 func (e *emptied) notice(head wire.Head, grace, bound time.Duration) (lost bool) {
 	last := e.last
-	e.last = head
+	e.last = wire.Head{App: head.App, States: head.States}
 	leasesGone := last.App.Lineage != "" && head.App.Lineage == ""
 	familiesGone := slices.ContainsFunc(last.States, isRegistered) && !slices.ContainsFunc(head.States, func(s wire.FamilyState) bool {
 		return isRegistered(s) && slices.ContainsFunc(last.States, func(old wire.FamilyState) bool { return old.Generation == s.Generation })

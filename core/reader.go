@@ -21,10 +21,9 @@ const readTimeout = 30 * time.Second
 // scrapes that come meanwhile share the next one: they may join only a reading
 // that has not begun, or they would miss what was written before they came.
 type reader struct {
-	reg      *Registry
-	store    wire.Store
-	appName  string
-	readOnly bool
+	reg   *Registry
+	store wire.Store
+	opts  Opts
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -51,7 +50,7 @@ type reading struct {
 }
 
 func newReader(reg *Registry, store wire.Store, opts Opts) *reader {
-	r := &reader{reg: reg, store: store, appName: opts.App, readOnly: opts.ReadOnly, known: map[string]*knownFamily{}, own: &atomic.Pointer[holding]{}}
+	r := &reader{reg: reg, store: store, opts: opts, known: map[string]*knownFamily{}, own: &atomic.Pointer[holding]{}}
 	r.barrier.lease = opts.LeaseDuration
 	ctx, cancel := context.WithCancel(context.Background())
 	r.ctx, r.cancel = ctx, func() { // no reading begins once this has returned
@@ -118,7 +117,7 @@ func (r *reader) ended(job *reading, took time.Duration, afterFailure bool) {
 	case err == nil:
 		err = fmt.Errorf("Redis has not answered in time: reading took %v", took.Round(time.Millisecond))
 	}
-	r.reg.scrapeFails(fmt.Errorf("app %q: %w", r.reg.conn.Load().opts.App, err))
+	r.reg.scrapeFails(fmt.Errorf("app %q: %w", r.opts.App, err))
 }
 
 // work reads as long as somebody waits for it.
@@ -172,13 +171,12 @@ func (f *readFamily) shows(i int) bool {
 func (r *reader) readPage(ctx context.Context) (*page, error) {
 	own := r.own.Load()
 	head, err := r.store.ReadHead(ctx, r.app)
-	app := head.App
-	r.app = app // none after an error, which the guess may have caused
+	r.app = head.App // none after an error, which the guess may have caused
 	if err != nil {
 		return nil, err
 	}
-	r.overlong.remove(&head, r.barrier.lease)
-	app = head.App
+	r.overlong.remove(&head, r.opts.LeaseDuration)
+	app := head.App
 	if err := r.pass(head, own); err != nil {
 		return nil, err
 	}
@@ -198,8 +196,8 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 		b.addGauges(app.Leases[i], list)
 	}
 	p := b.build(families)
-	if len(app.Families) == 0 && len(app.Leases) == 0 && r.readOnly { // a writer will be there itself
-		p.note = fmt.Sprintf("shoal: Redis has no metric and no living process of the app %q: is that its name?", r.appName)
+	if len(app.Families) == 0 && len(app.Leases) == 0 && r.opts.ReadOnly { // a writer will be there itself
+		p.note = fmt.Sprintf("shoal: Redis has no metric and no living process of the app %q: is that its name?", r.opts.App)
 		r.reg.report("empty app", errors.New(p.note))
 	}
 	return p, nil

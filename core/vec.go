@@ -10,10 +10,10 @@ import (
 // values. Its methods are safe for concurrent use.
 //
 // Asking for a child exposes its 0 (but for gauges that are not [Total]), so
-// that rate() sees the first event. Beyond Opts.SeriesLimit label sets, further ones share one
-// child whose label values all are "shoal_overflow". A label value that is
-// not valid UTF-8 is repaired with U+FFFD, one above 1,024 bytes is cut; both
-// are counted in shoal_rejected_observations_total.
+// that rate() sees the first event. Beyond Opts.SeriesLimit label sets, further
+// ones share one child whose label values all are "shoal_overflow". A label value
+// that is not valid UTF-8 is repaired with U+FFFD, one above 1,024 bytes is cut;
+// both are counted in shoal_rejected_observations_total.
 type Vec[M Counter | Gauge | Summary | Histogram] struct {
 	consts *constants
 }
