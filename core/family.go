@@ -18,7 +18,8 @@ import (
 type family struct {
 	reg    *Registry
 	def    definition
-	bounds []string // histograms: the stored names of the buckets, +Inf included
+	writes gaugeWrites // gauges: what their mode makes of writes
+	bounds []string    // histograms: the stored names of the buckets, +Inf included
 
 	sets  atomic.Pointer[[]*constants] // in the order of declaration; changed under reg.mu
 	table table                        // the children of all sets
@@ -48,7 +49,6 @@ type series struct {
 	field    string      // the storage identity
 	next     *series     // in the dirty list; written by whoever set dirty
 	unlisted atomic.Bool // not in the table, or about to leave it: deleted, or the overflow
-	writes   gaugeWrites // gauges only: what their mode makes of writes
 }
 
 // touch puts the series on the dirty list of its set unless it is there. Call
@@ -106,7 +106,6 @@ func (c *constants) newSeries(values []string) *series {
 	case wire.TypeGauge:
 		m := new(Gauge)
 		m.metric, s = m, &m.series
-		m.writes = f.def.mode.writes()
 	case wire.TypeSummary:
 		m := new(Summary)
 		m.metric, s = m, &m.series

@@ -130,7 +130,7 @@ const (
 // Set sets the value, which may be NaN or an infinity. A [Total] refuses it. It
 // touches only memory and never fails, as do all methods without an error.
 func (g *Gauge) Set(v float64) {
-	if g.writes == totalValue {
+	if g.consts.fam.writes == totalValue {
 		g.consts.fam.reg.reject(reasonSetOnTotal, g.consts.fam)
 		return
 	}
@@ -151,7 +151,7 @@ func (g *Gauge) Sub(v float64) { g.Add(-v) }
 // to the sum of all processes. A [Latest] refuses it, and a Total refuses NaN
 // and the infinities.
 func (g *Gauge) Add(v float64) {
-	if g.writes == ownValue {
+	if g.consts.fam.writes == ownValue {
 		addFloat(&g.bits, v)
 		g.written()
 		return
@@ -167,9 +167,9 @@ func (g *Gauge) Add(v float64) {
 // refusesAdd says why v may not be added; empty if it may.
 func (g *Gauge) refusesAdd(v float64) (reason string) {
 	switch {
-	case g.writes == latestValue:
+	case g.consts.fam.writes == latestValue:
 		return reasonAddOnLatest
-	case g.writes == totalValue && !finite(v):
+	case g.consts.fam.writes == totalValue && !finite(v):
 		return reasonOf(v)
 	}
 	return ""
@@ -183,7 +183,7 @@ func (g *Gauge) SetToCurrentTime() {
 // SetSync sets the value and waits until Redis has it. Its errors are those of
 // [Counter.AddSync]; that of a Total wraps [ErrRejected].
 func (g *Gauge) SetSync(ctx context.Context, v float64) error {
-	if g.writes == totalValue {
+	if g.consts.fam.writes == totalValue {
 		return rejected(g.consts.fam, v, reasonSetOnTotal)
 	}
 	_, err := g.confirm(ctx, func() { g.Set(v) })
@@ -202,7 +202,7 @@ func (g *Gauge) AddSync(ctx context.Context, v float64) error {
 
 // written notes that bits has another value.
 func (g *Gauge) written() {
-	if g.writes == latestValue {
+	if g.consts.fam.writes == latestValue {
 		g.at.Store(monotonicNow())
 	}
 	if g.state.Load() != gaugeSet {
@@ -215,7 +215,7 @@ func (g *Gauge) written() {
 // that it stays. A Latest gauge's value is as old as its last Set.
 func (g *Gauge) show(v float64) {
 	same := g.bits.Load() == math.Float64bits(v) && g.state.Load() == gaugeSet
-	if !same || g.writes == latestValue {
+	if !same || g.consts.fam.writes == latestValue {
 		g.Set(v)
 	}
 }

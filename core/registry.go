@@ -70,7 +70,7 @@ func (r *Registry) declare(d definition) (*constants, error) {
 			return nil, err
 		}
 	}
-	f := &family{reg: r, def: d}
+	f := &family{reg: r, def: d, writes: d.mode.writes()}
 	f.sets.Store(new([]*constants))
 	c := f.constantsOf(&d)
 	for _, b := range append(slices.Clone(d.upper), math.Inf(1)) {
