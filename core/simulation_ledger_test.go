@@ -396,7 +396,9 @@ func (l *ledger) mends(g glance, family string) bool {
 			if !living[owner] || !g.living[owner] {
 				return false
 			}
-			if l.w.behind > 0 && owner.life != alive { // its lease is not believed for longer than it was given
+			// A lease that seems to last longer, as the clock was set back, is not believed
+			// for longer than it was given: not that of the dead, nor of the frozen.
+			if l.w.behind > 0 && (owner.life != alive || time.Since(owner.heldAt) >= l.w.plan.opts.LeaseDuration) {
 				return false
 			}
 		}
