@@ -70,7 +70,7 @@ func (c *Counter) IncSync(ctx context.Context) (total float64, err error) {
 //
 // Its errors tell what becomes of v. They wrap
 //   - [ErrRejected], [ErrReadOnly] or [ErrClosed]: v goes nowhere;
-//   - [ErrLost], perhaps with ErrClosed: nobody can tell whether Redis has v,
+//   - [ErrLost], perhaps with ErrClosed: Redis may have v or not,
 //     and it is not sent again;
 //   - [ErrNotConnected]: v is kept, and delivered after Connect or Open;
 //   - a [*TypeClashError]: v is kept, and delivered if the name becomes free;

@@ -3,7 +3,7 @@
 package shoal
 
 import (
-	"iter"
+	"maps"
 	"slices"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -18,35 +18,17 @@ type holding struct {
 
 // publish tells readers what changed.
 func (w *writer) publish() {
-	h := &holding{}
+	h := &holding{generations: map[string]string{}}
 	if w.lease.held {
 		h.writer = w.id
 	}
-	old, same := w.holding.Load(), 0
-	n := 0
-	for f, generation := range w.registered() {
-		if n++; old != nil && old.generations[f.def.name] == generation {
-			same++
+	for _, f := range *w.reg.families.Load() {
+		if f.out.generation != "" && !f.out.damaged {
+			h.generations[f.def.name] = f.out.generation
 		}
 	}
-	if old != nil && old.writer == h.writer && same == n && n == len(old.generations) {
-		return
-	}
-	h.generations = make(map[string]string, n)
-	for f, generation := range w.registered() {
-		h.generations[f.def.name] = generation
-	}
-	w.holding.Store(h)
-}
-
-// registered gives the families that the store has, and their generations.
-func (w *writer) registered() iter.Seq2[*family, string] {
-	return func(yield func(*family, string) bool) {
-		for _, f := range *w.reg.families.Load() {
-			if f.out.generation != "" && !f.out.damaged && !yield(f, f.out.generation) {
-				return
-			}
-		}
+	if old := w.holding.Load(); old == nil || old.writer != h.writer || !maps.Equal(old.generations, h.generations) {
+		w.holding.Store(h)
 	}
 }
 

@@ -57,9 +57,9 @@ func ExampleRecorder() {
 // The page on an address of its own, away from the public.
 func ExampleServe() {
 	reg := shoal.New()
-	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
 
-	// In earnest:
+	// In an application:
 	//	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	//	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	ctx, cancel := context.WithCancel(context.Background())
@@ -76,9 +76,9 @@ func ExampleServe() {
 // of a net.ListenConfig that has a Control.
 func ExampleGraceful_Serve() {
 	reg := shoal.New()
-	_ = shoaltest.Connect(reg) // in earnest: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
 	ctx, cancel := context.WithCancel(context.Background())
-	cancel() // in earnest: as for Serve
+	cancel() // in an application: as for Serve
 
 	dir, _ := os.MkdirTemp("", "shop")
 	defer func() { _ = os.RemoveAll(dir) }()

@@ -143,9 +143,6 @@ func (x *Exchange) Status() int { return int(x.status) }
 // Sent returns how many bytes of the body were sent.
 func (x *Exchange) Sent() int64 { return x.sent }
 
-// UnderWay says whether x has begun and not ended.
-func (x *Exchange) UnderWay() bool { return x.rec != nil && !x.ended }
-
 // Returned says that the handler came back normally. Without it End takes the
 // request for one whose handler panicked.
 func (x *Exchange) Returned() {

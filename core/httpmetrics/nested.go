@@ -72,7 +72,9 @@ func (rec *Recorder) enterApart(w http.ResponseWriter, r *http.Request, routeOf 
 
 // Feeds says whether x is under way and is recorded in the metrics of rec: the
 // counters of requests have the same registry, name and constant labels.
-func (x *Exchange) Feeds(rec *Recorder) bool { return x.UnderWay() && x.rec.feeds == rec.feeds }
+func (x *Exchange) Feeds(rec *Recorder) bool {
+	return x.rec != nil && !x.ended && x.rec.feeds == rec.feeds
+}
 
 // hint is the route that a middleware further in knows.
 type hint struct {

@@ -112,18 +112,22 @@ func TestClientGone_AnAnswerThatHadBegunKeepsItsStatus(t *testing.T) {
 	})
 }
 
-// The client left when it had its 500.
-func TestClientGone_A5xxThatTheClientGotKeepsItsStatus(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/slow", func(w http.ResponseWriter, r *http.Request) {
-			http.Error(w, "broken", http.StatusInternalServerError)
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		}})
-		s.leaveWithHeader("/slow")
-		s.finish()
-		s.wantOnly("GET", "/slow", "500")
-	})
+// The client left when it had its status.
+func TestClientGone_AStatusThatTheClientGotIsKept(t *testing.T) {
+	for _, status := range []int{http.StatusAccepted, http.StatusInternalServerError} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			forEach(t, func(t *testing.T, f framework) {
+				s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/slow", func(w http.ResponseWriter, r *http.Request) {
+					http.Error(w, "begun", status)
+					_ = http.NewResponseController(w).Flush()
+					<-r.Context().Done()
+				}})
+				s.leaveWithHeader("/slow")
+				s.finish()
+				s.wantOnly("GET", "/slow", strconv.Itoa(status))
+			})
+		})
+	}
 }
 
 func TestClientGone_BehindATimeoutHandler(t *testing.T) {

@@ -102,20 +102,6 @@ func TestHijackedConnectionIs101AndRecordedWhileItRuns(t *testing.T) {
 	}
 }
 
-func TestClientThatLeftAfterTheStatusIsThatStatus(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/slow", func(w http.ResponseWriter, r *http.Request) {
-			w.WriteHeader(http.StatusAccepted)
-			_, _ = io.WriteString(w, "begun")
-			_ = http.NewResponseController(w).Flush()
-			<-r.Context().Done()
-		}})
-		s.leaveWithHeader("/slow")
-		s.finish()
-		s.wantOnly("GET", "/slow", "202")
-	})
-}
-
 // A replacement of the request inside must not decide whether its client left.
 func TestEndedContextOfAnInnerHandlerIsNoClientThatLeft(t *testing.T) {
 	forEach(t, func(t *testing.T, f framework) {

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Whoever copies the line that catches Ctrl-C shall copy the one that lets go of
-// it: while requests are drained, a second Ctrl-C ends the program.
+// The line that catches Ctrl-C gets copied, so the one that lets go of it stands
+// beside it: while requests are drained, a second Ctrl-C ends the program.
 func TestDocs_WhereCtrlCIsCaughtASecondOneEndsAtOnce(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, "examples", "*", "*.go"))
 	if err != nil {
