@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+// What a process believes of what Redis holds. Whoever can write the app's keys can
+// store anything there; what is beyond these limits is damaged, takes no memory, and
+// is replaced where a living process writes the same. What shoal itself writes stays
+// within them, which declarations check.
+const (
+	// MaxText bounds a stored text in bytes: a field, a value, a lease.
+	MaxText = 64 << 10
+	// MaxName bounds the name of a family in bytes.
+	MaxName = 1 << 10
+	// MaxBounds bounds how many buckets a histogram has, without +Inf: a series
+	// of so many, each with the longest numbers, fits in MaxText.
+	MaxBounds = 1000
+	// MaxFamilies and MaxLeases bound how many of an app a page shows.
+	MaxFamilies = 20_000
+	MaxLeases   = 10_000
+	// MaxIndex is the largest index of a lease.
+	MaxIndex = 1<<31 - 1
+	// MaxSequence is the largest sequence number, and version of gauges: a float64,
+	// as which Lua has it, holds every whole number up to there.
+	MaxSequence = 1<<53 - 1
+	// MaxPage bounds a page in bytes, as text and not compressed.
+	MaxPage = 256 << 20
+)
