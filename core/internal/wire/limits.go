@@ -25,3 +25,7 @@ const (
 	// MaxPage bounds a page in bytes, as text and not compressed.
 	MaxPage = 256 << 20
 )
+
+// Overlong stands in a reply for a text longer than MaxText, which was not read. The
+// byte occurs in no valid UTF-8 text, so that it is no name, field or value.
+const Overlong = "\xfc"
