@@ -4,6 +4,8 @@ package shoal
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -199,7 +201,11 @@ func (w *writer) freezeRemovals(ctx context.Context, p *packer, removals []remov
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	stored, err := w.store.ScanSeries(ctx, f.def.name)
+	stored, err := w.store.ScanSeries(ctx, f.def.name, wire.MaxPage)
+	if errors.Is(err, wire.ErrTooLarge) { // it stays so, and nothing else may wait for it
+		f.reg.report("removals", fmt.Errorf("shoal: %s %q: what was to be deleted can't be searched for: %w", f.def.kind, f.def.name, err))
+		return nil, nil
+	}
 	if err != nil {
 		return partial, err
 	}

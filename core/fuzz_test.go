@@ -44,7 +44,7 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 		}
 		var families []readFamily
 		for i, name := range []string{"x", "g", "x_sum", "x_total"} {
-			known, values := r.learn(name, "s", stored)
+			known, values, _ := r.learn(t.Context(), name, "s", stored)
 			families = append(families, readFamily{
 				name: name, known: known, values: values,
 				state: wire.FamilyState{Created: int64(i), Definition: wire.Definition{
@@ -52,11 +52,11 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 				}},
 			})
 		}
-		b := newPageBuilder(reg, app)
+		b := newPageBuilder(t.Context(), reg, app)
 		for _, lease := range app.Leases {
-			b.addGauges(lease, []wire.Series{{Field: gaugeField, Text: gaugeText}})
+			b.addGauges(lease, wire.GaugesReply{Entries: []wire.Series{{Field: gaugeField, Text: gaugeText}}})
 		}
-		page := b.build(families)
+		page, _ := b.build(families)
 		for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim, expfmt.FmtOpenMetrics_1_0_0} {
 			body, err := page.encode(format, false)
 			if err != nil {

@@ -42,7 +42,7 @@ func (h *holding) lacks(head wire.Head) bool {
 	}
 	found := 0
 	for i, s := range head.States {
-		if s.Err == nil && h.generations[head.App.Families[i]] == s.Generation {
+		if s.Generation != "" && h.generations[head.App.Families[i]] == s.Generation { // a damaged registration is not lost
 			found++
 		}
 	}

@@ -43,7 +43,7 @@ func (o *overlong) remove(head *wire.Head, lease time.Duration) {
 		return
 	}
 	var leases []wire.Lease
-	var gauges [][]wire.Series
+	var gauges []wire.GaugesReply
 	for i, l := range head.App.Leases {
 		if !dead[l.Writer] {
 			leases, gauges = append(leases, l), append(gauges, head.Gauges[i])

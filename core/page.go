@@ -4,7 +4,9 @@ package shoal
 
 import (
 	"cmp"
+	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,32 +47,56 @@ func (p *page) toProto() []*dto.MetricFamily {
 type knownFamily struct {
 	shape   string
 	scanned time.Time
+	size    int        // what the series take of the bytes that are read for a page
+	texts   int        // how many bytes their values had the last time
+	text    int        // how long their labels are as text
 	labels  *labelSets // of fields
 	// joined says of each series whether it means the same labels as the next
 	// one; nil if none does.
 	joined []bool
 }
 
+// endedEvery is after how many series a page that is being made looks whether its time is
+// over.
+const endedEvery = 4096
+
 // learn orders the series of a family by their labels. What is no label set is
-// left off and reported.
-func (r *reader) learn(name, shape string, stored []wire.Series) (*knownFamily, []wire.SeriesValue) {
+// left off and reported. The error is that of the context.
+func (r *reader) learn(ctx context.Context, name, shape string, stored []wire.Series) (*knownFamily, []wire.SeriesValue, error) {
 	type entry struct {
 		wire.Series
 		labels []wire.Label
 	}
 	entries := make([]entry, 0, len(stored))
-	for _, s := range stored {
+	k := &knownFamily{shape: shape, scanned: time.Now()}
+	var damage damage
+	for i, s := range stored {
+		if i%endedEvery == 0 && ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		k.size += wire.Cost(s.Field, "")
+		k.texts += len(s.Text)
 		labels, err := pageLabels(s.Field)
 		if err != nil {
-			r.reg.corrupt(name, err)
+			damage.add(err)
 			continue
 		}
+		k.text += labelLength(s.Field) + escapes(s.Field)
 		entries = append(entries, entry{s, labels})
 	}
+	damage.report(r.reg, name)
+	compared := 0
 	slices.SortFunc(entries, func(a, b entry) int {
+		if compared++; compared%endedEvery == 0 && ctx.Err() != nil || compared < 0 {
+			compared = math.MinInt // the rest is no work any more
+			return 0
+		}
 		return cmp.Or(compareLabels(a.labels, b.labels), cmp.Compare(a.Field, b.Field))
 	})
-	k := &knownFamily{shape: shape, scanned: time.Now(), labels: &labelSets{fields: make([]string, len(entries))}}
+	if compared < 0 {
+		return nil, nil, ctx.Err()
+	}
+	k.labels = &labelSets{fields: make([]string, len(entries))}
 	values := make([]wire.SeriesValue, len(entries))
 	for i, e := range entries {
 		k.labels.fields[i] = e.Field
@@ -82,36 +108,67 @@ func (r *reader) learn(name, shape string, stored []wire.Series) (*knownFamily, 
 			k.joined[i-1] = true
 		}
 	}
-	return k, values
+	return k, values, nil
 }
 
 // sameAsNext says whether the series i means the same labels as the next one.
 func (k *knownFamily) sameAsNext(i int) bool { return i < len(k.joined) && k.joined[i] }
 
-// pageBuilder joins what was read to a page.
-type pageBuilder struct {
-	reg    *Registry
-	leases []wire.Lease
-	now    time.Time                // the store's
-	gauges map[string][]gaugeSample // by family
+// damage counts what is not readable of one thing, and keeps the first error.
+type damage struct {
+	n     int
+	first error
 }
 
-func newPageBuilder(reg *Registry, app wire.AppState) *pageBuilder {
-	return &pageBuilder{reg: reg, leases: app.Leases, now: app.Now, gauges: map[string][]gaugeSample{}}
+func (d *damage) add(err error) {
+	if d.n++; d.first == nil {
+		d.first = err
+	}
+}
+
+func (d *damage) report(reg *Registry, name string) {
+	if d.n > 0 {
+		reg.corrupt(name, d.n, d.first)
+	}
+}
+
+// pageBuilder joins what was read to a page.
+type pageBuilder struct {
+	ctx     context.Context //nolint:containedctx // it lives for one page
+	reg     *Registry
+	leases  []wire.Lease
+	now     time.Time                // the store's
+	gauges  map[string]*gaugeSamples // by family
+	damaged map[string]*damage       // of gauges, by family
+	rows    int                      // made so far
+}
+
+func newPageBuilder(ctx context.Context, reg *Registry, app wire.AppState) *pageBuilder {
+	return &pageBuilder{ctx: ctx, reg: reg, leases: app.Leases, now: app.Now, gauges: map[string]*gaugeSamples{}, damaged: map[string]*damage{}}
+}
+
+// ended says now and then whether the page's time is over.
+func (b *pageBuilder) ended() bool {
+	b.rows++
+	return b.rows%endedEvery == 0 && b.ctx.Err() != nil
 }
 
 // build renders the families. Where two of them would write samples of one
-// name, the one that was registered first is shown.
-func (b *pageBuilder) build(families []readFamily) *page {
+// name, the one that was registered first is shown. The error is that of the context.
+func (b *pageBuilder) build(families []readFamily) (*page, error) {
 	slices.SortFunc(families, func(x, y readFamily) int {
 		return cmp.Or(cmp.Compare(x.state.Created, y.state.Created), cmp.Compare(x.name, y.name))
 	})
+	for name, d := range b.damaged {
+		d.report(b.reg, name)
+	}
 	owners := map[string]string{}
 	for _, f := range b.instances() {
 		owners[f.name] = "shoal itself"
 	}
 	p := &page{families: b.instances()}
-	for _, f := range families {
+	large := b.tooLarge(families)
+	for i, f := range families {
 		if other := occupied(owners, f.name, f.state.Type); other != "" {
 			b.reg.self.leftOff.Inc()
 			b.reg.report("left off "+f.name, fmt.Errorf("shoal: %s %s is left off the page: "+
@@ -121,12 +178,18 @@ func (b *pageBuilder) build(families []readFamily) *page {
 		for _, name := range ownedNames(f.name, f.state.Type) {
 			owners[name] = f.name
 		}
+		if large[i] {
+			b.reg.self.leftOff.Inc()
+			b.reg.report("left off "+f.name, fmt.Errorf("shoal: %s %s is left off the page: with it, it would have more than %d MiB of text",
+				f.state.Type, f.name, wire.MaxPage>>20))
+			continue
+		}
 		if shown := b.family(&f); shown != nil && len(shown.numbers) > 0 {
 			p.families = append(p.families, shown)
 		}
 	}
 	slices.SortFunc(p.families, func(x, y *pageFamily) int { return cmp.Compare(x.name, y.name) })
-	return p
+	return p, b.ctx.Err()
 }
 
 func occupied(owners map[string]string, name, kind string) string {
@@ -160,7 +223,7 @@ func (b *pageBuilder) addVectorRows(shown *pageFamily, f *readFamily) {
 	if f.state.Type == wire.TypeHistogram {
 		bounds, err := parseBounds(f.state.Bounds)
 		if err != nil {
-			b.reg.corrupt(f.name, err)
+			b.reg.corrupt(f.name, 1, err)
 			return
 		}
 		shown.bounds, sum.bounds = bounds, bounds
@@ -168,10 +231,14 @@ func (b *pageBuilder) addVectorRows(shown *pageFamily, f *readFamily) {
 	}
 	shown.numbers = make([]float64, 0, len(f.values)*shown.width())
 	shown.labels = f.known.labels
+	var damage damage
 	for i, v := range f.values {
+		if b.ended() {
+			return
+		}
 		if v.Found && f.shows(i) {
 			if err := sum.add(v.Text); err != nil {
-				b.reg.corrupt(f.name, err)
+				damage.add(err)
 			}
 		}
 		// Other writers may have stored one label set in several ways: they
@@ -185,6 +252,7 @@ func (b *pageBuilder) addVectorRows(shown *pageFamily, f *readFamily) {
 		}
 		sum.reset()
 	}
+	damage.report(b.reg, f.name)
 }
 
 // instances makes the families that name the living processes.

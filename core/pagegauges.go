@@ -20,36 +20,74 @@ type gaugeSample struct {
 	value  float64
 }
 
+// gaugeSamples are those of one family.
+type gaugeSamples struct {
+	list []gaugeSample
+	text int // how long they are as text, but for what is escaped
+}
+
 // addGauges takes in the gauges of a living process.
-func (b *pageBuilder) addGauges(lease wire.Lease, entries []wire.Series) {
-	for _, e := range entries {
+func (b *pageBuilder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
+	for _, e := range reply.Entries {
+		if b.ended() {
+			return
+		}
 		family, field := wire.SplitGaugeField(e.Field)
 		labels, err := pageLabels(field)
 		if err == nil && wire.IsTotal(field) {
 			err = fmt.Errorf("gauge %q: a Total among the gauges of a process", e.Field)
 		}
 		if err != nil {
-			b.reg.corrupt(family, err)
+			b.damagedGauge(family, err)
 			continue
 		}
 		value, err := strconv.ParseFloat(e.Text, 64)
 		if err != nil {
-			b.reg.corrupt(family, fmt.Errorf("gauge %q: %q is no number", e.Field, e.Text))
+			b.damagedGauge(family, fmt.Errorf("gauge %q: %q is no number", e.Field, e.Text))
 			continue
 		}
-		b.gauges[family] = append(b.gauges[family], gaugeSample{labels, lease.Index, value})
+		g := b.gauges[family]
+		if g == nil {
+			g = &gaugeSamples{}
+			b.gauges[family] = g
+		}
+		g.list = append(g.list, gaugeSample{labels, lease.Index, value})
+		g.text += labelLength(e.Field) + len(`,gauge_index="",{} `) + 2*longestNumber
 	}
 }
+
+// maxDamagedNames bounds of how many metrics damaged gauges are told apart.
+const maxDamagedNames = 100
+
+// damagedGauge notes a gauge that is not readable. Its family is a name that anybody
+// may have stored.
+func (b *pageBuilder) damagedGauge(family string, err error) {
+	if len(b.damaged) >= maxDamagedNames || !wire.IsMetricName(family) {
+		family = gaugesOfProcess
+	}
+	d := b.damaged[family]
+	if d == nil {
+		d = &damage{}
+		b.damaged[family] = d
+	}
+	d.add(err)
+}
+
+// gaugesOfProcess names them in reports.
+const gaugesOfProcess = "the gauges of a process"
 
 // addGaugeRows adds the gauges of a family, each process's by itself or folded,
 // as the youngest writer's registration says.
 func (b *pageBuilder) addGaugeRows(shown *pageFamily, mode string) {
-	samples := b.gauges[shown.name]
+	var samples []gaugeSample
+	if g := b.gauges[shown.name]; g != nil {
+		samples = g.list
+	}
 	slices.SortFunc(samples, func(x, y gaugeSample) int {
 		return cmp.Or(compareLabels(x.labels, y.labels), cmp.Compare(x.index, y.index))
 	})
 	shown.labels = &labelSets{}
-	for len(samples) > 0 {
+	for len(samples) > 0 && !b.ended() {
 		n := 1
 		for n < len(samples) && compareLabels(samples[0].labels, samples[n].labels) == 0 {
 			n++
@@ -105,14 +143,18 @@ func withIndex(labels []wire.Label, index int) []wire.Label {
 func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
 	shown.labels = f.known.labels
 	newest, same := int64(math.MinInt64), false // same: the last row has these labels
+	var damage damage
 	for i, v := range f.values {
+		if b.ended() {
+			return
+		}
 		same = same && f.known.sameAsNext(i-1)
 		if !v.Found || !f.shows(i) {
 			continue
 		}
 		value, stamp, deadline, err := parseLatest(v.Text)
 		if err != nil {
-			b.reg.corrupt(f.name, err)
+			damage.add(err)
 			continue
 		}
 		if deadline != 0 && deadline <= b.now.UnixMicro() {
@@ -128,6 +170,7 @@ func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
 			newest = stamp
 		}
 	}
+	damage.report(b.reg, f.name)
 }
 
 // parseLatest reads "number stamp deadline", the times in microseconds.

@@ -160,7 +160,7 @@ func modelRun(t *testing.T, seed uint64) {
 		t.Errorf("seed %d: the last pass: %v", seed, err)
 	}
 	got := map[string]float64{}
-	list, err := server.Store("shop").ScanSeries(context.Background(), "c_total")
+	list, err := server.Store("shop").ScanSeries(context.Background(), "c_total", wire.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func total(m map[string]float64) (sum float64) {
 func lost(t *testing.T, w *writer, server *memstore.Server, reason string) float64 {
 	t.Helper()
 	n := selfValue(w.reg, "shoal_lost_batches_total", reason)
-	list, err := server.Store("shop").ScanSeries(context.Background(), "shoal_lost_batches_total")
+	list, err := server.Store("shop").ScanSeries(context.Background(), "shoal_lost_batches_total", wire.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func lost(t *testing.T, w *writer, server *memstore.Server, reason string) float
 
 func storedText(t *testing.T, server *memstore.Server, family string) string {
 	t.Helper()
-	list, err := server.Store("shop").ScanSeries(context.Background(), family)
+	list, err := server.Store("shop").ScanSeries(context.Background(), family, wire.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}

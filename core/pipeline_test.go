@@ -86,7 +86,7 @@ func TestPass_ANarrowLineGetsShorterPipelinesUntilTheyPass(t *testing.T) {
 		}
 		w.failed(err)
 	}
-	stored, err := server.Store("shop").ScanSeries(t.Context(), "many_total")
+	stored, err := server.Store("shop").ScanSeries(t.Context(), "many_total", wire.MaxPage)
 	if err != nil || len(stored) != series {
 		t.Fatalf("%d of %d series are there, %v", len(stored), series, err)
 	}

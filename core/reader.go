@@ -37,6 +37,7 @@ type reader struct {
 	app      wire.AppState            // of the last reading, by which the next head is guessed
 	own      *atomic.Pointer[holding] // of the writer beside it, if any
 	known    map[string]*knownFamily  // by name
+	tooLarge map[string]time.Time     // families that did not fit, and when that was found
 	overlong overlong
 	barrier  barrier
 }
@@ -147,6 +148,11 @@ func (r *reader) work() {
 // wait returns when no reading is under way; call it after cancel.
 func (r *reader) wait() { r.group.Wait() }
 
+// retryTooLarge is how long a family is left off, without a look at its series,
+// that did not fit into a page: to find that out takes about as long as to read all
+// the others.
+const retryTooLarge = 5 * time.Minute
+
 // readFamily is a family with the values of its known series.
 type readFamily struct {
 	name    string
@@ -180,6 +186,7 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 	if err := r.pass(head, own); err != nil {
 		return nil, err
 	}
+	r.reportOmitted(head)
 	families, after, err := r.readValues(ctx, r.keep(app.Families, head.States), head.Lineage)
 	if err != nil {
 		return nil, err
@@ -191,11 +198,14 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 		}
 	}
 	r.remember(families)
-	b := newPageBuilder(r.reg, app)
-	for i, list := range head.Gauges {
-		b.addGauges(app.Leases[i], list)
+	b := newPageBuilder(ctx, r.reg, app)
+	for i, reply := range head.Gauges {
+		b.addGauges(app.Leases[i], reply)
 	}
-	p := b.build(families)
+	p, err := b.build(families)
+	if err != nil {
+		return nil, err
+	}
 	if len(app.Families) == 0 && len(app.Leases) == 0 && r.opts.ReadOnly { // a writer will be there itself
 		p.note = fmt.Sprintf("shoal: Redis has no metric and no living process of the app %q: is that its name?", r.opts.App)
 		r.reg.report("empty app", errors.New(p.note))
@@ -203,15 +213,43 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 	return p, nil
 }
 
+// reportOmitted counts and reports what of the app was not read.
+func (r *reader) reportOmitted(head wire.Head) {
+	if n := head.App.Omitted; n > 0 {
+		r.reg.self.leftOff.Add(float64(n))
+		r.reg.report("left off names", fmt.Errorf("shoal: %d names of the list of metrics are left off the page: "+
+			"they are no names of metrics, or it has more than %d", n, wire.MaxFamilies))
+	}
+	if n := head.App.Damaged; n > 0 {
+		r.reg.corrupt("the list of leases", n, errors.New("entries that are no leases"))
+	}
+	var first error
+	n := 0
+	for i, g := range head.Gauges {
+		if g.Err != nil {
+			n++
+			if first == nil {
+				first = fmt.Errorf("shoal: the gauges of the process with gauge_index %d are left off the page: %w",
+					head.App.Leases[i].Index, g.Err)
+			}
+		}
+		if g.Damaged > 0 {
+			r.reg.corrupt(gaugesOfProcess, g.Damaged, errors.New("entries without a deadline"))
+		}
+	}
+	if n > 0 {
+		r.reg.self.leftOff.Add(float64(n))
+		r.reg.report("left off gauges", first)
+	}
+}
+
 // keep pairs names and states, reports those that are damaged and leaves them
 // off, and forgets what is remembered of families that are gone.
 func (r *reader) keep(names []string, states []wire.FamilyState) []readFamily {
 	families := make([]readFamily, 0, len(names))
-	known := make(map[string]*knownFamily, len(names))
+	known, tooLarge := make(map[string]*knownFamily, len(names)), map[string]time.Time{}
 	for i, name := range names {
 		switch err := states[i].Err; {
-		case !wire.IsMetricName(name):
-			continue // nobody of ours has put it on the list
 		case errors.Is(err, wire.ErrUnregistered):
 			continue // its registration is under way
 		case err != nil:
@@ -222,22 +260,34 @@ func (r *reader) keep(names []string, states []wire.FamilyState) []readFamily {
 		if k := r.known[name]; k != nil {
 			known[name] = k
 		}
+		if at, ok := r.tooLarge[name]; ok && time.Since(at) < retryTooLarge {
+			tooLarge[name] = at
+		}
 	}
-	r.known = known
+	r.known, r.tooLarge = known, tooLarge
 	return families
 }
 
 // leftOff reports a family that the page cannot show.
 func (r *reader) leftOff(name string, err error) {
+	if _, known := r.tooLarge[name]; !known && errors.Is(err, wire.ErrTooLarge) {
+		r.tooLarge[name] = time.Now()
+	}
 	r.reg.self.leftOff.Inc()
 	r.reg.report("left off "+name, fmt.Errorf("shoal: %s is left off the page: %w", name, err))
 }
 
 // readValues reads the values of all families that have any in Redis, and then
-// the lineage. Before is the lineage as it was read first.
+// the lineage. Before is the lineage as it was read first. Of the bytes that are read
+// for a page a family takes half of what is left at most, so that none pushes all
+// others off.
 func (r *reader) readValues(ctx context.Context, families []readFamily, before string) ([]readFamily, string, error) {
 	var queries []wire.SeriesQuery
 	var asked, scanned []int // the families of the queries, and those that were scanned
+	room := wire.MaxPage
+	for _, k := range r.known {
+		room -= k.size
+	}
 	for i := range families {
 		f := &families[i]
 		f.known = r.known[f.name]
@@ -247,20 +297,26 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 		case f.known != nil && f.known.shape == f.state.Shape && (before != "" || time.Since(f.known.scanned) < r.barrier.bound()):
 			// Where the lineage is not told, a failover within a reading goes
 			// unseen: what is remembered then is not believed for long.
-			queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: f.known.labels.fields})
+			queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: f.known.labels.fields, Texts: f.known.texts})
 			asked = append(asked, i)
 		default:
-			stored, err := r.store.ScanSeries(ctx, f.name)
-			if err != nil && !wire.Damaged(err) {
+			if f.known != nil {
+				room += f.known.size
+				delete(r.known, f.name)
+				f.known = nil
+			}
+			stored, err := r.scan(ctx, f.name, room/2)
+			if err != nil && !wire.Damaged(err) && !errors.Is(err, wire.ErrTooLarge) {
 				return nil, "", err
 			}
 			if err != nil {
 				r.leftOff(f.name, err)
-				delete(r.known, f.name)
-				f.known = nil
 				continue
 			}
-			f.known, f.values = r.learn(f.name, f.state.Shape, stored)
+			if f.known, f.values, err = r.learn(ctx, f.name, f.state.Shape, stored); err != nil {
+				return nil, "", err
+			}
+			room -= f.known.size
 			f.scanned = true
 			scanned = append(scanned, i)
 		}
@@ -269,7 +325,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 		return nil, "", err
 	}
 	var gone []int
-	replies, lineage, err := r.store.ReadSeries(ctx, queries)
+	replies, lineage, err := r.store.ReadSeries(ctx, queries, room)
 	if err != nil {
 		return nil, "", err
 	}
@@ -277,10 +333,11 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 		f := &families[asked[q]]
 		if reply.Err != nil {
 			r.leftOff(f.name, reply.Err)
+			delete(r.known, f.name)
 			f.known = nil
 			continue
 		}
-		f.values = reply.Values
+		f.values, f.known.texts = reply.Values, reply.Texts
 		if len(f.values) > 0 && !slices.ContainsFunc(f.values, func(v wire.SeriesValue) bool { return v.Found }) {
 			gone = append(gone, asked[q])
 		}
@@ -326,8 +383,20 @@ func (r *reader) remember(families []readFamily) {
 	}
 }
 
-// corrupt counts something stored that is not readable and reports it.
-func (r *Registry) corrupt(name string, err error) {
-	r.self.corrupt.Inc()
-	r.report("corrupt "+name, fmt.Errorf("shoal: %s: %w: it is left off the page", name, err))
+// scan reads all series of a family, unless they were just found not to fit.
+func (r *reader) scan(ctx context.Context, name string, room int) ([]wire.Series, error) {
+	if _, known := r.tooLarge[name]; known {
+		return nil, wire.ErrTooLarge
+	}
+	return r.store.ScanSeries(ctx, name, room)
+}
+
+// corrupt counts n stored things that are not readable and reports the first.
+func (r *Registry) corrupt(name string, n int, err error) {
+	r.self.corrupt.Add(float64(n))
+	others := ""
+	if n > 1 {
+		others = fmt.Sprintf(", and %d others", n-1)
+	}
+	r.report("corrupt "+name, fmt.Errorf("shoal: %s: %w: it is left off the page%s", name, err, others))
 }

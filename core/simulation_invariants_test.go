@@ -352,7 +352,7 @@ func (w *world) checkEmpty() {
 			continue
 		}
 		gauges, err := store.ReadGauges(context.Background(), []string{p.id})
-		if err != nil || len(gauges[0]) > 0 {
+		if err != nil || len(gauges[0].Entries) > 0 {
 			w.locked(func() { w.violated("%v is gone, and its gauges are %v, %v", p, gauges, err) })
 		}
 	}

@@ -344,9 +344,9 @@ func (l *link) ReadHead(ctx context.Context, _ wire.AppState) (wire.Head, error)
 	return wire.HeadInParts(ctx, l)
 }
 
-func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]wire.SeriesReply, string, error) {
+func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery, room int) ([]wire.SeriesReply, string, error) {
 	replies, err := whole(ctx, l, opReadSeries, func(ctx context.Context) ([]wire.SeriesReply, error) {
-		replies, _, err := l.store.ReadSeries(ctx, queries)
+		replies, _, err := l.store.ReadSeries(ctx, queries, room)
 		return replies, err
 	})
 	if err != nil {
@@ -356,14 +356,14 @@ func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]wi
 	return replies, lineage, err
 }
 
-func (l *link) ScanSeries(ctx context.Context, family string) ([]wire.Series, error) {
+func (l *link) ScanSeries(ctx context.Context, family string, room int) ([]wire.Series, error) {
 	return whole(ctx, l, opScanSeries, func(ctx context.Context) ([]wire.Series, error) {
-		return l.store.ScanSeries(ctx, family)
+		return l.store.ScanSeries(ctx, family, room)
 	})
 }
 
-func (l *link) ReadGauges(ctx context.Context, writers []string) ([][]wire.Series, error) {
-	return whole(ctx, l, opReadGauges, func(ctx context.Context) ([][]wire.Series, error) {
+func (l *link) ReadGauges(ctx context.Context, writers []string) ([]wire.GaugesReply, error) {
+	return whole(ctx, l, opReadGauges, func(ctx context.Context) ([]wire.GaugesReply, error) {
 		return l.store.ReadGauges(ctx, writers)
 	})
 }

@@ -89,11 +89,11 @@ func (f *fixture) read(writer string) map[string]string {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if len(lists[0]) != 0 {
+	if len(lists[0].Entries) != 0 {
 		f.Errorf("gauges of nobody: %v", lists[0])
 	}
 	gauges := make(map[string]string)
-	for _, s := range lists[1] {
+	for _, s := range lists[1].Entries {
 		gauges[s.Field] = s.Text
 	}
 	return gauges

@@ -68,7 +68,7 @@ func (f *fixture) commit(prev, seq uint64, ops ...wire.Op) wire.CommitReply {
 
 func (f *fixture) series() map[string]string {
 	f.Helper()
-	list, err := f.store.ScanSeries(context.Background(), "orders")
+	list, err := f.store.ScanSeries(context.Background(), "orders", wire.MaxPage)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func TestStore_AppsNeverMeet(t *testing.T) {
 	if err != nil || len(app.Families) != 0 {
 		t.Errorf("the other app lists %v, %v", app.Families, err)
 	}
-	if series, err := other.ScanSeries(ctx, "orders"); err != nil || len(series) != 0 {
+	if series, err := other.ScanSeries(ctx, "orders", wire.MaxPage); err != nil || len(series) != 0 {
 		t.Errorf("the other app reads %v, %v", series, err)
 	}
 	app, err = f.server.Store("shop").ReadApp(ctx)

@@ -176,11 +176,18 @@ func (s *store) ReadFamilies(ctx context.Context, names []string) ([]wire.Family
 	return states, nil
 }
 
-func (s *store) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]wire.SeriesReply, string, error) {
+func (s *store) ReadSeries(ctx context.Context, queries []wire.SeriesQuery, room int) ([]wire.SeriesReply, string, error) {
 	replies := make([]wire.SeriesReply, len(queries))
 	err := s.do(ctx, OpReadSeries, func(a *app, _ time.Time) error {
 		for i, q := range queries {
 			replies[i].Values = a.families[q.Family].read(q.Fields)
+			for _, v := range replies[i].Values {
+				replies[i].Texts += len(v.Text)
+			}
+			if replies[i].Texts > room/2 {
+				replies[i] = wire.SeriesReply{Err: wire.ErrTooLarge}
+			}
+			room -= replies[i].Texts
 		}
 		return nil
 	})
@@ -191,10 +198,16 @@ func (s *store) ReadSeries(ctx context.Context, queries []wire.SeriesQuery) ([]w
 	return replies, lineage, err
 }
 
-func (s *store) ScanSeries(ctx context.Context, family string) ([]wire.Series, error) {
+func (s *store) ScanSeries(ctx context.Context, family string, room int) ([]wire.Series, error) {
 	var series []wire.Series
 	err := s.do(ctx, OpScanSeries+" "+family, func(a *app, _ time.Time) error {
 		series = a.families[family].scan()
+		for _, one := range series {
+			room -= wire.Cost(one.Field, one.Text)
+		}
+		if room < 0 {
+			return wire.ErrTooLarge
+		}
 		return nil
 	})
 	if err != nil {
@@ -203,11 +216,11 @@ func (s *store) ScanSeries(ctx context.Context, family string) ([]wire.Series, e
 	return series, nil
 }
 
-func (s *store) ReadGauges(ctx context.Context, writers []string) ([][]wire.Series, error) {
-	gauges := make([][]wire.Series, len(writers))
+func (s *store) ReadGauges(ctx context.Context, writers []string) ([]wire.GaugesReply, error) {
+	gauges := make([]wire.GaugesReply, len(writers))
 	err := s.do(ctx, OpReadGauges, func(a *app, now time.Time) error {
 		for i, writer := range writers {
-			gauges[i] = a.gauges[writer].living(now)
+			gauges[i].Entries = a.gauges[writer].living(now)
 		}
 		return nil
 	})

@@ -5,6 +5,7 @@ package wire
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 
@@ -82,6 +83,33 @@ func momentary(err error) bool {
 func PoolTaken(err error) bool {
 	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted)
 }
+
+// ErrTooLarge is why something is left off a page that does not fit into it.
+var ErrTooLarge = fmt.Errorf("it takes more than its part of the %d MiB that are read for a page", MaxPage>>20)
+
+// TooManyLeasesError says that nobody can tell who lives.
+type TooManyLeasesError struct {
+	Key   string
+	Count int64
+}
+
+func (e *TooManyLeasesError) Error() string {
+	return fmt.Sprintf("%d processes have left their leases in %s, and a page is made of %d at most: "+
+		"delete that key, and those that live take new ones", e.Count, e.Key, MaxLeases)
+}
+
+// WrongTypeError says that a key which the whole app needs holds something that is
+// not shoal's.
+type WrongTypeError struct {
+	Key string
+	Err error
+}
+
+func (e *WrongTypeError) Error() string {
+	return fmt.Sprintf("the key %s is of a wrong type: a process that writes replaces it; where there is none, delete it: %v", e.Key, e.Err)
+}
+
+func (e *WrongTypeError) Unwrap() error { return e.Err }
 
 // Damaged says whether err means that a key holds something that is not
 // shoal's: trouble of one family and not of the server.

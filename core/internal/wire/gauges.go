@@ -49,17 +49,26 @@ func (r *Redis) WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, err
 	return 0, fmt.Errorf("%w: %q", errReply, reply)
 }
 
-// pipelinedWriters bounds how many writers' gauges are read in one pipeline.
-const pipelinedWriters = 64
+// pipelinedWriters bounds how many writers' gauges are read in one pipeline, and
+// pipelinedGauges how many gauges, some 50 ms of the server's time. A writer with
+// more than its part of them is read in slices.
+const (
+	pipelinedWriters = 64
+	pipelinedGauges  = 64_000
+)
+
+// roomForGauges bounds what is read of the gauges of all writers.
+const roomForGauges = MaxPage / 2
 
 // ReadGauges implements [Store]. The key of a writer that holds something else
-// than gauges holds no gauges: it does not spoil the others.
-func (r *Redis) ReadGauges(ctx context.Context, writers []string) ([][]Series, error) {
-	gauges := make([][]Series, len(writers))
+// than gauges does not spoil the others.
+func (r *Redis) ReadGauges(ctx context.Context, writers []string) ([]GaugesReply, error) {
+	gauges := make([]GaugesReply, len(writers))
+	room := roomForGauges
 	for part := range chunks(len(writers), pipelinedWriters) {
 		calls := r.gaugeCalls(writers[part.from:part.to])
 		r.run(ctx, calls...)
-		if err := gaugesOf(calls, gauges[part.from:part.to]); err != nil {
+		if err := r.gaugesOf(ctx, calls, gauges[part.from:part.to], &room); err != nil {
 			return nil, err
 		}
 	}
@@ -69,52 +78,93 @@ func (r *Redis) ReadGauges(ctx context.Context, writers []string) ([][]Series, e
 func (r *Redis) gaugeCalls(writers []string) []*call {
 	calls := make([]*call, len(writers))
 	for i, w := range writers {
-		calls[i] = &call{script: livingScript, keys: []string{r.keys.gauges(w)}}
+		key := r.keys.gauges(w)
+		calls[i] = &call{script: livingScript, keys: []string{key},
+			args: []any{pipelinedGauges / len(writers), bytesPerReply, MaxText, flag(r.long.has(key))}}
 	}
 	return calls
 }
 
-// gaugesOf reads the replies to gaugeCalls.
-func gaugesOf(calls []*call, into [][]Series) error {
+// gaugesOf reads the replies to gaugeCalls, and the gauges that are not in them. It
+// takes them off room.
+func (r *Redis) gaugesOf(ctx context.Context, calls []*call, into []GaugesReply, room *int) error {
 	for i, c := range calls {
 		reply, err := c.cmd.Slice()
 		if isReply(err, "WRONGTYPE") {
+			into[i].Err = err
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if into[i], err = livingGauges(reply); err != nil {
+		if err := r.gaugesIn(ctx, c.keys[0], reply, &into[i], room); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// livingGauges takes the entries out of a reply whose deadline has not passed.
-func livingGauges(reply []any) ([]Series, error) {
-	if len(reply) != 3 {
-		return nil, fmt.Errorf("%w: %v", errReply, reply)
+// gaugesIn makes gauges of one reply.
+func (r *Redis) gaugesIn(ctx context.Context, key string, reply []any, into *GaugesReply, room *int) error {
+	if len(reply) != 4 {
+		return fmt.Errorf("%w: %v", errReply, reply)
 	}
 	now, err := serverTime(reply[0], reply[1])
-	entries, ok := reply[2].([]any)
-	if err != nil || !ok {
-		return nil, fmt.Errorf("%w: %v", errReply, reply)
+	list, ok := reply[2].([]any)
+	many, isNumber := reply[3].(int64)
+	if err != nil || !ok || !isNumber {
+		return fmt.Errorf("%w: %v", errReply, reply)
 	}
-	var living []Series
-	for i := 0; i+1 < len(entries); i += 2 {
-		field, entry := text(entries[i]), text(entries[i+1])
-		if field == GenerationField {
-			continue // the version
-		}
-		value, deadline, ok := strings.Cut(entry, " ")
-		ms, err := strconv.ParseInt(deadline, 10, 64)
-		if !ok || err != nil {
-			continue // not written by us: no deadline says that it is alive
-		}
-		if now.Before(time.UnixMilli(ms)) {
-			living = append(living, Series{Field: field, Text: value})
-		}
+	if many > MaxGauges {
+		into.Err = ErrTooLarge
+		return nil
 	}
-	return living, nil
+	living := livingGauges{now: now, room: *room / 2}
+	if many > 0 {
+		err = r.scanWhole(ctx, key, living.add)
+	} else {
+		living.Entries = make([]Series, 0, len(list)/2)
+		for i := 0; i+1 < len(list) && living.room >= 0; i += 2 {
+			living.add(text(list[i]), text(list[i+1]))
+		}
+		r.long.note(key, living.long)
+	}
+	switch {
+	case err == nil && living.room < 0:
+		into.Err = ErrTooLarge
+	case isReply(err, "WRONGTYPE"):
+		into.Err = err
+	case err != nil:
+		return err
+	default:
+		*room -= *room/2 - living.room
+		*into = living.GaugesReply
+	}
+	return nil
+}
+
+// livingGauges gathers the entries of a writer's gauges whose deadline has not passed.
+type livingGauges struct {
+	GaugesReply
+	now  time.Time
+	room int  // in bytes; negative if they took more
+	long bool // whether a text was too long
+}
+
+// add takes in one entry, and says whether there is room for more.
+func (l *livingGauges) add(field, entry string) bool {
+	if field == GenerationField {
+		return true // the version
+	}
+	l.room -= Cost(field, entry)
+	l.long = l.long || field == Overlong || entry == Overlong
+	value, deadline, ok := strings.Cut(entry, " ")
+	ms, err := strconv.ParseInt(deadline, 10, 64)
+	switch {
+	case !ok || err != nil:
+		l.Damaged++ // not written by us: no deadline says that it is alive
+	case l.now.Before(time.UnixMilli(ms)):
+		l.Entries = append(l.Entries, Series{Field: field, Text: value})
+	}
+	return l.room >= 0
 }

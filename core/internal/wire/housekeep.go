@@ -46,12 +46,13 @@ func (r *Redis) prune(ctx context.Context, family string, now time.Time) error {
 	limit := now.Add(-SequenceAge).Unix()
 	var old []any
 	key := r.keys.control(family)
-	err := r.scan(ctx, key, func(field, value string) {
+	err := r.scan(ctx, key, func(field, value string) bool {
 		_, stamp, _ := strings.Cut(value, " ")
 		seconds, err := strconv.ParseInt(stamp, 10, 64)
 		if err == nil && (seconds <= limit || seconds > now.Unix()) {
 			old = append(old, field)
 		}
+		return true
 	}, "match", "w:*")
 	if err != nil {
 		return err

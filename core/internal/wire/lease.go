@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -112,7 +111,12 @@ func parseLease(field, entry string) (Lease, error) {
 	if e == nil && (l.Index < 0 || strconv.Itoa(l.Index) != number) { // 01 would be a second 1
 		check(errIndex)
 	}
-	l.Writer = words[0]
+	if e == nil && l.Index > MaxIndex {
+		check(errIndex)
+	}
+	if l.Writer = words[0]; !isWriter(l.Writer) {
+		check(errWriter)
+	}
 	deadline, e := strconv.ParseInt(words[1], 10, 64)
 	check(e)
 	l.Deadline = time.UnixMilli(deadline)
@@ -128,27 +132,58 @@ func parseLease(field, entry string) (Lease, error) {
 	check(e)
 	if len(words) > 6 {
 		if ttl, err := strconv.ParseInt(words[6], 10, 64); err == nil { // else it is another client's word
-			l.TTL = time.Duration(max(0, min(ttl, math.MaxInt64/int64(time.Millisecond)))) * time.Millisecond
+			l.TTL = time.Duration(max(0, min(ttl, MaxTTL.Milliseconds()))) * time.Millisecond
 		}
 	}
 	return l, err
+}
+
+var errWriter = errors.New("not the id of a writer")
+
+// isWriter says whether a text can be the id of a writer, by which its gauges have
+// their key: another one could name a key of somebody else.
+func isWriter(id string) bool {
+	for i := 0; i < len(id); i++ {
+		c := id[i]
+		if c != '-' && c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return id != "" && len(id) <= MaxWriter
 }
 
 // lineageField holds the recorded lineage, beside the leases.
 const lineageField = "lineage"
 
 // livingLeases reads the entries of a reply whose deadline has not passed,
-// ordered by index. What is no lease is left out: it holds no index.
-func livingLeases(entries []any, now time.Time) []Lease {
-	var leases []Lease
+// ordered by index, and counts the damaged ones, which hold no index. Of several of
+// one writer that counts which lasts longest: it was renewed last.
+func livingLeases(entries []any, now time.Time) (leases []Lease, damaged int) {
+	places := make(map[string]int, len(entries)/2) // of the writers
 	for i := 0; i+1 < len(entries); i += 2 {
-		l, err := parseLease(text(entries[i]), text(entries[i+1]))
-		if err == nil && now.Before(l.Deadline) {
+		field := text(entries[i])
+		if !strings.HasPrefix(field, "i:") {
+			continue // the lineage, or of a later version
+		}
+		l, err := parseLease(field, text(entries[i+1]))
+		if err != nil {
+			damaged++
+			continue
+		}
+		if !now.Before(l.Deadline) {
+			continue
+		}
+		place, twice := places[l.Writer]
+		switch {
+		case !twice:
+			places[l.Writer] = len(leases)
 			leases = append(leases, l)
+		case l.Deadline.After(leases[place].Deadline):
+			leases[place] = l
 		}
 	}
 	slices.SortFunc(leases, func(a, b Lease) int { return cmp.Compare(a.Index, b.Index) })
-	return leases
+	return leases, damaged
 }
 
 // recordedLineage reads the entry "lineage since" of the leases.

@@ -2,6 +2,11 @@
 
 package wire
 
+import (
+	"strings"
+	"time"
+)
+
 // What a process believes of what Redis holds. Whoever can write the app's keys can
 // store anything there; what is beyond these limits is damaged, takes no memory, and
 // is replaced where a living process writes the same. What shoal itself writes stays
@@ -11,21 +16,51 @@ const (
 	MaxText = 64 << 10
 	// MaxName bounds the name of a family in bytes.
 	MaxName = 1 << 10
+	// MaxHelp bounds a help text, and MaxRegistration what a family's registration
+	// holds in all, in bytes.
+	MaxHelp         = 16 << 10
+	MaxRegistration = MaxText
+	// MaxGeneration bounds the name of a generation in bytes, and MaxWriter a
+	// writer's id.
+	MaxGeneration = 256
+	MaxWriter     = 64
+	// MaxLease bounds the entry of a lease in bytes, MaxInfo the host and the
+	// version in it.
+	MaxLease = 4 << 10
+	MaxInfo  = 255
+	// MaxTTL is the longest time for which a lease is given.
+	MaxTTL = 24 * time.Hour
 	// MaxBounds bounds how many buckets a histogram has, without +Inf: a series
 	// of so many, each with the longest numbers, fits in MaxText.
 	MaxBounds = 1000
 	// MaxFamilies and MaxLeases bound how many of an app a page shows.
 	MaxFamilies = 20_000
 	MaxLeases   = 10_000
+	// MaxGauges bounds how many of a process a page shows.
+	MaxGauges = 500_000
 	// MaxIndex is the largest index of a lease.
 	MaxIndex = 1<<31 - 1
 	// MaxSequence is the largest sequence number, and version of gauges: a float64,
 	// as which Lua has it, holds every whole number up to there.
 	MaxSequence = 1<<53 - 1
-	// MaxPage bounds a page in bytes, as text and not compressed.
+	// MaxPage bounds a page in bytes: as text, not compressed, and what is read of
+	// series for it. Half of it is the bound for what is read of the gauges of
+	// processes.
 	MaxPage = 256 << 20
 )
 
 // Overlong stands in a reply for a text longer than MaxText, which was not read. The
 // byte occurs in no valid UTF-8 text, so that it is no name, field or value.
 const Overlong = "\xfc"
+
+// What a series takes in memory beside its texts while a page is made of it: by
+// itself, and for each name and each value of its labels.
+const (
+	seriesOverhead = 100
+	labelOverhead  = 16
+)
+
+// Cost is what a stored series or gauge takes of the bytes that are read for a page.
+func Cost(field, text string) int {
+	return len(field) + len(text) + seriesOverhead + labelOverhead*strings.Count(field, Separator)
+}

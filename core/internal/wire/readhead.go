@@ -48,13 +48,15 @@ func (r *Redis) ReadHead(ctx context.Context, last AppState) (Head, error) {
 	if head.Lineage, err = lineageOf([]string{text}, err); err != nil {
 		return Head{}, err
 	}
-	if head.App, err = appState(app); err != nil {
+	if head.App, err = r.appState(ctx, app); err != nil {
 		return Head{}, err
 	}
-	states, gauges := make([]FamilyState, len(families)), make([][]Series, len(writers))
-	if err := errors.Join(familyStates(lookups, states), gaugesOf(entries, gauges)); err != nil {
+	states, gauges := make([]FamilyState, len(families)), make([]GaugesReply, len(writers))
+	roomFamilies, roomGauges := roomForFamilies, roomForGauges
+	if err := errors.Join(r.familyStates(lookups, states), r.gaugesOf(ctx, entries, gauges, &roomGauges)); err != nil {
 		return Head{}, err
 	}
+	fitFamilies(states, &roomFamilies)
 
 	// What was guessed takes its place; what was not is read now.
 	var missing []string
@@ -79,11 +81,11 @@ func (r *Redis) ReadHead(ctx context.Context, last AppState) (Head, error) {
 	}
 
 	missing, places = nil, nil
-	living := make(map[string][]Series, len(writers))
+	living := make(map[string]GaugesReply, len(writers))
 	for i, writer := range writers {
 		living[writer] = gauges[i]
 	}
-	head.Gauges = make([][]Series, len(head.App.Leases))
+	head.Gauges = make([]GaugesReply, len(head.App.Leases))
 	for i, writer := range head.App.Writers() {
 		entries, found := living[writer]
 		if head.Gauges[i] = entries; !found {

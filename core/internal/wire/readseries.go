@@ -4,6 +4,8 @@ package wire
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -12,9 +14,10 @@ import (
 
 // What one round trip for values may cost the server, see read.go.
 const (
-	fieldsPerCall    = 500 // of HMGET: 0.1 to 0.2 ms
-	callsPerPipeline = 16  // of that size
-	costOfCall       = 20  // in fields: what a call costs beside its fields
+	fieldsPerCall    = 500                           // of HMGET: 0.1 to 0.2 ms
+	callsPerPipeline = 16                            // of that size
+	costOfCall       = 20                            // in fields: what a call costs beside its fields
+	costlyText       = bytesPerReply / fieldsPerCall // in bytes: a longer text costs more than a field
 )
 
 // valueCall reads a slice of a query's fields.
@@ -23,44 +26,97 @@ type valueCall struct {
 	from, to int // fields of it
 }
 
+// seriesReading is what ReadSeries does.
+type seriesReading struct {
+	r       *Redis
+	queries []SeriesQuery
+	replies []SeriesReply
+	keys    []string // of the queries
+	long    []bool   // which of them have a text that is too long
+	left    []valueCall
+	room    int // in bytes
+}
+
 // ReadSeries implements [Store].
-func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) (replies []SeriesReply, lineage string, err error) {
-	replies = make([]SeriesReply, len(queries))
-	var calls []valueCall
+func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int) (replies []SeriesReply, lineage string, err error) {
+	s := seriesReading{
+		r: r, queries: queries, replies: make([]SeriesReply, len(queries)),
+		keys: make([]string, len(queries)), long: make([]bool, len(queries)), room: room,
+	}
 	for q, query := range queries {
-		replies[q].Values = make([]SeriesValue, len(query.Fields))
-		for part := range chunks(len(query.Fields), fieldsPerCall) {
-			calls = append(calls, valueCall{q, part.from, part.to})
-		}
+		s.keys[q] = r.keys.values(query.Family)
+		s.replies[q].Values = make([]SeriesValue, len(query.Fields))
+		s.cut(valueCall{q, 0, len(query.Fields)}, min(fieldsPerCall, max(1, bytesPerReply/(s.average(q)+1))))
 	}
 	var info *redis.StringCmd
-	for len(calls) > 0 {
+	for len(s.left) > 0 {
 		n, cost := 0, 0
-		for n < len(calls) {
-			c := calls[n].to - calls[n].from + costOfCall
+		for n < len(s.left) {
+			fields := s.left[n].to - s.left[n].from
+			c := max(fields, fields*s.average(s.left[n].query)/costlyText) + costOfCall
 			if n > 0 && cost+c > callsPerPipeline*fieldsPerCall {
 				break
 			}
 			cost += c
 			n++
 		}
-		if r.replicas {
-			err = r.readParsed(ctx, queries, calls[:n], replies)
+		calls := s.left[:n]
+		s.left = s.left[n:]
+		if r.usually() == always {
+			err = s.readParsed(ctx, calls)
 		} else {
-			args := make([]any, 0, cost) // a call's words are fewer than its cost
-			info, err = r.readRaw(ctx, queries, calls[:n], replies, args, n == len(calls))
+			info, err = s.readRaw(ctx, calls, len(s.left) == 0)
 		}
 		if err != nil {
 			return nil, "", err
 		}
-		calls = calls[n:]
+	}
+	for q := range queries {
+		r.long.note(s.keys[q], s.long[q])
 	}
 	if info != nil {
 		lineage, err = lineageOf([]string{info.Val()}, info.Err())
 	} else {
 		lineage, err = r.Lineage(ctx)
 	}
-	return replies, lineage, err
+	return s.replies, lineage, err
+}
+
+// average is how many bytes a value of a query had the last time.
+func (s *seriesReading) average(q int) int {
+	return s.queries[q].Texts / max(1, len(s.queries[q].Fields))
+}
+
+// cut makes calls of a slice, of so many fields.
+func (s *seriesReading) cut(c valueCall, size int) {
+	for part := range chunks(c.to-c.from, size) {
+		s.left = append(s.left, valueCall{c.query, c.from + part.from, c.from + part.to})
+	}
+}
+
+// took notes that a call was answered: with its first n values, which have so many
+// bytes. The rest is asked for in smaller calls. A family that takes more than its part
+// of the room is given up.
+func (s *seriesReading) took(c valueCall, n, bytes int) error {
+	reply := &s.replies[c.query]
+	if n == 0 && c.to > c.from {
+		return fmt.Errorf("%w: no values", errReply)
+	}
+	if reply.Err != nil {
+		return nil // given up before
+	}
+	s.room -= bytes
+	reply.Texts += bytes
+	if reply.Texts > s.room { // what is left now and it have been twice as much
+		s.room += reply.Texts
+		*reply = SeriesReply{Err: ErrTooLarge}
+		s.left = slices.DeleteFunc(s.left, func(other valueCall) bool { return other.query == c.query })
+		return nil
+	}
+	if n < c.to-c.from {
+		s.cut(valueCall{c.query, c.from + n, c.to}, n)
+	}
+	return nil
 }
 
 // readRaw reads in one pipeline, and takes the replies as they are on the wire:
@@ -68,26 +124,36 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery) (replies 
 // that is not handed over by its place. That is a third of the time.
 //
 // It cannot tell a redirection, or another error, from a reply. Such calls are
-// made again in the ordinary way, which follows or reports it.
-//
-// The room of args is used, and belongs to the pipeline: a hook may hold on to it.
+// made again in the ordinary way, which follows or reports it, and makes a script
+// known.
 //
 // The last pipeline to one server also asks for the replication, from which the
 // lineage follows, behind everything else.
-func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valueCall, replies []SeriesReply, args []any, last bool) (info *redis.StringCmd, err error) {
+func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, last bool) (info *redis.StringCmd, err error) {
+	words := 0
+	for _, c := range calls {
+		words += c.to - c.from + costOfCall // which are more than stand before the fields
+	}
+	args := make([]any, 0, words)
 	cmds := make([]*redis.RawCmd, len(calls))
-	pipe := r.client.Pipeline()
+	pipe := s.r.client.Pipeline()
 	for i, c := range calls {
 		begin := len(args)
-		query := queries[c.query]
-		args = append(args, "hmget", r.keys.values(query.Family))
-		for f := c.from; f < c.to; f++ {
-			args = append(args, &query.Fields[f])
+		read := s.r.reading(bytesPerReply, "hmget", s.keys[c.query])
+		if read.script != nil {
+			args = append(args, "evalsha", read.script.sha, read.script.keys, s.keys[c.query])
+			args = append(args, read.args...)
+		} else {
+			args = append(args, read.command, s.keys[c.query])
 		}
-		cmds[i] = redis.NewRawCmd(ctx, args[begin:len(args):len(args)]...)
+		fields := s.queries[c.query].Fields
+		for f := c.from; f < c.to; f++ {
+			args = append(args, &fields[f])
+		}
+		cmds[i] = redis.NewRawCmd(ctx, args[begin:len(args):len(args)]...) // a hook may hold on to them
 		_ = pipe.Process(ctx, cmds[i])
 	}
-	if last && r.oneServer {
+	if last && s.r.oneServer {
 		info = pipe.Info(ctx, "replication")
 	}
 	_, errExec := pipe.Exec(ctx)
@@ -98,43 +164,64 @@ func (r *Redis) readRaw(ctx context.Context, queries []SeriesQuery, calls []valu
 			err = errExec // as in send
 		}
 		if err != nil {
-			r.reloadAfter(ctx, err)
-			return nil, r.explain(err, nil)
+			s.r.reloadAfter(ctx, err)
+			return nil, s.r.explain(err, nil)
 		}
-		if !parseValues(raw, replies[c.query].Values[c.from:c.to]) {
+		into := s.replies[c.query].Values
+		if into == nil {
+			continue // given up
+		}
+		n, long, ok := parseValues(raw, into[c.from:c.to])
+		if !ok {
 			again = append(again, c)
+			continue
+		}
+		s.long[c.query] = s.long[c.query] || long
+		if err := s.took(c, n, len(raw)); err != nil {
+			return nil, err
 		}
 	}
-	if len(again) == 0 {
-		return info, nil
+	if len(again) > 0 {
+		return nil, s.readParsed(ctx, again)
 	}
-	return nil, r.readParsed(ctx, queries, again, replies)
+	if len(s.left) > 0 { // what a reply lacked
+		info = nil
+	}
+	return info, nil
 }
 
 // readParsed reads in one pipeline by ordinary calls.
-func (r *Redis) readParsed(ctx context.Context, queries []SeriesQuery, parts []valueCall, replies []SeriesReply) error {
+func (s *seriesReading) readParsed(ctx context.Context, parts []valueCall) error {
 	calls := make([]*call, len(parts))
-	for i, s := range parts {
-		query := queries[s.query]
+	for i, c := range parts {
 		args := make([]any, 0, fieldsPerCall)
-		for _, field := range query.Fields[s.from:s.to] {
+		for _, field := range s.queries[c.query].Fields[c.from:c.to] {
 			args = append(args, field)
 		}
-		calls[i] = r.reading("hmget", r.keys.values(query.Family), args...)
+		calls[i] = s.r.reading(bytesPerReply, "hmget", s.keys[c.query], args...)
 	}
-	r.run(ctx, calls...)
-	for i, s := range parts {
+	s.r.run(ctx, calls...)
+	for i, c := range parts {
 		values, err := calls[i].cmd.Slice()
-		reply := &replies[s.query]
+		reply := &s.replies[c.query]
 		switch {
 		case isReply(err, "WRONGTYPE"):
-			reply.Err = err
+			*reply = SeriesReply{Err: err}
 		case err != nil:
 			return err
+		case len(values) > c.to-c.from:
+			return fmt.Errorf("%w: more values than asked for", errReply)
+		case reply.Values == nil: // given up
 		default:
+			bytes := 0
 			for n, v := range values {
 				text, found := v.(string)
-				reply.Values[s.from+n] = SeriesValue{Text: text, Found: found}
+				reply.Values[c.from+n] = SeriesValue{Text: text, Found: found}
+				bytes += len(text)
+				s.long[c.query] = s.long[c.query] || text == Overlong
+			}
+			if err := s.took(c, len(values), bytes); err != nil {
+				return err
 			}
 		}
 	}
@@ -142,15 +229,16 @@ func (r *Redis) readParsed(ctx context.Context, queries []SeriesQuery, parts []v
 }
 
 // parseValues reads the reply to HMGET, whose texts then share one piece of
-// memory. It returns false for whatever is not as many texts and nils as asked
-// for.
-func parseValues(raw []byte, into []SeriesValue) bool {
+// memory. Where there are fewer than asked for, the server has ended it there. It
+// returns false for whatever is no list of at most as many texts and nils. Long says
+// whether one stands for a text that is too long.
+func parseValues(raw []byte, into []SeriesValue) (n int, long, ok bool) {
 	rest := string(raw)
 	count, rest, ok := cutNumber(rest, '*')
-	if !ok || count != len(into) {
-		return false
+	if !ok || count < 0 || count > len(into) || count == 0 && len(into) > 0 {
+		return 0, false, false
 	}
-	for i := range into {
+	for i := range count {
 		if strings.HasPrefix(rest, "_\r\n") { // RESP3's nil
 			rest = rest[3:]
 			continue
@@ -159,13 +247,14 @@ func parseValues(raw []byte, into []SeriesValue) bool {
 		size, rest, ok = cutNumber(rest, '$')
 		switch {
 		case !ok || size < -1 || size > len(rest)-2:
-			return false
+			return 0, false, false
 		case size >= 0:
 			into[i] = SeriesValue{Text: rest[:size], Found: true}
+			long = long || size == len(Overlong) && into[i].Text == Overlong
 			rest = rest[size+2:]
 		}
 	}
-	return rest == ""
+	return count, long, rest == ""
 }
 
 // cutNumber reads a line that begins with a sign of its type and goes on with

@@ -27,6 +27,7 @@ func TestParseValues_TellsNilFromEmptyAndRefusesEverythingElse(t *testing.T) {
 		"*1\r\n$-2\r\n":                          nil,
 		"*1\r\n$99999999999999999999\r\n7\r\n":   nil,
 		"*1\r\n:7\r\n":                           nil,
+		"*0\r\n$":                                nil,
 		"*1\r\n$1\r\n7\r\n$1\r\n8\r\n":           nil, // more than asked for
 		"*1\r\n*1\r\n$1\r\n7\r\n":                nil,
 		"|1\r\n+a\r\n+b\r\n*1\r\n$1\r\n7\r\n":    nil, // an attribute before it
@@ -37,8 +38,8 @@ func TestParseValues_TellsNilFromEmptyAndRefusesEverythingElse(t *testing.T) {
 			n = 0
 		}
 		got := make([]SeriesValue, n)
-		if ok := parseValues([]byte(raw), got); ok != (want != nil) || ok && !slices.Equal(got, want) {
-			t.Errorf("%q: %v, %v, want %v", raw, got, ok, want)
+		if n, _, ok := parseValues([]byte(raw), got); ok != (want != nil) || ok && (n != len(want) || !slices.Equal(got, want)) {
+			t.Errorf("%q: %d %v, %v, want %v", raw, n, got, ok, want)
 		}
 	}
 }
@@ -55,7 +56,7 @@ func FuzzParseValues_ReadsWhatRedisWrites(f *testing.F) {
 		fmt.Fprintf(&raw, "*3\r\n$%d\r\n%s\r\n%s$%d\r\n%s\r\n", len(a), a, none, len(b), b)
 		got := make([]SeriesValue, 3)
 		want := []SeriesValue{{Text: a, Found: true}, {}, {Text: b, Found: true}}
-		if !parseValues(raw.Bytes(), got) || !slices.Equal(got, want) {
+		if n, long, ok := parseValues(raw.Bytes(), got); !ok || n != 3 || long != (a == Overlong || b == Overlong) || !slices.Equal(got, want) {
 			t.Errorf("%q was read as %+v", &raw, got)
 		}
 		parseValues(garbage, make([]SeriesValue, 1)) // does not panic

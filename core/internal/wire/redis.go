@@ -17,6 +17,11 @@ type Redis struct {
 	// Report hears what is found out of the client at the first contact, once.
 	// It may be nil; set it before the first use.
 	Report func(error)
+	// Guarded says that the client's connections refuse replies of hostile
+	// lengths, and put [Overlong] in place of a text longer than [MaxText]. Of
+	// other clients reads travel inside a script that does so on the server,
+	// which takes it twice the time. Set it before the first use.
+	Guarded bool
 
 	client redis.UniversalClient // as it was given, with all that wraps it
 	keys   keys
@@ -37,6 +42,8 @@ type Redis struct {
 	tls, plain bool
 	// hashless says that the server refuses to run a script by its hash.
 	hashless atomic.Bool
+	// long are keys that hold texts longer than what is read of them.
+	long longKeys
 }
 
 var _ Store = (*Redis)(nil)
@@ -81,12 +88,21 @@ type call struct {
 // lineHead is how many words stand before the keys of a script's call.
 const lineHead = 3
 
-// reading prepares a command that reads a key, so that a master executes it.
-func (r *Redis) reading(command, key string, args ...any) *call {
-	if r.replicas {
-		return &call{script: readScript, keys: []string{key}, args: append([]any{command}, args...)}
+// reading prepares a command that reads a hash, so that a master executes it and
+// no text comes back that is too long. Room is how many bytes of texts, give or take
+// one, the reply has at most; of a client with a guard that is left to the guard.
+func (r *Redis) reading(room int, command, key string, args ...any) *call {
+	if careful := r.long.has(key); r.replicas || !r.Guarded || careful {
+		return &call{script: readScript, keys: []string{key}, args: append([]any{command, MaxText, room, flag(careful)}, args...)}
 	}
 	return &call{command: command, keys: []string{key}, args: args}
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // run executes calls in one pipeline, in their order. Each call's cmd holds

@@ -58,25 +58,32 @@ type Store interface {
 	ReadHead(ctx context.Context, last AppState) (Head, error)
 
 	// ReadApp reads the time, the names of the families and the leases that
-	// have not expired, ordered by index.
+	// have not expired, ordered by index. Of more than MaxFamilies it reads
+	// those touched last; more than MaxLeases are a [*TooManyLeasesError], and a
+	// key that holds something else a [*WrongTypeError].
 	ReadApp(ctx context.Context) (AppState, error)
 
 	// ReadFamilies reads the registrations of families. A name that has no
-	// registration, or whose keys are damaged, comes back with Err set; the
-	// error result is for troubles of the whole call.
+	// registration, or whose keys are damaged, comes back with Err set, and
+	// those that do not fit into MaxPage/8 with [ErrTooLarge]; the error result is
+	// for troubles of the whole call.
 	ReadFamilies(ctx context.Context, names []string) ([]FamilyState, error)
 
 	// ReadSeries reads the values of known fields, and then the lineage. The
 	// result runs parallel to the queries; a field that is gone has Found false.
-	ReadSeries(ctx context.Context, queries []SeriesQuery) (replies []SeriesReply, lineage string, err error)
+	// A family whose values have more bytes than half of what is left of room
+	// comes back with [ErrTooLarge].
+	ReadSeries(ctx context.Context, queries []SeriesQuery, room int) (replies []SeriesReply, lineage string, err error)
 
 	// ScanSeries reads all series of a family with their values, in slices,
-	// and leaves the internal fields out.
-	ScanSeries(ctx context.Context, family string) ([]Series, error)
+	// and leaves the internal fields out. It ends with [ErrTooLarge] when their
+	// [Cost] is more than room.
+	ScanSeries(ctx context.Context, family string, room int) ([]Series, error)
 
 	// ReadGauges reads the living entries of the writers' gauges, parallel to
-	// writers. Entries past their own deadline are left out.
-	ReadGauges(ctx context.Context, writers []string) ([][]Series, error)
+	// writers. Entries past their own deadline are left out, and as a whole a
+	// writer's that have more bytes than half of what is left of MaxPage/2.
+	ReadGauges(ctx context.Context, writers []string) ([]GaugesReply, error)
 
 	// Housekeep removes what nobody needs: expired leases, sequence numbers
 	// of writers silent for SequenceAge, and families that nobody declared or
@@ -325,6 +332,11 @@ type AppState struct {
 	// Since is when it became another one; zero if it never did.
 	Lineage string
 	Since   time.Time
+	// Omitted is how many listed names are not in Families: of more than
+	// MaxFamilies, those touched first, and what is no metric's name.
+	Omitted int
+	// Damaged is how many leases were not readable.
+	Damaged int
 }
 
 // Writers lists the writers of the leases, in their order.
@@ -341,7 +353,14 @@ type Head struct {
 	Lineage string // as the store told it before the rest was read
 	App     AppState
 	States  []FamilyState // parallel to App.Families
-	Gauges  [][]Series    // parallel to App.Leases
+	Gauges  []GaugesReply // parallel to App.Leases
+}
+
+// GaugesReply is what a writer's gauges are.
+type GaugesReply struct {
+	Err     error // they could not be read; those of others may be fine
+	Entries []Series
+	Damaged int // how many were not readable
 }
 
 // FamilyState is a family's registration as stored.
@@ -360,12 +379,16 @@ type FamilyState struct {
 type SeriesQuery struct {
 	Family string
 	Fields []string
+	// Texts is how many bytes the values had the last time, by which a reading
+	// is cut into pieces.
+	Texts int
 }
 
 // SeriesReply runs parallel to the Fields of its [SeriesQuery].
 type SeriesReply struct {
 	Err    error // this family could not be read; the others may be fine
 	Values []SeriesValue
+	Texts  int // how many bytes they have
 }
 
 // SeriesValue is the stored text of one series, if there is one.

@@ -106,7 +106,7 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("series=10000", func(b *testing.B) {
 		client.ConfigResetStat(ctx)
 		for b.Loop() {
-			if _, _, err := store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: fields}}); err != nil {
+			if _, _, err := store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: fields}}, wire.MaxPage); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -115,7 +115,7 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("scan=10000", func(b *testing.B) {
 		client.ConfigResetStat(ctx)
 		for b.Loop() {
-			if _, err := store.ScanSeries(ctx, "a"); err != nil {
+			if _, err := store.ScanSeries(ctx, "a", wire.MaxPage); err != nil {
 				b.Fatal(err)
 			}
 		}

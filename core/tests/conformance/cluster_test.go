@@ -39,7 +39,7 @@ func TestCluster_ReadsGoToMasters(t *testing.T) {
 			gen := counter(t, store)
 			commit(t, store, step(gen, 1))
 			wantX(t, store, "1")
-			if _, err := store.ScanSeries(t.Context(), "a"); err != nil {
+			if _, err := store.ScanSeries(t.Context(), "a", wire.MaxPage); err != nil {
 				t.Error(err)
 			}
 			if _, err := store.ReadFamilies(t.Context(), []string{"a"}); err != nil {
@@ -109,7 +109,7 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 	// Reads take their replies raw, and follow redirections all the same.
 	reads := func(when string) {
 		t.Helper()
-		replies, _, err := store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"x", "not there"}}})
+		replies, _, err := store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"x", "not there"}}}, wire.MaxPage)
 		want := []wire.SeriesValue{{Text: strconv.FormatUint(seq, 10), Found: true}, {}}
 		if err != nil || replies[0].Err != nil || !slices.Equal(replies[0].Values, want) {
 			t.Errorf("%s: %+v, %v, want %v", when, replies, err, want)

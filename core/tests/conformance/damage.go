@@ -47,11 +47,11 @@ var damageTests = map[string]func(f *redisFixture){
 		}
 		series, _, err := f.store.ReadSeries(f.ctx, []wire.SeriesQuery{
 			{Family: "v", Fields: []string{"x"}}, {Family: "good", Fields: []string{"x"}},
-		})
+		}, wire.MaxPage)
 		if err != nil || series[0].Err == nil || series[1].Err != nil || series[1].Values[0].Text != "1" {
 			f.Errorf("read %+v, %v", series, err)
 		}
-		if _, err := f.store.ScanSeries(f.ctx, "v"); err == nil {
+		if _, err := f.store.ScanSeries(f.ctx, "v", wire.MaxPage); err == nil {
 			f.Error("a string was scanned")
 		}
 		// Half of the family that lost its control hash must not have changed.
@@ -64,7 +64,7 @@ var damageTests = map[string]func(f *redisFixture){
 		f.gauges(write(1, true, set("g", "1")), wire.GaugesOK)
 		f.must(f.client.Set(f.ctx, gaugesKey(f.app, "stranger"), "x", 0).Err())
 		lists, err := f.store.ReadGauges(f.ctx, []string{"stranger", "w"})
-		if err != nil || len(lists[0]) != 0 || len(lists[1]) != 1 {
+		if err != nil || lists[0].Err == nil || len(lists[0].Entries) != 0 || len(lists[1].Entries) != 1 {
 			f.Errorf("read %v, %v", lists, err)
 		}
 	},

@@ -52,7 +52,7 @@ func commit(t *testing.T, s wire.Store, commits ...wire.Commit) []wire.CommitRep
 
 func wantX(t *testing.T, s wire.Store, want string) {
 	t.Helper()
-	r, _, err := s.ReadSeries(t.Context(), []wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}})
+	r, _, err := s.ReadSeries(t.Context(), []wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}}, wire.MaxPage)
 	if err != nil || r[0].Err != nil {
 		t.Fatal(err, r)
 	}
@@ -229,7 +229,7 @@ func TestGauges_OutOfMemoryKeepsTheOldOnes(t *testing.T) {
 		t.Errorf("%v, want OOM", err)
 	}
 	gauges, err := store.ReadGauges(t.Context(), []string{"w"})
-	if err != nil || len(gauges[0]) != 1 || gauges[0][0].Text != "1" {
+	if err != nil || len(gauges[0].Entries) != 1 || gauges[0].Entries[0].Text != "1" {
 		t.Errorf("the gauges are %v, %v", gauges, err)
 	}
 }

@@ -35,7 +35,7 @@ func (f *fixture) readGauges(writer string) map[string]string {
 		f.Fatalf("reading gauges: %d lists, %v", len(lists), err)
 	}
 	all := make(map[string]string)
-	for _, s := range lists[0] {
+	for _, s := range lists[0].Entries {
 		all[s.Field] = s.Text
 	}
 	return all
@@ -143,8 +143,8 @@ var gaugeTests = map[string]func(f *fixture){
 		if err != nil || len(lists) != 3 {
 			f.Fatalf("%d lists, %v", len(lists), err)
 		}
-		if len(lists[0]) != 0 || len(lists[2]) != 0 || len(lists[1]) != 1 || lists[1][0] != (wire.Series{Field: "a\xffk\xffv", Text: "1"}) {
-			f.Errorf("read %q", lists)
+		if len(lists[0].Entries) != 0 || len(lists[2].Entries) != 0 || len(lists[1].Entries) != 1 || lists[1].Entries[0] != (wire.Series{Field: "a\xffk\xffv", Text: "1"}) {
+			f.Errorf("read %+v", lists)
 		}
 		if lists, err = f.store.ReadGauges(f.ctx, nil); err != nil || len(lists) != 0 {
 			f.Errorf("reading nothing: %v, %v", lists, err)

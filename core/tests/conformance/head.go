@@ -28,8 +28,8 @@ func told(h wire.Head) string {
 	slices.Sort(families)
 	gauges := make([]string, len(h.App.Leases))
 	for i, l := range h.App.Leases {
-		slices.SortFunc(h.Gauges[i], func(a, b wire.Series) int { return len(a.Field) - len(b.Field) })
-		gauges[i] = fmt.Sprintf("%d %s: %+v", l.Index, l.Writer, h.Gauges[i])
+		slices.SortFunc(h.Gauges[i].Entries, func(a, b wire.Series) int { return len(a.Field) - len(b.Field) })
+		gauges[i] = fmt.Sprintf("%d %s: %+v", l.Index, l.Writer, h.Gauges[i].Entries)
 	}
 	return fmt.Sprint(h.Lineage, families, gauges, h.App.Lineage, h.App.Since)
 }
@@ -74,7 +74,7 @@ var headTests = map[string]func(f *fixture){
 			f.Fatal(err)
 		}
 		for _, queries := range [][]wire.SeriesQuery{nil, {{Family: "a", Fields: []string{"x"}}}, {{Family: "a"}}} {
-			if _, lineage, err := f.store.ReadSeries(f.ctx, queries); err != nil || lineage != want {
+			if _, lineage, err := f.store.ReadSeries(f.ctx, queries, wire.MaxPage); err != nil || lineage != want {
 				f.Errorf("%v: %q, %v, want %q", queries, lineage, err, want)
 			}
 		}

@@ -55,7 +55,7 @@ var readTests = map[string]func(f *fixture){
 			{Family: "a", Fields: fields},
 			{Family: "absent", Fields: []string{"x"}},
 			{Family: "b"},
-		})
+		}, wire.MaxPage)
 		if err != nil || len(replies) != 4 {
 			f.Fatalf("%d replies, %v", len(replies), err)
 		}
@@ -94,12 +94,12 @@ var readTests = map[string]func(f *fixture){
 			if err != nil || len(state.Families) != 0 || len(state.Leases) != 0 {
 				f.Errorf("app %d sees %+v, %v", i, state, err)
 			}
-			series, err := other.ScanSeries(f.ctx, "a")
+			series, err := other.ScanSeries(f.ctx, "a", wire.MaxPage)
 			if err != nil || len(series) != 0 {
 				f.Errorf("app %d sees %+v, %v", i, series, err)
 			}
 			gauges, err := other.ReadGauges(f.ctx, []string{"w"})
-			if err != nil || len(gauges[0]) != 0 {
+			if err != nil || len(gauges[0].Entries) != 0 {
 				f.Errorf("app %d sees %+v, %v", i, gauges, err)
 			}
 			if err := other.Release(f.ctx, "w", 0); err != nil {

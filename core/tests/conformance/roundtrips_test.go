@@ -33,6 +33,7 @@ func TestHead_WhatIsKnownTakesOneRoundTripAndValuesAnother(t *testing.T) {
 	trips := &roundTrips{}
 	client.AddHook(trips)
 	store := wire.NewRedis(client, "shop")
+	store.Guarded = true
 	gen := counter(t, store)
 	commit(t, store, step(gen, 1))
 	if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Slot: 0, TTL: time.Minute}); err != nil {
@@ -58,7 +59,7 @@ func TestHead_WhatIsKnownTakesOneRoundTripAndValuesAnother(t *testing.T) {
 	client.ScriptFlush(t.Context())
 	read(2)
 	trips.n = 0
-	if _, lineage, err := store.ReadSeries(t.Context(), []wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}}); err != nil || lineage == "" || trips.n != 1 {
+	if _, lineage, err := store.ReadSeries(t.Context(), []wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}}, wire.MaxPage); err != nil || lineage == "" || trips.n != 1 {
 		t.Errorf("%d round trips for values, %q, %v", trips.n, lineage, err)
 	}
 }
@@ -83,8 +84,10 @@ func TestHead_TheLineageIsOfAfterTheLastValue(t *testing.T) {
 		other.Rename(t.Context(), "kept", "shoal:1:{shop/a}:v")
 		other.Do(t.Context(), "debug", "change-repl-id")
 	}))
-	replies, lineage, err := wire.NewRedis(reading, "shop").ReadSeries(t.Context(),
-		[]wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}})
+	guarded := wire.NewRedis(reading, "shop")
+	guarded.Guarded = true
+	replies, lineage, err := guarded.ReadSeries(t.Context(),
+		[]wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}}, wire.MaxPage)
 	if err != nil || replies[0].Err != nil || !replies[0].Values[0].Found {
 		t.Fatalf("%+v, %v", replies, err)
 	}

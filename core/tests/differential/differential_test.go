@@ -156,7 +156,7 @@ func (s *schedule) compareStored() string {
 	}
 	for _, family := range families {
 		_, differs := both(s, func(x side) map[string]string {
-			list, err := x.store.ScanSeries(ctx, family)
+			list, err := x.store.ScanSeries(ctx, family, wire.MaxPage)
 			if err != nil {
 				s.t.Fatal(err)
 			}
@@ -177,7 +177,7 @@ func (s *schedule) compareStored() string {
 		}
 		var list []string
 		for i, of := range gauges {
-			for _, g := range of {
+			for _, g := range of.Entries {
 				list = append(list, writers[i]+" "+g.Field+" "+g.Text)
 			}
 		}

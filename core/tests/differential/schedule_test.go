@@ -371,7 +371,7 @@ func (s *schedule) damage() string {
 		case "lose the values":
 			x.target.LoseValues(s.t, x.app, family)
 		default:
-			list, err := x.store.ScanSeries(context.Background(), family)
+			list, err := x.store.ScanSeries(context.Background(), family, wire.MaxPage)
 			if err != nil {
 				s.t.Fatal(err)
 			}

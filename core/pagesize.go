@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// longestNumber is how many characters a number has as text at most.
+const longestNumber = 24
+
+// tooLarge picks the families with which the page would be too long a text: the
+// largest. It is nil where there are none.
+func (b *pageBuilder) tooLarge(families []readFamily) map[int]bool {
+	own := 0 // of shoal_instance_info and its like
+	for _, l := range b.leases {
+		own = addBounded(own, 2*len(l.Info.Host)+2*len(l.Info.Version)+200)
+	}
+	sizes, total := make([]int, len(families)), own
+	for i := range families {
+		sizes[i] = b.textBound(&families[i])
+		total = addBounded(total, sizes[i])
+	}
+	if total <= wire.MaxPage {
+		return nil
+	}
+	order := make([]int, len(families))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(sizes[x], sizes[y]) })
+	large := map[int]bool{}
+	total = own
+	for _, i := range order {
+		if total = addBounded(total, sizes[i]); total > wire.MaxPage {
+			large[i] = true
+		}
+	}
+	return large
+}
+
+// textBound is how long a family is as text at most. It needs no memory: a page is
+// made of what fits. It is known of series that are sums of several as well.
+func (b *pageBuilder) textBound(f *readFamily) int {
+	head := 2*len(f.name) + 2*len(f.state.Help) + len("# HELP  \n# TYPE  histogram\n")
+	if !f.state.Shared() {
+		g := b.gauges[f.name]
+		if g == nil {
+			return head
+		}
+		return addBounded(head, g.text)
+	}
+	if f.known == nil {
+		return 0
+	}
+	line, lines, le := len(f.name)+len("{} \n")+longestNumber, 1, 0
+	switch f.state.Type {
+	case wire.TypeSummary:
+		line, lines = line+len("_count"), 2
+	case wire.TypeHistogram:
+		line, lines = line+len(`_bucket,le=""`), len(f.state.Bounds)+3
+		for _, bound := range f.state.Bounds {
+			le += len(bound)
+		}
+	}
+	n := len(f.known.labels.fields)
+	size := addBounded(mulBounded(lines, addBounded(f.known.text, mulBounded(n, line))), mulBounded(n, le))
+	return addBounded(head, size)
+}
+
+// labelLength is how long the labels of a field are as text, but for what is escaped.
+func labelLength(field string) int { return len(field) + strings.Count(field, wire.Separator) + 2 }
+
+// escapes counts the characters of a field that two stand for as text.
+func escapes(field string) int {
+	return strings.Count(field, `"`) + strings.Count(field, `\`) + strings.Count(field, "\n")
+}
+
+// addBounded and mulBounded compute sizes whose sum or product may not fit into an int:
+// whatever is more than MaxPage is MaxPage and one.
+func addBounded(a, b int) int {
+	return min(min(a, wire.MaxPage+1)+min(b, wire.MaxPage+1), wire.MaxPage+1)
+}
+
+func mulBounded(a, b int) int {
+	if a > 0 && b > wire.MaxPage/a {
+		return wire.MaxPage + 1
+	}
+	return a * b
+}
