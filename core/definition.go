@@ -103,6 +103,9 @@ func (d *definition) problem() error {
 	if !wire.IsMetricName(d.name) {
 		return errors.New("not a metric name: use letters, digits, '_' and ':', and no digit first")
 	}
+	if err := d.tooMuch(); err != nil {
+		return err
+	}
 	if strings.HasPrefix(d.name, selfPrefix) && !d.self {
 		return fmt.Errorf("the prefix %s is reserved for shoal's own metrics: choose another name", selfPrefix)
 	}
@@ -139,6 +142,33 @@ func (d *definition) problem() error {
 		if math.IsNaN(b) || math.IsInf(b, 0) || (i > 0 && b <= d.upper[i-1]) {
 			return fmt.Errorf("bucket bounds must ascend and be finite: %v", d.upper)
 		}
+	}
+	return nil
+}
+
+// tooMuch returns an error for what readers would take for damaged, as nobody is
+// known to need so much; see [wire.MaxText].
+func (d *definition) tooMuch() error {
+	field := len(d.name) // of the series with the longest values, as it is stored
+	for _, name := range d.labelNames {
+		field += len(name) + maxLabelValue + 2*len(wire.Separator)
+	}
+	for i, name := range d.constNames {
+		if n := len(d.constVals[i]); n > maxLabelValue {
+			return fmt.Errorf("the value of the constant label %s has %d bytes: use at most %d", name, n, maxLabelValue)
+		}
+		field += len(name) + len(d.constVals[i]) + 2*len(wire.Separator)
+	}
+	switch {
+	case len(d.name) > wire.MaxName:
+		return fmt.Errorf("the name has %d bytes: use at most %d", len(d.name), wire.MaxName)
+	case len(d.help) > wire.MaxHelp:
+		return fmt.Errorf("the help text has %d bytes: use at most %d", len(d.help), wire.MaxHelp)
+	case len(d.upper) > wire.MaxBounds:
+		return fmt.Errorf("a histogram of %d buckets: use at most %d", len(d.upper), wire.MaxBounds)
+	case field > wire.MaxText:
+		return fmt.Errorf("labels of up to %d bytes a series, where each value has %d: use fewer, so that it is at most %d",
+			field, maxLabelValue, wire.MaxText)
 	}
 	return nil
 }

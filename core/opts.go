@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // Defaults of [Opts].
@@ -31,10 +33,11 @@ type Opts struct {
 	// braces, slashes, spaces or control characters. There is no default.
 	App string
 
-	// Version of the application, for shoal_instance_info. Defaults to none.
+	// Version of the application, for shoal_instance_info, of which 255 bytes are
+	// told. Defaults to none.
 	Version string
-	// Host names the machine or the pod, for shoal_instance_info. Defaults to
-	// the operating system's host name.
+	// Host names the machine or the pod, for shoal_instance_info, of which 255
+	// bytes are told. Defaults to the operating system's host name.
 	Host string
 	// Slot asks for this gauge_index and takes it from whoever holds it: give
 	// it to prefork workers (their number) and to StatefulSets (the ordinal),
@@ -86,8 +89,8 @@ func (o Opts) complete() (Opts, error) {
 		return o, fmt.Errorf("shoal: Opts.App is empty: give the application's name, such as \"shop\"")
 	case !utf8.ValidString(o.App), strings.ContainsFunc(o.App, badInApp):
 		return o, fmt.Errorf("shoal: Opts.App is %q: braces, slashes, spaces and control characters are not allowed", o.App)
-	case o.Slot != nil && *o.Slot < 0:
-		return o, fmt.Errorf("shoal: Opts.Slot is %d: use a number from 0 up, or nil", *o.Slot)
+	case o.Slot != nil && (*o.Slot < 0 || *o.Slot > wire.MaxIndex):
+		return o, fmt.Errorf("shoal: Opts.Slot is %d: use a number from 0 to %d, or nil", *o.Slot, wire.MaxIndex)
 	case o.SeriesLimit < 0:
 		return o, fmt.Errorf("shoal: Opts.SeriesLimit is %d: use a positive number, or 0 for %d", o.SeriesLimit, DefSeriesLimit)
 	case o.Retention < 0 && o.Retention != KeepForever:
@@ -124,10 +127,22 @@ func (o Opts) complete() (Opts, error) {
 	if o.Host == "" {
 		o.Host, _ = os.Hostname() // without a name the label is left out
 	}
+	o.Host, o.Version = beginning(o.Host, wire.MaxInfo), beginning(o.Version, wire.MaxInfo)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
 	return o, nil
+}
+
+// beginning cuts a text that is longer than n bytes, before a character.
+func beginning(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
 }
 
 func badInApp(r rune) bool {

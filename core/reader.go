@@ -294,7 +294,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 		switch {
 		case !f.state.Shared():
 			continue // its values are with the writers' gauges
-		case f.known != nil && f.known.shape == f.state.Shape && (before != "" || time.Since(f.known.scanned) < r.barrier.bound()):
+		case f.known != nil && f.known.shape == f.state.Shape && f.state.Shape != "" && (before != "" || time.Since(f.known.scanned) < r.barrier.bound()):
 			// Where the lineage is not told, a failover within a reading goes
 			// unseen: what is remembered then is not believed for long.
 			queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: f.known.labels.fields, Texts: f.known.texts})

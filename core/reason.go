@@ -23,6 +23,14 @@ func pageReason(err error) string {
 	if errors.As(err, &recovering) {
 		return recovering.Error()
 	}
+	var leases *wire.TooManyLeasesError
+	var wrong *wire.WrongTypeError
+	switch {
+	case errors.As(err, &leases):
+		return "more processes have left leases than a page is made of"
+	case errors.As(err, &wrong):
+		return "the key " + wrong.Key + " is of a wrong type"
+	}
 	if code := wire.ReplyCode(err); code != "" {
 		return "Redis refuses with " + code
 	}

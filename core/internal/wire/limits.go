@@ -16,10 +16,10 @@ const (
 	MaxText = 64 << 10
 	// MaxName bounds the name of a family in bytes.
 	MaxName = 1 << 10
-	// MaxHelp bounds a help text, and MaxRegistration what a family's registration
-	// holds in all, in bytes.
+	// MaxHelp bounds a declared help text, and MaxRegistration what is read of a
+	// family's registration in all, in bytes.
 	MaxHelp         = 16 << 10
-	MaxRegistration = MaxText
+	MaxRegistration = 2*MaxText + 4<<10
 	// MaxGeneration bounds the name of a generation in bytes, and MaxWriter a
 	// writer's id.
 	MaxGeneration = 256

@@ -202,8 +202,11 @@ func familyState(control []any, generation string) FamilyState {
 		return FamilyState{Err: ErrUnregistered}
 	case gen != generation:
 		return FamilyState{Err: errGeneration}
-	case len(gen) > MaxGeneration || len(shape) > MaxGeneration:
+	case len(gen) > MaxGeneration:
 		return FamilyState{Err: errRegistration}
+	}
+	if shape = gen + " " + shape; len(shape) > 2*MaxGeneration {
+		shape = "" // not one of ours
 	}
 	damaged := FamilyState{Err: errRegistration, Generation: gen}
 	created, err := strconv.ParseInt(text(control[5]), 10, 64)
@@ -228,7 +231,7 @@ func familyState(control []any, generation string) FamilyState {
 	default:
 		return damaged
 	}
-	return FamilyState{Generation: gen, Shape: gen + " " + shape, Created: created, Definition: d}
+	return FamilyState{Generation: gen, Shape: shape, Created: created, Definition: d}
 }
 
 var errRegistration = errors.New("the family's registration is damaged")

@@ -33,6 +33,7 @@ type seriesReading struct {
 	replies []SeriesReply
 	keys    []string // of the queries
 	long    []bool   // which of them have a text that is too long
+	average []int    // how many bytes their values have, as far as is known
 	left    []valueCall
 	room    int // in bytes
 }
@@ -41,19 +42,20 @@ type seriesReading struct {
 func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int) (replies []SeriesReply, lineage string, err error) {
 	s := seriesReading{
 		r: r, queries: queries, replies: make([]SeriesReply, len(queries)),
-		keys: make([]string, len(queries)), long: make([]bool, len(queries)), room: room,
+		keys: make([]string, len(queries)), long: make([]bool, len(queries)), average: make([]int, len(queries)), room: room,
 	}
 	for q, query := range queries {
 		s.keys[q] = r.keys.values(query.Family)
 		s.replies[q].Values = make([]SeriesValue, len(query.Fields))
-		s.cut(valueCall{q, 0, len(query.Fields)}, min(fieldsPerCall, max(1, bytesPerReply/(s.average(q)+1))))
+		s.average[q] = query.Texts / max(1, len(query.Fields))
+		s.cut(valueCall{q, 0, len(query.Fields)})
 	}
 	var info *redis.StringCmd
 	for len(s.left) > 0 {
 		n, cost := 0, 0
 		for n < len(s.left) {
 			fields := s.left[n].to - s.left[n].from
-			c := max(fields, fields*s.average(s.left[n].query)/costlyText) + costOfCall
+			c := max(fields, fields*s.average[s.left[n].query]/costlyText) + costOfCall
 			if n > 0 && cost+c > callsPerPipeline*fieldsPerCall {
 				break
 			}
@@ -82,13 +84,9 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int)
 	return s.replies, lineage, err
 }
 
-// average is how many bytes a value of a query had the last time.
-func (s *seriesReading) average(q int) int {
-	return s.queries[q].Texts / max(1, len(s.queries[q].Fields))
-}
-
-// cut makes calls of a slice, of so many fields.
-func (s *seriesReading) cut(c valueCall, size int) {
+// cut makes calls of a slice.
+func (s *seriesReading) cut(c valueCall) {
+	size := min(fieldsPerCall, max(1, bytesPerReply/(s.average[c.query]+1)))
 	for part := range chunks(c.to-c.from, size) {
 		s.left = append(s.left, valueCall{c.query, c.from + part.from, c.from + part.to})
 	}
@@ -114,7 +112,8 @@ func (s *seriesReading) took(c valueCall, n, bytes int) error {
 		return nil
 	}
 	if n < c.to-c.from {
-		s.cut(valueCall{c.query, c.from + n, c.to}, n)
+		s.average[c.query] = bytes / n
+		s.cut(valueCall{c.query, c.from + n, c.to})
 	}
 	return nil
 }

@@ -367,7 +367,8 @@ type GaugesReply struct {
 type FamilyState struct {
 	Err        error
 	Generation string
-	// Shape changes whenever series were added to the family or removed.
+	// Shape changes whenever series were added to the family or removed. An empty
+	// one says nothing.
 	Shape string
 	// Created is when this generation was registered first, in microseconds
 	// of the store's clock.

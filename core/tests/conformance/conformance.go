@@ -31,10 +31,13 @@ type Target struct {
 // Run runs the suite. Each test uses an app of its own.
 func Run(t *testing.T, target Target) {
 	t.Helper()
-	for _, group := range []map[string]func(f *fixture){
-		registerTests, commitTests, opTests, numberTests,
-		leaseTests, clockTests, gaugeTests, readTests, headTests, housekeepTests,
-	} {
+	runGroups(t, target, registerTests, commitTests, opTests, numberTests,
+		leaseTests, clockTests, gaugeTests, readTests, headTests, housekeepTests)
+}
+
+func runGroups(t *testing.T, target Target, groups ...map[string]func(f *fixture)) {
+	t.Helper()
+	for _, group := range groups {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) { test(newFixture(t, target)) })
 		}

@@ -285,7 +285,7 @@ func TestHousekeep_RechecksOnTheServer(t *testing.T) {
 
 	t.Run("a writer that comes back keeps its number", func(t *testing.T) {
 		prepare()
-		store := wire.NewRedis(interrupted(server.Client(t), "hscan", func() {
+		store := guarded(interrupted(server.Client(t), "hscan", func() {
 			client.HSet(t.Context(), control, "w:w1", "1 "+present)
 		}), app)
 		if err := store.Housekeep(t.Context(), 0, 0); err != nil {
@@ -297,7 +297,7 @@ func TestHousekeep_RechecksOnTheServer(t *testing.T) {
 	})
 	t.Run("a family that is written meanwhile stays", func(t *testing.T) {
 		prepare()
-		store := wire.NewRedis(interrupted(server.Client(t), "hscan", func() {
+		store := guarded(interrupted(server.Client(t), "hscan", func() {
 			client.HSet(t.Context(), control, "touched", present)
 		}), app)
 		if err := store.Housekeep(t.Context(), retention, 0); err != nil {

@@ -28,6 +28,15 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 		target.Advance = func(_ testing.TB, d time.Duration) { advance(d) }
 	}
 	Run(t, target)
+	t.Run("Guarded", func(t *testing.T) { // its reading commands are sent as they are
+		guarded := target
+		guarded.Store = func(_ testing.TB, app string) wire.Store {
+			store := wire.NewRedis(client, app)
+			store.Guarded = true
+			return store
+		}
+		runGroups(t, guarded, gaugeTests, readTests, headTests)
+	})
 	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, agingTests, clockAgingTests} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

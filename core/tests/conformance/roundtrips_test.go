@@ -14,6 +14,13 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
+// guarded is a store whose reading commands are sent as they are.
+func guarded(client redis.UniversalClient, app string) *wire.Redis {
+	store := wire.NewRedis(client, app)
+	store.Guarded = true
+	return store
+}
+
 // roundTrips counts pipelines.
 type roundTrips struct{ n int }
 
@@ -32,8 +39,7 @@ func TestHead_WhatIsKnownTakesOneRoundTripAndValuesAnother(t *testing.T) {
 	client := server.Client(t)
 	trips := &roundTrips{}
 	client.AddHook(trips)
-	store := wire.NewRedis(client, "shop")
-	store.Guarded = true
+	store := guarded(client, "shop")
 	gen := counter(t, store)
 	commit(t, store, step(gen, 1))
 	if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Slot: 0, TTL: time.Minute}); err != nil {
@@ -84,9 +90,7 @@ func TestHead_TheLineageIsOfAfterTheLastValue(t *testing.T) {
 		other.Rename(t.Context(), "kept", "shoal:1:{shop/a}:v")
 		other.Do(t.Context(), "debug", "change-repl-id")
 	}))
-	guarded := wire.NewRedis(reading, "shop")
-	guarded.Guarded = true
-	replies, lineage, err := guarded.ReadSeries(t.Context(),
+	replies, lineage, err := guarded(reading, "shop").ReadSeries(t.Context(),
 		[]wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}}, wire.MaxPage)
 	if err != nil || replies[0].Err != nil || !replies[0].Values[0].Found {
 		t.Fatalf("%+v, %v", replies, err)
