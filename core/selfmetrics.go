@@ -57,7 +57,7 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.scrapeDuration = seconds("shoal_scrape_duration_seconds", "Time that reading Redis for a scrape took.")
 	m.scrapeFailures = counter("shoal_scrape_failures_total", "Scrapes that were answered with an error.")
 	m.scrapeStale = counter("shoal_scrape_flush_failures_total", "Scrapes before which the answering process could not flush its own values.")
-	m.leftOff = counter("shoal_left_off_families_total", "Families left off a page because their names clash or their keys are damaged.")
+	m.leftOff = counter("shoal_left_off_families_total", "Families left off a page because their names clash, their keys are damaged or they do not fit.")
 
 	m.unconfirmed = counter("shoal_unconfirmed_scrapes_total", "Pages shown after a restart or failover of Redis that not every process had confirmed.")
 
