@@ -58,7 +58,7 @@ type knownFamily struct {
 
 // endedEvery is after how many series a page that is being made looks whether its time is
 // over.
-const endedEvery = 4096
+const endedEvery = 256
 
 // learn orders the series of a family by their labels. What is no label set is
 // left off and reported. The error is that of the context.

@@ -72,10 +72,14 @@ func (s *vectorSum) add(text string) error {
 	return nil
 }
 
+// nearBounds is among how many bounds place looks for a text. A stranger's may be in
+// none of them, of as many as there may be, for each of its counts.
+const nearBounds = 16
+
 // place finds the smallest current bound at or above a stored one. Most are
 // current ones, and stored in their order, so that the text alone tells.
 func (s *vectorSum) place(text string, next int) (int, error) {
-	for i := next; i < len(s.uppers); i++ {
+	for i := next; i < min(next+nearBounds, len(s.uppers)); i++ {
 		if s.uppers[i] == text {
 			return i, nil
 		}
