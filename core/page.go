@@ -113,9 +113,7 @@ func (b *pageBuilder) build(families []readFamily) *page {
 	p := &page{families: b.instances()}
 	for _, f := range families {
 		if other := occupied(owners, f.name, f.state.Type); other != "" {
-			b.reg.self.leftOff.Inc()
-			b.reg.report("left off "+f.name, fmt.Errorf("shoal: %s %s is left off the page: "+
-				"%s, registered before it, writes samples of the same name: rename one of the two", f.state.Type, f.name, other))
+			b.reg.leftOff(f.name, fmt.Errorf("%s, registered before it, writes samples of the same name: rename one of the two", other))
 			continue
 		}
 		for _, name := range ownedNames(f.name, f.state.Type) {

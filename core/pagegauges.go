@@ -4,13 +4,19 @@ package shoal
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+var (
+	errTotal    = errors.New("a Total among the gauges of a process")
+	errNoNumber = errors.New("not a number")
+	errNoLatest = errors.New("not that of a Latest gauge")
 )
 
 // gaugeSample is one gauge of one living process.
@@ -26,7 +32,7 @@ func (b *pageBuilder) addGauges(lease wire.Lease, entries []wire.Series) {
 		family, field := wire.SplitGaugeField(e.Field)
 		labels, err := pageLabels(field)
 		if err == nil && wire.IsTotal(field) {
-			err = fmt.Errorf("gauge %q: a Total among the gauges of a process", e.Field)
+			err = &wire.StoredError{What: "gauge", Text: e.Field, Why: errTotal}
 		}
 		if err != nil {
 			b.reg.corrupt(family, err)
@@ -34,7 +40,7 @@ func (b *pageBuilder) addGauges(lease wire.Lease, entries []wire.Series) {
 		}
 		value, err := strconv.ParseFloat(e.Text, 64)
 		if err != nil {
-			b.reg.corrupt(family, fmt.Errorf("gauge %q: %q is no number", e.Field, e.Text))
+			b.reg.corrupt(family, &wire.StoredError{What: "gauge", Text: e.Field, Part: e.Text, Why: errNoNumber})
 			continue
 		}
 		b.gauges[family] = append(b.gauges[family], gaugeSample{labels, lease.Index, value})
@@ -132,7 +138,7 @@ func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
 
 // parseLatest reads "number stamp deadline", the times in microseconds.
 func parseLatest(text string) (value float64, stamp, deadline int64, err error) {
-	parts := strings.Split(text, " ")
+	parts := strings.SplitN(text, " ", 4)
 	if len(parts) == 3 {
 		var errs [3]error
 		value, errs[0] = strconv.ParseFloat(parts[0], 64)
@@ -142,5 +148,5 @@ func parseLatest(text string) (value float64, stamp, deadline int64, err error) 
 			return value, stamp, deadline, nil
 		}
 	}
-	return 0, 0, 0, fmt.Errorf("%q is no value of a Latest gauge", text)
+	return 0, 0, 0, &wire.StoredError{What: "value", Text: text, Why: errNoLatest}
 }

@@ -169,6 +169,7 @@ func (f *readFamily) shows(i int) bool {
 // The lineage is read before and after: what was read in between is shown only
 // if it is all of one history, and one that the writers have looked at.
 func (r *reader) readPage(ctx context.Context) (*page, error) {
+	defer r.reg.tellDamage(valuesLeftOff, familiesLeftOff)
 	own := r.own.Load()
 	head, err := r.store.ReadHead(ctx, r.app)
 	r.app = head.App // none after an error, which the guess may have caused
@@ -203,6 +204,8 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 	return p, nil
 }
 
+var errNoType = errors.New("not one that a metric has")
+
 // keep pairs names and states, reports those that are damaged and leaves them
 // off, and forgets what is remembered of families that are gone.
 func (r *reader) keep(names []string, states []wire.FamilyState) []readFamily {
@@ -215,7 +218,10 @@ func (r *reader) keep(names []string, states []wire.FamilyState) []readFamily {
 		case errors.Is(err, wire.ErrUnregistered):
 			continue // its registration is under way
 		case err != nil:
-			r.leftOff(name, err)
+			r.reg.leftOff(name, err)
+			continue
+		case !wire.IsType(states[i].Type): // it would be a line of the page
+			r.reg.leftOff(name, &wire.StoredError{What: "type", Text: states[i].Type, Why: errNoType})
 			continue
 		}
 		families = append(families, readFamily{name: name, state: states[i]})
@@ -225,12 +231,6 @@ func (r *reader) keep(names []string, states []wire.FamilyState) []readFamily {
 	}
 	r.known = known
 	return families
-}
-
-// leftOff reports a family that the page cannot show.
-func (r *reader) leftOff(name string, err error) {
-	r.reg.self.leftOff.Inc()
-	r.reg.report("left off "+name, fmt.Errorf("shoal: %s is left off the page: %w", name, err))
 }
 
 // readValues reads the values of all families that have any in Redis, and then
@@ -255,7 +255,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 				return nil, "", err
 			}
 			if err != nil {
-				r.leftOff(f.name, err)
+				r.reg.leftOff(f.name, err)
 				delete(r.known, f.name)
 				f.known = nil
 				continue
@@ -276,7 +276,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 	for q, reply := range replies {
 		f := &families[asked[q]]
 		if reply.Err != nil {
-			r.leftOff(f.name, reply.Err)
+			r.reg.leftOff(f.name, reply.Err)
 			f.known = nil
 			continue
 		}
@@ -324,10 +324,4 @@ func (r *reader) remember(families []readFamily) {
 			r.known[f.name] = f.known
 		}
 	}
-}
-
-// corrupt counts something stored that is not readable and reports it.
-func (r *Registry) corrupt(name string, err error) {
-	r.self.corrupt.Inc()
-	r.report("corrupt "+name, fmt.Errorf("shoal: %s: %w: it is left off the page", name, err))
 }

@@ -4,7 +4,6 @@ package wire
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +45,7 @@ func (r *Redis) WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, err
 	case "LOST":
 		return GaugesLostLease, nil
 	}
-	return 0, fmt.Errorf("%w: %q", errReply, reply)
+	return 0, unexpectedError{reply}
 }
 
 // pipelinedWriters bounds how many writers' gauges are read in one pipeline.
@@ -94,12 +93,12 @@ func gaugesOf(calls []*call, into [][]Series) error {
 // livingGauges takes the entries out of a reply whose deadline has not passed.
 func livingGauges(reply []any) ([]Series, error) {
 	if len(reply) != 3 {
-		return nil, fmt.Errorf("%w: %v", errReply, reply)
+		return nil, unexpectedError{reply}
 	}
 	now, err := serverTime(reply[0], reply[1])
 	entries, ok := reply[2].([]any)
 	if err != nil || !ok {
-		return nil, fmt.Errorf("%w: %v", errReply, reply)
+		return nil, unexpectedError{reply}
 	}
 	var living []Series
 	for i := 0; i+1 < len(entries); i += 2 {

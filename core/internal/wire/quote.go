@@ -35,6 +35,9 @@ func QuoteName(name string) string {
 	return Quote(name)
 }
 
+// Cut returns what [Quote] shows of a text, in memory of its own.
+func Cut(text string) string { return strings.Clone(cut(text, maxQuoted)) }
+
 // Printable returns err itself if its text takes one line of reasonable length,
 // or else err with a text that does, in which everything is escaped that is not
 // printable. The text may come from a server, a client's hook or a panic.

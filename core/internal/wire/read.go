@@ -39,11 +39,11 @@ func appState(c *call) (AppState, error) {
 		return AppState{}, err
 	}
 	if len(reply) != 4 {
-		return AppState{}, fmt.Errorf("%w: %v", errReply, reply)
+		return AppState{}, unexpectedError{reply}
 	}
 	var state AppState
 	if state.Now, err = serverTime(reply[0], reply[1]); err != nil {
-		return AppState{}, fmt.Errorf("%w: %w", errReply, err)
+		return AppState{}, unexpectedError{reply}
 	}
 	families, _ := reply[2].([]any)
 	for _, name := range families {
@@ -66,7 +66,7 @@ func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState
 	for i, name := range names {
 		if errors.Is(states[i].Err, errGeneration) {
 			if err := r.readFamilies(ctx, names[i:i+1], states[i:i+1]); err != nil {
-				return nil, fmt.Errorf("family %s: %w", name, err)
+				return nil, fmt.Errorf("family %s: %w", QuoteName(name), err)
 			}
 		}
 	}
@@ -127,7 +127,7 @@ func familyStates(calls []*call, into []FamilyState) error {
 // values.
 func familyState(control []any, generation string) FamilyState {
 	if len(control) != 7 {
-		return FamilyState{Err: fmt.Errorf("%w: %v", errReply, control)}
+		return FamilyState{Err: unexpectedError{control}}
 	}
 	gen, shape := text(control[0]), text(control[6])
 	kind := text(control[1])
@@ -139,7 +139,7 @@ func familyState(control []any, generation string) FamilyState {
 	}
 	created, err := strconv.ParseInt(text(control[5]), 10, 64)
 	if err != nil {
-		return FamilyState{Err: fmt.Errorf("the family's registration is damaged: %w", err)}
+		return FamilyState{Err: &StoredError{What: "the time of the family's registration", Text: text(control[5]), Why: errNumber}}
 	}
 	return FamilyState{
 		Generation: gen,
@@ -184,7 +184,7 @@ func (r *Redis) scan(ctx context.Context, key string, visit func(field, value st
 			return err
 		}
 		if len(reply) != 2 {
-			return fmt.Errorf("%w: %v", errReply, reply)
+			return unexpectedError{reply}
 		}
 		fields, _ := reply[1].([]any)
 		for i := 0; i+1 < len(fields); i += 2 {
