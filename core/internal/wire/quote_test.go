@@ -3,11 +3,15 @@
 package wire
 
 import (
+	"context"
 	"errors"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // hostileTexts are what somebody stores who wants to write into a log.
@@ -65,4 +69,46 @@ func TestPrintable_IsTheErrorOnOneLine(t *testing.T) {
 	if err := errors.New("flush: dial tcp 127.0.0.1:6379: connection refused, und so weiter: ü"); Printable(err) != err {
 		t.Error("a harmless error was changed")
 	}
+}
+
+// A page may find very many damaged texts, and tells of the first: the others'
+// errors cost no more than harmless texts do.
+func TestStoredError_CostsLittleUntilItIsTold(t *testing.T) {
+	long := strings.Repeat("\n", MaxText)
+	for name, read := range map[string]func(string) error{
+		"vector": func(s string) error { _, err := ParseVector(nil, s); return err },
+		"number": func(s string) error { _, err := ParseNumber(s); return err },
+		"field":  func(s string) error { _, err := DecodeField(s); return err },
+		"lease":  func(s string) error { _, err := parseLease("i:1", s); return err },
+		"reply":  func(s string) error { return commitReply(&Commit{}, &call{cmd: replying(s)}).Err },
+	} {
+		var short, full error
+		few := allocated(func() { short = read("\n") })
+		many := allocated(func() { full = read(long) })
+		if short == nil || full == nil || many > few+few/2+1024 {
+			t.Errorf("%s: %d bytes for the error of a short text, %d for a long one: %v, %v", name, few, many, short, full)
+			continue
+		}
+		wantOneLine(t, full.Error(), maxLine)
+	}
+}
+
+// replying is an answered command.
+func replying(value any) *redis.Cmd {
+	cmd := redis.NewCmd(context.Background())
+	cmd.SetVal([]any{value, value})
+	return cmd
+}
+
+// allocated is how many bytes a call takes.
+func allocated(do func()) int64 {
+	const runs = 20
+	var before, after runtime.MemStats
+	do()
+	runtime.ReadMemStats(&before)
+	for range runs {
+		do()
+	}
+	runtime.ReadMemStats(&after)
+	return int64(after.TotalAlloc-before.TotalAlloc) / runs
 }
