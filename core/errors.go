@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 var (
@@ -48,12 +50,12 @@ func (e *DefinitionError) Error() string {
 type TypeClashError struct {
 	Name      string // of the metric
 	Requested string // the type of this process's metric
-	Existing  string // the type that Redis holds
+	Existing  string // the type that Redis holds, which anybody may have written; cut if it is none
 }
 
 func (e *TypeClashError) Error() string {
 	return fmt.Sprintf("shoal: %s %q is registered in Redis as a %s by another process: "+
-		"its values are withheld; rename one of the two", e.Requested, e.Name, e.Existing)
+		"its values are withheld; rename one of the two", e.Requested, e.Name, wire.QuoteName(e.Existing))
 }
 
 // UndeliveredError says what a Flush or Close could not bring to Redis. shoal's

@@ -4,7 +4,7 @@ package shoal
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"slices"
 	"sync"
 
@@ -106,6 +106,8 @@ func (s *labelSets) pairs() [][]*dto.LabelPair {
 	return b.pairs
 }
 
+var errReserved = errors.New("a reserved label")
+
 // pageLabels reads the labels of a stored field. Labels that have a meaning of
 // their own on the page make it invalid.
 func pageLabels(field string) ([]wire.Label, error) {
@@ -115,7 +117,7 @@ func pageLabels(field string) ([]wire.Label, error) {
 	}
 	for _, l := range labels {
 		if reservedLabel(l.Name) {
-			return nil, fmt.Errorf("field %q: the label %s is reserved", field, l.Name)
+			return nil, &wire.StoredError{What: "field", Text: field, Part: l.Name, Why: errReserved}
 		}
 	}
 	return labels, nil

@@ -69,7 +69,6 @@ func (r *reader) learn(ctx context.Context, name, shape string, stored []wire.Se
 	}
 	entries := make([]entry, 0, len(stored))
 	k := &knownFamily{shape: shape, scanned: time.Now()}
-	var damage damage
 	for i, s := range stored {
 		if i%endedEvery == 0 && ctx.Err() != nil {
 			return nil, nil, ctx.Err()
@@ -78,13 +77,12 @@ func (r *reader) learn(ctx context.Context, name, shape string, stored []wire.Se
 		k.texts += len(s.Text)
 		labels, err := pageLabels(s.Field)
 		if err != nil {
-			damage.add(err)
+			r.reg.corrupt(name, err)
 			continue
 		}
 		k.text += labelLength(s.Field) + escapes(s.Field)
 		entries = append(entries, entry{s, labels})
 	}
-	damage.report(r.reg, name)
 	compared := 0
 	slices.SortFunc(entries, func(a, b entry) int {
 		if compared++; compared%endedEvery == 0 && ctx.Err() != nil || compared < 0 {
@@ -114,37 +112,18 @@ func (r *reader) learn(ctx context.Context, name, shape string, stored []wire.Se
 // sameAsNext says whether the series i means the same labels as the next one.
 func (k *knownFamily) sameAsNext(i int) bool { return i < len(k.joined) && k.joined[i] }
 
-// damage counts what is not readable of one thing, and keeps the first error.
-type damage struct {
-	n     int
-	first error
-}
-
-func (d *damage) add(err error) {
-	if d.n++; d.first == nil {
-		d.first = err
-	}
-}
-
-func (d *damage) report(reg *Registry, name string) {
-	if d.n > 0 {
-		reg.corrupt(name, d.n, d.first)
-	}
-}
-
 // pageBuilder joins what was read to a page.
 type pageBuilder struct {
-	ctx     context.Context //nolint:containedctx // it lives for one page
-	reg     *Registry
-	leases  []wire.Lease
-	now     time.Time                // the store's
-	gauges  map[string]*gaugeSamples // by family
-	damaged map[string]*damage       // of gauges, by family
-	rows    int                      // made so far
+	ctx    context.Context //nolint:containedctx // it lives for one page
+	reg    *Registry
+	leases []wire.Lease
+	now    time.Time                // the store's
+	gauges map[string]*gaugeSamples // by family
+	rows   int                      // made so far
 }
 
 func newPageBuilder(ctx context.Context, reg *Registry, app wire.AppState) *pageBuilder {
-	return &pageBuilder{ctx: ctx, reg: reg, leases: app.Leases, now: app.Now, gauges: map[string]*gaugeSamples{}, damaged: map[string]*damage{}}
+	return &pageBuilder{ctx: ctx, reg: reg, leases: app.Leases, now: app.Now, gauges: map[string]*gaugeSamples{}}
 }
 
 // ended says now and then whether the page's time is over.
@@ -159,9 +138,6 @@ func (b *pageBuilder) build(families []readFamily) (*page, error) {
 	slices.SortFunc(families, func(x, y readFamily) int {
 		return cmp.Or(cmp.Compare(x.state.Created, y.state.Created), cmp.Compare(x.name, y.name))
 	})
-	for name, d := range b.damaged {
-		d.report(b.reg, name)
-	}
 	owners := map[string]string{}
 	for _, f := range b.instances() {
 		owners[f.name] = "shoal itself"
@@ -170,18 +146,14 @@ func (b *pageBuilder) build(families []readFamily) (*page, error) {
 	large := b.tooLarge(families)
 	for i, f := range families {
 		if other := occupied(owners, f.name, f.state.Type); other != "" {
-			b.reg.self.leftOff.Inc()
-			b.reg.report("left off "+f.name, fmt.Errorf("shoal: %s %s is left off the page: "+
-				"%s, registered before it, writes samples of the same name: rename one of the two", f.state.Type, f.name, other))
+			b.reg.leftOff(f.name, fmt.Errorf("%s, registered before it, writes samples of the same name: rename one of the two", other))
 			continue
 		}
 		for _, name := range ownedNames(f.name, f.state.Type) {
 			owners[name] = f.name
 		}
 		if large[i] {
-			b.reg.self.leftOff.Inc()
-			b.reg.report("left off "+f.name, fmt.Errorf("shoal: %s %s is left off the page: with it, it would have more than %d MiB of text",
-				f.state.Type, f.name, wire.MaxPage>>20))
+			b.reg.leftOff(f.name, errText)
 			continue
 		}
 		if shown := b.family(&f); shown != nil && len(shown.numbers) > 0 {
@@ -223,7 +195,7 @@ func (b *pageBuilder) addVectorRows(shown *pageFamily, f *readFamily) {
 	if f.state.Type == wire.TypeHistogram {
 		bounds, err := parseBounds(f.state.Bounds)
 		if err != nil {
-			b.reg.corrupt(f.name, 1, err)
+			b.reg.corrupt(f.name, err)
 			return
 		}
 		shown.bounds, sum.bounds = bounds, bounds
@@ -231,14 +203,13 @@ func (b *pageBuilder) addVectorRows(shown *pageFamily, f *readFamily) {
 	}
 	shown.numbers = make([]float64, 0, len(f.values)*shown.width())
 	shown.labels = f.known.labels
-	var damage damage
 	for i, v := range f.values {
 		if b.ended() {
 			return
 		}
 		if v.Found && f.shows(i) {
 			if err := sum.add(v.Text); err != nil {
-				damage.add(err)
+				b.reg.corrupt(f.name, err)
 			}
 		}
 		// Other writers may have stored one label set in several ways: they
@@ -252,7 +223,6 @@ func (b *pageBuilder) addVectorRows(shown *pageFamily, f *readFamily) {
 		}
 		sum.reset()
 	}
-	damage.report(b.reg, f.name)
 }
 
 // instances makes the families that name the living processes.

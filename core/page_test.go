@@ -282,10 +282,13 @@ func TestPage_WhatIsCorruptLeavesTheRestValid(t *testing.T) {
 	if n := selfValue(r, "shoal_corrupt_values_total"); n < 2*20 {
 		t.Errorf("%v corrupt values were counted", n)
 	}
-	for _, word := range []string{"c_total", "h: ", "s: ", "last: ", "g: ", "falling", "lost"} {
-		if n := heard.count("shoal: " + word); n != 1 {
+	for _, word := range []string{"c_total", "h,", "s,", "last,", "g,", "falling", "of lost: "} {
+		if n := heard.count(word); n != 1 {
 			t.Errorf("heard %d times of %q: %v", n, word, heard.all())
 		}
+	}
+	if n := len(heard.all()); n != 2 {
+		t.Errorf("%d reports of two pages, want one of values and one of metrics: %v", n, heard.all())
 	}
 }
 

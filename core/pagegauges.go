@@ -4,13 +4,19 @@ package shoal
 
 import (
 	"cmp"
-	"fmt"
+	"errors"
 	"math"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+var (
+	errTotal    = errors.New("a Total among the gauges of a process")
+	errNoNumber = errors.New("not a number")
+	errNoLatest = errors.New("not that of a Latest gauge")
 )
 
 // gaugeSample is one gauge of one living process.
@@ -35,15 +41,15 @@ func (b *pageBuilder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
 		family, field := wire.SplitGaugeField(e.Field)
 		labels, err := pageLabels(field)
 		if err == nil && wire.IsTotal(field) {
-			err = fmt.Errorf("gauge %q: a Total among the gauges of a process", e.Field)
+			err = &wire.StoredError{What: "gauge", Text: e.Field, Why: errTotal}
 		}
 		if err != nil {
-			b.damagedGauge(family, err)
+			b.reg.corrupt(family, err)
 			continue
 		}
 		value, err := strconv.ParseFloat(e.Text, 64)
 		if err != nil {
-			b.damagedGauge(family, fmt.Errorf("gauge %q: %q is no number", e.Field, e.Text))
+			b.reg.corrupt(family, &wire.StoredError{What: "gauge", Text: e.Field, Part: e.Text, Why: errNoNumber})
 			continue
 		}
 		g := b.gauges[family]
@@ -55,26 +61,6 @@ func (b *pageBuilder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
 		g.text += labelLength(e.Field) + len(`,gauge_index="",{} `) + 2*longestNumber
 	}
 }
-
-// maxDamagedNames bounds of how many metrics damaged gauges are told apart.
-const maxDamagedNames = 100
-
-// damagedGauge notes a gauge that is not readable. Its family is a name that anybody
-// may have stored.
-func (b *pageBuilder) damagedGauge(family string, err error) {
-	if len(b.damaged) >= maxDamagedNames || !wire.IsMetricName(family) {
-		family = gaugesOfProcess
-	}
-	d := b.damaged[family]
-	if d == nil {
-		d = &damage{}
-		b.damaged[family] = d
-	}
-	d.add(err)
-}
-
-// gaugesOfProcess names them in reports.
-const gaugesOfProcess = "the gauges of a process"
 
 // addGaugeRows adds the gauges of a family, each process's by itself or folded,
 // as the youngest writer's registration says.
@@ -143,7 +129,6 @@ func withIndex(labels []wire.Label, index int) []wire.Label {
 func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
 	shown.labels = f.known.labels
 	newest, same := int64(math.MinInt64), false // same: the last row has these labels
-	var damage damage
 	for i, v := range f.values {
 		if b.ended() {
 			return
@@ -154,7 +139,7 @@ func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
 		}
 		value, stamp, deadline, err := parseLatest(v.Text)
 		if err != nil {
-			damage.add(err)
+			b.reg.corrupt(f.name, err)
 			continue
 		}
 		if deadline != 0 && deadline <= b.now.UnixMicro() {
@@ -170,12 +155,11 @@ func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
 			newest = stamp
 		}
 	}
-	damage.report(b.reg, f.name)
 }
 
 // parseLatest reads "number stamp deadline", the times in microseconds.
 func parseLatest(text string) (value float64, stamp, deadline int64, err error) {
-	parts := strings.Split(text, " ")
+	parts := strings.SplitN(text, " ", 4)
 	if len(parts) == 3 {
 		var errs [3]error
 		value, errs[0] = strconv.ParseFloat(parts[0], 64)
@@ -185,5 +169,5 @@ func parseLatest(text string) (value float64, stamp, deadline int64, err error) 
 			return value, stamp, deadline, nil
 		}
 	}
-	return 0, 0, 0, fmt.Errorf("%q is no value of a Latest gauge", text)
+	return 0, 0, 0, &wire.StoredError{What: "value", Text: text, Why: errNoLatest}
 }

@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -12,6 +13,8 @@ import (
 
 // longestNumber is how many characters a number has as text at most.
 const longestNumber = 24
+
+var errText = fmt.Errorf("the page would have more than %d MiB of text", wire.MaxPage>>20)
 
 // tooLarge picks the families with which the page would be too long a text: the
 // largest. It is nil where there are none.

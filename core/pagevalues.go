@@ -4,7 +4,6 @@ package shoal
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -53,19 +52,19 @@ func (s *vectorSum) add(text string) error {
 			sum += c.Value
 		case c.Value < 0:
 			s.buckets = s.buckets[:before]
-			return fmt.Errorf("vector %q: a negative count", text)
+			return &wire.StoredError{What: "vector", Text: text, Why: errNegative}
 		case s.kind == wire.TypeSummary && c.Name == wire.ComponentCount:
 			count += c.Value
 		case s.kind == wire.TypeHistogram:
 			place, err := s.place(c.Name, next)
 			if err != nil {
 				s.buckets = s.buckets[:before]
-				return fmt.Errorf("vector %q: %q is no bucket", text, c.Name)
+				return &wire.StoredError{What: "vector", Text: text, Part: c.Name, Why: errNoBucket}
 			}
 			s.buckets = append(s.buckets, bucketCount{place, c.Value})
 			next = place + 1
 		default:
-			return fmt.Errorf("vector %q: not that of a %s", text, s.kind)
+			return &wire.StoredError{What: "vector", Text: text, Why: errOtherType}
 		}
 	}
 	s.value, s.sum, s.count, s.found = clamp(value), clamp(sum), count, true
@@ -92,7 +91,12 @@ func (s *vectorSum) place(text string, next int) (int, error) {
 	return i, nil
 }
 
-var errNoBucket = errors.New("no bucket")
+var (
+	errNegative  = errors.New("a negative count")
+	errNoBucket  = errors.New("no bucket")
+	errOtherType = errors.New("not that of the metric's type")
+	errDescend   = errors.New("not above the one before")
+)
 
 // appendRow appends the numbers of the sum's row. A stored bucket counts into
 // the smallest current bound at or above its own, so that buckets of an earlier
@@ -125,7 +129,7 @@ func parseBounds(texts []string) ([]float64, error) {
 	for i, text := range texts {
 		b, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(b) || math.IsInf(b, 0) || (i > 0 && b <= bounds[i-1]) {
-			return nil, fmt.Errorf("the registered bucket bounds %q do not ascend", texts)
+			return nil, &wire.StoredError{What: "bucket bound", Text: text, Why: errDescend}
 		}
 		bounds[i] = b
 	}

@@ -80,6 +80,7 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 		return err
 	}
 	defer w.publish()
+	defer w.reg.tellDamage(valuesReplaced, namesTaken)
 	w.trimKept() // what is too old to be safe must not be sent again
 	p := &pass{w: w, ctx: ctx, failed: map[*family]bool{}, frozen: map[*family]bool{}, turns: map[*family]int{}}
 	p.register(families)
@@ -205,8 +206,8 @@ func (p *pass) registered(f *family, r wire.RegisterReply) {
 		if o.generation != "" {
 			w.doubt()
 		}
-		o.clashed(&TypeClashError{Name: f.def.name, Requested: f.def.kind, Existing: r.Clash}, time.Now().Add(reportEvery))
-		w.reg.report("clash "+f.def.name, o.refused)
+		o.clashed(&TypeClashError{Name: f.def.name, Requested: f.def.kind, Existing: wire.Cut(r.Clash)}, time.Now().Add(reportEvery))
+		w.reg.taken(f)
 		f.failWaiters(o.refused)
 	case r.Last > o.newest:
 		p.twin(f)
@@ -337,8 +338,7 @@ func (p *pass) replied(f *family, replies []wire.CommitReply) {
 		default:
 			if p.turns[f]++; p.turns[f] > maxTurns {
 				p.failed[f] = true
-				p.errs = append(p.errs, fmt.Errorf("shoal: %s %q: Redis keeps changing its mind about the data: "+
-					"is another copy of this process running?", f.def.kind, f.def.name))
+				p.causes.Add(fmt.Sprintf("shoal: %s %q", f.def.kind, f.def.name), errChanging)
 				return
 			}
 			if r.Status == wire.CommitGap {
@@ -365,14 +365,14 @@ func (w *writer) acknowledged(f *family, r wire.CommitReply) {
 	}
 	b.waiters = nil
 	if r.Corrupt > 0 {
-		w.reg.self.corrupt.Add(float64(r.Corrupt))
-		w.reg.report("corrupt "+f.def.name, fmt.Errorf("shoal: %s %q: %d stored values were not readable and were replaced",
-			f.def.kind, f.def.name, r.Corrupt))
+		w.reg.replaced(f, r.Corrupt)
 	}
 	if r.Overflowed > 0 {
 		w.reg.overflowed(f, r.Overflowed)
 	}
 }
+
+var errChanging = errors.New("Redis keeps changing its mind about the data: is another copy of this process running?")
 
 var errCloned = errors.New("shoal: Redis has batches of this writer that it never sent: the process was cloned; it goes on under a new identity")
 

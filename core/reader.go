@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -175,6 +176,7 @@ func (f *readFamily) shows(i int) bool {
 // The lineage is read before and after: what was read in between is shown only
 // if it is all of one history, and one that the writers have looked at.
 func (r *reader) readPage(ctx context.Context) (*page, error) {
+	defer r.reg.tellDamage(valuesLeftOff, familiesLeftOff)
 	own := r.own.Load()
 	head, err := r.store.ReadHead(ctx, r.app)
 	r.app = head.App // none after an error, which the guess may have caused
@@ -186,7 +188,7 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 	if err := r.pass(head, own); err != nil {
 		return nil, err
 	}
-	r.reportOmitted(head)
+	r.noteOmitted(head)
 	families, after, err := r.readValues(ctx, r.keep(app.Families, head.States), head.Lineage)
 	if err != nil {
 		return nil, err
@@ -213,35 +215,23 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 	return p, nil
 }
 
-// reportOmitted counts and reports what of the app was not read.
-func (r *reader) reportOmitted(head wire.Head) {
-	if n := head.App.Omitted; n > 0 {
-		r.reg.self.leftOff.Add(float64(n))
-		r.reg.report("left off names", fmt.Errorf("shoal: %d names of the list of metrics are left off the page: "+
-			"they are no names of metrics, or it has more than %d", n, wire.MaxFamilies))
-	}
-	if n := head.App.Damaged; n > 0 {
-		r.reg.corrupt("the list of leases", n, errors.New("entries that are no leases"))
-	}
-	var first error
-	n := 0
+// noteOmitted counts what of the app was not read, for the report.
+func (r *reader) noteOmitted(head wire.Head) {
+	r.reg.omitted(familiesLeftOff, "names of the list of metrics", head.App.Omitted, errNames)
+	r.reg.omitted(valuesLeftOff, "the leases", head.App.Damaged, errLeases)
 	for i, g := range head.Gauges {
 		if g.Err != nil {
-			n++
-			if first == nil {
-				first = fmt.Errorf("shoal: the gauges of the process with gauge_index %d are left off the page: %w",
-					head.App.Leases[i].Index, g.Err)
-			}
+			r.reg.leftOff("all gauges of the process with gauge_index "+strconv.Itoa(head.App.Leases[i].Index), g.Err)
 		}
-		if g.Damaged > 0 {
-			r.reg.corrupt(gaugesOfProcess, g.Damaged, errors.New("entries without a deadline"))
-		}
-	}
-	if n > 0 {
-		r.reg.self.leftOff.Add(float64(n))
-		r.reg.report("left off gauges", first)
+		r.reg.omitted(valuesLeftOff, "the gauges of a process", g.Damaged, errDeadline)
 	}
 }
+
+var (
+	errNames    = fmt.Errorf("they are no names of metrics, or there are more than %d", wire.MaxFamilies)
+	errLeases   = errors.New("entries that are no leases")
+	errDeadline = errors.New("entries without a deadline")
+)
 
 // keep pairs names and states, reports those that are damaged and leaves them
 // off, and forgets what is remembered of families that are gone.
@@ -273,8 +263,7 @@ func (r *reader) leftOff(name string, err error) {
 	if _, known := r.tooLarge[name]; !known && errors.Is(err, wire.ErrTooLarge) {
 		r.tooLarge[name] = time.Now()
 	}
-	r.reg.self.leftOff.Inc()
-	r.reg.report("left off "+name, fmt.Errorf("shoal: %s is left off the page: %w", name, err))
+	r.reg.leftOff(name, err)
 }
 
 // readValues reads the values of all families that have any in Redis, and then
@@ -389,14 +378,4 @@ func (r *reader) scan(ctx context.Context, name string, room int) ([]wire.Series
 		return nil, wire.ErrTooLarge
 	}
 	return r.store.ScanSeries(ctx, name, room)
-}
-
-// corrupt counts n stored things that are not readable and reports the first.
-func (r *Registry) corrupt(name string, n int, err error) {
-	r.self.corrupt.Add(float64(n))
-	others := ""
-	if n > 1 {
-		others = fmt.Sprintf(", and %d others", n-1)
-	}
-	r.report("corrupt "+name, fmt.Errorf("shoal: %s: %w: it is left off the page%s", name, err, others))
 }

@@ -26,6 +26,7 @@ type Registry struct {
 	families atomic.Pointer[[]*family] // in the order of declaration; changed under mu
 	limit    atomic.Int64              // the cap of series a family; 0 before Connect
 	limiter  errorLimiter              // reports troubles, each kind once a minute
+	damage   damage                    // found in Redis and not reported
 	sampled  sampler                   // the gauge functions
 
 	mu     sync.Mutex

@@ -5,6 +5,7 @@ package shoal
 import (
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,17 +15,42 @@ import (
 // reportEvery is how long a kind of trouble stays quiet after it was reported.
 const reportEvery = time.Minute
 
-// maxReportKinds bounds the memory of the limiter.
-const maxReportKinds = 1000
+// What bounds the limiter's memory, and what it lets pass in a minute.
+const (
+	maxReportKinds = 100
+	maxKind        = 200 // bytes of a kind
+)
 
-// errorLimiter passes troubles on, each kind once a minute.
+// errorLimiter passes troubles on, each kind once a minute. When it knows as many
+// kinds as it may, all further ones are one.
 type errorLimiter struct {
 	mu      sync.Mutex
 	last    map[string]time.Time // when each kind was reported; guarded by mu
+	expires time.Time            // of the oldest in last, or earlier; guarded by mu
+	further furtherKinds         // guarded by mu
 	onError func(error)          // guarded by mu
 	logger  *slog.Logger         // guarded by mu
 	outage  outage               // guarded by mu
 }
+
+// furtherKinds are all that the limiter has no room for.
+type furtherKinds struct {
+	last time.Time // when one was reported
+	held int       // how many were not, since then
+}
+
+// furtherError is a trouble of a further kind.
+type furtherError struct {
+	error
+	held int
+}
+
+func (e furtherError) Error() string {
+	return fmt.Sprintf("%v (there are more than %d kinds of trouble, and further ones are told once in %v: %d were not)",
+		e.error, maxReportKinds, reportEvery, e.held)
+}
+
+func (e furtherError) Unwrap() error { return e.error }
 
 // outage is the time in which something fails because of Redis as a whole.
 type outage struct {
@@ -46,26 +72,67 @@ func (l *errorLimiter) connect(onError func(error), logger *slog.Logger) {
 // request, so it costs little when quiet; the functions of the user are called
 // without a lock.
 func (r *Registry) report(kind string, err error) bool {
+	return r.reportIf(kind, func() error { return err })
+}
+
+// reportIf is report for an error that takes some work to make.
+func (r *Registry) reportIf(kind string, cause func() error) bool {
 	l := &r.limiter
-	now := time.Now()
 	l.mu.Lock()
-	last, known := l.last[kind]
-	if l.logger == nil || (known && now.Sub(last) < reportEvery) {
-		l.mu.Unlock()
-		return false
-	}
-	if l.last == nil || len(l.last) >= maxReportKinds {
-		l.last = map[string]time.Time{}
-	}
-	l.last[kind] = now
+	pass, further, held := l.admit(kind[:min(len(kind), maxKind)], time.Now())
 	onError, logger := l.onError, l.logger
 	l.mu.Unlock()
+	if !pass {
+		return false
+	}
+	err := wire.Printable(cause())
+	if further {
+		err = furtherError{err, held}
+	}
 	if onError != nil {
 		onError(err)
 		return true
 	}
 	logger.Warn(err.Error())
 	return true
+}
+
+// admit decides whether a trouble is passed on now, and as which. The caller holds
+// mu.
+func (l *errorLimiter) admit(kind string, now time.Time) (pass, further bool, held int) {
+	last, known := l.last[kind]
+	switch {
+	case l.logger == nil || known && now.Sub(last) < reportEvery:
+		return false, false, 0
+	case known || l.hasRoom(now):
+		if l.last == nil {
+			l.last = map[string]time.Time{}
+		}
+		l.last[strings.Clone(kind)] = now
+		return true, false, 0
+	case now.Sub(l.further.last) < reportEvery:
+		l.further.held++
+		return false, false, 0
+	}
+	held = l.further.held
+	l.further = furtherKinds{last: now}
+	return true, true, held
+}
+
+// hasRoom says whether one more kind can be remembered; it forgets those whose
+// minute is over. The caller holds mu.
+func (l *errorLimiter) hasRoom(now time.Time) bool {
+	if len(l.last) >= maxReportKinds && !now.Before(l.expires) {
+		l.expires = now.Add(reportEvery)
+		for kind, last := range l.last {
+			if at := last.Add(reportEvery); !now.Before(at) {
+				delete(l.last, kind)
+			} else if at.Before(l.expires) {
+				l.expires = at
+			}
+		}
+	}
+	return len(l.last) < maxReportKinds
 }
 
 // reportRedis reports the failure of a part of shoal. Where the reason is Redis

@@ -58,11 +58,108 @@ func TestReport_KindsTakeBoundedMemory(t *testing.T) {
 	r := New()
 	r.limiter.connect(func(error) {}, slog.Default())
 	for i := range 3 * maxReportKinds {
-		r.report(fmt.Sprint(i), errors.New("trouble"))
+		r.report(fmt.Sprint(i, strings.Repeat("x", 1<<20)), errors.New("trouble"))
 	}
-	if n := len(r.limiter.last); n > maxReportKinds {
-		t.Errorf("%d kinds are remembered", n)
+	size := 0
+	for kind := range r.limiter.last {
+		size += len(kind)
 	}
+	if n := len(r.limiter.last); n > maxReportKinds || size > maxReportKinds*maxKind {
+		t.Errorf("%d kinds of %d bytes are remembered", n, size)
+	}
+}
+
+// Kinds beyond those that are remembered share one, so that no number of them
+// floods the log, and it tells how many were held back. Kinds whose minute is over
+// make room.
+func TestReport_FurtherKindsAreOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New()
+		heard := new(troubles)
+		r.limiter.connect(heard.add, slog.Default())
+		cause := errors.New("trouble")
+		minute := func(first, n int) (told int) {
+			before := len(heard.all())
+			for i := range n {
+				r.report(fmt.Sprint("kind ", first+i), cause)
+			}
+			return len(heard.all()) - before
+		}
+		const further = 10_000
+		if n := minute(0, maxReportKinds+further); n != maxReportKinds+1 {
+			t.Errorf("%d reports of %d kinds", n, maxReportKinds+further)
+		}
+		if n := minute(0, maxReportKinds+further); n != 0 {
+			t.Errorf("%d reports of the same within the minute", n)
+		}
+		time.Sleep(reportEvery)
+		if n := minute(maxReportKinds, maxReportKinds); n != maxReportKinds {
+			t.Errorf("%d reports of %d kinds that found room again", n, maxReportKinds)
+		}
+		minute(0, 1)
+		last := heard.all()[len(heard.all())-1]
+		if text := fmt.Sprint(2*further - 1 - maxReportKinds + maxReportKinds); !strings.Contains(last.Error(), text) || !errors.Is(last, cause) {
+			t.Errorf("heard %q, want it to say that %s were held back", last, text)
+		}
+	})
+}
+
+// What was stored, or said by a server, or panicked with, may stand in any error.
+// It reaches OnError and the log on one line, and not whole.
+func TestReport_IsOnePrintableLine(t *testing.T) {
+	evil := errors.New("a\nlevel=ERROR msg=forged\x1b[2J\u2028\xff" + strings.Repeat("x", 1<<20))
+	var text bytes.Buffer
+	heard := new(troubles)
+	for _, onError := range []func(error){nil, heard.add} {
+		r := New()
+		r.limiter.connect(onError, slog.New(slog.NewJSONHandler(&text, nil)))
+		r.report("kind", evil)
+		r.scrapeFails(evil)
+	}
+	for _, err := range heard.all() {
+		if s := err.Error(); len(s) > 2100 || strings.ContainsAny(s, "\n\x1b\u2028\xff") || !errors.Is(err, evil) {
+			t.Errorf("heard %.100q of %d bytes", s, len(s))
+		}
+	}
+	if n := len(heard.all()); n != 2 || text.Len() > 2*2400 || strings.Count(text.String(), "\n") != 2 {
+		t.Errorf("heard %d, logged %.200q", n, text.String())
+	}
+}
+
+// What a page finds damaged again and again is told once a minute. What a commit
+// replaced is gone, so it is told later if it can't be told now.
+func TestReport_DamageIsOneLineOfEachSort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New()
+		heard := new(troubles)
+		r.limiter.connect(heard.add, slog.Default())
+		families := make([]*family, 2*maxNamed)
+		for i := range families {
+			families[i] = &family{def: definition{name: fmt.Sprintf("c%d_total", i)}}
+		}
+		for range 3 {
+			for _, f := range families {
+				r.corrupt(f.def.name+"\n", errors.New("why"))
+				r.leftOff(f.def.name, errors.New("why"))
+				r.replaced(f, 2)
+			}
+			r.tellDamage(valuesLeftOff, familiesLeftOff, valuesReplaced)
+			time.Sleep(reportEvery / 2)
+		}
+		want := []string{
+			`left off the page: 20 ("c0_total\n", "c1_total\n"`, "left off the page: 20 (c0_total", "replaced: 40 (c0_total",
+			`left off the page: 20 ("c0_total\n"`, "left off the page: 20 (c0_total", "replaced: 80 (c0_total",
+		}
+		all := heard.all()
+		if len(all) != len(want) {
+			t.Fatalf("heard %q", all)
+		}
+		for i, err := range all {
+			if !strings.Contains(err.Error(), want[i]) || !strings.Contains(err.Error(), "c9_total") || !strings.Contains(err.Error(), "and others") {
+				t.Errorf("heard %q, want %q", err, want[i])
+			}
+		}
+	})
 }
 
 func TestReport_GoesToTheLoggerWithoutOnError(t *testing.T) {

@@ -50,10 +50,14 @@ func Trouble(err error) string {
 	return ""
 }
 
-// Causes gathers the errors of many families, so that each cause is told once.
-// The zero value is empty.
+// maxTold bounds how many errors one error tells.
+const maxTold = 10
+
+// Causes gathers the errors of many families, so that each cause is told once,
+// and few causes. The zero value is empty.
 type Causes struct {
-	list []cause
+	list   []cause
+	untold int // errors of further causes
 }
 
 type cause struct {
@@ -75,6 +79,10 @@ func (c *Causes) Add(what string, err error) {
 			return
 		}
 	}
+	if len(c.list) == maxTold {
+		c.untold++
+		return
+	}
 	c.list = append(c.list, cause{key: key, what: what, err: err})
 }
 
@@ -88,10 +96,13 @@ func (c *Causes) Err() error {
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", what, e.err))
 	}
+	if c.untold > 0 {
+		errs = append(errs, fmt.Errorf("%d more errors of other causes", c.untold))
+	}
 	return Join(errs...)
 }
 
-// Join is [errors.Join] on one line.
+// Join is [errors.Join] on one line, which tells the first of many.
 func Join(errs ...error) error {
 	var list joined
 	for _, err := range errs {
@@ -111,9 +122,12 @@ func Join(errs ...error) error {
 type joined []error
 
 func (j joined) Error() string {
-	texts := make([]string, len(j))
-	for i, err := range j {
-		texts[i] = err.Error()
+	var texts []string
+	for size := 0; len(texts) < len(j) && size < maxLine/2; size += len(texts[len(texts)-1]) {
+		texts = append(texts, j[len(texts)].Error())
+	}
+	if more := len(j) - len(texts); more > 0 {
+		texts = append(texts, fmt.Sprintf("and %d more errors", more))
 	}
 	return strings.Join(texts, "; ")
 }

@@ -4,7 +4,6 @@ package wire
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"sort"
@@ -93,15 +92,15 @@ func DecodeField(field string) ([]Label, error) {
 	}
 	parts := strings.Split(set, Separator)
 	if len(parts)%2 != 0 {
-		return nil, fmt.Errorf("field %q: a label name without a value", field)
+		return nil, &StoredError{What: "field", Text: field, Part: parts[len(parts)-1], Why: errNoValue}
 	}
 	labels := make([]Label, 0, len(parts)/2)
 	for i := 0; i < len(parts); i += 2 {
 		if !IsLabelName(parts[i]) {
-			return nil, fmt.Errorf("field %q: %q is no label name", field, parts[i])
+			return nil, &StoredError{What: "field", Text: field, Part: parts[i], Why: errLabelName}
 		}
 		if !utf8.ValidString(parts[i+1]) {
-			return nil, fmt.Errorf("field %q: the value of %s is not UTF-8", field, parts[i])
+			return nil, &StoredError{What: "field", Text: field, Part: parts[i+1], Why: errNotUTF8}
 		}
 		if parts[i+1] != "" {
 			labels = append(labels, Label{parts[i], parts[i+1]})
@@ -110,7 +109,7 @@ func DecodeField(field string) ([]Label, error) {
 	sort.Slice(labels, func(a, b int) bool { return labels[a].Name < labels[b].Name })
 	for i := 1; i < len(labels); i++ {
 		if labels[i].Name == labels[i-1].Name {
-			return nil, fmt.Errorf("field %q: the label %s twice", field, labels[i].Name)
+			return nil, &StoredError{What: "field", Text: field, Part: labels[i].Name, Why: errTwice}
 		}
 	}
 	return labels, nil
@@ -171,7 +170,15 @@ func FormatBound(f float64) string {
 	return strconv.FormatFloat(f, 'g', -1, 64)
 }
 
-var errNumber = errors.New("not a number")
+// What is wrong with stored texts.
+var (
+	errNoValue   = errors.New("a label name without a value")
+	errLabelName = errors.New("not a label name")
+	errNotUTF8   = errors.New("not UTF-8")
+	errTwice     = errors.New("a label that is there twice")
+	errNoName    = errors.New("a number without a name")
+	errNumber    = errors.New("not a number")
+)
 
 // ParseNumber reads a stored decimal number. Infinities, NaN, hexadecimal
 // forms and underscores, which Go would read, are errors: nobody stores them
@@ -184,12 +191,12 @@ func ParseNumber(s string) (float64, error) {
 		switch c := s[i]; {
 		case c >= '0' && c <= '9', c == '.', c == '-', c == '+', c == 'e', c == 'E':
 		default:
-			return 0, fmt.Errorf("%w: %q", errNumber, s)
+			return 0, errNumber
 		}
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
-		return 0, fmt.Errorf("%w: %q", errNumber, s)
+		return 0, errNumber
 	}
 	return f, nil
 }
@@ -242,15 +249,15 @@ func ParseVector(dst []Component, text string) ([]Component, error) {
 		name, number, named := strings.Cut(pair, ":")
 		if !named {
 			if rest != text || more {
-				return nil, fmt.Errorf("vector %q: a number without a name", text)
+				return nil, &StoredError{What: "vector", Text: text, Part: pair, Why: errNoName}
 			}
 			name, number = "", pair
 		} else if name == "" {
-			return nil, fmt.Errorf("vector %q: a number without a name", text)
+			return nil, &StoredError{What: "vector", Text: text, Part: pair, Why: errNoName}
 		}
 		value, err := ParseNumber(number)
 		if err != nil {
-			return nil, fmt.Errorf("vector %q: %w", text, err)
+			return nil, &StoredError{What: "vector", Text: text, Part: number, Why: err}
 		}
 		dst = append(dst, Component{name, value})
 		if !more {

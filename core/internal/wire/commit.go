@@ -4,7 +4,6 @@ package wire
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 )
 
@@ -71,7 +70,7 @@ func commitReply(c *Commit, sent *call) CommitReply {
 	if err != nil {
 		return CommitReply{Err: err}
 	}
-	damaged := CommitReply{Err: fmt.Errorf("%w: %v", errReply, reply)}
+	damaged := CommitReply{Err: unexpectedError{reply}}
 	if len(reply) == 0 {
 		return damaged
 	}

@@ -136,6 +136,10 @@ func replyText(err error) string {
 	return reply.Error()
 }
 
+// maxCode bounds the code of a refusal, which stands on pages. Redis's longest has
+// 14 letters.
+const maxCode = 32
+
 // ReplyCode returns the code with which a server refused, such as NOAUTH, or ""
 // if err is no refusal. The rest of a reply's text may name users and addresses.
 func ReplyCode(err error) string {
@@ -147,7 +151,7 @@ func ReplyCode(err error) string {
 	if strings.Contains(rest, "unauthenticated") { // a longer command than a stranger may send
 		return "NOAUTH"
 	}
-	if code == "" || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+	if code == "" || len(code) > maxCode || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
 		return "an error"
 	}
 	return code

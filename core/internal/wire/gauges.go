@@ -4,7 +4,6 @@ package wire
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -46,7 +45,7 @@ func (r *Redis) WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, err
 	case "LOST":
 		return GaugesLostLease, nil
 	}
-	return 0, fmt.Errorf("%w: %q", errReply, reply)
+	return 0, unexpectedError{reply}
 }
 
 // pipelinedWriters bounds how many writers' gauges are read in one pipeline, and
@@ -107,13 +106,13 @@ func (r *Redis) gaugesOf(ctx context.Context, calls []*call, into []GaugesReply,
 // gaugesIn makes gauges of one reply.
 func (r *Redis) gaugesIn(ctx context.Context, key string, reply []any, into *GaugesReply, room *int) error {
 	if len(reply) != 4 {
-		return fmt.Errorf("%w: %v", errReply, reply)
+		return unexpectedError{reply}
 	}
 	now, err := serverTime(reply[0], reply[1])
 	list, ok := reply[2].([]any)
 	many, isNumber := reply[3].(int64)
 	if err != nil || !ok || !isNumber {
-		return fmt.Errorf("%w: %v", errReply, reply)
+		return unexpectedError{reply}
 	}
 	if many > MaxGauges {
 		into.Err = ErrTooLarge

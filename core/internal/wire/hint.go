@@ -30,8 +30,8 @@ func (e hintedError) Error() string {
 
 func (e hintedError) Unwrap() error { return e.error }
 
-// explain adds to an error what it means, where its own words don't tell. The
-// call may be nil.
+// explain adds to an error what it means, where its own words don't tell, and
+// sees to it that these take one line. The call may be nil.
 func (r *Redis) explain(err error, c *call) error {
 	if err == nil || isNil(err) {
 		return err
@@ -40,6 +40,7 @@ func (r *Redis) explain(err error, c *call) error {
 	if Answered(err) {
 		hint = r.hintOfReply(err, c)
 	}
+	err = printable(err, maxSaid)
 	if hint == "" {
 		return err
 	}

@@ -28,7 +28,7 @@ func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) e
 	var causes Causes
 	for _, family := range state.Families {
 		if err := r.prune(ctx, family, state.Now); err != nil {
-			causes.Add("family "+family, err)
+			causes.Add("family "+QuoteName(family), err)
 			if ctx.Err() != nil {
 				return causes.Err()
 			}
@@ -96,7 +96,7 @@ func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 			err = entry.cmd.Err()
 		}
 		if err != nil {
-			causes.Add("family "+name, err)
+			causes.Add("family "+QuoteName(name), err)
 		}
 	}
 	return causes.Err()

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -31,12 +30,12 @@ func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 		return HoldReply{}, err
 	}
 	if len(reply) != 5 {
-		return HoldReply{}, fmt.Errorf("%w: %v", errReply, reply)
+		return HoldReply{}, unexpectedError{reply}
 	}
 	index, ok := reply[0].(int64)
 	now, err := serverTime(reply[2], reply[3])
 	if !ok || err != nil {
-		return HoldReply{}, fmt.Errorf("%w: %v", errReply, reply)
+		return HoldReply{}, unexpectedError{reply}
 	}
 	return HoldReply{Index: int(index), Fenced: text(reply[1]), Now: now, Lost: reply[4] == int64(1)}, nil
 }
@@ -87,7 +86,10 @@ func parseLeaseWord(s string) (string, error) {
 	return url.QueryUnescape(s)
 }
 
-var errIndex = errors.New("not the number of an index")
+var (
+	errLease = errors.New("no lease of this protocol")
+	errIndex = errors.New("not the number of an index")
+)
 
 // parseLease reads an entry of the leases: field i:<index>, and "writer
 // deadline lineage host version started ttl". A later version may append words, and
@@ -96,13 +98,13 @@ func parseLease(field, entry string) (Lease, error) {
 	number, ok := strings.CutPrefix(field, "i:")
 	words := strings.Split(entry, " ")
 	if !ok || len(words) < 6 {
-		return Lease{}, fmt.Errorf("lease %q: %q is not of this protocol", field, entry)
+		return Lease{}, &StoredError{What: "lease", Text: entry, Part: field, Why: errLease}
 	}
 	var l Lease
 	var err error
 	check := func(e error) {
 		if err == nil && e != nil {
-			err = fmt.Errorf("lease %q: %q: %w", field, entry, e)
+			err = &StoredError{What: "lease", Text: entry, Part: field, Why: errLease}
 		}
 	}
 	var e error

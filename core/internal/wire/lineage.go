@@ -43,7 +43,7 @@ func lineageOf(infos []string, err error) (string, error) {
 	case untold(err):
 		return "", nil
 	case err != nil:
-		return "", err
+		return "", printable(err, maxSaid)
 	}
 	ids := make([]string, len(infos))
 	for i, info := range infos {

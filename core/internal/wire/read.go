@@ -46,11 +46,11 @@ func (r *Redis) appState(ctx context.Context, c *call) (AppState, error) {
 		return AppState{}, r.whichKey(ctx, err)
 	}
 	if len(reply) != 6 {
-		return AppState{}, fmt.Errorf("%w: %v", errReply, reply)
+		return AppState{}, unexpectedError{reply}
 	}
 	var state AppState
 	if state.Now, err = serverTime(reply[0], reply[1]); err != nil {
-		return AppState{}, fmt.Errorf("%w: %w", errReply, err)
+		return AppState{}, unexpectedError{reply}
 	}
 	if held, _ := reply[5].(int64); held > MaxLeases {
 		return AppState{}, &TooManyLeasesError{r.keys.leases(), held}
@@ -103,7 +103,7 @@ func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState
 	for i, name := range names {
 		if errors.Is(states[i].Err, errGeneration) {
 			if err := r.readFamilies(ctx, names[i:i+1], states[i:i+1]); err != nil {
-				return nil, fmt.Errorf("family %s: %w", name, err)
+				return nil, fmt.Errorf("family %s: %w", QuoteName(name), err)
 			}
 		}
 	}
@@ -208,14 +208,18 @@ func familyState(control []any, generation string) FamilyState {
 	if shape = gen + " " + shape; len(shape) > 2*MaxGeneration {
 		shape = "" // not one of ours
 	}
-	damaged := FamilyState{Err: errRegistration, Generation: gen}
+	damaged := func(what, text string, why error) FamilyState {
+		return FamilyState{Err: &StoredError{What: what, Text: text, Why: why}, Generation: gen}
+	}
 	created, err := strconv.ParseInt(text(control[5]), 10, 64)
 	if err != nil || created < 0 || created > MaxSequence {
-		return damaged
+		return damaged("the time of the family's registration", text(control[5]), errNumber)
+	}
+	if !IsType(kind) { // it would be a line of the page
+		return damaged("type", kind, errType)
 	}
 	d := Definition{Type: kind, Help: text(control[2])}
 	switch kind {
-	case TypeCounter, TypeSummary:
 	case TypeGauge:
 		switch mode {
 		case ModeSum, ModeMax, ModeMin, ModeAvg, ModeLatest, ModeTotal:
@@ -224,17 +228,19 @@ func familyState(control []any, generation string) FamilyState {
 	case TypeHistogram:
 		for bound := range strings.FieldsSeq(text(control[4])) {
 			if len(d.Bounds) == MaxBounds {
-				return damaged
+				return damaged("bounds", text(control[4]), errBounds)
 			}
 			d.Bounds = append(d.Bounds, bound)
 		}
-	default:
-		return damaged
 	}
 	return FamilyState{Generation: gen, Shape: shape, Created: created, Definition: d}
 }
 
-var errRegistration = errors.New("the family's registration is damaged")
+var (
+	errRegistration = errors.New("the family's registration is damaged")
+	errType         = errors.New("not one that a metric has")
+	errBounds       = fmt.Errorf("more than %d", MaxBounds)
+)
 
 // ScanSeries implements [Store].
 func (r *Redis) ScanSeries(ctx context.Context, family string, room int) ([]Series, error) {
@@ -286,7 +292,7 @@ func (r *Redis) scan(ctx context.Context, key string, visit func(field, value st
 			return err
 		}
 		if len(reply) != 2 {
-			return fmt.Errorf("%w: %v", errReply, reply)
+			return unexpectedError{reply}
 		}
 		fields, _ := reply[1].([]any)
 		for i := 0; i+1 < len(fields); i += 2 {

@@ -4,7 +4,6 @@ package wire
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,7 +97,7 @@ func (s *seriesReading) cut(c valueCall) {
 func (s *seriesReading) took(c valueCall, n, bytes int) error {
 	reply := &s.replies[c.query]
 	if n == 0 && c.to > c.from {
-		return fmt.Errorf("%w: no values", errReply)
+		return unexpectedError{"no values"}
 	}
 	if reply.Err != nil {
 		return nil // given up before
@@ -209,7 +208,7 @@ func (s *seriesReading) readParsed(ctx context.Context, parts []valueCall) error
 		case err != nil:
 			return err
 		case len(values) > c.to-c.from:
-			return fmt.Errorf("%w: more values than asked for", errReply)
+			return unexpectedError{values}
 		case reply.Values == nil: // given up
 		default:
 			bytes := 0

@@ -5,7 +5,6 @@ package wire
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -62,11 +61,11 @@ func registerReply(c *call) RegisterReply {
 	case len(reply) == 4 && reply[0] == "OK":
 		last, err := strconv.ParseUint(text(reply[3]), 10, 64)
 		if err != nil {
-			return RegisterReply{Err: fmt.Errorf("%w: %v", errReply, reply)}
+			return RegisterReply{Err: unexpectedError{reply}}
 		}
 		return RegisterReply{Generation: text(reply[1]), Orphan: reply[2] == int64(1), Last: last}
 	}
-	return RegisterReply{Err: fmt.Errorf("%w: %v", errReply, reply)}
+	return RegisterReply{Err: unexpectedError{reply}}
 }
 
 // Touch implements [Store].

@@ -104,6 +104,11 @@ const (
 	TypeHistogram = "histogram"
 )
 
+// IsType says whether a stored type is one of them.
+func IsType(s string) bool {
+	return s == TypeCounter || s == TypeGauge || s == TypeSummary || s == TypeHistogram
+}
+
 // Gauge modes, as stored. The empty mode shows each process by itself.
 const (
 	ModeSum    = "sum"

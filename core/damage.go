@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// damage gathers what is found damaged in Redis. Whoever can write the app's keys
+// may damage any number of values, so each sort of damage is one kind of trouble,
+// which names the first few metrics.
+type damage struct {
+	mu    sync.Mutex
+	found [damageSorts]finding // guarded by mu
+}
+
+const (
+	valuesLeftOff   = iota // by a page, which finds them again the next time
+	familiesLeftOff        // likewise
+	valuesReplaced         // by a commit, after which they are mended
+	namesTaken             // for which registering asks again
+	damageSorts
+)
+
+// damageText begins the report of each sort, and is its kind.
+var damageText = [damageSorts]string{
+	valuesLeftOff:   "stored values that are not readable and left off the page",
+	familiesLeftOff: "metrics that are left off the page",
+	valuesReplaced:  "stored values that were not readable and were replaced",
+	namesTaken:      "metrics that are withheld, since another process has registered their names with another type",
+}
+
+// maxNamed bounds how many metrics a report names.
+const maxNamed = 10
+
+// finding is damage of one sort.
+type finding struct {
+	sort   int
+	n      int
+	names  []string // of the first metrics, as stored
+	others bool     // there are more
+	first  error    // what is wrong with the first; nil if there is no more to say
+}
+
+func (d *damage) add(sort int, name string, n int, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := &d.found[sort]
+	if f.n == 0 {
+		f.sort, f.first = sort, err
+	}
+	f.n += n
+	switch {
+	case slices.Contains(f.names, name):
+	case len(f.names) == maxNamed:
+		f.others = true
+	default:
+		f.names = append(f.names, name)
+	}
+}
+
+// take returns what was found of a sort, and forgets it.
+func (d *damage) take(sort int) finding {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f := d.found[sort]
+	d.found[sort] = finding{}
+	return f
+}
+
+// putBack makes what could not be reported part of the next report.
+func (d *damage) putBack(f finding) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	later := d.found[f.sort]
+	f.n, f.others = f.n+later.n, f.others || later.others
+	for _, name := range later.names {
+		if !slices.Contains(f.names, name) && len(f.names) < maxNamed {
+			f.names = append(f.names, name)
+		}
+	}
+	d.found[f.sort] = f
+}
+
+func (f finding) err() error {
+	if f.sort == namesTaken && f.n == 1 {
+		return f.first
+	}
+	names := make([]string, len(f.names))
+	for i, name := range f.names {
+		names[i] = wire.QuoteName(name)
+	}
+	text := fmt.Sprintf("shoal: %s: %d (%s", damageText[f.sort], f.n, strings.Join(names, ", "))
+	if f.others {
+		text += " and others"
+	}
+	if f.first == nil {
+		return errors.New(text + ")")
+	}
+	return fmt.Errorf("%s); the first, of %s: %w", text, names[0], f.first)
+}
+
+// corrupt counts a stored value that is not readable and that a page leaves off.
+func (r *Registry) corrupt(name string, err error) {
+	r.self.corrupt.Inc()
+	r.damage.add(valuesLeftOff, name, 1, err)
+}
+
+// leftOff counts a family that a page cannot show.
+func (r *Registry) leftOff(name string, err error) {
+	r.self.leftOff.Inc()
+	r.damage.add(familiesLeftOff, name, 1, err)
+}
+
+// omitted counts n stored things that a page leaves off: families, or values.
+func (r *Registry) omitted(sort int, name string, n int, err error) {
+	if n == 0 {
+		return
+	}
+	counter := r.self.corrupt
+	if sort == familiesLeftOff {
+		counter = r.self.leftOff
+	}
+	counter.Add(float64(n))
+	r.damage.add(sort, name, n, err)
+}
+
+// taken notes that another type holds the name of a family.
+func (r *Registry) taken(f *family) { r.damage.add(namesTaken, f.def.name, 1, f.out.refused) }
+
+// replaced counts stored values that were not readable and are no more.
+func (r *Registry) replaced(f *family, n int) {
+	r.self.corrupt.Add(float64(n))
+	r.damage.add(valuesReplaced, f.def.name, n, nil)
+}
+
+// tellDamage reports what was found since the last time, of these sorts. What is
+// there no more is told later if it can't be told now.
+func (r *Registry) tellDamage(sorts ...int) {
+	for _, sort := range sorts {
+		f := r.damage.take(sort)
+		if f.n == 0 {
+			continue
+		}
+		if told := r.reportIf(damageText[sort], f.err); !told && sort == valuesReplaced {
+			r.damage.putBack(f)
+		}
+	}
+}
