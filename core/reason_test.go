@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // Whoever can reach the page learns what to look at, and not where Redis is,
@@ -43,6 +44,8 @@ func TestPageReason_NamesTheKindOfTroubleAndNoAddressUserOrHost(t *testing.T) {
 			Certificate: &x509.Certificate{DNSNames: []string{"secret.internal"}}, Host: "10.1.2.3",
 		}}, "Redis and this process did not agree on TLS"},
 		{io.EOF, "the connection to Redis failed"},
+		{&wire.TooManyLeasesError{Key: "secret", Count: 1e6}, "more processes have left leases than a page is made of"},
+		{&wire.WrongTypeError{Key: "shoal:1:{shop}:leases", Err: memstore.RefusedError("WRONGTYPE secret")}, "the key shoal:1:{shop}:leases is of a wrong type"},
 	}
 	for _, tt := range tests {
 		for _, err := range []error{tt.err, fmt.Errorf("secret 10.1.2.3: %w", tt.err)} {
