@@ -37,7 +37,7 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 		}
 		runGroups(t, guarded, gaugeTests, readTests, headTests)
 	})
-	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, agingTests, clockAgingTests} {
+	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, agingTests, clockAgingTests, hostileTests} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				test(&redisFixture{newFixture(t, target), client})
