@@ -172,7 +172,13 @@ func (f *family) state(name string) wire.FamilyState {
 		Created:    c.created.UnixMicro(),
 		Definition: c.definition,
 	}
-	state.Bounds = slices.Clone(c.definition.Bounds)
+	state.Bounds = nil
+	switch c.definition.Type { // what others have is nothing that a reader needs
+	case wire.TypeHistogram:
+		state.Mode, state.Bounds = "", slices.Clone(c.definition.Bounds)
+	case wire.TypeCounter, wire.TypeSummary:
+		state.Mode = ""
+	}
 	return state
 }
 

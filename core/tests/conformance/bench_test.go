@@ -88,7 +88,7 @@ func BenchmarkRead(b *testing.B) {
 	ctx := context.Background()
 	server := redistest.Start(b)
 	client := server.Client(b)
-	store := wire.NewRedis(client, "shop")
+	store := guarded(client, "shop")
 	reg := wire.Registration{Family: "a", Writer: "w1", Nonce: rand.Text(), Definition: wire.Definition{Type: wire.TypeCounter}}
 	gen := store.Register(ctx, []wire.Registration{reg})[0].Generation
 	var fields []string
