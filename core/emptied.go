@@ -76,7 +76,7 @@ func isRegistered(s wire.FamilyState) bool { return s.Generation != "" }
 // family is there that was registered since.
 func sinceLoss(head wire.Head) (age time.Duration) {
 	for _, s := range head.States {
-		if isRegistered(s) {
+		if isRegistered(s) && s.Err == nil {
 			age = max(age, head.App.Now.Sub(time.UnixMicro(s.Created)))
 		}
 	}

@@ -52,7 +52,7 @@ type reading struct {
 }
 
 func newReader(reg *Registry, store wire.Store, opts Opts) *reader {
-	r := &reader{reg: reg, store: store, opts: opts, known: map[string]*knownFamily{}, own: &atomic.Pointer[holding]{}}
+	r := &reader{reg: reg, store: store, opts: opts, known: map[string]*knownFamily{}, tooLarge: map[string]time.Time{}, own: &atomic.Pointer[holding]{}}
 	r.barrier.lease = opts.LeaseDuration
 	ctx, cancel := context.WithCancel(context.Background())
 	r.ctx, r.cancel = ctx, func() { // no reading begins once this has returned

@@ -53,8 +53,7 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int)
 	for len(s.left) > 0 {
 		n, cost := 0, 0
 		for n < len(s.left) {
-			fields := s.left[n].to - s.left[n].from
-			c := max(fields, fields*s.average[s.left[n].query]/costlyText) + costOfCall
+			c := s.cost(s.left[n])
 			if n > 0 && cost+c > callsPerPipeline*fieldsPerCall {
 				break
 			}
@@ -81,6 +80,17 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int)
 		lineage, err = r.Lineage(ctx)
 	}
 	return s.replies, lineage, err
+}
+
+// cost is what a call costs, in fields.
+func (s *seriesReading) cost(c valueCall) int {
+	fields := c.to - c.from
+	return max(fields, fields*s.average[c.query]/costlyText) + costOfCall
+}
+
+// call prepares a call: the server ends the reply where it costs more.
+func (s *seriesReading) call(c valueCall, args ...any) *call {
+	return s.r.reading(s.cost(c)*costlyText, "hmget", s.keys[c.query], args...)
 }
 
 // cut makes calls of a slice.
@@ -137,7 +147,7 @@ func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, last boo
 	pipe := s.r.client.Pipeline()
 	for i, c := range calls {
 		begin := len(args)
-		read := s.r.reading(bytesPerReply, "hmget", s.keys[c.query])
+		read := s.call(c)
 		if read.script != nil {
 			args = append(args, "evalsha", read.script.sha, read.script.keys, s.keys[c.query])
 			args = append(args, read.args...)
@@ -196,7 +206,7 @@ func (s *seriesReading) readParsed(ctx context.Context, parts []valueCall) error
 		for _, field := range s.queries[c.query].Fields[c.from:c.to] {
 			args = append(args, field)
 		}
-		calls[i] = s.r.reading(bytesPerReply, "hmget", s.keys[c.query], args...)
+		calls[i] = s.call(c, args...)
 	}
 	s.r.run(ctx, calls...)
 	for i, c := range parts {

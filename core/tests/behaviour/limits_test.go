@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"testing"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+// The largest that can be declared is written and read as anything else: nothing of ours is
+// ever taken for damaged.
+func TestLimits_TheLargestDeclarationsAreOnThePage(t *testing.T) {
+	f := newFleet(t)
+	heard := new(heardErrors)
+	reg := f.process(t, func(o *shoal.Opts) { o.OnError = heard.add })
+	bounds := make([]float64, 1000)
+	for i := range bounds {
+		bounds[i] = -math.Nextafter(1e-300, 0) / float64(i+1) // as long as a number's text can be
+	}
+	h := reg.NewHistogram(shoal.HistogramOpts{Name: "took", Help: strings.Repeat("h", 16<<10), Buckets: bounds})
+	for _, b := range bounds {
+		h.Observe(b)
+	}
+	labels, values := make([]string, 62), make([]string, 62)
+	for i := range labels {
+		labels[i], values[i] = fmt.Sprintf("l%02d", i), strings.Repeat(fmt.Sprint(i%10), 1024)
+	}
+	name := strings.Repeat("n", 1024)
+	reg.NewCounterVec(shoal.CounterOpts{Name: name}, labels).WithLabelValues(values...).Inc()
+	reg.NewGaugeVec(shoal.GaugeOpts{Name: "g" + name[1:]}, labels).WithLabelValues(values...).Set(2)
+	flush(t, reg)
+	for range 2 {
+		p := scrape(t, reg)
+		p.want(t, "took_count", "1000", fmt.Sprintf(`took_bucket{le="%g"}`, bounds[0]), "1", "shoal_corrupt_values_total", "0", "shoal_left_off_families_total", "0")
+		for _, family := range []string{name, "g" + name[1:]} {
+			if n := len(p.of(family)); n != 1 {
+				t.Errorf("%d series of %.10s…", n, family)
+			}
+		}
+	}
+	if got := heard.of("left off"); len(got) > 0 {
+		t.Errorf("heard %q", got)
+	}
+}
