@@ -90,7 +90,7 @@ func (r *Redis) hintOfReply(err error, c *call) string {
 
 var (
 	scriptLine = regexp.MustCompile(`@user_script: ?(\d+)`)
-	luaCall    = regexp.MustCompile(`\bcall\('?([\w.\[\]]+)'?`)
+	luaCall    = regexp.MustCompile(`\bcall\('?(\w+)'?`)
 )
 
 // calledAt names the command that a script called when it failed: servers tell
@@ -107,9 +107,6 @@ func calledAt(text string, c *call) string {
 	}
 	var names []string
 	for _, called := range luaCall.FindAllStringSubmatch(lines[line-1], -1) {
-		if called[1] == "ARGV[1]" && len(c.args) > 0 {
-			called[1] = strings.ToUpper(fmt.Sprint(c.args[0]))
-		}
 		names = append(names, called[1])
 	}
 	if len(names) == 0 {
