@@ -17,47 +17,46 @@
 -- Twice is safe: it only reads.
 
 local call, key, longest, room = redis.call, KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local size = 0
-
--- known counts a text, and gives what stands for it.
-local function known(text)
-  if not text then return text end
-  size = size + #text
-  if #text > longest then return '\252' end
-  return text
-end
+local size = 0 -- of the reply, with what is replaced in it
+local list = {}
 
 if ARGV[1] == 'hscan' then
   -- The first slices are small: nobody knows yet how long the texts are.
-  local list, cursor, wanted, count = {}, ARGV[5], tonumber(ARGV[7]), 16
+  local cursor, wanted, count, n = ARGV[5], tonumber(ARGV[7]), 16, 0
   repeat
     local part = call('HSCAN', key, cursor, 'COUNT', count, unpack(ARGV, 8))
+    local texts = part[2]
     cursor = part[1]
-    for _, text in ipairs(part[2]) do list[#list + 1] = known(text) end
-    wanted, count = wanted - count, count * 4
+    for i = 1, #texts do
+      local text = texts[i]
+      size = size + #text
+      if #text > longest then text = '\252' end
+      list[n + i] = text
+    end
+    n, wanted, count = n + #texts, wanted - count, count * 4
     if count > wanted then count = wanted end
   until cursor == '0' or wanted <= 0 or size > room
   return {cursor, list}
 end
 
-local list
 if ARGV[4] == '1' then
-  list = {}
   for i = 5, #ARGV do
-    if call('HSTRLEN', key, ARGV[i]) > longest then
-      list[i - 4] = '\252'
-    else
-      list[i - 4] = known(call('HGET', key, ARGV[i]))
-    end
+    local length = call('HSTRLEN', key, ARGV[i])
+    list[i - 4] = length > longest and '\252' or call('HGET', key, ARGV[i])
+    size = size + length
     if size > room then break end
   end
 else
   list = call('HMGET', key, unpack(ARGV, 5))
   for i = 1, #list do
-    list[i] = known(list[i])
-    if size > room then
-      for more = #list, i + 1, -1 do list[more] = nil end
-      break
+    local text = list[i]
+    if text then
+      size = size + #text
+      if #text > longest then list[i] = '\252' end
+      if size > room then
+        for more = #list, i + 1, -1 do list[more] = nil end
+        break
+      end
     end
   end
 end
