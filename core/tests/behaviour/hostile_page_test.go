@@ -117,9 +117,18 @@ func (h *hostile) family(name, kind, bounds string, n, length int, text string) 
 	h.must(h.redis.HSet(h.t.Context(), h.control(name), "gen", "g", "type", kind, "help", "", "mode", "",
 		"bounds", bounds, "created", "1", "shape", "1").Err())
 	h.must(h.redis.HSet(h.t.Context(), h.values(name), "\xfe", "g").Err())
-	h.eval(`local long = string.rep('x', ARGV[2])
-		for i = 1, ARGV[1] do redis.call('HSET', KEYS[1], 'a\255' .. i .. long, ARGV[3]) end`, []string{h.values(name)}, n, length, text)
+	h.fill(`redis.call('HSET', KEYS[1], 'a\255' .. i .. string.rep('x', ARGV[3]), ARGV[4])`, h.values(name), n, length, text)
 	h.must(h.redis.ZAdd(h.t.Context(), h.key("}:families"), redis.Z{Score: 1, Member: name}).Err())
+}
+
+// fill executes a line of Lua for each i from 1 to n, in slices: the server is to answer
+// others in between. Its arguments are ARGV[3] and so on.
+func (h *hostile) fill(line, key string, n int, args ...any) {
+	h.t.Helper()
+	const slice = 10_000
+	for from := 1; from <= n; from += slice {
+		h.eval("for i = ARGV[1], ARGV[2] do "+line+" end", []string{key}, append([]any{from, min(n, from+slice-1)}, args...)...)
+	}
 }
 
 // allocated is how many bytes f allocates.
@@ -301,9 +310,8 @@ func TestHostileGauges_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
 	}{{100, 10, true}, {20_000, 10, true}, {100_000, 600, false}, {500_001, 1, false}} {
 		writer := fmt.Sprint("evil", i)
 		h.must(h.redis.HSet(t.Context(), h.leasesKey(), fmt.Sprintf("i:%d", i+1), strings.Replace(lease, id, writer, 1)).Err())
-		h.eval(`local long = string.rep('x', ARGV[2])
-			for i = 1, ARGV[1] do redis.call('HSET', KEYS[1], 'depth\255a\255' .. i .. long, '1 99999999999999') end`,
-			[]string{h.key("}:g:" + writer)}, attack.n, attack.length)
+		h.fill(`redis.call('HSET', KEYS[1], 'depth\255a\255' .. i .. string.rep('x', ARGV[3]), '1 99999999999999')`,
+			h.key("}:g:"+writer), attack.n, attack.length)
 		p := h.page()
 		if n := len(p.of("depth")) - 1; (n > 0) != attack.shown {
 			t.Errorf("%d gauges of %d are shown", n, attack.n)
@@ -322,7 +330,7 @@ func TestHostileNames_APageLooksUpNoMoreThanItShows(t *testing.T) {
 	h := underAttack(t)
 	fill := func(n int, name, score string) {
 		t.Helper()
-		h.eval(`for i = 1, ARGV[1] do redis.call('ZADD', KEYS[1], ARGV[3], ARGV[2] .. i) end`, []string{h.key("}:families")}, n, name, score)
+		h.fill(`redis.call('ZADD', KEYS[1], ARGV[4], ARGV[3] .. i)`, h.key("}:families"), n, name, score)
 	}
 	fill(25_000, "no name ", "5")
 	before := h.called("hmget")
@@ -347,7 +355,7 @@ func TestHostileNames_APageLooksUpNoMoreThanItShows(t *testing.T) {
 func TestHostileLeases_MoreThanAPageIsMadeOfAre503AndWhy(t *testing.T) {
 	h := underAttack(t)
 	kept := h.redis.HGetAll(t.Context(), h.leasesKey()).Val()
-	h.eval(`for i = 1, 10001 do redis.call('HSET', KEYS[1], 'i:' .. i + 5, 'x') end`, []string{h.leasesKey()})
+	h.fill(`redis.call('HSET', KEYS[1], 'i:' .. i + 5, 'x')`, h.leasesKey(), 10_001)
 	h.refused("more processes have left leases than a page is made of")
 	if got := h.heard.of("leases", h.leasesKey(), "delete that key"); len(got) != 1 {
 		t.Errorf("heard %q", h.heard.of())
