@@ -88,7 +88,7 @@ func TestTheScrapeIsConsistent_HistogramsBelongTogetherUnderLoad(t *testing.T) {
 // readCommands are the only ones that a scrape may cause. Scripts are counted
 // together with the commands in them.
 var readCommands = []string{
-	"evalsha", "eval", "time", "zrange", "hgetall", "hmget", "hget", "hscan", // the page
+	"evalsha", "eval", "time", "zrange", "hgetall", "hlen", "hmget", "hget", "hscan", // the page
 	"hello", "client|setinfo", "client|maint_notifications", "client|setname", "ping", // the client
 	"info", "config|resetstat", "keys", "type", // this test
 }
@@ -161,7 +161,7 @@ func TestAScrapeOnlyReads(t *testing.T) {
 	for _, n := range calls {
 		total += n
 	}
-	if total > scrapes*100 {
+	if total -= calls["evalsha"]; total > scrapes*100 { // what a script calls is counted by itself
 		t.Errorf("%d calls for %d scrapes: %v", total, scrapes, calls)
 	}
 }
