@@ -53,14 +53,14 @@ func (c *constants) thinOut() {
 func (s *series) speaks() bool {
 	switch m := s.metric.(type) {
 	case *Counter:
-		return !m.delta.empty()
+		return !m.empty()
 	case *Summary:
-		return !m.cells.empty()
+		return !m.empty()
 	case *Histogram:
-		return !m.cells.empty()
+		return !m.empty()
 	case *Gauge:
 		if s.consts.fam.def.mode == Total {
-			return !m.delta.empty()
+			return !m.empty()
 		}
 		if m.state.Load() == gaugeDropped {
 			m.forget()

@@ -55,7 +55,13 @@ type series struct {
 // it after the write: the writer goroutine clears the flag before it drains,
 // so a write that it did not see marks the series again.
 func (s *series) touch() {
-	if s.dirty.Load() || !s.dirty.CompareAndSwap(false, true) {
+	if !s.dirty.Load() { // no more than this, so that it is inlined
+		s.mark()
+	}
+}
+
+func (s *series) mark() {
+	if !s.dirty.CompareAndSwap(false, true) {
 		return
 	}
 	s.consts.push(s)
