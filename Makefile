@@ -1,16 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 
 LINT_VERSION := v2.15.0
+VULN_VERSION := v1.9.0
 LINT := $(CURDIR)/.tools/golangci-lint-$(LINT_VERSION)
 EACH := $(CURDIR)/scripts/modules.sh
 FUZZTIME ?= 10s
 BENCH ?= .
 BENCHTIME ?= 1s
 
-.PHONY: help test race lint bench report fuzz fmt tidy examples cross
+.PHONY: help test race lint vulnerabilities bench report fuzz fmt tidy examples cross
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
 test: ## everything that a change must pass, but lint
 	scripts/test.sh
@@ -25,6 +26,9 @@ $(LINT):
 	rm -rf .tools/install && mkdir -p .tools/install
 	GOWORK=off GOFLAGS= GOBIN=$(CURDIR)/.tools/install go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv .tools/install/golangci-lint $@
+
+vulnerabilities: ## look the dependencies up in Go's vulnerability database, over the network
+	$(EACH) go run golang.org/x/vuln/cmd/govulncheck@$(VULN_VERSION) ./...
 
 bench: ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 	$(EACH) go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...

@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -89,4 +90,33 @@ func (c *cells) take(bucket []uint64) (sum float64) {
 		}
 	}
 	return clamp(sum)
+}
+
+// empty says whether nothing was observed since the last drain.
+func (c *cells) empty() bool {
+	empty := func(s *stripe) bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !slices.ContainsFunc(s.bucket, func(n uint64) bool { return n > 0 })
+	}
+	if more := c.more.Load(); more != nil {
+		for i := range more {
+			if !empty(&more[i]) {
+				return false
+			}
+		}
+	}
+	return empty(&c.first)
+}
+
+// moveCells moves what was gathered to other cells with the same buckets.
+func (c *cells) moveCells(other *cells) {
+	bucket := make([]uint64, len(c.first.bucket))
+	sum := c.take(bucket)
+	s := other.lock()
+	defer s.mu.Unlock()
+	s.sum += sum
+	for i, n := range bucket {
+		s.bucket[i] += n
+	}
 }

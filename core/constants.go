@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -23,8 +24,12 @@ type constants struct {
 	overflowField string // the storage identity of the overflow series
 
 	// dirty is the head of a list of the series written since they were last
-	// drained. Writers push, the writer goroutine takes the whole list.
-	dirty atomic.Pointer[series]
+	// drained. Writers push, the writer goroutine takes the whole list, and
+	// deletions thin it out. Whoever does more than push holds taking, so that
+	// nobody takes a part for the whole.
+	dirty   atomic.Pointer[series]
+	taking  sync.Mutex
+	deleted atomic.Int64 // how many deleted series may be on the list, at least
 
 	overflow *series // the local overflow child, once needed; guarded by fam.mu
 }
@@ -71,9 +76,32 @@ func (c *constants) labels() Labels {
 	return labels
 }
 
+// push puts a series on the dirty list. The caller has set its dirty flag, or
+// found it set when it took the list.
+func (c *constants) push(s *series) {
+	for {
+		head := c.dirty.Load()
+		s.next = head
+		if c.dirty.CompareAndSwap(head, s) {
+			return
+		}
+	}
+}
+
+// anyDirty says whether a series is on the dirty list.
+func (c *constants) anyDirty() bool {
+	c.taking.Lock()
+	defer c.taking.Unlock()
+	return c.dirty.Load() != nil
+}
+
 // takeDirty empties the dirty list and calls do for each series on it.
 func (c *constants) takeDirty(do func(*series)) {
-	for s := c.dirty.Swap(nil); s != nil; {
+	c.taking.Lock()
+	c.deleted.Store(0)
+	list := c.dirty.Swap(nil)
+	c.taking.Unlock()
+	for s := list; s != nil; {
 		next := s.next
 		s.next = nil
 		s.dirty.Store(false)

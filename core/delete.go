@@ -9,13 +9,6 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// removal is a deletion that waits for the writer goroutine.
-type removal struct {
-	all   bool
-	field string // the one series, when match is nil
-	match Labels // every series with these labels
-}
-
 // DeleteLabelValues deletes the series with these label values, everywhere:
 // see [Vec.Delete]. It reports whether this process held a child for them.
 func (v *Vec[M]) DeleteLabelValues(values ...string) bool {
@@ -33,6 +26,10 @@ func (v *Vec[M]) DeleteLabelValues(values ...string) bool {
 // and shows it with its next write. It reports whether this
 // process held a child for the labels; labels that the metric does not have
 // delete nothing.
+//
+// While Redis is away, as many deletions of a metric wait as it may have series
+// (Opts.SeriesLimit), equal ones once. A further one only drops what this process
+// has; it is counted in shoal_rejected_observations_total and reported.
 func (v *Vec[M]) Delete(labels Labels) bool {
 	values, err := v.consts.fam.valuesOf(labels)
 	if err != nil {
@@ -75,7 +72,7 @@ func (c *constants) delete(values []string) bool {
 		f.drop(s)
 	}
 	if f.shared() {
-		f.remove(removal{field: c.field(values)})
+		f.remove(func(r *removals, limit int) bool { return r.addField(c.field(values), limit) })
 	}
 	return s != nil
 }
@@ -87,9 +84,9 @@ func (c *constants) deleteMatching(match Labels) int {
 	switch f := c.fam; {
 	case !f.shared():
 	case len(match) == 0:
-		f.remove(removal{all: true})
+		f.remove(func(r *removals, _ int) bool { return r.addAll() })
 	default:
-		f.remove(removal{match: match})
+		f.remove(func(r *removals, limit int) bool { return r.addMatch(match, limit) })
 	}
 	return n
 }
@@ -111,11 +108,16 @@ func (c *constants) forget(match Labels) int {
 		}
 	}
 	f.mu.Lock()
-	if s := c.overflow; s != nil && fieldMatches(s.field, match) {
-		f.drop(s)
+	overflow := c.overflow
+	if overflow != nil && fieldMatches(overflow.field, match) {
 		c.overflow = nil
+	} else {
+		overflow = nil
 	}
 	f.mu.Unlock()
+	if overflow != nil {
+		f.drop(overflow)
+	}
 	return n
 }
 
@@ -133,6 +135,9 @@ func (s *series) detached() bool {
 // drop discards what a deleted child gathered. A gauge of this process is
 // taken off the page by the writer goroutine.
 func (f *family) drop(s *series) {
+	if s.dirty.Load() {
+		defer s.consts.staysDirty()
+	}
 	if g, ok := s.metric.(*Gauge); ok && f.def.mode != Total {
 		if f.shared() {
 			g.state.Store(gaugeUnset)
@@ -144,21 +149,16 @@ func (f *family) drop(s *series) {
 	s.metric.(drainer).drain(nil)
 }
 
-// remove queues a deletion for the writer goroutine. While Redis is away the queue is bounded as the
-// series are: what a deletion beyond that names stays.
-func (f *family) remove(r removal) {
+// remove queues a deletion for the writer goroutine, by add. While Redis is away the
+// queue is bounded as the series are: what a deletion beyond that names stays.
+func (f *family) remove(add func(r *removals, limit int) bool) {
 	f.mu.Lock()
-	if r.all {
-		f.removals = nil // this one covers them
-	}
-	full := len(f.removals) >= f.reg.seriesLimit()
-	if !full {
-		f.removals = append(f.removals, r)
-	}
+	added := add(&f.removals, f.reg.seriesLimit())
 	f.mu.Unlock()
-	if full {
-		f.reg.report("removals", fmt.Errorf("shoal: %s %q: too many deletions wait for Redis: one was dropped",
-			f.def.kind, f.def.name))
+	if !added {
+		f.reg.self.rejected.WithLabelValues(reasonDeletion).Inc()
+		f.reg.report("removals", fmt.Errorf("shoal: %s %q: %d deletions wait for Redis already: one was dropped, "+
+			"and what it names stays; Reset needs no room", f.def.kind, f.def.name, f.reg.seriesLimit()))
 	}
 }
 

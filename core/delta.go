@@ -28,6 +28,9 @@ func (d *delta) gather(v float64) {
 	}
 }
 
+// empty says whether nothing was added since the last drain.
+func (d *delta) empty() bool { return d.whole.Load() == 0 && d.rest.Load() == 0 }
+
 // take forgets what was added and returns it.
 func (d *delta) take() float64 {
 	return clamp(float64(d.whole.Swap(0)) + math.Float64frombits(d.rest.Swap(0)))

@@ -26,7 +26,7 @@ type family struct {
 
 	mu       sync.Mutex
 	waiters  []*waiter // synchronous writes not yet frozen; guarded by mu
-	removals []removal // deletions not yet frozen, in order; guarded by mu
+	removals removals  // deletions not yet frozen; guarded by mu
 
 	out outbox // belongs to the writer goroutine
 }
@@ -55,15 +55,18 @@ type series struct {
 // it after the write: the writer goroutine clears the flag before it drains,
 // so a write that it did not see marks the series again.
 func (s *series) touch() {
-	if s.dirty.Load() || !s.dirty.CompareAndSwap(false, true) {
+	if !s.dirty.Load() { // no more than this, so that it is inlined
+		s.mark()
+	}
+}
+
+func (s *series) mark() {
+	if !s.dirty.CompareAndSwap(false, true) {
 		return
 	}
-	for {
-		head := s.consts.dirty.Load()
-		s.next = head
-		if s.consts.dirty.CompareAndSwap(head, s) {
-			return
-		}
+	s.consts.push(s)
+	if s.unlisted.Load() {
+		s.consts.staysDirty()
 	}
 }
 
@@ -80,7 +83,7 @@ func (f *family) shared() bool { return wire.Shared(f.def.kind, string(f.def.mod
 
 // anyDirty says whether a series was written since it was last drained.
 func (f *family) anyDirty() bool {
-	return slices.ContainsFunc(*f.sets.Load(), func(c *constants) bool { return c.dirty.Load() != nil })
+	return slices.ContainsFunc(*f.sets.Load(), (*constants).anyDirty)
 }
 
 // countDirty counts the series with values that were not drained yet.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -28,8 +29,8 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 		defer func() { w.queued.Add(int64(len(f.out.queue) - before)) }() // Close may ask while they are sent
 	}
 	f.mu.Lock()
-	removals, waiters := f.removals, f.waiters
-	f.removals, f.waiters = nil, nil
+	asked, waiters := f.removals, f.waiters
+	f.removals, f.waiters = removals{}, nil
 	f.mu.Unlock()
 
 	p := packer{out: &f.out, now: time.Now(), weight: 1, scratch: &w.packing}
@@ -39,11 +40,11 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	case wire.TypeSummary:
 		p.weight = summaryWeight
 	}
-	if left, err := w.freezeRemovals(ctx, &p, removals, f); err != nil {
+	if left, err := w.freezeRemovals(ctx, &p, asked, f); err != nil {
 		// Deltas may not overtake the deletion that they came after.
 		f.mu.Lock()
-		f.removals = append(left, f.removals...)
-		f.waiters = append(waiters, f.waiters...)
+		f.removals.addMatches(left)
+		f.waitOn(waiters...)
 		f.mu.Unlock()
 		p.cut()
 		return err
@@ -57,7 +58,7 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	take := func(s *series, detached bool) {
 		f.mu.Lock()
 		if f.deletedSince(s) {
-			f.waiters = append(f.waiters, wanted[s]...)
+			f.waitOn(wanted[s]...)
 			f.mu.Unlock()
 			delete(wanted, s)
 			s.touch() // it holds what came after the deletion, and must go after it
@@ -142,9 +143,7 @@ func (c *constants) takeUnlisted(p *packer, list []*series, wanted map[*series][
 // not frozen. The caller holds mu until it has drained the series, so that no
 // deletion, with what is written after it, comes in between.
 func (f *family) deletedSince(s *series) bool {
-	return slices.ContainsFunc(f.removals, func(r removal) bool {
-		return r.all || (r.match == nil && r.field == s.field) || (r.match != nil && fieldMatches(s.field, r.match))
-	})
+	return f.removals.cover(s.field)
 }
 
 // op renders what a series has to say; detached is what the family says of it.
@@ -176,27 +175,16 @@ func (w *writer) op(s *series, detached bool) (kind wire.OpKind, text []byte, ok
 
 // freezeRemovals turns deletions into ops. Those by partial match ask Redis,
 // once for all of them, which series there are; if that fails, it returns them.
-func (w *writer) freezeRemovals(ctx context.Context, p *packer, removals []removal, f *family) (left []removal, err error) {
-	deleted := map[string]bool{}
-	remove := func(field string) {
-		if !deleted[field] {
-			deleted[field] = true
-			p.add(wire.OpDelete, field, nil, nil)
-		}
+func (w *writer) freezeRemovals(ctx context.Context, p *packer, r removals, f *family) (left map[string]Labels, err error) {
+	// Their order does not matter: nothing is added in between.
+	if r.all {
+		p.add(wire.OpClear, "", nil, nil)
+		p.cut()
 	}
-	var partial []removal
-	for _, r := range removals { // their order does not matter: nothing is added in between
-		switch {
-		case r.all:
-			p.add(wire.OpClear, "", nil, nil)
-			p.cut()
-		case r.match != nil:
-			partial = append(partial, r)
-		default:
-			remove(r.field)
-		}
+	for _, field := range slices.Sorted(maps.Keys(r.fields)) {
+		p.add(wire.OpDelete, field, nil, nil)
 	}
-	if len(partial) == 0 {
+	if len(r.matches) == 0 {
 		return nil, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -207,12 +195,11 @@ func (w *writer) freezeRemovals(ctx context.Context, p *packer, removals []remov
 		return nil, nil
 	}
 	if err != nil {
-		return partial, err
+		return r.matches, err
 	}
 	for _, s := range stored {
-		labels, err := wire.DecodeField(s.Field)
-		if err == nil && slices.ContainsFunc(partial, func(r removal) bool { return labelsMatch(labels, r.match) }) {
-			remove(s.Field)
+		if !r.fields[s.Field] && r.matchField(s.Field) {
+			p.add(wire.OpDelete, s.Field, nil, nil)
 		}
 	}
 	return nil, nil

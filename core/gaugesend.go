@@ -51,7 +51,7 @@ func (w *writer) sendGauges(ctx context.Context, families []*family) error {
 		for _, wt := range waiters {
 			f := wt.series.consts.fam
 			f.mu.Lock()
-			f.waiters = append(f.waiters, wt)
+			f.waitOn(wt)
 			f.mu.Unlock()
 		}
 		return err
@@ -73,8 +73,8 @@ func (w *writer) ownGauges() []*family {
 // Deletions come first: the same series may have been made anew since.
 func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters []*waiter) {
 	var deletions []wire.GaugeOp
-	all := w.gauges.full || w.gauges.refresh
-	if all {
+	all := func() bool { return w.gauges.full || w.gauges.refresh }
+	if all() {
 		families = w.ownGauges()
 	}
 	for _, f := range families {
@@ -91,11 +91,17 @@ func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters [
 			case ok && s.detached():
 				f.table.replace(s) // written through a handle from before a deletion
 			}
-			if ok && !all {
+			if ok {
 				ops = append(ops, op)
 			}
 		})
-		if all {
+	}
+	if w.reg.gaugesForgotten.Swap(false) { // after the lists were taken, which deletions thin out
+		w.gauges.full = true
+	}
+	if all() {
+		ops = ops[:0]
+		for _, f := range w.ownGauges() {
 			f.each(func(s *series) {
 				if op, ok := w.gaugeOp(s); ok {
 					ops = append(ops, op)

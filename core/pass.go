@@ -34,7 +34,7 @@ func untimedFamily(f *family) bool { return !f.def.timing }
 
 // active says whether a family that counts has something to send.
 func (w *writer) active(counts func(*family) bool) bool {
-	if w.gauges.full || w.gauges.refresh {
+	if w.gauges.full || w.gauges.refresh || w.reg.gaugesForgotten.Load() {
 		return true
 	}
 	for _, f := range *w.reg.families.Load() {
@@ -53,7 +53,7 @@ func (f *family) hasWork() bool {
 func (f *family) hasQueued() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.waiters) > 0 || len(f.removals) > 0
+	return len(f.waiters) > 0 || f.removals.len() > 0
 }
 
 // withWaiters lists the families that a synchronous caller waits for.

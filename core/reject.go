@@ -17,6 +17,7 @@ const (
 	reasonLongLabel   = "label_too_long"
 	reasonAddOnLatest = "add_on_latest"
 	reasonSetOnTotal  = "set_on_total"
+	reasonDeletion    = "deletion_dropped"
 )
 
 // remedies say what to do where a gauge's mode does not allow the method.

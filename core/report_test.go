@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
@@ -117,7 +118,7 @@ func TestReport_IsOnePrintableLine(t *testing.T) {
 		r.scrapeFails(evil)
 	}
 	for _, err := range heard.all() {
-		if s := err.Error(); len(s) > 2100 || strings.ContainsAny(s, "\n\x1b\u2028\xff") || !errors.Is(err, evil) {
+		if s := err.Error(); len(s) > 2100 || !utf8.ValidString(s) || strings.ContainsAny(s, "\n\x1b\u2028") || !errors.Is(err, evil) {
 			t.Errorf("heard %.100q of %d bytes", s, len(s))
 		}
 	}

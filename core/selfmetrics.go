@@ -49,7 +49,7 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.flushFailures = counter("shoal_flush_failures_total", "Flushes that did not bring everything to Redis and are tried again.")
 	m.pendingBatches = gauge("shoal_pending_batches", "Batches that Redis has not acknowledged.")
 	m.pendingAge = gauge("shoal_pending_age_seconds", "Age of the oldest batch that Redis has not acknowledged.")
-	m.rejected = counterVec("shoal_rejected_observations_total", "Values that were dropped and label values that were repaired.", "reason")
+	m.rejected = counterVec("shoal_rejected_observations_total", "Values and deletions that were dropped, and label values that were repaired.", "reason")
 	m.overflowed = counterVec("shoal_overflowed_writes_total", "Writes that went to an overflow series because their family had reached its cap.", "family")
 	m.lost = counterVec("shoal_lost_batches_total", "Batches that will not reach Redis, or of which nobody can tell.", "reason")
 	m.corrupt = counter("shoal_corrupt_values_total", "Stored values that were not readable and were replaced or left off the page.")
@@ -63,7 +63,7 @@ func (m *selfMetrics) declare(r *Registry) {
 
 	// rate() sees the first event only if it saw the 0 before it.
 	for _, reason := range []string{
-		reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel, reasonAddOnLatest, reasonSetOnTotal,
+		reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel, reasonAddOnLatest, reasonSetOnTotal, reasonDeletion,
 	} {
 		m.rejected.WithLabelValues(reason)
 	}

@@ -12,7 +12,8 @@ import (
 // share batches, and all families share pipelines: that is the group commit.
 type waiter struct {
 	series *series
-	op     int // its place in the batch, where the total will be
+	op     int  // its place in the batch, where the total will be
+	gone   bool // the caller gave up; guarded by its family's mu
 	done   chan outcome
 }
 
@@ -98,12 +99,23 @@ func (o outcome) of(f *family) (string, error) {
 	return o.text, nil
 }
 
+// waitOn makes waiters wait for the next batch who were taken for one that was not
+// made, but for those who gave up meanwhile. The caller holds mu.
+func (f *family) waitOn(list ...*waiter) {
+	for _, w := range list {
+		if !w.gone {
+			f.waiters = append(f.waiters, w)
+		}
+	}
+}
+
 // abandon takes a waiter back that no batch has taken yet, so that those who
 // gave up while Redis is away do not gather.
 func (s *series) abandon(w *waiter) {
 	f := s.consts.fam
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	w.gone = true
 	for i, other := range f.waiters {
 		if other == w {
 			f.waiters = append(f.waiters[:i], f.waiters[i+1:]...)

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+// minDeleted is how many deleted series may always be on a dirty list.
+const minDeleted = 1000
+
+// staysDirty notes that a deleted series is on the dirty list, where it stays until
+// that is drained, which may be never: while Redis is away, before Connect. So when
+// more deleted series may be there than living ones, the list is thinned out; that
+// takes a few steps for each deletion. The caller does not hold the family's mu.
+func (c *constants) staysDirty() {
+	if c.deleted.Add(1) > max(minDeleted, c.fam.table.live.Load()) {
+		c.thinOut()
+	}
+}
+
+// thinOut takes the deleted series that have nothing to say off the dirty list.
+// What was written since through handles from before is kept for as many of them as
+// a family may have series; that of the others goes to the overflow series.
+func (c *constants) thinOut() {
+	if !c.taking.TryLock() {
+		return // somebody else does it, or drains the list
+	}
+	defer c.taking.Unlock()
+	c.deleted.Store(0)
+	kept, limit := 0, c.fam.limit()
+	for s := c.dirty.Swap(nil); s != nil; {
+		next := s.next
+		if !s.unlisted.Load() || !s.detached() {
+			c.push(s)
+			s = next
+			continue
+		}
+		s.next = nil
+		s.dirty.Store(false) // before looking: a write that is not seen marks it again
+		switch {
+		case !s.speaks():
+		case kept < limit:
+			kept++
+			if s.dirty.CompareAndSwap(false, true) {
+				c.push(s)
+			}
+		default:
+			s.moveTo(c.overflowChild())
+		}
+		s = next
+	}
+}
+
+// speaks says whether a deleted series has something to send. A gauge of this
+// process that is to be deleted in Redis has not: all gauges are sent instead.
+func (s *series) speaks() bool {
+	switch m := s.metric.(type) {
+	case *Counter:
+		return !m.empty()
+	case *Summary:
+		return !m.empty()
+	case *Histogram:
+		return !m.empty()
+	case *Gauge:
+		if s.consts.fam.def.mode == Total {
+			return !m.empty()
+		}
+		if m.state.Load() == gaugeDropped {
+			m.forget()
+		}
+		return m.state.Load() == gaugeSet
+	}
+	return true
+}
+
+// moveTo moves what a deleted series has gathered to another one. A gauge's value
+// is dropped: the last one of many label sets says nothing.
+func (s *series) moveTo(other *series) {
+	switch m := s.metric.(type) {
+	case *Counter:
+		other.metric.(*Counter).gather(m.take())
+	case *Summary:
+		m.moveCells(&other.metric.(*Summary).cells)
+	case *Histogram:
+		m.moveCells(&other.metric.(*Histogram).cells)
+	case *Gauge:
+		if s.consts.fam.def.mode != Total {
+			m.forget()
+			return
+		}
+		other.metric.(*Gauge).gather(m.take())
+	}
+	other.touch()
+}
+
+// forget unsets a gauge without telling Redis by itself.
+func (g *Gauge) forget() {
+	if f := g.consts.fam; !f.shared() {
+		f.reg.gaugesForgotten.Store(true) // first: what is not sent any more must go by this
+	}
+	g.state.Store(gaugeUnset)
+}

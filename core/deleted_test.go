@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+)
+
+// comer is a metric whose children come and go.
+type comer interface {
+	come(label string) (write func())
+	Delete(Labels) bool
+	DeletePartialMatch(Labels) int
+	Reset()
+}
+
+type comingCounter struct{ *CounterVec }
+
+func (v comingCounter) come(label string) func() { return v.WithLabelValues(label).Inc }
+
+type comingSummary struct{ *SummaryVec }
+
+func (v comingSummary) come(label string) func() {
+	m := v.WithLabelValues(label)
+	return func() { m.Observe(1) }
+}
+
+type comingHistogram struct{ *HistogramVec }
+
+func (v comingHistogram) come(label string) func() {
+	m := v.WithLabelValues(label)
+	return func() { m.Observe(1) }
+}
+
+type comingGauge struct {
+	*GaugeVec
+	mode Mode
+}
+
+func (v comingGauge) come(label string) func() {
+	m := v.WithLabelValues(label)
+	if v.mode == Total {
+		return m.Inc
+	}
+	return func() { m.Set(1) }
+}
+
+// comers declares a metric of each kind.
+func comers(r *Registry) map[string]comer {
+	a := []string{"a"}
+	all := map[string]comer{
+		"counter":   comingCounter{r.NewCounterVec(CounterOpts{Name: "c_total"}, a)},
+		"constant":  comingCounter{r.NewCounterVec(CounterOpts{Name: "k_total", ConstLabels: Labels{"k": "v"}}, a)},
+		"summary":   comingSummary{r.NewSummaryVec(SummaryOpts{Name: "s"}, a)},
+		"histogram": comingHistogram{r.NewHistogramVec(HistogramOpts{Name: "h"}, a)},
+	}
+	for _, mode := range []Mode{PerProcess, Max, Latest, Total} {
+		name := fmt.Sprintf("g%s", mode)
+		all["gauge "+string(mode)] = comingGauge{r.NewGaugeVec(GaugeOpts{Name: name, Mode: mode}, a), mode}
+	}
+	return all
+}
+
+// goings are the ways in which a child is deleted, and what happens to it before
+// and behind that.
+var goings = map[string]func(c comer, label string){
+	"Delete": func(c comer, label string) {
+		c.come(label)()
+		c.Delete(Labels{"a": label})
+	},
+	"Delete, unwritten": func(c comer, label string) {
+		c.come(label)
+		c.Delete(Labels{"a": label})
+	},
+	"DeletePartialMatch": func(c comer, label string) {
+		c.come(label)()
+		c.DeletePartialMatch(Labels{"a": label})
+	},
+	"Reset": func(c comer, label string) {
+		c.come(label)()
+		c.Reset()
+	},
+	"Delete, then written": func(c comer, label string) {
+		write := c.come(label)
+		c.Delete(Labels{"a": label})
+		write()
+	},
+	"Reset, then written": func(c comer, label string) {
+		write := c.come(label)
+		c.Reset()
+		write()
+	},
+	"Delete of what is not there": func(c comer, label string) { c.Delete(Labels{"a": label}) },
+	"the same again": func(c comer, label string) {
+		c.come("same")()
+		c.Delete(Labels{"a": "same"})
+	},
+}
+
+// heap is what the program's memory holds.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// However many series come and go while Redis is away, or before there is one, or in
+// a process that only reads: memory is that of the living ones.
+func TestMemory_OfSeriesThatComeAndGoIsThatOfTheLiving(t *testing.T) {
+	const n, more, limit = 1500, 4500, 100
+	places := map[string]func(t *testing.T) *Registry{
+		"not connected": func(*testing.T) *Registry { return New() },
+		"away": func(t *testing.T) *Registry {
+			server := memstore.New()
+			r := process(t, server, Opts{Interval: 10 * time.Millisecond})
+			server.Fail(func(string) error { return io.EOF })
+			t.Cleanup(func() { server.Fail(nil) })
+			return r
+		},
+		"read only": func(t *testing.T) *Registry { return process(t, memstore.New(), Opts{ReadOnly: true}) },
+	}
+	for place, registry := range places {
+		for going, goes := range goings {
+			if place != "not connected" && going != "Delete" && going != "Reset, then written" {
+				continue
+			}
+			r := registry(t)
+			r.limit.Store(limit)
+			all := comers(r)
+			rounds := func(from, to int) int64 {
+				for i := from; i < to; i++ {
+					label := fmt.Sprintf("label value %d", i)
+					for _, c := range all {
+						goes(c, label)
+					}
+				}
+				return heap()
+			}
+			before := heap()
+			few := rounds(0, n) - before
+			many := rounds(n, more) - before
+			if most := 2*max(few, 0) + 512<<10; many > most {
+				t.Errorf("%s, %s: %d bytes after %d series, %d after %d", place, going, few, n, many, more)
+			}
+			runtime.KeepAlive(r)
+		}
+	}
+}
+
+// What was counted is brought to Redis nevertheless, once: what a deletion took is
+// gone, and what is written behind it through old children is in the sums.
+func TestDelete_ThinningOutLosesAndDoublesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit, rounds = 50, 3 * minDeleted
+		server := memstore.New()
+		r := process(t, server, Opts{SeriesLimit: limit})
+		other := process(t, server, Opts{SeriesLimit: limit})
+		all := comers(r)
+		for _, c := range comers(other) {
+			c.come("of the other")()
+		}
+		for _, c := range all {
+			c.come("dropped")()
+		}
+		flush(t, r)
+		flush(t, other)
+		server.Fail(func(string) error { return io.EOF })
+		for _, c := range all {
+			c.come("kept")()
+			c.Delete(Labels{"a": "dropped"})
+			for i := range rounds {
+				write := c.come(fmt.Sprint("old ", i))
+				c.Delete(Labels{"a": fmt.Sprint("old ", i)})
+				write()
+				c.come(fmt.Sprint("gone ", i))()
+				c.Delete(Labels{"a": fmt.Sprint("gone ", i)})
+			}
+			c.come("kept")()
+		}
+		server.Fail(nil)
+		elapse(time.Minute)
+		flush(t, r)
+		page := stored(t, server)
+		for series, want := range (samples{
+			`c_total{a="kept"}`: 2, `s_count{a="kept"}`: 2, `h_count{a="kept"}`: 2, `gtotal{a="kept"}`: 2,
+			`g{a="kept",gauge_index="0"}`: 1, `gmax{a="kept"}`: 1, `glatest{a="kept"}`: 1,
+			`c_total{a="of the other"}`: 1, `g{a="of the other",gauge_index="1"}`: 1,
+		}) {
+			if got, found := page[series]; !found || got != want {
+				t.Errorf("%s is %v, want %v", series, got, want)
+			}
+		}
+		for _, family := range []string{"c_total{", "k_total{", "s_count{", "h_count{", "gtotal{"} {
+			sum, n := 0.0, 0
+			for series, value := range page {
+				if strings.HasPrefix(series, family) {
+					sum += value
+					n++
+				}
+			}
+			if want := float64(2 + 1 + rounds); sum != want {
+				t.Errorf("%s...} adds up to %v, want %v", family, sum, want)
+			}
+			if n > limit+1 {
+				t.Errorf("%d series of %s", n, family)
+			}
+		}
+		for series := range page {
+			if strings.Contains(series, "gone") || strings.Contains(series, "dropped") {
+				t.Errorf("%s was deleted", series)
+			}
+		}
+	})
+}
+
+// Thinning out and draining meet writes, deletions and flushes at every moment: what
+// is counted through living children arrives, once, with the Flush that follows it.
+func TestDelete_ThinningOutBesideFlushesAndWrites(t *testing.T) {
+	server := memstore.New()
+	r := process(t, server, Opts{Interval: time.Millisecond})
+	c := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
+	living := c.WithLabelValues("living")
+	var group sync.WaitGroup
+	for g := range 2 {
+		group.Go(func() {
+			for i := range 4 * minDeleted {
+				label := fmt.Sprint(g, " ", i)
+				c.WithLabelValues(label).Inc()
+				c.DeleteLabelValues(label)
+			}
+		})
+	}
+	for i := range 200 {
+		living.Inc()
+		flush(t, r)
+		if n, want := stored(t, server)[`c_total{a="living"}`], float64(i+1); n != want {
+			t.Fatalf("%v are stored behind a Flush, want %v", n, want)
+		}
+	}
+	group.Wait()
+}
+
+// A deletion is queued once, however often it is asked for, and one that finds the
+// queue full is counted and reported. Reset needs no room.
+func TestDelete_WaitsOnceForEachSeriesWhileRedisIsAway(t *testing.T) {
+	const limit = 5
+	heard := new(troubles)
+	r := New()
+	r.limit.Store(limit)
+	r.limiter.connect(heard.add, slog.Default())
+	c := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
+	f := c.consts.fam
+	for range 3 * limit {
+		c.DeleteLabelValues("same")
+		c.DeletePartialMatch(Labels{"a": "other"})
+	}
+	if n := f.removals.len(); n != 2 {
+		t.Errorf("%d deletions wait, want 2", n)
+	}
+	for i := range 3 * limit {
+		c.DeleteLabelValues(fmt.Sprint(i))
+	}
+	if n, lost := f.removals.len(), selfValue(r, "shoal_rejected_observations_total", reasonDeletion); n != limit || lost != 2*limit+2 {
+		t.Errorf("%d deletions wait and %v were dropped, want %d and %d", n, lost, limit, 2*limit+2)
+	}
+	c.Reset()
+	c.DeleteLabelValues("same")
+	if n := f.removals.len(); n != 1 || !f.removals.all {
+		t.Errorf("%d deletions wait behind a Reset, want that alone", n)
+	}
+}
+
+// Callers of synchronous writes who gave up leave nothing behind, whatever Redis
+// refuses meanwhile.
+func TestMemory_OfSynchronousWritesThatGaveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		g := r.NewGauge(GaugeOpts{Name: "g"})
+		c := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a", "b"})
+		c.WithLabelValues("x", "y").Inc()
+		flush(t, r)
+		journalOf(server).intervene(func(op string) error { // gauges and scans, late
+			if strings.HasPrefix(op, memstore.OpWriteGauges) || strings.HasPrefix(op, memstore.OpScanSeries) {
+				time.Sleep(time.Second)
+				return errors.New("OOM")
+			}
+			return nil
+		})
+		for range 20 {
+			c.DeletePartialMatch(Labels{"a": "x"})
+			var group sync.WaitGroup
+			for range 50 {
+				group.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+					defer cancel()
+					_ = g.SetSync(ctx, 1)
+					_, _ = c.WithLabelValues("x", "z").AddSync(ctx, 1)
+				})
+			}
+			group.Wait()
+			elapse(1500 * time.Millisecond)
+		}
+		for _, f := range []*family{g.consts.fam, c.consts.fam} {
+			f.mu.Lock()
+			if n := len(f.waiters); n > 100 {
+				t.Errorf("%s: %d callers are remembered who gave up", f.def.name, n)
+			}
+			f.mu.Unlock()
+		}
+		journalOf(server).intervene(nil)
+		elapse(time.Minute)
+	})
+}

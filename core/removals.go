@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// removals are the deletions of a family that wait for the writer goroutine, each
+// once. In which order they were asked for does not matter: nothing is sent between
+// two of them. The zero value is empty.
+type removals struct {
+	all     bool              // of everything; then nothing else is there
+	fields  map[string]bool   // of single series
+	matches map[string]Labels // of every series with these labels; by matchKey
+}
+
+func (r *removals) len() int {
+	n := len(r.fields) + len(r.matches)
+	if r.all {
+		n++
+	}
+	return n
+}
+
+func (r *removals) addAll() bool {
+	*r = removals{all: true}
+	return true
+}
+
+// addField adds the deletion of a series, unless limit others wait, of which it
+// says whether that is so.
+func (r *removals) addField(field string, limit int) (added bool) {
+	switch {
+	case r.all || r.fields[field]:
+		return true
+	case r.len() >= limit:
+		return false
+	case r.fields == nil:
+		r.fields = map[string]bool{}
+	}
+	r.fields[field] = true
+	return true
+}
+
+// addMatch is addField for the series with these labels.
+func (r *removals) addMatch(match Labels, limit int) (added bool) {
+	key := matchKey(match)
+	switch {
+	case r.all || r.matches[key] != nil:
+		return true
+	case r.len() >= limit:
+		return false
+	}
+	r.addMatches(map[string]Labels{key: match})
+	return true
+}
+
+// addMatches adds deletions that were there before.
+func (r *removals) addMatches(matches map[string]Labels) {
+	if r.all || len(matches) == 0 {
+		return
+	}
+	if r.matches == nil {
+		r.matches = map[string]Labels{}
+	}
+	maps.Copy(r.matches, matches)
+}
+
+// cover says whether one of them deletes the series with this field.
+func (r *removals) cover(field string) bool {
+	return r.all || r.fields[field] || r.matchField(field)
+}
+
+// matchField says whether the labels of a field are among those of matches.
+func (r *removals) matchField(field string) bool {
+	if len(r.matches) == 0 {
+		return false
+	}
+	labels, err := wire.DecodeField(field)
+	if err != nil {
+		return false
+	}
+	for _, match := range r.matches {
+		if labelsMatch(labels, match) {
+			return true
+		}
+	}
+	return false
+}
+
+// matchKey tells sets of labels apart.
+func matchKey(match Labels) string {
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(match)) {
+		b.WriteString(name + wire.Separator + match[name] + wire.Separator)
+	}
+	return b.String()
+}
