@@ -15,6 +15,10 @@ import (
 	"time"
 )
 
+// MaxTTL is how long a lease may be given: who finds one that seems to last for
+// longer does not believe it.
+const MaxTTL = 24 * time.Hour
+
 // Hold implements [Store].
 func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	changed := 0
@@ -31,14 +35,15 @@ func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	if err != nil {
 		return HoldReply{}, err
 	}
-	if len(reply) != 5 {
+	if len(reply) != 6 {
 		return HoldReply{}, fmt.Errorf("%w: %v", errReply, reply)
 	}
 	index, ok := reply[0].(int64)
 	now, err := serverTime(reply[2], reply[3])
-	if !ok || err != nil {
+	if !ok || err != nil || index < 0 || index > MaxIndex {
 		return HoldReply{}, fmt.Errorf("%w: %v", errReply, reply)
 	}
+	r.mended("the leases", reply[5])
 	return HoldReply{Index: int(index), Fenced: text(reply[1]), Now: now, Lost: reply[4] == int64(1)}, nil
 }
 

@@ -33,7 +33,7 @@ func Run(t *testing.T, target Target) {
 	t.Helper()
 	for _, group := range []map[string]func(f *fixture){
 		registerTests, commitTests, opTests, numberTests,
-		leaseTests, clockTests, gaugeTests, readTests, headTests, housekeepTests,
+		vectorTests, leaseTests, clockTests, gaugeTests, readTests, headTests, housekeepTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) { test(newFixture(t, target)) })
