@@ -126,7 +126,7 @@ func add(text string, exists bool, delta string) (sum string, intact bool, err e
 	var vector []wire.Component
 	if exists {
 		vector, err = wire.ParseVector(nil, text)
-		if err != nil || len(text) > wire.MaxText || (vector[0].Name == "") != (more[0].Name == "") {
+		if err != nil || len(text) > wire.MaxText || len(vector) > wire.MaxComponents || (vector[0].Name == "") != (more[0].Name == "") {
 			vector, intact = nil, false
 		}
 	}
@@ -135,7 +135,7 @@ func add(text string, exists bool, delta string) (sum string, intact bool, err e
 		vector = addComponent(vector, c)
 	}
 	sum = string(wire.AppendVector(nil, vector))
-	if had > 0 && (!fits(vector[:had], more) || len(sum) > wire.MaxText) {
+	if had > 0 && (!fits(vector[:had], more) || len(sum) > wire.MaxText || len(vector) > wire.MaxComponents) {
 		sum, _, err = add("", false, delta)
 		return sum, false, err
 	}

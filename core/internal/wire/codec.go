@@ -198,6 +198,9 @@ func ParseNumber(s string) (float64, error) {
 	if n, ok := parseWhole(s); ok {
 		return n, nil
 	}
+	if len(s) > MaxNumber {
+		return 0, fmt.Errorf("%w: %d bytes", errNumber, len(s))
+	}
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c >= '0' && c <= '9', c == '.', c == '-', c == '+', c == 'e', c == 'E':

@@ -35,6 +35,8 @@ local MAX = 1.7976931348623157e308
 local WHOLE = 9007199254740992 -- 2^53: below, every whole number is exact
 local LARGEST = '9007199254740991' -- the largest number of a batch: no writer comes so far
 local MAX_TEXT = 65536 -- bytes of a stored text; a longer one is damaged
+local MAX_NUMBER = 400 -- bytes of a number's
+local MAX_COMPONENTS = 2002 -- of a vector
 local WORK = 33554432 -- bytes of deltas times bytes of texts that quick takes on
 local THOROUGH = 251 -- one in so many batches of vectors is for careful; a prime, so that it is any series' turn
 local CHUNK = 2000 -- arguments of one redis.call; unpack has its limit at 8000
@@ -63,7 +65,7 @@ local DECIMAL = '[%d.eE+%-]+'
 -- negative zero the usual one.
 local function number(s)
   if #s < 300 and find(s, '^-?%d+$') then return s + 0 end
-  if not find(s, '^' .. DECIMAL .. '$') then return nil end
+  if #s > MAX_NUMBER or not find(s, '^' .. DECIMAL .. '$') then return nil end
   local ok, n = pcall(plus0, s)
   if not ok or n > MAX or n < -MAX then return nil end
   return n
@@ -82,100 +84,108 @@ local function text(n)
   return format('%.17g', n)
 end
 
--- pairs_of reads "name:number name:number" strictly, or gives nil.
-local function pairs_of(s)
-  local names, numbers, wholes, n, to = {}, {}, {}, 0, -1
-  repeat
-    local _, last, whole, name, num = find(s, '^(([^ :]+):([^ ]+))', to + 2)
-    if not last then return nil end
-    n = n + 1
-    names[n], numbers[n], wholes[n] = name, num, whole
-    to = last
-  until to == #s
-  return names, numbers, wholes, n
-end
-
--- foreign says whether a component, which is not sum, has no place in a summary or
--- a histogram: a page would leave off the whole series.
-local bounds = {['+Inf'] = true} -- names that are bounds
-local function foreign(name, n, summary)
-  if n < 0 then return true end
-  if summary then return name ~= 'count' end
-  if bounds[name] == nil then bounds[name] = number(name) ~= nil end
-  return not bounds[name]
-end
-
--- add gives the sum of a stored vector (false if there is none) and a delta,
--- and whether the stored one was damaged; nil if the delta is.
-local function add(stored, delta)
-  local damaged = stored and #stored > MAX_TEXT
-  if damaged then stored = false end
-  if not find(delta, ':', 1, true) then
-    local d = number(delta)
-    if not d then return nil end
-    local s = stored and number(stored)
-    return text((s or 0) + d), damaged or stored and not s
-  end
-
-  local names, numbers, _, n = pairs_of(delta)
-  if not names then return nil end
-  local more = {}
-  for i = 1, n do
-    local d = number(numbers[i])
-    if not d then return nil end
-    more[names[i]] = (more[names[i]] or 0) + d
-  end
-
-  local summary, out, k, sums = more.count, {}, 0, {}
-  if stored then
-    local had, texts, wholes, count = pairs_of(stored)
-    damaged = not had
-    for i = 1, count or 0 do
-      local name, s = had[i], number(texts[i])
-      local d = not sums[name] and more[name]
-      if s and d then s = s + d end
-      if not s or name ~= 'sum' and foreign(name, s, summary) then damaged = true break end
-      out[i] = wholes[i]
-      if d then out[i], sums[name] = name .. ':' .. text(s), true end
+-- adders makes what careful adds with. Redis makes a script's functions anew in each
+-- call, and few batches need these.
+local function adders()
+  -- pairs_of reads "name:number name:number" strictly, or gives nil. The pattern
+  -- matches any word, so that none is gone through twice.
+  local function pairs_of(s)
+    local names, numbers, wholes, n, size = {}, {}, {}, 0, -1
+    for whole, name, num in gmatch(s, '(([^ :]+):?([^ ]*))') do
+      n = n + 1
+      if num == '' or n > MAX_COMPONENTS then return nil end
+      names[n], numbers[n], wholes[n] = name, num, whole
+      size = size + #whole + 1
     end
-    k = count
+    if n == 0 or size ~= #s then return nil end
+    return names, numbers, wholes, n
   end
-  local function rest()
+
+  -- The components that a page can show. With any other, or with a count below
+  -- zero, it leaves off the whole series.
+  local SUMMARY, HISTOGRAM = {sum = true, count = true}, {sum = true, ['+Inf'] = true}
+  local function fits(name, kind)
+    if not kind[name] and kind == HISTOGRAM and number(name) then kind[name] = true end
+    return kind[name]
+  end
+
+  -- add gives the sum of a stored vector (false if there is none) and a delta,
+  -- and whether the stored one was damaged; nil if the delta is.
+  local add
+  function add(stored, delta)
+    if stored and #stored > MAX_TEXT then return (add(false, delta)), true end
+    if not find(delta, ':', 1, true) then
+      local d = number(delta)
+      if not d then return nil end
+      local s = stored and number(stored)
+      return text((s or 0) + d), stored and not s
+    end
+
+    local names, numbers, _, n = pairs_of(delta)
+    if not names then return nil end
+    local more = {}
     for i = 1, n do
-      local name = names[i]
-      if not sums[name] then
+      local d = number(numbers[i])
+      if not d then return nil end
+      more[names[i]] = (more[names[i]] or 0) + d
+    end
+
+    local out, k = {}, 0
+    if stored then
+      local had, texts, wholes, count = pairs_of(stored)
+      local damaged, kind = not had, more.count and SUMMARY or HISTOGRAM
+      for i = 1, count or 0 do
+        local name, num = had[i], texts[i]
+        local d = more[name]
+        if d then
+          local s = number(num)
+          damaged = not s or s + d < 0 and name ~= 'sum'
+          more[name] = nil
+          out[i] = name .. ':' .. text((s or 0) + d)
+        else
+          if not find(num, '^%d+$') or #num >= 300 then
+            local s = number(num)
+            damaged = not s or s < 0 and name ~= 'sum'
+          end
+          out[i] = wholes[i]
+        end
+        if damaged or not kind[name] and not fits(name, kind) then return (add(false, delta)), true end
+      end
+      if damaged then return (add(false, delta)), true end
+      k = count
+    end
+    for i = 1, n do
+      local d = more[names[i]]
+      if d then
         k = k + 1
-        out[k] = name .. ':' .. text(more[name])
-        sums[name] = true -- named twice in the delta: it is summed already
+        out[k] = names[i] .. ':' .. text(d)
+        more[names[i]] = nil -- named twice in the delta: it is summed already
       end
     end
-    return concat(out, ' ')
+    local sum = concat(out, ' ')
+    if stored and (#sum > MAX_TEXT or k > MAX_COMPONENTS) then return (add(false, delta)), true end
+    return sum, false
   end
-  if not damaged then
-    local sum = rest()
-    if #sum <= MAX_TEXT or not stored then return sum, damaged end
-  end
-  out, k, sums = {}, 0, {}
-  return rest(), true
-end
 
--- latest gives the one of two "number stamp deadline" with the newer stamp. A
--- stored stamp in the future is not believed, as the clock has been set back since;
--- a new one in the future becomes the present, and its deadline as much earlier.
-local STAMPED = '^(%S+) (%d+) (%d+)$'
-local function latest(stored, new, now)
-  local value, stamp, deadline = match(new, STAMPED)
-  if not value then return nil end
-  stamp, deadline = tonumber(stamp), tonumber(deadline)
-  if stamp > now then
-    if deadline > 0 then deadline = math.max(1, deadline - (stamp - now)) end
-    stamp = now
-    new = value .. ' ' .. format('%.0f', stamp) .. ' ' .. format('%.0f', deadline)
+  -- latest gives the one of two "number stamp deadline" with the newer stamp. A
+  -- stored stamp in the future is not believed, as the clock has been set back since;
+  -- a new one in the future becomes the present, and its deadline as much earlier.
+  local STAMPED = '^(%S+) (%d+) (%d+)$'
+  local function latest(stored, new, now)
+    local value, stamp, deadline = match(new, STAMPED)
+    if not value then return nil end
+    stamp, deadline = tonumber(stamp), tonumber(deadline)
+    if stamp > now then
+      if deadline > 0 then deadline = math.max(1, deadline - (stamp - now)) end
+      stamp = now
+      new = value .. ' ' .. format('%.0f', stamp) .. ' ' .. format('%.0f', deadline)
+    end
+    local _, old = match(stored and #stored <= MAX_TEXT and stored or '', STAMPED)
+    old = tonumber(old or '')
+    if old and old > stamp and old <= now then return stored, false end
+    return new, stored and not old
   end
-  local _, old = match(stored and #stored <= MAX_TEXT and stored or '', STAMPED)
-  old = tonumber(old or '')
-  if old and old > stamp and old <= now then return stored, false end
-  return new, stored and not old
+  return add, latest
 end
 
 -- fetch reads the ops' fields in calls of bounded size; an absent one is false.
@@ -200,9 +210,12 @@ if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
 end
 local last = '0'
 if state[2] then
-  last = match(state[2], '^(%d+) ') or ''
-  local n = tonumber(last)
-  if not n or n >= WHOLE or format('%.0f', n) ~= last then last = LARGEST end
+  last = match(state[2], '^([1-9]%d*) ')
+  if not last then
+    last = sub(state[2], 1, 2) == '0 ' and '0' or LARGEST
+  elseif #last > 15 and (#last > 16 or tonumber(last) >= WHOLE) then
+    last = LARGEST
+  end
 end
 local time = call('TIME')
 local now = time[1]
@@ -288,8 +301,10 @@ local function quick()
       out[k + 1], out[k + 2] = key, num
       k = k + 2
     end
-    -- What was not touched is whole numbers with a name, and the last space.
-    if size ~= #delta or gsub(rest, ' [^ :]+:%d+', '') ~= ' ' then return false end
+    -- What was not touched is whole numbers with a name, and the last space. Where
+    -- they are so many that the sum may have too many, careful counts.
+    local others, n = gsub(rest, ' [^ :]+:%d+', '')
+    if size ~= #delta or others ~= ' ' or n > MAX_COMPONENTS - 1001 then return false end
     local sum = sub(concat(out, '', 1, k) .. rest, 2, -2)
     if #sum > MAX_TEXT then return false end
     results[i], set[2 * i - 1], set[2 * i] = sum, ARGV[HEAD + i], sum
@@ -302,6 +317,7 @@ end
 -- series go, and whether some come or go. (It may not set outer variables:
 -- after an error, imitations lose what functions set.)
 local function careful()
+  local add, latest = adders()
   local corrupt, overflowed, cleared = 0, 0, false
   local was, is, target = {}, {}, {} -- was and is: texts by field, false if absent
   for i = 1, ops do was[field_of(i)], is[field_of(i)] = stored[i], stored[i] end
