@@ -122,6 +122,9 @@ func add(text string, exists bool, delta string) (sum string, intact bool, err e
 	if err != nil {
 		return "", false, RefusedError("ERR " + err.Error())
 	}
+	if len(more) > wire.MaxComponents {
+		return "", false, RefusedError("ERR a vector of too many components")
+	}
 	intact = true
 	var vector []wire.Component
 	if exists {

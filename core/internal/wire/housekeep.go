@@ -20,8 +20,8 @@ const (
 	pruneFields       = 100 // of each that is pruned in a pipeline
 )
 
-// unregisteredFor is how long a name may be listed before it is registered.
-const unregisteredFor = 10 * time.Minute
+// UnregisteredFor is how long a name may be listed before it is registered.
+const UnregisteredFor = 10 * time.Minute
 
 // Housekeep implements [Store]. Trouble with one family does not keep it from
 // the others.
@@ -152,7 +152,7 @@ func (r *Redis) prune(ctx context.Context, names []listedName, now int64, causes
 // follows at once, is not under way any more.
 func (n listedName) overdue(now int64) bool {
 	at, err := strconv.ParseFloat(n.score, 64)
-	return err == nil && (at > float64(now) || at < float64(now-unregisteredFor.Milliseconds()))
+	return err == nil && (at > float64(now) || at < float64(now-UnregisteredFor.Milliseconds()))
 }
 
 // forget removes the families that nobody declared or wrote for retention. The

@@ -114,7 +114,7 @@ func parseLease(field, entry string) (Lease, error) {
 	var e error
 	l.Index, e = strconv.Atoi(number)
 	check(e)
-	if e == nil && (l.Index < 0 || strconv.Itoa(l.Index) != number) { // 01 would be a second 1
+	if e == nil && (l.Index < 0 || l.Index > MaxIndex || strconv.Itoa(l.Index) != number) { // 01 would be a second 1
 		check(errIndex)
 	}
 	l.Writer = words[0]
