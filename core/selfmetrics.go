@@ -56,7 +56,7 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.rejected = counterVec("shoal_rejected_observations_total", "Values that were dropped and label values that were repaired.", "reason")
 	m.overflowed = counterVec("shoal_overflowed_writes_total", "Writes that went to an overflow series because their family had reached its cap.", "family")
 	m.lost = counterVec("shoal_lost_batches_total", "Batches that will not reach Redis, or of which nobody can tell.", "reason")
-	m.corrupt = counter("shoal_corrupt_values_total", "Stored values that were not readable and were replaced or left off the page.")
+	m.corrupt = counter("shoal_corrupt_values_total", "What Redis held that shoal does not write, and that was replaced or left off the page.")
 	m.gaugeFuncFails = counter("shoal_function_panics_total", "Gauge functions that panicked.")
 	m.scrapeDuration = seconds("shoal_scrape_duration_seconds", "Time that reading Redis for a scrape took.")
 	m.scrapeFailures = counter("shoal_scrape_failures_total", "Scrapes that were answered with an error.")
