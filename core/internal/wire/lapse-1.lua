@@ -3,7 +3,8 @@
 -- Removes, in one slice of the leases, those that have expired, or seem to last for
 -- longer than they were given, by their last word, or for days where they have none:
 -- a clock that has been set back since gave their deadline. Who lives takes its index
--- again. What is no lease goes as well.
+-- again. What is no lease goes as well. A field of another kind may be a later
+-- release's, and stays unless there are too many.
 --
 -- KEYS 1  the app's leases
 -- ARGV 1  cursor of the slice, 0 at first
@@ -13,6 +14,7 @@
 -- Twice is safe: each entry is looked at here and now. A lease's owner may still
 -- take its index again if it is free then.
 
+local MANY = 10000 -- fields, as leases that a page shows
 local DAY = 24 * 60 * 60 * 1000 -- no lease is given for that long
 local MAX_TEXT, MAX_INDEX, WHOLE = 65536, 2147483647, 9007199254740992
 local time = redis.call('TIME')
@@ -26,6 +28,7 @@ end
 
 local slice = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
 local list, gone, damaged = slice[2], {}, 0
+local crowded = redis.call('HLEN', KEYS[1]) > MANY
 for i = 1, #list, 2 do
   local field, entry = list[i], list[i + 1]
   local deadline, ttl
@@ -35,7 +38,7 @@ for i = 1, #list, 2 do
   end
   if deadline and deadline < WHOLE then
     if deadline <= now or deadline > now + ttl then gone[#gone + 1] = field end
-  elseif field ~= 'lineage' and field ~= 'housekept' then
+  elseif string.sub(field, 1, 2) == 'i:' or crowded and field ~= 'lineage' and field ~= 'housekept' then
     damaged = damaged + 1
     gone[#gone + 1] = field
   end

@@ -162,7 +162,11 @@ func TestHostileText_CostsAScriptNoMoreThanItsLength(t *testing.T) {
 				return least
 			}
 			// A short script's time is mostly its own.
-			if a, b := max(took(short), 100), took(factor*short); b > most*a {
+			a, b := max(took(short), 100), took(factor*short)
+			for again := 0; b > most*a && again < 10; again++ { // on a busy machine, any may have to wait
+				b = min(b, took(factor*short))
+			}
+			if b > most*a {
 				t.Errorf("%s, %s: %d bytes take %v µs, and %d bytes %v µs", place, shape, short, a, factor*short, b)
 			}
 		}
