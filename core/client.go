@@ -39,6 +39,7 @@ func (r *Registry) newStore(client redis.UniversalClient) func(app string) wire.
 	return func(app string) wire.Store {
 		store := wire.NewRedis(client, app)
 		store.Report = func(err error) { r.report("client", err) }
+		store.Mended = r.mended
 		return store
 	}
 }

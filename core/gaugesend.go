@@ -48,6 +48,9 @@ func (w *writer) sendGauges(ctx context.Context, families []*family) error {
 	}
 	if err != nil {
 		w.gauges.full = true
+		if errors.Is(err, errCloned) {
+			w.becomeAnother(err)
+		}
 		for _, wt := range waiters {
 			f := wt.series.consts.fam
 			f.mu.Lock()
@@ -145,19 +148,32 @@ func (w *writer) writeGauges(ctx context.Context, ops []wire.GaugeOp) error {
 	if !w.lease.held {
 		return w.lease.missing()
 	}
-	resent := g.full
+	resent, mixed, own := g.full, false, 0
+	if g.full || g.refresh { // these are all there are
+		for _, op := range ops {
+			if !op.Delete {
+				own++
+			}
+		}
+	}
 	for first := true; first || len(ops) > 0; first = false {
 		chunk := ops[:min(len(ops), gaugesPerCall)]
 		ops = ops[len(chunk):]
 		g.version++
+		count := 0
+		if len(ops) == 0 {
+			count = own
+		}
 		callCtx, cancel := context.WithTimeout(ctx, callTimeout)
 		status, err := w.store.WriteGauges(callCtx, wire.GaugeWrite{
-			Writer: w.id, Index: w.lease.index, Version: g.version, Full: first && g.full, Ops: chunk,
+			Writer: w.id, Index: w.lease.index, Version: g.version, Full: first && g.full, Own: count, Ops: chunk,
 		})
 		cancel()
 		switch {
 		case err != nil:
 			return fmt.Errorf("shoal: writing gauges: %w", err)
+		case status == wire.GaugesAhead:
+			return errCloned
 		case status == wire.GaugesLostLease:
 			w.lease.held = false
 			g.full = true
@@ -168,8 +184,10 @@ func (w *writer) writeGauges(ctx context.Context, ops []wire.GaugeOp) error {
 		case status == wire.GaugesWantFull:
 			return errors.New("shoal: writing gauges: Redis lost them while they were sent")
 		}
+		mixed = mixed || status == wire.GaugesMixed
 	}
-	g.full, g.refresh = false, false
+	// Gauges that somebody put beside ours go with the next write.
+	g.full, g.refresh = mixed, false
 	return nil
 }
 

@@ -59,7 +59,7 @@ type Opts struct {
 	// Defaults to 30 s.
 	RefreshPeriod time.Duration
 	// LeaseDuration is how long this process's gauges outlive a crash at most.
-	// The lease is renewed three times in it. Defaults to 15 s.
+	// The lease is renewed three times in it. At most a day. Defaults to 15 s.
 	LeaseDuration time.Duration
 
 	// SeriesLimit is the cap of series for each family: in Redis over all
@@ -112,6 +112,9 @@ func (o Opts) complete() (Opts, error) {
 		if *d.value < d.least {
 			return o, fmt.Errorf("shoal: Opts.%s is %v: use at least %v, or 0 for %v", d.name, *d.value, d.least, d.def)
 		}
+	}
+	if o.LeaseDuration > wire.MaxTTL {
+		return o, fmt.Errorf("shoal: Opts.LeaseDuration is %v: use at most %v", o.LeaseDuration, wire.MaxTTL)
 	}
 	if o.SeriesLimit == 0 {
 		o.SeriesLimit = DefSeriesLimit

@@ -91,8 +91,8 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 	}
 	for p.broken == nil && p.round() {
 	}
-	if p.cloned {
-		w.becomeAnother()
+	if p.another != nil {
+		w.becomeAnother(p.another)
 	}
 	w.trimKept()
 	w.gaugePending()
@@ -119,7 +119,7 @@ type pass struct {
 	silence error // the first request without an answer
 	broken  error // nothing can be reached: no use in going on
 	looked  bool  // at the lineage, since the last answers of the store
-	cloned  bool  // another process has our identity
+	another error // why this process goes on under another identity, if it does
 }
 
 func (p *pass) note(err error) {
@@ -205,12 +205,13 @@ func (p *pass) registered(f *family, r wire.RegisterReply) {
 	case r.Clash != "":
 		if o.generation != "" {
 			w.doubt()
+			w.gauges.full = true // without the family's
 		}
 		o.clashed(&TypeClashError{Name: f.def.name, Requested: f.def.kind, Existing: wire.Cut(r.Clash)}, time.Now().Add(reportEvery))
 		w.reg.taken(f)
 		f.failWaiters(o.refused)
 	case r.Last > o.newest:
-		p.twin(f)
+		p.notOurs(f, r.Last)
 	case !p.look(o.generation != "" && o.generation != r.Generation):
 		p.fail(f, p.silence) // whether it was wiped or has stepped back is not known
 	default:
@@ -331,7 +332,7 @@ func (p *pass) replied(f *family, replies []wire.CommitReply) {
 			return
 		case r.Status == wire.CommitOK, r.Status == wire.CommitDuplicate:
 			if r.Last > o.newest {
-				p.twin(f)
+				p.notOurs(f, r.Last)
 				return
 			}
 			p.w.acknowledged(f, r)
@@ -374,21 +375,40 @@ func (w *writer) acknowledged(f *family, r wire.CommitReply) {
 
 var errChanging = errors.New("Redis keeps changing its mind about the data: is another copy of this process running?")
 
-var errCloned = errors.New("shoal: Redis has batches of this writer that it never sent: the process was cloned; it goes on under a new identity")
+var (
+	errCloned = errors.New("shoal: Redis has batches or gauges of this writer that it never sent: " +
+		"the process was cloned; it goes on under a new identity")
+	errNumber = errors.New("shoal: Redis holds something else in place of the number of this writer's last batch: " +
+		"the writer goes on under a new identity; who else can write the keys of this app?")
+)
 
-// twin notes that another copy of this process writes under its identity. The
-// pass goes no further; what is under way was sent under the old identity, so
-// its answers are still taken in before the new one is assumed.
-func (p *pass) twin(f *family) {
+// notOurs notes that Redis has a number of this writer that it never gave: another
+// copy of this process writes under its identity, or the entry is damaged. The pass
+// goes no further; what is under way was sent under the old identity, so its answers
+// are still taken in before the new one is assumed.
+func (p *pass) notOurs(f *family, last uint64) {
 	p.failed[f] = true
-	p.cloned, p.broken = true, errCloned
+	p.another = errCloned
+	if last == wire.MaxSequence {
+		p.another = errNumber
+		p.w.reg.self.corrupt.Inc()
+	}
+	p.broken = p.another
 }
 
-// becomeAnother takes a new identity: this process runs twice, as after a
-// snapshot of a virtual machine.
-func (w *writer) becomeAnother() {
+// becomeAnother takes a new identity. Where this process runs twice, as after a
+// snapshot of a virtual machine, the other one goes on with the old one. Else
+// nobody does, so that the lease and its gauges are given back; if that fails, they
+// end by themselves.
+func (w *writer) becomeAnother(reason error) {
+	if w.lease.held && errors.Is(reason, errNumber) {
+		ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
+		_ = w.store.Release(ctx, w.id, w.lease.index)
+		cancel()
+		w.lease.slotted = false
+	}
 	w.id = newID()
-	w.jitter = newJitter(w.id) // the twin goes on with the old one
+	w.jitter = newJitter(w.id)
 	w.lease.lose()
 	w.gauges.full = true
 	for _, f := range *w.reg.families.Load() {

@@ -2,7 +2,11 @@
 
 package shoal
 
-import "github.com/shoal-metrics/shoal/core/internal/wire"
+import (
+	"fmt"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
 
 // selfMetrics are shoal's metrics of itself. They are stored and summed as any
 // other; alone they cause no flush. docs/operations.md tells what each means.
@@ -52,7 +56,7 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.rejected = counterVec("shoal_rejected_observations_total", "Values and deletions that were dropped, and label values that were repaired.", "reason")
 	m.overflowed = counterVec("shoal_overflowed_writes_total", "Writes that went to an overflow series because their family had reached its cap.", "family")
 	m.lost = counterVec("shoal_lost_batches_total", "Batches that will not reach Redis, or of which nobody can tell.", "reason")
-	m.corrupt = counter("shoal_corrupt_values_total", "Stored values that were not readable and were replaced or left off the page.")
+	m.corrupt = counter("shoal_corrupt_values_total", "What Redis held that shoal does not write, and that was replaced or left off the page.")
 	m.gaugeFuncFails = counter("shoal_function_panics_total", "Gauge functions that panicked.")
 	m.scrapeDuration = seconds("shoal_scrape_duration_seconds", "Time that reading Redis for a scrape took.")
 	m.scrapeFailures = counter("shoal_scrape_failures_total", "Scrapes that were answered with an error.")
@@ -87,6 +91,13 @@ type rejectedError struct {
 func (e *rejectedError) Error() string {
 	return "shoal: " + e.f.def.kind + " " + e.f.def.name + ": a value was dropped or repaired (" + e.reason +
 		"); shoal_rejected_observations_total counts them" + remedies[e.reason]
+}
+
+// mended counts what was damaged in the app's keys and was replaced.
+func (r *Registry) mended(where string, n int) {
+	r.self.corrupt.Add(float64(n))
+	r.report("mended "+where, fmt.Errorf("shoal: %s: %d times Redis held what shoal does not write, and it was replaced: "+
+		"who else can write the keys of this app?", where, n))
 }
 
 // overflowed counts writes that went to the overflow series.

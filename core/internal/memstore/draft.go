@@ -5,6 +5,7 @@ package memstore
 import (
 	"errors"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -121,18 +122,34 @@ func add(text string, exists bool, delta string) (sum string, intact bool, err e
 	if err != nil {
 		return "", false, RefusedError("ERR " + err.Error())
 	}
+	if len(more) > wire.MaxComponents {
+		return "", false, RefusedError("ERR a vector of too many components")
+	}
 	intact = true
 	var vector []wire.Component
 	if exists {
 		vector, err = wire.ParseVector(nil, text)
-		if err != nil || (vector[0].Name == "") != (more[0].Name == "") {
+		if err != nil || len(text) > wire.MaxText || len(vector) > wire.MaxComponents || (vector[0].Name == "") != (more[0].Name == "") {
 			vector, intact = nil, false
 		}
 	}
+	had := len(vector)
 	for _, c := range more {
 		vector = addComponent(vector, c)
 	}
-	return string(wire.AppendVector(nil, vector)), intact, nil
+	sum = string(wire.AppendVector(nil, vector))
+	if had > 0 && (!fits(vector[:had], more) || len(sum) > wire.MaxText || len(vector) > wire.MaxComponents) {
+		sum, _, err = add("", false, delta)
+		return sum, false, err
+	}
+	return sum, intact, nil
+}
+
+// fits says whether a page makes something of what was stored, now that a delta was
+// added to it.
+func fits(stored, delta []wire.Component) bool {
+	return stored[0].Name == "" ||
+		wire.Fits(stored, slices.ContainsFunc(delta, func(c wire.Component) bool { return c.Name == wire.ComponentCount }))
 }
 
 func addComponent(vector []wire.Component, c wire.Component) []wire.Component {
@@ -170,6 +187,7 @@ func (d *draft) latest(text string, exists bool, value string) (kept string, int
 		return value, true, nil
 	}
 	_, stored, _, ok := stamped(text)
+	ok = ok && len(text) <= wire.MaxText
 	if ok && stored > stamp && stored <= d.now {
 		return text, true, nil
 	}

@@ -38,7 +38,10 @@ func (a *app) writeGauges(w wire.GaugeWrite, now time.Time) wire.GaugeStatus {
 	if set != nil {
 		version = set.version
 	}
-	if version >= w.Version {
+	switch {
+	case version > w.Version:
+		return wire.GaugesAhead
+	case version == w.Version:
 		return wire.GaugesDuplicate
 	}
 	if !w.Full && version+1 != w.Version {
@@ -62,6 +65,9 @@ func (a *app) writeGauges(w wire.GaugeWrite, now time.Time) wire.GaugeStatus {
 	}
 	if len(set.entries) == 0 {
 		delete(a.gauges, w.Writer)
+	}
+	if w.Own > 0 && len(set.entries) > w.Own && !w.Full {
+		return wire.GaugesMixed
 	}
 	return wire.GaugesOK
 }

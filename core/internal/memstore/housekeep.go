@@ -35,6 +35,11 @@ func (a *app) housekeep(retention time.Duration, now time.Time) {
 	}
 	for name, touched := range a.touched {
 		f := a.families[name]
+		if unknown := f == nil || f.control == nil && f.values == nil; !wire.IsMetricName(name) || len(name) > wire.MaxName ||
+			unknown && (touched.After(now) || now.Sub(touched) > wire.UnregisteredFor) {
+			delete(a.touched, name)
+			continue
+		}
 		if f == nil || f.control == nil {
 			f = &family{control: &control{}} // listed only
 		}

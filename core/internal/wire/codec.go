@@ -133,6 +133,24 @@ func IsMetricName(s string) bool {
 	return s != "" && IsLabelName(strings.ReplaceAll(s, ":", "_"))
 }
 
+// Fits says whether a page makes something of all components of a stored vector, of
+// a summary or else of a histogram.
+func Fits(vector []Component, summary bool) bool {
+	for _, c := range vector {
+		switch {
+		case c.Name == ComponentSum:
+		case c.Value < 0, summary && c.Name != ComponentCount:
+			return false
+		case summary, c.Name == "+Inf":
+		default:
+			if _, err := ParseNumber(c.Name); err != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
 // GaugeField names one gauge among all those of a writer.
 func GaugeField(family, field string) string {
 	if field == "" {
@@ -186,6 +204,9 @@ var (
 func ParseNumber(s string) (float64, error) {
 	if n, ok := parseWhole(s); ok {
 		return n, nil
+	}
+	if len(s) > MaxNumber {
+		return 0, errNumber
 	}
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {

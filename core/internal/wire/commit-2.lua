@@ -16,7 +16,13 @@
 -- Returns {OK, seq, corrupt, overflowed, total…}  applied now
 --         {DUP, last, 0, 0, total…}               was applied before
 --         {GAP, last}                             last is not prev
---         {UNKNOWN}                               another generation
+--         {UNKNOWN}                               another generation, or no such keys
+--
+-- What the keys hold may be anybody's. So everything here takes time in proportion
+-- to the length of what is read: a pattern that can fail begins with ^. An entry of
+-- the writer that is no number of its own counts as the largest there is, so that
+-- nothing is applied and the writer, which never gave that one, goes on under
+-- another name.
 --
 -- Twice is safe: the second time, the number is not below seq any more.
 
@@ -27,6 +33,12 @@ local HEAD = 8
 local GENERATION = '\254'
 local MAX = 1.7976931348623157e308
 local WHOLE = 9007199254740992 -- 2^53: below, every whole number is exact
+local LARGEST = '9007199254740991' -- the largest number of a batch: no writer comes so far
+local MAX_TEXT = 65536 -- bytes of a stored text; a longer one is damaged
+local MAX_NUMBER = 400 -- bytes of a number's
+local MAX_COMPONENTS = 2002 -- of a vector
+local WORK = 33554432 -- bytes of deltas times bytes of texts that quick takes on
+local THOROUGH = 251 -- one in so many batches of vectors is for careful; a prime, so that it is any series' turn
 local CHUNK = 2000 -- arguments of one redis.call; unpack has its limit at 8000
 
 local ctl, v = KEYS[1], KEYS[2]
@@ -52,8 +64,8 @@ local DECIMAL = '[%d.eE+%-]+'
 -- and nan, and where it is imitated it fails on 1e5. Adding 0 also makes the
 -- negative zero the usual one.
 local function number(s)
-  if find(s, '^-?%d+$') and #s < 300 then return s + 0 end
-  if not find(s, '^' .. DECIMAL .. '$') then return nil end
+  if #s < 300 and find(s, '^-?%d+$') then return s + 0 end
+  if #s > MAX_NUMBER or not find(s, '^' .. DECIMAL .. '$') then return nil end
   local ok, n = pcall(plus0, s)
   if not ok or n > MAX or n < -MAX then return nil end
   return n
@@ -72,93 +84,108 @@ local function text(n)
   return format('%.17g', n)
 end
 
--- pairs_of reads "name:number name:number" strictly, or gives nil.
-local function pairs_of(s)
-  local names, numbers, wholes, n, size = {}, {}, {}, 0, -1
-  for whole, name, num in gmatch(s, '(([^ :]+):([^ ]+))') do
-    n = n + 1
-    names[n], numbers[n], wholes[n] = name, num, whole
-    size = size + #whole + 1
-  end
-  if n == 0 or size ~= #s then return nil end
-  return names, numbers, wholes, n
-end
-
--- add gives the sum of a stored vector (false if there is none) and a delta,
--- and whether the stored one was damaged; nil if the delta is.
-local function add(stored, delta)
-  if not find(delta, ':', 1, true) then
-    local d = number(delta)
-    if not d then return nil end
-    local s = stored and number(stored)
-    return text((s or 0) + d), stored and not s
+-- adders makes what careful adds with. Redis makes a script's functions anew in each
+-- call, and few batches need these.
+local function adders()
+  -- pairs_of reads "name:number name:number" strictly, or gives nil. The pattern
+  -- matches any word, so that none is gone through twice.
+  local function pairs_of(s)
+    local names, numbers, wholes, n, size = {}, {}, {}, 0, -1
+    for whole, name, num in gmatch(s, '(([^ :]+):?([^ ]*))') do
+      n = n + 1
+      if num == '' or n > MAX_COMPONENTS then return nil end
+      names[n], numbers[n], wholes[n] = name, num, whole
+      size = size + #whole + 1
+    end
+    if n == 0 or size ~= #s then return nil end
+    return names, numbers, wholes, n
   end
 
-  local names, numbers, _, n = pairs_of(delta)
-  if not names then return nil end
-  local more = {}
-  for i = 1, n do
-    local d = number(numbers[i])
-    if not d then return nil end
-    more[names[i]] = (more[names[i]] or 0) + d
+  -- The components that a page can show. With any other, or with a count below
+  -- zero, it leaves off the whole series.
+  local SUMMARY, HISTOGRAM = {sum = true, count = true}, {sum = true, ['+Inf'] = true}
+  local function fits(name, kind)
+    if not kind[name] and kind == HISTOGRAM and number(name) then kind[name] = true end
+    return kind[name]
   end
 
-  local out, k, damaged = {}, 0, false
-  if stored then
-    local had, texts, wholes, count = pairs_of(stored)
-    if had then
-      local sums = {}
-      for i = 1, count do
+  -- add gives the sum of a stored vector (false if there is none) and a delta,
+  -- and whether the stored one was damaged; nil if the delta is.
+  local add
+  function add(stored, delta)
+    if stored and #stored > MAX_TEXT then return (add(false, delta)), true end
+    if not find(delta, ':', 1, true) then
+      local d = number(delta)
+      if not d then return nil end
+      local s = stored and number(stored)
+      return text((s or 0) + d), stored and not s
+    end
+
+    local names, numbers, _, n = pairs_of(delta)
+    if not names then return nil end
+    local more = {}
+    for i = 1, n do
+      local d = number(numbers[i])
+      if not d then return nil end
+      more[names[i]] = (more[names[i]] or 0) + d
+    end
+
+    local out, k = {}, 0
+    if stored then
+      local had, texts, wholes, count = pairs_of(stored)
+      local damaged, kind = not had, more.count and SUMMARY or HISTOGRAM
+      for i = 1, count or 0 do
         local name, num = had[i], texts[i]
         local d = more[name]
-        if d and not sums[name] then
+        if d then
           local s = number(num)
-          if not s then damaged = true break end
-          sums[name] = true
-          k = k + 1
-          out[k] = name .. ':' .. text(s + d)
+          damaged = not s or s + d < 0 and name ~= 'sum'
+          more[name] = nil
+          out[i] = name .. ':' .. text((s or 0) + d)
         else
-          if not (find(num, '^%d+$') and #num < 300) and not number(num) then damaged = true break end
-          k = k + 1
-          out[k] = wholes[i]
+          if not find(num, '^%d+$') or #num >= 300 then
+            local s = number(num)
+            damaged = not s or s < 0 and name ~= 'sum'
+          end
+          out[i] = wholes[i]
         end
+        if damaged or not kind[name] and not fits(name, kind) then return (add(false, delta)), true end
       end
-      if not damaged then
-        for name in pairs(sums) do more[name] = nil end
+      if damaged then return (add(false, delta)), true end
+      k = count
+    end
+    for i = 1, n do
+      local d = more[names[i]]
+      if d then
+        k = k + 1
+        out[k] = names[i] .. ':' .. text(d)
+        more[names[i]] = nil -- named twice in the delta: it is summed already
       end
-    else
-      damaged = true
     end
-    if damaged then out, k = {}, 0 end
+    local sum = concat(out, ' ')
+    if stored and (#sum > MAX_TEXT or k > MAX_COMPONENTS) then return (add(false, delta)), true end
+    return sum, false
   end
-  for i = 1, n do
-    local d = more[names[i]]
-    if d then
-      k = k + 1
-      out[k] = names[i] .. ':' .. text(d)
-      more[names[i]] = nil -- named twice in the delta: it is summed already
-    end
-  end
-  return concat(out, ' '), damaged
-end
 
--- latest gives the one of two "number stamp deadline" with the newer stamp. A
--- stored stamp in the future is not believed, as the clock has been set back since;
--- a new one in the future becomes the present, and its deadline as much earlier.
-local STAMPED = '^(%S+) (%d+) (%d+)$'
-local function latest(stored, new, now)
-  local value, stamp, deadline = match(new, STAMPED)
-  if not value then return nil end
-  stamp, deadline = tonumber(stamp), tonumber(deadline)
-  if stamp > now then
-    if deadline > 0 then deadline = math.max(1, deadline - (stamp - now)) end
-    stamp = now
-    new = value .. ' ' .. format('%.0f', stamp) .. ' ' .. format('%.0f', deadline)
+  -- latest gives the one of two "number stamp deadline" with the newer stamp. A
+  -- stored stamp in the future is not believed, as the clock has been set back since;
+  -- a new one in the future becomes the present, and its deadline as much earlier.
+  local STAMPED = '^(%S+) (%d+) (%d+)$'
+  local function latest(stored, new, now)
+    local value, stamp, deadline = match(new, STAMPED)
+    if not value then return nil end
+    stamp, deadline = tonumber(stamp), tonumber(deadline)
+    if stamp > now then
+      if deadline > 0 then deadline = math.max(1, deadline - (stamp - now)) end
+      stamp = now
+      new = value .. ' ' .. format('%.0f', stamp) .. ' ' .. format('%.0f', deadline)
+    end
+    local _, old = match(stored and #stored <= MAX_TEXT and stored or '', STAMPED)
+    old = tonumber(old or '')
+    if old and old > stamp and old <= now then return stored, false end
+    return new, stored and not old
   end
-  local _, old = match(stored or '', STAMPED)
-  old = tonumber(old or '')
-  if old and old > stamp and old <= now then return stored, false end
-  return new, stored and not old
+  return add, latest
 end
 
 -- fetch reads the ops' fields in calls of bounded size; an absent one is false.
@@ -173,9 +200,23 @@ local function fetch()
   return texts
 end
 
-local state = call('HMGET', ctl, 'gen', me, 'shape')
-if state[1] ~= ARGV[1] or call('HGET', v, GENERATION) ~= ARGV[1] then return {'UNKNOWN'} end
-local last = match(state[2] or '', '^(%d+) ') or '0'
+local state, generation = redis.pcall('HMGET', ctl, 'gen', me, 'shape'), redis.pcall('HGET', v, GENERATION)
+if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
+  -- A key of another type is as good as none: the registration replaces it.
+  local function strange(reply) return type(reply) == 'table' and find(reply.err or '', 'WRONGTYPE', 1, true) end
+  if state.err and not strange(state) then call('HMGET', ctl, 'gen') end -- fails, and tells where
+  if type(generation) == 'table' and not strange(generation) then call('HGET', v, GENERATION) end
+  return {'UNKNOWN'}
+end
+local last = '0'
+if state[2] then
+  last = match(state[2], '^([1-9]%d*) ')
+  if not last then
+    last = sub(state[2], 1, 2) == '0 ' and '0' or LARGEST
+  elseif #last > 15 and (#last > 16 or tonumber(last) >= WHOLE) then
+    last = LARGEST
+  end
+end
 local time = call('TIME')
 local now = time[1]
 local micros = time[1] * 1000000 + time[2]
@@ -195,6 +236,7 @@ if tonumber(last) >= seq then
         spare = spare or (call('HLEN', v) - 1 >= cap and call('HGET', v, overflow)) or ''
         total = spare
       end
+      if total and #total > MAX_TEXT then total = '' end
       reply[4 + i] = total or ''
     end
   end
@@ -216,7 +258,8 @@ local function quick()
   if kinds ~= '+' then return false end
   local ARGV, at = ARGV, HEAD + ops -- the values are behind it
   if not find(ARGV[at + 1], ':', 1, true) then
-    if not find(concat(stored, ':'), NUMBERS) or not find(concat(ARGV, ':', at + 1), NUMBERS) then return false end
+    local had = concat(stored, ':')
+    if #had > MAX_TEXT or not find(had, NUMBERS) or not find(concat(ARGV, ':', at + 1), NUMBERS) then return false end
     local set, format, k = set, format, 0 -- locals are quicker
     for i = 1, ops do
       local n = stored[i] + ARGV[at + i]
@@ -234,9 +277,14 @@ local function quick()
     return true
   end
 
-  local out, seen = {}, {}
+  -- What a delta does not name is looked at so little here that a component which
+  -- makes a page leave off the series would stay for ever.
+  if seq % THOROUGH == 0 then return false end
+  local out, seen, work = {}, {}, 0
   for i = 1, ops do
     local delta, rest, k, size = ' ' .. ARGV[at + i], ' ' .. stored[i] .. ' ', 0, 0
+    work = work + #delta * #rest -- for each component of the delta, the text is gone through
+    if work > WORK or #rest > MAX_TEXT + 2 then return false end
     for key, num in gmatch(delta, PAIR) do
       if seen[key] == i then return false end
       seen[key] = i
@@ -248,15 +296,18 @@ local function quick()
         rest = sub(rest, 1, from - 1) .. sub(rest, after)
       end
       num = num + 0
-      if not (num <= MAX and num >= -MAX) then return false end
+      if not (num >= 0 and num <= MAX) and not (num >= -MAX and key == ' sum:') then return false end
       if num % 1 ~= 0 or num >= SHORT or num <= -SHORT then num = text(num) end
       out[k + 1], out[k + 2] = key, num
       k = k + 2
     end
-    -- What was not touched is whole numbers with a name, and the last space.
-    if size ~= #delta or gsub(rest, ' [^ :]+:%d+', '') ~= ' ' then return false end
-    results[i] = sub(concat(out, '', 1, k) .. rest, 2, -2)
-    set[2 * i - 1], set[2 * i] = ARGV[HEAD + i], results[i]
+    -- What was not touched is whole numbers with a name, and the last space. Where
+    -- they are so many that the sum may have too many, careful counts.
+    local others, n = gsub(rest, ' [^ :]+:%d+', '')
+    if size ~= #delta or others ~= ' ' or n > MAX_COMPONENTS - 1001 then return false end
+    local sum = sub(concat(out, '', 1, k) .. rest, 2, -2)
+    if #sum > MAX_TEXT then return false end
+    results[i], set[2 * i - 1], set[2 * i] = sum, ARGV[HEAD + i], sum
   end
   return true
 end
@@ -266,6 +317,7 @@ end
 -- series go, and whether some come or go. (It may not set outer variables:
 -- after an error, imitations lose what functions set.)
 local function careful()
+  local add, latest = adders()
   local corrupt, overflowed, cleared = 0, 0, false
   local was, is, target = {}, {}, {} -- was and is: texts by field, false if absent
   for i = 1, ops do was[field_of(i)], is[field_of(i)] = stored[i], stored[i] end
@@ -333,11 +385,11 @@ end
 
 -- Nothing above has written. The first write is one that checks the memory, so
 -- that OOM leaves all as it was; after it, Redis lets the script finish.
-if changed then
+if changed or #(state[3] or '') > 99 then -- longer than any of ours: each batch would read it
   -- The shape is a count and a time: a server that was set back to an older
   -- state would reach the same count again with other series, and a clock may
   -- stand still.
-  local count = tonumber(match(state[3] or '', '^%d+') or '0') + 1
+  local count = (tonumber(match(state[3] or '', '^%d+') or '0') or 0) + 1
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now,
     'shape', format('%.0f', count) .. ' ' .. now .. '.' .. time[2])
 else

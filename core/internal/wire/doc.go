@@ -65,7 +65,8 @@
 //
 // A stored text that does not parse is replaced by the delta and counted: it
 // can't be added to, and one damaged series must not stop a family. A delta
-// that does not parse is refused before anything is written.
+// that does not parse is refused before anything is written. What else may be
+// damaged, and who replaces it, is in docs/protocol.md, Damage.
 //
 // The cap counts the fields of the hash when a batch brings a new one. What is
 // beyond it goes to the overflow series in the same step.
@@ -78,6 +79,8 @@
 //	neither exists                        a new one
 //	values without control, or differing  a new one over the old values: orphan
 //	control without values                a new one, empty
+//
+// A key of another type is removed first, as if it were lost.
 //
 // The flag stays as long as the generation: each writer must hear that its
 // batches in doubt can't be told from those that the values hold already. The
@@ -125,8 +128,8 @@
 //
 // One process does it for all: a field beside the leases says when the last
 // turn was. It only spares work. What keeps the removals right is that
-// whatever is removed by age is found by a cheap look from outside and judged
-// again by the script that removes it. A writer's number goes after
+// whatever is removed by age is judged by the script that removes it, slice by
+// slice. A writer's number goes after
 // [SequenceAge], and never because the writer seems dead: a request whose
 // connection was cut may still be executed. Nothing uses KEYS or SCAN.
 //

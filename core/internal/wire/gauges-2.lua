@@ -8,26 +8,56 @@
 --      2  index
 --      3  version of this write
 --      4  1 if it replaces everything stored, else 0
---      5… kind (+ or -), field, value and time to live in milliseconds of each
--- Returns OK    applied now
---         DUP   this version was applied before
---         FULL  the stored version is not the one before: send everything
---         LOST  the lease is not the writer's
+--      5  how many gauges the writer has after it, or -1 where it does not say
+--      6… kind (+ or -), field, value and time to live in milliseconds of each
+-- Returns {OK, damaged}     applied now
+--         {DUP, damaged}    this version was applied before
+--         {AHEAD, damaged}  a later version is stored
+--         {FULL, damaged}   the stored version is not the one before: send everything
+--         {LOST, damaged}   the lease is not the writer's
+--         damaged being how much was: a key of another type, which is removed, a
+--         version that is none, which counts as 0, and gauges beside the writer's,
+--         which go with the next write that replaces everything
 --
 -- Twice is safe: the second time, the version is stored already.
 
 local leases, key = KEYS[1], KEYS[2]
 local VERSION = '\254'
-local HEAD, CHUNK = 4, 2000
+local HEAD, CHUNK = 5, 2000
+local WHOLE, LONGEST = 9007199254740992, 1e13 -- milliseconds: some 300 years
 local full = ARGV[4] == '1'
 
-local entry = redis.call('HGET', leases, 'i:' .. ARGV[2])
-if not entry or string.match(entry, '^(%S+)') ~= ARGV[1] then return 'LOST' end
+local damaged, odd = 0, 0 -- odd: the version, counted when it is replaced
 
-local version = tonumber(ARGV[3])
-local stored = tonumber(redis.call('HGET', key, VERSION) or '0') or 0
-if stored >= version then return 'DUP' end
-if not full and stored + 1 ~= version then return 'FULL' end
+-- failed says whether a reply is an error; one of another kind than a key of another
+-- type is to be raised.
+local function failed(reply) return type(reply) == 'table' and reply.err end
+local function strange(reply) return string.find(reply.err, 'WRONGTYPE', 1, true) end
+
+local field = 'i:' .. ARGV[2]
+local entry = redis.pcall('HGET', leases, field)
+if failed(entry) then
+  if not strange(entry) then redis.call('HGET', leases, field) end
+  entry = false -- who takes a lease replaces it
+end
+if not entry or string.sub(entry, 1, #ARGV[1] + 1) ~= ARGV[1] .. ' ' then return {'LOST', 0} end
+
+local version, stored = tonumber(ARGV[3]), redis.pcall('HGET', key, VERSION)
+if failed(stored) then
+  if not strange(stored) then redis.call('HGET', key, VERSION) end
+  redis.call('UNLINK', key)
+  damaged, stored = 1, false
+end
+if stored then
+  local n = tonumber(string.match(stored, '^%d+$') or '')
+  if not n or n >= WHOLE then odd, n = 1, 0 end
+  stored = n
+else
+  stored = 0
+end
+if stored > version then return {'AHEAD', damaged} end
+if stored == version then return {'DUP', damaged} end
+if not full and stored + 1 ~= version then return {'FULL', damaged} end
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -44,11 +74,11 @@ for i = HEAD + 1, #ARGV, 4 do
     set[#set + 1] = ARGV[i + 2] .. ' ' .. string.format('%.0f', now + ttl)
   end
 end
-if not full then longest = math.max(longest, redis.call('PTTL', key)) end
+if not full then longest = math.min(LONGEST, math.max(longest, redis.call('PTTL', key))) end
 
-redis.call('HSET', key, VERSION, ARGV[3]) -- first a write that checks the memory; DEL does not
+redis.call('HSET', key, VERSION, ARGV[3]) -- first a write that checks the memory; UNLINK does not
 if full then
-  redis.call('DEL', key)
+  redis.call('UNLINK', key)
 elseif #gone > 0 then
   for from = 1, #gone, CHUNK do
     redis.call('HDEL', key, unpack(gone, from, math.min(from + CHUNK - 1, #gone)))
@@ -57,9 +87,12 @@ end
 for from = 1, #set, CHUNK do
   redis.call('HSET', key, unpack(set, from, math.min(from + CHUNK - 1, #set)))
 end
-if longest <= 0 or redis.call('HLEN', key) == 1 then
-  redis.call('DEL', key) -- no gauge is left
+local left = redis.call('HLEN', key) - 1
+if longest <= 0 or left == 0 then
+  redis.call('UNLINK', key) -- no gauge is left
 else
   redis.call('PEXPIREAT', key, string.format('%.0f', now + longest))
 end
-return 'OK'
+local own = tonumber(ARGV[5])
+if own >= 0 and left > own then damaged = damaged + left - own end
+return {'OK', damaged + odd}

@@ -11,11 +11,14 @@ import (
 
 // WriteGauges implements [Store].
 func (r *Redis) WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, error) {
-	const head = 4
+	const head = 5
 	args := make([]any, head, head+4*len(w.Ops))
-	args[0], args[1], args[2], args[3] = w.Writer, w.Index, w.Version, 0
+	args[0], args[1], args[2], args[3], args[4] = w.Writer, w.Index, w.Version, 0, -1
 	if w.Full {
 		args[3] = 1
+	}
+	if w.Own > 0 {
+		args[4] = w.Own
 	}
 	for _, op := range w.Ops {
 		if op.Delete {
@@ -31,15 +34,25 @@ func (r *Redis) WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, err
 		args:   args,
 	}
 	r.run(ctx, c)
-	reply, err := c.cmd.Text()
+	reply, err := c.cmd.Slice()
 	if err != nil {
 		return 0, err
 	}
-	switch reply {
+	if len(reply) != 2 {
+		return 0, unexpectedError{reply}
+	}
+	damaged, _ := reply[1].(int64)
+	r.mended("the gauges of this process", damaged)
+	switch reply[0] {
 	case "OK":
+		if damaged > 0 && !w.Full {
+			return GaugesMixed, nil
+		}
 		return GaugesOK, nil
 	case "DUP":
 		return GaugesDuplicate, nil
+	case "AHEAD":
+		return GaugesAhead, nil
 	case "FULL":
 		return GaugesWantFull, nil
 	case "LOST":

@@ -6,6 +6,12 @@
 -- held so far, if it has no entry; the asked slot, whoever holds it; the lowest
 -- index that is free or expired. So no writer ever has two.
 --
+-- What is no lease holds no index: an entry that is not "writer deadline …", or stands
+-- under something else than the plain number of an index. Where there are more
+-- leases than a page shows, not all are looked through: a writer that is not where it
+-- was may then have a second entry until the first expires, and one that finds
+-- none of the first indexes free takes one far above them.
+--
 -- A writer that held an index and has no entry any more must ask whether the server
 -- has lost more of its own: until it says that it has, its entry has ? in place of
 -- the lineage, and readers wait.
@@ -25,63 +31,103 @@
 --      6  the lineage as it is now, or ''
 --      7  1 if the writer knew another one before, and has not looked yet
 -- Returns {index, the other writer that had it or '', seconds, microseconds,
---          1 if the writer held an index and has no entry any more, else 0}
+--          1 if the writer held an index and has no entry any more, else 0,
+--          how much was damaged and replaced}
 --
 -- Twice is safe: the second time renews what the first took, and finds the
 -- lineage recorded.
 
-local leases, writer, slot = KEYS[1], ARGV[1], tonumber(ARGV[3])
+local leases, writer, held, slot = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local MANY = 10000 -- as many as a page shows
+local MAX_TEXT, MAX_INDEX, WHOLE = 65536, 2147483647, 9007199254740992
+local mended = 0
+
+-- failed says whether a reply is an error, and the command is to be called again: a
+-- key of another type is removed, and any other error is to be raised in its place.
+local function failed(reply, key)
+  if type(reply) ~= 'table' or not reply.err then return false end
+  if string.find(reply.err, 'WRONGTYPE', 1, true) then
+    mended = mended + 1
+    redis.call('UNLINK', key)
+  end
+  return true
+end
+
+local own = 'i:' .. ARGV[2]
+local state = redis.pcall('HMGET', leases, own, 'lineage')
+if failed(state, leases) then state = redis.call('HMGET', leases, own, 'lineage') end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- Where nothing matches, imitations of Lua give no value at all: hence "or".
-local function holder(entry) return string.match(entry, '^(%S+)') or '' end
+local function field(k) return 'i:' .. string.format('%.0f', k) end
+
+-- lease gives the writer and the deadline of an entry, or nothing if it is none.
+local function lease(entry)
+  if not entry or #entry > MAX_TEXT then return nil end
+  local who, deadline = string.match(entry, '^(%S+) (%d+) ')
+  deadline = tonumber(deadline or '')
+  if not deadline or deadline >= WHOLE then return nil end
+  return who, deadline
+end
+
+local function is_own(entry) return string.sub(entry, 1, #writer + 1) == writer .. ' ' end
 
 local index, fenced, lost
-if ARGV[2] ~= '-1' then
-  local entry = redis.call('HGET', leases, 'i:' .. ARGV[2])
-  if entry and holder(entry) == writer then index = tonumber(ARGV[2]) end
-end
+if held >= 0 and state[1] and is_own(state[1]) then index = held end
 if not index then
-  local all, entries = redis.call('HGETALL', leases), {}
-  for i = 1, #all, 2 do
-    local k = tonumber(string.match(all[i], '^i:(%d+)$') or '')
-    if k then
-      entries[k] = all[i + 1]
-      if holder(all[i + 1]) == writer and (not index or k < index) then index = k end
+  local all
+  if redis.call('HLEN', leases) <= MANY then
+    all = {}
+    local list = redis.call('HGETALL', leases)
+    for i = 1, #list, 2 do
+      local name, entry = list[i], list[i + 1]
+      all[name] = entry
+      if is_own(entry) then
+        local k = tonumber(string.match(name, '^i:(%d+)$') or '')
+        if k and k <= MAX_INDEX and field(k) == name and (not index or k < index) then index = k end
+      end
     end
   end
+  local function at(k)
+    if all then return lease(all[field(k)]) end
+    return lease(redis.call('HGET', leases, field(k)))
+  end
   if not index then
-    local held = tonumber(ARGV[2])
     lost = held >= 0
-    if held >= 0 and not entries[held] then
+    if held >= 0 and not at(held) then
       index = held
+      if state[1] then mended = mended + 1 end
     elseif slot >= 0 then
       index = slot
     else
       index = 0
-      while entries[index] and now < tonumber(string.match(entries[index], '^%S+ (%d+)') or '0') do
+      while index < MANY do
+        local who, deadline = at(index)
+        if not who or deadline <= now then break end
         index = index + 1
       end
+      if index == MANY then index = MANY + tonumber(string.sub(redis.sha1hex(writer), 1, 7), 16) end
     end
-    fenced = entries[index] and holder(entries[index])
+    fenced = at(index)
   end
 end
 
 local deadline = string.format('%.0f', now + tonumber(ARGV[4]))
 local tail = ARGV[5]
 if lost then tail = string.gsub(tail, '^%S+', '?') end
-local set = {'i:' .. string.format('%d', index), writer .. ' ' .. deadline .. ' ' .. tail}
+local set = {field(index), writer .. ' ' .. deadline .. ' ' .. tail}
 if ARGV[6] ~= '' then
-  local recorded = redis.call('HGET', leases, 'lineage')
-  local another = not recorded or holder(recorded) ~= ARGV[6]
-  if ARGV[7] == '1' and (another or recorded == ARGV[6] .. ' 0') or another and recorded then
+  local recorded = state[2]
+  local name, since = string.match(recorded or '', '^(%S+) (%d+)$')
+  if recorded and not name then mended = mended + 1 end
+  local another = name ~= ARGV[6]
+  if ARGV[7] == '1' and (another or since == '0') or another and recorded then
     set[3], set[4] = 'lineage', ARGV[6] .. ' ' .. string.format('%.0f', now)
   elseif another then
     set[3], set[4] = 'lineage', ARGV[6] .. ' 0'
-  elseif now < tonumber(string.match(recorded, '^%S+ (%d+)') or '0') then
+  elseif now < (tonumber(since) or WHOLE) then
     set[3], set[4] = 'lineage', ARGV[6] .. ' 1'
   end
 end
 redis.call('HSET', leases, unpack(set))
-return {index, fenced or '', time[1], time[2], lost and 1 or 0}
+return {index, fenced or '', time[1], time[2], lost and 1 or 0, mended}

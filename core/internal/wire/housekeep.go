@@ -5,13 +5,22 @@ package wire
 import (
 	"context"
 	"strconv"
-	"strings"
 	"time"
 )
 
-// familiesPerRound bounds what one call of Housekeep forgets. The rest waits
-// for the next.
-const familiesPerRound = 100
+// What one call of Housekeep does, in slices that are short for the server. What is
+// beyond it, in keys that somebody filled, waits for the next.
+const (
+	forgottenPerRound = 100
+	namesPerRound     = 2 * MaxFamilies
+	slicesPerRound    = 500
+	sliceFields       = 1000 // of a hash, awaited slice by slice
+	pipelinedPrunes   = 32
+	pruneFields       = 100 // of each that is pruned in a pipeline
+)
+
+// UnregisteredFor is how long a name may be listed before it is registered.
+const UnregisteredFor = 10 * time.Minute
 
 // Housekeep implements [Store]. Trouble with one family does not keep it from
 // the others.
@@ -21,18 +30,12 @@ func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) e
 	if ours, err := turn.cmd.Int(); err != nil || ours == 0 {
 		return err
 	}
-	state, err := r.ReadApp(ctx)
-	if err != nil {
+	if err := r.sweep(ctx, lapseScript, r.keys.leases(), "the leases", "0"); err != nil {
 		return err
 	}
 	var causes Causes
-	for _, family := range state.Families {
-		if err := r.prune(ctx, family, state.Now); err != nil {
-			causes.Add("family "+QuoteName(family), err)
-			if ctx.Err() != nil {
-				return causes.Err()
-			}
-		}
+	if err := r.keepFamilies(ctx, &causes); err != nil {
+		return Join(causes.Err(), err)
 	}
 	if retention > 0 {
 		return Join(causes.Err(), r.forget(ctx, retention))
@@ -40,32 +43,115 @@ func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) e
 	return causes.Err()
 }
 
-// prune removes the sequence numbers of a family that are too old. Those of a time
-// to come begin to age.
-func (r *Redis) prune(ctx context.Context, family string, now time.Time) error {
-	limit := now.Add(-SequenceAge).Unix()
-	var old []any
-	key := r.keys.control(family)
-	err := r.scan(ctx, key, func(field, value string) bool {
-		_, stamp, _ := strings.Cut(value, " ")
-		seconds, err := strconv.ParseInt(stamp, 10, 64)
-		if err == nil && (seconds <= limit || seconds > now.Unix()) {
-			old = append(old, field)
-		}
-		return true
-	}, "match", "w:*")
-	if err != nil {
-		return err
-	}
-	for part := range chunks(len(old), fieldsPerCall) {
-		c := &call{script: pruneScript, keys: []string{key},
-			args: append([]any{int64(SequenceAge / time.Second)}, old[part.from:part.to]...)}
+// sweep goes through a hash by a script that takes a cursor and how many fields, and
+// returns the next cursor and how much was damaged.
+func (r *Redis) sweep(ctx context.Context, s *script, key, where, cursor string, more ...any) error {
+	for range slicesPerRound {
+		c := &call{script: s, keys: []string{key}, args: append([]any{cursor, sliceFields}, more...)}
 		r.run(ctx, c)
-		if err := c.cmd.Err(); err != nil {
+		next, err := r.swept(c, where)
+		if err != nil || next == "0" {
 			return err
+		}
+		cursor = next
+	}
+	return nil
+}
+
+func (r *Redis) swept(c *call, where string) (cursor string, err error) {
+	reply, err := c.cmd.Slice()
+	if err != nil {
+		return "", err
+	}
+	if len(reply) < 2 || text(reply[0]) == "" {
+		return "", unexpectedError{reply}
+	}
+	r.mended(where, reply[1])
+	return text(reply[0]), nil
+}
+
+// listedName is an entry of the list of families.
+type listedName struct{ name, score string }
+
+// keepFamilies prunes all families that are listed, and takes those off the list
+// that nobody registered.
+func (r *Redis) keepFamilies(ctx context.Context, causes *Causes) error {
+	for rank, seen := int64(0), 0; rank >= 0 && seen < namesPerRound; seen += sliceFields {
+		c := &call{script: listedScript, keys: []string{r.keys.families()}, args: []any{rank, sliceFields, MaxName}}
+		r.run(ctx, c)
+		reply, err := c.cmd.Slice()
+		if err != nil {
+			return err
+		}
+		now, names, next, err := listed(reply)
+		if err != nil {
+			return err
+		}
+		r.mended("the list of families", reply[2])
+		removed := 0
+		for part := range chunks(len(names), pipelinedPrunes) {
+			removed += r.prune(ctx, names[part.from:part.to], now, causes)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		if rank = next; rank > 0 {
+			rank -= int64(removed)
 		}
 	}
 	return nil
+}
+
+func listed(reply []any) (now int64, names []listedName, next int64, err error) {
+	if len(reply) != 4 {
+		return 0, nil, 0, unexpectedError{reply}
+	}
+	now, err = strconv.ParseInt(text(reply[0]), 10, 64)
+	next, ok := reply[1].(int64)
+	list, isList := reply[3].([]any)
+	if err != nil || !ok || !isList {
+		return 0, nil, 0, unexpectedError{reply}
+	}
+	for i := 0; i+1 < len(list); i += 2 {
+		names = append(names, listedName{text(list[i]), text(list[i+1])})
+	}
+	return now, names, next, nil
+}
+
+// prune removes the sequence numbers of families that are too old. Those of a time
+// to come begin to age. It returns how many names it took off the list.
+func (r *Redis) prune(ctx context.Context, names []listedName, now int64, causes *Causes) (unlisted int) {
+	age := int64(SequenceAge / time.Second)
+	calls := make([]*call, len(names))
+	for i, n := range names {
+		calls[i] = &call{script: pruneScript, keys: []string{r.keys.control(n.name)}, args: []any{"0", pruneFields, age}}
+	}
+	r.run(ctx, calls...)
+	for i, n := range names {
+		where := "the keys of " + n.name
+		cursor, err := r.swept(calls[i], where)
+		switch {
+		case err != nil:
+		case cursor != "0":
+			err = r.sweep(ctx, pruneScript, r.keys.control(n.name), where, cursor, age)
+		case calls[i].cmd.Val().([]any)[2] == int64(1) && n.overdue(now):
+			var gone bool
+			if gone, err = r.forgetFamily(ctx, n, -1); gone {
+				unlisted++
+			}
+		}
+		if err != nil {
+			causes.Add("family "+n.name, err)
+		}
+	}
+	return unlisted
+}
+
+// overdue says whether a name was listed so long ago that its registration, which
+// follows at once, is not under way any more.
+func (n listedName) overdue(now int64) bool {
+	at, err := strconv.ParseFloat(n.score, 64)
+	return err == nil && (at > float64(now) || at < float64(now-UnregisteredFor.Milliseconds()))
 }
 
 // forget removes the families that nobody declared or wrote for retention. The
@@ -73,7 +159,7 @@ func (r *Redis) prune(ctx context.Context, family string, now time.Time) error {
 // back on the list with the present time.
 func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 	list := &call{script: staleScript, keys: []string{r.keys.families()},
-		args: []any{retention.Milliseconds(), familiesPerRound}}
+		args: []any{retention.Milliseconds(), forgottenPerRound}}
 	r.run(ctx, list)
 	stale, err := list.cmd.Slice()
 	if err != nil {
@@ -81,23 +167,28 @@ func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 	}
 	var causes Causes
 	for i := 0; i+1 < len(stale); i += 2 {
-		name, score := text(stale[i]), text(stale[i+1])
-		family := &call{script: forgetScript, args: []any{retention.Milliseconds()},
-			keys: []string{r.keys.control(name), r.keys.values(name)}}
-		r.run(ctx, family)
-		gone, err := family.cmd.Int()
-		switch {
-		case err != nil:
-		case gone == 0:
-			err = r.Touch(ctx, []string{name})
-		default:
-			entry := &call{script: unlistScript, keys: []string{r.keys.families()}, args: []any{name, score}}
-			r.run(ctx, entry)
-			err = entry.cmd.Err()
+		n := listedName{text(stale[i]), text(stale[i+1])}
+		gone, err := r.forgetFamily(ctx, n, retention.Milliseconds())
+		if err == nil && !gone {
+			err = r.Touch(ctx, []string{n.name})
 		}
 		if err != nil {
-			causes.Add("family "+QuoteName(name), err)
+			causes.Add("family "+QuoteName(n.name), err)
 		}
 	}
 	return causes.Err()
+}
+
+// forgetFamily removes a family that is older than retention, in milliseconds, and
+// takes it off the list. With -1, only one that has no keys.
+func (r *Redis) forgetFamily(ctx context.Context, n listedName, retention int64) (gone bool, err error) {
+	family := &call{script: forgetScript, args: []any{retention},
+		keys: []string{r.keys.control(n.name), r.keys.values(n.name)}}
+	r.run(ctx, family)
+	if removed, err := family.cmd.Int(); err != nil || removed == 0 {
+		return false, err
+	}
+	entry := &call{script: unlistScript, keys: []string{r.keys.families()}, args: []any{n.name, n.score}}
+	r.run(ctx, entry)
+	return true, entry.cmd.Err()
 }

@@ -29,14 +29,15 @@ func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	if err != nil {
 		return HoldReply{}, err
 	}
-	if len(reply) != 5 {
+	if len(reply) != 6 {
 		return HoldReply{}, unexpectedError{reply}
 	}
 	index, ok := reply[0].(int64)
 	now, err := serverTime(reply[2], reply[3])
-	if !ok || err != nil {
+	if !ok || err != nil || index < 0 || index > MaxIndex {
 		return HoldReply{}, unexpectedError{reply}
 	}
+	r.mended("the leases", reply[5])
 	return HoldReply{Index: int(index), Fenced: text(reply[1]), Now: now, Lost: reply[4] == int64(1)}, nil
 }
 
@@ -110,10 +111,7 @@ func parseLease(field, entry string) (Lease, error) {
 	var e error
 	l.Index, e = strconv.Atoi(number)
 	check(e)
-	if e == nil && (l.Index < 0 || strconv.Itoa(l.Index) != number) { // 01 would be a second 1
-		check(errIndex)
-	}
-	if e == nil && l.Index > MaxIndex {
+	if e == nil && (l.Index < 0 || l.Index > MaxIndex || strconv.Itoa(l.Index) != number) { // 01 would be a second 1
 		check(errIndex)
 	}
 	if l.Writer = words[0]; !isWriter(l.Writer) {

@@ -28,11 +28,17 @@ const (
 	// version in it.
 	MaxLease = 4 << 10
 	MaxInfo  = 255
-	// MaxTTL is the longest time for which a lease is given.
+	// MaxTTL is the longest time for which a lease is given: who finds one that
+	// seems to last for longer does not believe it.
 	MaxTTL = 24 * time.Hour
 	// MaxBounds bounds how many buckets a histogram has, without +Inf: a series
 	// of so many, each with the longest numbers, fits in MaxText.
 	MaxBounds = 1000
+	// MaxComponents bounds those of a stored vector: the buckets before and after a
+	// deploy that changed all of them.
+	MaxComponents = 2 * (MaxBounds + 1)
+	// MaxNumber bounds the text of a number in bytes: the largest has 309 digits.
+	MaxNumber = 400
 	// MaxFamilies and MaxLeases bound how many of an app a page shows.
 	MaxFamilies = 20_000
 	MaxLeases   = 10_000

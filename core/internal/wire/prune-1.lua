@@ -1,31 +1,54 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Removes sequence numbers of writers that have been silent for long.
+-- Removes, in one slice of a control hash, the sequence numbers of writers that have
+-- been silent for long.
 --
 -- KEYS 1  a family's control hash
--- ARGV 1  age in seconds
---      2… fields w:<writer> that seemed old, or of a time to come
--- Returns how many were removed
+-- ARGV 1  cursor of the slice, 0 at first
+--      2  about how many fields
+--      3  age in seconds
+-- Returns {cursor of the next slice or 0, how much was damaged, 1 if there is no such
+--          hash else 0}
 --
 -- A stamp of a time to come was given by a clock that has been set back: its age
--- begins now.
+-- begins now. So does that of an entry that is damaged, and its number becomes the
+-- largest there is, as which everybody takes it: if it went away, its writer would
+-- take what it had sent for lost.
 --
 -- Twice is safe: the age is looked at again each time, here and now.
 
+local WHOLE, LARGEST = 9007199254740992, '9007199254740991'
 local now = tonumber(redis.call('TIME')[1])
-local limit = now - tonumber(ARGV[1])
-local gone, anew = {}, {}
-for i = 2, #ARGV do
-  local entry = redis.call('HGET', KEYS[1], ARGV[i])
-  local seq, stamp = string.match(entry or '', '^(%d+) (%d+)$')
+local limit = now - tonumber(ARGV[3])
+
+local slice = redis.pcall('HSCAN', KEYS[1], ARGV[1], 'MATCH', 'w:*', 'COUNT', ARGV[2])
+if slice.err then
+  if string.find(slice.err, 'WRONGTYPE', 1, true) then return {'0', 0, 0} end -- the next registration replaces it
+  slice = redis.call('HSCAN', KEYS[1], ARGV[1], 'MATCH', 'w:*', 'COUNT', ARGV[2])
+end
+local list, gone, anew, damaged = slice[2], {}, {}, 0
+for i = 1, #list, 2 do
+  local field, entry = list[i], list[i + 1]
+  local seq, stamp = string.match(entry, '^(%d+) (%d+)$')
+  seq = seq or string.match(entry, '^(%d+) ') or ''
+  local n = tonumber(seq)
+  if not n or n >= WHOLE or string.format('%.0f', n) ~= seq then
+    damaged = damaged + 1
+    seq, stamp = LARGEST, nil
+  end
   stamp = tonumber(stamp or '')
   if stamp and stamp <= limit then
-    gone[#gone + 1] = ARGV[i]
-  elseif stamp and stamp > now then
-    anew[#anew + 1] = ARGV[i]
+    gone[#gone + 1] = field
+  elseif not stamp or stamp > now then
+    anew[#anew + 1] = field
     anew[#anew + 1] = seq .. ' ' .. string.format('%.0f', now)
   end
 end
-if #gone > 0 then redis.call('HDEL', KEYS[1], unpack(gone)) end
-if #anew > 0 then redis.call('HSET', KEYS[1], unpack(anew)) end
-return #gone
+for from = 1, #gone, 2000 do
+  redis.call('HDEL', KEYS[1], unpack(gone, from, math.min(from + 1999, #gone)))
+end
+for from = 1, #anew, 2000 do
+  redis.call('HSET', KEYS[1], unpack(anew, from, math.min(from + 1999, #anew)))
+end
+local nothing = slice[1] == '0' and #list == 0 and redis.call('EXISTS', KEYS[1]) == 0
+return {slice[1], damaged, nothing and 1 or 0}

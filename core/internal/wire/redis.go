@@ -23,6 +23,10 @@ type Redis struct {
 	// which takes it twice the time. Set it before the first use.
 	Guarded bool
 
+	// Mended hears what was damaged in the keys that a call writes, and was
+	// replaced: where, and how much. It may be nil; set it before the first use.
+	Mended func(where string, n int)
+
 	client redis.UniversalClient // as it was given, with all that wraps it
 	keys   keys
 	// oneServer says that all keys are on one server, so that a script which

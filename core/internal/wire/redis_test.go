@@ -136,7 +136,7 @@ func TestRedis_OddRepliesAreErrors(t *testing.T) {
 		if r := commitReply(c, &call{cmd: cmd}); !errors.Is(r.Err, errReply) || r.Status != 0 {
 			t.Errorf("a commit's reply %v reads %+v", value, r)
 		}
-		if r := registerReply(&call{cmd: cmd}); !errors.Is(r.Err, errReply) {
+		if r := new(Redis).registerReply("a", &call{cmd: cmd}); !errors.Is(r.Err, errReply) {
 			t.Errorf("a registration's reply %v reads %+v", value, r)
 		}
 	}

@@ -45,12 +45,12 @@ func (r *Redis) Register(ctx context.Context, regs []Registration) []RegisterRep
 		r.run(ctx, calls[part.from:part.to]...)
 	}
 	for i, c := range calls {
-		replies[i] = registerReply(c)
+		replies[i] = r.registerReply(regs[i].Family, c)
 	}
 	return replies
 }
 
-func registerReply(c *call) RegisterReply {
+func (r *Redis) registerReply(family string, c *call) RegisterReply {
 	reply, err := c.cmd.Slice()
 	if err != nil {
 		return RegisterReply{Err: err}
@@ -58,7 +58,8 @@ func registerReply(c *call) RegisterReply {
 	switch {
 	case len(reply) == 2 && reply[0] == "CLASH":
 		return RegisterReply{Clash: text(reply[1])}
-	case len(reply) == 4 && reply[0] == "OK":
+	case len(reply) == 5 && reply[0] == "OK":
+		r.mended("the keys of "+family, reply[4])
 		last, err := strconv.ParseUint(text(reply[3]), 10, 64)
 		if err != nil {
 			return RegisterReply{Err: unexpectedError{reply}}
@@ -79,7 +80,15 @@ func (r *Redis) Touch(ctx context.Context, families []string) error {
 	}
 	c := &call{script: touchScript, keys: []string{r.keys.families()}, args: args}
 	r.run(ctx, c)
+	r.mended("the list of families", c.cmd.Val())
 	return c.cmd.Err()
+}
+
+// mended tells of what a script has replaced: reply is how much, if it replied.
+func (r *Redis) mended(where string, reply any) {
+	if n, _ := reply.(int64); n > 0 && r.Mended != nil {
+		r.Mended(where, int(n))
+	}
 }
 
 // text gives a string of a reply, and "" for anything else.

@@ -27,6 +27,8 @@ var (
 	gaugesScript   = loadScript("gauges-2.lua", 2)
 	headScript     = loadScript("head-2.lua", 2)
 	holdScript     = loadScript("hold-1.lua", 1)
+	lapseScript    = loadScript("lapse-1.lua", 1)
+	listedScript   = loadScript("listed-1.lua", 1)
 	livingScript   = loadScript("living-1.lua", 1)
 	pruneScript    = loadScript("prune-1.lua", 1)
 	readScript     = loadScript("read-1.lua", 1)

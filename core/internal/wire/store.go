@@ -87,7 +87,8 @@ type Store interface {
 
 	// Housekeep removes what nobody needs: expired leases, sequence numbers
 	// of writers silent for SequenceAge, and families that nobody declared or
-	// wrote for retention (0 keeps them). One process does it for all: where
+	// wrote for retention (0 keeps them); and what is no lease, no name of a family,
+	// or a name that nobody registered. One process does it for all: where
 	// anybody began to within pause, it returns at once. Each removal is
 	// rechecked on the server, so it is safe from any number of processes.
 	Housekeep(ctx context.Context, retention, pause time.Duration) error
@@ -168,7 +169,8 @@ type RegisterReply struct {
 	// Orphan says that this generation began over data whose sequence
 	// numbers were lost: what was in doubt then can't be told apart.
 	Orphan bool
-	// Last is the number of the writer's newest applied batch, 0 for none.
+	// Last is the number of the writer's newest applied batch, 0 for none, and
+	// [MaxSequence] where the entry is damaged: nobody knows which it was.
 	Last uint64
 }
 
@@ -217,7 +219,8 @@ type CommitStatus byte
 const (
 	// CommitOK: applied now.
 	CommitOK CommitStatus = iota + 1
-	// CommitDuplicate: it had been applied before; Last tells up to where.
+	// CommitDuplicate: it had been applied before; Last tells up to where. It is
+	// [MaxSequence] where the writer's entry is damaged: then nothing was done.
 	CommitDuplicate
 	// CommitGap: the store's last number is Last, not Prev. Nothing done.
 	CommitGap
@@ -311,6 +314,7 @@ type GaugeWrite struct {
 	Index   int
 	Version uint64
 	Full    bool // the ops replace everything stored
+	Own     int  // how many gauges the writer has after it; 0 where it does not say
 	Ops     []GaugeOp
 }
 
@@ -326,6 +330,11 @@ const (
 	GaugesWantFull
 	// GaugesLostLease: the index belongs to somebody else, or to nobody.
 	GaugesLostLease
+	// GaugesAhead: a later version is stored than this one. Nothing done.
+	GaugesAhead
+	// GaugesMixed: applied now, and there are more gauges than the writer's: a
+	// full write is to remove them.
+	GaugesMixed
 )
 
 // AppState is the head of a page.

@@ -1,21 +1,30 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Lists families, or lists them anew, as declared by a living writer.
+-- Lists families, or lists them anew, as declared by a living writer. A list of
+-- another type is replaced: every writer lists its families anew with its refresh.
 --
 -- KEYS 1  the app's sorted set of families
 -- ARGV 1… names
--- Returns OK
+-- Returns how much was damaged and replaced
 --
 -- Twice is safe: it only makes the time a little later.
 
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local mended = 0
 for from = 1, #ARGV, 1000 do
   local args = {}
   for i = from, math.min(from + 999, #ARGV) do
     args[#args + 1] = now
     args[#args + 1] = ARGV[i]
   end
-  redis.call('ZADD', KEYS[1], unpack(args))
+  local reply = redis.pcall('ZADD', KEYS[1], unpack(args))
+  if type(reply) == 'table' and reply.err then
+    if string.find(reply.err, 'WRONGTYPE', 1, true) then
+      mended = mended + 1
+      redis.call('UNLINK', KEYS[1])
+    end
+    redis.call('ZADD', KEYS[1], unpack(args)) -- raises any other error
+  end
 end
-return redis.status_reply('OK')
+return mended

@@ -82,7 +82,7 @@ var agingTests = map[string]func(f *redisFixture){
 		}
 	},
 	"Aging_HousekeepingStaysInItsApp": func(f *redisFixture) {
-		other := &redisFixture{newFixture(f.T, f.target), f.client}
+		other := &redisFixture{fixture: newFixture(f.T, f.target), client: f.client}
 		other.app = f.app + "2"
 		other.store = f.target.Store(f.T, other.app)
 		for _, x := range []*redisFixture{f, other} {

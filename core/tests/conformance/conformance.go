@@ -31,7 +31,7 @@ type Target struct {
 // Run runs the suite. Each test uses an app of its own.
 func Run(t *testing.T, target Target) {
 	t.Helper()
-	runGroups(t, target, registerTests, commitTests, opTests, numberTests,
+	runGroups(t, target, registerTests, commitTests, opTests, numberTests, vectorTests,
 		leaseTests, clockTests, gaugeTests, readTests, headTests, housekeepTests)
 }
 

@@ -9,7 +9,7 @@ import (
 // damageTests put something else in the place of our keys, or take away what
 // the server knew.
 var damageTests = map[string]func(f *redisFixture){
-	"Damage_WrongTypedKeysAreRefusedAndSpoilNoOthers": func(f *redisFixture) {
+	"Damage_WrongTypedKeysAreReplacedAndSpoilNoOthers": func(f *redisFixture) {
 		good := f.family("good", wire.TypeCounter)
 		f.apply(batch("good", good, 0, 1, add("x", "1")))
 		for name, key := range map[string]string{"ctl": controlKey(f.app, "ctl"), "v": valuesKey(f.app, "v")} {
@@ -22,8 +22,24 @@ var damageTests = map[string]func(f *redisFixture){
 				batch(name, gen, 1, 2, add("x", "1")),
 				batch("good", good, 1, 1),
 			})
-			if err := replies[0].Err; err == nil || !wire.Refused(err) || !wire.Damaged(err) {
+			if replies[0].Err != nil || replies[0].Status != wire.CommitUnknown {
 				f.Errorf("%s: the commit was answered by %+v", name, replies[0])
+			}
+			if got := f.client.Get(f.ctx, key).Val(); got != "a stranger's" {
+				f.Errorf("%s: after a commit the stranger's key holds %q", name, got)
+			}
+			states, err := f.store.ReadFamilies(f.ctx, []string{name, "good"})
+			if err != nil || states[0].Err == nil || states[1].Err != nil {
+				f.Errorf("%s: read %+v, %v", name, states, err)
+			}
+			if _, err := f.store.ScanSeries(f.ctx, name, wire.MaxPage); name == "v" && err == nil {
+				f.Error("a string was scanned")
+			}
+			series, _, err := f.store.ReadSeries(f.ctx, []wire.SeriesQuery{
+				{Family: name, Fields: []string{"x"}}, {Family: "good", Fields: []string{"x"}},
+			}, wire.MaxPage)
+			if err != nil || name == "v" && series[0].Err == nil || series[1].Err != nil || series[1].Values[0].Text != "1" {
+				f.Errorf("%s: read %+v, %v", name, series, err)
 			}
 			if replies[1].Status != wire.CommitDuplicate {
 				f.Errorf("%s: the other family's commit was answered by %+v", name, replies[1])
@@ -31,32 +47,18 @@ var damageTests = map[string]func(f *redisFixture){
 			registered := f.store.Register(f.ctx, []wire.Registration{
 				registration(name, "w1", wire.TypeCounter), registration("good", "w1", wire.TypeCounter),
 			})
-			if err := registered[0].Err; err == nil || !wire.Refused(err) {
-				f.Errorf("%s: the registration was answered by %+v", name, registered[0])
+			if r := registered[0]; r.Err != nil || r.Generation == gen || r.Last != 0 || r.Orphan != (name == "ctl") {
+				f.Errorf("%s: the registration was answered by %+v", name, r)
 			}
+			f.wantMended("the keys of "+name, 1)
+			f.apply(batch(name, registered[0].Generation, 0, 1, add("x", "1")))
 			if registered[1].Err != nil || registered[1].Last != 1 {
 				f.Errorf("%s: the other registration was answered by %+v", name, registered[1])
 			}
-			states, err := f.store.ReadFamilies(f.ctx, []string{name, "good"})
-			if err != nil || states[0].Err == nil || states[1].Err != nil {
-				f.Errorf("%s: read %+v, %v", name, states, err)
-			}
-			if got := f.client.Get(f.ctx, key).Val(); got != "a stranger's" {
-				f.Errorf("%s: the stranger's key now holds %q", name, got)
-			}
 		}
-		series, _, err := f.store.ReadSeries(f.ctx, []wire.SeriesQuery{
-			{Family: "v", Fields: []string{"x"}}, {Family: "good", Fields: []string{"x"}},
-		}, wire.MaxPage)
-		if err != nil || series[0].Err == nil || series[1].Err != nil || series[1].Values[0].Text != "1" {
-			f.Errorf("read %+v, %v", series, err)
-		}
-		if _, err := f.store.ScanSeries(f.ctx, "v", wire.MaxPage); err == nil {
-			f.Error("a string was scanned")
-		}
-		// Half of the family that lost its control hash must not have changed.
-		if x := f.client.HGet(f.ctx, valuesKey(f.app, "ctl"), "x").Val(); x != "1" {
-			f.Errorf("a refused commit left %q", x)
+		// The series of the family that lost its control hash are still there.
+		if x := f.client.HGet(f.ctx, valuesKey(f.app, "ctl"), "x").Val(); x != "2" {
+			f.Errorf("the series is %q, want 2", x)
 		}
 	},
 	"Damage_WrongTypedGaugesSpoilNoOthers": func(f *redisFixture) {
@@ -79,7 +81,7 @@ var damageTests = map[string]func(f *redisFixture){
 	"Damage_ForeignLeasesHoldNoIndex": func(f *redisFixture) {
 		f.must(f.client.HSet(f.ctx, leasesKey(f.app),
 			"i:0", "junk", "i:x", "w 99999999999999 - - - 0", "other", "", "i:1", "").Err())
-		f.take(hold("w"), 0, "junk")
+		f.take(hold("w"), 0, "")
 		if l := f.living(); len(l) != 1 || l[0] != "w" {
 			f.Errorf("the leases are %v", l)
 		}

@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -113,6 +114,30 @@ var housekeepTests = map[string]func(f *fixture){
 		if r := f.register(registration("old", "w9", wire.TypeGauge)); r.Clash != "" || r.Orphan {
 			f.Errorf("the name begins anew with %+v", r)
 		}
+	},
+	"Housekeep_TakesOffTheListWhatIsNoFamily": func(f *fixture) {
+		touch := func(names ...string) {
+			f.Helper()
+			if err := f.store.Touch(f.ctx, names); err != nil {
+				f.Fatal(err)
+			}
+		}
+		want := func(names ...string) {
+			f.Helper()
+			f.housekeep(0)
+			if got := slices.Sorted(slices.Values(f.head().Families)); !slices.Equal(got, names) {
+				f.Errorf("the families are %.200q, want %q", got, names)
+			}
+		}
+		f.family("a", wire.TypeCounter)
+		f.family("lost", wire.TypeCounter)
+		f.target.LoseControl(f.T, f.app, "lost") // its series are there
+		touch("never", "a b", "", strings.Repeat("a", wire.MaxName+1))
+		want("a", "lost", "never")
+		f.advance(9 * time.Minute)
+		want("a", "lost", "never")
+		f.advance(2 * time.Minute)
+		want("a", "lost")
 	},
 	"Housekeep_WrittenFamilyStaysListed": func(f *fixture) {
 		gen := f.family("a", wire.TypeCounter)

@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -37,10 +38,12 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 		}
 		runGroups(t, guarded, gaugeTests, readTests, headTests)
 	})
-	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, agingTests, clockAgingTests, hostileTests} {
+	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, hostileTests, hostileReadTests, agingTests, clockAgingTests} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
-				test(&redisFixture{newFixture(t, target), client})
+				f := &redisFixture{fixture: newFixture(t, target), client: client, mended: map[string]int{}}
+				f.store.(*wire.Redis).Mended = func(where string, n int) { f.mended[where] += n } //nolint:errcheck // it is one
+				test(f)
 			})
 		}
 	}
@@ -72,6 +75,21 @@ func RedisTarget(client redis.UniversalClient) Target {
 type redisFixture struct {
 	*fixture
 	client redis.UniversalClient
+	mended map[string]int // what was replaced, by where
+}
+
+// wantMended wants that so much was replaced in one place, and nothing elsewhere,
+// since the last time.
+func (f *redisFixture) wantMended(where string, n int) {
+	f.Helper()
+	want := map[string]int{}
+	if n > 0 {
+		want[where] = n
+	}
+	if !maps.Equal(f.mended, want) {
+		f.Errorf("replaced was %v, want %v", f.mended, want)
+	}
+	clear(f.mended)
 }
 
 // hash reads a key whole.

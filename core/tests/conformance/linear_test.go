@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance_test
+
+import (
+	"crypto/rand"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// shapes make texts of about n bytes that a pattern may go through again from each
+// of its characters.
+var shapes = map[string]func(n int) string{
+	"letters":    func(n int) string { return strings.Repeat("a", n) },
+	"colons":     func(n int) string { return strings.Repeat(":", n) },
+	"spaces":     func(n int) string { return strings.Repeat(" ", n) },
+	"digits":     func(n int) string { return strings.Repeat("9", n) },
+	"zeros":      func(n int) string { return strings.Repeat("0", n-1) + "1" },
+	"fraction":   func(n int) string { return "0." + strings.Repeat("0", n-3) + "1" },
+	"signs":      func(n int) string { return strings.Repeat("+-", n/2) },
+	"exponents":  func(n int) string { return strings.Repeat("1e", n/2) },
+	"components": func(n int) string { return strings.TrimSuffix(strings.Repeat("7:1 ", n/4), " ") },
+	"foreign":    func(n int) string { return strings.TrimSuffix(strings.Repeat("a:1 ", n/4), " ") },
+	"no end":     func(n int) string { return strings.Repeat("7:1 ", n/4) },
+	"bad end":    func(n int) string { return strings.Repeat("7:1 ", n/4) + "x" },
+	"values":     func(n int) string { return "1:" + strings.Repeat("8", n-2) },
+	"names":      func(n int) string { return "sum:1 " + strings.Repeat("8", n-8) + ":1" },
+	"pairs":      func(n int) string { return strings.Repeat("1:", n/2) + "1" },
+	"words":      func(n int) string { return strings.Repeat("1 ", n/2) },
+	"long words": func(n int) string { return strings.Repeat(strings.Repeat("x", n/8)+" ", 8) },
+	"number":     func(n int) string { return "5 " + strings.Repeat("5", n-2) },
+	"no number":  func(n int) string { return strings.Repeat("5", n-2) + " x" },
+	"bounds":     func(n int) string { return ascending(n) },
+}
+
+func ascending(n int) string {
+	var b strings.Builder
+	for i := 0; b.Len() < n; i++ {
+		fmt.Fprintf(&b, "%d ", i)
+	}
+	return b.String()[:b.Len()-1]
+}
+
+// attack stores a text somewhere, and then does what reads it.
+type attack struct {
+	put func(text string) error
+	run func() error
+}
+
+// attacks are on all texts that scripts which write read.
+func attacks(t *testing.T, client *redis.Client) map[string]attack {
+	ctx := t.Context()
+	tag := "shoal:1:{shop"
+	store := wire.NewRedis(client, "shop")
+	seq := uint64(0)
+	gen := ""
+	register := func() error {
+		r := store.Register(ctx, []wire.Registration{{Family: "a", Writer: "w", Nonce: rand.Text(), Born: 1, Definition: wire.Definition{
+			Type: wire.TypeHistogram, Bounds: []string{"1", "2"},
+		}}})[0]
+		gen = r.Generation
+		return r.Err
+	}
+	hset := func(key, field string) func(string) error {
+		return func(text string) error { return client.HSet(ctx, tag+key, field, text).Err() }
+	}
+	commit := func(limit int, ops ...wire.Op) func() error {
+		return func() error {
+			seq++
+			r := store.Commit(ctx, []wire.Commit{{
+				Family: "a", Writer: "w", Generation: gen, Prev: seq - 1, Seq: seq, Totals: true, Limit: limit, Overflow: "over", Ops: ops,
+			}})[0]
+			if r.Err == nil && r.Status != wire.CommitOK {
+				return fmt.Errorf("%+v", r)
+			}
+			return r.Err
+		}
+	}
+	op := func(kind wire.OpKind, field, value string) wire.Op {
+		return wire.Op{Kind: kind, Field: field, Value: value}
+	}
+	wide := op(wire.OpAdd, "x", strings.ReplaceAll(ascending(4000), " ", ":1 ")+":1")
+	hold := func() error {
+		_, err := store.Hold(ctx, wire.HoldRequest{Writer: "w", Index: 0, Slot: wire.NoIndex, TTL: 1e9, Current: "f00"})
+		return err
+	}
+	housekeep := func() error { return store.Housekeep(ctx, time.Hour, 0) }
+	gauges := func() error {
+		_, err := store.WriteGauges(ctx, wire.GaugeWrite{Writer: "w", Version: 1, Full: true, Ops: []wire.GaugeOp{{Field: "g", Value: "1", Expire: 1e12}}})
+		return err
+	}
+	silent := func() error { // a batch that the writer's entry does not let through
+		store.Commit(ctx, []wire.Commit{{Family: "a", Writer: "v", Generation: gen, Prev: 1, Seq: 2}})
+		return nil
+	}
+	if err := register(); err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]attack{
+		"commit, vector":      {hset("/a}:v", "x"), commit(0, op(wire.OpAdd, "x", "1:1 2:1 sum:1.5"))},
+		"commit, wide vector": {hset("/a}:v", "x"), commit(0, wide)},
+		"commit, summary":     {hset("/a}:v", "x"), commit(0, op(wire.OpAdd, "x", "sum:1 count:1"))},
+		"commit, number":      {hset("/a}:v", "x"), commit(0, op(wire.OpAdd, "x", "1"))},
+		"commit, latest":      {hset("/a}:v", "x"), commit(0, op(wire.OpLatest, "x", "1 1 0"))},
+		"commit, delete":      {hset("/a}:v", "x"), commit(0, op(wire.OpDelete, "x", ""))},
+		"commit, overflow":    {hset("/a}:v", "over"), commit(1, op(wire.OpAdd, "new", "1:1"), op(wire.OpAdd, "new2", "1:1"))},
+		"commit, entry":       {hset("/a}:ctl", "w:v"), silent},
+		"commit, shape":       {hset("/a}:ctl", "shape"), commit(0, op(wire.OpDelete, "x", ""))},
+		"hold, own entry":     {hset("}:leases", "i:0"), hold},
+		"hold, another":       {hset("}:leases", "i:7"), hold},
+		"hold, record":        {hset("}:leases", "lineage"), hold},
+		"gauges, lease":       {hset("}:leases", "i:0"), gauges},
+		"gauges, version":     {hset("}:g:w", "\xfe"), gauges},
+		"housekeep, entry":    {hset("/a}:ctl", "w:v"), housekeep},
+		"housekeep, lease":    {hset("}:leases", "i:7"), housekeep},
+		"housekeep, turn":     {hset("}:leases", "housekept"), housekeep},
+		"housekeep, name": {func(text string) error {
+			return client.ZAdd(ctx, tag+"}:families", redis.Z{Member: text}).Err()
+		}, housekeep},
+	}
+	for _, field := range []string{"type", "help", "mode", "bounds", "born", "created", "orphan", "w:w"} {
+		all["register, "+field] = attack{hset("/a}:ctl", field), func() error {
+			err := register()
+			client.HDel(ctx, tag+"/a}:ctl", "w:w")
+			seq = 0
+			return err
+		}}
+	}
+	return all
+}
+
+// A text that is four times as long takes a script four times as long, whatever
+// stands in it. (Going through it again from each character would be 16 times.)
+func TestHostileText_CostsAScriptNoMoreThanItsLength(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client(t)
+	const short, factor, most, tries = 12 << 10, 4, 9, 3
+	for place, a := range attacks(t, client) {
+		for shape, text := range shapes {
+			took := func(n int) (least float64) {
+				t.Helper()
+				for range tries {
+					if err := a.put(text(n)); err != nil {
+						t.Fatal(err)
+					}
+					client.ConfigResetStat(t.Context())
+					if err := a.run(); err != nil {
+						t.Fatalf("%s, %s: %v", place, shape, err)
+					}
+					if us := microseconds(t, client, "evalsha"); least == 0 || us < least {
+						least = us
+					}
+				}
+				return least
+			}
+			// A short script's time is mostly its own.
+			a, b := max(took(short), 100), took(factor*short)
+			for again := 0; b > most*a && again < 10; again++ { // on a busy machine, any may have to wait
+				b = min(b, took(factor*short))
+			}
+			if b > most*a {
+				t.Errorf("%s, %s: %d bytes take %v µs, and %d bytes %v µs", place, shape, short, a, factor*short, b)
+			}
+		}
+	}
+}
+
+// microseconds gives the time that a command took on the server since its figures
+// were reset.
+func microseconds(t *testing.T, client *redis.Client, command string) float64 {
+	t.Helper()
+	info, err := client.Info(t.Context(), "commandstats").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(info, "cmdstat_"+command+":")
+	_, rest, _ = strings.Cut(rest, "usec=")
+	text, _, _ := strings.Cut(rest, ",")
+	us, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", command, err)
+	}
+	return us
+}
