@@ -96,7 +96,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err == nil {
 		body, err = page.encode(format, zip)
 	}
-	limitClient(w, req, max(writeTimeout, budget))
+	limit := limitClient(w, req, max(writeTimeout, budget))
 	if err != nil {
 		h.fail(w, ctx, req, err)
 		return
@@ -112,7 +112,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if zip {
 		header.Set("Content-Encoding", "gzip")
 	}
-	if req.Method != http.MethodHead {
+	switch {
+	case req.Method == http.MethodHead:
+	case req.ProtoMajor > 1:
+		send(w, body, limit)
+	default:
 		_, _ = w.Write(body) // a scraper that went away is no trouble of ours
 	}
 }
@@ -138,10 +142,10 @@ func (h *handler) fail(w http.ResponseWriter, ctx context.Context, req *http.Req
 }
 
 // limitClient bounds how long a client may take for the answer and for the rest of
-// its request, unless the server does. Where the writer underneath has no deadlines
-// there is no connection to hold. Before each further request on a connection
-// net/http sets its deadlines anew.
-func limitClient(w http.ResponseWriter, req *http.Request, d time.Duration) {
+// its request, unless the server does, and returns what holds for the answer. Where
+// the writer underneath has no deadlines there is no connection to hold. Before each
+// further request on a connection net/http sets its deadlines anew.
+func limitClient(w http.ResponseWriter, req *http.Request, d time.Duration) time.Duration {
 	if req.ProtoMajor == 1 && req.ContentLength != 0 {
 		// To keep the connection net/http would first read up to 256 KiB of the
 		// body, within our Write, while we hold the page.
@@ -149,12 +153,14 @@ func limitClient(w http.ResponseWriter, req *http.Request, d time.Duration) {
 	}
 	server, _ := req.Context().Value(http.ServerContextKey).(*http.Server)
 	control, deadline := http.NewResponseController(w), time.Now().Add(d)
-	if server == nil || server.WriteTimeout <= 0 {
-		_ = control.SetWriteDeadline(deadline)
-	}
 	if server == nil || server.ReadTimeout <= 0 {
 		_ = control.SetReadDeadline(deadline)
 	}
+	if server != nil && server.WriteTimeout > 0 {
+		return server.WriteTimeout
+	}
+	_ = control.SetWriteDeadline(deadline)
+	return d
 }
 
 // budget is the time that the scraper leaves us, and the cause of its end where that

@@ -4,9 +4,14 @@ package shoal
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -132,6 +137,97 @@ func TestHandler_AKeptConnectionOutlivesThePagesDeadlines(t *testing.T) {
 				_, _ = http.ReadResponse(answer, nil)
 				_ = conn.Close()
 				_ = server.Close()
+				<-served
+			})
+		})
+	}
+}
+
+// stuck is a connection whose reader takes only so much, and then a byte now and
+// then.
+type stuck struct {
+	net.Conn
+	left    int
+	every   time.Duration // 0 for never again
+	unstuck chan struct{}
+}
+
+func (c *stuck) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		again := make(<-chan time.Time)
+		if c.every > 0 {
+			again = time.After(c.every)
+		}
+		select {
+		case <-again:
+			c.left = 1
+		case <-c.unstuck:
+			return 0, net.ErrClosed
+		}
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
+}
+
+// Over HTTP/2 nothing that the server sends on a connection arrives before what it
+// sent earlier, and so it can't cut a stream off whose connection takes nothing. The
+// page is let go all the same.
+func TestHandler_AStuckHTTP2ConnectionHoldsNoPage(t *testing.T) {
+	for name, every := range map[string]time.Duration{"takes nothing": 0, "takes a byte now and then": 20 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := memstore.New()
+				r := process(t, store, Opts{})
+				v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"n"})
+				for i := range 9000 {
+					v.WithLabelValues(strings.Repeat("x", 100) + fmt.Sprint(i)).Inc()
+				}
+				flush(t, r)
+				var protocols http.Protocols
+				protocols.SetUnencryptedHTTP2(true)
+				listener := newPipes()
+				server := &http.Server{Handler: r.Handler(HandlerOpts{}), Protocols: &protocols}
+				served := make(chan struct{})
+				go func() {
+					_ = server.Serve(listener)
+					close(served)
+				}()
+				const readers = 10
+				before, unstuck := heap(), make(chan struct{})
+				var transports []*http.Transport
+				var group sync.WaitGroup
+				for range readers {
+					transport := &http.Transport{
+						Protocols: &protocols, DisableCompression: true,
+						DialContext: func(context.Context, string, string) (net.Conn, error) {
+							client, server := net.Pipe()
+							listener.conns <- server
+							return &stuck{client, 2000, every, unstuck}, nil
+						},
+					}
+					transports = append(transports, transport)
+					group.Go(func() {
+						res, err := transport.RoundTrip(httptest.NewRequestWithContext(t.Context(), "GET", "http://x/metrics", nil))
+						if err == nil {
+							_, _ = io.Copy(io.Discard, res.Body)
+							_ = res.Body.Close()
+						}
+					})
+					elapse(time.Second) // each has a page of its own
+				}
+				during := heap() - before
+				elapse(writeTimeout)
+				after := heap() - before
+				if after > during/4 {
+					t.Errorf("stuck readers of %d pages hold %d bytes at first and %d after %v", readers, during, after, writeTimeout)
+				}
+				close(unstuck)
+				_ = server.Close()
+				group.Wait()
+				for _, transport := range transports {
+					transport.CloseIdleConnections()
+				}
 				<-served
 			})
 		})
