@@ -15,6 +15,7 @@ import (
 	"os"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
 
@@ -39,6 +40,6 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println(listener.Addr())
-	go func() { log.Fatal(http.Serve(listener, handler)) }() //nolint:gosec // timeouts would be part of what is measured
+	go func() { log.Fatal(httpmetrics.NewServer("", handler).Serve(listener)) }()
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }

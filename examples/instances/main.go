@@ -28,6 +28,7 @@ import (
 	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
@@ -67,8 +68,7 @@ func serve(ctx context.Context, addr, redis string) error {
 		_, _ = fmt.Fprintf(w, "process %d on %s\n", os.Getpid(), addr)
 	})
 	log.Printf("serving on http://%s", addr)
-	server := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	return shoalhttp.Run(ctx, server, reg)
+	return shoalhttp.Run(ctx, httpmetrics.NewServer(addr, handler), reg)
 }
 
 // start runs the instances until ctx is done or one of them ends.

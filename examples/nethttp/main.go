@@ -18,9 +18,9 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
-	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
@@ -75,8 +75,7 @@ func run(addr, redis string) error {
 	mux.HandleFunc("POST /orders/{currency}", placeOrder)
 
 	log.Printf("serving on http://%s, metrics in %s", addr, anyredis.Shown(redis))
-	server := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	return shoalhttp.Run(ctx, server, reg)
+	return shoalhttp.Run(ctx, httpmetrics.NewServer(addr, handler), reg)
 }
 
 func openCart(w http.ResponseWriter, _ *http.Request) {
