@@ -35,7 +35,7 @@ import (
 
 func main() {
 	addrs := flag.String("addrs", "127.0.0.1:8081,127.0.0.1:8082", "`addresses` to serve on, one process each")
-	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that to an embedded one")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that to an embedded one")
 	addr := flag.String("serve", "", "used for the two: serve on this `address`")
 	flag.Parse()
 	if err := run(*addrs, *addr, *redis); err != nil {
