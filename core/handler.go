@@ -98,7 +98,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	limit := limitClient(w, req, max(writeTimeout, budget))
 	if err != nil {
-		h.fail(w, ctx, req, err)
+		h.fail(ctx, w, req, err)
 		return
 	}
 	header := w.Header()
@@ -124,7 +124,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // fail answers a scrape that got no page. One that a client cut short, by going
 // away or by asking for less time than it would have got, is no failure of ours; the
 // reader counts it if the reading that it waited for turns out to be one.
-func (h *handler) fail(w http.ResponseWriter, ctx context.Context, req *http.Request, err error) {
+func (h *handler) fail(ctx context.Context, w http.ResponseWriter, req *http.Request, err error) {
 	var overdue *overdueError
 	switch {
 	case errors.Is(req.Context().Err(), context.Canceled), isHasty(ctx):

@@ -26,7 +26,6 @@ func send(w http.ResponseWriter, body []byte, d time.Duration) {
 	s := &sending{rest: body}
 	defer time.AfterFunc(d, s.drop).Stop()
 	buf := make([]byte, min(frame, len(body)))
-	body = nil // the frame of this function would hold it
 	for {
 		n := s.next(buf)
 		if n == 0 {
