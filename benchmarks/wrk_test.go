@@ -36,14 +36,13 @@ func BenchmarkWrk(b *testing.B) {
 			b.Fatalf("%v\n%s", err, out)
 		}
 	}
-	sides := []struct {
-		name string
-		args []string
-	}{{"bare", nil}, {"shoal", []string{"-redis", redistest.Shared(b).URL()}}}
+	sides := []struct{ name, redis string }{{"bare", ""}, {"shoal", redistest.Shared(b).URL()}}
 	rand.Shuffle(len(sides), func(i, j int) { sides[i], sides[j] = sides[j], sides[i] })
 	for _, side := range sides {
 		b.Run("side="+side.name, func(b *testing.B) {
-			url := serve(b, exec.Command(binary, side.args...))
+			server := exec.Command(binary)
+			server.Env = append(os.Environ(), "REDIS_URL="+side.redis)
+			url := serve(b, server)
 			wrk(b, "1s", url+target) // until the heap has its size
 			before := recorded(b, url)
 			for b.Loop() {

@@ -7,7 +7,6 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
-	"strconv"
 	"sync"
 
 	"github.com/prometheus/common/expfmt"
@@ -15,15 +14,23 @@ import (
 
 // encodings holds the encoded forms of one page, so that a flood of scrapes
 // that share a reading shares the encoding too. Requests can't grow it: they
-// choose among the formats offered and four escapings, whatever they write.
+// choose among three formats, gzipped or not, whatever they write. The escaping
+// that a scraper asks for is named in the answer and changes nothing: names on a
+// page need none.
 type encodings struct {
 	mu   sync.Mutex
-	done map[string][]byte // by format and compression; guarded by mu
+	done map[encoding][]byte // guarded by mu
+}
+
+// encoding is all that the bytes of a page depend on.
+type encoding struct {
+	format expfmt.FormatType
+	zip    bool
 }
 
 // encode returns the page in a format, gzipped or not. The result is shared.
 func (p *page) encode(format expfmt.Format, zip bool) ([]byte, error) {
-	key := string(format) + strconv.FormatBool(zip)
+	key := encoding{format.FormatType(), zip}
 	e := &p.encoded
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -50,7 +57,7 @@ func (p *page) encode(format expfmt.Format, zip bool) ([]byte, error) {
 		return nil, err
 	}
 	if e.done == nil {
-		e.done = map[string][]byte{}
+		e.done = map[encoding][]byte{}
 	}
 	e.done[key] = body.Bytes()
 	return body.Bytes(), nil
@@ -73,14 +80,11 @@ func (p *page) write(w io.Writer, format expfmt.Format) error {
 	if format.FormatType() == expfmt.TypeTextPlain {
 		return p.writeText(w)
 	}
-	if format.FormatType() == expfmt.TypeProtoDelim {
-		// Names on a page need no escaping, so expfmt need not look at each.
-		format = expfmt.FmtProtoDelim + "; escaping=allow-utf-8"
-	}
-	encoder := expfmt.NewEncoder(w, format)
-	for _, f := range p.toProto() {
-		if err := encoder.Encode(f); err != nil {
-			return fmt.Errorf("encoding %s: %w", f.GetName(), err)
+	// Names on a page need no escaping, so expfmt need not look at each.
+	encoder := expfmt.NewEncoder(w, expfmt.NewFormat(format.FormatType())+"; escaping=allow-utf-8")
+	for _, f := range p.families { // each made and dropped: as protobuf they take several times the page
+		if err := encoder.Encode(f.toProto()); err != nil {
+			return fmt.Errorf("encoding %s: %w", f.name, err)
 		}
 	}
 	if closer, ok := encoder.(expfmt.Closer); ok {

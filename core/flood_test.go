@@ -78,6 +78,9 @@ func TestHandler_HeadersCanNotGrowTheEncodingsOfAPage(t *testing.T) {
 				"Accept-Encoding": {pick("gzip", "gzip;q=0", "*", "br", word()) + ", " + word() + ";q=" + word()},
 			}}
 			format, zip := h.negotiate(req)
+			if strings.Contains(string(format), "evil") {
+				t.Errorf("a request wrote the content type %q", format)
+			}
 			if _, err := p.encode(format, zip); err != nil {
 				t.Fatal(err)
 			}
@@ -86,13 +89,8 @@ func TestHandler_HeadersCanNotGrowTheEncodingsOfAPage(t *testing.T) {
 		if opts.EnableOpenMetrics {
 			formats = 3
 		}
-		if n, most := len(p.encoded.done), formats*4*2; n > most || n < formats*2 {
-			t.Errorf("%d encodings, want %d at most", n, most)
-		}
-		for key := range p.encoded.done {
-			if strings.Contains(key, "evil") {
-				t.Errorf("a request wrote the content type %q", key)
-			}
+		if n := len(p.encoded.done); n != formats*2 {
+			t.Errorf("%d encodings, want %d", n, formats*2)
 		}
 		a, _ := p.encode(expfmt.FmtText, false)
 		b, _ := p.encode(expfmt.FmtText, false)

@@ -125,7 +125,7 @@ func TestGaugeFunc_AHangDelaysOnePageAndNoOtherFunction(t *testing.T) {
 		release <- struct{}{}
 		synctest.Wait()
 		begin := time.Now()
-		if _, err := r.scrape(t.Context(), 900*time.Millisecond); err != nil {
+		if _, err := r.scrape(t.Context(), 900*time.Millisecond, nil); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(begin); took > 250*time.Millisecond {

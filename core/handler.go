@@ -18,13 +18,27 @@ import (
 // DefScrapeTimeout is how long a scrape may take that names no timeout.
 const DefScrapeTimeout = 5 * time.Second
 
-// maxScrapeTimeout bounds what a request may ask for.
-const maxScrapeTimeout = 2 * time.Minute
+// minScrapeTimeout and maxScrapeTimeout bound what a request may ask for. In less
+// than the least a Redis that is well may fail to answer: a page takes a flush
+// and two round trips.
+const (
+	minScrapeTimeout = 250 * time.Millisecond
+	maxScrapeTimeout = 2 * time.Minute
+)
 
-// writeTimeout bounds how long a reader may take to receive a page: a page that
-// is held for a slow one takes memory. A scraper that waits longer for it to be
-// read may take as long to receive it.
+// errHasty is why a scrape ends that asked for less time than it would have got
+// without asking. That it has no page need not mean that anything is wrong here.
+var errHasty = fmt.Errorf("the scraper asked for no more time: %w", context.DeadlineExceeded)
+
+// writeTimeout bounds how long a client may take to receive an answer, and to send
+// the body of its request: a page that is held for a slow one takes memory. A
+// scraper that waits longer for the page to be read may take as long to receive it.
 const writeTimeout = 30 * time.Second
+
+// maxAccept is how much of a header that says what a client accepts is looked at,
+// in bytes. Prometheus sends 300; to parse the megabyte that net/http lets through
+// takes a hundred.
+const maxAccept = 4 << 10
 
 // ownFlushTimeout bounds how long a scrape waits for the answering process's
 // own flush.
@@ -39,8 +53,8 @@ type HandlerOpts struct {
 	// DisableCompression answers without gzip. Defaults to false.
 	DisableCompression bool
 	// Timeout bounds a scrape whose request has no header
-	// X-Prometheus-Scrape-Timeout-Seconds; with one, that less a tenth does.
-	// Defaults to 5 s.
+	// X-Prometheus-Scrape-Timeout-Seconds; with one, that less a tenth does,
+	// but at least 250 ms and at most 2 min. Defaults to 5 s.
 	Timeout time.Duration
 }
 
@@ -51,8 +65,10 @@ type HandlerOpts struct {
 // process, for a second at most, after half a second at most for its gauge
 // functions. When Redis cannot be read in time it answers
 // 503 and why, never an empty page; the error itself, which may name addresses
-// and users, goes to Opts.OnError. A reader has 30 s, or the scrape's timeout if
-// that is longer, to receive the page, unless the server has a WriteTimeout.
+// and users, goes to Opts.OnError. A client has 30 s, or the scrape's timeout if
+// that is longer, to receive the answer and to send the rest of its request, unless
+// the server has a WriteTimeout or a ReadTimeout. Over HTTP/1 a request with a body
+// is answered at once, and its connection closed after that.
 func (r *Registry) Handler(opts HandlerOpts) http.Handler {
 	return &handler{r, opts}
 }
@@ -64,14 +80,15 @@ type handler struct {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		limitClient(w, req, writeTimeout)
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "shoal: the metrics are read with GET or HEAD", http.StatusMethodNotAllowed)
 		return
 	}
-	budget := h.budget(req)
-	ctx, cancel := context.WithTimeout(req.Context(), budget)
+	budget, cause := h.budget(req)
+	ctx, cancel := context.WithTimeoutCause(req.Context(), budget, cause)
 	defer cancel()
-	page, err := h.reg.scrape(ctx, budget)
+	page, err := h.reg.scrape(ctx, budget, cause)
 	var body []byte
 	around := compressedAround(w.Header())
 	format, zip := h.negotiate(req)
@@ -79,9 +96,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if err == nil {
 		body, err = page.encode(format, zip)
 	}
-	limitWriting(w, req, max(writeTimeout, budget))
+	limit := limitClient(w, req, max(writeTimeout, budget))
 	if err != nil {
-		h.fail(w, req, err)
+		h.fail(ctx, w, req, err)
 		return
 	}
 	header := w.Header()
@@ -95,16 +112,26 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if zip {
 		header.Set("Content-Encoding", "gzip")
 	}
-	if req.Method != http.MethodHead {
+	switch {
+	case req.Method == http.MethodHead:
+	case req.ProtoMajor > 1:
+		send(w, body, limit)
+	default:
 		_, _ = w.Write(body) // a scraper that went away is no trouble of ours
 	}
 }
 
-// fail answers a scrape that got no page.
-func (h *handler) fail(w http.ResponseWriter, req *http.Request, err error) {
-	h.reg.self.scrapeFailures.Inc()
+// fail answers a scrape that got no page. One that a client cut short, by going
+// away or by asking for less time than it would have got, is no failure of ours; the
+// reader counts it if the reading that it waited for turns out to be one.
+func (h *handler) fail(ctx context.Context, w http.ResponseWriter, req *http.Request, err error) {
 	var overdue *overdueError
-	if req.Context().Err() == nil && !errors.As(err, &overdue) { // else the scraper gave up, and nothing is wrong here
+	switch {
+	case errors.Is(req.Context().Err(), context.Canceled), isHasty(ctx):
+	case errors.As(err, &overdue): // reported when the reading has ended
+		h.reg.self.scrapeFailures.Inc()
+	default:
+		h.reg.self.scrapeFailures.Inc()
 		h.reg.scrapeFails(err)
 	}
 	text := "shoal: the metrics can't be read: "
@@ -114,40 +141,66 @@ func (h *handler) fail(w http.ResponseWriter, req *http.Request, err error) {
 	http.Error(w, text+pageReason(err), http.StatusServiceUnavailable)
 }
 
-// limitWriting bounds the time for the answer, unless the server does. Where
-// the writer underneath has no deadlines there is no connection to hold.
-func limitWriting(w http.ResponseWriter, req *http.Request, d time.Duration) {
-	if s, ok := req.Context().Value(http.ServerContextKey).(*http.Server); ok && s.WriteTimeout > 0 {
-		return
+// limitClient bounds how long a client may take for the answer and for the rest of
+// its request, unless the server does, and returns what holds for the answer. Where
+// the writer underneath has no deadlines there is no connection to hold. Before each
+// further request on a connection net/http sets its deadlines anew.
+func limitClient(w http.ResponseWriter, req *http.Request, d time.Duration) time.Duration {
+	if req.ProtoMajor == 1 && req.ContentLength != 0 {
+		// To keep the connection net/http would first read up to 256 KiB of the
+		// body, within our Write, while we hold the page.
+		w.Header().Set("Connection", "close")
 	}
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(d))
+	server, _ := req.Context().Value(http.ServerContextKey).(*http.Server)
+	control, deadline := http.NewResponseController(w), time.Now().Add(d)
+	if server == nil || server.ReadTimeout <= 0 {
+		_ = control.SetReadDeadline(deadline)
+	}
+	if server != nil && server.WriteTimeout > 0 {
+		return server.WriteTimeout
+	}
+	_ = control.SetWriteDeadline(deadline)
+	return d
 }
 
-// budget is the time that the scraper leaves us.
-func (h *handler) budget(req *http.Request) time.Duration {
-	if text := req.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"); text != "" {
-		if s, err := strconv.ParseFloat(text, 64); err == nil && s > 0 && finite(s) {
-			return time.Duration(min(s, maxScrapeTimeout.Seconds()) * 0.9 * float64(time.Second))
-		}
+// budget is the time that the scraper leaves us, and the cause of its end where that
+// is none of ours.
+func (h *handler) budget(req *http.Request) (budget time.Duration, cause error) {
+	own := h.opts.Timeout
+	if own <= 0 {
+		own = DefScrapeTimeout
 	}
-	if h.opts.Timeout > 0 {
-		return h.opts.Timeout
+	asked, err := strconv.ParseFloat(req.Header.Get("X-Prometheus-Scrape-Timeout-Seconds"), 64)
+	if err != nil || !(asked > 0) || !finite(asked) {
+		return own, nil
 	}
-	return DefScrapeTimeout
+	if asked < own.Seconds() {
+		cause = errHasty
+	}
+	asked = min(asked, maxScrapeTimeout.Seconds())
+	return max(time.Duration(asked*0.9*float64(time.Second)), minScrapeTimeout), cause
 }
+
+// isHasty says whether a scrape ended because it had asked for little time.
+func isHasty(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errHasty) }
 
 // scrape flushes this process and reads the page. A flush that fails leaves
-// this process's last values off; it never fails the scrape.
-func (r *Registry) scrape(ctx context.Context, budget time.Duration) (*page, error) {
+// this process's last values off; it never fails the scrape. It is counted unless
+// the client left no time for it, for which cause is errHasty, or went away.
+func (r *Registry) scrape(ctx context.Context, budget time.Duration, cause error) (*page, error) {
 	c, err := r.connected()
 	if err != nil {
 		return nil, err
 	}
 	if c.writer != nil {
-		patience := min(ownFlushTimeout, budget/3)
+		patience := budget / 3
+		if patience >= ownFlushTimeout {
+			patience, cause = ownFlushTimeout, nil
+		}
 		r.sampled.wait(ctx, patience/2)
-		flushCtx, cancel := context.WithTimeout(ctx, patience)
-		if err := c.writer.request(flushCtx, true); err != nil {
+		flushCtx, cancel := context.WithTimeoutCause(ctx, patience, cause)
+		err := c.writer.request(flushCtx, true)
+		if err != nil && !errors.Is(err, errHasty) && !errors.Is(err, context.Canceled) {
 			r.self.scrapeStale.Inc()
 		}
 		cancel()
@@ -166,7 +219,7 @@ func (r *Registry) scrape(ctx context.Context, budget time.Duration) (*page, err
 func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), DefScrapeTimeout)
 	defer cancel()
-	page, err := r.scrape(ctx, DefScrapeTimeout)
+	page, err := r.scrape(ctx, DefScrapeTimeout, nil)
 	if err != nil {
 		return nil, fmt.Errorf("shoal: gather: %w", err)
 	}
@@ -175,11 +228,15 @@ func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
 
 // negotiate picks the format and says whether to compress.
 func (h *handler) negotiate(req *http.Request) (format expfmt.Format, zip bool) {
-	if h.opts.EnableOpenMetrics {
-		format = expfmt.NegotiateAccept(req.Header, expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtProtoDelim, expfmt.FmtText)
-	} else {
-		format = expfmt.NegotiateAccept(req.Header, expfmt.FmtProtoDelim, expfmt.FmtText)
+	offered := []expfmt.Format{expfmt.FmtOpenMetrics_1_0_0, expfmt.FmtProtoDelim, expfmt.FmtText}
+	if !h.opts.EnableOpenMetrics {
+		offered = offered[1:]
 	}
+	accept := req.Header
+	if len(accept.Get("Accept")) > maxAccept {
+		accept = nil
+	}
+	format = expfmt.NegotiateAccept(accept, offered...)
 	return format, !h.opts.DisableCompression && acceptsGzip(req.Header)
 }
 
@@ -202,8 +259,11 @@ func compressedAround(header http.Header) bool {
 // acceptsGzip reads Accept-Encoding (RFC 9110, 12.5.3): gzip, or else *,
 // without a weight of 0.
 func acceptsGzip(header http.Header) bool {
-	other := false
-	for part := range strings.SplitSeq(strings.Join(header.Values("Accept-Encoding"), ","), ",") {
+	accept, other := strings.Join(header.Values("Accept-Encoding"), ","), false
+	if len(accept) > maxAccept {
+		return false
+	}
+	for part := range strings.SplitSeq(accept, ",") {
 		coding, params, _ := strings.Cut(part, ";")
 		weight, found := strings.CutPrefix(strings.ToLower(strings.ReplaceAll(params, " ", "")), "q=")
 		q, err := strconv.ParseFloat(weight, 64)

@@ -111,7 +111,7 @@ func FuzzPageText_IsThatOfExpfmt(f *testing.F) {
 // The same for whole pages, of values as they are stored.
 func TestPageText_OfAPageIsThatOfExpfmt(t *testing.T) {
 	r := everything(t)
-	page, err := r.scrape(t.Context(), DefScrapeTimeout)
+	page, err := r.scrape(t.Context(), DefScrapeTimeout, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

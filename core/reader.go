@@ -49,6 +49,7 @@ type reading struct {
 	page    *page
 	err     error
 	overdue bool // a scrape's time ended before; guarded by the reader's mu
+	hasty   int  // scrapes whose time ended before and that had asked for little; guarded by the reader's mu
 }
 
 func newReader(reg *Registry, store wire.Store, opts Opts) *reader {
@@ -100,19 +101,29 @@ func (r *reader) giveUp(ctx context.Context, mine *reading) (*page, error) {
 		return mine.page, mine.err
 	default:
 	}
-	mine.overdue = mine.overdue || errors.Is(ctx.Err(), context.DeadlineExceeded) // else nobody waits any more
+	switch {
+	case isHasty(ctx):
+		mine.hasty++
+	case errors.Is(ctx.Err(), context.DeadlineExceeded): // else nobody waits any more
+		mine.overdue = true
+	}
 	return nil, &overdueError{fmt.Errorf("Redis has not answered in time: %w", context.Cause(ctx))}
 }
 
 // ended publishes the result of a reading, and reports it where a scrape could
 // not wait for it. A reading that succeeded after one that failed was late for
-// the reason that was reported of that one.
+// the reason that was reported of that one. Scrapes that had asked for little time
+// count if no other would have got a page either.
 func (r *reader) ended(job *reading, took time.Duration, afterFailure bool) {
 	r.mu.Lock()
 	close(job.done)
-	overdue := job.overdue
+	overdue, hasty := job.overdue, job.hasty
 	r.mu.Unlock()
 	err := job.err
+	if hasty > 0 && r.ctx.Err() == nil && (err != nil || took >= DefScrapeTimeout) {
+		r.reg.self.scrapeFailures.Add(float64(hasty))
+		overdue = true
+	}
 	switch {
 	case !overdue || r.ctx.Err() != nil || err == nil && afterFailure:
 		return

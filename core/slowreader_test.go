@@ -41,9 +41,14 @@ func (p *pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
 // dial asks for the page over a connection of its own.
 func (p *pipes) dial(t *testing.T) net.Conn {
+	return p.dialWith(t, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+}
+
+// dialWith sends a request over a connection of its own.
+func (p *pipes) dialWith(t *testing.T, request string) net.Conn {
 	client, server := net.Pipe()
 	p.conns <- server
-	if _, err := io.WriteString(client, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(client, request); err != nil {
 		t.Error(err)
 	}
 	return client

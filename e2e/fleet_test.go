@@ -68,12 +68,9 @@ func startFleet(t *testing.T, url string) *fleet {
 	if err := listener.Close(); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-addr", addr, "-workers", "4"}
-	if url != "" {
-		args = append(args, "-redis", url)
-	}
 	f := &fleet{t: t, addr: addr, log: new(syncBuffer), exited: make(chan struct{})}
-	f.cmd = exec.Command(binary, args...)
+	f.cmd = exec.Command(binary, "-addr", addr, "-workers", "4")
+	f.cmd.Env = append(os.Environ(), "REDIS_URL="+url)
 	f.cmd.Stdout, f.cmd.Stderr = f.log, f.log
 	if err := f.cmd.Start(); err != nil {
 		t.Fatal(err)

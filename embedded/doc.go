@@ -16,12 +16,30 @@
 // registries.
 //
 // It is no database. Everything is in the memory of the process that started
-// it and gone when that one ends, there is no password, and a script takes
-// several times as long as in Redis. Production wants a real Redis; nothing
-// but the URL changes then.
+// it and gone when that one ends, and a script takes several times as long as in
+// Redis. Production wants a real Redis; nothing but the URL changes then.
 //
-// The commands are those of [miniredis]. What this package adds is a clock
-// that runs: there, by default, keys with a time to live stay for ever.
+// # Who can reach it
+//
+// Every process of the machine, of any user: there is no password, and no TLS. Each
+// can read, change and delete all that it holds, and can take the memory and the
+// processor's time of the process that started it, until that one dies: nothing
+// bounds the number of keys, the length of values or the memory of a script. So it
+// is for one's own machine and for tests, not for one that others use, not for data
+// that matter, and not where something listens that hands requests on to local
+// ports.
+//
+// What a script can not do is hang it or leave it: a script is ended after 5 s, when
+// others have their turn again (what it has written by then stays), and by Close at
+// once; it can neither read files nor compile text. Others wait while a script runs.
+//
+// # Commands
+//
+// The commands are those of [miniredis], but for the scripts, which this package
+// runs: EVAL, EVALSHA, their forms that only read, and SCRIPT LOAD, EXISTS and FLUSH,
+// not between MULTI and EXEC, of up to 256 KiB each. They have Lua's basic functions,
+// coroutine, math, string and table, cjson and redis. What this package adds as well
+// is a clock that runs: there, by default, keys with a time to live stay for ever.
 //
 // [miniredis]: https://github.com/alicebob/miniredis
 package embedded

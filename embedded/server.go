@@ -3,6 +3,7 @@
 package embedded
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/netip"
@@ -13,9 +14,10 @@ import (
 
 // Server is a running in-process Redis.
 type Server struct {
-	addr      string
-	redis     *miniredis.Miniredis
-	closeOnce sync.Once
+	addr       string
+	redis      *miniredis.Miniredis
+	endScripts func()
+	closeOnce  sync.Once
 }
 
 // Start runs a server that listens on addr, a loopback address and a port such
@@ -31,10 +33,13 @@ func Start(addr string) (*Server, error) {
 	// Expiry follows the time that the command TIME tells. No goroutine drives
 	// it: each command first removes what has expired since the one before.
 	m.ClockTTL(true)
+	m.SetError("LOADING the embedded server starts") // no command passes before the hook is there
 	if err := m.StartAddr(listen); err != nil {
 		return nil, fmt.Errorf("embedded: start: %w", err)
 	}
-	return &Server{addr: m.Addr(), redis: m}, nil
+	ctx, cancel := context.WithCancel(context.Background())
+	m.Server().SetPreHook(newScripting(ctx, m.Server()).hook)
+	return &Server{addr: m.Addr(), redis: m, endScripts: cancel}, nil
 }
 
 // Addr is the host and port that the server listens on.
@@ -47,7 +52,10 @@ func (s *Server) URL() string { return "redis://" + s.addr + "/0" }
 // Close ends the server with all its connections and waits for its goroutines.
 // What it held is lost. Closing again does nothing.
 func (s *Server) Close() {
-	s.closeOnce.Do(s.redis.Close)
+	s.closeOnce.Do(func() {
+		s.endScripts()
+		s.redis.Close()
+	})
 }
 
 // loopback checks an address and fills in what it leaves out. Names are not

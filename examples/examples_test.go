@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -141,24 +143,28 @@ func TestBatch_WhatItCountedStays(t *testing.T) {
 	}
 }
 
+// byName are the arguments of the examples that serve.
+func byName(t *testing.T, addr string) map[string][]string {
+	return map[string][]string{
+		"nethttp":   {"-addr", addr},
+		"chi":       {"-addr", addr},
+		"gin":       {"-addr", addr},
+		"echo":      {"-addr", addr},
+		"prefork":   {"-addr", addr, "-workers", "2"},
+		"instances": {"-addrs", addr + "," + freeAddr(t)},
+		"exporter":  {"-addr", addr},
+	}
+}
+
 // A URL with a password belongs in the environment, where the manifest of
 // docs/operations.md puts it. From there no list of processes and no log has it.
 func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
-	for name, args := range map[string]func(addr string) []string{
-		"nethttp": func(addr string) []string { return []string{"-addr", addr} },
-		"chi":     func(addr string) []string { return []string{"-addr", addr} },
-		"gin":     func(addr string) []string { return []string{"-addr", addr} },
-		"echo":    func(addr string) []string { return []string{"-addr", addr} },
-		"prefork": func(addr string) []string { return []string{"-addr", addr, "-workers", "2"} },
-		"instances": func(addr string) []string {
-			return []string{"-addrs", addr + "," + freeAddr(t)}
-		},
-		"exporter": func(addr string) []string { return []string{"-addr", addr} },
-	} {
+	for name := range byName(t, "") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			redis, secret, addr := redisURL(t), "secret-of-"+name, freeAddr(t)
-			p := startWith(t, redis+"?client_name="+secret, name, args(addr)...)
+			secret, addr := "secret-of-"+name, freeAddr(t)
+			redis, shown := guardedRedis(t, secret)
+			p := startWith(t, redis+"?client_name="+secret, name, byName(t, addr)[name]...)
 			until(t, "the example is up", func() error { _, err := scrape(addr); return err })
 			apps := map[string]string{"prefork": "prefork", "instances": "instances"}
 			if name != "exporter" { // whose page would be empty with any Redis
@@ -171,7 +177,7 @@ func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
 					}
 					return err
 				})
-			} else if !strings.Contains(p.out.String(), redis) {
+			} else if !strings.Contains(p.out.String(), shown) {
 				t.Errorf("it read another Redis: %q", p.out.String())
 			}
 			for _, line := range commandLines(t) {
@@ -181,6 +187,39 @@ func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
 			}
 			if strings.Contains(p.out.String(), secret) {
 				t.Errorf("the log shows the URL: %q", p.out.String())
+			}
+		})
+	}
+}
+
+// What an example says of a URL that is wrong has nothing of what stands in it.
+func TestRedisURL_ThatIsWrongIsShownToNobody(t *testing.T) {
+	const secret = "5ecret"
+	commands := byName(t, "127.0.0.1:0")
+	commands["batch"] = nil
+	for name, args := range commands {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, redis := range []string{
+				"redis://shop:12/" + secret + "@127.0.0.1/0", "redis://shop:12#" + secret + "@127.0.0.1", "redis://shop:" + secret + "/12@127.0.0.1",
+			} {
+				var out buffer
+				cmd := exec.CommandContext(t.Context(), filepath.Join(binaries, name), args...)
+				cmd.Env, cmd.Stdout, cmd.Stderr, cmd.WaitDelay = append(os.Environ(), "REDIS_URL="+redis), &out, &out, patience
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				until(t, "it says what is wrong", func() error {
+					if text := out.String(); !strings.Contains(text, "URL is not usable") {
+						return errors.New(text)
+					}
+					return nil
+				})
+				_ = cmd.Process.Signal(syscall.SIGTERM) // a parent starts its workers again
+				_ = cmd.Wait()
+				if text := out.String(); strings.Contains(text, secret) || strings.Contains(text, "shop:") {
+					t.Errorf("of %s it says %q", redis, text)
+				}
 			}
 		})
 	}

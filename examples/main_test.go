@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/alicebob/miniredis/v2"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -147,6 +148,16 @@ func redisURL(t *testing.T) string {
 	}
 	t.Cleanup(server.Close)
 	return server.URL()
+}
+
+// guardedRedis starts a Redis with a password for one test, and tells what a log may
+// show of its URL.
+func guardedRedis(t *testing.T, password string) (url, shown string) {
+	t.Helper()
+	server := miniredis.RunT(t)
+	server.ClockTTL(true)
+	server.RequireUserAuth("shop", password)
+	return "redis://shop:" + password + "@" + server.Addr() + "/0", "redis://" + server.Addr() + "/0"
 }
 
 // freeAddr gives an address whose port is free at the moment.

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Server is what wrk loads: twenty routes of net/http, and with -redis the one
+// Server is what wrk loads: twenty routes of net/http, and with REDIS_URL the one
 // line of middleware. It prints the address where it listens, and ends with its
 // input, so that it does not outlive who started it.
 package main
 
 import (
-	"flag"
 	"fmt"
 	"io"
 	"log"
@@ -15,12 +14,12 @@ import (
 	"os"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
 
 func main() {
-	redis := flag.String("redis", "", "URL of the Redis; without one there is no middleware")
-	flag.Parse()
+	redis := os.Getenv("REDIS_URL") // not an argument, which everybody on the machine can read
 	mux := http.NewServeMux()
 	for i := range 20 {
 		mux.HandleFunc(fmt.Sprintf("GET /shops/{shop}/section%d/{item}", i), func(w http.ResponseWriter, _ *http.Request) {
@@ -28,8 +27,8 @@ func main() {
 		})
 	}
 	var handler http.Handler = mux
-	if *redis != "" {
-		if err := shoal.Default().Open(*redis, shoal.Opts{App: "wrk"}); err != nil {
+	if redis != "" {
+		if err := shoal.Default().Open(redis, shoal.Opts{App: "wrk"}); err != nil {
 			log.Fatal(err)
 		}
 		handler = shoalhttp.Install(mux, shoal.Default(), shoalhttp.Opts{})
@@ -39,6 +38,6 @@ func main() {
 		log.Fatal(err)
 	}
 	fmt.Println(listener.Addr())
-	go func() { log.Fatal(http.Serve(listener, handler)) }() //nolint:gosec // timeouts would be part of what is measured
+	go func() { log.Fatal(httpmetrics.NewServer("", handler).Serve(listener)) }()
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }

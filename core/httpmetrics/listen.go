@@ -33,6 +33,7 @@ func (g Graceful) listen(ctx context.Context, servers []*http.Server) ([]*servin
 	}
 	if len(errs) == 0 {
 		for _, s := range all {
+			limit(s.Server)
 			s.group.byServer = s.Protocols != nil && s.Protocols.UnencryptedHTTP2()
 			s.BaseContext = s.group.baseContext(s.BaseContext)
 		}

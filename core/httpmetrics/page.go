@@ -4,7 +4,6 @@ package httpmetrics
 
 import (
 	"net/http"
-	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 )
@@ -49,12 +48,12 @@ func PageServer(addr string, reg *shoal.Registry) *http.Server {
 	return NewServer(addr, mux)
 }
 
-// headerTimeout bounds how long a client may take to send a request's header,
-// so that idle half-open connections cannot pile up.
-const headerTimeout = 10 * time.Second
-
-// NewServer returns a server for an address and a handler, with a
-// ReadHeaderTimeout of 10 s and otherwise net/http's defaults.
+// NewServer returns a server for an address and a handler, with limits for clients
+// that send nothing or take nothing: a ReadHeaderTimeout of 10 s, an IdleTimeout of
+// 11 min, a WriteByteTimeout of 30 s for HTTP/2, and otherwise net/http's defaults.
+// [Serve] gives these to any server that lacks them.
 func NewServer(addr string, h http.Handler) *http.Server {
-	return &http.Server{Addr: addr, Handler: h, ReadHeaderTimeout: headerTimeout}
+	s := &http.Server{Addr: addr, Handler: h} //nolint:gosec // limit sets them
+	limit(s)
+	return s
 }

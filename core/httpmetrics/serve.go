@@ -37,6 +37,11 @@ const (
 // no more than what http2.ConfigureServer puts there. [Graceful.Listeners] has
 // listeners of other kinds. If one server ends, all end.
 //
+// A server without a ReadHeaderTimeout gets one of 10 s, one without an IdleTimeout
+// one of 11 min (load balancers keep connections for up to 10), and one without
+// HTTP2.WriteByteTimeout one of 30 s. What you set stays: negative values, which are
+// none, and a ReadTimeout, which net/http takes for the first two.
+//
 // It returns nil after an orderly shutdown, otherwise all errors joined: of
 // listening, of servers that failed, requests that were cut off, and counts
 // that the registry could not deliver. It panics if the registry or a server is

@@ -6,7 +6,7 @@
 // and so outlives this one.
 //
 //	go run ./examples/batch
-//	go run ./examples/batch -redis redis://127.0.0.1:6379/0
+//	REDIS_URL=redis://127.0.0.1:6379/0 go run ./examples/batch
 //
 // It ends by printing its part of the page. See it grow from run to run with a
 // real Redis; the exporter example serves it: -app billing.
@@ -39,7 +39,7 @@ var (
 )
 
 func main() {
-	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that to an embedded one")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that to an embedded one")
 	count := flag.Int("invoices", 100, "`number` of invoices to send")
 	flag.Parse()
 	if err := run(context.Background(), *redis, *count); err != nil {

@@ -48,7 +48,7 @@ var currencies = []string{"EUR", "GBP", "USD"}
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
-	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that to an embedded one")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that to an embedded one")
 	flag.Parse()
 	if err := run(*addr, *redis); err != nil {
 		log.Fatal(err)

@@ -30,7 +30,7 @@ const localRedis = "redis://127.0.0.1:6379/0"
 func main() {
 	addr := flag.String("addr", "127.0.0.1:9090", "`address` to serve on")
 	redis := flag.String("redis", "",
-		"`URL` of the app's Redis; defaults to $REDIS_URL, which no list of processes shows, and without that to "+localRedis)
+		"`URL` of the app's Redis; defaults to $REDIS_URL, where a password belongs, and without that to "+localRedis)
 	app := flag.String("app", "shop", "`name` of the app")
 	flag.Parse()
 	if err := run(*addr, cmp.Or(anyredis.URL(*redis), localRedis), *app); err != nil {

@@ -28,13 +28,14 @@ import (
 	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
 
 func main() {
 	addrs := flag.String("addrs", "127.0.0.1:8081,127.0.0.1:8082", "`addresses` to serve on, one process each")
-	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that to an embedded one")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that to an embedded one")
 	addr := flag.String("serve", "", "used for the two: serve on this `address`")
 	flag.Parse()
 	if err := run(*addrs, *addr, *redis); err != nil {
@@ -67,8 +68,7 @@ func serve(ctx context.Context, addr, redis string) error {
 		_, _ = fmt.Fprintf(w, "process %d on %s\n", os.Getpid(), addr)
 	})
 	log.Printf("serving on http://%s", addr)
-	server := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	return shoalhttp.Run(ctx, server, reg)
+	return shoalhttp.Run(ctx, httpmetrics.NewServer(addr, handler), reg)
 }
 
 // start runs the instances until ctx is done or one of them ends.

@@ -18,9 +18,9 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
-	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
@@ -48,7 +48,7 @@ var currencies = []string{"EUR", "GBP", "USD"}
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
-	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that to an embedded one")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that to an embedded one")
 	flag.Parse()
 	if err := run(*addr, *redis); err != nil {
 		log.Fatal(err)
@@ -75,8 +75,7 @@ func run(addr, redis string) error {
 	mux.HandleFunc("POST /orders/{currency}", placeOrder)
 
 	log.Printf("serving on http://%s, metrics in %s", addr, anyredis.Shown(redis))
-	server := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	return shoalhttp.Run(ctx, server, reg)
+	return shoalhttp.Run(ctx, httpmetrics.NewServer(addr, handler), reg)
 }
 
 func openCart(w http.ResponseWriter, _ *http.Request) {

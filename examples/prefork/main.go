@@ -32,7 +32,7 @@ func main() {
 	log.SetFlags(0)
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
 	workers := flag.Int("workers", 4, "`number` of processes")
-	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, and without that the parent runs an embedded one")
+	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that the parent runs an embedded one")
 	slot := flag.Int("worker", -1, "used by the parent: be the worker of this `number`")
 	flag.Parse()
 

@@ -11,9 +11,9 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
 
@@ -46,6 +46,5 @@ func work(ctx context.Context, slot int, redis string) error {
 		cancel()
 	}()
 
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	return shoalhttp.RunListener(ctx, server, listener, reg)
+	return shoalhttp.RunListener(ctx, httpmetrics.NewServer("", handler), listener, reg)
 }

@@ -21,6 +21,7 @@ import (
 //
 //   - It serves e.Server with its timeouts and its Handler, which is e unless
 //     you set one that wraps it. Or e.TLSServer, if only that has a TLSConfig.
+//     Timeouts that it lacks it gets from httpmetrics.Serve.
 //     TLS begins with the certificates of the server's TLSConfig. For automatic
 //     certificates set it to e.AutoTLSManager.TLSConfig().
 //   - It listens on addr with e.ListenerNetwork. With e.Listener it serves

@@ -198,3 +198,23 @@ func TestRun_DebugTurnsOnDebugging(t *testing.T) {
 		t.Errorf("the logger's level is %d, want 1 for DEBUG", got)
 	}
 }
+
+func TestRun_GivesEchosServersTheTimeoutsThatTheyLack(t *testing.T) {
+	authority := httptest.NewTLSServer(nil)
+	defer authority.Close()
+	e := newEcho()
+	e.Server.ReadHeaderTimeout = -1
+	e.TLSServer.TLSConfig = &tls.Config{Certificates: authority.TLS.Certificates}
+	e.Listener, e.TLSListener = listener(t), tls.NewListener(listener(t), e.TLSServer.TLSConfig)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := shoalecho.Run(ctx, e, "", shoaltest.New(t)); err != nil {
+		t.Fatal(err)
+	}
+	if s := e.Server; s.ReadHeaderTimeout != -1 || s.IdleTimeout <= 0 {
+		t.Errorf("e.Server has %v for headers, where none was set, and %v for idle connections", s.ReadHeaderTimeout, s.IdleTimeout)
+	}
+	if s := e.TLSServer; s.ReadHeaderTimeout <= 0 || s.IdleTimeout <= 0 {
+		t.Errorf("e.TLSServer has %v for headers and %v for idle connections", s.ReadHeaderTimeout, s.IdleTimeout)
+	}
+}

@@ -6,7 +6,7 @@
 //	mux := http.NewServeMux()
 //	mux.HandleFunc("GET /users/{id}", user)
 //	handler := shoalhttp.Install(mux, shoal.Default(), shoalhttp.Opts{})
-//	err := shoalhttp.Run(ctx, &http.Server{Addr: ":8080", Handler: handler}, shoal.Default())
+//	err := shoalhttp.Run(ctx, httpmetrics.NewServer(":8080", handler), shoal.Default())
 //
 // What is recorded, under which names, and what the options are is described in
 // package httpmetrics.

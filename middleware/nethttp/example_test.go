@@ -57,7 +57,7 @@ func ExampleRun() {
 
 	mux := http.NewServeMux()
 	handler := shoalhttp.Install(mux, reg, shoalhttp.Opts{})
-	err := shoalhttp.Run(ctx, &http.Server{Addr: "127.0.0.1:0", Handler: handler}, reg)
+	err := shoalhttp.Run(ctx, httpmetrics.NewServer("127.0.0.1:0", handler), reg)
 	fmt.Println("drained and delivered:", err == nil)
 	// Output: drained and delivered: true
 }

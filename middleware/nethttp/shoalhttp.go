@@ -80,8 +80,9 @@ func Install(mux *http.ServeMux, reg *shoal.Registry, opts Opts, between ...func
 }
 
 // Run serves until ctx is done, then drains the requests and closes the
-// registry, in this order; see [httpmetrics.Serve]. Further servers, such as
-// [httpmetrics.PageServer], start and end with it.
+// registry, in this order; see [httpmetrics.Serve], also for the timeouts that server
+// gets where it has none. Further servers, such as [httpmetrics.PageServer], start
+// and end with it.
 func Run(ctx context.Context, server *http.Server, reg *shoal.Registry, also ...*http.Server) error {
 	return httpmetrics.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
 }

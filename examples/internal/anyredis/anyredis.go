@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strings"
 
 	"github.com/shoal-metrics/shoal/embedded"
 )
@@ -44,10 +45,11 @@ func Environment(redis string) []string {
 	return append(os.Environ(), Variable+"="+redis)
 }
 
-// Shown is the URL for a log: without user, password and parameters.
+// Shown is the URL for a log: without user, password and parameters. Where a
+// password was not escaped, its rest may stand anywhere: then nothing is shown.
 func Shown(redis string) string {
 	u, err := url.Parse(redis)
-	if err != nil {
+	if err != nil || u.Fragment != "" || strings.Contains(u.Opaque+u.Path+u.RawQuery, "@") {
 		return "Redis"
 	}
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
