@@ -72,6 +72,7 @@ func runnerMain(config string, in io.Reader, out io.Writer) int {
 			return 2
 		}
 	}
+	debug.SetGCPercent(400) // it is to be quick, and the limit bounds it
 	redis.SetLogger(silence{})
 	opts, err := redis.ParseURL(r.config.URL)
 	if err != nil {

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	rounds = 8 // of a seed
+	rounds = 16 // of a seed
 
 	patience     = 15 * time.Second       // for what must come, on a busy machine
 	flushTimeout = 60 * time.Millisecond  // of a flush amid hostile contents
@@ -161,7 +161,10 @@ func (s *session) begin() error {
 		return err
 	}
 	s.acked = s.since
-	return s.settle()
+	if err := s.settle(); err != nil {
+		return err
+	}
+	return s.goOn()
 }
 
 // once is one round.
@@ -201,6 +204,12 @@ func (s *session) once() error {
 	s.acked = s.since
 	if err := s.settle(); err != nil {
 		return err
+	}
+	// Else the next round shows whether counting goes on.
+	if d.one(4) || s.round == rounds-1 || s.round == s.Round {
+		if err := s.goOn(); err != nil {
+			return err
+		}
 	}
 	return s.checkReports()
 }
