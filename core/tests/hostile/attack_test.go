@@ -5,6 +5,7 @@ package hostile_test
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,8 +50,12 @@ func (s *session) targets() (own, foreign []target) {
 	return own, append(foreign, target{s.key("}:g:nobody"), "g", ""}, target{s.key("}:g:"), "g", ""})
 }
 
-// plan draws a round's attack. Only says which writes of it are made; all where it is nil.
-func (s *session) plan(ctx context.Context, round uint64, only []int) (*attack, error) {
+// plan draws a round's attack. Where the job names writes, these are all that are made.
+func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
+	var skip *regexp.Regexp
+	if s.Skip != "" {
+		skip = regexp.MustCompile(s.Skip)
+	}
 	d := roll(s.seed, round, 0)
 	own, foreign := s.targets()
 	n := 1 + d.IntN(6)
@@ -67,12 +72,15 @@ func (s *session) plan(ctx context.Context, round uint64, only []int) (*attack, 
 		case 1:
 			t = pick(d, own[len(own)-2-len(s.writers):]...) // the app's, of which there are few
 		}
-		if only != nil && !slices.Contains(only, i) {
+		if s.Only != nil && !slices.Contains(s.Only, i) {
 			continue
 		}
 		w, err := s.draw(ctx, d, t, own)
 		if err != nil {
 			return nil, err
+		}
+		if skip != nil && skip.MatchString(w.key+" "+w.about) {
+			continue
 		}
 		a.writes = append(a.writes, w)
 		a.keys = append(a.keys, t.key)

@@ -35,6 +35,7 @@ type job struct {
 	// all where that is nil.
 	Round int
 	Only  []int
+	Skip  string // a pattern of writes that are not made
 	// Patience for what must come; the usual one if zero.
 	Patience time.Duration
 }
@@ -118,6 +119,12 @@ func (s *session) fails(promise, format string, args ...any) error {
 	return errFailed
 }
 
+// failsOwn tells that the test could not do what it wanted to. Redis hangs, or the machine.
+func (s *session) failsOwn(err error) error {
+	s.tell(failure{s.seed, s.round, "the test's own calls succeed", err.Error(), s.attack.String(), len(s.attack.writes), true})
+	return errFailed
+}
+
 // late tells of a call that took too long.
 func (s *session) late(promise string, took, limit time.Duration) error {
 	if took <= limit {
@@ -174,11 +181,11 @@ func (s *session) once() error {
 	s.attack = &attack{touched: map[string]bool{}}
 	if s.Round < 0 || s.round == s.Round {
 		if err := s.findWriters(ctx); err != nil {
-			return s.fails("the test's own calls succeed", "%v", err)
+			return s.failsOwn(err)
 		}
-		a, err := s.plan(ctx, uint64(s.round), s.Only) //nolint:gosec // small
+		a, err := s.plan(ctx, uint64(s.round)) //nolint:gosec // small
 		if err != nil {
-			return s.fails("the test's own calls succeed", "%v", err)
+			return s.failsOwn(err)
 		}
 		s.attack = a
 		for _, key := range a.keys {
@@ -186,7 +193,7 @@ func (s *session) once() error {
 		}
 		maps.Copy(s.ever, a.touched)
 		if err := a.launch(ctx, s.attacker); err != nil {
-			return s.fails("the test's own calls succeed", "%v", err)
+			return s.failsOwn(err)
 		}
 	}
 	d := roll(s.seed, uint64(s.round), 1<<31) //nolint:gosec // small
@@ -196,7 +203,7 @@ func (s *session) once() error {
 		}
 	}
 	if err := s.clean(ctx); err != nil {
-		return s.fails("the test's own calls succeed", "%v", err)
+		return s.failsOwn(err)
 	}
 	if err := s.flushAll(); err != nil {
 		return err

@@ -22,7 +22,7 @@ func (f *fuzz) drive(take func() (uint64, bool), atOnce int) {
 	for {
 		running, stderr, err := f.process(func() (job, bool) {
 			seed, ok := take()
-			return job{Seed: seed, Round: -1}, ok
+			return wholeSeed(seed), ok
 		}, atOnce, f.add)
 		if err == nil {
 			return
@@ -30,7 +30,7 @@ func (f *fuzz) drive(take func() (uint64, bool), atOnce int) {
 		slices.Sort(running)
 		guilty := false
 		for _, seed := range running {
-			if _, _, err := f.process(once(job{Seed: seed, Round: -1}), 1, func(failure) {}); err != nil {
+			if _, _, err := f.process(once(wholeSeed(seed)), 1, func(failure) {}); err != nil {
 				guilty = true
 				f.add(failure{Seed: seed, Round: -1, Promise: "no process dies", Detail: fmt.Sprintf("%v: %.1500s", err, stderr)})
 			}
@@ -62,6 +62,8 @@ func (f *fuzz) release(s *redistest.Server) {
 	defer f.mu.Unlock()
 	f.idle = append(f.idle, s)
 }
+
+func wholeSeed(seed uint64) job { return job{Seed: seed, Round: -1, Skip: *skip} }
 
 // once gives one job.
 func once(j job) func() (job, bool) {
@@ -176,21 +178,29 @@ func (f *fuzz) try(j job, promise string) (found failure, ok bool) {
 	return found, ok
 }
 
-// again says whether a failure that may be the machine's is one two more times.
-func (f *fuzz) again(fail failure) bool {
-	for range 2 {
-		if _, ok := f.try(job{Seed: fail.Seed, Round: -1}, fail.Promise); !ok {
-			return false
+// guilty looks for a failure that may be the machine's, or another seed's, and is one two
+// more times when its seed is run alone.
+func (f *fuzz) guilty(list []failure) (failure, bool) {
+	tried := map[uint64]bool{}
+	for _, fail := range list {
+		if tried[fail.Seed] || len(tried) == 2*(*sessions) {
+			continue
+		}
+		tried[fail.Seed] = true
+		if found, ok := f.try(wholeSeed(fail.Seed), fail.Promise); ok {
+			if _, ok := f.try(wholeSeed(fail.Seed), fail.Promise); ok {
+				return found, true
+			}
 		}
 	}
-	return true
+	return failure{}, false
 }
 
 // shrink looks for fewer writes of one round that are enough for the failure.
 func (f *fuzz) shrink(fail failure) (failure, bool) {
 	const wait = 4 * time.Second
 	small, ok := fail, false
-	one := job{Seed: fail.Seed, Round: max(fail.Round, 0), Patience: wait}
+	one := job{Seed: fail.Seed, Round: max(fail.Round, 0), Skip: *skip, Patience: wait}
 	for last := max(fail.Round, rounds-1); !ok; one.Round++ { // of which round it is, may not be known
 		if small, ok = f.try(one, fail.Promise); ok || fail.Round >= 0 || one.Round == last {
 			break
@@ -232,7 +242,7 @@ func (f *fuzz) shrink(fail failure) (failure, bool) {
 // alone runs one seed and prints what fails.
 func (f *fuzz) alone(seed uint64) {
 	begin := time.Now()
-	_, stderr, err := f.process(once(job{Seed: seed, Round: -1}), 1, f.add)
+	_, stderr, err := f.process(once(wholeSeed(seed)), 1, f.add)
 	if err != nil {
 		f.add(failure{Seed: seed, Round: -1, Promise: "no process dies", Detail: fmt.Sprintf("%v: %.1500s", err, stderr)})
 	}
