@@ -32,6 +32,9 @@ type attack struct {
 	keys    []string
 }
 
+// mostWrites of a round.
+const mostWrites = 40
+
 // target is a key to be written to.
 type target struct{ key, kind, family string }
 
@@ -60,7 +63,7 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 	own, foreign := s.targets()
 	n := 1 + d.IntN(6)
 	if d.one(12) {
-		n = len(own) // nearly all of them
+		n = mostWrites // to nearly all of them
 	}
 	a := &attack{touched: map[string]bool{}}
 	for i := range n {

@@ -5,6 +5,7 @@ package hostile_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -119,7 +120,7 @@ func (s *session) untouched(p *page, format expfmt.Format, who string, whole boo
 		switch {
 		case !shown && (!whole && s.attack.touched["families"] || s.hidden(sm.family)):
 		case !shown:
-			return s.fails("what nobody touched is exact", "%s lacks %s", who, sm.series)
+			return s.fails("what nobody touched is exact", "%s lacks %s; it said %s", who, sm.series, s.said())
 		case got < base+least*sm.each || got > base+most*sm.each:
 			return s.fails("what nobody touched is exact", "%s: %s is %v, want %v to %v", who, sm.series, got, base+least*sm.each, base+most*sm.each)
 		}
@@ -235,12 +236,22 @@ func (s *session) flushAll() error {
 // settle checks a page when nothing hostile is left: what nobody touched is exact, and
 // what was lost has begun again. From there on all is exact.
 func (s *session) settle() error {
-	p, err := s.awaitPage(s.apps[0].reg, "a page comes back", "process 0, cleaned")
-	if err != nil {
-		return err
-	}
-	if err := s.untouched(p, expfmt.FmtText, "cleaned", true, s.since, s.since); err != nil {
-		return err
+	var p *page
+	for deadline := time.Now().Add(s.Patience); ; {
+		var err error
+		if p, err = s.awaitPage(s.apps[0].reg, "a page comes back", "process 0, cleaned"); err != nil {
+			return err
+		}
+		if err := s.untouched(p, expfmt.FmtText, "cleaned", true, s.since, s.since); err != nil {
+			return err
+		}
+		missing := slices.IndexFunc(summed, func(sm sample) bool { return !p.has(sm.series) && !s.lost[sm.family] })
+		if missing < 0 {
+			break
+		}
+		if time.Now().After(deadline) {
+			return s.fails("what was lost begins again", "still after %v there is no %s; it said %s", s.Patience, summed[missing].series, s.said())
+		}
 	}
 	for _, sm := range summed {
 		got := p.samples[sm.series]
@@ -311,9 +322,9 @@ const reportPromise = "a report is one printable line"
 // reports are what a process said of troubles in a session.
 type reports struct {
 	mu   sync.Mutex
-	n    int    // guarded by mu
-	bad  string // the first that may not stand in a log; guarded by mu
-	last []string
+	n    int      // guarded by mu
+	bad  string   // the first that may not stand in a log; guarded by mu
+	last []string // guarded by mu
 }
 
 func (r *reports) add(err error) {
@@ -323,9 +334,19 @@ func (r *reports) add(err error) {
 	if trouble := plain(err.Error()); trouble != nil && r.bad == "" {
 		r.bad = fmt.Sprintf("%.300q: %v", err.Error(), trouble)
 	}
-	if len(r.last) < 5 {
-		r.last = append(r.last, fmt.Sprintf("%.200q", err.Error()))
+	r.last = append(r.last[max(0, len(r.last)-4):], fmt.Sprintf("%.200q", err.Error()))
+}
+
+// said lists the last reports of all processes.
+func (s *session) said() (lines []string) {
+	for i, r := range s.reports {
+		r.mu.Lock()
+		for _, line := range r.last {
+			lines = append(lines, fmt.Sprint(i, " ", line))
+		}
+		r.mu.Unlock()
 	}
+	return lines
 }
 
 // checkReports checks that the processes said little, and on one printable line each.

@@ -87,11 +87,11 @@ type fuzz struct {
 // kindOf is what failures have in common that are the same: the promise, and what failed
 // without its numbers and names.
 func kindOf(f failure) string {
-	detail := varying.ReplaceAllString(f.Detail, "_")
-	most := 400
+	detail, most := f.Detail, 300
 	if f.Promise == reportPromise { // where a stored text begins, nobody knows
-		most = 60
+		detail, most = strings.NewReplacer(`\`, "", `"`, "").Replace(detail), 45
 	}
+	detail = varying.ReplaceAllString(detail, "_")
 	return f.Promise + ": " + detail[:min(len(detail), most)]
 }
 

@@ -30,6 +30,11 @@ type page struct {
 	took    time.Duration
 }
 
+func (p *page) has(series string) bool {
+	_, ok := p.samples[series]
+	return ok
+}
+
 // formats are what a scraper may ask for.
 var formats = []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim, expfmt.FmtOpenMetrics_1_0_0}
 

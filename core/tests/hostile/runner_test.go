@@ -105,6 +105,7 @@ func runnerMain(config string, in io.Reader, out io.Writer) int {
 		})
 	}
 	sessions.Wait()
+	r.awaitRedis()
 	close(stop)
 	watchers.Wait()
 	r.mu.Lock()
@@ -163,10 +164,19 @@ func (r *runner) write(m message) {
 // what keeps Redis busy that is looked for.
 const attackerName = "attacker"
 
+// awaitRedis waits until Redis answers: a call that keeps it busy is in its log only then.
+func (r *runner) awaitRedis() {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+		if r.attacker.Ping(context.Background()).Err() == nil {
+			return
+		}
+	}
+}
+
 // watch looks for calls that kept Redis busy.
 func (r *runner) watch(stop <-chan struct{}) {
 	ctx := context.Background()
-	for last := int64(-1); ; {
+	for last, ending := int64(-1), false; ; {
 		entries, err := r.attacker.SlowLogGet(ctx, 64).Result()
 		if err == nil {
 			newest := last
@@ -190,9 +200,12 @@ func (r *runner) watch(stop <-chan struct{}) {
 			}
 			last = newest
 		}
+		if ending {
+			return
+		}
 		select {
 		case <-stop:
-			return
+			ending = true
 		case <-time.After(100 * time.Millisecond):
 		}
 	}

@@ -218,13 +218,19 @@ func (f *fuzz) shrink(fail failure) (failure, bool) {
 		}
 		return ok
 	}
-	for i := range small.Number {
-		if enough([]int{i}) {
-			break
-		}
-		one.Only = append(one.Only, i)
+	if small.Number == 0 { // it was not the session that told
+		small.Number = mostWrites
 	}
-	for limit := time.Now().Add(time.Minute); len(one.Only) > 1 && time.Now().Before(limit); {
+	limit := time.Now().Add(time.Minute)
+	all := make([]int, small.Number)
+	for i := range all {
+		all[i] = i
+	}
+	alone := slices.IndexFunc(all, func(i int) bool { return time.Now().Before(limit) && enough([]int{i}) })
+	if alone < 0 {
+		one.Only = all
+	}
+	for len(one.Only) > 1 && time.Now().Before(limit); {
 		before := len(one.Only)
 		for i := 0; i < len(one.Only) && time.Now().Before(limit); {
 			if !enough(slices.Delete(slices.Clone(one.Only), i, i+1)) {
