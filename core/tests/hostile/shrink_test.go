@@ -230,7 +230,7 @@ func (f *fuzz) shrink(fail failure) (failure, bool) {
 	if alone < 0 {
 		one.Only = all
 	}
-	for len(one.Only) > 1 && time.Now().Before(limit); {
+	for len(one.Only) > 1 && time.Now().Before(limit) {
 		before := len(one.Only)
 		for i := 0; i < len(one.Only) && time.Now().Before(limit); {
 			if !enough(slices.Delete(slices.Clone(one.Only), i, i+1)) {
