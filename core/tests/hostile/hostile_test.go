@@ -89,7 +89,7 @@ type fuzz struct {
 func kindOf(f failure) string {
 	detail, most := f.Detail, 300
 	if f.Promise == reportPromise { // where a stored text begins, nobody knows
-		detail, most = strings.NewReplacer(`\`, "", `"`, "").Replace(detail), 45
+		detail, most = strings.NewReplacer(`\`, "", `"`, "").Replace(detail), 26
 	}
 	detail = varying.ReplaceAllString(detail, "_")
 	return f.Promise + ": " + detail[:min(len(detail), most)]
