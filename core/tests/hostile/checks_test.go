@@ -180,7 +180,7 @@ func (s *session) awaitFlush(a *app, promise, who string) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return s.fails(promise, "%s: still after %v: %.600q", who, s.Patience, err)
+			return s.overdue(promise, "%s: %.600q", who, err)
 		}
 	}
 }
@@ -218,7 +218,7 @@ func (s *session) awaitPage(reg *shoal.Registry, promise, who string) (*page, er
 		case p.samples != nil:
 			return p, nil
 		case time.Now().After(deadline):
-			return nil, s.fails(promise, "%s: still after %v: %.600q", who, s.Patience, p.reason)
+			return nil, s.overdue(promise, "%s: %.600q", who, p.reason)
 		}
 	}
 }
@@ -250,7 +250,7 @@ func (s *session) settle() error {
 			break
 		}
 		if time.Now().After(deadline) {
-			return s.fails("what was lost begins again", "still after %v there is no %s; it said %s", s.Patience, summed[missing].series, s.said())
+			return s.overdue("what was lost begins again", "there is no %s; it said %s", summed[missing].series, s.said())
 		}
 	}
 	for _, sm := range summed {
@@ -309,7 +309,7 @@ func (s *session) settled(reg *shoal.Registry, who string) error {
 		case err == nil:
 			return nil
 		case time.Now().After(deadline):
-			return s.fails("gauges come back", "%s: still after %v: %v", who, s.Patience, err)
+			return s.overdue("gauges come back", "%s: %v", who, err)
 		}
 		time.Sleep(5 * time.Millisecond)
 		s.set() // the stamps of two sets of one moment may be the wrong way round

@@ -112,14 +112,15 @@ func (f *fuzz) report(took time.Duration) {
 		sum.Rounds += s.Rounds
 		sum.Pages += s.Pages
 		sum.Held += s.Held
+		sum.Keys += s.Keys
 		sum.Memory = max(sum.Memory, s.Memory)
 		sum.NeighbourHeld = max(sum.NeighbourHeld, s.NeighbourHeld)
 		if s.Longest > sum.Longest {
 			sum.Longest, sum.LongestCall = s.Longest, s.LongestCall
 		}
 	}
-	f.t.Logf("%d rounds in %v (%.0f/s), %d pages and %d times 503 amid them, %d MiB at most, longest call %v, a neighbour's flush %v",
-		sum.Rounds, took.Round(time.Second), float64(sum.Rounds)/took.Seconds(), sum.Pages, sum.Held, sum.Memory>>20,
+	f.t.Logf("%d rounds in %v (%.0f/s), %d pages and %d times 503 amid them, %d MiB at most, %d keys left, longest call %v, a neighbour's flush %v",
+		sum.Rounds, took.Round(time.Second), float64(sum.Rounds)/took.Seconds(), sum.Pages, sum.Held, sum.Memory>>20, sum.Keys,
 		sum.Longest, sum.NeighbourHeld.Round(time.Millisecond))
 	if sum.Longest > 50*time.Millisecond {
 		f.t.Logf("the longest call: %.300s", sum.LongestCall)

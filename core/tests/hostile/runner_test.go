@@ -46,6 +46,7 @@ type summary struct {
 	Longest       time.Duration // call to Redis
 	LongestCall   string
 	NeighbourHeld time.Duration // longest wait of another tenant
+	Keys          int64         // that are left in Redis
 }
 
 // runner runs the jobs that it reads, line by line, until its input ends.
@@ -83,7 +84,7 @@ func runnerMain(config string, in io.Reader, out io.Writer) int {
 	users := *opts
 	opts.ClientName = attackerName
 	r.url, r.attacker, r.users = r.config.URL, redis.NewClient(opts), redis.NewClient(&users)
-	r.world.tell = r.failed
+	r.tell = r.failed
 
 	stop := make(chan struct{})
 	var watchers sync.WaitGroup
@@ -112,6 +113,7 @@ func runnerMain(config string, in io.Reader, out io.Writer) int {
 	sum := r.sum
 	r.mu.Unlock()
 	sum.Rounds, sum.Pages, sum.Held, sum.Memory = r.rounds.Load(), r.answered[0].Load(), r.answered[1].Load(), memoryPeak()
+	sum.Keys = r.attacker.DBSize(context.Background()).Val()
 	r.write(message{Sum: &sum})
 	return 0
 }
@@ -126,7 +128,7 @@ func (r *runner) session(j job) {
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 2)
 		os.Exit(3)
 	})
-	r.world.run(j)
+	r.run(j)
 	hangs.Stop()
 	r.rounds.Add(rounds)
 	r.mu.Lock()

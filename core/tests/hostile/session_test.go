@@ -119,6 +119,13 @@ func (s *session) fails(promise, format string, args ...any) error {
 	return errFailed
 }
 
+// overdue tells that what must come has not come, for all the patience there is.
+func (s *session) overdue(promise, format string, args ...any) error {
+	detail := fmt.Sprintf("still after %v: ", s.Patience) + fmt.Sprintf(format, args...)
+	s.tell(failure{s.seed, s.round, promise, detail, s.attack.String(), len(s.attack.writes), true})
+	return errFailed
+}
+
 // failsOwn tells that the test could not do what it wanted to. Redis hangs, or the machine.
 func (s *session) failsOwn(err error) error {
 	s.tell(failure{s.seed, s.round, "the test's own calls succeed", err.Error(), s.attack.String(), len(s.attack.writes), true})
