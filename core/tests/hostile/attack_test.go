@@ -21,6 +21,7 @@ const ownWriter = "%OWN%"
 type write struct {
 	key    string
 	family string // whose key it is; empty for those of the app as a whole
+	also   string // another key that it writes to, if any
 	about  string // for people
 	do     func(ctx context.Context, p redis.Pipeliner)
 }
@@ -87,6 +88,9 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 		}
 		a.writes = append(a.writes, w)
 		a.keys = append(a.keys, t.key)
+		if w.also != "" {
+			a.keys = append(a.keys, w.also)
+		}
 		switch t.kind {
 		case "ctl", "v":
 			a.touched[t.family] = true
@@ -101,6 +105,8 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 func (s *session) draw(ctx context.Context, d dice, t target, own []target) (write, error) {
 	w := write{key: t.key, family: t.family}
 	switch n := d.IntN(10); {
+	case d.one(1000):
+		s.crowd(d, t, &w)
 	case n == 0:
 		w.about = "is deleted"
 		w.do = func(ctx context.Context, p redis.Pipeliner) { p.Del(ctx, t.key) }

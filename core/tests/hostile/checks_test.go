@@ -158,6 +158,9 @@ func (s *session) heal(d dice) error {
 		}
 	}
 	for i, reg := range []*shoal.Registry{s.apps[0].reg, s.apps[1].reg, s.reader} {
+		if s.crowded {
+			break
+		}
 		p, err := s.awaitPage(reg, "a page comes back", fmt.Sprint("page ", i))
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@
 //	checks_test.go   what must hold in a round
 //	app_test.go      the metrics of an app, and what they must show
 //	page_test.go     a page in any format, read strictly
+//	crowd_test.go    very many entries, each as it should be
 //	attack_test.go   which keys are written to, and how
 //	contents_test.go contents of the shapes that the protocol has, nearly
 //	texts_test.go    hostile texts and numbers

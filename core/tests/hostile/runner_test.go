@@ -35,6 +35,7 @@ type runnerConfig struct {
 type message struct {
 	Done   *uint64  `json:",omitempty"` // a seed that was run
 	Failed *failure `json:",omitempty"`
+	Begun  *failure `json:",omitempty"` // what a round is going to write
 	Sum    *summary `json:",omitempty"` // at its end
 }
 
@@ -85,6 +86,7 @@ func runnerMain(config string, in io.Reader, out io.Writer) int {
 	opts.ClientName = attackerName
 	r.url, r.attacker, r.users = r.config.URL, redis.NewClient(opts), redis.NewClient(&users)
 	r.tell = r.failed
+	r.begun = func(f failure) { r.write(message{Begun: &f}) }
 
 	stop := make(chan struct{})
 	var watchers sync.WaitGroup

@@ -35,6 +35,7 @@ type job struct {
 	// all where that is nil.
 	Round int
 	Only  []int
+	Tell  bool   // what is going to be written: a process may die of it
 	Skip  string // a pattern of writes that are not made
 	// Patience for what must come; the usual one if zero.
 	Patience time.Duration
@@ -57,7 +58,8 @@ type world struct {
 	attacker redis.UniversalClient // with a name of its own
 	users    redis.UniversalClient // what users hand to Connect
 	tell     func(failure)
-	answered [2]counter // pages amid hostile contents: shown, and not
+	begun    func(failure) // with a round's writes, before they are made
+	answered [2]counter    // pages amid hostile contents: shown, and not
 }
 
 // session is one app.
@@ -78,6 +80,7 @@ type session struct {
 	round    int
 	attack   *attack
 	leftover map[string]bool // keys
+	crowded  bool            // there are more leases than a page is made of
 	ever     map[string]bool // families that were written to in any round
 	// lost are families that another type has taken. The processes ask again once a
 	// minute, which is longer than a session.
@@ -186,6 +189,7 @@ func (s *session) once() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	s.attack = &attack{touched: map[string]bool{}}
+	s.crowded = false
 	if s.Round < 0 || s.round == s.Round {
 		if err := s.findWriters(ctx); err != nil {
 			return s.failsOwn(err)
@@ -199,6 +203,9 @@ func (s *session) once() error {
 			s.leftover[key] = true
 		}
 		maps.Copy(s.ever, a.touched)
+		if s.Tell {
+			s.begun(failure{Seed: s.seed, Round: s.round, Writes: a.String(), Number: len(a.writes)})
+		}
 		if err := a.launch(ctx, s.attacker); err != nil {
 			return s.failsOwn(err)
 		}

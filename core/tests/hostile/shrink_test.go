@@ -30,14 +30,29 @@ func (f *fuzz) drive(take func() (uint64, bool), atOnce int) {
 		slices.Sort(running)
 		guilty := false
 		for _, seed := range running {
-			if _, _, err := f.process(once(wholeSeed(seed)), 1, func(failure) {}); err != nil {
+			if fail, ok := f.try(wholeSeed(seed), diedPromise); ok {
 				guilty = true
-				f.add(failure{Seed: seed, Round: -1, Promise: "no process dies", Detail: fmt.Sprintf("%v: %.1500s", err, stderr)})
+				f.add(fail)
 			}
 		}
-		if !guilty {
+		if guilty {
+			continue
+		}
+		// Together they may have taken more than the limit; then they do it again.
+		again := slices.Clone(running)
+		_, _, twice := f.process(func() (job, bool) {
+			if len(again) == 0 {
+				return job{}, false
+			}
+			j := wholeSeed(again[0])
+			again = again[1:]
+			return j, true
+		}, atOnce, func(failure) {})
+		if twice == nil {
+			f.t.Logf("a process died once (%v), of none of the seeds %v:\n%.1000s", err, running, stderr)
+		} else {
 			f.mu.Lock()
-			f.died = append(f.died, fmt.Sprintf("a process died (%v), and none of the seeds %v does so alone:\n%.3000s", err, running, stderr))
+			f.died = append(f.died, fmt.Sprintf("a process died (%v), and does so of the seeds %v together:\n%.3000s", err, running, stderr))
 			f.mu.Unlock()
 			return
 		}
@@ -64,6 +79,8 @@ func (f *fuzz) release(s *redistest.Server) {
 }
 
 func wholeSeed(seed uint64) job { return job{Seed: seed, Round: -1, Skip: *skip} }
+
+const diedPromise = "no process dies"
 
 // once gives one job.
 func once(j job) func() (job, bool) {
@@ -142,6 +159,8 @@ func (f *fuzz) process(next func() (job, bool), atOnce int, failed func(failure)
 		switch {
 		case m.Failed != nil:
 			failed(*m.Failed)
+		case m.Begun != nil:
+			failed(*m.Begun) // without a promise: what comes next
 		case m.Sum != nil:
 			f.mu.Lock()
 			f.sums = append(f.sums, *m.Sum)
@@ -165,15 +184,20 @@ func (f *fuzz) process(next func() (job, bool), atOnce int, failed func(failure)
 // try runs one job alone and returns its failure of a kind.
 func (f *fuzz) try(j job, promise string) (found failure, ok bool) {
 	var mu sync.Mutex
+	j.Tell = true
+	var last failure // its writes, if the process dies
 	_, stderr, err := f.process(once(j), 1, func(fail failure) {
 		mu.Lock()
 		defer mu.Unlock()
-		if fail.Promise == promise && !ok {
+		if fail.Promise == "" {
+			last = fail
+		} else if fail.Promise == promise && !ok {
 			found, ok = fail, true
 		}
 	})
-	if err != nil && promise == "no process dies" {
-		return failure{Seed: j.Seed, Round: j.Round, Promise: promise, Detail: fmt.Sprintf("%v: %.1500s", err, stderr)}, true
+	if err != nil && promise == diedPromise {
+		last.Seed, last.Promise, last.Detail = j.Seed, promise, fmt.Sprintf("%v: %.1500s", err, stderr)
+		return last, true
 	}
 	return found, ok
 }
@@ -248,9 +272,20 @@ func (f *fuzz) shrink(fail failure) (failure, bool) {
 // alone runs one seed and prints what fails.
 func (f *fuzz) alone(seed uint64) {
 	begin := time.Now()
-	_, stderr, err := f.process(once(wholeSeed(seed)), 1, f.add)
+	var last failure
+	j := wholeSeed(seed)
+	j.Tell = true
+	_, stderr, err := f.process(once(j), 1, func(fail failure) {
+		if fail.Promise == "" {
+			f.t.Logf("round %d writes\n%s", fail.Round, fail.Writes)
+			last = fail
+			return
+		}
+		f.add(fail)
+	})
 	if err != nil {
-		f.add(failure{Seed: seed, Round: -1, Promise: "no process dies", Detail: fmt.Sprintf("%v: %.1500s", err, stderr)})
+		last.Seed, last.Promise, last.Detail = seed, diedPromise, fmt.Sprintf("%v: %.1500s", err, stderr)
+		f.add(last)
 	}
 	f.report(time.Since(begin))
 }
