@@ -4,8 +4,9 @@
 # The test of everything: formatting, and that each module compiles and vets in
 # the workspace; then, without it, that each module builds, vets, is tidy and passes
 # its tests with the race detector by itself, as it will for those who depend on
-# it. The core's simulation runs once more without, with all its seeds; the peers
-# of the benchmarks run only without. At the end the tree must be as it was.
+# it. The core's simulation runs once more without, with all its seeds, and so does the
+# fuzz test of hostile contents, with its limits of memory; the peers of the benchmarks
+# run only without. At the end the tree must be as it was.
 #
 #	scripts/test.sh            all modules
 #	scripts/test.sh core ...   only these
@@ -110,6 +111,9 @@ for module in "${modules[@]}"; do
 	# Without the race detector it is ten times as fast, and has ten times the seeds.
 	if [ "$module" = core ]; then
 		step "core alone: simulation" core go test -count=1 -timeout 5m -run '^TestSimulation' .
+	fi
+	if [ "$module" = core/tests ]; then
+		step "core/tests alone: hostile contents" core/tests go test -count=1 -timeout 5m ./hostile
 	fi
 done
 

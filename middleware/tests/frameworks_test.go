@@ -180,11 +180,14 @@ func newSiteBehind(t *testing.T, f framework, opts httpmetrics.Opts, around func
 	return s
 }
 
-// siteOf serves a handler that records in reg.
-func siteOf(t *testing.T, reg *shoal.Registry, h http.Handler) *site {
+// siteOf serves a handler that records in reg. Each of change may alter the server.
+func siteOf(t *testing.T, reg *shoal.Registry, h http.Handler, change ...func(*http.Server)) *site {
 	t.Helper()
 	server := httptest.NewUnstartedServer(h)
 	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	for _, c := range change {
+		c(server.Config)
+	}
 	server.Start()
 	s := &site{t: t, reg: reg, server: server, client: &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},

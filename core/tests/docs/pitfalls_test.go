@@ -14,7 +14,7 @@ import (
 
 // The numbers of pitfalls that docs/pitfalls.md answers.
 const (
-	storePitfalls = 41
+	storePitfalls = 43
 	httpPitfalls  = 22
 )
 
@@ -65,6 +65,32 @@ func TestDocs_EachPitfallNamesTestsThatExist(t *testing.T) {
 	}
 }
 
+// Each row of docs/security.md says who can do what, and names tests that show it.
+func TestDocs_SecurityNamesTestsThatExist(t *testing.T) {
+	rows := 0
+	for _, line := range strings.Split(read(t, "docs/security.md"), "\n") {
+		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| ---") || strings.HasPrefix(line, "| who |") {
+			continue
+		}
+		rows++
+		if cells := strings.Count(line, " |"); cells != 4 {
+			t.Errorf("%d cells: %.80s", cells, line)
+		}
+		names := testName.FindAllStringSubmatch(line, -1)
+		if len(names) == 0 {
+			t.Errorf("no test: %.80s", line)
+		}
+		for _, m := range names {
+			if err := testExists(m[1], m[2]); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if rows < 15 {
+		t.Errorf("%d rows", rows)
+	}
+}
+
 // testExists looks for a test function, or an entry of the conformance suite.
 func testExists(file, name string) error {
 	text, err := os.ReadFile(filepath.Join(root, file))
@@ -72,6 +98,9 @@ func testExists(file, name string) error {
 		return err
 	}
 	declaration := "\nfunc " + name + "(t *testing.T)"
+	if strings.HasPrefix(name, "Fuzz") {
+		declaration = "\nfunc " + name + "(f *testing.F)"
+	}
 	if !strings.HasSuffix(file, "_test.go") {
 		declaration = "\n\t\"" + name + "\": func("
 	}

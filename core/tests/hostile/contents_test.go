@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostile_test
+
+import (
+	"strconv"
+	"strings"
+	"time"
+)
+
+// generationField, or in gauges the version, is the field of a hash beside its series.
+const generationField = "\xfe"
+
+// entry draws a field of a hash of a kind, and what stands in it: of the shape that the
+// protocol has for it, with something wrong.
+func (d dice) entry(kind string) (field, value string) {
+	switch kind {
+	case "ctl":
+		return d.controlEntry()
+	case "v":
+		if d.one(8) {
+			return generationField, d.text()
+		}
+		return d.seriesField(), d.value()
+	case "leases":
+		return d.leaseEntry()
+	default:
+		if d.one(6) {
+			return generationField, pick(d, d.number(), d.text())
+		}
+		family := pick(d, append(honestGauges, d.familyName())...)
+		if d.one(2) {
+			family += "\xff" + d.seriesField()
+		}
+		return family, pick(d, d.number(), d.number()+" "+d.moment(time.Millisecond), d.text())
+	}
+}
+
+// member draws a name for the list of families, with its score.
+func (d dice) member() (name string, score float64) {
+	score, _ = strconv.ParseFloat(pick(d, d.moment(time.Millisecond), "+Inf", "-Inf", "0", "-1", "1e308"), 64)
+	if score != score { // Redis takes no NaN
+		score = 0
+	}
+	return pick(d, d.familyName(), d.text()), score
+}
+
+// familyName is one that nobody declared, often of a sample that another has.
+func (d dice) familyName() string {
+	switch d.IntN(5) {
+	case 0:
+		return pick(d, honestNames...) + pick(d, "_total", "_sum", "_count", "_bucket", "_created", "_x", "_info")
+	case 1:
+		return pick(d, "shoal_instances", "shoal_instance_info", "shoal_nobody_total", "up", "x_total", "x_sum", "x_bucket", "x")
+	case 2:
+		return d.text()
+	}
+	return "foreign_" + strconv.Itoa(d.IntN(4))
+}
+
+// label is a name and a value, of which one may be wrong.
+func (d dice) label() string {
+	name := pick(d, "a", "b", "code", "team", "room", "le", "quantile", "gauge_index", "__x", "__name__", "host")
+	value := d.word()
+	switch d.IntN(6) {
+	case 0:
+		name = d.text()
+	case 1:
+		value = d.text()
+	}
+	return name + "\xff" + value
+}
+
+// seriesField draws labels: sorted or not, twice, without a value, thousands of them.
+func (d dice) seriesField() string {
+	switch d.IntN(8) {
+	case 0:
+		return ""
+	case 1:
+		return d.text()
+	case 2:
+		return "\xfd" + d.label()
+	case 3:
+		label := d.label()
+		return label + "\xff" + label
+	case 4:
+		return d.label() + "\xff" + d.word()
+	}
+	labels := make([]string, d.times())
+	for i := range labels {
+		labels[i] = d.label()
+		if len(labels) > 10 {
+			labels[i] = "l" + strconv.Itoa(i) + labels[i]
+		}
+	}
+	return strings.Join(labels, "\xff")
+}
+
+// value draws what a series may hold, of any type.
+func (d dice) value() string {
+	switch d.IntN(6) {
+	case 0:
+		return d.number()
+	case 1:
+		return d.text()
+	case 2: // of a latest gauge
+		return d.number() + " " + d.moment(time.Microsecond) + " " + pick(d, "0", d.moment(time.Microsecond))
+	}
+	parts := make([]string, d.times())
+	for i := range parts {
+		parts[i] = d.component(i)
+	}
+	return strings.Join(parts, pick(d, " ", " ", " ", " ", "  ", "\n", ""))
+}
+
+func (d dice) component(i int) string {
+	name := pick(d, "sum", "count", "0.5", "8", "+Inf", "1.0", "-0", "NaN", "1e999", "x", "", strconv.Itoa(i))
+	if d.one(20) {
+		name = d.text()
+	}
+	return name + pick(d, ":", ":", ":", ":", "::", "", ": ") + pick(d, strconv.Itoa(d.IntN(100)), d.number())
+}
+
+// bounds of a histogram: unsorted, twice, no numbers, very many.
+func (d dice) bounds() string {
+	list := make([]string, d.times())
+	for i := range list {
+		list[i] = pick(d, strconv.Itoa(i), strconv.Itoa(i), strconv.Itoa(d.IntN(20)), d.number())
+	}
+	return strings.Join(list, pick(d, " ", " ", " ", "  ", ","))
+}
+
+func (d dice) controlEntry() (field, value string) {
+	number := d.number() + " " + d.moment(time.Second)
+	switch field = pick(d, "gen", "orphan", "type", "help", "mode", "bounds", "born", "created", "shape", "touched", "writer", "own writer", "else"); field {
+	case "type":
+		value = pick(d, "counter", "gauge", "histogram", "summary", "stateset", "", d.text())
+	case "mode":
+		value = pick(d, "", "sum", "max", "min", "avg", "latest", "total", "median", d.text())
+	case "bounds":
+		value = d.bounds()
+	case "born", "created":
+		value = d.moment(time.Microsecond)
+	case "touched":
+		value = d.moment(time.Second)
+	case "shape":
+		value = pick(d, number, d.text())
+	case "writer":
+		field, value = "w:"+d.text(), pick(d, number, d.text())
+	case "own writer": // which that is, the attack knows
+		field, value = "w:"+ownWriter, pick(d, number, strconv.Itoa(d.IntN(100))+" "+d.moment(time.Second), d.text())
+	case "else":
+		field, value = d.text(), d.text()
+	default:
+		value = d.text()
+	}
+	return field, value
+}
+
+func (d dice) leaseEntry() (field, value string) {
+	switch d.IntN(8) {
+	case 0:
+		return "lineage", pick(d, d.text(), d.word()+" "+d.moment(time.Millisecond), d.word()+" 0")
+	case 1:
+		return "housekept", pick(d, d.moment(time.Millisecond), d.text())
+	case 2:
+		return d.text(), d.text()
+	}
+	field = "i:" + pick(d, strconv.Itoa(d.IntN(4)), strconv.Itoa(d.IntN(4)), d.number(), d.text())
+	words := []string{
+		pick(d, "nobody", ownWriter, d.word(), d.text()), d.moment(time.Millisecond), pick(d, "?", "-", d.word()), d.word(), d.word(),
+		d.moment(time.Microsecond), pick(d, "15000", "1000", d.number()),
+	}
+	for d.one(3) {
+		words[d.IntN(len(words))] = d.text()
+	}
+	if d.one(6) {
+		words = words[:d.IntN(len(words))]
+	}
+	return field, strings.Join(words, " ")
+}

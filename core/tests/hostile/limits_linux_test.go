@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostile_test
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// limitMemory makes the system refuse the process more than so many bytes, with which
+// Go's runtime ends it.
+func limitMemory(bytes uint64) error {
+	return syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: bytes, Max: bytes})
+}
+
+// memoryPeak is the most that the process has had resident, in bytes.
+func memoryPeak() uint64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := strings.Cut(string(text), "VmHWM:")
+	words := strings.Fields(rest)
+	if len(words) == 0 {
+		return 0
+	}
+	kib, _ := strconv.ParseUint(words[0], 10, 64)
+	return kib << 10
+}

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package hostile_test
+
+// limitMemory does nothing where there is no such limit.
+func limitMemory(uint64) error { return nil }
+
+// memoryPeak is not known here.
+func memoryPeak() uint64 { return 0 }

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostile_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+const (
+	rounds = 16 // of a seed
+
+	patience     = 15 * time.Second       // for what must come, on a busy machine
+	flushTimeout = 60 * time.Millisecond  // of a flush amid hostile contents
+	pageTimeout  = 300 * time.Millisecond // of a page amid hostile contents
+	slack        = 2 * time.Second        // by which a call may be late
+	requestTime  = time.Second            // in which what a request does is done
+	mostReports  = 1100                   // of one process in a session: a thousand kinds, and some
+)
+
+// job says what a session is to do.
+type job struct {
+	Seed uint64
+	// Round, if not negative, is the only one that is hostile, and Only its only writes;
+	// all where that is nil.
+	Round int
+	Only  []int
+	Tell  bool   // what is going to be written: a process may die of it
+	Skip  string // a pattern of writes that are not made
+	// Patience for what must come; the usual one if zero.
+	Patience time.Duration
+}
+
+// failure is a promise that was not kept.
+type failure struct {
+	Seed    uint64
+	Round   int
+	Promise string
+	Detail  string
+	Writes  string // the round's attack
+	Number  int    // of these
+	Timed   bool   // it may be the machine's fault
+}
+
+// world is what the sessions of a process share.
+type world struct {
+	url      string
+	attacker redis.UniversalClient // with a name of its own
+	users    redis.UniversalClient // what users hand to Connect
+	tell     func(failure)
+	begun    func(failure) // with a round's writes, before they are made
+	answered [2]counter    // pages amid hostile contents: shown, and not
+}
+
+// session is one app.
+type session struct {
+	*world
+	job
+	seed     uint64
+	name     string
+	apps     []*app // two processes that write
+	reader   *shoal.Registry
+	store    *wire.Redis // for housekeeping
+	writers  []string    // their ids, as the leases tell
+	reports  []*reports
+	base     map[string]float64 // by sample: what a page showed when none was hostile any more
+	since    float64            // events since then
+	acked    float64            // of them those that Redis has
+	unsure   map[string]bool    // families that base says nothing about
+	round    int
+	attack   *attack
+	leftover map[string]bool // keys
+	crowded  bool            // there are more leases than a page is made of
+	ever     map[string]bool // families that were written to in any round
+	// lost are families that another type has taken. The processes ask again once a
+	// minute, which is longer than a session.
+	lost map[string]bool
+}
+
+// errFailed ends a session: what follows a failure says nothing.
+var errFailed = errors.New("a promise was not kept")
+
+// run runs one seed. Where it returns, nothing of the app is left.
+func (w *world) run(j job) {
+	if j.Patience == 0 {
+		j.Patience = patience
+	}
+	s := &session{
+		world: w, job: j, seed: j.Seed, name: fmt.Sprintf("h.%d", j.Seed), base: map[string]float64{},
+		unsure: map[string]bool{}, attack: &attack{}, leftover: map[string]bool{},
+		ever: map[string]bool{}, lost: map[string]bool{},
+	}
+	defer s.end()
+	if s.begin() != nil {
+		return
+	}
+	for s.round = range rounds {
+		if j.Round >= 0 && s.round > j.Round {
+			return
+		}
+		if s.once() != nil {
+			return
+		}
+	}
+}
+
+func (s *session) key(rest string) string { return "shoal:1:{" + s.name + rest }
+
+// fails tells of a promise that was not kept.
+func (s *session) fails(promise, format string, args ...any) error {
+	s.tell(failure{s.seed, s.round, promise, fmt.Sprintf(format, args...), s.attack.String(), len(s.attack.writes), false})
+	return errFailed
+}
+
+// overdue tells that what must come has not come, for all the patience there is.
+func (s *session) overdue(promise, format string, args ...any) error {
+	detail := fmt.Sprintf("still after %v: ", s.Patience) + fmt.Sprintf(format, args...)
+	s.tell(failure{s.seed, s.round, promise, detail, s.attack.String(), len(s.attack.writes), true})
+	return errFailed
+}
+
+// failsOwn tells that the test could not do what it wanted to. Redis hangs, or the machine.
+func (s *session) failsOwn(err error) error {
+	s.tell(failure{s.seed, s.round, "the test's own calls succeed", err.Error(), s.attack.String(), len(s.attack.writes), true})
+	return errFailed
+}
+
+// late tells of a call that took too long.
+func (s *session) late(promise string, took, limit time.Duration) error {
+	if took <= limit {
+		return nil
+	}
+	s.tell(failure{s.seed, s.round, promise, fmt.Sprintf("took %v, want %v at most", took, limit), s.attack.String(), len(s.attack.writes), true})
+	return errFailed
+}
+
+// begin starts the processes and brings their first values to Redis.
+func (s *session) begin() error {
+	opts := func() shoal.Opts {
+		r := &reports{}
+		s.reports = append(s.reports, r)
+		return shoal.Opts{
+			App: s.name, Interval: time.Hour, RefreshPeriod: 500 * time.Millisecond, LeaseDuration: 2 * time.Second,
+			SeriesLimit: 50, Host: "host", Version: "v", OnError: r.add,
+		}
+	}
+	s.apps = []*app{newApp(), newApp()}
+	if err := s.apps[0].reg.Open(s.url, opts()); err != nil {
+		return s.fails("a process starts", "%v", err)
+	}
+	if err := s.apps[1].reg.Connect(s.users, opts()); err != nil {
+		return s.fails("a process starts", "%v", err)
+	}
+	o := opts()
+	o.ReadOnly = true
+	s.reader = shoal.New()
+	err := s.reader.Connect(s.users, o)
+	if s.seed%4 == 0 {
+		s.reader = shoal.New()
+		err = s.reader.Open(s.url, o)
+	}
+	if err != nil {
+		return s.fails("a process starts", "%v", err)
+	}
+	s.store = wire.NewRedis(s.attacker, s.name)
+	s.count(1)
+	if err := s.flushAll(); err != nil {
+		return err
+	}
+	s.acked = s.since
+	if err := s.settle(); err != nil {
+		return err
+	}
+	return s.goOn()
+}
+
+// once is one round.
+func (s *session) once() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	s.attack = &attack{touched: map[string]bool{}}
+	s.crowded = false
+	if s.Round < 0 || s.round == s.Round {
+		if err := s.findWriters(ctx); err != nil {
+			return s.failsOwn(err)
+		}
+		a, err := s.plan(ctx, uint64(s.round)) //nolint:gosec // small
+		if err != nil {
+			return s.failsOwn(err)
+		}
+		s.attack = a
+		for _, key := range a.keys {
+			s.leftover[key] = true
+		}
+		maps.Copy(s.ever, a.touched)
+		if s.Tell {
+			s.begun(failure{Seed: s.seed, Round: s.round, Writes: a.String(), Number: len(a.writes)})
+		}
+		if err := a.launch(ctx, s.attacker); err != nil {
+			return s.failsOwn(err)
+		}
+	}
+	d := roll(s.seed, uint64(s.round), 1<<31) //nolint:gosec // small
+	for _, step := range []func(dice) error{s.live, s.show, s.heal} {
+		if err := step(d); err != nil {
+			return err
+		}
+	}
+	if err := s.clean(ctx); err != nil {
+		return s.failsOwn(err)
+	}
+	if err := s.flushAll(); err != nil {
+		return err
+	}
+	s.acked = s.since
+	if err := s.settle(); err != nil {
+		return err
+	}
+	// Else the next round shows whether counting goes on.
+	if d.one(4) || s.round == rounds-1 || s.round == s.Round {
+		if err := s.goOn(); err != nil {
+			return err
+		}
+	}
+	return s.checkReports()
+}
+
+// count makes events happen in all processes.
+func (s *session) count(n int) {
+	for _, a := range s.apps {
+		a.count(n)
+		s.since += float64(n)
+	}
+}
+
+// findWriters reads the ids of the processes.
+func (s *session) findWriters(ctx context.Context) error {
+	entries, err := s.attacker.HGetAll(ctx, s.key("}:leases")).Result()
+	s.writers = s.writers[:0]
+	for _, index := range []string{"i:0", "i:1"} {
+		if id, _, ok := strings.Cut(entries[index], " "); ok {
+			s.writers = append(s.writers, id)
+			s.leftover[s.key("}:g:"+id)] = true
+		}
+	}
+	return err
+}
+
+// clean deletes what the round has written to, and both keys of each family of these.
+func (s *session) clean(ctx context.Context) error {
+	keys := append([]string(nil), s.attack.keys...)
+	for name := range s.attack.touched {
+		s.unsure[name] = true
+		switch name {
+		case "families", "leases", "g":
+		default:
+			keys = append(keys, s.key("/"+name+"}:ctl"), s.key("/"+name+"}:v"))
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	return s.attacker.Unlink(ctx, keys...).Err()
+}
+
+// end stops the processes and removes the app.
+func (s *session) end() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var all sync.WaitGroup
+	for _, a := range s.apps {
+		all.Go(func() { _ = a.reg.Close(ctx) })
+	}
+	if s.reader != nil {
+		_ = s.reader.Close(ctx)
+	}
+	all.Wait()
+	var keys []string
+	own, foreign := s.targets()
+	for _, t := range append(own, foreign...) {
+		keys = append(keys, t.key)
+	}
+	for _, f := range otherSelfNames {
+		keys = append(keys, s.key("/"+f+"}:ctl"), s.key("/"+f+"}:v"))
+	}
+	for key := range s.leftover {
+		keys = append(keys, key)
+	}
+	ctx, cancel = context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = s.attacker.Unlink(ctx, keys...).Err() // else the next app has another name
+}
