@@ -113,7 +113,7 @@ var goings = map[string]func(c comer, label string){
 func heap() int64 {
 	var m runtime.MemStats
 	runtime.GC()
-	runtime.GC()
+	runtime.GC() // what sync.Pools hold goes with the second
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }

@@ -34,7 +34,7 @@ func variants(n int) (list []http.Header) {
 // bodies at most: what a page keeps does not grow with the number of words.
 func TestPage_KeepsFewEncodingsHoweverManyAreAskedFor(t *testing.T) {
 	h := &handler{New(), HandlerOpts{EnableOpenMetrics: true}}
-	kept := func(headers []http.Header) (bodies map[*byte]bool, bytes int) {
+	kept := func(headers []http.Header) (bodies map[*byte]bool, bytes int64) {
 		p := wide(20_000)
 		bodies = map[*byte]bool{}
 		before := heap()
@@ -68,14 +68,6 @@ func wide(n int) *page {
 		f.addLabelled([]wire.Label{{Name: "n", Value: strconv.Itoa(i)}}, rand.Float64())
 	}
 	return &page{families: []*pageFamily{f}}
-}
-
-func heap() int {
-	runtime.GC()
-	runtime.GC() // what sync.Pools hold goes with the second
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
 }
 
 // net/http lets a megabyte of headers through. Most of it is not looked at.

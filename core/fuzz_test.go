@@ -54,7 +54,9 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 		}
 		b := newPageBuilder(t.Context(), reg, app)
 		for _, lease := range app.Leases {
-			b.addGauges(lease, wire.GaugesReply{Entries: []wire.Series{{Field: gaugeField, Text: gaugeText}}})
+			b.addGauges(lease, wire.GaugesReply{Entries: []wire.Series{
+				{Field: gaugeField, Text: gaugeText}, {Field: gaugeField + wire.Separator, Text: gaugeText},
+			}})
 		}
 		page, _ := b.build(families)
 		for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim, expfmt.FmtOpenMetrics_1_0_0} {

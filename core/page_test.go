@@ -414,3 +414,25 @@ func TestPage_FollowsSeriesThatComeAndGo(t *testing.T) {
 	scrape(t, r)
 	scrape(t, reader).want(t, samples{usdBook: 0})
 }
+
+// Two fields of a process may mean the same gauge, if a stranger stored one: it is
+// shown once, as the process stored it, whatever the order in which they come.
+func TestPage_ShowsAGaugeOfAProcessOnce(t *testing.T) {
+	own := wire.Series{Field: wire.GaugeField("g", "a\xffx"), Text: "1"}
+	strangers := []wire.Series{
+		{Field: own.Field + "\xffb\xff", Text: "2"},
+		{Field: "g\xff0b\xff\xffa\xffx", Text: "2"},
+		{Field: "g\xffb\xff\xffa\xffx", Text: "2"},
+	}
+	for _, mode := range []string{"", wire.ModeSum, wire.ModeMax} {
+		for _, entries := range [][]wire.Series{append(strangers[:3:3], own), append([]wire.Series{own}, strangers...)} {
+			b := newPageBuilder(t.Context(), New(), wire.AppState{})
+			b.addGauges(wire.Lease{Index: 3}, wire.GaugesReply{Entries: entries})
+			shown := &pageFamily{name: "g"}
+			b.addGaugeRows(shown, mode)
+			if !slices.Equal(shown.numbers, []float64{1}) {
+				t.Errorf("mode %q shows %v", mode, shown.numbers)
+			}
+		}
+	}
+}

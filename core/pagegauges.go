@@ -14,13 +14,15 @@ import (
 )
 
 var (
-	errTotal    = errors.New("a Total among the gauges of a process")
-	errNoNumber = errors.New("not a number")
-	errNoLatest = errors.New("not that of a Latest gauge")
+	errTotal     = errors.New("a Total among the gauges of a process")
+	errNoNumber  = errors.New("not a number")
+	errNoLatest  = errors.New("not that of a Latest gauge")
+	errSameGauge = errors.New("another of this process means the same labels")
 )
 
 // gaugeSample is one gauge of one living process.
 type gaugeSample struct {
+	field  string // with the family, as stored
 	labels []wire.Label
 	index  int
 	value  float64
@@ -57,7 +59,7 @@ func (b *pageBuilder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
 			g = &gaugeSamples{}
 			b.gauges[family] = g
 		}
-		g.list = append(g.list, gaugeSample{labels, lease.Index, value})
+		g.list = append(g.list, gaugeSample{e.Field, labels, lease.Index, value})
 		g.text += labelLength(e.Field) + len(`,gauge_index="",{} `) + 2*longestNumber
 	}
 }
@@ -70,7 +72,17 @@ func (b *pageBuilder) addGaugeRows(shown *pageFamily, mode string) {
 		samples = g.list
 	}
 	slices.SortFunc(samples, func(x, y gaugeSample) int {
-		return cmp.Or(compareLabels(x.labels, y.labels), cmp.Compare(x.index, y.index))
+		return cmp.Or(compareLabels(x.labels, y.labels), cmp.Compare(x.index, y.index),
+			cmp.Compare(len(x.field), len(y.field)), cmp.Compare(x.field, y.field))
+	})
+	// Of two fields that mean the same gauge, the shorter is the one that shoal writes:
+	// it has no label without a value.
+	samples = slices.CompactFunc(samples, func(x, y gaugeSample) bool {
+		same := x.index == y.index && compareLabels(x.labels, y.labels) == 0
+		if same {
+			b.reg.corrupt(shown.name, &wire.StoredError{What: "gauge", Text: y.field, Why: errSameGauge})
+		}
+		return same
 	})
 	shown.labels = &labelSets{}
 	for len(samples) > 0 && !b.ended() {
