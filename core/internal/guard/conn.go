@@ -20,6 +20,12 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("what answers at %s is no Redis, or it is broken: %s", e.Addr, e.What)
 }
 
+// Timeout makes it a [net.Error], as which it counts, with Temporary.
+func (*Error) Timeout() bool { return false }
+
+// Temporary is part of [net.Error].
+func (*Error) Temporary() bool { return false }
+
 // Limits bounds what the replies take that one client reads. Its connections
 // share it.
 type Limits struct {

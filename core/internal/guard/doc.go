@@ -38,7 +38,7 @@ const (
 	// maxTotal bounds what the replies under way may take. Beyond fewTexts, of
 	// texts only those pass that are shorter than longText: a page lacks the others,
 	// rather than everything.
-	maxTotal = 256 << 20
-	fewTexts = 192 << 20
+	maxTotal = 128 << 20
+	fewTexts = 96 << 20
 	longText = 64
 )

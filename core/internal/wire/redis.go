@@ -17,6 +17,10 @@ type Redis struct {
 	// Report hears what is found out of the client at the first contact, once.
 	// It may be nil; set it before the first use.
 	Report func(error)
+	// Guarded says that the client's connections refuse replies of hostile
+	// lengths, and put [Overlong] in place of a text longer than [MaxText]. Set it
+	// before the first use.
+	Guarded bool
 
 	client redis.UniversalClient // as it was given, with all that wraps it
 	keys   keys
