@@ -34,10 +34,12 @@ func refuseClient(client redis.UniversalClient) error {
 	return nil
 }
 
-// newStore returns what makes the store of an app behind a client.
-func (r *Registry) newStore(client redis.UniversalClient) func(app string) wire.Store {
+// newStore returns what makes the store of an app behind a client, whose
+// connections may be guarded.
+func (r *Registry) newStore(client redis.UniversalClient, guarded bool) func(app string) wire.Store {
 	return func(app string) wire.Store {
 		store := wire.NewRedis(client, app)
+		store.Guarded = guarded
 		store.Report = func(err error) { r.report("client", err) }
 		store.Mended = r.mended
 		return store

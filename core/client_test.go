@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 func TestConnect_RefusesARing(t *testing.T) {
@@ -158,7 +159,7 @@ func TestOpen_ItsClientsHaveTheRightSettings(t *testing.T) {
 			t.Fatal(err)
 		}
 		var o redis.Options
-		switch c := client.(type) {
+		switch c := wire.Innermost(client).(type) {
 		case *redis.Client:
 			o = *c.Options()
 			if o.MaxRetries != 0 { // as go-redis writes "none"

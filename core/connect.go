@@ -42,11 +42,15 @@ type connection struct {
 // another type is seen if that embeds it by an exported name, or has a method
 // Unwrap() redis.UniversalClient. Connect fails if the registry is connected or
 // closed, the client nil or a Ring, or an option wrong.
+//
+// go-redis believes what answers: whoever sits on the line, or passes for Redis or for
+// a Sentinel, can make a client of yours take all memory or end the process. The
+// clients of Open are guarded against that.
 func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
 	if err := refuseClient(client); err != nil {
 		return err
 	}
-	err := r.connect(opts, r.newStore(client), nil)
+	err := r.connect(opts, r.newStore(client, false), nil)
 	if err == nil {
 		r.warnOf(client)
 	}
@@ -58,15 +62,20 @@ func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
 // parameters of [redis.ParseURL]; several addr parameters name a Cluster, a
 // master_name parameter a Sentinel set, with the URL's host as first address.
 // What stands before the @ of a Sentinel set's URL goes to Sentinel; Redis's own
-// user and password are the parameters username and password. Where it does not say otherwise the client has 4 connections, and timeouts of
-// 2 s to dial and 3 s to read or write. max_retries is not heeded: trying again
-// is the registry's own business.
+// user and password are the parameters username and password. The URL names all
+// Sentinels: none is asked that another one names. Where it does not say otherwise
+// the client has 4 connections, and timeouts of 2 s to dial and 3 s to read or write.
+// max_retries is not heeded: trying again is the registry's own business.
+//
+// Its connections are guarded: a reply that no Redis gives ends the connection, with an
+// error that says what it was, and stored texts longer than 64 KiB take no memory.
+// rediss:// also keeps others on the line from reading and changing what is sent.
 func (r *Registry) Open(url string, opts Opts) error {
 	client, err := newClient(url, opts.App)
 	if err != nil {
 		return err
 	}
-	err = r.connect(opts, r.newStore(client), client)
+	err = r.connect(opts, r.newStore(client, true), client)
 	if err != nil {
 		return errors.Join(err, client.Close())
 	}

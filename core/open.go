@@ -4,13 +4,12 @@ package shoal
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"net/url"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+	"github.com/shoal-metrics/shoal/core/internal/guard"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -29,7 +28,8 @@ const (
 	clientClusterReload = time.Second
 )
 
-// newClient makes a client from a URL; see [Registry.Open].
+// newClient makes a client from a URL; see [Registry.Open]. Its connections are
+// guarded.
 func newClient(text, app string) (redis.UniversalClient, error) {
 	u, err := parseURL(text)
 	if err != nil {
@@ -38,16 +38,7 @@ func newClient(text, app string) (redis.UniversalClient, error) {
 	query := u.Query()
 	switch kindOf(query) {
 	case sentinelSet:
-		o, err := redis.ParseFailoverURL(text)
-		if err != nil {
-			return nil, badURL(unusable)
-		}
-		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
-		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
-		o.PipelinePoolSize = clientOnePool
-		o.DisableIdentity = true
-		o.OnConnect = nameConnection(query, o.Protocol, app)
-		return redis.NewFailoverClient(o), nil
+		return newSentinelClient(u, app)
 	case clusterServers:
 		o, err := redis.ParseClusterURL(text)
 		if err != nil {
@@ -60,22 +51,30 @@ func newClient(text, app string) (redis.UniversalClient, error) {
 		o.OnConnect = nameConnection(query, o.Protocol, app)
 		o.ClusterStateReloadInterval = clientClusterReload
 		o.MaintNotificationsConfig = noNotifications()
-		o.Dialer = quietDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig})
+		servers := newClusterServerSet()
+		o.Dialer = guardedDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig},
+			&guard.Limits{Redirect: servers.admitOne})
+		o.NewClient = servers.newClient
 		return redis.NewClusterClient(o), nil
 	default:
 		o, err := redis.ParseURL(text)
 		if err != nil {
 			return nil, badURL(unusable)
 		}
-		setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
-		o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
-		o.PipelinePoolSize = clientOnePool
-		o.DisableIdentity = true
-		o.OnConnect = nameConnection(query, o.Protocol, app)
-		o.MaintNotificationsConfig = noNotifications()
-		o.Dialer = quietDialer(o)
+		setSingle(o, query, app)
+		o.Dialer = guardedDialer(o, &guard.Limits{})
 		return redis.NewClient(o), nil
 	}
+}
+
+// setSingle sets what the URL of a single server leaves open.
+func setSingle(o *redis.Options, query url.Values, app string) {
+	setDefaults(query, &o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolSize)
+	o.DialerRetries, o.MaxRetries, o.ContextTimeoutEnabled = clientDialAttempts, clientNoRetries, true
+	o.PipelinePoolSize = clientOnePool
+	o.DisableIdentity = true
+	o.OnConnect = nameConnection(query, o.Protocol, app)
+	o.MaintNotificationsConfig = noNotifications()
 }
 
 // setDefaults sets what the URL's parameters leave open.
@@ -124,30 +123,3 @@ func nameConnection(query url.Values, protocol int, app string) func(context.Con
 		return err
 	}
 }
-
-// quietDialer dials as go-redis does, but reports a failure through the first
-// use of the connection. go-redis would write a line to its global logger for
-// each, as long as Redis is away, and after some would dial only once a second.
-// shoal reports the failure itself.
-func quietDialer(o *redis.Options) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	dial := redis.NewDialer(o)
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := dial(ctx, network, addr)
-		if err != nil {
-			return noConnection{fmt.Errorf("shoal: %w", err)}, nil // go-redis takes off one layer
-		}
-		return conn, nil
-	}
-}
-
-// noConnection is the connection that could not be had.
-type noConnection struct{ err error }
-
-func (c noConnection) Read([]byte) (int, error)         { return 0, c.err }
-func (c noConnection) Write([]byte) (int, error)        { return 0, c.err }
-func (c noConnection) Close() error                     { return nil }
-func (c noConnection) LocalAddr() net.Addr              { return &net.TCPAddr{} }
-func (c noConnection) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-func (c noConnection) SetDeadline(time.Time) error      { return nil }
-func (c noConnection) SetReadDeadline(time.Time) error  { return nil }
-func (c noConnection) SetWriteDeadline(time.Time) error { return nil }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 func TestOpen_MakesTheClientThatTheURLNames(t *testing.T) {
@@ -26,7 +27,7 @@ func TestOpen_MakesTheClientThatTheURLNames(t *testing.T) {
 			t.Errorf("%s: %v", tt.url, err)
 			continue
 		}
-		switch c := client.(type) {
+		switch c := wire.Innermost(client).(type) {
 		case *redis.ClusterClient:
 			o := c.Options()
 			if !tt.cluster || len(o.Addrs) != 3 || !o.ContextTimeoutEnabled || o.ClusterStateReloadInterval != clientClusterReload {

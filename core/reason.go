@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 
+	"github.com/shoal-metrics/shoal/core/internal/guard"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -35,7 +36,10 @@ func pageReason(err error) string {
 		return "Redis refuses with " + code
 	}
 	var timeout net.Error
+	var refused *guard.Error
 	switch {
+	case errors.As(err, &refused):
+		return "what answers is no Redis, or it is broken"
 	case errors.Is(err, context.Canceled):
 		return "the scrape was given up"
 	case wire.PoolTaken(err):

@@ -29,8 +29,7 @@ func Refused(err error) bool {
 	if errors.As(err, &doubtful) {
 		return false
 	}
-	var reply redis.Error
-	if errors.As(err, &reply) {
+	if Answered(err) {
 		return true
 	}
 	var op *net.OpError
@@ -64,10 +63,27 @@ func HandshakeFailed(err error) bool {
 // Answered says whether err is the answer of a server: it is there and refused
 // this request. Others may fare better, while an error without an answer
 // leaves little hope for the next request.
-func Answered(err error) bool {
+func Answered(err error) bool { return answerIn(err) != nil }
+
+// answerIn returns the answer of a server in err, or nil.
+func answerIn(err error) redis.Error {
 	var reply redis.Error
-	return errors.As(err, &reply)
+	if errors.As(err, &reply) {
+		return reply
+	}
+	var sentinel *SentinelError
+	if errors.As(err, &sentinel) {
+		errors.As(sentinel.Err, &reply)
+	}
+	return reply
 }
+
+// SentinelError is why Sentinels did not tell who the master is. It hides from go-redis
+// that one of them may have answered: a connection that could not be had would pass
+// for one to a server that refuses the greeting, and be kept.
+type SentinelError struct{ Err error }
+
+func (e *SentinelError) Error() string { return e.Err.Error() }
 
 // momentary says whether a server refuses for a reason that passes, or that
 // concerns the whole connection and not the one command.
@@ -129,8 +145,8 @@ func isReply(err error, code string) bool {
 
 // replyText is what the server said, or "" if err is not its answer.
 func replyText(err error) string {
-	var reply redis.Error
-	if !errors.As(err, &reply) {
+	reply := answerIn(err)
+	if reply == nil {
 		return ""
 	}
 	return reply.Error()
@@ -143,8 +159,8 @@ const maxCode = 32
 // ReplyCode returns the code with which a server refused, such as NOAUTH, or ""
 // if err is no refusal. The rest of a reply's text may name users and addresses.
 func ReplyCode(err error) string {
-	var reply redis.Error
-	if !errors.As(err, &reply) || isNil(err) {
+	reply := answerIn(err)
+	if reply == nil || isNil(err) {
 		return ""
 	}
 	code, rest, _ := strings.Cut(reply.Error(), " ")

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behaviour_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"runtime/metrics"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// nested is a list in a list in a list.
+var nested = strings.Repeat("*1\r\n", 1000)
+
+// lies are those that are told to every kind of client.
+var lies = map[string]lie{
+	"a list without an end":         always("*1000000000\r\n"),
+	"a map without an end":          always("%1000000000\r\n"),
+	"a set without an end":          always("~1000000000\r\n"),
+	"a text without an end":         always("$999999999999\r\n"),
+	"a text of 4 GB":                endless("$4000000000\r\n", "x"),
+	"a verbatim text of 4 GB":       endless("=4000000000\r\n", "x"),
+	"a long error":                  always("!999999999999\r\n"),
+	"lists in lists":                endless("", nested),
+	"maps in maps":                  endless("", "%1\r\n+k\r\n"),
+	"lists of lists of lists":       endless("", "*100000\r\n"),
+	"an error that does not end":    endless("-ERR ", "no"),
+	"a status that does not end":    endless("+", "OK"),
+	"a number that does not end":    endless(":", "1"),
+	"a bignum that does not end":    endless("*1\r\n(", "1"),
+	"errors without an end":         endless("", "-ERR no\r\n"),
+	"attributes without an end":     endless("", "|1\r\n+k\r\n+v\r\n"),
+	"nested attributes":             endless("", "|1\r\n"),
+	"pushes without an end":         endless("", ">2\r\n+message\r\n+m\r\n"),
+	"statuses without an end":       endless("", "+OK\r\n"),
+	"a streamed text":               endless("$?\r\n", ";4\r\nabcd\r\n"),
+	"a port mix-up: HTTP":           always("HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n400 Bad Request"),
+	"a port mix-up: SSH":            always("SSH-2.0-OpenSSH_9.2\r\n"),
+	"noise":                         endless("", "\x00\xff\x80\n"),
+	"an empty list":                 always("*0\r\n"),
+	"an odd list":                   always("*1\r\n:1\r\n"),
+	"nil":                           always("$-1\r\n"),
+	"a nil list":                    always("*-1\r\n"),
+	"a map with a list for its key": always("%1\r\n*0\r\n+v\r\n"),
+	"errors in a list":              always("*4\r\n-ERR a\r\n-ERR b\r\n-ERR c\r\n-ERR d\r\n"),
+	"a number":                      always(":9223372036854775807\r\n"),
+	"MOVED":                         always("-MOVED 1 127.0.0.1:1\r\n"),
+	"ASK":                           always("-ASK 1 127.0.0.1:1\r\n"),
+	"MOVED without an address":      always("-MOVED \r\n"),
+	"MOVED to anywhere":             movedAnywhere(),
+}
+
+func movedAnywhere() lie {
+	var n atomic.Int64
+	return func(_ []byte, to io.Writer) bool {
+		_, err := io.WriteString(to, "")
+		for i := 0; err == nil && i < 600; i++ {
+			next := n.Add(1)
+			_, err = fmt.Fprintf(to, "-MOVED 1 127.1.%d.%d:1\r\n", next>>8&255, next&255)
+		}
+		return true
+	}
+}
+
+// toCluster are told to a Cluster's client.
+var toCluster = map[string]lie{
+	"a Cluster of 100,000 servers": asked("cluster", func(_ []byte, to io.Writer) bool {
+		_, err := io.WriteString(to, "*1000\r\n")
+		for i := 0; err == nil && i < 1000; i++ {
+			_, err = fmt.Fprintf(to, "*102\r\n:0\r\n:16383\r\n")
+			for k := 0; err == nil && k < 100; k++ {
+				_, err = fmt.Fprintf(to, "*2\r\n+127.%d.%d.1\r\n:1\r\n", i&255, k+100*(i>>8))
+			}
+		}
+		return true
+	}),
+	"a Cluster without servers":  asked("cluster", always("*1\r\n*2\r\n:0\r\n:16383\r\n")),
+	"a Cluster without slots":    asked("cluster", always("*0\r\n")),
+	"slots that are none":        asked("cluster", always("*1\r\n*3\r\n:-9\r\n:99999\r\n*2\r\n+\r\n:0\r\n")),
+	"servers without an address": asked("cluster", always("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n$-1\r\n")),
+	"a server with a huge map":   asked("cluster", always("*1\r\n*3\r\n:0\r\n:16383\r\n*4\r\n+h\r\n:1\r\n+id\r\n*200000000\r\n")),
+	"ever more slots":            asked("cluster", endless("*20000\r\n", "*3\r\n:0\r\n:16383\r\n*2\r\n+127.0.0.1\r\n:1\r\n")),
+	"odd commands":               asked("command", always("*1\r\n*6\r\n+evalsha\r\n:-128\r\n*0\r\n:127\r\n:-128\r\n:0\r\n")),
+}
+
+// toSentinel are told to a Sentinel's client.
+var toSentinel = map[string]lie{
+	"a master without an address": asked("sentinel", always("*0\r\n")),
+	"a master without a port":     asked("sentinel", always("*1\r\n+127.0.0.1\r\n")),
+	"a master that is a number":   asked("sentinel", always("*2\r\n:1\r\n:2\r\n")),
+	"a master of odd texts":       asked("sentinel", always("*2\r\n$2\r\n\r\n\r\n$3\r\n\x00\xff:\r\n")),
+	"a master of many parts":      asked("sentinel", always("*9\r\n+a\r\n+b\r\n+c\r\n+d\r\n+e\r\n+f\r\n+g\r\n+h\r\n+i\r\n")),
+}
+
+// Whoever sits on the line, or pretends to be Redis, keeps a process from sending and
+// from reading. They don't end it, take its memory or make a request notice; and when
+// Redis is there again, everything arrives once.
+func TestHostileLine_CostsNothingButTime(t *testing.T) {
+	server := redistest.Start(t)
+	peakOf := func(attacks func(t *testing.T)) uint64 {
+		return peakHeap(func() { t.Run("", attacks) }) // ends when all that run in it did
+	}
+	quiet := peakOf(func(t *testing.T) {
+		for i := range 6 {
+			for kind := range (&liar{}).urls() {
+				outlives(t, server, fmt.Sprint("harmless ", i), kind, always("-ERR no\r\n"))
+			}
+		}
+	})
+	loud := peakOf(func(t *testing.T) {
+		for name, lie := range lies {
+			for kind := range (&liar{}).urls() {
+				outlives(t, server, name, kind, lie)
+			}
+			outlives(t, server, name+", later", "server", greeted(lie))
+		}
+		for name, lie := range toCluster {
+			outlives(t, server, name, "cluster", lie)
+		}
+		for name, lie := range toSentinel {
+			outlives(t, server, name, "sentinel", lie)
+		}
+	})
+	t.Logf("the heap grew to %d MB, to %d MB with harmless errors", loud>>20, quiet>>20)
+	if loud > quiet+200<<20 {
+		t.Error("that is too much")
+	}
+}
+
+// The one on call learns what it is that answers.
+func TestHostileLine_ThePageAndTheErrorSayWhatAnswers(t *testing.T) {
+	t.Parallel()
+	for name, what := range map[string]string{
+		"a list without an end":      "it announces a list of 1000000000 elements",
+		"a text of 4 GB":             "it announces a text of 4000000000 bytes",
+		"an error that does not end": "a line of it has more than 65536 bytes",
+		"attributes without an end":  "it says what nobody asked for",
+		"a port mix-up: HTTP":        "it speaks HTTP",
+		"noise":                      "it does not speak Redis's protocol",
+	} {
+		line := newLiar(t, redistest.Shared(t).Addr)
+		line.says(greeted(lies[name]))
+		for kind, url := range line.urls() {
+			opts, log := logging((&fleet{app: appOf(t)}).quick())
+			reg := shoal.New()
+			if err := reg.Open(url, opts); err != nil {
+				t.Fatal(err)
+			}
+			requests(reg, 1)
+			eventually(t, func() error {
+				if text := log.text(); !strings.Contains(text, "what answers at "+line.addr+" is no Redis, or it is broken: "+what) {
+					return fmt.Errorf("%s, %s: the log is %q", name, kind, text)
+				}
+				return nil
+			})
+			rec, _ := get(reg, "1.5")
+			if text := rec.Body.String(); !strings.Contains(text, "what answers is no Redis, or it is broken") || strings.Contains(text, line.addr) {
+				t.Errorf("%s, %s: the page is %q", name, kind, text)
+			}
+			_ = reg.Close(shortly(t))
+		}
+	}
+}
+
+// outlives lies to a process of its own, and then does not any more.
+func outlives(t *testing.T, server *redistest.Server, name, kind string, lie lie) {
+	t.Run(name+", "+kind, func(t *testing.T) {
+		t.Parallel()
+		line := newLiar(t, server.Addr)
+		line.says(lie)
+		var heard atomic.Pointer[string]
+		opts := (&fleet{app: appOf(t)}).quick()
+		opts.OnError = func(err error) {
+			if text := err.Error(); heard.CompareAndSwap(nil, &text) && len(text) > 4000 {
+				t.Errorf("an error of %d bytes: %.200q", len(text), text)
+			}
+		}
+		reg := shoal.New()
+		if err := reg.Open(line.urls()[kind], opts); err != nil {
+			t.Fatal(err)
+		}
+		jobs := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+		for range 100 {
+			jobs.Inc()
+		}
+		served := false // a lie that does not matter
+		eventually(t, func() error {
+			rec, took := get(reg, "1.5")
+			if served = rec.Code == http.StatusOK; took > 3*time.Second {
+				t.Errorf("a page took %v", took)
+			}
+			if heard.Load() == nil && !served {
+				return errors.New("nothing is reported")
+			}
+			return nil
+		})
+		if body := heard.Load(); !served && strings.Contains(*body, "\n") {
+			t.Errorf("the error is %q", *body)
+		}
+		line.says(nil)
+		jobs.Inc()
+		closeAll(t, reg)
+		others := fleetOn(t, server)
+		others.app = opts.App
+		eventuallyPage(t, others.reader(t), func(p page) error { return p.has("jobs_total", "101") })
+	})
+}
+
+// peakHeap tells how much larger the heap was at most while f ran.
+func peakHeap(f func()) uint64 {
+	const name = "/memory/classes/heap/objects:bytes"
+	sample := []metrics.Sample{{Name: name}}
+	runtime.GC()
+	metrics.Read(sample)
+	before, peak := sample[0].Value.Uint64(), uint64(0)
+	done, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for {
+			metrics.Read(sample)
+			peak = max(peak, sample[0].Value.Uint64())
+			select {
+			case <-done:
+				return
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}()
+	f()
+	close(done)
+	<-stopped
+	return peak - min(peak, before)
+}
