@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -23,8 +24,8 @@ func (w *writer) publish() {
 		h.writer = w.id
 	}
 	for _, f := range *w.reg.families.Load() {
-		if f.out.generation != "" && !f.out.damaged {
-			h.generations[f.def.name] = f.out.generation
+		if generation := cmp.Or(f.out.generation, f.out.had); generation != "" && !f.out.damaged {
+			h.generations[f.def.name] = generation
 		}
 	}
 	if old := w.holding.Load(); old == nil || old.writer != h.writer || !maps.Equal(old.generations, h.generations) {

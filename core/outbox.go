@@ -41,6 +41,7 @@ type batch struct {
 // answers to them are those of docs/protocol.md.
 type outbox struct {
 	generation string
+	had        string    // the generation that another identity of this process had, until it registers
 	unverified bool      // register again before the next commit
 	damaged    bool      // a stranger's keys are in its place: no page shows it
 	refused    error     // set while another type holds the name
@@ -131,7 +132,7 @@ func (o *outbox) settled() bool {
 // known should be shown anew.
 func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	first, same := o.generation == "", o.generation == r.Generation
-	o.generation, o.unverified, o.refused, o.damaged = r.Generation, false, nil, false
+	o.generation, o.had, o.unverified, o.refused, o.damaged = r.Generation, "", false, nil, false
 	switch {
 	case r.Last > 0 || same:
 		if r.Last < o.acked {
@@ -163,12 +164,15 @@ func (o *outbox) clashed(err error, retryAt time.Time) {
 	if o.generation != "" {
 		o.wiped()
 	}
-	o.generation, o.unverified, o.refused, o.retryAt = "", false, err, retryAt
+	o.generation, o.had, o.unverified, o.refused, o.retryAt = "", "", false, err, retryAt
 }
 
 // cloned prepares for a new identity: a batch in doubt may be the twin's.
 func (o *outbox) cloned() {
 	o.dropDoubtful()
+	if o.generation != "" {
+		o.had = o.generation
+	}
 	o.generation = ""
 	o.restart()
 }

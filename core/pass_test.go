@@ -415,3 +415,25 @@ func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
 		}
 	}
 }
+
+// What the store had of this process before it took another identity is still missed
+// on a page that lacks it.
+func TestWriter_AnotherIdentityStillMissesWhatTheLastOneHad(t *testing.T) {
+	reg, w := stepped(memstore.New().Store("shop"))
+	reg.NewCounter(CounterOpts{Name: "a_total"}).Inc()
+	if err := w.wholePass(); err != nil {
+		t.Fatal(err)
+	}
+	w.becomeAnother(errCloned)
+	w.publish()
+	if !w.holding.Load().lacks(wire.Head{}) {
+		t.Error("a page may lack all families")
+	}
+	if err := w.wholePass(); err != nil {
+		t.Fatal(err)
+	}
+	head, err := w.store.ReadHead(t.Context(), wire.AppState{})
+	if err != nil || w.holding.Load().lacks(head) {
+		t.Errorf("a whole page counts as lacking something: %+v, %v", head, err)
+	}
+}

@@ -65,10 +65,11 @@ func TestDocs_EachPitfallNamesTestsThatExist(t *testing.T) {
 	}
 }
 
-// Each row of docs/security.md says who can do what, and names tests that show it.
+// Each row of the table of docs/security.md says who can do what, and names tests that show it.
 func TestDocs_SecurityNamesTestsThatExist(t *testing.T) {
 	rows := 0
-	for _, line := range strings.Split(read(t, "docs/security.md"), "\n") {
+	table, _, _ := strings.Cut(read(t, "docs/security.md"), "\n## ")
+	for _, line := range strings.Split(table, "\n") {
 		if !strings.HasPrefix(line, "| ") || strings.HasPrefix(line, "| ---") || strings.HasPrefix(line, "| who |") {
 			continue
 		}
