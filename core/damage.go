@@ -24,6 +24,7 @@ const (
 	valuesLeftOff   = iota // by a page, which finds them again the next time
 	familiesLeftOff        // likewise
 	valuesReplaced         // by a commit, after which they are mended
+	keysReplaced           // what no script of ours has written, by one that needed its place
 	namesTaken             // for which registering asks again
 	damageSorts
 )
@@ -33,6 +34,7 @@ var damageText = [damageSorts]string{
 	valuesLeftOff:   "stored values that are not readable and left off the page",
 	familiesLeftOff: "metrics that are left off the page",
 	valuesReplaced:  "stored values that were not readable and were replaced",
+	keysReplaced:    "replaced in Redis, as shoal does not write it (who else can write the keys of this app?)",
 	namesTaken:      "metrics that are withheld, since another process has registered their names with another type",
 }
 
@@ -94,7 +96,9 @@ func (f finding) err() error {
 	}
 	names := make([]string, len(f.names))
 	for i, name := range f.names {
-		names[i] = wire.QuoteName(name)
+		if names[i] = name; f.sort != keysReplaced { // those are words of ours
+			names[i] = wire.QuoteName(name)
+		}
 	}
 	text := fmt.Sprintf("shoal: %s: %d (%s", damageText[f.sort], f.n, strings.Join(names, ", "))
 	if f.others {
@@ -140,6 +144,12 @@ func (r *Registry) replaced(f *family, n int) {
 	r.damage.add(valuesReplaced, f.def.name, n, nil)
 }
 
+// mended counts what was in the app's keys that shoal does not write, and was replaced.
+func (r *Registry) mended(where string, n int) {
+	r.self.corrupt.Add(float64(n))
+	r.damage.add(keysReplaced, where, n, nil)
+}
+
 // tellDamage reports what was found since the last time, of these sorts. What is
 // there no more is told later if it can't be told now.
 func (r *Registry) tellDamage(sorts ...int) {
@@ -148,7 +158,7 @@ func (r *Registry) tellDamage(sorts ...int) {
 		if f.n == 0 {
 			continue
 		}
-		if told := r.reportIf(damageText[sort], f.err); !told && sort == valuesReplaced {
+		if told := r.reportIf(damageText[sort], f.err); !told && (sort == valuesReplaced || sort == keysReplaced) {
 			r.damage.putBack(f)
 		}
 	}

@@ -80,7 +80,7 @@ func (w *writer) pass(ctx context.Context, families []*family) error {
 		return err
 	}
 	defer w.publish()
-	defer w.reg.tellDamage(valuesReplaced, namesTaken)
+	defer w.reg.tellDamage(valuesReplaced, keysReplaced, namesTaken)
 	w.trimKept() // what is too old to be safe must not be sent again
 	p := &pass{w: w, ctx: ctx, failed: map[*family]bool{}, frozen: map[*family]bool{}, turns: map[*family]int{}}
 	p.register(families)

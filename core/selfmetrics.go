@@ -3,8 +3,6 @@
 package shoal
 
 import (
-	"fmt"
-
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -91,13 +89,6 @@ type rejectedError struct {
 func (e *rejectedError) Error() string {
 	return "shoal: " + e.f.def.kind + " " + e.f.def.name + ": a value was dropped or repaired (" + e.reason +
 		"); shoal_rejected_observations_total counts them" + remedies[e.reason]
-}
-
-// mended counts what was damaged in the app's keys and was replaced.
-func (r *Registry) mended(where string, n int) {
-	r.self.corrupt.Add(float64(n))
-	r.report("mended "+where, fmt.Errorf("shoal: %s: %d times Redis held what shoal does not write, and it was replaced: "+
-		"who else can write the keys of this app?", where, n))
 }
 
 // overflowed counts writes that went to the overflow series.

@@ -140,6 +140,7 @@ func (w *writer) next() time.Time {
 
 // step does what is due.
 func (w *writer) step(now time.Time) {
+	defer w.reg.tellDamage(keysReplaced)
 	requested := len(w.pending) > 0
 	due := !now.Before(w.flushAt)
 	refresh := !now.Before(w.refreshAt)

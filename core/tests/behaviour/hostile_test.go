@@ -154,7 +154,7 @@ func TestHostileLease_SilencesNoProcess(t *testing.T) {
 	v.set(t, "}:leases", "i:0", "garbage")
 	v.set(t, "}:leases", "lineage", "x "+strings.Repeat("9", 30))
 	v.count(t) // a write of gauges finds the lease gone
-	v.wantHealed(t, reader, "the leases: ")
+	v.wantHealed(t, reader, "(the leases")
 }
 
 func TestHostileGauges_AreReplaced(t *testing.T) {
@@ -173,7 +173,7 @@ func TestHostileGauges_AreReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 		v.count(t)
-		v.wantHealed(t, v.reader(t), "the gauges of this process: ")
+		v.wantHealed(t, v.reader(t), "(the gauges of this process")
 		eventually(t, func() error {
 			if v.redis.HExists(t.Context(), v.key("}:g:"+v.id), "x").Val() {
 				return fmt.Errorf("%s: they are still there", what)
@@ -220,8 +220,8 @@ func TestWrongTypes_AreReplacedByWhoeverNeedsTheKey(t *testing.T) {
 	}
 	for kind, put := range kinds {
 		for name, told := range map[string]string{
-			"}:leases": "the leases: ", "}:families": "the list of families: ", "/c_total}:ctl": "the keys of c_total: ",
-			"/h_seconds}:v": "the keys of h_seconds: ",
+			"}:leases": "(the leases", "}:families": "(the list of families", "/c_total}:ctl": "(the keys of c_total",
+			"/h_seconds}:v": "(the keys of h_seconds",
 		} {
 			v := newVictim(t)
 			reader := v.reader(t)
