@@ -67,8 +67,9 @@ type HandlerOpts struct {
 // 503 and why, never an empty page; the error itself, which may name addresses
 // and users, goes to Opts.OnError. A client has 30 s, or the scrape's timeout if
 // that is longer, to receive the answer and to send the rest of its request, unless
-// the server has a WriteTimeout or a ReadTimeout. Over HTTP/1 a request with a body
-// is answered at once, and its connection closed after that.
+// the server has a WriteTimeout or a ReadTimeout; where more than 256 MiB of pages are
+// on their way, those to whom the oldest goes are cut off. Over HTTP/1 a request with a
+// body is answered at once, and its connection closed after that.
 func (r *Registry) Handler(opts HandlerOpts) http.Handler {
 	return &handler{r, opts}
 }
@@ -112,12 +113,8 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if zip {
 		header.Set("Content-Encoding", "gzip")
 	}
-	switch {
-	case req.Method == http.MethodHead:
-	case req.ProtoMajor > 1:
-		send(w, body, limit)
-	default:
-		_, _ = w.Write(body) // a scraper that went away is no trouble of ours
+	if req.Method != http.MethodHead {
+		h.reg.send(w, req, body, limit)
 	}
 }
 

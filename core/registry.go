@@ -28,6 +28,7 @@ type Registry struct {
 	limiter  errorLimiter              // reports troubles, each kind once a minute
 	damage   damage                    // found in Redis and not reported
 	sampled  sampler                   // the gauge functions
+	outgoing outgoing                  // the pages on their way to clients
 	// gaugesForgotten says that deletions of gauges were dropped: what Redis has
 	// of this process is to be replaced.
 	gaugesForgotten atomic.Bool

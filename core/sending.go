@@ -3,28 +3,117 @@
 package shoal
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
+
+// maxOutgoing is how many bytes of pages may be on their way to clients at once. Each
+// scrape is given a page of its own unless it shares a reading, so that clients which
+// take nothing could otherwise gather as many as are made in their time.
+const maxOutgoing = 256 << 20
 
 // frame is what is sent at once of a page that may have to be let go: what HTTP/2
 // sends at once as well.
 const frame = 16 << 10
 
-// sending is a page on its way to a client that no deadline cuts off for certain. The
-// write deadline of HTTP/2 is that of a stream: while the connection takes nothing,
-// the Write that is under way does not return.
-type sending struct {
-	mu   sync.Mutex
-	rest []byte // guarded by mu
+// outgoing are the pages on their way to clients, in all encodings.
+type outgoing struct {
+	mu    sync.Mutex
+	limit int         // for tests; 0 is maxOutgoing; set before the first page
+	size  int         // of all bodies; guarded by mu
+	pages []*departed // the oldest first; guarded by mu
 }
 
-// send writes a page, and lets go of it after d, whether or not w has returned. The
-// client then gets less than it was promised.
-func send(w http.ResponseWriter, body []byte, d time.Duration) {
-	s := &sending{rest: body}
-	defer time.AfterFunc(d, s.drop).Stop()
+// departed is a page that at least one client has not received yet.
+type departed struct {
+	body []byte
+	to   map[*sending]bool
+}
+
+// add notes that s begins to send its page, and returns those that have to end for it:
+// all that send the oldest pages, until the others are within the limit. A page that is
+// being sent already takes no further memory.
+func (o *outgoing) add(s *sending, body []byte) (cut []*sending) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range o.pages {
+		if &p.body[0] == &body[0] {
+			p.to[s] = true
+			return nil
+		}
+	}
+	o.pages = append(o.pages, &departed{body, map[*sending]bool{s: true}})
+	o.size += len(body)
+	limit := o.limit
+	if limit == 0 {
+		limit = maxOutgoing
+	}
+	for o.size > limit && len(o.pages) > 1 {
+		for s := range o.pages[0].to {
+			cut = append(cut, s)
+		}
+		o.remove(0)
+	}
+	return cut
+}
+
+// done notes that s sends no more.
+func (o *outgoing) done(s *sending) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for i, p := range o.pages {
+		if p.to[s] {
+			if delete(p.to, s); len(p.to) == 0 {
+				o.remove(i)
+			}
+			return
+		}
+	}
+}
+
+func (o *outgoing) remove(i int) {
+	o.size -= len(o.pages[i].body)
+	o.pages = slices.Delete(o.pages, i, i+1)
+}
+
+// sending is a page on its way to one client.
+type sending struct {
+	control *http.ResponseController
+
+	mu    sync.Mutex
+	rest  []byte // guarded by mu
+	ended bool   // the handler returns: control must not be used any more; guarded by mu
+}
+
+// send writes a page, and lets go of it after d at the latest, or when there are too
+// many. The client then gets less than it was promised.
+func (r *Registry) send(w http.ResponseWriter, req *http.Request, body []byte, d time.Duration) {
+	if len(body) == 0 {
+		return
+	}
+	s := &sending{control: http.NewResponseController(w), rest: body}
+	defer s.end()
+	defer r.outgoing.done(s)
+	if cut := r.outgoing.add(s, body); len(cut) > 0 {
+		for _, old := range cut {
+			old.cut()
+		}
+		r.report("slow clients", fmt.Errorf("shoal: clients that are slow to take the page were cut off: "+
+			"those under way were more than %d MiB", maxOutgoing>>20))
+	}
+	if req.ProtoMajor == 1 {
+		_, _ = w.Write(body) // a scraper that went away is no trouble of ours
+		return
+	}
+	// The write deadline of HTTP/2 is that of a stream: while the connection takes
+	// nothing, the Write that is under way does not return.
+	defer time.AfterFunc(d, func() {
+		r.outgoing.done(s)
+		s.cut()
+	}).Stop()
 	buf := make([]byte, min(frame, len(body)))
 	for {
 		n := s.next(buf)
@@ -45,8 +134,19 @@ func (s *sending) next(buf []byte) int {
 	return n
 }
 
-func (s *sending) drop() {
+// cut lets go of the page, and has whatever is still written to the client fail, so
+// that it can't take what it got for all.
+func (s *sending) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.rest = nil
+	if !s.ended {
+		_ = s.control.SetWriteDeadline(time.Unix(1, 0))
+	}
+}
+
+func (s *sending) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
 }

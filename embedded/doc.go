@@ -38,7 +38,8 @@
 // The commands are those of [miniredis], but for the scripts, which this package
 // runs: EVAL, EVALSHA, their forms that only read, and SCRIPT LOAD, EXISTS and FLUSH,
 // not between MULTI and EXEC, of up to 256 KiB each. They have Lua's basic functions,
-// coroutine, math, string and table, cjson and redis. What this package adds as well
+// coroutine, math, string and table, cjson and redis, but not bit, struct and cmsgpack;
+// numbers become texts as in Go, not as in C. What this package adds as well
 // is a clock that runs: there, by default, keys with a time to live stay for ever.
 //
 // [miniredis]: https://github.com/alicebob/miniredis

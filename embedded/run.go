@@ -26,6 +26,8 @@ type run struct {
 	abandoned bool         // guarded by mu
 	peer      *server.Peer // by which it calls commands; guarded by mu
 	replies   bytes.Buffer // to peer; guarded by mu
+
+	raised string // by redis.call at last; of the script's goroutine
 }
 
 func newRun(s *scripting, c *server.Peer, readOnly bool) *run {
@@ -72,6 +74,7 @@ func (r *run) do(ctx context.Context, code *lua.FunctionProto, keys, argv []stri
 	r.open(l)
 	l.SetGlobal("KEYS", listOf(l, keys))
 	l.SetGlobal("ARGV", listOf(l, argv))
+	closeGlobals(l)
 	l.SetContext(ctx)
 	l.Push(l.NewFunctionFromProto(code))
 	err := l.PCall(0, 1, nil)
@@ -84,6 +87,9 @@ func (r *run) do(ctx context.Context, code *lua.FunctionProto, keys, argv []stri
 			if t, ok := in.Object.(*lua.LTable); ok {
 				return fromLua(t)
 			}
+			if text := in.Object.String(); text == r.raised { // begins with its code, such as WRONGTYPE
+				return errors.New(text)
+			}
 			return errors.New("ERR Error running script: " + in.Object.String())
 		}
 		return errors.New("ERR Error running script: " + err.Error())
@@ -95,6 +101,7 @@ func (r *run) do(ctx context.Context, code *lua.FunctionProto, keys, argv []stri
 // serve to get round limits: they read files, write to our output, or compile text.
 var removed = []string{
 	"dofile", "loadfile", "load", "loadstring", "print", "_printregs", "module", "require", "newproxy", "collectgarbage",
+	"getfenv", "setfenv",
 }
 
 // maxRep is the longest text that string.rep makes.
@@ -158,6 +165,21 @@ func (r *run) open(l *lua.LState) {
 	l.SetGlobal("server", module)
 }
 
+// closeGlobals makes new globals, and reading those that do not exist, the errors that
+// they are in a Redis: a test must not pass here with a script that fails there.
+func closeGlobals(l *lua.LState) {
+	l.G.Global.Metatable = l.SetFuncs(l.NewTable(), map[string]lua.LGFunction{
+		"__index": func(l *lua.LState) int {
+			l.RaiseError("Script attempted to access nonexistent global variable '%s'", l.Get(2))
+			return 0
+		},
+		"__newindex": func(l *lua.LState) int {
+			l.RaiseError("Attempt to modify a readonly table")
+			return 0
+		},
+	})
+}
+
 // call executes a command of a script, and raises its error or returns it.
 func (r *run) call(l *lua.LState, raise bool) int {
 	args := make([]string, l.GetTop())
@@ -178,7 +200,8 @@ func (r *run) call(l *lua.LState, raise bool) int {
 		l.Push(toLua(l, reply))
 		return 1
 	case raise:
-		l.Error(lua.LString(err.Error()), 1)
+		r.raised = err.Error()
+		l.Error(lua.LString(r.raised), 0)
 	}
 	return pushOne(l, "err", err.Error())
 }

@@ -44,7 +44,8 @@ type scripting struct {
 
 	// passing has the peers whose command it lets pass: it was given the lock.
 	passing sync.Map
-	// inMulti has the peers that gather commands between MULTI and EXEC.
+	// inMulti says whether a peer gathers commands between MULTI and EXEC. It has
+	// those that ever did.
 	inMulti sync.Map
 
 	mu   sync.Mutex                    // held by the command that runs
@@ -79,7 +80,7 @@ func (s *scripting) hook(c *server.Peer, cmd string, args ...string) bool {
 	defer s.mu.Unlock()
 	switch cmd {
 	case "EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "SCRIPT":
-		if _, ok := s.inMulti.Load(c); ok {
+		if in, _ := s.inMulti.Load(c); in == true {
 			s.spoil(c, cmd)
 			c.WriteError("ERR the embedded server runs no script between MULTI and EXEC")
 		} else if cmd == "SCRIPT" {
@@ -89,10 +90,11 @@ func (s *scripting) hook(c *server.Peer, cmd string, args ...string) bool {
 		}
 		return true
 	case "MULTI":
-		s.inMulti.Store(c, true)
-		c.OnDisconnect(func() { s.inMulti.Delete(c) })
+		if _, known := s.inMulti.Swap(c, true); !known {
+			c.OnDisconnect(func() { s.inMulti.Delete(c) })
+		}
 	case "EXEC", "DISCARD":
-		s.inMulti.Delete(c)
+		s.inMulti.CompareAndSwap(c, true, false)
 	}
 	s.pass(c, cmd, args)
 	return true

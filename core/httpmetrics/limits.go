@@ -12,7 +12,7 @@ const (
 	// so that half-open connections cannot pile up.
 	headerTimeout = 10 * time.Second
 	// idleTimeout bounds how long a connection lives on which no request comes. It
-	// is longer than the ten minutes for which load balancers keep connections, so
+	// is longer than the ten minutes for which some load balancers keep connections, so
 	// that none sends a request on one that is being closed.
 	idleTimeout = 11 * time.Minute
 	// stuckTimeout bounds how long a connection of HTTP/2 may take nothing at all of

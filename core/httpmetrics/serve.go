@@ -38,7 +38,7 @@ const (
 // listeners of other kinds. If one server ends, all end.
 //
 // A server without a ReadHeaderTimeout gets one of 10 s, one without an IdleTimeout
-// one of 11 min (load balancers keep connections for up to 10), and one without
+// one of 11 min (load balancers keep connections for up to 10 as a rule), and one without
 // HTTP2.WriteByteTimeout one of 30 s. What you set stays: negative values, which are
 // none, and a ReadTimeout, which net/http takes for the first two.
 //
