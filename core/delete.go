@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -86,7 +87,12 @@ func (c *constants) deleteMatching(match Labels) int {
 	case len(match) == 0:
 		f.remove(func(r *removals, _ int) bool { return r.addAll() })
 	default:
-		f.remove(func(r *removals, limit int) bool { return r.addMatch(match, limit) })
+		f.remove(func(r *removals, limit int) bool {
+			if len(match) == len(c.values) { // a Reset, of which there are as many as sets of constants
+				limit = math.MaxInt
+			}
+			return r.addMatch(match, limit)
+		})
 	}
 	return n
 }
@@ -165,23 +171,23 @@ func (f *family) remove(add func(r *removals, limit int) bool) {
 // fieldMatches says whether a stored field has all these labels.
 func fieldMatches(field string, match Labels) bool {
 	labels, err := wire.DecodeField(field)
-	return err == nil && labelsMatch(labels, match)
+	if err != nil {
+		return false
+	}
+	for name, want := range match {
+		if valueOf(labels, name) != want {
+			return false
+		}
+	}
+	return true
 }
 
-func labelsMatch(labels []wire.Label, match Labels) bool {
-	n := 0
+// valueOf gives the value of a label: an absent one equals an empty one.
+func valueOf(labels []wire.Label, name string) string {
 	for _, l := range labels {
-		if want, ok := match[l.Name]; ok {
-			if want != l.Value {
-				return false
-			}
-			n++
+		if l.Name == name {
+			return l.Value
 		}
 	}
-	for _, want := range match {
-		if want == "" {
-			n++ // an absent label equals an empty one
-		}
-	}
-	return n == len(match)
+	return ""
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // comer is a metric whose children come and go.
@@ -168,6 +170,7 @@ func TestDelete_ThinningOutLosesAndDoublesNothing(t *testing.T) {
 		const limit, rounds = 50, 3 * minDeleted
 		server := memstore.New()
 		r := process(t, server, Opts{SeriesLimit: limit})
+		synctest.Wait() // it has the index 0
 		other := process(t, server, Opts{SeriesLimit: limit})
 		all := comers(r)
 		for _, c := range comers(other) {
@@ -281,6 +284,96 @@ func TestDelete_WaitsOnceForEachSeriesWhileRedisIsAway(t *testing.T) {
 	c.DeleteLabelValues("same")
 	if n := f.removals.len(); n != 1 || !f.removals.all {
 		t.Errorf("%d deletions wait behind a Reset, want that alone", n)
+	}
+}
+
+// Of a metric with constant labels, Reset deletes by them, and needs no room either.
+func TestDelete_ResetNeedsNoRoomBesideConstantLabels(t *testing.T) {
+	const limit = 5
+	r := New()
+	r.limit.Store(limit)
+	a := r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: Labels{"shop": "a"}}, []string{"b"})
+	b := r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: Labels{"shop": "b"}}, []string{"b"})
+	for i := range limit {
+		a.DeleteLabelValues(fmt.Sprint(i))
+	}
+	b.Reset()
+	f := b.consts.fam
+	if lost := selfValue(r, "shoal_rejected_observations_total", reasonDeletion); lost != 0 || !f.removals.cover(b.consts.field([]string{"x"})) {
+		t.Errorf("the Reset was dropped: %v", f.removals)
+	}
+	if a.DeleteLabelValues("x"); f.removals.cover(a.consts.field([]string{"x"})) {
+		t.Error("the queue has no bound any more")
+	}
+}
+
+// Deletions that can't be searched for, as the family's server does not answer, wait
+// beside those that are asked for meanwhile, within the same bound.
+func TestDelete_WhatWaitsForASearchIsBounded(t *testing.T) {
+	const limit = 5
+	server := memstore.New()
+	reg, w := stepped(server.Store("shop"))
+	reg.limit.Store(limit)
+	c := reg.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
+	c.WithLabelValues("kept").Inc()
+	if err := w.wholePass(); err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	ask := func() {
+		for range limit {
+			c.DeletePartialMatch(Labels{"a": fmt.Sprint(asked)})
+			asked++
+		}
+	}
+	ask()
+	server.Fail(func(op string) error {
+		if strings.HasPrefix(op, memstore.OpScanSeries) {
+			ask()
+			return errBroken
+		}
+		return nil
+	})
+	for range 4 {
+		if err := w.wholePass(); err == nil {
+			t.Fatal("the search that failed went unnoticed")
+		}
+	}
+	server.Fail(nil)
+	n, lost := c.consts.fam.removals.len(), 0.0
+	for value := range strings.SplitSeq(storedText(t, server, "shoal_rejected_observations_total"), ",") {
+		more, _ := strconv.ParseFloat(value, 64)
+		lost += more
+	}
+	lost += selfValue(reg, "shoal_rejected_observations_total", reasonDeletion)
+	if n != limit || lost != float64(asked-limit) {
+		t.Errorf("of %d deletions %d wait and %v are counted as dropped, want %d and the others", asked, n, lost, limit)
+	}
+}
+
+// An hour without Redis may leave thousands of deletions by partial match: to find what
+// they name takes as long as for few.
+func TestDelete_ManyPartialMatchesAreSearchedForTogether(t *testing.T) {
+	took := func(matches int) time.Duration {
+		var r removals
+		for i := range matches {
+			r.addMatch(Labels{"tenant": fmt.Sprint(i)}, matches)
+		}
+		best := time.Hour
+		for range 5 {
+			begin := time.Now()
+			for i := range 200 {
+				field := wire.EncodeField([]string{"route", "tenant"}, []string{"/", fmt.Sprint(i, i%2 == 0)})
+				if r.matchField(field) {
+					t.Fatalf("%q is deleted", field)
+				}
+			}
+			best = min(best, time.Since(begin))
+		}
+		return best
+	}
+	if few, many := took(20), took(2000); many > 20*few {
+		t.Errorf("it takes %v with 20 deletions and %v with 2,000", few, many)
 	}
 }
 

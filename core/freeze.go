@@ -40,12 +40,14 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	case wire.TypeSummary:
 		p.weight = summaryWeight
 	}
-	if left, err := w.freezeRemovals(ctx, &p, asked, f); err != nil {
+	if err := w.freezeRemovals(ctx, &p, asked, f); err != nil {
 		// Deltas may not overtake the deletion that they came after.
 		f.mu.Lock()
-		f.removals.addMatches(left)
 		f.waitOn(waiters...)
 		f.mu.Unlock()
+		for _, match := range asked.matches { // others were asked for meanwhile
+			f.remove(func(r *removals, limit int) bool { return r.addMatch(match, limit) })
+		}
 		p.cut()
 		return err
 	}
@@ -174,8 +176,8 @@ func (w *writer) op(s *series, detached bool) (kind wire.OpKind, text []byte, ok
 }
 
 // freezeRemovals turns deletions into ops. Those by partial match ask Redis,
-// once for all of them, which series there are; if that fails, it returns them.
-func (w *writer) freezeRemovals(ctx context.Context, p *packer, r removals, f *family) (left map[string]Labels, err error) {
+// once for all of them, which series there are; if that fails, they are left.
+func (w *writer) freezeRemovals(ctx context.Context, p *packer, r removals, f *family) error {
 	// Their order does not matter: nothing is added in between.
 	if r.all {
 		p.add(wire.OpClear, "", nil, nil)
@@ -185,24 +187,25 @@ func (w *writer) freezeRemovals(ctx context.Context, p *packer, r removals, f *f
 		p.add(wire.OpDelete, field, nil, nil)
 	}
 	if len(r.matches) == 0 {
-		return nil, nil
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	stored, err := w.store.ScanSeries(ctx, f.def.name, wire.MaxPage)
 	if errors.Is(err, wire.ErrTooLarge) { // it stays so, and nothing else may wait for it
+		f.reg.self.rejected.WithLabelValues(reasonDeletion).Add(float64(len(r.matches)))
 		f.reg.report("removals", fmt.Errorf("shoal: %s %q: what was to be deleted can't be searched for: %w", f.def.kind, f.def.name, err))
-		return nil, nil
+		return nil
 	}
 	if err != nil {
-		return r.matches, err
+		return err
 	}
 	for _, s := range stored {
 		if !r.fields[s.Field] && r.matchField(s.Field) {
 			p.add(wire.OpDelete, s.Field, nil, nil)
 		}
 	}
-	return nil, nil
+	return nil
 }
 
 // packer cuts ops into batches. It gathers them in memory that is used again,

@@ -405,7 +405,9 @@ func (w *writer) becomeAnother(reason error) {
 		ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
 		_ = w.store.Release(ctx, w.id, w.lease.index)
 		cancel()
-		w.lease.slotted = false
+		if slot := w.opts.Slot; slot != nil && *slot == w.lease.index {
+			w.lease.slotted = false // nobody has fenced us off from it
+		}
 	}
 	w.id = newID()
 	w.jitter = newJitter(w.id)

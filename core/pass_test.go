@@ -437,3 +437,32 @@ func TestWriter_AnotherIdentityStillMissesWhatTheLastOneHad(t *testing.T) {
 		t.Errorf("a whole page counts as lacking something: %+v, %v", head, err)
 	}
 }
+
+// A process that was fenced off from its slot does not take it back when it goes on
+// under another identity. One that had it does.
+func TestWriter_AnotherIdentityDoesNotTakeASlotBack(t *testing.T) {
+	server, slot := memstore.New(), 3
+	_, old := stepped(server.Store("shop"))
+	_, young := stepped(server.Store("shop"))
+	for _, w := range []*writer{old, young} {
+		w.opts.Slot = &slot
+		if err := w.heartbeat(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	renew := func(w *writer) {
+		t.Helper()
+		w.lease.renewAt = time.Time{}
+		if err := w.heartbeat(time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, w := range []*writer{old, young, old, young} {
+		renew(w)
+		w.becomeAnother(errNumber)
+		renew(w)
+		if old.lease.index == slot || young.lease.index != slot {
+			t.Fatalf("the one that was fenced off has %d, and the other %d", old.lease.index, young.lease.index)
+		}
+	}
+}

@@ -14,9 +14,10 @@ import (
 // once. In which order they were asked for does not matter: nothing is sent between
 // two of them. The zero value is empty.
 type removals struct {
-	all     bool              // of everything; then nothing else is there
-	fields  map[string]bool   // of single series
-	matches map[string]Labels // of every series with these labels; by matchKey
+	all     bool                // of everything; then nothing else is there
+	fields  map[string]bool     // of single series
+	matches map[string]Labels   // of every series with these labels; by matchKey
+	names   map[string][]string // of labels, in order, in matches; each set of them once
 }
 
 func (r *removals) len() int {
@@ -49,26 +50,19 @@ func (r *removals) addField(field string, limit int) (added bool) {
 
 // addMatch is addField for the series with these labels.
 func (r *removals) addMatch(match Labels, limit int) (added bool) {
-	key := matchKey(match)
+	names := slices.Sorted(maps.Keys(match))
+	key := matchKey(names, func(name string) string { return match[name] })
 	switch {
 	case r.all || r.matches[key] != nil:
 		return true
 	case r.len() >= limit:
 		return false
+	case r.matches == nil:
+		r.matches, r.names = map[string]Labels{}, map[string][]string{}
 	}
-	r.addMatches(map[string]Labels{key: match})
+	r.matches[key] = match
+	r.names[strings.Join(names, wire.Separator)] = names
 	return true
-}
-
-// addMatches adds deletions that were there before.
-func (r *removals) addMatches(matches map[string]Labels) {
-	if r.all || len(matches) == 0 {
-		return
-	}
-	if r.matches == nil {
-		r.matches = map[string]Labels{}
-	}
-	maps.Copy(r.matches, matches)
 }
 
 // cover says whether one of them deletes the series with this field.
@@ -76,7 +70,8 @@ func (r *removals) cover(field string) bool {
 	return r.all || r.fields[field] || r.matchField(field)
 }
 
-// matchField says whether the labels of a field are among those of matches.
+// matchField says whether the labels of a field are among those of matches. Its time
+// does not go with how many there are.
 func (r *removals) matchField(field string) bool {
 	if len(r.matches) == 0 {
 		return false
@@ -85,8 +80,9 @@ func (r *removals) matchField(field string) bool {
 	if err != nil {
 		return false
 	}
-	for _, match := range r.matches {
-		if labelsMatch(labels, match) {
+	value := func(name string) string { return valueOf(labels, name) }
+	for _, names := range r.names {
+		if r.matches[matchKey(names, value)] != nil {
 			return true
 		}
 	}
@@ -94,10 +90,13 @@ func (r *removals) matchField(field string) bool {
 }
 
 // matchKey tells sets of labels apart.
-func matchKey(match Labels) string {
+func matchKey(names []string, value func(name string) string) string {
 	var b strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(match)) {
-		b.WriteString(name + wire.Separator + match[name] + wire.Separator)
+	for _, name := range names {
+		b.WriteString(name)
+		b.WriteString(wire.Separator)
+		b.WriteString(value(name))
+		b.WriteString(wire.Separator)
 	}
 	return b.String()
 }

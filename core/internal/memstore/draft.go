@@ -24,6 +24,7 @@ type draft struct {
 	count      int // of the series there would be
 	corrupt    int
 	overflowed int
+	took       []string // for each op the field that it went to, if it did
 }
 
 func newDraft(stored map[string]string, now time.Time) *draft {
@@ -55,6 +56,7 @@ func (d *draft) put(field, text string) {
 }
 
 func (d *draft) apply(op wire.Op, limit int, overflow string) error {
+	d.took = append(d.took, "")
 	switch op.Kind {
 	case wire.OpDelete:
 		if _, ok := d.get(op.Field); ok {
@@ -92,7 +94,19 @@ func (d *draft) apply(op wire.Op, limit int, overflow string) error {
 		d.corrupt++
 	}
 	d.put(field, result)
+	d.took[len(d.took)-1] = field
 	return nil
+}
+
+// totals gives the text that each op left.
+func (d *draft) totals(ops []wire.Op) []string {
+	totals := make([]string, len(ops))
+	for i, op := range ops {
+		if op.Kind == wire.OpAdd || op.Kind == wire.OpLatest {
+			totals[i], _ = d.get(d.took[i])
+		}
+	}
+	return totals
 }
 
 // store makes the draft come true and says whether the set of series changed.

@@ -136,13 +136,14 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 		Overflowed: d.overflowed,
 	}
 	if c.Totals {
-		reply.Totals = f.values.totals(c)
+		reply.Totals = d.totals(c.Ops)
 	}
 	return reply, nil
 }
 
-// totals gives the text of the series that took each op, as it is now. An op
-// whose field is not there was folded into the overflow series, or deletes.
+// totals gives the text of the series that took each op of a batch that was applied
+// before, as it is now. An op whose field is not there was folded into the overflow
+// series, or deletes.
 func (v *values) totals(c wire.Commit) []string {
 	totals := make([]string, len(c.Ops))
 	for i, op := range c.Ops {
@@ -188,7 +189,8 @@ func (f *family) read(fields []string) []wire.SeriesValue {
 		return found
 	}
 	for i, field := range fields {
-		found[i].Text, found[i].Found = f.values.series[field]
+		text, ok := f.values.series[field]
+		found[i] = wire.SeriesValue{Text: readable(text), Found: ok}
 	}
 	return found
 }
@@ -199,7 +201,15 @@ func (f *family) scan() []wire.Series {
 	}
 	series := make([]wire.Series, 0, len(f.values.series))
 	for _, field := range slices.Sorted(maps.Keys(f.values.series)) {
-		series = append(series, wire.Series{Field: field, Text: f.values.series[field]})
+		series = append(series, wire.Series{Field: readable(field), Text: readable(f.values.series[field])})
 	}
 	return series
+}
+
+// readable is what a reader gets of a stored text.
+func readable(text string) string {
+	if len(text) > wire.MaxText {
+		return wire.Overlong
+	}
+	return text
 }

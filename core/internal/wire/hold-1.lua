@@ -37,9 +37,10 @@
 -- Twice is safe: the second time renews what the first took, and finds the
 -- lineage recorded.
 
+local call, match = redis.call, string.match
 local leases, writer, held, slot = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local MANY = 10000 -- as many as a page shows
-local MAX_TEXT, MAX_INDEX, WHOLE = 65536, 2147483647, 9007199254740992
+local MAX_ENTRY, MAX_INDEX, WHOLE = 4096, 2147483647, 9007199254740992
 local mended = 0
 
 -- failed says whether a reply is an error, and the command is to be called again: a
@@ -48,23 +49,23 @@ local function failed(reply, key)
   if type(reply) ~= 'table' or not reply.err then return false end
   if string.find(reply.err, 'WRONGTYPE', 1, true) then
     mended = mended + 1
-    redis.call('UNLINK', key)
+    call('UNLINK', key)
   end
   return true
 end
 
 local own = 'i:' .. ARGV[2]
 local state = redis.pcall('HMGET', leases, own, 'lineage')
-if failed(state, leases) then state = redis.call('HMGET', leases, own, 'lineage') end
-local time = redis.call('TIME')
+if failed(state, leases) then state = call('HMGET', leases, own, 'lineage') end
+local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function field(k) return 'i:' .. string.format('%.0f', k) end
 
 -- lease gives the writer and the deadline of an entry, or nothing if it is none.
 local function lease(entry)
-  if not entry or #entry > MAX_TEXT then return nil end
-  local who, deadline = string.match(entry, '^(%S+) (%d+) ')
+  if not entry or #entry > MAX_ENTRY then return nil end
+  local who, deadline = match(entry, '^(%S+) (%d+) ')
   deadline = tonumber(deadline or '')
   if not deadline or deadline >= WHOLE then return nil end
   return who, deadline
@@ -76,21 +77,20 @@ local index, fenced, lost
 if held >= 0 and state[1] and is_own(state[1]) then index = held end
 if not index then
   local all
-  if redis.call('HLEN', leases) <= MANY then
+  if call('HLEN', leases) <= MANY then
     all = {}
-    local list = redis.call('HGETALL', leases)
-    for i = 1, #list, 2 do
-      local name, entry = list[i], list[i + 1]
-      all[name] = entry
-      if is_own(entry) then
-        local k = tonumber(string.match(name, '^i:(%d+)$') or '')
-        if k and k <= MAX_INDEX and field(k) == name and (not index or k < index) then index = k end
+    for _, name in ipairs(call('HKEYS', leases)) do
+      local k = name == 'i:0' and 0 or tonumber(match(name, '^i:([1-9]%d*)$') or '')
+      -- What is too long is not copied: many such texts would take long.
+      if k and k <= MAX_INDEX and call('HSTRLEN', leases, name) <= MAX_ENTRY then
+        all[k] = call('HGET', leases, name)
+        if is_own(all[k]) and (not index or k < index) then index = k end
       end
     end
   end
   local function at(k)
-    if all then return lease(all[field(k)]) end
-    return lease(redis.call('HGET', leases, field(k)))
+    if all then return lease(all[k]) end
+    return lease(call('HGET', leases, field(k)))
   end
   if not index then
     lost = held >= 0
@@ -118,7 +118,7 @@ if lost then tail = string.gsub(tail, '^%S+', '?') end
 local set = {field(index), writer .. ' ' .. deadline .. ' ' .. tail}
 if ARGV[6] ~= '' then
   local recorded = state[2]
-  local name, since = string.match(recorded or '', '^(%S+) (%d+)$')
+  local name, since = match(recorded or '', '^(%S+) (%d+)$')
   if recorded and not name then mended = mended + 1 end
   local another = name ~= ARGV[6]
   if ARGV[7] == '1' and (another or since == '0') or another and recorded then
@@ -129,5 +129,5 @@ if ARGV[6] ~= '' then
     set[3], set[4] = 'lineage', ARGV[6] .. ' 1'
   end
 end
-redis.call('HSET', leases, unpack(set))
+call('HSET', leases, unpack(set))
 return {index, fenced or '', time[1], time[2], lost and 1 or 0, mended}

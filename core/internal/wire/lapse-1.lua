@@ -16,7 +16,7 @@
 
 local MANY = 10000 -- fields, as leases that a page shows
 local DAY = 24 * 60 * 60 * 1000 -- no lease is given for that long
-local MAX_TEXT, MAX_INDEX, WHOLE = 65536, 2147483647, 9007199254740992
+local MAX_ENTRY, MAX_INDEX, WHOLE = 4096, 2147483647, 9007199254740992
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -32,7 +32,7 @@ local crowded = redis.call('HLEN', KEYS[1]) > MANY
 for i = 1, #list, 2 do
   local field, entry = list[i], list[i + 1]
   local deadline, ttl
-  if index_of(field) and #entry <= MAX_TEXT then
+  if index_of(field) and #entry <= MAX_ENTRY then
     deadline = tonumber(string.match(entry, '^%S+ (%d+) %S+ %S+ %S+ %S+') or '')
     ttl = math.min(DAY, tonumber(string.match(entry, '^%S+ %d+ %S+ %S+ %S+ %S+ (%d+)') or '') or DAY)
   end

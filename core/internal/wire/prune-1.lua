@@ -13,11 +13,13 @@
 -- A stamp of a time to come was given by a clock that has been set back: its age
 -- begins now. So does that of an entry that is damaged, and its number becomes the
 -- largest there is, as which everybody takes it: if it went away, its writer would
--- take what it had sent for lost.
+-- take what it had sent for lost. Under what is longer than a writer's name there is
+-- nobody's number, and it goes.
 --
 -- Twice is safe: the age is looked at again each time, here and now.
 
 local WHOLE, LARGEST = 9007199254740992, '9007199254740991'
+local LONGEST = 66 -- bytes of w:<writer>
 local now = tonumber(redis.call('TIME')[1])
 local limit = now - tonumber(ARGV[3])
 
@@ -32,7 +34,10 @@ for i = 1, #list, 2 do
   local seq, stamp = string.match(entry, '^(%d+) (%d+)$')
   seq = seq or string.match(entry, '^(%d+) ') or ''
   local n = tonumber(seq)
-  if not n or n >= WHOLE or string.format('%.0f', n) ~= seq then
+  if #field > LONGEST then
+    damaged = damaged + 1
+    stamp = '0'
+  elseif not n or n >= WHOLE or string.format('%.0f', n) ~= seq then
     damaged = damaged + 1
     seq, stamp = LARGEST, nil
   end

@@ -5,6 +5,7 @@ package conformance
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -34,6 +35,7 @@ var agingTests = map[string]func(f *redisFixture){
 		entries := []any{
 			"w:young", "5 " + f.ago(wire.SequenceAge-time.Minute),
 			"w:damaged", "junk",
+			"w:old of nobody" + strings.Repeat("x", wire.MaxWriter), "5 " + f.ago(0),
 		}
 		for i := range many {
 			entries = append(entries, "w:old"+strconv.Itoa(i), "5 "+f.ago(wire.SequenceAge+time.Second))

@@ -73,7 +73,7 @@ var hostileTests = map[string]func(f *redisFixture){
 		}
 		set("i:0", entry("other", strings.Repeat("9", 30)))
 		set("i:1", "other "+later)
-		set("i:2", strings.Repeat("x", wire.MaxText)+" "+later+" - - - 0")
+		set("i:2", strings.Repeat("x", wire.MaxLease)+" "+later+" - - - 0")
 		f.take(hold("w"), 0, "")
 		again := hold("w")
 		again.Index = 0

@@ -173,6 +173,36 @@ func TestHostileText_CostsAScriptNoMoreThanItsLength(t *testing.T) {
 	}
 }
 
+// What stands in the place of other leases, and is too long for one, is not gone through
+// nor copied when a process takes its own.
+func TestHostileText_InOthersLeasesCostsNobody(t *testing.T) {
+	server := redistest.Start(t)
+	client := server.Client(t)
+	store := wire.NewRedis(client, "shop")
+	took := func(n int) (least float64) {
+		t.Helper()
+		for i := range 8 {
+			if err := client.HSet(t.Context(), "shoal:1:{shop}:leases", "i:1"+strconv.Itoa(i), "x 99999999999999 "+strings.Repeat("-", n)).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 5 {
+			client.ConfigResetStat(t.Context())
+			if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: rand.Text(), Index: wire.NoIndex, Slot: wire.NoIndex, TTL: time.Minute}); err != nil {
+				t.Fatal(err)
+			}
+			if us := microseconds(t, client, "evalsha"); least == 0 || us < least {
+				least = us
+			}
+		}
+		return least
+	}
+	// To copy 128 MiB takes 20 ms and more.
+	if a, b := max(took(8), 1000), took(16<<20); b > 5*a {
+		t.Errorf("beside short leases it takes %v µs, and beside long ones %v µs", a, b)
+	}
+}
+
 // microseconds gives the time that a command took on the server since its figures
 // were reset.
 func microseconds(t *testing.T, client *redis.Client, command string) float64 {
