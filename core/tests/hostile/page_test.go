@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -87,6 +88,8 @@ func plain(text string) error {
 // maxLine bounds what is said of one trouble.
 const maxLine = 2 << 10
 
+var unknownType = regexp.MustCompile(`(?m)^(# TYPE \S+) unknown$`)
+
 // parse reads a page strictly: as Prometheus does, and no series twice.
 func parse(body []byte, format expfmt.Format) (map[string]float64, error) {
 	if format.FormatType() == expfmt.TypeProtoDelim {
@@ -110,7 +113,9 @@ func parse(body []byte, format expfmt.Format) (map[string]float64, error) {
 		if !ok {
 			return nil, errors.New("the page does not end with # EOF")
 		}
-		body = rest // the rest is of the same grammar, but for names of counters in their TYPE
+		// The rest is of the same grammar, but for names of counters in their TYPE, and
+		// for the type of a counter whose name does not end in _total.
+		body = unknownType.ReplaceAll(rest, []byte("$1 untyped"))
 	}
 	if !utf8.Valid(body) {
 		return nil, errors.New("the page is not UTF-8")
