@@ -19,7 +19,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// sentinelPeriod is how often a Sentinel is asked whether there is another master.
+// sentinelPeriod is how often a Sentinel is asked whether there is another master, and
+// how long it has to answer before the others are asked as well.
 const sentinelPeriod = time.Second
 
 // failoverAddr is what go-redis calls a client whose server Sentinels name.
@@ -64,6 +65,7 @@ func newSentinelClient(u *url.URL, app string) (redis.UniversalClient, error) {
 		each.Dialer = guardedDialer(each, limits)
 		s.clients = append(s.clients, redis.NewClient(each))
 	}
+	s.group.Go(s.watch)
 	o.Addr, o.Dialer = failoverAddr, s.dialMaster
 	return &sentinelClient{redis.NewClient(o), s}, nil
 }
@@ -104,10 +106,9 @@ type sentinels struct {
 	master atomic.Pointer[string] // its address, as it was told last
 	last   atomic.Int32           // which Sentinel answered last, or none
 
-	ctx      context.Context // of what happens beside dialing; ends with close
-	cancel   context.CancelFunc
-	watching sync.Once
-	group    sync.WaitGroup
+	ctx    context.Context // of watch; ends with close
+	cancel context.CancelFunc
+	group  sync.WaitGroup // watch
 }
 
 // dialMaster is called by the client of the master.
@@ -121,7 +122,6 @@ func (s *sentinels) dialMaster(ctx context.Context, network, _ string) (net.Conn
 		return failed(err), nil
 	}
 	s.master.CompareAndSwap(nil, &addr) // find notes nothing when it is late
-	s.watching.Do(func() { s.group.Go(s.watch) })
 	return guard.New(conn, addr, s.limits, func() error {
 		if now := *s.master.Load(); now != addr {
 			return fmt.Errorf("shoal: the master is %s now, and no more %s", now, addr)
@@ -141,7 +141,9 @@ func (s *sentinels) watch() {
 			return
 		case <-ticker.C:
 		}
-		_, _ = s.find(s.ctx) // in vain: whoever dials next says why
+		ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
+		_, _ = s.find(ctx) // in vain: whoever dials next says why
+		cancel()
 	}
 }
 
@@ -150,7 +152,11 @@ func (s *sentinels) find(ctx context.Context) (addr string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if last := s.last.Load(); last != none {
-		if addr, err = s.ask(ctx, last); err == nil {
+		// It may hang while the others answer: leave time to ask them.
+		lastCtx, cancel := context.WithTimeout(ctx, sentinelPeriod)
+		addr, err = s.ask(lastCtx, last)
+		cancel()
+		if err == nil {
 			return addr, nil
 		}
 		s.last.CompareAndSwap(last, none)

@@ -3,8 +3,13 @@
 package shoal
 
 import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
 	"net/url"
 	"testing"
+	"testing/synctest"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -58,5 +63,56 @@ func TestSentinel_TheMastersURLHasNothingOfSentinels(t *testing.T) {
 	}
 	if got := masterURL(u); got != "redis://:p@one/2?pool_size=9" {
 		t.Errorf("it is %s", got)
+	}
+}
+
+// The host of the Sentinel that answered last may be gone together with the master. The
+// others tell the new one to the first that asks.
+func TestSentinel_OneThatHangsKeepsNobodyFromAskingTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &sentinels{set: "shop"}
+		s.ctx, s.cancel = context.WithCancel(t.Context())
+		for i := range 3 {
+			s.clients = append(s.clients, redis.NewClient(&redis.Options{
+				Addr: fmt.Sprint("sentinel-", i), MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
+				ReadTimeout: -1, DisableIdentity: true, PipelinePoolSize: -1,
+				Dialer: func(context.Context, string, string) (net.Conn, error) {
+					ours, theirs := net.Pipe()
+					go sentinelAnswers(theirs, i == 0)
+					return ours, nil
+				},
+			}))
+		}
+		defer func() { _ = s.close() }()
+		s.last.Store(0)
+		ctx, cancel := context.WithTimeout(t.Context(), clientDialTimeout)
+		defer cancel()
+		if addr, err := s.find(ctx); addr != "redis-2:6379" || err != nil {
+			t.Errorf("the master is %q: %v", addr, err)
+		}
+		if last := s.last.Load(); last == 0 {
+			t.Error("the one that hangs is asked first again")
+		}
+	})
+}
+
+// sentinelAnswers until the connection is closed.
+func sentinelAnswers(conn net.Conn, hangs bool) {
+	request := make([]byte, 4096)
+	for {
+		n, err := conn.Read(request)
+		if err != nil {
+			return
+		}
+		answer := "-ERR unknown command\r\n"
+		if bytes.Contains(request[:n], []byte("sentinel")) {
+			answer = "*2\r\n+redis-2\r\n+6379\r\n"
+			if hangs {
+				continue
+			}
+		}
+		if _, err := conn.Write([]byte(answer)); err != nil {
+			return
+		}
 	}
 }

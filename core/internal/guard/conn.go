@@ -47,7 +47,8 @@ type Conn struct {
 	addr   string
 	limits *Limits
 	stale  func() error
-	taken  atomic.Int64 // of the replies since the last request
+	taken  atomic.Int64 // of the replies since the last request; it is in limits before
+	closed atomic.Bool
 
 	replies replies
 	ready   []byte // to be read before anything else; part of small
@@ -92,6 +93,7 @@ func (c *Conn) Write(b []byte) (int, error) {
 // Close closes the connection under it.
 func (c *Conn) Close() error {
 	err := c.Conn.Close()
+	c.closed.Store(true)
 	c.release()
 	return err
 }
@@ -100,8 +102,11 @@ func (c *Conn) release() { c.limits.taken.Add(-c.taken.Swap(0)) }
 
 // take enters what the client will need for something of that size.
 func (c *Conn) take(size int64) {
-	c.taken.Add(size)
 	c.limits.taken.Add(size)
+	c.taken.Add(size)
+	if c.closed.Load() { // while it was read
+		c.release()
+	}
 }
 
 // Read reads what may pass. It works in place: what goes on is never longer than

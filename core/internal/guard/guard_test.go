@@ -292,3 +292,22 @@ func BenchmarkConn_Page(b *testing.B) {
 		}
 	}
 }
+
+// A client may close a connection that it reads. Nothing frees then what is entered later.
+func TestConn_TakesNothingOnceItIsClosed(t *testing.T) {
+	limits := &Limits{}
+	server := &stream{rest: "*1000\r\n$5\r\nhello\r\n"}
+	conn := New(server, "redis:6379", limits, nil)
+	server.size = func() int {
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+		return len(server.rest)
+	}
+	if _, err := conn.Read(make([]byte, 1000)); err != nil {
+		t.Error(err)
+	}
+	if taken := limits.Taken(); taken != 0 {
+		t.Errorf("%d bytes are said to be taken", taken)
+	}
+}

@@ -92,7 +92,7 @@ func (r *Redis) gaugeCalls(writers []string) []*call {
 	for i, w := range writers {
 		key := r.keys.gauges(w)
 		calls[i] = &call{script: livingScript, keys: []string{key},
-			args: []any{pipelinedGauges / len(writers), bytesPerReply, MaxText, flag(r.long.has(key))}}
+			args: []any{pipelinedGauges / len(writers), min(bytesPerReply, bytesPerPipeline/len(writers)), MaxText, flag(r.long.has(key))}}
 	}
 	return calls
 }

@@ -19,6 +19,9 @@ const (
 	fieldsPerScan     = 1000 // of HSCAN, awaited slice by slice
 	familiesPerLookup = 500
 	bytesPerReply     = 1 << 20 // of texts, where the server bounds them
+	// bytesPerPipeline is far below what the guard lets pass: what a connection read
+	// last counts until it is used again.
+	bytesPerPipeline = callsPerPipeline * bytesPerReply
 )
 
 // roomForFamilies bounds what is read of the registrations of all families.

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package conformance_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/shoal-metrics/shoal/core/internal/guard"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+)
+
+// fullest notes what the replies to a pipeline take at most.
+type fullest struct {
+	guard.Limits
+
+	taken int64
+}
+
+func (*fullest) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (*fullest) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (f *fullest) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		f.taken = max(f.taken, f.Taken())
+		return err
+	}
+}
+
+// What a connection read last counts until it is used again, and beyond 96 MB the guard
+// lets no long text pass. So no pipeline to an honest app takes a third of that.
+func TestGauges_OfManyProcessesAreFarBelowWhatTheGuardLetsPass(t *testing.T) {
+	const processes, each = 64, 990
+	server := redistest.Start(t)
+	client := server.Client(t)
+	alive := fmt.Sprint("1.5 ", time.Now().Add(time.Hour).UnixMilli())
+	long := strings.Repeat("x", 1000)
+	app := wire.AppState{}
+	for i := range processes {
+		writer := fmt.Sprint("w", i)
+		app.Leases = append(app.Leases, wire.Lease{Writer: writer})
+		key := "shoal:1:{shop}:g:" + writer
+		if err := client.Eval(t.Context(), fill, []string{key}, each, "HSET", "g%d"+long, alive+"%.0d").Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full := &fullest{}
+	guarded := server.Client(t, func(o *redis.Options) {
+		dial := redis.NewDialer(o)
+		o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, network, addr)
+			if err != nil {
+				return nil, err
+			}
+			return guard.New(conn, addr, &full.Limits, nil), nil
+		}
+	})
+	guarded.AddHook(full)
+	store := wire.NewRedis(guarded, "shop")
+	store.Guarded = true
+	gauges, err := store.ReadGauges(t.Context(), app.Writers())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, g := range gauges {
+		if len(g.Entries) != each || g.Err != nil || g.Damaged > 0 {
+			t.Errorf("process %d: %d gauges, %d damaged: %v", i, len(g.Entries), g.Damaged, g.Err)
+		}
+	}
+	if full.taken > 32<<20 {
+		t.Errorf("a pipeline takes %d MB", full.taken>>20)
+	}
+}
