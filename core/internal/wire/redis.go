@@ -18,9 +18,9 @@ type Redis struct {
 	// It may be nil; set it before the first use.
 	Report func(error)
 	// Guarded says that the client's connections refuse replies of hostile
-	// lengths, and put [Overlong] in place of a text longer than [MaxText]. Of
-	// other clients reads travel inside a script that does so on the server,
-	// which takes it twice the time. Set it before the first use.
+	// lengths, and put [Overlong] in place of a text longer than [MaxText]. For
+	// other clients a valuesReply does the latter with the values of a page, and
+	// the script that other reads travel inside. Set it before the first use.
 	Guarded bool
 
 	// Mended hears what was damaged in the keys that a call writes, and was

@@ -23,6 +23,7 @@ type valuesReply struct {
 	size int      // of it
 	text int      // bytes of a text still to come, with the end of its line
 	drop bool     // that text is not kept
+	some [512]byte
 }
 
 // values puts the values where they belong: the first n of those asked for.
@@ -76,9 +77,8 @@ func (v *valuesReply) ReadFrom(r io.Reader) (read int64, err error) {
 			v.kept = v.kept[:len(v.kept)+n]
 			v.passed(n)
 		} else {
-			var some [4096]byte
-			n, err = r.Read(some[:])
-			_, _ = v.Write(some[:n])
+			n, err = r.Read(v.some[:])
+			_, _ = v.Write(v.some[:n])
 		}
 		read += int64(n)
 		if err == io.EOF {
@@ -97,7 +97,8 @@ func (v *valuesReply) head(line []byte) {
 	}
 	if v.left == 0 { // of the first reply, or of another where a hook sends twice
 		n, rest, ok := cutNumber(string(line), '*')
-		*v = valuesReply{room: v.room, kept: v.kept[:0], left: max(n, 0), odd: !ok || rest != "" || n < 0}
+		v.kept, v.n, v.left = v.kept[:0], 0, max(n, 0)
+		v.odd = !ok || rest != "" || n < 0
 		return
 	}
 	size := -1

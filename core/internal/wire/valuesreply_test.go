@@ -31,7 +31,8 @@ var pieces = map[string]func(v *valuesReply, reply string){
 	"written bytes": func(v *valuesReply, reply string) {
 		_, _ = io.Copy(struct{ io.Writer }{v}, iotest.OneByteReader(strings.NewReader(reply)))
 	},
-	"at once": func(v *valuesReply, reply string) { _, _ = v.Write([]byte(reply)) },
+	"read at once": func(v *valuesReply, reply string) { _, _ = v.ReadFrom(strings.NewReader(reply)) },
+	"at once":      func(v *valuesReply, reply string) { _, _ = v.Write([]byte(reply)) },
 }
 
 func bulk(text string) string { return fmt.Sprintf("$%d\r\n%s\r\n", len(text), text) }
