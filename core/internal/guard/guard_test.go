@@ -90,15 +90,17 @@ func TestConn_LetsHonestRepliesPassAsTheyAre(t *testing.T) {
 	}
 }
 
+const byteText = overlong + "\r\n"
+
 func TestConn_PutsOneByteInPlaceOfALongText(t *testing.T) {
 	long := func(kind string, n int) string {
 		return fmt.Sprintf("%s%d\r\n%s\r\n", kind, n, strings.Repeat("*", n)) // heads, were they read
 	}
 	for name, tt := range map[string]struct{ said, want string }{
-		"in a list": {"*3\r\n$1\r\na\r\n" + long("$", 65537) + "$1\r\nb\r\n+OK\r\n", "*3\r\n$1\r\na\r\n" + overlong + "$1\r\nb\r\n+OK\r\n"},
-		"two":       {"*2\r\n" + long("$", 100_000) + long("=", 70_000) + ":1\r\n", "*2\r\n" + overlong + overlong + ":1\r\n"},
-		"alone":     {long("$", 1<<20+1) + "+OK\r\n", overlong + "+OK\r\n"},
-		"verbatim":  {long("=", 2<<20) + "+OK\r\n", overlong + "+OK\r\n"},
+		"in a list": {"*3\r\n$1\r\na\r\n" + long("$", 65537) + "$1\r\nb\r\n+OK\r\n", "*3\r\n$1\r\na\r\n" + byteText + "$1\r\nb\r\n+OK\r\n"},
+		"two":       {"*2\r\n" + long("$", 100_000) + long("=", 70_000) + ":1\r\n", "*2\r\n" + byteText + byteText + ":1\r\n"},
+		"alone":     {long("$", 1<<20+1) + "+OK\r\n", byteText + "+OK\r\n"},
+		"verbatim":  {long("=", 2<<20) + "+OK\r\n", byteText + "+OK\r\n"},
 	} {
 		for _, w := range ways {
 			if passed, err := read(tt.said, &Limits{}, w.piece, w.buffer); passed != tt.want || err != nil {
@@ -202,6 +204,20 @@ func TestConn_ManyConnectionsShareOneBound(t *testing.T) {
 	}
 	if limits.Taken() != 0 {
 		t.Errorf("%d bytes are said to be taken by connections that are closed", limits.Taken())
+	}
+}
+
+// While a text is thrown away, the client must not believe that the reply is there: it
+// would find the rest of it when it uses the connection next.
+func TestConn_AReplyEndsWhenAllOfItWasRead(t *testing.T) {
+	said := "*1\r\n$70000\r\n" + strings.Repeat("*", 70_000) + "\r\n"
+	for end := range len(said) {
+		if end > 100 && end < len(said)-10 {
+			continue
+		}
+		if passed, err := read(said[:end], &Limits{}, always(1<<30), always(32<<10)); strings.Contains(passed, byteText) || err != nil {
+			t.Fatalf("after %d of %d bytes passed %q: %v", end, len(said), passed, err)
+		}
 	}
 }
 

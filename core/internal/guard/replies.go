@@ -11,8 +11,10 @@ import (
 // list, or a redirection.
 const maxHeld = 512
 
-// overlong is a whole text on the wire.
-const overlong = "$1\r\n" + Overlong + "\r\n"
+// overlong is a text on the wire but for the end of its line, which is that of the text
+// in whose place it stands: the client must not believe that it has all while some is
+// still to come, or it finds it when it uses the connection next.
+const overlong = "$1\r\n" + Overlong
 
 // replies follows a stream of replies. It and the client must agree where each
 // one ends: what the client takes for a head is never taken for a text here.
@@ -63,7 +65,10 @@ func (r *replies) filter(b []byte) (passed int) {
 			if r.text -= int64(n); r.text > 0 {
 				break
 			}
-			r.drop = false
+			if r.drop {
+				r.text, r.drop = int64(len("\r\n")), false
+				continue
+			}
 			r.ended()
 			continue
 		}
@@ -97,15 +102,10 @@ func (r *replies) filter(b []byte) (passed int) {
 		case taken+size > maxTotal:
 			r.refuse("it answers with more than %d MB", maxTotal>>20)
 		case length > maxLone, length > maxText && r.depth > 0, length > longText && taken+size > fewTexts:
-			if len(b)-at < len(overlong) {
-				r.incomplete(b[at:], 0)
-				n = 0
-				break
-			}
 			passed = move(b, passed, from, at)
-			passed += copy(b[passed:], overlong)
+			passed += copy(b[passed:], overlong) // no longer than what stood there
 			from = at + n
-			r.text, r.drop = length+2, true
+			r.text, r.drop = length, true
 		case length > maxText:
 			r.conn.take(length) // the client takes it at once
 			r.text = length + 2
@@ -113,7 +113,7 @@ func (r *replies) filter(b []byte) (passed int) {
 			size += length
 			r.text = length + 2
 		}
-		if n == 0 || r.err != nil {
+		if r.err != nil {
 			break
 		}
 		at += n
