@@ -152,12 +152,13 @@ func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, last boo
 		begin := len(args)
 		read := s.call(c)
 		streams := !s.r.Guarded && !s.r.replicas && !s.r.long.has(s.keys[c.query])
-		if streams {
+		switch {
+		case streams:
 			args = append(args, "hmget", s.keys[c.query])
-		} else if read.script != nil {
+		case read.script != nil:
 			args = append(args, "evalsha", read.script.sha, read.script.keys, s.keys[c.query])
 			args = append(args, read.args...)
-		} else {
+		default:
 			args = append(args, read.command, s.keys[c.query])
 		}
 		fields := s.queries[c.query].Fields
