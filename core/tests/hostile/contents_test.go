@@ -71,6 +71,9 @@ func (d dice) label() string {
 	return name + "\xff" + value
 }
 
+// longestField bounds in bytes what is made of many labels.
+const longestField = 5 << 20
+
 // seriesField draws labels: sorted or not, twice, without a value, thousands of them.
 func (d dice) seriesField() string {
 	switch d.IntN(8) {
@@ -86,12 +89,16 @@ func (d dice) seriesField() string {
 	case 4:
 		return d.label() + "\xff" + d.word()
 	}
-	labels := make([]string, d.times())
+	labels, size := make([]string, d.times()), 0
 	for i := range labels {
+		if size > longestField { // of long texts, a few are enough
+			return strings.Join(labels[:i], "\xff")
+		}
 		labels[i] = d.label()
 		if len(labels) > 10 {
 			labels[i] = "l" + strconv.Itoa(i) + labels[i]
 		}
+		size += len(labels[i])
 	}
 	return strings.Join(labels, "\xff")
 }

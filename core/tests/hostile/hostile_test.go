@@ -24,7 +24,7 @@ var (
 	timeToRun  = flag.Duration("hostile.time", 40*time.Second, "run for so long, where the number of seeds is not given")
 	runners    = flag.Int("hostile.runners", runtime.NumCPU(), "processes that run seeds, each with a Redis")
 	sessions   = flag.Int("hostile.sessions", 12, "seeds at once in each of them")
-	memory     = flag.Uint64("hostile.memory", 1024, "that each of them may take, in MiB; not with the race detector")
+	memory     = flag.Uint64("hostile.memory", 1024, "that each of them may have resident, in MiB; not with the race detector")
 	skip       = flag.String("hostile.skip", "", "a pattern of writes that are not made, where their failures are known")
 	script     = flag.Duration("hostile.script", 250*time.Millisecond, "for which one call may keep Redis busy, on a busy machine")
 )
@@ -122,6 +122,9 @@ func (f *fuzz) report(took time.Duration) {
 	f.t.Logf("%d rounds in %v (%.0f/s), %d pages and %d times 503 amid them, %d MiB at most, %d keys left, longest call %v, a neighbour's flush %v",
 		sum.Rounds, took.Round(time.Second), float64(sum.Rounds)/took.Seconds(), sum.Pages, sum.Held, sum.Memory>>20, sum.Keys,
 		sum.Longest, sum.NeighbourHeld.Round(time.Millisecond))
+	if limit := *memory << 20; !raceDetector && sum.Memory > limit {
+		f.t.Errorf("a process took %d MiB, and may take %d", sum.Memory>>20, *memory)
+	}
 	if sum.Longest > 50*time.Millisecond {
 		f.t.Logf("the longest call: %.300s", sum.LongestCall)
 	}
