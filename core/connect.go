@@ -43,7 +43,7 @@ type connection struct {
 // Unwrap() redis.UniversalClient. Connect fails if the registry is connected or
 // closed, the client nil or a Ring, or an option wrong.
 //
-// go-redis believes what answers: whoever sits on the line, or passes for Redis or for
+// go-redis believes what answers: anybody who sits on the line, or passes for Redis or for
 // a Sentinel, can make a client of yours take all memory or end the process. The
 // clients of Open are guarded against that.
 func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {

@@ -12,7 +12,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// damage gathers what is found damaged in Redis. Whoever can write the app's keys
+// damage gathers what is found damaged in Redis. Anybody who can write the app's keys
 // may damage any number of values, so each sort of damage is one kind of trouble,
 // which names the first few metrics.
 type damage struct {

@@ -48,11 +48,7 @@ func TestHandler_ABodyThatNeverComesHoldsNoPage(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := memstore.New()
 				r := process(t, store, Opts{})
-				v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"n"})
-				for i := range 300 { // more than net/http's buffer holds
-					v.WithLabelValues(fmt.Sprint(i)).Inc()
-				}
-				flush(t, r)
+				longPage(t, r)
 				if tt.away {
 					store.Fail(away)
 				}

@@ -28,7 +28,7 @@ const failoverAddr = "FailoverClient"
 
 // sentinelClient is a client of the master that Sentinels name.
 //
-// go-redis has one of its own. But it trusts Sentinels: whoever passes for one ends
+// go-redis has one of its own. But it trusts Sentinels: anybody who passes for one ends
 // the process, in a goroutine where nobody can recover, with an answer of no address or a
 // message that it does not expect; and it asks every further Sentinel that one names.
 type sentinelClient struct {

@@ -54,6 +54,16 @@ func (p *pipes) dialWith(t *testing.T, request string) net.Conn {
 	return client
 }
 
+// longPage gives a process a page of which net/http's buffer holds only a part.
+func longPage(t *testing.T, r *Registry) {
+	t.Helper()
+	v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"n"})
+	for i := range 300 {
+		v.WithLabelValues(fmt.Sprint(i)).Inc()
+	}
+	flush(t, r)
+}
+
 // Readers that read nothing, or a byte now and then, or go away in the middle,
 // keep no one else from the page, and are cut off in bounded time. The bubble
 // does not end before their goroutines have.
@@ -66,11 +76,7 @@ func TestHandler_SlowReadersHoldNobodyUpAndAreCutOff(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := memstore.New()
 				r := process(t, store, Opts{})
-				v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"n"})
-				for i := range 300 { // more than net/http's buffer holds
-					v.WithLabelValues(fmt.Sprint(i)).Inc()
-				}
-				flush(t, r)
+				longPage(t, r)
 				listener, server := newPipes(), &http.Server{WriteTimeout: tt.own}
 				var handlers sync.WaitGroup
 				h := r.Handler(HandlerOpts{})

@@ -2,7 +2,7 @@
 
 // Package guard stands between a connection to Redis and the client that reads
 // it. The client takes memory by the lengths that a reply announces, recurses as
-// deep as it is nested, and reads a line until it ends. So whoever sits on the
+// deep as it is nested, and reads a line until it ends. So anybody who sits on the
 // line, or pretends to be Redis, could end the process with a few bytes.
 //
 // A [Conn] reads the framing of the replies (RESP2 and RESP3) as they pass, before

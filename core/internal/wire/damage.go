@@ -25,7 +25,7 @@ func (e *StoredError) Error() string {
 func (e *StoredError) Unwrap() error { return e.Why }
 
 // unexpectedError is an errReply, and says a little of the reply: it may be as
-// large as whoever stands between us and the server likes.
+// large as anybody who stands between us and the server likes.
 type unexpectedError struct{ reply any }
 
 func (e unexpectedError) Error() string {

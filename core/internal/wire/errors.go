@@ -103,7 +103,7 @@ func PoolTaken(err error) bool {
 // ErrTooLarge is why something is left off a page that does not fit into it.
 var ErrTooLarge = fmt.Errorf("it takes more than its part of the %d MiB that are read for a page", MaxPage>>20)
 
-// TooManyLeasesError says that nobody can tell who lives.
+// TooManyLeasesError says that there are too many leases to tell who lives.
 type TooManyLeasesError struct {
 	Key   string
 	Count int64

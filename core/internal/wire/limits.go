@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// What a process believes of what Redis holds. Whoever can write the app's keys can
+// What a process believes of what Redis holds. Anybody who can write the app's keys can
 // store anything there; what is beyond these limits is damaged, takes no memory, and
 // is replaced where a living process writes the same. What shoal itself writes stays
 // within them, which declarations check.

@@ -55,7 +55,7 @@ local function whole(s)
   return n and n < WHOLE and string.format('%.0f', n) == s and n or nil
 end
 
-local function plus0(s) return s + 0 end -- reads 1e5 where an imitation's tonumber does not
+local function plus0(s) return s + 0 end -- reads 1e5 where the tonumber of other implementations does not
 
 -- ascend says whether a text is finite bounds in ascending order.
 local function ascend(bounds)
@@ -71,7 +71,7 @@ local function ascend(bounds)
 end
 
 -- sound says whether a page can make something of the definition. Bounds are nearly
--- always those of whoever registers, and to look at each takes twice as long as all else.
+-- always those of the process that registers, and to look at each takes twice as long as all else.
 local function sound(kind, help, mode, bounds)
   return TYPES[kind] and help and #help <= MAX_TEXT and mode and #mode <= MAX_WORD and
     bounds and (bounds == ARGV[7] or #bounds <= MAX_TEXT and ascend(bounds))

@@ -56,7 +56,7 @@ func (m *messages) want(t *testing.T, most int) {
 	}
 }
 
-// Whoever can write the app's keys fills them with texts that would forge lines of
+// Anybody who can write the app's keys fills them with texts that would forge lines of
 // a log: names, types, values, leases, gauges of thousands of metrics. Each process
 // says so in a few lines a minute, of what its pages leave off and of what it
 // replaces, and nothing stored begins a line.

@@ -102,7 +102,7 @@ var toSentinel = map[string]lie{
 	"a master of many parts":      asked("sentinel", always("*9\r\n+a\r\n+b\r\n+c\r\n+d\r\n+e\r\n+f\r\n+g\r\n+h\r\n+i\r\n")),
 }
 
-// Whoever sits on the line, or pretends to be Redis, keeps a process from sending and
+// Anybody who sits on the line, or pretends to be Redis, keeps a process from sending and
 // from reading. They don't end it, take its memory or make a request notice; and when
 // Redis is there again, everything arrives once.
 func TestHostileLine_CostsNothingButTime(t *testing.T) {

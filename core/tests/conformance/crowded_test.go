@@ -63,6 +63,15 @@ func TestCrowdedKeys_NoCallTakesLongerForIt(t *testing.T) {
 		_, err := store.WriteGauges(ctx, wire.GaugeWrite{Writer: "w", Version: version, Full: full, Own: 1, Ops: []wire.GaugeOp{{Field: "g", Value: "1", Expire: time.Minute}}})
 		must(err)
 	}
+	listed := func(n int) {
+		register()
+		for range 3 {
+			housekeep()
+		}
+		if left := client.ZCard(ctx, tag+"}:families").Val(); left > 1 {
+			t.Errorf("%d of %d families are left", left, n)
+		}
+	}
 	for name, c := range map[string]struct {
 		key, command, first, second string
 		run                         func(n int)
@@ -96,24 +105,8 @@ func TestCrowdedKeys_NoCallTakesLongerForIt(t *testing.T) {
 				t.Errorf("%d of %d leases are left", left, n)
 			}
 		}},
-		"families that nobody registered": {"}:families", "ZADD", "1%d", "x%d", func(n int) {
-			register()
-			for range 3 {
-				housekeep()
-			}
-			if left := client.ZCard(ctx, tag+"}:families").Val(); left > 1 {
-				t.Errorf("%d of %d families are left", left, n)
-			}
-		}},
-		"names that are none": {"}:families", "ZADD", "1%d", "x-%d", func(n int) {
-			register()
-			for range 3 {
-				housekeep()
-			}
-			if left := client.ZCard(ctx, tag+"}:families").Val(); left > 1 {
-				t.Errorf("%d of %d families are left", left, n)
-			}
-		}},
+		"families that nobody registered": {"}:families", "ZADD", "1%d", "x%d", listed},
+		"names that are none":             {"}:families", "ZADD", "1%d", "x-%d", listed},
 		"numbers of writers": {"/a}:ctl", "HSET", "w:%d", "5 %d", func(n int) {
 			gen := register().Generation
 			if r := store.Commit(ctx, []wire.Commit{{Family: "a", Writer: "w", Generation: gen, Seq: 1, Ops: []wire.Op{{Kind: wire.OpAdd, Field: "x", Value: "1"}}}})[0]; r.Status != wire.CommitOK {

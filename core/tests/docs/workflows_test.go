@@ -14,7 +14,7 @@ import (
 // version beside it.
 var pinned = regexp.MustCompile(`^uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
 
-// Whoever takes over an action may move its tags, so none is named by a tag; and no
+// Anybody who takes over an action may move its tags, so none is named by a tag; and no
 // step gets more rights than it needs.
 func TestWorkflows_NameActionsByHashAndGiveFewRights(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, ".github/workflows/*.y*ml"))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hostile_test shows what shoal promises to whoever shares a Redis with
+// Package hostile_test shows what shoal promises to those who share a Redis with
 // somebody who can write its keys: it fills the keys of an app with contents that
 // make no sense, and looks at what the processes of the app make of them.
 //
