@@ -21,8 +21,8 @@ type damage struct {
 }
 
 const (
-	valuesLeftOff   = iota // by a page, which finds them again the next time
-	familiesLeftOff        // likewise
+	valuesOmitted   = iota // by a page, which finds them again the next time
+	familiesOmitted        // likewise
 	valuesReplaced         // by a commit, after which they are mended
 	keysReplaced           // what no script of ours has written, by one that needed its place
 	namesTaken             // for which registering asks again
@@ -31,8 +31,8 @@ const (
 
 // damageText begins the report of each sort, and is its kind.
 var damageText = [damageSorts]string{
-	valuesLeftOff:   "stored values that are not readable and left off the page",
-	familiesLeftOff: "metrics that are left off the page",
+	valuesOmitted:   "stored values that are not readable and omitted from the page",
+	familiesOmitted: "metrics that are omitted from the page",
 	valuesReplaced:  "stored values that were not readable and were replaced",
 	keysReplaced:    "replaced in Redis, as shoal does not write it (who else can write the keys of this app?)",
 	namesTaken:      "metrics that are withheld, since another process has registered their names with another type",
@@ -110,26 +110,26 @@ func (f finding) err() error {
 	return fmt.Errorf("%s); the first, of %s: %w", text, names[0], f.first)
 }
 
-// corrupt counts a stored value that is not readable and that a page leaves off.
+// corrupt counts a stored value that is not readable and that a page omits.
 func (r *Registry) corrupt(name string, err error) {
 	r.self.corrupt.Inc()
-	r.damage.add(valuesLeftOff, name, 1, err)
+	r.damage.add(valuesOmitted, name, 1, err)
 }
 
 // leftOff counts a family that a page cannot show.
-func (r *Registry) leftOff(name string, err error) {
-	r.self.leftOff.Inc()
-	r.damage.add(familiesLeftOff, name, 1, err)
+func (r *Registry) omitFamily(name string, err error) {
+	r.self.omittedFamilies.Inc()
+	r.damage.add(familiesOmitted, name, 1, err)
 }
 
-// omitted counts n stored things that a page leaves off: families, or values.
+// omitted counts n stored things that a page omits: families, or values.
 func (r *Registry) omitted(sort int, name string, n int, err error) {
 	if n == 0 {
 		return
 	}
 	counter := r.self.corrupt
-	if sort == familiesLeftOff {
-		counter = r.self.leftOff
+	if sort == familiesOmitted {
+		counter = r.self.omittedFamilies
 	}
 	counter.Add(float64(n))
 	r.damage.add(sort, name, n, err)

@@ -4,9 +4,11 @@ package shoal
 
 import "sync"
 
+var defaultRegistry = sync.OnceValue(New)
+
 // Default returns the registry of the package's own New… functions. It is the
 // same one for the life of the process.
-var Default = sync.OnceValue(New)
+func Default() *Registry { return defaultRegistry() }
 
 // NewCounter declares a counter on the default registry; see [Registry.NewCounter].
 func NewCounter(o CounterOpts) *Counter { return Default().NewCounter(o) }

@@ -186,7 +186,7 @@ func TestDelete_NamesWhatARepairedLabelMade(t *testing.T) {
 func TestDelete_OfAGaugeIsOfThisProcessOnly(t *testing.T) {
 	server := memstore.New()
 	zero, one := 0, 1
-	a, b := process(t, server, Opts{Slot: &zero}), process(t, server, Opts{Slot: &one})
+	a, b := process(t, server, Opts{Index: &zero}), process(t, server, Opts{Index: &one})
 	declare := func(r *Registry) *GaugeVec { return r.NewGaugeVec(GaugeOpts{Name: "g"}, []string{"room"}) }
 	declare(a).WithLabelValues("1").Set(1)
 	declare(a).WithLabelValues("2").Set(2)

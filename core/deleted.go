@@ -77,9 +77,9 @@ func (s *series) moveTo(other *series) {
 	case *Counter:
 		other.metric.(*Counter).gather(m.take())
 	case *Summary:
-		m.moveCells(&other.metric.(*Summary).cells)
+		m.moveStripes(&other.metric.(*Summary).stripes)
 	case *Histogram:
-		m.moveCells(&other.metric.(*Histogram).cells)
+		m.moveStripes(&other.metric.(*Histogram).stripes)
 	case *Gauge:
 		if s.consts.fam.def.mode != Total {
 			m.forget()

@@ -227,7 +227,7 @@ func ExampleRegistry_NewGaugeFunc() {
 func ExampleOpts_slot() {
 	worker := 3 // a prefork worker's number, or a StatefulSet's ordinal
 	reg := shoal.New()
-	if err := shoaltest.NewServer().Connect(reg, shoal.Opts{App: "shop", Slot: &worker}); err != nil {
+	if err := shoaltest.NewServer().Connect(reg, shoal.Opts{App: "shop", Index: &worker}); err != nil {
 		log.Fatal(err)
 	}
 	defer reg.Close(context.Background())

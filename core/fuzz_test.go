@@ -20,7 +20,7 @@ import (
 )
 
 // Whatever somebody has written into an app's keys, the page is one that
-// Prometheus reads: what makes no sense is left off.
+// Prometheus reads: what makes no sense is omitted.
 func FuzzPage_OfGarbageIsValid(f *testing.F) {
 	f.Add("counter", "Help.", "", "", "a\xff1", "12", "a\xff1\xffb\xff", "0.5", "g\xffa\xff1", "3", "h", "v")
 	f.Add("histogram", "", "", "1 2 +Inf", "", "1:1 2:3 sum:4", "a\xffx", "+Inf:1 9:1 -1:2 NaN:1", "g", "NaN", "h", "")

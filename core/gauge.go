@@ -213,7 +213,7 @@ func (g *Gauge) written() {
 
 // show is Set, but does nothing where v is shown already: the refresh sees to
 // that it stays. A Latest gauge's value is as old as its last Set.
-func (g *Gauge) show(v float64) {
+func (g *Gauge) setIfChanged(v float64) {
 	same := g.bits.Load() == math.Float64bits(v) && g.state.Load() == gaugeSet
 	if !same || g.consts.fam.writes == latestValue {
 		g.Set(v)

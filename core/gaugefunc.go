@@ -118,7 +118,7 @@ func (g *GaugeFunc) sample() {
 				wire.TypeGauge, g.gauge.consts.fam.def.name, p))
 		}
 	}()
-	g.gauge.show(g.f())
+	g.gauge.setIfChanged(g.f())
 }
 
 // callAll begins a call of each function that is not being called.

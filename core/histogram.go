@@ -39,7 +39,7 @@ func (o HistogramOpts) definition(labels []string) definition {
 // with their sum. Its methods are safe for concurrent use.
 type Histogram struct {
 	series
-	cells
+	stripes
 	upper []float64 // the family's
 }
 

@@ -18,9 +18,9 @@ func TestInstances_ListsTheLivingByIndex(t *testing.T) {
 		if _, err := New().Instances(t.Context()); !errors.Is(err, ErrNotConnected) {
 			t.Errorf("unconnected: %v", err)
 		}
-		slots := []int{7, 2}
-		late := process(t, server, Opts{Slot: &slots[0], Host: "b", Version: "2"})
-		process(t, server, Opts{Slot: &slots[1], Host: "a"})
+		indexes := []int{7, 2}
+		late := process(t, server, Opts{Index: &indexes[0], Host: "b", Version: "2"})
+		process(t, server, Opts{Index: &indexes[1], Host: "a"})
 		reader := readOnly(t, server)
 		elapse(time.Second)
 		list, err := reader.Instances(t.Context())

@@ -14,11 +14,11 @@ import (
 // lease is this process's place among the living: the index under which its
 // gauges are shown, held for a while and renewed three times in it.
 type lease struct {
-	index   int  // wire.NoIndex before the first
-	held    bool // as far as we know
-	slotted bool // the asked slot was taken once: whoever fences us keeps it
-	renewAt time.Time
-	refusal error // why Redis did not renew it
+	index     int  // wire.NoIndex before the first
+	held      bool // as far as we know
+	hadWanted bool // we held Opts.Index once; if another process takes it, do not take it back
+	renewAt   time.Time
+	refusal   error // why Redis did not renew it
 }
 
 // missing is the error of what needs a lease where there is none.
@@ -69,9 +69,9 @@ func (w *writer) heartbeat(now time.Time) error {
 	if now.Before(w.lease.renewAt) {
 		return nil
 	}
-	slot := wire.NoIndex
-	if w.opts.Slot != nil && !w.lease.slotted {
-		slot = *w.opts.Slot
+	wanted := wire.NoIndex
+	if w.opts.Index != nil && !w.lease.hadWanted {
+		wanted = *w.opts.Index
 	}
 	// If this fails, the next heartbeat asks again. But whom Redis does not know it
 	// cuts off for saying more, and the connection's end would hide the reason.
@@ -83,7 +83,7 @@ func (w *writer) heartbeat(now time.Time) error {
 	defer cancel()
 	before := monotonicNow()
 	reply, err := w.store.Hold(ctx, wire.HoldRequest{
-		Writer: w.id, Index: w.lease.index, Slot: slot, TTL: w.opts.LeaseDuration,
+		Writer: w.id, Index: w.lease.index, Wanted: wanted, TTL: w.opts.LeaseDuration,
 		Lineage: w.lineage.verified, Current: w.lineage.seen, Changed: w.lineage.changed && w.lineage.verified != w.lineage.seen,
 		Unverified: w.lineage.lost,
 		Info:       wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
@@ -105,7 +105,7 @@ func (w *writer) heartbeat(now time.Time) error {
 		if reply.Lost {
 			w.doubt()
 		}
-		w.lease.index, w.lease.held, w.lease.slotted = reply.Index, true, true
+		w.lease.index, w.lease.held, w.lease.hadWanted = reply.Index, true, true
 	}
 	w.lease.renewAt = now.Add(w.jitter.around(w.opts.LeaseDuration / 3))
 	if w.born == 0 {

@@ -165,7 +165,7 @@ func TestLease_LostIsTakenAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		other, err := server.Store("shop").Hold(t.Context(), wire.HoldRequest{
-			Writer: "b", Index: wire.NoIndex, Slot: wire.NoIndex, TTL: time.Hour,
+			Writer: "b", Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: time.Hour,
 		})
 		if err != nil || other.Index != 0 {
 			t.Fatalf("b holds %+v, %v", other, err)
@@ -179,11 +179,11 @@ func TestLease_LostIsTakenAnew(t *testing.T) {
 func TestLease_AProcessWhoseIndexWasTakenGetsAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
-		slot := 0
+		index := 0
 		a := process(t, server, Opts{})
 		gaugeIn(a).Set(1)
 		flush(t, a)
-		b := process(t, server, Opts{Slot: &slot})
+		b := process(t, server, Opts{Index: &index})
 		gaugeIn(b).Set(2)
 		flush(t, b)
 		stored(t, server).want(t, samples{perIndex(0): 2}) // at once
@@ -195,16 +195,16 @@ func TestLease_AProcessWhoseIndexWasTakenGetsAnother(t *testing.T) {
 	})
 }
 
-// The one that came last keeps the slot; the other does not take it back.
-func TestLease_TwoThatAskForOneSlotDoNotPlayPingPong(t *testing.T) {
+// The one that came last keeps the index; the other does not take it back.
+func TestLease_TwoThatAskForOneIndexDoNotPlayPingPong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
-		slot := 3
-		a := process(t, server, Opts{Slot: &slot})
+		index := 3
+		a := process(t, server, Opts{Index: &index})
 		gaugeIn(a).Set(1)
 		flush(t, a)
 		stored(t, server).want(t, samples{perIndex(3): 1})
-		b := process(t, server, Opts{Slot: &slot})
+		b := process(t, server, Opts{Index: &index})
 		gaugeIn(b).Set(2)
 		flush(t, b)
 		elapse(DefLeaseDuration)

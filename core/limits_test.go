@@ -68,10 +68,10 @@ func TestLimits_WhatALeaseTellsIsCut(t *testing.T) {
 	if err != nil || len(o.Host) != wire.MaxInfo || o.Version != strings.Repeat("\u00e4", 127) {
 		t.Errorf("%q, %q, %v", o.Host, o.Version, err)
 	}
-	slot := wire.MaxIndex
-	if slot++; slot > wire.MaxIndex { // it fits into an int
-		_, err = Opts{App: "a", Slot: &slot}.complete()
-		mentions(t, err, "Opts.Slot is 2147483648")
+	index := wire.MaxIndex
+	if index++; index > wire.MaxIndex { // it fits into an int
+		_, err = Opts{App: "a", Index: &index}.complete()
+		mentions(t, err, "Opts.Index is 2147483648")
 	}
 }
 

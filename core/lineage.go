@@ -63,7 +63,7 @@ func (w *writer) confirm() bool {
 		return true
 	}
 	for _, f := range *w.reg.families.Load() {
-		if !f.out.settled() {
+		if !f.out.fullyAcked() {
 			return false
 		}
 	}

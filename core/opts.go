@@ -39,12 +39,12 @@ type Opts struct {
 	// Host names the machine or the pod, for shoal_instance_info, of which 255
 	// bytes are told. Defaults to the operating system's host name.
 	Host string
-	// Slot asks for this gauge_index and takes it from whoever holds it: give
+	// Index asks for this gauge_index and takes it from whoever holds it: give
 	// it to prefork workers (their number) and to StatefulSets (the ordinal),
 	// so that a replacement takes over its predecessor's place at once. No two
 	// living processes may ask for the same one. Defaults to the lowest free
 	// index.
-	Slot *int
+	Index *int
 
 	// ReadOnly makes a registry that serves the app's page and never writes:
 	// it has no lease, and what its own metrics count goes nowhere. Defaults to
@@ -89,8 +89,8 @@ func (o Opts) complete() (Opts, error) {
 		return o, fmt.Errorf("shoal: Opts.App is empty: give the application's name, such as \"shop\"")
 	case !utf8.ValidString(o.App), strings.ContainsFunc(o.App, badInApp):
 		return o, fmt.Errorf("shoal: Opts.App is %q: braces, slashes, spaces and control characters are not allowed", o.App)
-	case o.Slot != nil && (*o.Slot < 0 || *o.Slot > wire.MaxIndex):
-		return o, fmt.Errorf("shoal: Opts.Slot is %d: use a number from 0 to %d, or nil", *o.Slot, wire.MaxIndex)
+	case o.Index != nil && (*o.Index < 0 || *o.Index > wire.MaxIndex):
+		return o, fmt.Errorf("shoal: Opts.Index is %d: use a number from 0 to %d, or nil", *o.Index, wire.MaxIndex)
 	case o.SeriesLimit < 0:
 		return o, fmt.Errorf("shoal: Opts.SeriesLimit is %d: use a positive number, or 0 for %d", o.SeriesLimit, DefSeriesLimit)
 	case o.Retention < 0 && o.Retention != KeepForever:

@@ -25,7 +25,7 @@ func TestOpts_RefusesWhatCannotBeMeant(t *testing.T) {
 		{"space", Opts{App: "a b"}, []string{"spaces"}},
 		{"newline", Opts{App: "a\n"}, []string{"control"}},
 		{"no UTF-8", Opts{App: "a\xff"}, []string{"Opts.App"}},
-		{"negative slot", Opts{App: "a", Slot: &negative}, []string{"Opts.Slot", "-1"}},
+		{"negative index", Opts{App: "a", Index: &negative}, []string{"Opts.Index", "-1"}},
 		{"negative limit", Opts{App: "a", SeriesLimit: -5}, []string{"SeriesLimit", "-5"}},
 		{"negative retention", Opts{App: "a", Retention: -time.Hour}, []string{"Retention", "KeepForever"}},
 		{"retention that ends between refreshes", Opts{App: "a", Retention: 59 * time.Second}, []string{"Retention", "59s", "RefreshPeriod", "30s"}},

@@ -122,7 +122,7 @@ func (o *outbox) rewind(last uint64) {
 
 // settled says that the store is known to have all that it had acknowledged,
 // and all that it may have shown to somebody without an acknowledgement.
-func (o *outbox) settled() bool {
+func (o *outbox) fullyAcked() bool {
 	return o.generation == "" || o.damaged ||
 		!o.unverified && !slices.ContainsFunc(o.queue, func(b *batch) bool { return b.inDoubt })
 }

@@ -45,12 +45,12 @@ func (p *page) toProto() []*dto.MetricFamily {
 // series, ordered as the page shows them, so that a reading asks for their
 // values by name and neither parses nor sorts labels again.
 type knownFamily struct {
-	shape   string
-	scanned time.Time
-	size    int        // what the series take of the bytes that are read for a page
-	texts   int        // how many bytes their values had the last time
-	text    int        // how long their labels are as text
-	labels  *labelSets // of fields
+	seriesVersion string
+	scanned       time.Time
+	size          int        // what the series take of the bytes that are read for a page
+	texts         int        // how many bytes their values had the last time
+	text          int        // how long their labels are as text
+	labels        *labelSets // of fields
 	// joined says of each series whether it means the same labels as the next
 	// one; nil if none does.
 	joined []bool
@@ -61,14 +61,14 @@ type knownFamily struct {
 const endedEvery = 256
 
 // learn orders the series of a family by their labels. What is no label set is
-// left off and reported. The error is that of the context.
-func (r *reader) learn(ctx context.Context, name, shape string, stored []wire.Series) (*knownFamily, []wire.SeriesValue, error) {
+// omitted and reported. The error is that of the context.
+func (r *reader) learn(ctx context.Context, name, seriesVersion string, stored []wire.Series) (*knownFamily, []wire.SeriesValue, error) {
 	type entry struct {
 		wire.Series
 		labels []wire.Label
 	}
 	entries := make([]entry, 0, len(stored))
-	k := &knownFamily{shape: shape, scanned: time.Now()}
+	k := &knownFamily{seriesVersion: seriesVersion, scanned: time.Now()}
 	for i, s := range stored {
 		if i%endedEvery == 0 && ctx.Err() != nil {
 			return nil, nil, ctx.Err()
@@ -146,14 +146,14 @@ func (b *pageBuilder) build(families []readFamily) (*page, error) {
 	large := b.tooLarge(families)
 	for i, f := range families {
 		if other := occupied(owners, f.name, f.state.Type); other != "" {
-			b.reg.leftOff(f.name, fmt.Errorf("%s, registered before it, writes samples of the same name: rename one of the two", other))
+			b.reg.omitFamily(f.name, fmt.Errorf("%s, registered before it, writes samples of the same name: rename one of the two", other))
 			continue
 		}
 		for _, name := range ownedNames(f.name, f.state.Type) {
 			owners[name] = f.name
 		}
 		if large[i] {
-			b.reg.leftOff(f.name, errText)
+			b.reg.omitFamily(f.name, errText)
 			continue
 		}
 		if shown := b.family(&f); shown != nil && len(shown.numbers) > 0 {

@@ -61,7 +61,7 @@ func (f *filler) add(name string, pairs ...string) {
 func (f *filler) process(writer string, info wire.Info, ops ...wire.GaugeOp) {
 	f.t.Helper()
 	held, err := f.store.Hold(context.Background(), wire.HoldRequest{
-		Writer: writer, Index: wire.NoIndex, Slot: wire.NoIndex, TTL: time.Hour, Info: info,
+		Writer: writer, Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: time.Hour, Info: info,
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -207,11 +207,11 @@ func TestPage_OfNamesThatClashTheFirstRegisteredIsShown(t *testing.T) {
 			page.want(t, samples{"x_count": 5})
 			page.lacks(t, "x_sum")
 		}
-		if heard.count("left off") != 1 || heard.count(order[1]) != 1 || heard.count("rename") != 1 {
+		if heard.count("omitted") != 1 || heard.count(order[1]) != 1 || heard.count("rename") != 1 {
 			t.Errorf("heard %v", heard.all())
 		}
-		if n := selfValue(r, "shoal_left_off_families_total"); n != 1 {
-			t.Errorf("%v families counted as left off", n)
+		if n := selfValue(r, "shoal_omitted_families_total"); n != 1 {
+			t.Errorf("%v families counted as omitted", n)
 		}
 	}
 }

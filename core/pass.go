@@ -405,8 +405,8 @@ func (w *writer) becomeAnother(reason error) {
 		ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
 		_ = w.store.Release(ctx, w.id, w.lease.index)
 		cancel()
-		if slot := w.opts.Slot; slot != nil && *slot == w.lease.index {
-			w.lease.slotted = false // nobody has fenced us off from it
+		if wanted := w.opts.Index; wanted != nil && *wanted == w.lease.index {
+			w.lease.hadWanted = false // nobody has fenced us off from it
 		}
 	}
 	w.id = newID()
@@ -450,8 +450,8 @@ func (w *writer) gaugePending() {
 		}
 	}
 	w.countQueued()
-	w.reg.self.pendingBatches.show(float64(batches))
-	w.reg.self.pendingAge.show(oldest.Seconds())
+	w.reg.self.pendingBatches.setIfChanged(float64(batches))
+	w.reg.self.pendingAge.setIfChanged(oldest.Seconds())
 }
 
 // countQueued counts the user's batches that wait for an answer. A Close that

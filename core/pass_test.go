@@ -409,7 +409,7 @@ func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
 		for range 20 { // Redis has been away for long
 			w.failed(errBroken)
 		}
-		b := barrier{lease: lease}
+		b := recovery{lease: lease}
 		if wait := time.Until(w.retryAt); wait > b.grace()*2/3 {
 			t.Errorf("with a lease of %v it waits %v before it tries again, pages wait %v for it", lease, wait, b.grace())
 		}
@@ -438,14 +438,14 @@ func TestWriter_AnotherIdentityStillMissesWhatTheLastOneHad(t *testing.T) {
 	}
 }
 
-// A process that was fenced off from its slot does not take it back when it goes on
+// A process that was fenced off from its index does not take it back when it goes on
 // under another identity. One that had it does.
-func TestWriter_AnotherIdentityDoesNotTakeASlotBack(t *testing.T) {
-	server, slot := memstore.New(), 3
+func TestWriter_AnotherIdentityDoesNotTakeTheIndexBack(t *testing.T) {
+	server, index := memstore.New(), 3
 	_, old := stepped(server.Store("shop"))
 	_, young := stepped(server.Store("shop"))
 	for _, w := range []*writer{old, young} {
-		w.opts.Slot = &slot
+		w.opts.Index = &index
 		if err := w.heartbeat(time.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -461,7 +461,7 @@ func TestWriter_AnotherIdentityDoesNotTakeASlotBack(t *testing.T) {
 		renew(w)
 		w.becomeAnother(errNumber)
 		renew(w)
-		if old.lease.index == slot || young.lease.index != slot {
+		if old.lease.index == index || young.lease.index != index {
 			t.Fatalf("the one that was fenced off has %d, and the other %d", old.lease.index, young.lease.index)
 		}
 	}

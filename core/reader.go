@@ -40,7 +40,7 @@ type reader struct {
 	known    map[string]*knownFamily  // by name
 	tooLarge map[string]time.Time     // families that did not fit, and when that was found
 	overlong overlong
-	barrier  barrier
+	recovery recovery
 }
 
 // reading is one reading of Redis and its result.
@@ -54,7 +54,7 @@ type reading struct {
 
 func newReader(reg *Registry, store wire.Store, opts Opts) *reader {
 	r := &reader{reg: reg, store: store, opts: opts, known: map[string]*knownFamily{}, tooLarge: map[string]time.Time{}, own: &atomic.Pointer[holding]{}}
-	r.barrier.lease = opts.LeaseDuration
+	r.recovery.lease = opts.LeaseDuration
 	ctx, cancel := context.WithCancel(context.Background())
 	r.ctx, r.cancel = ctx, func() { // no reading begins once this has returned
 		r.mu.Lock()
@@ -160,7 +160,7 @@ func (r *reader) work() {
 // wait returns when no reading is under way; call it after cancel.
 func (r *reader) wait() { r.group.Wait() }
 
-// retryTooLarge is how long a family is left off, without a look at its series,
+// retryTooLarge is how long a family is omitted, without a look at its series,
 // that did not fit into a page: to find that out takes about as long as to read all
 // the others.
 const retryTooLarge = 5 * time.Minute
@@ -187,7 +187,7 @@ func (f *readFamily) shows(i int) bool {
 // The lineage is read before and after: what was read in between is shown only
 // if it is all of one history, and one that the writers have looked at.
 func (r *reader) readPage(ctx context.Context) (*page, error) {
-	defer r.reg.tellDamage(valuesLeftOff, familiesLeftOff)
+	defer r.reg.tellDamage(valuesOmitted, familiesOmitted)
 	own := r.own.Load()
 	head, err := r.store.ReadHead(ctx, r.app)
 	r.app = head.App // none after an error, which the guess may have caused
@@ -228,13 +228,13 @@ func (r *reader) readPage(ctx context.Context) (*page, error) {
 
 // noteOmitted counts what of the app was not read, for the report.
 func (r *reader) noteOmitted(head wire.Head) {
-	r.reg.omitted(familiesLeftOff, "names of the list of metrics", head.App.Omitted, errNames)
-	r.reg.omitted(valuesLeftOff, "the leases", head.App.Damaged, errLeases)
+	r.reg.omitted(familiesOmitted, "names of the list of metrics", head.App.Omitted, errNames)
+	r.reg.omitted(valuesOmitted, "the leases", head.App.Damaged, errLeases)
 	for i, g := range head.Gauges {
 		if g.Err != nil {
-			r.reg.leftOff("all gauges of the process with gauge_index "+strconv.Itoa(head.App.Leases[i].Index), g.Err)
+			r.reg.omitFamily("all gauges of the process with gauge_index "+strconv.Itoa(head.App.Leases[i].Index), g.Err)
 		}
-		r.reg.omitted(valuesLeftOff, "the gauges of a process", g.Damaged, errDeadline)
+		r.reg.omitted(valuesOmitted, "the gauges of a process", g.Damaged, errDeadline)
 	}
 }
 
@@ -254,7 +254,7 @@ func (r *reader) keep(names []string, states []wire.FamilyState) []readFamily {
 		case errors.Is(err, wire.ErrUnregistered):
 			continue // its registration is under way
 		case err != nil:
-			r.leftOff(name, err)
+			r.omit(name, err)
 			continue
 		}
 		families = append(families, readFamily{name: name, state: states[i]})
@@ -270,11 +270,11 @@ func (r *reader) keep(names []string, states []wire.FamilyState) []readFamily {
 }
 
 // leftOff reports a family that the page cannot show.
-func (r *reader) leftOff(name string, err error) {
+func (r *reader) omit(name string, err error) {
 	if _, known := r.tooLarge[name]; !known && errors.Is(err, wire.ErrTooLarge) {
 		r.tooLarge[name] = time.Now()
 	}
-	r.reg.leftOff(name, err)
+	r.reg.omitFamily(name, err)
 }
 
 // readValues reads the values of all families that have any in Redis, and then
@@ -294,7 +294,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 		switch {
 		case !f.state.Shared():
 			continue // its values are with the writers' gauges
-		case f.known != nil && f.known.shape == f.state.Shape && f.state.Shape != "" && (before != "" || time.Since(f.known.scanned) < r.barrier.bound()):
+		case f.known != nil && f.known.seriesVersion == f.state.SeriesVersion && f.state.SeriesVersion != "" && (before != "" || time.Since(f.known.scanned) < r.recovery.bound()):
 			// Where the lineage is not told, a failover within a reading goes
 			// unseen: what is remembered then is not believed for long.
 			queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: f.known.labels.fields, Texts: f.known.texts})
@@ -310,10 +310,10 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 				return nil, "", err
 			}
 			if err != nil {
-				r.leftOff(f.name, err)
+				r.omit(f.name, err)
 				continue
 			}
-			if f.known, f.values, err = r.learn(ctx, f.name, f.state.Shape, stored); err != nil {
+			if f.known, f.values, err = r.learn(ctx, f.name, f.state.SeriesVersion, stored); err != nil {
 				return nil, "", err
 			}
 			room -= f.known.size
@@ -332,7 +332,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 	for q, reply := range replies {
 		f := &families[asked[q]]
 		if reply.Err != nil {
-			r.leftOff(f.name, reply.Err)
+			r.omit(f.name, reply.Err)
 			delete(r.known, f.name)
 			f.known = nil
 			continue
@@ -347,7 +347,7 @@ func (r *reader) readValues(ctx context.Context, families []readFamily, before s
 
 // confirm looks up families again whose series were scanned, or have none left.
 // Series may have come or gone between the first look and the scan; then the scan is
-// not that of the shape seen before it, nor for sure that of the shape seen now. Or
+// not that of the series version seen before it, nor for sure that of the series version seen now. Or
 // the store was emptied meanwhile; then it returns an error.
 func (r *reader) confirm(ctx context.Context, families []readFamily, which []int) error {
 	if len(which) == 0 {
@@ -366,15 +366,15 @@ func (r *reader) confirm(ctx context.Context, families []readFamily, which []int
 		if states[n].Generation != f.state.Generation {
 			return &recoveringError{cause: "Redis lost something while the page was read", wait: "it is read again"}
 		}
-		f.scanned = f.scanned && states[n].Shape == f.state.Shape
+		f.scanned = f.scanned && states[n].SeriesVersion == f.state.SeriesVersion
 	}
 	return nil
 }
 
-// remember keeps what was scanned for later readings of the same shape. Call it
+// remember keeps what was scanned for later readings of the same series version. Call it
 // only when the reading turned out to be of one history: after a failover Redis
-// may return to a shape that was seen before it, and what was scanned behind the
-// failover is not what that shape has.
+// may return to a series version that was seen before it, and what was scanned behind the
+// failover is not what that series version has.
 func (r *reader) remember(families []readFamily) {
 	for _, f := range families {
 		if f.scanned {

@@ -141,15 +141,15 @@ func TestReport_DamageIsOneLineOfEachSort(t *testing.T) {
 		for range 3 {
 			for _, f := range families {
 				r.corrupt(f.def.name+"\n", errors.New("why"))
-				r.leftOff(f.def.name, errors.New("why"))
+				r.omitFamily(f.def.name, errors.New("why"))
 				r.replaced(f, 2)
 			}
-			r.tellDamage(valuesLeftOff, familiesLeftOff, valuesReplaced)
+			r.tellDamage(valuesOmitted, familiesOmitted, valuesReplaced)
 			time.Sleep(reportEvery / 2)
 		}
 		want := []string{
-			`left off the page: 20 ("c0_total\n", "c1_total\n"`, "left off the page: 20 (c0_total", "replaced: 40 (c0_total",
-			`left off the page: 20 ("c0_total\n"`, "left off the page: 20 (c0_total", "replaced: 80 (c0_total",
+			`omitted from the page: 20 ("c0_total\n", "c1_total\n"`, "omitted from the page: 20 (c0_total", "replaced: 40 (c0_total",
+			`omitted from the page: 20 ("c0_total\n"`, "omitted from the page: 20 (c0_total", "replaced: 80 (c0_total",
 		}
 		all := heard.all()
 		if len(all) != len(want) {

@@ -9,20 +9,20 @@ import (
 // selfMetrics are shoal's metrics of itself. They are stored and summed as any
 // other; alone they cause no flush. docs/operations.md tells what each means.
 type selfMetrics struct {
-	flushDuration  *Histogram
-	flushFailures  *Counter
-	pendingBatches *Gauge
-	pendingAge     *Gauge
-	rejected       *CounterVec
-	overflowed     *CounterVec
-	lost           *CounterVec
-	corrupt        *Counter
-	gaugeFuncFails *Counter
-	scrapeDuration *Histogram
-	scrapeFailures *Counter
-	scrapeStale    *Counter
-	leftOff        *Counter
-	unconfirmed    *Counter
+	flushDuration   *Histogram
+	flushFailures   *Counter
+	pendingBatches  *Gauge
+	pendingAge      *Gauge
+	rejected        *CounterVec
+	overflowed      *CounterVec
+	lost            *CounterVec
+	corrupt         *Counter
+	gaugeFuncFails  *Counter
+	scrapeDuration  *Histogram
+	scrapeFailures  *Counter
+	scrapeStale     *Counter
+	omittedFamilies *Counter
+	unconfirmed     *Counter
 }
 
 // declare declares them; the registry is new, so nothing can clash.
@@ -54,12 +54,12 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.rejected = counterVec("shoal_rejected_observations_total", "Values and deletions that were dropped, and label values that were repaired.", "reason")
 	m.overflowed = counterVec("shoal_overflowed_writes_total", "Writes that went to an overflow series because their family had reached its cap.", "family")
 	m.lost = counterVec("shoal_lost_batches_total", "Batches that will not reach Redis, or of which nobody can tell.", "reason")
-	m.corrupt = counter("shoal_corrupt_values_total", "What Redis held that shoal does not write, and that was replaced or left off the page.")
-	m.gaugeFuncFails = counter("shoal_function_panics_total", "Gauge functions that panicked.")
+	m.corrupt = counter("shoal_corrupt_values_total", "What Redis held that shoal does not write, and that was replaced or omitted from the page.")
+	m.gaugeFuncFails = counter("shoal_gauge_func_panics_total", "Gauge functions that panicked.")
 	m.scrapeDuration = seconds("shoal_scrape_duration_seconds", "Time that reading Redis for a scrape took.")
 	m.scrapeFailures = counter("shoal_scrape_failures_total", "Scrapes that were answered with an error.")
 	m.scrapeStale = counter("shoal_scrape_flush_failures_total", "Scrapes before which the answering process could not flush its own values.")
-	m.leftOff = counter("shoal_left_off_families_total", "Families left off a page because their names clash, their keys are damaged or they do not fit.")
+	m.omittedFamilies = counter("shoal_omitted_families_total", "Families omitted from a page because their names clash, their keys are damaged or they do not fit.")
 
 	m.unconfirmed = counter("shoal_unconfirmed_scrapes_total", "Pages shown after a restart or failover of Redis that not every process had confirmed.")
 

@@ -13,7 +13,7 @@ type action struct {
 	name    string
 	weight  int
 	allowed func(*plan) bool
-	do      func(w *world, d *dice)
+	do      func(w *world, d *rng)
 }
 
 var actions = []action{
@@ -21,10 +21,10 @@ var actions = []action{
 	{"add synchronously", 8, nil, (*world).addSync},
 	{"scrape", 15, nil, (*world).scrape},
 	{"flush", 2, nil, (*world).flush},
-	{"weather", 8, nil, (*world).changeWeather},
+	{"faultRate", 8, nil, (*world).changeFaultRate},
 	{"new label value", 2, nil, (*world).addLabel},
-	{"rest a while", 2, nil, func(w *world, d *dice) { w.pass(d.between(time.Second, w.plan.opts.RefreshPeriod)) }},
-	{"rest long", 10, func(p *plan) bool { return p.pauses }, func(w *world, d *dice) { w.pass(d.between(time.Minute, keepFor*3/2)) }},
+	{"rest a while", 2, nil, func(w *world, d *rng) { w.pass(d.between(time.Second, w.plan.opts.RefreshPeriod)) }},
+	{"rest long", 10, func(p *plan) bool { return p.pauses }, func(w *world, d *rng) { w.pass(d.between(time.Minute, keepFor*3/2)) }},
 	{"outage", 2, func(p *plan) bool { return p.outages }, (*world).outage},
 	{"partition", 3, func(p *plan) bool { return p.outages }, (*world).partition},
 	{"failover", 4, func(p *plan) bool { return p.rollback }, (*world).failover},
@@ -58,7 +58,7 @@ func (w *world) writers() []*proc {
 }
 
 // withWriter does something with one of them, if there is any.
-func (w *world) withWriter(d *dice, do func(p *proc)) {
+func (w *world) withWriter(d *rng, do func(p *proc)) {
 	if list := w.writers(); len(list) > 0 {
 		do(pick(d, list))
 	}
@@ -66,13 +66,13 @@ func (w *world) withWriter(d *dice, do func(p *proc)) {
 
 func (w *world) happened(f fault) { w.locked(func() { w.faults[f]++ }) }
 
-func (w *world) count(d *dice) {
+func (w *world) count(d *rng) {
 	for range 1 + d.below(3) {
 		w.withWriter(d, func(p *proc) { p.count(d) })
 	}
 }
 
-func (w *world) addSync(d *dice) {
+func (w *world) addSync(d *rng) {
 	w.withWriter(d, func(p *proc) {
 		for range 1 + d.below(3) {
 			p.addSync(pick(d, labelValues[:w.labels]), float64(1+d.below(5)), d.between(100*time.Millisecond, 10*time.Second))
@@ -80,7 +80,7 @@ func (w *world) addSync(d *dice) {
 	})
 }
 
-func (w *world) scrape(d *dice) {
+func (w *world) scrape(d *rng) {
 	for range 1 + d.below(2) {
 		p := w.watcher
 		if d.percent(60) {
@@ -90,7 +90,7 @@ func (w *world) scrape(d *dice) {
 	}
 }
 
-func (w *world) flush(d *dice) {
+func (w *world) flush(d *rng) {
 	patience := d.between(100*time.Millisecond, 5*time.Second)
 	w.withWriter(d, func(p *proc) {
 		w.callers.Go(func() {
@@ -101,16 +101,16 @@ func (w *world) flush(d *dice) {
 	})
 }
 
-func (w *world) changeWeather(d *dice) {
+func (w *world) changeFaultRate(d *rng) {
 	w.locked(func() {
-		w.weather = 0
-		if w.plan.weather > 0 && d.percent(70) {
-			w.weather = d.below(w.plan.weather + 1)
+		w.faultRate = 0
+		if w.plan.faultRate > 0 && d.percent(70) {
+			w.faultRate = d.below(w.plan.faultRate + 1)
 		}
 	})
 }
 
-func (w *world) addLabel(*dice) {
+func (w *world) addLabel(*rng) {
 	if w.labels < len(labelValues) {
 		w.labels++
 		w.happened(faultSeriesAdded)
@@ -129,7 +129,7 @@ func (w *world) goDown(d time.Duration, then func()) {
 	})
 }
 
-func (w *world) outage(d *dice) {
+func (w *world) outage(d *rng) {
 	if w.down {
 		return
 	}
@@ -137,7 +137,7 @@ func (w *world) outage(d *dice) {
 	w.goDown(d.between(100*time.Millisecond, 20*time.Second), func() {})
 }
 
-func (w *world) partition(d *dice) {
+func (w *world) partition(d *rng) {
 	w.withWriter(d, func(p *proc) {
 		if p.link.partitioned {
 			return
@@ -161,7 +161,7 @@ func (w *world) save() {
 }
 
 // failover lets a replica take over that has what the master had a moment ago.
-func (w *world) failover(d *dice) {
+func (w *world) failover(d *rng) {
 	if w.down {
 		return
 	}
@@ -180,7 +180,7 @@ func (w *world) failover(d *dice) {
 
 // failoverMidway lets the replica take over while a page is read, so fast that
 // nobody loses a call by it.
-func (w *world) failoverMidway(d *dice) {
+func (w *world) failoverMidway(d *rng) {
 	w.save()
 	lagging := w.saved[len(w.saved)-1]
 	for range 3 {
@@ -202,8 +202,8 @@ func (w *world) failoverMidway(d *dice) {
 // scanned, and go back to those it had before: a replica that lags takes over for a
 // moment, all within one reading, or a process deletes them and dies, and later a
 // replica that has not heard of it takes over.
-func (w *world) anotherStateMidway(d *dice) {
-	w.locked(func() { w.weather = 0 })
+func (w *world) anotherStateMidway(d *rng) {
+	w.locked(func() { w.faultRate = 0 })
 	reset := func(p *proc) {
 		w.happened(faultFamilyReset)
 		deleteOf(p, p.churn, "", deleteAll)
@@ -254,7 +254,7 @@ func (w *world) anotherStateMidway(d *dice) {
 	w.watcher.scrape(false)
 }
 
-func (w *world) older(d *dice) {
+func (w *world) older(d *rng) {
 	if w.down {
 		return
 	}
@@ -270,7 +270,7 @@ func (w *world) restore(s *savedState) {
 	w.ledger.restored(s)
 }
 
-func (w *world) emptied(d *dice) {
+func (w *world) emptied(d *rng) {
 	wipe := func() {
 		w.locked(func() {
 			w.faults[faultEmptied]++
@@ -285,27 +285,27 @@ func (w *world) emptied(d *dice) {
 		wipe()
 	case 1: // again, with requests under way and nobody who has anything to send
 		w.storm(d)
-		w.locked(func() { w.weather = 0 })
+		w.locked(func() { w.faultRate = 0 })
 		w.pass(3 * w.plan.opts.Interval)
 		wipe()
 		w.pass(d.between(time.Second, latest))
 	}
 }
 
-// storm lets everybody be busy in bad weather for a moment.
-func (w *world) storm(d *dice) {
-	before := w.weather
-	w.locked(func() { w.weather = max(w.weather, 50) })
+// storm lets everybody be busy while many calls go wrong for a moment.
+func (w *world) storm(d *rng) {
+	before := w.faultRate
+	w.locked(func() { w.faultRate = max(w.faultRate, 50) })
 	for range 1 + d.below(3) {
 		w.count(d)
 		w.pass(d.between(w.plan.opts.Interval/4, 2*w.plan.opts.Interval))
 	}
-	w.locked(func() { w.weather = before })
+	w.locked(func() { w.faultRate = before })
 }
 
 // restart loses everything with another lineage: a failover to a replica that
 // has nothing, or a restart without persistence.
-func (w *world) restart(d *dice) {
+func (w *world) restart(d *rng) {
 	if w.down {
 		return
 	}
@@ -316,7 +316,7 @@ func (w *world) restart(d *dice) {
 	})
 }
 
-func (w *world) loseKey(d *dice) {
+func (w *world) loseKey(d *rng) {
 	family := pick(d, addingFamilies)
 	if w.plan.totals && d.percent(20) {
 		family = openFamily
@@ -342,7 +342,7 @@ func (w *world) loseKey(d *dice) {
 	})
 }
 
-func (w *world) moveClock(d *dice) {
+func (w *world) moveClock(d *rng) {
 	jump := d.between(time.Millisecond, 2*time.Minute)
 	kind := faultClockForward
 	if d.percent(50) {
@@ -357,7 +357,7 @@ func (w *world) moveClock(d *dice) {
 	})
 }
 
-func (w *world) freeze(d *dice) {
+func (w *world) freeze(d *rng) {
 	w.withWriter(d, func(p *proc) {
 		w.happened(faultFrozen)
 		p.freeze()
@@ -365,7 +365,7 @@ func (w *world) freeze(d *dice) {
 	})
 }
 
-func (w *world) kill(d *dice) {
+func (w *world) kill(d *rng) {
 	w.withWriter(d, func(p *proc) {
 		w.happened(faultKilled)
 		p.count(d)
@@ -373,7 +373,7 @@ func (w *world) kill(d *dice) {
 	})
 }
 
-func (w *world) closeOne(d *dice) {
+func (w *world) closeOne(d *rng) {
 	w.withWriter(d, func(p *proc) {
 		w.happened(faultClosed)
 		if w.down || p.link.partitioned {
@@ -384,7 +384,7 @@ func (w *world) closeOne(d *dice) {
 	})
 }
 
-func (w *world) startOne(*dice) {
+func (w *world) startOne(*rng) {
 	if len(w.writers()) < mostProcesses {
 		w.happened(faultStarted)
 		w.start(false, nil)
@@ -392,7 +392,7 @@ func (w *world) startOne(*dice) {
 }
 
 // job is a process that counts a little and closes at once.
-func (w *world) job(d *dice) {
+func (w *world) job(d *rng) {
 	if len(w.writers()) >= mostProcesses {
 		return
 	}
@@ -407,18 +407,18 @@ func (w *world) job(d *dice) {
 	})
 }
 
-// replace starts a process that asks for a slot, and one a little later that
+// replace starts a process that asks for a index, and one a little later that
 // takes it over, as when a worker is replaced.
-func (w *world) replace(d *dice) {
+func (w *world) replace(d *rng) {
 	if len(w.writers()) >= mostProcesses-1 {
 		return
 	}
-	slot := d.below(4)
+	index := d.below(4)
 	w.happened(faultStarted)
-	w.start(false, &slot)
+	w.start(false, &index)
 	w.later(d.between(time.Second, 10*time.Second), func() {
 		w.happened(faultFenced)
-		w.start(false, &slot).count(d)
+		w.start(false, &index).count(d)
 		if w.plan.rollback && d.percent(50) { // and the store goes back to before that
 			before := w.saved[len(w.saved)-1]
 			w.later(d.between(time.Second, w.plan.opts.LeaseDuration), func() {
@@ -431,6 +431,6 @@ func (w *world) replace(d *dice) {
 	})
 }
 
-func (w *world) delete(d *dice) {
+func (w *world) delete(d *rng) {
 	w.withWriter(d, func(p *proc) { w.happened(p.delete(d)) })
 }

@@ -42,7 +42,7 @@ const (
 	faultClosed
 	faultCloseInTrouble // closed while the store can't be reached
 	faultStarted
-	faultFenced // a replacement asks for its slot
+	faultFenced // a replacement asks for its index
 	// Of series.
 	faultSeriesAdded
 	faultSeriesDeleted

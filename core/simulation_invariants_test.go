@@ -10,7 +10,7 @@ import (
 )
 
 // checkPage checks a page that a process showed. The caller holds w.mu.
-func (w *world) checkPage(p *proc, g glance, s shown) {
+func (w *world) checkPage(p *proc, g snapshot, s shown) {
 	for _, family := range addingFamilies {
 		w.checkFamily(p, g, family, s.values[family])
 	}
@@ -21,7 +21,7 @@ func (w *world) checkPage(p *proc, g glance, s shown) {
 
 // checkOpen wants the page to show a value of the Total that the store had at
 // some moment of the scrape: the last before it, or one since.
-func (w *world) checkOpen(p *proc, g glance, page map[string]amounts) {
+func (w *world) checkOpen(p *proc, g snapshot, page map[string]amounts) {
 	l := &w.ledger
 	for k, a := range page {
 		if since := l.open[k][max(0, g.open[k]-1):]; !slices.Contains(since, a[0]) {
@@ -52,7 +52,7 @@ func (w *world) checkComeback(p *proc, s shown) {
 // checkFamily compares a family on a page with what was stored and shown when
 // the scrape began, and with what is stored now: it may show no less and no
 // more, unless the values fell meanwhile.
-func (w *world) checkFamily(p *proc, g glance, family string, page map[string]amounts) {
+func (w *world) checkFamily(p *proc, g snapshot, family string, page map[string]amounts) {
 	l := &w.ledger
 	w.checkSurvived(p, g, family, page)
 	if g.epoch[family] != l.epoch[family] {
@@ -83,7 +83,7 @@ func (w *world) checkFamily(p *proc, g glance, family string, page map[string]am
 
 // checkSurvived wants a page to show no less than any before it, whatever the
 // store went back to meanwhile, if all who brought the rest are still there.
-func (w *world) checkSurvived(p *proc, g glance, family string, page map[string]amounts) {
+func (w *world) checkSurvived(p *proc, g snapshot, family string, page map[string]amounts) {
 	l := &w.ledger
 	if g.fall[family] != l.fall[family] {
 		return
@@ -120,7 +120,7 @@ func (m *pageMarks) note(family string, page map[string]amounts, epoch int) {
 }
 
 // checkGauges wants gauges of the living alone, with values that they set.
-func (w *world) checkGauges(p *proc, g glance, s shown) {
+func (w *world) checkGauges(p *proc, g snapshot, s shown) {
 	undisturbed := g.changes == w.ledger.changes && g.clockMoves == w.clockMoves
 	for index, v := range s.gauges["level"] {
 		owner := w.procs[int(v)/1000-1]

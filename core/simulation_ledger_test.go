@@ -385,7 +385,7 @@ type step struct {
 // mends says whether a page must wait until what a family lacks is back: all
 // those who have to bring it are alive, as the store tells and told when the
 // scrape began, and pages are still held back.
-func (l *ledger) mends(g glance, family string) bool {
+func (l *ledger) mends(g snapshot, family string) bool {
 	if l.w.plan.hidden || l.w.clockMoves != l.moved.clockMoves ||
 		time.Since(l.moved.at) > 2*l.w.plan.opts.LeaseDuration-time.Second {
 		return false

@@ -97,7 +97,7 @@ func (l *link) fate(op operation, size int) (f fate, number int) {
 		f.late = d.between(time.Second, latest)
 	}
 	f.items = d.below(size)
-	bad := d.percent(w.weather)
+	bad := d.percent(w.faultRate)
 	kind := pick(&d, callFaults)
 	away := pick(&d, []fault{faultUnreachable, faultUnreachable, faultLostRequest, faultStalled})
 	switch {

@@ -23,9 +23,9 @@ func newPageMarks() pageMarks {
 	return pageMarks{values: map[string]map[string]amounts{}, epoch: map[string]int{}}
 }
 
-// glance is what a scrape must be compared with: how things stood when it
+// snapshot is what a scrape must be compared with: how things stood when it
 // began.
-type glance struct {
+type snapshot struct {
 	begin      time.Time
 	stored     map[string]map[string]amounts
 	shown      map[string]map[string]amounts
@@ -41,9 +41,9 @@ type glance struct {
 	calm       bool
 }
 
-// glance notes how things stand. The caller holds w.mu.
-func (w *world) glance() glance {
-	g := glance{
+// snapshot notes how things stand. The caller holds w.mu.
+func (w *world) snapshot() snapshot {
+	g := snapshot{
 		begin: time.Now(), stored: cloneValues(w.ledger.values), shown: map[string]map[string]amounts{}, epoch: map[string]int{},
 		most: map[string]map[string]amounts{}, fall: map[string]int{}, owing: map[string]map[*proc]bool{},
 		open: map[string]int{}, damaged: map[string]bool{}, living: w.ledger.living(), changes: w.ledger.changes, clockMoves: w.clockMoves, calm: w.calm,
@@ -72,7 +72,7 @@ func (p *proc) scrape(http bool) {
 	w := p.w
 	w.callers.Go(func() {
 		w.mu.Lock()
-		g := w.glance()
+		g := w.snapshot()
 		w.mu.Unlock()
 		families, err := p.page(http)
 		w.mu.Lock()

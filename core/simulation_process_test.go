@@ -57,7 +57,7 @@ type proc struct {
 	reg      *Registry
 	link     *link
 	readOnly bool
-	slot     *int
+	index    *int
 	life     life // guarded by w.mu
 	frozen   bool
 	oldChild *Counter // of churn, perhaps from before a deletion
@@ -84,10 +84,10 @@ type proc struct {
 }
 
 // start makes one more process and connects it.
-func (w *world) start(readOnly bool, slot *int) *proc {
+func (w *world) start(readOnly bool, index *int) *proc {
 	w.number++
 	p := &proc{
-		w: w, number: w.number, reg: New(), readOnly: readOnly, slot: slot,
+		w: w, number: w.number, reg: New(), readOnly: readOnly, index: index,
 		frozenSums: map[string]map[string]amounts{}, acked: map[string]time.Time{}, added: map[string]map[string]amounts{}, levels: map[float64]bool{},
 	}
 	r := p.reg
@@ -107,7 +107,7 @@ func (w *world) start(readOnly bool, slot *int) *proc {
 		}
 	}
 	opts := w.plan.opts
-	opts.ReadOnly, opts.Slot = readOnly, slot
+	opts.ReadOnly, opts.Index = readOnly, index
 	opts.Host = fmt.Sprintf("host-%d", p.number)
 	err := r.connect(opts, func(app string) wire.Store {
 		p.link = &link{w: w, p: p, store: w.server.Store(app)}
@@ -148,7 +148,7 @@ func note(sums map[string]map[string]amounts, family, label string, a amounts) {
 }
 
 // count lets some events happen in the process.
-func (p *proc) count(d *dice) {
+func (p *proc) count(d *rng) {
 	for range 1 + d.below(4) {
 		k := pick(d, labelValues[:p.w.labels])
 		switch d.below(6) {
@@ -237,7 +237,7 @@ func (p *proc) addSync(k string, v float64, patience time.Duration) {
 
 // delete deletes series in one of the three ways. What the process had counted
 // and not frozen goes with them.
-func (p *proc) delete(d *dice) fault {
+func (p *proc) delete(d *rng) fault {
 	k := pick(d, labelValues[:p.w.labels])
 	way := d.below(3)
 	if p.w.plan.totals && d.percent(50) {

@@ -42,7 +42,7 @@ import (
 // chance, and Go may end a goroutine's turn early, or choose among two that
 // are ready, so it may fail for a seed in some hundreds;
 // TestSimulation_SameSeedRunsTheSame watches it. The race detector makes the
-// scheduler throw dice: with it, no seed is sure to run the same.
+// scheduler draw at random: with it, no seed is sure to run the same.
 // Orders that come from Go's maps (that of the ops in a batch) are different
 // each time and make no difference.
 var (
@@ -104,7 +104,7 @@ func TestSimulation(t *testing.T) {
 
 func TestSimulation_SameSeedRunsTheSame(t *testing.T) {
 	if raceDetector {
-		t.Skip("the race detector makes the scheduler throw dice")
+		t.Skip("the race detector makes the scheduler draw at random")
 	}
 	quietly := steady()
 	defer quietly()

@@ -19,7 +19,7 @@ import (
 type world struct {
 	t      *testing.T
 	seed   uint64
-	dice   dice // of the driver alone
+	rng    rng // of the driver alone
 	plan   plan
 	server *memstore.Server
 	began  time.Time
@@ -35,7 +35,7 @@ type world struct {
 
 	mu         sync.Mutex // held while a request is applied; guards all below
 	ledger     ledger
-	weather    int  // percent of calls that go wrong
+	faultRate  int  // percent of calls that go wrong
 	down       bool // nobody can reach the store
 	calm       bool // nothing goes wrong any more
 	ahead      time.Duration
@@ -55,7 +55,7 @@ type plan struct {
 	opts      Opts
 	processes int
 	steps     int
-	weather   int // the worst
+	faultRate int // the worst
 	outages   bool
 	rollback  bool // failovers and restarts from older states
 	wipes     bool
@@ -71,12 +71,12 @@ type plan struct {
 	totals    bool // a Total gauge
 }
 
-func newPlan(d *dice) plan {
+func newPlan(d *rng) plan {
 	p := plan{
 		opts:      Opts{App: "sim", Interval: time.Second, LeaseDuration: 15 * time.Second, RefreshPeriod: 30 * time.Second},
 		processes: 2 + d.below(2),
 		steps:     25 + d.below(35),
-		weather:   pick(d, []int{0, 5, 20, 40}),
+		faultRate: pick(d, []int{0, 5, 20, 40}),
 		outages:   d.percent(50),
 		rollback:  d.percent(60),
 		wipes:     d.percent(15),
@@ -104,9 +104,9 @@ type event struct {
 }
 
 func newWorld(t *testing.T, seed uint64, traced bool) *world {
-	w := &world{t: t, seed: seed, dice: newDice(seed), server: memstore.New(), began: time.Now(), labels: 2}
-	w.plan = newPlan(&w.dice)
-	w.plan.totals = seed%3 == 0 // not by the dice: the other seeds go on as they were
+	w := &world{t: t, seed: seed, rng: newDice(seed), server: memstore.New(), began: time.Now(), labels: 2}
+	w.plan = newPlan(&w.rng)
+	w.plan.totals = seed%3 == 0 // not by the rng: the other seeds go on as they were
 	w.ledger = newLedger(w)
 	if w.plan.hidden {
 		w.server.HideLineage(true)
@@ -131,7 +131,7 @@ func (w *world) run() {
 	}
 	w.watcher = w.start(true, nil)
 	for range w.plan.steps {
-		w.pass(w.dice.between(5*time.Millisecond, 2*w.plan.opts.Interval))
+		w.pass(w.rng.between(5*time.Millisecond, 2*w.plan.opts.Interval))
 		w.act()
 		if !w.well() {
 			return
@@ -164,7 +164,7 @@ func (w *world) later(d time.Duration, do func()) {
 
 // act does one of the things that the plan allows.
 func (w *world) act() {
-	d := &w.dice
+	d := &w.rng
 	total := 0
 	for _, a := range actions {
 		if a.allowed == nil || a.allowed(&w.plan) {
@@ -196,7 +196,7 @@ func (w *world) rest() {
 		w.pass(time.Until(w.events[0].at) + time.Millisecond)
 	}
 	w.locked(func() {
-		w.weather, w.calm = 0, true
+		w.faultRate, w.calm = 0, true
 		w.mark("all calms down")
 	})
 	w.pass(latest + slowest + callTimeout) // what was under way has arrived, or never will
@@ -263,10 +263,10 @@ func (w *world) violated(format string, args ...any) {
 // moment, and into the trace. The caller holds w.mu, or is alone.
 func (w *world) mark(format string, args ...any) {
 	h := newDice(uint64(time.Since(w.began)))
-	mix := func(n uint64) { h ^= dice(n); h.next() }
+	mix := func(n uint64) { h ^= rng(n); h.next() }
 	text := func(s string) {
 		for i := range len(s) {
-			h = (h ^ dice(s[i])) * 0x100000001B3
+			h = (h ^ rng(s[i])) * 0x100000001B3
 		}
 	}
 	text(format)

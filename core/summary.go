@@ -35,7 +35,7 @@ func (o SummaryOpts) definition(labels []string) definition {
 // use.
 type Summary struct {
 	series
-	cells
+	stripes
 }
 
 // Observe adds one observation. It touches only memory and never fails: NaN

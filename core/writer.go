@@ -250,7 +250,7 @@ func (w *writer) failed(err error) {
 	w.reg.self.flushFailures.Inc()
 	w.reg.redisFails("flush", err)
 	// A page is held back for a heartbeat after a change of the lineage (see
-	// barrier.grace): whoever lost its lease meanwhile must be heard in it.
+	// recovery.grace): whoever lost its lease meanwhile must be heard in it.
 	longest := min(maxBackoff, max(w.opts.LeaseDuration/6, minBackoff))
 	backoff := min(minBackoff<<min(w.failures, 10), longest)
 	w.retryAt = time.Now().Add(backoff/2 + w.jitter.below(backoff/2))

@@ -8,9 +8,9 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 )
 
-// DefaultMetricsPath is where the page is, unless Opts.MetricsPath says
+// DefMetricsPath is where the page is, unless Opts.MetricsPath says
 // otherwise.
-const DefaultMetricsPath = "/metrics"
+const DefMetricsPath = "/metrics"
 
 // Unmatched is the route of a request for which the router had no pattern.
 const Unmatched = "unmatched"
@@ -76,7 +76,7 @@ type Opts struct {
 	// like any other, since the route is known only later. Defaults to none.
 	SkipRoutes []string
 	// MetricsPath is where Install puts the page. This route is never
-	// recorded. Defaults to [DefaultMetricsPath].
+	// recorded. Defaults to [DefMetricsPath].
 	MetricsPath string
 	// Page are the options of the page that Install puts there. Defaults to
 	// the zero HandlerOpts.
@@ -121,7 +121,7 @@ func (o Opts) withDefaults() Opts {
 		o.SizeBuckets = shoal.ExponentialBuckets(100, 10, 8)
 	}
 	if o.MetricsPath == "" {
-		o.MetricsPath = DefaultMetricsPath
+		o.MetricsPath = DefMetricsPath
 	}
 	return o
 }

@@ -38,13 +38,13 @@ func discard(w http.ResponseWriter) {
 }
 
 // PageServer returns a server with nothing but the page, under
-// [DefaultMetricsPath]. It keeps the page off the address that the public
+// [DefMetricsPath]. It keeps the page off the address that the public
 // reaches:
 //
 //	httpmetrics.Serve(ctx, reg, app, httpmetrics.PageServer(":9090", reg))
 func PageServer(addr string, reg *shoal.Registry) *http.Server {
 	mux := http.NewServeMux()
-	mux.Handle(DefaultMetricsPath, Handler(reg, shoal.HandlerOpts{}))
+	mux.Handle(DefMetricsPath, Handler(reg, shoal.HandlerOpts{}))
 	return NewServer(addr, mux)
 }
 

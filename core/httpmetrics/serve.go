@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	// DefaultDrainTimeout is how long Serve waits for requests that are being
-	// served. With DefaultCloseTimeout it stays below the 30 s that Kubernetes
+	// DefDrainTimeout is how long Serve waits for requests that are being
+	// served. With DefCloseTimeout it stays below the 30 s that Kubernetes
 	// gives a pod by default.
-	DefaultDrainTimeout = 20 * time.Second
-	// DefaultCloseTimeout is how long Serve waits for the registry to bring
+	DefDrainTimeout = 20 * time.Second
+	// DefCloseTimeout is how long Serve waits for the registry to bring
 	// its last counts to Redis.
-	DefaultCloseTimeout = 5 * time.Second
+	DefCloseTimeout = 5 * time.Second
 )
 
 // Serve listens on the servers' addresses and serves until ctx is done or a
 // server fails. Then it stops accepting, waits until the requests being served
-// have their answers, up to [DefaultDrainTimeout], and only then closes the
-// registry, up to [DefaultCloseTimeout], so that those requests are counted as
+// have their answers, up to [DefDrainTimeout], and only then closes the
+// registry, up to [DefCloseTimeout], so that those requests are counted as
 // well. It closes the registry in any case, also when it could not listen.
 //
 // A server with an empty Addr listens on ":http", or ":https" if it serves TLS,
@@ -62,10 +62,10 @@ func Serve(ctx context.Context, reg *shoal.Registry, servers ...*http.Server) er
 type Graceful struct {
 	// DrainTimeout is how long requests that are being served may take once
 	// shutdown began; then their connections are closed. Defaults to
-	// [DefaultDrainTimeout].
+	// [DefDrainTimeout].
 	DrainTimeout time.Duration
 	// CloseTimeout is how long the registry may take to close after that.
-	// Defaults to [DefaultCloseTimeout].
+	// Defaults to [DefCloseTimeout].
 	CloseTimeout time.Duration
 	// Listeners are the listeners of servers that do not listen on their Addr
 	// but on a unix socket, on what systemd opened, with SO_REUSEPORT. Serve
@@ -138,7 +138,7 @@ func (g Graceful) shutdown(ctx context.Context, reg *shoal.Registry, all []*serv
 	ctx = context.WithoutCancel(ctx)
 	defer markDraining(all)()
 	errs := make([]error, len(all), len(all)+1)
-	drainCtx, cancel := context.WithTimeout(ctx, orDefault(g.DrainTimeout, DefaultDrainTimeout))
+	drainCtx, cancel := context.WithTimeout(ctx, orDefault(g.DrainTimeout, DefDrainTimeout))
 	defer cancel()
 	var wg sync.WaitGroup
 	for i, s := range all {
@@ -146,7 +146,7 @@ func (g Graceful) shutdown(ctx context.Context, reg *shoal.Registry, all []*serv
 	}
 	wg.Wait()
 
-	closeCtx, cancel := context.WithTimeout(ctx, orDefault(g.CloseTimeout, DefaultCloseTimeout))
+	closeCtx, cancel := context.WithTimeout(ctx, orDefault(g.CloseTimeout, DefCloseTimeout))
 	defer cancel()
 	if err := reg.Close(closeCtx); err != nil {
 		errs = append(errs, fmt.Errorf("httpmetrics: close the registry: %w", err))

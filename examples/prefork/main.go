@@ -33,22 +33,22 @@ func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
 	workers := flag.Int("workers", 4, "`number` of processes")
 	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that the parent runs an embedded one")
-	slot := flag.Int("worker", -1, "used by the parent: be the worker of this `number`")
+	index := flag.Int("worker", -1, "used by the parent: be the worker of this `number`")
 	flag.Parse()
 
-	if err := run(*slot, *addr, *workers, *redis); err != nil {
+	if err := run(*index, *addr, *workers, *redis); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(slot int, addr string, workers int, redis string) error {
+func run(index int, addr string, workers int, redis string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	if slot >= 0 {
+	if index >= 0 {
 		log.SetPrefix("worker: ")
 		// A second Ctrl-C ends it at once. A SIGTERM never does, not even while it
 		// returns: the parent sends one on top of the first Ctrl-C.
 		context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
-		return work(ctx, slot, anyredis.URL(redis))
+		return work(ctx, index, anyredis.URL(redis))
 	}
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once

@@ -47,8 +47,8 @@ func supervise(ctx context.Context, addr string, workers int, redis string) erro
 	log.Printf("serving on http://%s with %d workers, metrics in %s", addr, workers, anyredis.Shown(redis))
 	var group sync.WaitGroup
 	errs := make([]error, workers)
-	for slot := range workers {
-		group.Go(func() { errs[slot] = keep(ctx, slot, port, redis) })
+	for index := range workers {
+		group.Go(func() { errs[index] = keep(ctx, index, port, redis) })
 	}
 	<-ctx.Done()
 	_ = port.Close() // nobody accepts here, so nothing may queue up
@@ -57,14 +57,14 @@ func supervise(ctx context.Context, addr string, workers int, redis string) erro
 }
 
 // keep runs one worker after the other and returns how the last one ended.
-func keep(ctx context.Context, slot int, port *os.File, redis string) error {
+func keep(ctx context.Context, index int, port *os.File, redis string) error {
 	for {
 		begin := time.Now()
-		err := runWorker(ctx, slot, port, redis)
+		err := runWorker(ctx, index, port, redis)
 		if ctx.Err() != nil {
 			return err
 		}
-		log.Printf("worker %d ended, starting another: %v", slot, err)
+		log.Printf("worker %d ended, starting another: %v", index, err)
 		select {
 		case <-time.After(respawnPause - time.Since(begin)):
 		case <-ctx.Done():
@@ -73,12 +73,12 @@ func keep(ctx context.Context, slot int, port *os.File, redis string) error {
 	}
 }
 
-func runWorker(ctx context.Context, slot int, port *os.File, redis string) error {
+func runWorker(ctx context.Context, index int, port *os.File, redis string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, self, "-worker", strconv.Itoa(slot))
+	cmd := exec.CommandContext(ctx, self, "-worker", strconv.Itoa(index))
 	cmd.Env = anyredis.Environment(redis) // not an argument, which everybody can read
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.ExtraFiles = []*os.File{port}
@@ -94,7 +94,7 @@ func runWorker(ctx context.Context, slot int, port *os.File, redis string) error
 		return nil // it ended because we asked it to, or had not begun
 	}
 	if err != nil {
-		err = fmt.Errorf("worker %d: %w", slot, err)
+		err = fmt.Errorf("worker %d: %w", index, err)
 	}
 	return err
 }

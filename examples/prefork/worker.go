@@ -18,18 +18,18 @@ import (
 )
 
 // work serves on the listener that the parent handed down, until ctx is done.
-func work(ctx context.Context, slot int, redis string) error {
+func work(ctx context.Context, index int, redis string) error {
 	reg := shoal.Default()
-	// The slot makes a replacement the successor of the worker that died: it
+	// The index makes a replacement the successor of the worker that died: it
 	// has the same gauge_index, at once.
-	if err := reg.Open(redis, shoal.Opts{App: "prefork", Slot: &slot}); err != nil {
+	if err := reg.Open(redis, shoal.Opts{App: "prefork", Index: &index}); err != nil {
 		return err
 	}
 
 	mux := http.NewServeMux()
 	handler := shoalhttp.Install(mux, reg, shoalhttp.Opts{}) // the one line
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprintf(w, "worker %d, process %d\n", slot, os.Getpid())
+		_, _ = fmt.Fprintf(w, "worker %d, process %d\n", index, os.Getpid())
 	})
 
 	file := os.NewFile(inheritedFile, "listener")

@@ -115,7 +115,7 @@ func ask(t *testing.T, said []byte, greets, cluster bool) {
 			_, _, _ = store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"", "x\xff1"}}}, wire.MaxPage)
 		},
 		func(ctx context.Context) {
-			_, _ = store.Hold(ctx, wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Slot: wire.NoIndex})
+			_, _ = store.Hold(ctx, wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Wanted: wire.NoIndex})
 		},
 		func(ctx context.Context) { _ = store.Register(ctx, []wire.Registration{{Family: "a", Writer: "w"}}) },
 		func(ctx context.Context) {

@@ -20,15 +20,15 @@ type family struct {
 }
 
 type control struct {
-	generation string
-	orphan     bool
-	created    time.Time
-	written    time.Time
-	shape      uint64    // counts the changes of the set of series
-	shaped     time.Time // the last of them: after a step back the same count comes again
-	born       int64     // of the writer whose definition is kept
-	definition wire.Definition
-	writers    map[string]progress
+	generation    string
+	orphan        bool
+	created       time.Time
+	written       time.Time
+	seriesVersion uint64    // counts the changes of the set of series
+	shaped        time.Time // the last of them: after a step back the same count comes again
+	born          int64     // of the writer whose definition is kept
+	definition    wire.Definition
+	writers       map[string]progress
 }
 
 // progress is the newest batch of a writer and when it was last heard of.
@@ -126,7 +126,7 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 	control.writers[c.Writer] = progress{c.Seq, now}
 	control.written = now
 	if d.store(f.values.series) {
-		control.shape++
+		control.seriesVersion++
 		control.shaped = now
 	}
 	reply := wire.CommitReply{
@@ -168,10 +168,10 @@ func (f *family) state(name string) wire.FamilyState {
 	}
 	c := f.control
 	state := wire.FamilyState{
-		Generation: c.generation,
-		Shape:      c.generation + " " + strconv.FormatUint(c.shape, 10) + " " + strconv.FormatInt(c.shaped.UnixMicro(), 10),
-		Created:    c.created.UnixMicro(),
-		Definition: c.definition,
+		Generation:    c.generation,
+		SeriesVersion: c.generation + " " + strconv.FormatUint(c.seriesVersion, 10) + " " + strconv.FormatInt(c.shaped.UnixMicro(), 10),
+		Created:       c.created.UnixMicro(),
+		Definition:    c.definition,
 	}
 	state.Bounds = nil
 	switch c.definition.Type { // what others have is nothing that a reader needs

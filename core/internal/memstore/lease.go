@@ -27,7 +27,7 @@ type lease struct {
 // hold gives the first that applies: the index that the writer held, if it is
 // still its own; any index that is the writer's (the reply of an earlier call
 // was lost, or the server stepped back); the index that it held, if nobody has
-// it; the slot it asks for, from whoever has it; the lowest index that is free
+// it; the index wanted, from whoever has it; the lowest index that is free
 // or expired.
 func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 	index, fenced, found := a.choose(req, now)
@@ -69,8 +69,8 @@ func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced str
 	if req.Index != wire.NoIndex && !taken {
 		return req.Index, "", false
 	}
-	if req.Slot != wire.NoIndex {
-		return req.Slot, a.leases[req.Slot].writer, false
+	if req.Wanted != wire.NoIndex {
+		return req.Wanted, a.leases[req.Wanted].writer, false
 	}
 	for i := 0; ; i++ {
 		held, ok := a.leases[i]

@@ -12,10 +12,10 @@ import (
 
 const leaseTTL = 15 * time.Second
 
-func (f *fixture) hold(writer string, index, slot int) wire.HoldReply {
+func (f *fixture) hold(writer string, index, wanted int) wire.HoldReply {
 	f.Helper()
 	reply, err := f.store.Hold(context.Background(), wire.HoldRequest{
-		Writer: writer, Index: index, Slot: slot, TTL: leaseTTL,
+		Writer: writer, Index: index, Wanted: wanted, TTL: leaseTTL,
 	})
 	if err != nil {
 		f.Fatal(err)
@@ -44,7 +44,7 @@ func TestHold_FirstMatch(t *testing.T) {
 	expect(t, "next free", f.hold("b", none, none), wire.HoldReply{Index: 1})
 	expect(t, "after a lost reply", f.hold("b", none, none), wire.HoldReply{Index: 1})
 	expect(t, "own index missing", f.hold("c", 5, none), wire.HoldReply{Index: 5, Lost: true})
-	expect(t, "slot fences", f.hold("d", none, 1), wire.HoldReply{Index: 1, Fenced: "b"})
+	expect(t, "wanted fences", f.hold("d", none, 1), wire.HoldReply{Index: 1, Fenced: "b"})
 	expect(t, "the fenced one moves on", f.hold("b", 1, none), wire.HoldReply{Index: 2, Lost: true})
 	f.server.Advance(leaseTTL)
 	expect(t, "own index expired", f.hold("c", 5, none), wire.HoldReply{Index: 5})

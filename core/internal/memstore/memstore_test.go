@@ -135,14 +135,14 @@ func TestCommit_OverflowTakesWhatIsAboveTheLimit(t *testing.T) {
 
 func TestCommit_DeleteAndClear(t *testing.T) {
 	f := newFixture(t)
-	shape := f.shape()
+	seriesVersion := f.seriesVersion()
 	f.commit(0, 1, plus("k\xffa", "1"), plus("k\xffb", "1"))
-	if f.shape() == shape {
-		t.Error("new series left the shape as it was")
+	if f.seriesVersion() == seriesVersion {
+		t.Error("new series left the series version as it was")
 	}
-	shape = f.shape()
+	seriesVersion = f.seriesVersion()
 	f.commit(1, 2, plus("k\xffa", "1"))
-	expect(t, "shape after an addition to a known series", f.shape(), shape)
+	expect(t, "series version after an addition to a known series", f.seriesVersion(), seriesVersion)
 	reply := f.commit(2, 3, wire.Op{Kind: wire.OpDelete, Field: "k\xffa"}, plus("k\xffc", "1"))
 	expect(t, "totals", reply.Totals, []string{"", "1"})
 	expect(t, "after the delete", f.series(), map[string]string{"k\xffb": "1", "k\xffc": "1"})
@@ -152,13 +152,13 @@ func TestCommit_DeleteAndClear(t *testing.T) {
 	expect(t, "erases nothing", f.series(), map[string]string{"k\xffb": "5"})
 }
 
-func (f *fixture) shape() string {
+func (f *fixture) seriesVersion() string {
 	f.Helper()
 	states, err := f.store.ReadFamilies(context.Background(), []string{"orders"})
 	if err != nil || states[0].Err != nil {
 		f.Fatal(err, states[0].Err)
 	}
-	return states[0].Shape
+	return states[0].SeriesVersion
 }
 
 func TestCommit_LatestKeepsTheNewestStamp(t *testing.T) {

@@ -102,7 +102,7 @@ local function adders()
   end
 
   -- The components that a page can show. With any other, or with a count below
-  -- zero, it leaves off the whole series.
+  -- zero, it omits the whole series.
   local SUMMARY, HISTOGRAM = {sum = true, count = true}, {sum = true, ['+Inf'] = true}
   local function fits(name, kind)
     if not kind[name] and kind == HISTOGRAM and number(name) then kind[name] = true end
@@ -278,7 +278,7 @@ local function quick()
   end
 
   -- What a delta does not name is looked at so little here that a component which
-  -- makes a page leave off the series would stay for ever.
+  -- makes a page omit the series would stay for ever.
   if seq % THOROUGH == 0 then return false end
   local out, seen, work = {}, {}, 0
   for i = 1, ops do

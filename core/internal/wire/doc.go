@@ -98,7 +98,7 @@
 // Hold takes the first that applies: the index held so far, if its entry is the
 // writer's; any entry that is the writer's, since an earlier reply may have been
 // lost, or the server stepped back; the index held so far, if it has no entry;
-// the slot asked for, from whoever has it; the lowest that is free or expired. Readers show only what has not expired, so between a
+// the index wanted, from whoever has it; the lowest that is free or expired. Readers show only what has not expired, so between a
 // deadline and the next hold an index shows nobody.
 //
 // Gauges are absolute values. A write demands that the lease's entry be the
@@ -138,6 +138,6 @@
 // Each call sends the hash of its script. A server that does not know it says
 // so, and the call is sent again with the source: by SCRIPT LOAD to a single
 // server, by EVAL in a Cluster, and by the other of the two where that is refused.
-// So scripts survive SCRIPT FLUSH, restarts, failovers and slots that move to new
+// So scripts survive SCRIPT FLUSH, restarts, failovers and hash slots that move to new
 // nodes. Where EVALSHA itself is refused, each call carries the source. See tell.go.
 package wire

@@ -100,7 +100,7 @@ func PoolTaken(err error) bool {
 	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted)
 }
 
-// ErrTooLarge is why something is left off a page that does not fit into it.
+// ErrTooLarge is why something is omitted from a page that does not fit into it.
 var ErrTooLarge = fmt.Errorf("it takes more than its part of the %d MiB that are read for a page", MaxPage>>20)
 
 // TooManyLeasesError says that there are too many leases to tell who lives.

@@ -3,7 +3,7 @@
 -- Takes or renews a lease. The first match decides: the index held so far, if
 -- its entry is the writer's, even an expired one; any entry that is the writer's,
 -- since the reply that told of it was lost or the server stepped back; the index
--- held so far, if it has no entry; the asked slot, whoever holds it; the lowest
+-- held so far, if it has no entry; the index wanted, whoever holds it; the lowest
 -- index that is free or expired. So no writer ever has two.
 --
 -- What is no lease holds no index: an entry that is not "writer deadline …", or stands
@@ -25,7 +25,7 @@
 --         lineage = "lineage milliseconds"
 -- ARGV 1  writer
 --      2  the index held so far, or -1
---      3  the asked slot, or -1
+--      3  the index wanted, or -1
 --      4  time to live in milliseconds
 --      5  what follows the deadline in the entry
 --      6  the lineage as it is now, or ''
@@ -38,7 +38,7 @@
 -- lineage recorded.
 
 local call, match = redis.call, string.match
-local leases, writer, held, slot = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local leases, writer, held, wanted = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local MANY = 10000 -- as many as a page shows
 local MAX_ENTRY, MAX_INDEX, WHOLE = 4096, 2147483647, 9007199254740992
 local mended = 0
@@ -97,8 +97,8 @@ if not index then
     if held >= 0 and not at(held) then
       index = held
       if state[1] then mended = mended + 1 end
-    elseif slot >= 0 then
-      index = slot
+    elseif wanted >= 0 then
+      index = wanted
     else
       index = 0
       while index < MANY do

@@ -22,7 +22,7 @@ func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	c := &call{
 		script: holdScript,
 		keys:   []string{r.keys.leases()},
-		args:   []any{req.Writer, req.Index, req.Slot, req.TTL.Milliseconds(), leaseTail(req), req.Current, changed},
+		args:   []any{req.Writer, req.Index, req.Wanted, req.TTL.Milliseconds(), leaseTail(req), req.Current, changed},
 	}
 	r.run(ctx, c)
 	reply, err := c.cmd.Slice()

@@ -131,7 +131,7 @@ func (r *Redis) readFamilies(ctx context.Context, names []string, into []FamilyS
 // fitFamilies leaves out the registrations that do not fit into room.
 func fitFamilies(states []FamilyState, room *int) {
 	for i, s := range states {
-		size := len(s.Generation) + len(s.Shape) + len(s.Help) + seriesOverhead
+		size := len(s.Generation) + len(s.SeriesVersion) + len(s.Help) + seriesOverhead
 		for _, b := range s.Bounds {
 			size += len(b) + labelOverhead
 		}
@@ -198,7 +198,7 @@ func familyState(control []any, generation string) FamilyState {
 		}
 		return FamilyState{Err: errRegistration}
 	}
-	gen, shape := text(control[0]), text(control[6])
+	gen, seriesVersion := text(control[0]), text(control[6])
 	kind, mode := text(control[1]), text(control[3])
 	switch {
 	case gen == "" || kind == "":
@@ -208,8 +208,8 @@ func familyState(control []any, generation string) FamilyState {
 	case len(gen) > MaxGeneration:
 		return FamilyState{Err: errRegistration}
 	}
-	if shape = gen + " " + shape; len(shape) > 2*MaxGeneration {
-		shape = "" // not one of ours
+	if seriesVersion = gen + " " + seriesVersion; len(seriesVersion) > 2*MaxGeneration {
+		seriesVersion = "" // not one of ours
 	}
 	damaged := func(what, text string, why error) FamilyState {
 		return FamilyState{Err: &StoredError{What: what, Text: text, Why: why}, Generation: gen}
@@ -236,7 +236,7 @@ func familyState(control []any, generation string) FamilyState {
 			d.Bounds = append(d.Bounds, bound)
 		}
 	}
-	return FamilyState{Generation: gen, Shape: shape, Created: created, Definition: d}
+	return FamilyState{Generation: gen, SeriesVersion: seriesVersion, Created: created, Definition: d}
 }
 
 var (

@@ -251,7 +251,7 @@ const NoIndex = -1
 type HoldRequest struct {
 	Writer string
 	Index  int // the index held so far, or NoIndex
-	Slot   int // the index asked for, whoever holds it, or NoIndex
+	Wanted int // the index asked for, whoever holds it, or NoIndex
 	// Lineage is the history of the data that the writer has verified; empty
 	// where it is not known.
 	Lineage string
@@ -381,9 +381,9 @@ type GaugesReply struct {
 type FamilyState struct {
 	Err        error
 	Generation string
-	// Shape changes whenever series were added to the family or removed. An empty
+	// SeriesVersion changes whenever series were added to the family or removed. An empty
 	// one says nothing.
-	Shape string
+	SeriesVersion string
 	// Created is when this generation was registered first, in microseconds
 	// of the store's clock.
 	Created int64

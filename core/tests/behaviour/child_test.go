@@ -28,7 +28,7 @@ const childEnv = "SHOAL_BEHAVIOUR_CHILD"
 type childConfig struct {
 	URL     string
 	App     string
-	Slot    *int
+	Index   *int
 	Lease   time.Duration
 	Refresh time.Duration
 	Expire  time.Duration // of its gauge
@@ -68,7 +68,7 @@ func childMain(config string, in io.Reader, out io.Writer) int {
 		}
 	}
 	err := reg.Open(c.URL, shoal.Opts{
-		App: c.App, Slot: c.Slot, LeaseDuration: c.Lease, RefreshPeriod: c.Refresh, Interval: c.Every,
+		App: c.App, Index: c.Index, LeaseDuration: c.Lease, RefreshPeriod: c.Refresh, Interval: c.Every,
 		OnError: func(error) {},
 	})
 	if err != nil {

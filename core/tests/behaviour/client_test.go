@@ -221,7 +221,7 @@ func TestClient_GivesTwoConnectionsAtMost(t *testing.T) {
 // tenth answer to shoal is lost.
 func TestClient_SharedWithABusyApplicationCountsExactly(t *testing.T) {
 	server := redistest.Start(t)
-	proxy := newCutter(t, server.Addr)
+	proxy := newLossyProxy(t, server.Addr)
 	n := 0
 	proxy.lose(func(request []byte) bool {
 		if !strings.Contains(string(request), "evalsha") {

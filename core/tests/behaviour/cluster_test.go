@@ -52,7 +52,7 @@ func TestCluster_BehavesAsOneServerDoes(t *testing.T) {
 		{"total's numbers", TestTotal_ItsZeroIsShownAndItsNumbersAddUpInRedis},
 		{"total is deleted", TestTotal_DeleteAndResetActForTheFleet},
 		{"a process dies", TestGaugesTellTheLiving_AKilledProcessIsGoneWithItsLease},
-		{"slot", TestGaugesTellTheLiving_ASlotIsTakenOverAtOnce},
+		{"slot", TestGaugesTellTheLiving_AnIndexIsTakenOverAtOnce},
 		{"whole", TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers},
 		{"consistent", TestTheScrapeIsConsistent_HistogramsBelongTogetherUnderLoad},
 		{"kills", TestCountersNeverStepBack_WhenProcessesAreKilled},

@@ -123,7 +123,7 @@ func TestDelete_NeverCrossesIntoAnotherApp(t *testing.T) {
 // before it is gone, what comes after it counts, and nothing is counted twice.
 func TestDelete_WhileOthersWrite(t *testing.T) {
 	f := newFleet(t)
-	proxy := newCutter(t, redistest.Shared(t).Addr)
+	proxy := newLossyProxy(t, redistest.Shared(t).Addr)
 	deleter := f.behind(proxy).process(t) // its deletions' answers are lost
 	dv := deleter.NewCounterVec(shoal.CounterOpts{Name: "jobs_total"}, []string{"kind", "code"})
 	flush(t, deleter)

@@ -155,8 +155,8 @@ func TestDeploy_NamesThatCollideLeaveTheLaterOneOff(t *testing.T) {
 		t.Error("a summary x beside a counter x_count is accepted")
 	}
 	flush(t, two)
-	if v, _ := scrape(t, two).value("shoal_left_off_families_total"); v == 0 {
-		t.Error("no self-metric tells of the family that was left off")
+	if v, _ := scrape(t, two).value("shoal_omitted_families_total"); v == 0 {
+		t.Error("no self-metric tells of the family that was omitted")
 	}
 }
 

@@ -58,7 +58,7 @@ func (m *messages) want(t *testing.T, most int) {
 
 // Anybody who can write the app's keys fills them with texts that would forge lines of
 // a log: names, types, values, leases, gauges of thousands of metrics. Each process
-// says so in a few lines a minute, of what its pages leave off and of what it
+// says so in a few lines a minute, of what its pages omit and of what it
 // replaces, and nothing stored begins a line.
 func TestHostileText_NeitherFloodsTheLogNorForgesIt(t *testing.T) {
 	t.Parallel()

@@ -200,7 +200,7 @@ func TestHostileText_StaysInRedisAndIsLeftOffThePage(t *testing.T) {
 			if n := h.sent() - before; n > 4*quiet+1<<20 {
 				t.Errorf("Redis sent %d bytes for two pages, and %d for a harmless one", n, quiet)
 			}
-			if where != "a shape" && len(h.heard.of("left off")) == 0 {
+			if where != "a shape" && len(h.heard.of("omitted")) == 0 {
 				t.Error("nobody was told")
 			}
 			if field != "" {
@@ -211,7 +211,7 @@ func TestHostileText_StaysInRedisAndIsLeftOffThePage(t *testing.T) {
 	}
 }
 
-// Bounds and vectors that are products of sizes: what does not fit is left off before it
+// Bounds and vectors that are products of sizes: what does not fit is omitted before it
 // takes memory.
 func TestHostileBounds_TakeNoMemory(t *testing.T) {
 	many := func(n int) string {
@@ -239,14 +239,14 @@ func TestHostileBounds_TakeNoMemory(t *testing.T) {
 			if took := allocated(func() { h.page() }); took > 4*harmless+8<<20 {
 				t.Errorf("a page allocated %d bytes, a harmless one %d", took, harmless)
 			}
-			if len(h.heard.of("big", "left off")) == 0 && !strings.Contains(name, "vector") {
+			if len(h.heard.of("big", "omitted")) == 0 && !strings.Contains(name, "vector") {
 				t.Errorf("nobody was told: %q", h.heard.of())
 			}
 		})
 	}
 }
 
-// A family that does not fit is left off whole, takes no more the larger it is, and is not
+// A family that does not fit is omitted whole, takes no more the larger it is, and is not
 // read again for each page. Those beside it are shown.
 func TestHostileSeries_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
 	took := map[int]uint64{}
@@ -258,7 +258,7 @@ func TestHostileSeries_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
 				t.Errorf("a part of the series is shown: %d", len(p.of("big_total")))
 			}
 		})
-		if got := h.heard.of("big_total", "left off"); len(got) != 1 {
+		if got := h.heard.of("big_total", "omitted"); len(got) != 1 {
 			t.Errorf("heard %q", got)
 		}
 		before := h.called("hscan")
@@ -290,7 +290,7 @@ func TestHostileSeries_ThatGrowAreLeftOffWhole(t *testing.T) {
 				t.Errorf("%d series are shown", shown)
 			}
 		})
-		if got := h.heard.of("big_total", "left off"); len(got) != 1 {
+		if got := h.heard.of("big_total", "omitted"); len(got) != 1 {
 			t.Errorf("heard %q", got)
 		}
 	}
@@ -299,7 +299,7 @@ func TestHostileSeries_ThatGrowAreLeftOffWhole(t *testing.T) {
 	}
 }
 
-// A process with more gauges than a page has room for is left off, the others are shown.
+// A process with more gauges than a page has room for is omitted, the others are shown.
 func TestHostileGauges_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
 	h := underAttack(t)
 	lease := h.redis.HGet(t.Context(), h.leasesKey(), "i:0").Val()
@@ -316,8 +316,8 @@ func TestHostileGauges_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
 		if n := len(p.of("depth")) - 1; (n > 0) != attack.shown {
 			t.Errorf("%d gauges of %d are shown", n, attack.n)
 		}
-		if told := len(h.heard.of("gauges of the process with gauge_index "+strconv.Itoa(i+1), "left off")) > 0; told == attack.shown && i < 3 {
-			t.Errorf("%d gauges: told %v: %q", attack.n, told, h.heard.of("left off"))
+		if told := len(h.heard.of("gauges of the process with gauge_index "+strconv.Itoa(i+1), "omitted")) > 0; told == attack.shown && i < 3 {
+			t.Errorf("%d gauges: told %v: %q", attack.n, told, h.heard.of("omitted"))
 		}
 		h.must(h.redis.Del(t.Context(), h.key("}:g:"+writer)).Err())
 		h.must(h.redis.HDel(t.Context(), h.leasesKey(), fmt.Sprintf("i:%d", i+1)).Err())

@@ -35,14 +35,14 @@ func TestLimits_TheLargestDeclarationsAreOnThePage(t *testing.T) {
 	flush(t, reg)
 	for range 2 {
 		p := scrape(t, reg)
-		p.want(t, "took_count", "1000", fmt.Sprintf(`took_bucket{le="%g"}`, bounds[0]), "1", "shoal_corrupt_values_total", "0", "shoal_left_off_families_total", "0")
+		p.want(t, "took_count", "1000", fmt.Sprintf(`took_bucket{le="%g"}`, bounds[0]), "1", "shoal_corrupt_values_total", "0", "shoal_omitted_families_total", "0")
 		for _, family := range []string{name, "g" + name[1:]} {
 			if n := len(p.of(family)); n != 1 {
 				t.Errorf("%d series of %.10s…", n, family)
 			}
 		}
 	}
-	if got := heard.of("left off"); len(got) > 0 {
+	if got := heard.of("omitted"); len(got) > 0 {
 		t.Errorf("heard %q", got)
 	}
 }

@@ -75,10 +75,10 @@ func TestGaugesTellTheLiving_TheyComeBackWhenRedisLostThem(t *testing.T) {
 
 // A replacement that asks for its predecessor's place does not wait for a
 // lease to end: that lasts a minute here, longer than any test waits.
-func TestGaugesTellTheLiving_ASlotIsTakenOverAtOnce(t *testing.T) {
+func TestGaugesTellTheLiving_AnIndexIsTakenOverAtOnce(t *testing.T) {
 	f := newFleet(t)
-	slot := 3
-	config := func(c *childConfig) { c.Slot, c.Lease = &slot, time.Minute }
+	index := 3
+	config := func(c *childConfig) { c.Index, c.Lease = &index, time.Minute }
 	old := f.spawn(t, config)
 	old.tell("inc 2")
 	old.tell("set 1")

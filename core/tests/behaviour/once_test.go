@@ -18,7 +18,7 @@ import (
 const adding = "$1\r\n+\r\n"
 
 // behind makes the app's processes connect through a proxy.
-func (f *fleet) behind(c *cutter) *fleet {
+func (f *fleet) behind(c *lossyProxy) *fleet {
 	return &fleet{app: f.app, redis: f.redis, connect: func(t testing.TB) redis.UniversalClient { return c.client(t) }}
 }
 
@@ -26,7 +26,7 @@ func (f *fleet) behind(c *cutter) *fleet {
 // and for the awaited form: the reply to the first commit is lost.
 func TestExactlyOnce_ALostReplyIsNotAppliedTwice(t *testing.T) {
 	f := newFleet(t)
-	proxy := newCutter(t, redistest.Shared(t).Addr)
+	proxy := newLossyProxy(t, redistest.Shared(t).Addr)
 	reg := f.behind(proxy).process(t)
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
 	h := reg.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Buckets: []float64{1}})
@@ -56,7 +56,7 @@ func TestExactlyOnce_ALostReplyIsNotAppliedTwice(t *testing.T) {
 // Any reply may be lost: those to registrations, leases and gauges too.
 func TestExactlyOnce_WhileEveryTwentiethReplyIsLost(t *testing.T) {
 	f := newFleet(t)
-	proxy := newCutter(t, redistest.Shared(t).Addr)
+	proxy := newLossyProxy(t, redistest.Shared(t).Addr)
 	var n atomic.Int64
 	proxy.lose(func([]byte) bool { return n.Add(1)%20 == 0 })
 	var loads []*load
@@ -101,7 +101,7 @@ func TestExactlyOnce_AfterAFailoverToAReplicaThatLags(t *testing.T) {
 	master := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	replica := redistest.Start(t)
 	f := fleetOn(t, master)
-	proxy := newCutter(t, master.Addr)
+	proxy := newLossyProxy(t, master.Addr)
 	g := f.behind(proxy)
 	one, two := g.process(t), g.process(t)
 	before := []*load{startLoad(t, one), startLoad(t, two)}

@@ -126,7 +126,7 @@ func TestConnect_RefusesWhatCanNotWork(t *testing.T) {
 		"a slash":            func(o *shoal.Opts) { o.App = "shop/a" },
 		"a space":            func(o *shoal.Opts) { o.App = "my shop" },
 		"bytes":              func(o *shoal.Opts) { o.App = "\xff" },
-		"a negative slot":    func(o *shoal.Opts) { o.Slot = &minus },
+		"a negative index":   func(o *shoal.Opts) { o.Index = &minus },
 		"a negative limit":   func(o *shoal.Opts) { o.SeriesLimit = -1 },
 		"a negative period":  func(o *shoal.Opts) { o.RefreshPeriod = -1 },
 		"a hasty lease":      func(o *shoal.Opts) { o.LeaseDuration = 1 },

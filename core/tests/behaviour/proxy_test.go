@@ -14,10 +14,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// cutter stands between clients and a server. It can let a request through,
+// lossyProxy stands between clients and a server. It can let a request through,
 // wait until the server has answered it, and cut the line instead of passing
 // the answer on: the client can't tell whether it was done.
-type cutter struct {
+type lossyProxy struct {
 	addr string
 
 	mu     sync.Mutex
@@ -29,14 +29,14 @@ type cutter struct {
 	group sync.WaitGroup
 }
 
-// newCutter starts a proxy before a server and ends it with the test.
-func newCutter(t testing.TB, server string) *cutter {
+// newLossyProxy starts a proxy before a server and ends it with the test.
+func newLossyProxy(t testing.TB, server string) *lossyProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cutter{addr: listener.Addr().String(), server: server, conns: map[net.Conn]bool{}}
+	c := &lossyProxy{addr: listener.Addr().String(), server: server, conns: map[net.Conn]bool{}}
 	c.group.Go(func() { c.accept(listener) })
 	t.Cleanup(func() {
 		_ = listener.Close()
@@ -47,7 +47,7 @@ func newCutter(t testing.TB, server string) *cutter {
 }
 
 // client returns a client that comes through the proxy.
-func (c *cutter) client(t testing.TB) redis.UniversalClient {
+func (c *lossyProxy) client(t testing.TB) redis.UniversalClient {
 	opts := &redis.Options{Addr: c.addr}
 	impatient(opts)
 	client := redis.NewClient(opts)
@@ -56,14 +56,14 @@ func (c *cutter) client(t testing.TB) redis.UniversalClient {
 }
 
 // lose makes the answers to requests lost for which doom holds.
-func (c *cutter) lose(doom func(request []byte) bool) {
+func (c *lossyProxy) lose(doom func(request []byte) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.doom = doom
 }
 
 // moveTo leads to another server from now on, as a failover does.
-func (c *cutter) moveTo(server string) {
+func (c *lossyProxy) moveTo(server string) {
 	c.mu.Lock()
 	c.server = server
 	c.mu.Unlock()
@@ -84,7 +84,7 @@ func mentioning(n int64, texts ...string) func([]byte) bool {
 }
 
 // hangUp cuts every line.
-func (c *cutter) hangUp() {
+func (c *lossyProxy) hangUp() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.conns {
@@ -92,26 +92,26 @@ func (c *cutter) hangUp() {
 	}
 }
 
-func (c *cutter) doomed(request []byte) bool {
+func (c *lossyProxy) doomed(request []byte) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.doom != nil && c.doom(request)
 }
 
-func (c *cutter) enter(conn net.Conn) {
+func (c *lossyProxy) enter(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.conns[conn] = true
 }
 
-func (c *cutter) leave(conn net.Conn) {
+func (c *lossyProxy) leave(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	_ = conn.Close()
 	delete(c.conns, conn)
 }
 
-func (c *cutter) accept(listener net.Listener) {
+func (c *lossyProxy) accept(listener net.Listener) {
 	for {
 		client, err := listener.Accept()
 		if errors.Is(err, net.ErrClosed) {

@@ -77,7 +77,7 @@ func TestTotal_TheModeMayChangeAtADeployAndBack(t *testing.T) {
 			d.tell("flush")
 			onlyShows(t, reader, "carts_open", "11")
 			p := scrape(t, reader)
-			if err := errors.Join(p.has("shoal_corrupt_values_total", "0"), p.has("shoal_left_off_families_total", "0")); err != nil {
+			if err := errors.Join(p.has("shoal_corrupt_values_total", "0"), p.has("shoal_omitted_families_total", "0")); err != nil {
 				t.Error(err)
 			}
 		})

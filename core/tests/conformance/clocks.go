@@ -91,7 +91,7 @@ var clockTests = map[string]func(f *fixture){
 			f.release("a", f.hold(first).Index)
 			if index == 1 {
 				other := hold("b")
-				other.Slot = 1
+				other.Wanted = 1
 				f.hold(other)
 			}
 			again.Index = index

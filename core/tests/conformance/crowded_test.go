@@ -53,7 +53,7 @@ func TestCrowdedKeys_NoCallTakesLongerForIt(t *testing.T) {
 	}
 	hold := func(index int) wire.HoldReply {
 		t.Helper()
-		r, err := store.Hold(ctx, wire.HoldRequest{Writer: "w", Index: index, Slot: wire.NoIndex, TTL: time.Minute, Current: "f00"})
+		r, err := store.Hold(ctx, wire.HoldRequest{Writer: "w", Index: index, Wanted: wire.NoIndex, TTL: time.Minute, Current: "f00"})
 		must(err)
 		return r
 	}

@@ -139,7 +139,7 @@ func TestGauges_LostReplyIsADuplicate(t *testing.T) {
 	p := startProxy(t, server.Addr)
 	client := server.Client(t, func(o *redis.Options) { o.Addr = p.listener.Addr().String() })
 	store := wire.NewRedis(client, rand.Text())
-	held, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w1", Index: wire.NoIndex, Slot: wire.NoIndex, TTL: time.Minute})
+	held, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w1", Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestGauges_OutOfMemoryKeepsTheOldOnes(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
 	store := wire.NewRedis(client, "shop")
-	if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Slot: 0, TTL: time.Minute}); err != nil {
+	if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Wanted: 0, TTL: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	w := wire.GaugeWrite{Writer: "w", Version: 1, Full: true,

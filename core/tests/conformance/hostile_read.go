@@ -135,7 +135,7 @@ var hostileReadTests = map[string]func(f *redisFixture){
 		}
 		gen := f.family("shape", wire.TypeCounter)
 		f.set(controlKey(f.app, "shape"), "shape", strings.Repeat("s", 10_000))
-		if s := f.state("shape"); s.Err != nil || s.Generation != gen || s.Shape != "" {
+		if s := f.state("shape"); s.Err != nil || s.Generation != gen || s.SeriesVersion != "" {
 			f.Errorf("a long shape is read as %+v", s)
 		}
 		f.family("mode", wire.TypeGauge)

@@ -15,7 +15,7 @@ const (
 )
 
 func hold(writer string) wire.HoldRequest {
-	return wire.HoldRequest{Writer: writer, Index: wire.NoIndex, Slot: wire.NoIndex, TTL: long}
+	return wire.HoldRequest{Writer: writer, Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: long}
 }
 
 func (f *fixture) hold(req wire.HoldRequest) wire.HoldReply {
@@ -77,9 +77,9 @@ var leaseTests = map[string]func(f *fixture){
 		f.take(hold("b"), 1, "")
 		f.release("a", 0)
 		f.take(hold("b"), 1, "") // not the free 0
-		slot := hold("b")
-		slot.Slot = 7
-		f.take(slot, 1, "")
+		wanting := hold("b")
+		wanting.Wanted = 7
+		f.take(wanting, 1, "")
 	},
 	"Hold_TakesItsIndexBackIfItIsMissing": func(f *fixture) {
 		f.take(hold("a"), 0, "")
@@ -107,12 +107,12 @@ var leaseTests = map[string]func(f *fixture){
 		again.Index = 0
 		f.take(again, 1, "")
 	},
-	"Hold_SlotFencesItsHolder": func(f *fixture) {
-		slot := hold("a")
-		slot.Slot = 5
-		f.take(slot, 5, "")
-		slot.Writer = "b"
-		f.take(slot, 5, "a")
+	"Hold_WantedFencesItsHolder": func(f *fixture) {
+		wanting := hold("a")
+		wanting.Wanted = 5
+		f.take(wanting, 5, "")
+		wanting.Writer = "b"
+		f.take(wanting, 5, "a")
 		back := hold("a")
 		back.Index = 5
 		f.take(back, 0, "")
@@ -148,7 +148,7 @@ var leaseTests = map[string]func(f *fixture){
 			{Lineage: "f00", Info: wire.Info{Host: "web-1", Version: "v1.2.3", Started: 1700000000000000}},
 			{Lineage: "-", Info: wire.Info{Host: "-", Version: "a b\tc\n%2D+é\xff", Started: -5}},
 		} {
-			req.Writer, req.Index, req.Slot, req.TTL = "w", wire.NoIndex, i, long
+			req.Writer, req.Index, req.Wanted, req.TTL = "w", wire.NoIndex, i, long
 			if i > 0 {
 				f.release("w", i-1)
 			}
@@ -204,9 +204,9 @@ var leaseTests = map[string]func(f *fixture){
 	"Release_RemovesTheWritersGaugesEvenIfTheLeaseIsLost": func(f *fixture) {
 		f.take(hold("a"), 0, "")
 		f.gauges(wire.GaugeWrite{Writer: "a", Index: 0, Version: 1, Full: true, Ops: []wire.GaugeOp{set("g", "1")}}, wire.GaugesOK)
-		slot := hold("b")
-		slot.Slot = 0
-		f.take(slot, 0, "a")
+		wanting := hold("b")
+		wanting.Wanted = 0
+		f.take(wanting, 0, "a")
 		f.release("a", 0)
 		if l := f.living(); l[0] != "b" {
 			f.Errorf("the leases are %v", l)

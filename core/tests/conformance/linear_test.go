@@ -89,7 +89,7 @@ func attacks(t *testing.T, client *redis.Client) map[string]attack {
 	}
 	wide := op(wire.OpAdd, "x", strings.ReplaceAll(ascending(4000), " ", ":1 ")+":1")
 	hold := func() error {
-		_, err := store.Hold(ctx, wire.HoldRequest{Writer: "w", Index: 0, Slot: wire.NoIndex, TTL: 1e9, Current: "f00"})
+		_, err := store.Hold(ctx, wire.HoldRequest{Writer: "w", Index: 0, Wanted: wire.NoIndex, TTL: 1e9, Current: "f00"})
 		return err
 	}
 	housekeep := func() error { return store.Housekeep(ctx, time.Hour, 0) }
@@ -188,7 +188,7 @@ func TestHostileText_InOthersLeasesCostsNobody(t *testing.T) {
 		}
 		for range 5 {
 			client.ConfigResetStat(t.Context())
-			if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: rand.Text(), Index: wire.NoIndex, Slot: wire.NoIndex, TTL: time.Minute}); err != nil {
+			if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: rand.Text(), Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: time.Minute}); err != nil {
 				t.Fatal(err)
 			}
 			if us := microseconds(t, client, "evalsha"); least == 0 || us < least {

@@ -42,7 +42,7 @@ func TestHead_WhatIsKnownTakesOneRoundTripAndValuesAnother(t *testing.T) {
 	store := guarded(client, "shop")
 	gen := counter(t, store)
 	commit(t, store, step(gen, 1))
-	if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Slot: 0, TTL: time.Minute}); err != nil {
+	if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Wanted: 0, TTL: time.Minute}); err != nil {
 		t.Fatal(err)
 	}
 	var last wire.AppState

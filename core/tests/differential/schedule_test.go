@@ -285,14 +285,14 @@ func (s *schedule) number() string {
 func (s *schedule) hold() (what, differs string) {
 	w := pick(s, writers)
 	req := wire.HoldRequest{
-		Writer: w, Index: s.indexes[w], Slot: wire.NoIndex, TTL: time.Hour,
+		Writer: w, Index: s.indexes[w], Wanted: wire.NoIndex, TTL: time.Hour,
 		Info: wire.Info{Host: "h " + w, Version: pick(s, []string{"", "1.0"}), Started: 5},
 	}
 	if s.oneIn(4) {
 		req.Index = s.rng.IntN(4) - 1
 	}
 	if s.oneIn(4) {
-		req.Slot = s.rng.IntN(3)
+		req.Wanted = s.rng.IntN(3)
 	}
 	if s.oneIn(2) {
 		req.Current = pick(s, []string{"l1", "l1", "l2"})
@@ -402,8 +402,8 @@ func (s *schedule) compareShapes() string {
 		}
 		changed := make([]bool, len(states))
 		for j, f := range states {
-			changed[j] = s.shapes[i][families[j]] != f.Shape
-			s.shapes[i][families[j]] = f.Shape
+			changed[j] = s.shapes[i][families[j]] != f.SeriesVersion
+			s.shapes[i][families[j]] = f.SeriesVersion
 		}
 		i++
 		return changed

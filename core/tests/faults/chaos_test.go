@@ -33,7 +33,7 @@ func TestChaos(t *testing.T) {
 			t.Parallel()
 			url, steps := system.start(t)
 			a := startApp(t, url, asDefault)
-			c := &chaos{app: a, dice: rand.New(rand.NewPCG(*chaosAs, uint64(i)))} //nolint:gosec // to be repeated
+			c := &chaos{app: a, rng: rand.New(rand.NewPCG(*chaosAs, uint64(i)))} //nolint:gosec // to be repeated
 			c.run(t, steps(a))
 		})
 	}
@@ -47,7 +47,7 @@ type step struct {
 
 type chaos struct {
 	app  *app
-	dice *rand.Rand
+	rng  *rand.Rand
 	done map[string]int
 }
 
@@ -56,12 +56,12 @@ func (c *chaos) run(t *testing.T, steps []step) {
 	c.done = map[string]int{}
 	begin := time.Now()
 	for time.Since(begin) < *chaosFor {
-		s := steps[c.dice.IntN(len(steps))]
+		s := steps[c.rng.IntN(len(steps))]
 		at := time.Since(begin)
 		s.do(t, c)
 		c.done[s.name]++
 		t.Logf("%6.1fs %s, for %.1fs", at.Seconds(), s.name, (time.Since(begin) - at).Seconds())
-		if c.dice.IntN(2) == 0 { // else the next follows at once
+		if c.rng.IntN(2) == 0 { // else the next follows at once
 			c.app.more(t, 10)
 		}
 	}
@@ -80,12 +80,12 @@ func (c *chaos) run(t *testing.T, steps []step) {
 
 // aWhile lasts up to d.
 func (c *chaos) aWhile(d time.Duration) {
-	<-time.After(time.Duration(c.dice.Int64N(int64(d)))) // the length of the trouble
+	<-time.After(time.Duration(c.rng.Int64N(int64(d)))) // the length of the trouble
 }
 
 // chaosOnServer takes all faults of the tables that lose nothing.
 func chaosOnServer(t *testing.T) (string, func(*app) []step) {
-	r := &rig{server: redistest.Start(t, append([]string{"--user", "shop", "on", ">secret", "~*", "+@all"}, aof...)...)}
+	r := &fixture{server: redistest.Start(t, append([]string{"--user", "shop", "on", ">secret", "~*", "+@all"}, aof...)...)}
 	r.admin = r.server.Client(t)
 	r.line = newLine(t, r.server.Addr)
 	return "redis://shop:secret@" + r.line.addr(), func(a *app) (steps []step) {
@@ -204,7 +204,7 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 	}
 	freeze := func(t *testing.T, m *redistest.Server) { m.Freeze(t) }
 	thaw := func(t *testing.T, m *redistest.Server) { m.Thaw(t) }
-	pick := func(c *chaos) *[2]*redistest.Server { return &pairs[c.dice.IntN(len(pairs))] }
+	pick := func(c *chaos) *[2]*redistest.Server { return &pairs[c.rng.IntN(len(pairs))] }
 	return cluster.URL(), func(*app) []step {
 		return []step{
 			{"a master is killed, and its replica lags", func(t *testing.T, c *chaos) {

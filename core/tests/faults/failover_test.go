@@ -15,7 +15,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// asDefault gives an application the lease that users have: a scrape's barrier
+// asDefault gives an application the lease that users have: a scrape's recovery
 // is measured by it.
 func asDefault(o *shoal.Opts) { o.LeaseDuration = shoal.DefLeaseDuration }
 

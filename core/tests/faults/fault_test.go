@@ -25,7 +25,7 @@ type fault struct {
 	user   bool     // the application is the user shop of Redis
 	spoilt bool     // the application is behind a line
 	// begin returns once the fault is there.
-	begin func(t *testing.T, r *rig)
+	begin func(t *testing.T, r *fixture)
 	// says is the reason of the 503 that scrapes get meanwhile. Without it they
 	// get pages.
 	says string
@@ -34,8 +34,8 @@ type fault struct {
 	// waits says that awaited adds get no answer meanwhile, though scrapes do.
 	waits bool
 	// meanwhile checks more.
-	meanwhile func(t *testing.T, r *rig, mark int)
-	end       func(t *testing.T, r *rig)
+	meanwhile func(t *testing.T, r *fixture, mark int)
+	end       func(t *testing.T, r *fixture)
 	// wiped says that Redis loses what it had. The application rests then: what
 	// it counts afterwards is what is shown.
 	wiped bool
@@ -45,8 +45,8 @@ type fault struct {
 	after func(page) error
 }
 
-// rig is an application on a single server.
-type rig struct {
+// fixture is an application on a single server.
+type fixture struct {
 	server *redistest.Server
 	line   *line
 	admin  *redis.Client
@@ -56,7 +56,7 @@ type rig struct {
 
 func (f *fault) run(t *testing.T) {
 	t.Parallel()
-	r := &rig{server: redistest.Start(t, f.args...)}
+	r := &fixture{server: redistest.Start(t, f.args...)}
 	r.admin = r.server.Client(t)
 	url := r.server.URL()
 	switch {
@@ -145,18 +145,18 @@ func must(t *testing.T, err error) {
 }
 
 // key is the name of a key of a family.
-func (r *rig) key(family, part string) string {
+func (r *fixture) key(family, part string) string {
 	return "shoal:1:{" + r.app.name + "/" + family + "}:" + part
 }
 
 // set sets a configuration of the server.
-func (r *rig) set(t *testing.T, name, value string) {
+func (r *fixture) set(t *testing.T, name, value string) {
 	t.Helper()
 	must(t, r.admin.ConfigSet(t.Context(), name, value).Err())
 }
 
 // hangUp has the server close the application's connections.
-func (r *rig) hangUp(t *testing.T) {
+func (r *fixture) hangUp(t *testing.T) {
 	t.Helper()
 	must(t, r.admin.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
 }

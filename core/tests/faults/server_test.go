@@ -31,7 +31,7 @@ var serverFaults = []fault{
 	{
 		name: "killed with an old snapshot", event: "`kill -9`, RDB snapshot from before, started again",
 		scrape: "503 `Redis can't be reached`, then `recovering`", totals: whatIsKept,
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			must(t, r.admin.Save(t.Context()).Err())
 			r.app.more(t, 200)
 			kill(t, r)
@@ -41,24 +41,24 @@ var serverFaults = []fault{
 	{
 		name: "loading", event: "restarting, with much to load",
 		scrape: "503 `Redis refuses with LOADING`, then `recovering`", totals: "exact",
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			must(t, r.admin.Do(t.Context(), "DEBUG", "POPULATE", 3000, "filler", 100).Err())
 			r.server.Shutdown(t)
 			r.server.Relaunch(t, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
 		},
-		once: true, says: "LOADING", end: func(t *testing.T, r *rig) { r.server.Await(t) },
+		once: true, says: "LOADING", end: func(t *testing.T, r *fixture) { r.server.Await(t) },
 	},
 	{
 		name: "frozen", event: "frozen (SIGSTOP, a stalled disk or host), then awake",
 		scrape: "503 in time, `Redis has not answered in time`", totals: "exact",
-		begin: func(t *testing.T, r *rig) { r.server.Freeze(t) },
+		begin: func(t *testing.T, r *fixture) { r.server.Freeze(t) },
 		says:  "Redis has not answered in time",
-		end:   func(t *testing.T, r *rig) { r.server.Thaw(t) },
+		end:   func(t *testing.T, r *fixture) { r.server.Thaw(t) },
 	},
 	{
 		name: "paused", event: "`CLIENT PAUSE` for some seconds",
 		scrape: "503 in time, `Redis has not answered in time`", totals: "exact",
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			must(t, r.admin.Do(t.Context(), "CLIENT", "PAUSE", 7000, "ALL").Err())
 		},
 		says: "Redis has not answered in time", // and it ends by itself
@@ -66,7 +66,7 @@ var serverFaults = []fault{
 	{
 		name: "clients killed", event: "`CLIENT KILL`, again and again",
 		scrape: "pages, and now and then a 503 `the connection to Redis failed`", totals: "exact", either: true,
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			for range 20 {
 				r.hangUp(t)
 				<-time.After(50 * time.Millisecond) // between two blows
@@ -76,7 +76,7 @@ var serverFaults = []fault{
 	{
 		name: "scripts flushed", event: "`SCRIPT FLUSH`, again and again",
 		scrape: "pages", totals: "exact",
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			for range 20 {
 				must(t, r.admin.ScriptFlush(t.Context()).Err())
 				<-time.After(20 * time.Millisecond) // between two blows
@@ -87,14 +87,14 @@ var serverFaults = []fault{
 		name: "emptied", event: "`FLUSHALL`",
 		scrape: "503 `recovering` until living processes have brought their metrics back, then pages; counters begin at 0, which `rate()` takes for a reset",
 		totals: "what was there is lost, counted as `wiped`; what comes later is exact",
-		begin:  func(t *testing.T, r *rig) { must(t, r.admin.FlushAll(t.Context()).Err()) },
+		begin:  func(t *testing.T, r *fixture) { must(t, r.admin.FlushAll(t.Context()).Err()) },
 		wiped:  true, after: positive(`shoal_lost_batches_total{reason="wiped"}`),
 	},
 	{
 		name: "full", event: "`maxmemory` reached, `noeviction`",
 		scrape: "pages that stand still; gauges vanish with the leases", totals: "exact", waits: true,
-		begin: func(t *testing.T, r *rig) { r.set(t, "maxmemory", "1") },
-		meanwhile: func(t *testing.T, r *rig, mark int) {
+		begin: func(t *testing.T, r *fixture) { r.set(t, "maxmemory", "1") },
+		meanwhile: func(t *testing.T, r *fixture, mark int) {
 			r.app.watch.eventually(t, mark, func(p page) error {
 				if v, ok := p.value("depth"); ok {
 					return fmt.Errorf("depth is %v", v)
@@ -102,7 +102,7 @@ var serverFaults = []fault{
 				return nil
 			})
 		},
-		end: func(t *testing.T, r *rig) { r.set(t, "maxmemory", "0") },
+		end: func(t *testing.T, r *fixture) { r.set(t, "maxmemory", "0") },
 		after: func(p page) error {
 			if p["depth"] != 2 {
 				return fmt.Errorf("depth is %v, want 2", p["depth"])
@@ -114,7 +114,7 @@ var serverFaults = []fault{
 		name: "evicting", event: "`maxmemory` reached, `allkeys-lru`",
 		scrape: "503 `recovering` until living processes have brought their metrics back, then pages; counters begin at 0, which `rate()` takes for a reset",
 		totals: "what is evicted is lost, counted as `wiped`; what comes later is exact",
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			r.set(t, "maxmemory-policy", "allkeys-lru")
 			r.set(t, "maxmemory", "1") // less than a server needs: every key goes
 			eventually(t, func() error {
@@ -130,16 +130,16 @@ var serverFaults = []fault{
 	{
 		name: "demoted", event: "demoted: `READONLY`",
 		scrape: "pages that stand still", totals: "exact", waits: true,
-		begin: func(t *testing.T, r *rig) { must(t, r.admin.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err()) },
-		meanwhile: func(t *testing.T, r *rig, mark int) {
+		begin: func(t *testing.T, r *fixture) { must(t, r.admin.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err()) },
+		meanwhile: func(t *testing.T, r *fixture, mark int) {
 			r.app.watch.eventually(t, mark, positive("jobs_total"))
 		},
-		end: func(t *testing.T, r *rig) { must(t, r.admin.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err()) },
+		end: func(t *testing.T, r *fixture) { must(t, r.admin.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err()) },
 	},
 	{
 		name: "busy", event: "a script that does not end: `BUSY`",
 		scrape: "503 `Redis refuses with BUSY`", totals: "exact",
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			r.set(t, "busy-reply-threshold", "50")
 			stuck := r.server.Client(t, func(o *redis.Options) { o.ReadTimeout, o.MaxRetries = time.Minute, -1 })
 			done := make(chan struct{})
@@ -152,28 +152,28 @@ var serverFaults = []fault{
 				<-done
 			}
 		},
-		says: "BUSY", end: func(_ *testing.T, r *rig) { r.undo() },
+		says: "BUSY", end: func(_ *testing.T, r *fixture) { r.undo() },
 	},
 	{
 		name: "password unknown", event: "the password changed: `WRONGPASS`, `NOAUTH`",
 		scrape: "503 `Redis refuses with WRONGPASS`", totals: "exact", user: true,
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "<secret", ">other").Err())
 			r.hangUp(t)
 		},
 		says: "WRONGPASS",
-		end: func(t *testing.T, r *rig) {
+		end: func(t *testing.T, r *fixture) {
 			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", ">secret").Err())
 		},
 	},
 	{
 		name: "rights revoked", event: "the ACL user lost its rights: `NOPERM`",
 		scrape: "503 `Redis refuses with NOPERM`", totals: "exact", user: true,
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "resetkeys").Err())
 		},
 		says: "NOPERM",
-		end: func(t *testing.T, r *rig) {
+		end: func(t *testing.T, r *fixture) {
 			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "~*").Err())
 		},
 	},
@@ -181,7 +181,7 @@ var serverFaults = []fault{
 		name: "a stranger's key", event: "a key of one metric was overwritten with another type",
 		scrape: "pages, for a moment 503 or without that metric",
 		totals: "of that metric, what was there is lost, counted as `wiped`: the process that writes it replaces the key, counted by `shoal_corrupt_values_total`; the others are exact",
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			for _, family := range []string{"jobs_total", "took_seconds", "size_bytes", "paid_total"} {
 				must(t, r.admin.Set(t.Context(), r.key(family, "v"), "a stranger's", 0).Err())
 			}
@@ -193,7 +193,7 @@ var serverFaults = []fault{
 	{
 		name: "a corrupt value", event: "a stored value was overwritten with something that is no number",
 		scrape: "pages", totals: "that series begins at 0, counted by `shoal_corrupt_values_total`; the others are exact",
-		begin: func(t *testing.T, r *rig) {
+		begin: func(t *testing.T, r *fixture) {
 			for _, family := range []string{"jobs_total", "took_seconds", "paid_total"} {
 				must(t, r.admin.HSet(t.Context(), r.key(family, "v"), "", "no number").Err())
 			}
@@ -207,9 +207,9 @@ var serverFaults = []fault{
 	},
 }
 
-func kill(_ *testing.T, r *rig) { r.server.Kill() }
+func kill(_ *testing.T, r *fixture) { r.server.Kill() }
 
-func restart(t *testing.T, r *rig) { r.server.Restart(t) }
+func restart(t *testing.T, r *fixture) { r.server.Restart(t) }
 
 // TestServer_Faults breaks a single server in each of the ways of serverFaults.
 func TestServer_Faults(t *testing.T) {

@@ -24,9 +24,9 @@ var (
 	}
 	// otherSelfNames are the rest of these, which nobody attacks.
 	otherSelfNames = []string{
-		"shoal_flush_failures_total", "shoal_pending_age_seconds", "shoal_overflowed_writes_total", "shoal_function_panics_total",
+		"shoal_flush_failures_total", "shoal_pending_age_seconds", "shoal_overflowed_writes_total", "shoal_gauge_func_panics_total",
 		"shoal_scrape_duration_seconds", "shoal_scrape_failures_total", "shoal_scrape_flush_failures_total",
-		"shoal_left_off_families_total", "shoal_unconfirmed_scrapes_total",
+		"shoal_omitted_families_total", "shoal_unconfirmed_scrapes_total",
 	}
 )
 

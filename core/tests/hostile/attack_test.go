@@ -102,7 +102,7 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 }
 
 // draw makes one write of a target.
-func (s *session) draw(ctx context.Context, d dice, t target, own []target) (write, error) {
+func (s *session) draw(ctx context.Context, d rng, t target, own []target) (write, error) {
 	w := write{key: t.key, family: t.family}
 	switch n := d.IntN(10); {
 	case d.one(1000):
@@ -127,7 +127,7 @@ func (s *session) draw(ctx context.Context, d dice, t target, own []target) (wri
 }
 
 // wrongType puts a value of another type in place of a key.
-func (s *session) wrongType(d dice, w *write) {
+func (s *session) wrongType(d rng, w *write) {
 	kind, text, n := pick(d, "string", "list", "set", "zset", "stream", "hash"), s.own(d, d.text()), min(d.times(), 100)
 	w.about = fmt.Sprintf("becomes a %s of %d × %.60q", kind, n, text)
 	w.do = func(ctx context.Context, p redis.Pipeliner) {
@@ -153,7 +153,7 @@ func (s *session) wrongType(d dice, w *write) {
 }
 
 // listed adds names to the list of families, or takes some away.
-func (s *session) listed(d dice, w *write) {
+func (s *session) listed(d rng, w *write) {
 	members := make([]redis.Z, d.times())
 	for i := range members {
 		name, score := d.member()
@@ -173,7 +173,7 @@ func (s *session) listed(d dice, w *write) {
 }
 
 // filled gets fields of the right shape, nearly.
-func (s *session) filled(d dice, t target, w *write) {
+func (s *session) filled(d rng, t target, w *write) {
 	n := d.times()
 	pairs := make([]any, 0, 2*n)
 	var about []string
@@ -203,7 +203,7 @@ func (s *session) filled(d dice, t target, w *write) {
 }
 
 // spoilt changes some of what the key honestly has.
-func (s *session) spoilt(ctx context.Context, d dice, t target, w *write) error {
+func (s *session) spoilt(ctx context.Context, d rng, t target, w *write) error {
 	had, err := s.attacker.HGetAll(ctx, t.key).Result()
 	if err != nil && !strings.HasPrefix(err.Error(), "WRONGTYPE") {
 		return err
@@ -253,7 +253,7 @@ func (s *session) spoilt(ctx context.Context, d dice, t target, w *write) error 
 }
 
 // own puts the id of a process of the app in its place.
-func (s *session) own(d dice, text string) string {
+func (s *session) own(d rng, text string) string {
 	if len(s.writers) == 0 || !strings.Contains(text, ownWriter) {
 		return text
 	}

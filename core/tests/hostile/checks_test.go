@@ -19,7 +19,7 @@ type counter = atomic.Int64
 
 // live lets the processes go on amid hostile contents: requests, flushes, deletions,
 // synchronous calls, housekeeping.
-func (s *session) live(d dice) error {
+func (s *session) live(d rng) error {
 	begin := time.Now()
 	s.count(1 + d.IntN(2))
 	s.set()
@@ -75,7 +75,7 @@ func (s *session) live(d dice) error {
 }
 
 // show reads the page of each process: whole and true, or a 503 in time.
-func (s *session) show(d dice) error {
+func (s *session) show(d rng) error {
 	var reads sync.WaitGroup
 	first := d.IntN(3)
 	regs := []*shoal.Registry{s.apps[0].reg, s.apps[1].reg, s.reader}
@@ -148,7 +148,7 @@ func nameIn(format expfmt.Format, series string) string {
 
 // heal waits, now and then, until the processes have mended what is hostile by
 // themselves: nobody has to delete a key by hand.
-func (s *session) heal(d dice) error {
+func (s *session) heal(d rng) error {
 	if !d.one(4) && s.Round < 0 {
 		return nil
 	}

@@ -13,7 +13,7 @@ const generationField = "\xfe"
 
 // entry draws a field of a hash of a kind, and what stands in it: of the shape that the
 // protocol has for it, with something wrong.
-func (d dice) entry(kind string) (field, value string) {
+func (d rng) entry(kind string) (field, value string) {
 	switch kind {
 	case "ctl":
 		return d.controlEntry()
@@ -37,7 +37,7 @@ func (d dice) entry(kind string) (field, value string) {
 }
 
 // member draws a name for the list of families, with its score.
-func (d dice) member() (name string, score float64) {
+func (d rng) member() (name string, score float64) {
 	score, _ = strconv.ParseFloat(pick(d, d.moment(time.Millisecond), "+Inf", "-Inf", "0", "-1", "1e308"), 64)
 	if score != score { // Redis takes no NaN
 		score = 0
@@ -46,7 +46,7 @@ func (d dice) member() (name string, score float64) {
 }
 
 // familyName is one that nobody declared, often of a sample that another has.
-func (d dice) familyName() string {
+func (d rng) familyName() string {
 	switch d.IntN(5) {
 	case 0:
 		return pick(d, honestNames...) + pick(d, "_total", "_sum", "_count", "_bucket", "_created", "_x", "_info")
@@ -59,7 +59,7 @@ func (d dice) familyName() string {
 }
 
 // label is a name and a value, of which one may be wrong.
-func (d dice) label() string {
+func (d rng) label() string {
 	name := pick(d, "a", "b", "code", "team", "room", "le", "quantile", "gauge_index", "__x", "__name__", "host")
 	value := d.word()
 	switch d.IntN(6) {
@@ -75,7 +75,7 @@ func (d dice) label() string {
 const longestField = 5 << 20
 
 // seriesField draws labels: sorted or not, twice, without a value, thousands of them.
-func (d dice) seriesField() string {
+func (d rng) seriesField() string {
 	switch d.IntN(8) {
 	case 0:
 		return ""
@@ -104,7 +104,7 @@ func (d dice) seriesField() string {
 }
 
 // value draws what a series may hold, of any type.
-func (d dice) value() string {
+func (d rng) value() string {
 	switch d.IntN(6) {
 	case 0:
 		return d.number()
@@ -120,7 +120,7 @@ func (d dice) value() string {
 	return strings.Join(parts, pick(d, " ", " ", " ", " ", "  ", "\n", ""))
 }
 
-func (d dice) component(i int) string {
+func (d rng) component(i int) string {
 	name := pick(d, "sum", "count", "0.5", "8", "+Inf", "1.0", "-0", "NaN", "1e999", "x", "", strconv.Itoa(i))
 	if d.one(20) {
 		name = d.text()
@@ -129,7 +129,7 @@ func (d dice) component(i int) string {
 }
 
 // bounds of a histogram: unsorted, twice, no numbers, very many.
-func (d dice) bounds() string {
+func (d rng) bounds() string {
 	list := make([]string, d.times())
 	for i := range list {
 		list[i] = pick(d, strconv.Itoa(i), strconv.Itoa(i), strconv.Itoa(d.IntN(20)), d.number())
@@ -137,7 +137,7 @@ func (d dice) bounds() string {
 	return strings.Join(list, pick(d, " ", " ", " ", "  ", ","))
 }
 
-func (d dice) controlEntry() (field, value string) {
+func (d rng) controlEntry() (field, value string) {
 	number := d.number() + " " + d.moment(time.Second)
 	switch field = pick(d, "gen", "orphan", "type", "help", "mode", "bounds", "born", "created", "shape", "touched", "writer", "own writer", "else"); field {
 	case "type":
@@ -164,7 +164,7 @@ func (d dice) controlEntry() (field, value string) {
 	return field, value
 }
 
-func (d dice) leaseEntry() (field, value string) {
+func (d rng) leaseEntry() (field, value string) {
 	switch d.IntN(8) {
 	case 0:
 		return "lineage", pick(d, d.text(), d.word()+" "+d.moment(time.Millisecond), d.word()+" 0")

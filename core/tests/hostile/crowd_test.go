@@ -13,7 +13,7 @@ import (
 
 // crowd fills a key with very many entries that are as they should be: more than a page
 // shows, or so many that what is made of them, not what is read, takes memory.
-func (s *session) crowd(d dice, t target, w *write) {
+func (s *session) crowd(d rng, t target, w *write) {
 	n := pick(d, 1000, 10_000, 10_001, 25_000)
 	deadline := time.Now().Add(time.Hour).UnixMilli()
 	entry := func(i int) (field, value string) {

@@ -211,7 +211,7 @@ func (s *session) once() error {
 		}
 	}
 	d := roll(s.seed, uint64(s.round), 1<<31) //nolint:gosec // small
-	for _, step := range []func(dice) error{s.live, s.show, s.heal} {
+	for _, step := range []func(rng) error{s.live, s.show, s.heal} {
 		if err := step(d); err != nil {
 			return err
 		}

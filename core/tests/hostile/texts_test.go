@@ -10,27 +10,27 @@ import (
 	"time"
 )
 
-// dice draws hostile contents.
-type dice struct {
+// rng draws hostile contents.
+type rng struct {
 	*rand.Rand
 	huge bool // a text may have megabytes
 }
 
-// roll returns dice of their own for one thing, so that what is drawn for it does not
+// roll returns an rng of its own for one thing, so that what is drawn for it does not
 // depend on what was drawn before.
-func roll(seed, round, thing uint64) dice {
-	d := dice{Rand: rand.New(rand.NewPCG(seed, round<<32|thing))} //nolint:gosec // no secret
+func roll(seed, round, thing uint64) rng {
+	d := rng{Rand: rand.New(rand.NewPCG(seed, round<<32|thing))} //nolint:gosec // no secret
 	d.huge = d.one(2000)
 	return d
 }
 
 // one says yes once in n times.
-func (d dice) one(n int) bool { return d.IntN(n) == 0 }
+func (d rng) one(n int) bool { return d.IntN(n) == 0 }
 
-func pick[T any](d dice, list ...T) T { return list[d.IntN(len(list))] }
+func pick[T any](d rng, list ...T) T { return list[d.IntN(len(list))] }
 
 // times is a small number of things, seldom a large one.
-func (d dice) times() int {
+func (d rng) times() int {
 	switch n := d.IntN(1000); {
 	case n < 800:
 		return 1 + d.IntN(3)
@@ -43,7 +43,7 @@ func (d dice) times() int {
 }
 
 // length of a text in bytes, seldom beyond what a process believes.
-func (d dice) length() int {
+func (d rng) length() int {
 	switch n := d.IntN(1000); {
 	case d.huge:
 		return 5 << 20
@@ -66,7 +66,7 @@ var bytesOfNote = []string{
 }
 
 // text is a hostile text.
-func (d dice) text() string {
+func (d rng) text() string {
 	n := d.length()
 	switch d.IntN(16) {
 	case 0:
@@ -100,7 +100,7 @@ func (d dice) text() string {
 	}
 }
 
-func (d dice) noise(n int) string {
+func (d rng) noise(n int) string {
 	b := make([]byte, n)
 	for i := range b {
 		b[i] = byte(d.Uint32())
@@ -109,7 +109,7 @@ func (d dice) noise(n int) string {
 }
 
 // word is a short harmless text.
-func (d dice) word() string {
+func (d rng) word() string {
 	return pick(d, "a", "b", "x", "shop", "node-1", "le", "quantile", "count", "sum", "gauge_index", "__name__", "__x", "shoal_overflow",
 		"counter", "gauge", "histogram", "summary", "latest", "total", "w", "lineage", "-", strconv.FormatUint(d.Uint64(), 36))
 }
@@ -125,7 +125,7 @@ var edges = []string{
 }
 
 // number is one, or nearly.
-func (d dice) number() string {
+func (d rng) number() string {
 	switch d.IntN(8) {
 	case 0:
 		return strconv.FormatFloat(math.Float64frombits(d.Uint64()), 'g', -1, 64)
@@ -140,7 +140,7 @@ func (d dice) number() string {
 }
 
 // moment is a time in so many units a second, most often not far from now.
-func (d dice) moment(unit time.Duration) string {
+func (d rng) moment(unit time.Duration) string {
 	now := time.Now().UnixNano() / int64(unit)
 	year := int64(365 * 24 * time.Hour / unit)
 	switch d.IntN(6) {
@@ -157,7 +157,7 @@ func (d dice) moment(unit time.Duration) string {
 }
 
 // spoilt is a text with something small wrong, or something else in its place.
-func (d dice) spoilt(honest string) string {
+func (d rng) spoilt(honest string) string {
 	b := []byte(honest)
 	if len(b) == 0 {
 		return d.text()

@@ -8,12 +8,12 @@ import (
 	"sync/atomic"
 )
 
-// cells gathers observations between two drains. Sum and bucket of one
+// stripes gathers observations between two drains. Sum and bucket of one
 // observation change under one lock, so a drain never takes a half of it.
 //
 // Under contention writers spread over further stripes, which are made when
 // the first one is found locked: most series never are, and stay small.
-type cells struct {
+type stripes struct {
 	first stripe
 	more  atomic.Pointer[[extraStripes]stripe]
 }
@@ -29,12 +29,12 @@ type stripe struct {
 	_      [64]byte
 }
 
-func (c *cells) init(buckets int) {
+func (c *stripes) init(buckets int) {
 	c.first.bucket = make([]uint64, buckets)
 }
 
 // observe adds one observation to the bucket with this number.
-func (c *cells) observe(v float64, bucket int) {
+func (c *stripes) observe(v float64, bucket int) {
 	s := c.lock()
 	s.sum += v
 	s.bucket[bucket]++
@@ -42,7 +42,7 @@ func (c *cells) observe(v float64, bucket int) {
 }
 
 // lock returns a locked stripe, by preference one that nobody holds.
-func (c *cells) lock() *stripe {
+func (c *stripes) lock() *stripe {
 	if c.first.mu.TryLock() {
 		return &c.first
 	}
@@ -59,7 +59,7 @@ func (c *cells) lock() *stripe {
 	return &c.first
 }
 
-func (c *cells) grow() *[extraStripes]stripe {
+func (c *stripes) grow() *[extraStripes]stripe {
 	more := new([extraStripes]stripe)
 	for i := range more {
 		more[i].bucket = make([]uint64, len(c.first.bucket))
@@ -72,7 +72,7 @@ func (c *cells) grow() *[extraStripes]stripe {
 
 // take forgets what was gathered and returns its sum. The buckets are added to
 // bucket, which is as long as those of the stripes.
-func (c *cells) take(bucket []uint64) (sum float64) {
+func (c *stripes) take(bucket []uint64) (sum float64) {
 	take := func(s *stripe) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -93,7 +93,7 @@ func (c *cells) take(bucket []uint64) (sum float64) {
 }
 
 // empty says whether nothing was observed since the last drain.
-func (c *cells) empty() bool {
+func (c *stripes) empty() bool {
 	empty := func(s *stripe) bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -109,8 +109,8 @@ func (c *cells) empty() bool {
 	return empty(&c.first)
 }
 
-// moveCells moves what was gathered to other cells with the same buckets.
-func (c *cells) moveCells(other *cells) {
+// moveStripes moves what was gathered to other stripes with the same buckets.
+func (c *stripes) moveStripes(other *stripes) {
 	bucket := make([]uint64, len(c.first.bucket))
 	sum := c.take(bucket)
 	s := other.lock()

@@ -11,7 +11,7 @@ import (
 // Every observation is 1.0, so at any moment sum, count and buckets are the
 // same number unless a drain took a half of one.
 func TestCells_AnObservationIsNeverHalved(t *testing.T) {
-	var c cells
+	var c stripes
 	c.init(3)
 	const workers, times = 4, 100_000
 	var writers sync.WaitGroup
@@ -52,7 +52,7 @@ func TestCells_AnObservationIsNeverHalved(t *testing.T) {
 }
 
 func TestCells_SpreadUnderContentionAndAreTakenTogether(t *testing.T) {
-	var c cells
+	var c stripes
 	c.init(1)
 	c.observe(1, 0)
 	if c.more.Load() != nil {
@@ -72,7 +72,7 @@ func TestCells_SpreadUnderContentionAndAreTakenTogether(t *testing.T) {
 }
 
 func TestCells_SumsThatRanOverGiveANumber(t *testing.T) {
-	var c cells
+	var c stripes
 	c.init(1)
 	c.first.mu.Lock()
 	c.observe(-math.MaxFloat64, 0)

@@ -4,22 +4,22 @@ package shoal
 
 import "time"
 
-// dice are the simulation's source of chance (splitmix64). What happens to a
-// call is thrown with dice of its own, made from the seed, the process, the
+// rng is the simulation's source of chance (splitmix64). What happens to a
+// call is drawn from an rng of its own, made from the seed, the process, the
 // operation and its number: so one call more or less of one process changes
 // nothing for the others, and a run can be told again from its seed.
-type dice uint64
+type rng uint64
 
-func newDice(words ...uint64) dice {
-	var d dice
+func newDice(words ...uint64) rng {
+	var d rng
 	for _, w := range words {
-		d ^= dice(w)
-		d = dice(d.next())
+		d ^= rng(w)
+		d = rng(d.next())
 	}
 	return d
 }
 
-func (d *dice) next() uint64 {
+func (d *rng) next() uint64 {
 	*d += 0x9E3779B97F4A7C15
 	z := uint64(*d)
 	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
@@ -28,16 +28,16 @@ func (d *dice) next() uint64 {
 }
 
 // below returns a number from 0 up to n, without n.
-func (d *dice) below(n int) int { return int(d.next() % uint64(n)) }
+func (d *rng) below(n int) int { return int(d.next() % uint64(n)) }
 
 // percent is true so often.
-func (d *dice) percent(n int) bool { return d.below(100) < n }
+func (d *rng) percent(n int) bool { return d.below(100) < n }
 
 // between returns a duration of this range. Its nanoseconds hardly ever come
 // twice, so hardly ever two things happen at one moment.
-func (d *dice) between(from, to time.Duration) time.Duration {
+func (d *rng) between(from, to time.Duration) time.Duration {
 	return from + time.Duration(d.next()%uint64(to-from))
 }
 
 // pick returns one of a list.
-func pick[T any](d *dice, list []T) T { return list[d.below(len(list))] }
+func pick[T any](d *rng, list []T) T { return list[d.below(len(list))] }

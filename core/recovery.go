@@ -17,11 +17,11 @@ import (
 // writers have caught up with another history of the data.
 const recoveryPoll = 100 * time.Millisecond
 
-// barrier holds pages back while they may lack what living processes will bring
+// recovery holds pages back while they may lack what living processes will bring
 // back: after a restart or a failover of the store, and when the store has lost
 // something, until every living writer has given it what it lacks. Holding the
 // last values instead could not work: another process may never have seen them.
-type barrier struct {
+type recovery struct {
 	lease   time.Duration // of this process: others are taken to have the same
 	begun   time.Time     // when pages began to be held back; zero if they are not
 	lineage string        // the store's then
@@ -43,16 +43,16 @@ func (e *recoveringError) Error() string { return "recovering: " + e.cause + "; 
 // least. In that time a writer makes itself heard whose lease was lost with the
 // change, or ran out in the outage before: with its next heartbeat, and a
 // back-off later where that failed.
-func (b *barrier) grace() time.Duration { return b.lease/3 + b.lease/30 + maxBackoff }
+func (b *recovery) grace() time.Duration { return b.lease/3 + b.lease/30 + maxBackoff }
 
 // bound is how long pages are held back at most. A process that has died is
 // gone from the leases before, and one that lives has made its refresh.
-func (b *barrier) bound() time.Duration { return 2 * b.lease }
+func (b *recovery) bound() time.Duration { return 2 * b.lease }
 
 // pass says whether a page may be shown of what was read. Own is what the store had
 // of this process before.
 func (r *reader) pass(head wire.Head, own *holding) error {
-	b := &r.barrier
+	b := &r.recovery
 	if b.emptied.notice(head, b.grace(), b.bound()) {
 		b.begun = time.Time{}
 	}
@@ -94,7 +94,7 @@ type shortfall struct {
 
 func (s shortfall) nothing() bool { return s == shortfall{age: s.age} }
 
-func (b *barrier) shortfallOf(head wire.Head, own *holding) shortfall {
+func (b *recovery) shortfallOf(head wire.Head, own *holding) shortfall {
 	app := head.App
 	told := app.Lineage != "" // else it was wiped, or no writer was ever told
 	s := shortfall{
@@ -125,7 +125,7 @@ func (b *barrier) shortfallOf(head wire.Head, own *holding) shortfall {
 
 // waitFor says what the page has to wait for, and how long at most. It is empty if
 // that time is over.
-func (b *barrier) waitFor(s *shortfall, living int) string {
+func (b *recovery) waitFor(s *shortfall, living int) string {
 	waited, emptied := time.Since(b.begun), time.Since(b.emptied.at)
 	if s.age > waited && !s.stale && !s.lacks && !s.unverified {
 		waited = s.age // all that is missing is due to that change
@@ -147,7 +147,7 @@ func (b *barrier) waitFor(s *shortfall, living int) string {
 	return ""
 }
 
-func (b *barrier) causeOf(s *shortfall) string {
+func (b *recovery) causeOf(s *shortfall) string {
 	switch emptied := time.Since(b.emptied.at); {
 	case s.stale:
 		return "Redis restarted or failed over"

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+)
+
+// losses are the ways in which a store comes back with nothing.
+var losses = map[string]func(*memstore.Server){
+	"restarted without its data":       (*memstore.Server).Restart,
+	"emptied":                          (*memstore.Server).Wipe,
+	"emptied, and tells no lineage":    (*memstore.Server).Wipe,
+	"restarted, and tells no lineage":  (*memstore.Server).Restart,
+	"emptied twice":                    (*memstore.Server).Wipe,
+	"restarted, and emptied once more": (*memstore.Server).Restart,
+}
+
+// lose loses everything in one of these ways.
+func lose(server *memstore.Server, how string) {
+	losses[how](server)
+	if strings.Contains(how, "twice") || strings.Contains(how, "once more") {
+		time.AfterFunc(time.Second, server.Wipe)
+	}
+}
+
+// inLossBubbles runs a test for each of the losses.
+func inLossBubbles(t *testing.T, test func(t *testing.T, server *memstore.Server, lose func())) {
+	for how := range losses {
+		t.Run(how, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := memstore.New()
+				server.HideLineage(strings.Contains(how, "no lineage"))
+				test(t, server, func() { lose(server, how) })
+			})
+		})
+	}
+}
+
+// onlyWhole scrapes until the page has been shown for a while, and wants every page
+// that is shown on the way to have all of the texts. It returns when the first was
+// shown.
+func onlyWhole(t *testing.T, r *Registry, texts ...string) (after time.Duration) {
+	t.Helper()
+	begin, shown := time.Now(), time.Duration(-1)
+	for time.Since(begin) < time.Minute {
+		rec := askPage(r, HandlerOpts{Timeout: 20 * time.Millisecond})
+		body := rec.Body.String()
+		switch rec.Code {
+		case http.StatusServiceUnavailable:
+			if !strings.Contains(body, "recovering: ") {
+				t.Fatalf("after %v: %s", time.Since(begin), body)
+			}
+		case http.StatusOK:
+			for _, text := range texts {
+				if !strings.Contains(body, text) {
+					t.Fatalf("%v after the loss a page without %q: %s", time.Since(begin), text, body)
+				}
+			}
+			if shown < 0 {
+				shown = time.Since(begin)
+			}
+		}
+		elapse(30 * time.Millisecond)
+	}
+	return shown
+}
+
+func TestRecovery_NoPageIsShownBeforeTheFamiliesOfThisProcessAreBack(t *testing.T) {
+	inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {
+		r := process(t, server, Opts{})
+		r.NewCounter(CounterOpts{Name: "c_total"}).Add(7)
+		r.NewGauge(GaugeOpts{Name: "g"}).Set(3)
+		elapse(20 * time.Second) // nobody has asked for a page, and nothing is left to send
+		lose()
+		if after := onlyWhole(t, r, "\nc_total ", "\ng{", "\nshoal_instances 1\n"); after < 0 || after > 2*DefLeaseDuration {
+			t.Errorf("the first page was shown after %v", after)
+		}
+	})
+}
+
+func TestRecovery_NoPageIsShownBeforeTheFamiliesOfTheOthersAreBack(t *testing.T) {
+	for _, reader := range []string{"a process", "a reader"} {
+		inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {
+			r := process(t, server, Opts{ReadOnly: reader == "a reader"})
+			texts := []string{"\nshoal_instances 3\n"}
+			if reader == "a reader" {
+				texts = []string{"\nshoal_instances 2\n"}
+			}
+			for i, name := range []string{"a", "b"} {
+				other := process(t, server, Opts{})
+				other.NewCounter(CounterOpts{Name: name + "_total"}).Add(7)
+				other.NewGauge(GaugeOpts{Name: name + "_level"}).Set(float64(i))
+				texts = append(texts, "\n"+name+"_total ", "\n"+name+"_level{")
+			}
+			elapse(20 * time.Second)
+			scrape(t, r)
+			elapse(3 * time.Second)
+			lose()
+			if after := onlyWhole(t, r, texts...); after < 0 || after > 2*DefLeaseDuration {
+				t.Errorf("%s: the first page was shown after %v", reader, after)
+			}
+		})
+	}
+}
+
+// Some of the keys can be lost without the others.
+func TestRecovery_APartIsMissedAsWell(t *testing.T) {
+	for name, lose := range map[string]func(server *memstore.Server, families []string){
+		"the registrations": func(s *memstore.Server, families []string) {
+			for _, f := range families {
+				s.LoseControl("shop", f)
+			}
+		},
+		"the families": func(s *memstore.Server, families []string) {
+			for _, f := range families {
+				s.LoseControl("shop", f)
+				s.LoseValues("shop", f)
+			}
+		},
+		"the leases": func(s *memstore.Server, _ []string) { s.LoseLeases("shop") },
+	} {
+		for _, hidden := range []bool{false, true} {
+			for _, readOnly := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, hidden %v, read only %v", name, hidden, readOnly), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						server := memstore.New()
+						server.HideLineage(hidden)
+						r, other := process(t, server, Opts{ReadOnly: readOnly}), process(t, server, Opts{})
+						other.NewCounter(CounterOpts{Name: "c_total"}).Add(7)
+						elapse(20 * time.Second)
+						scrape(t, r)
+						app, err := server.Store("shop").ReadApp(t.Context())
+						if err != nil {
+							t.Fatal(err)
+						}
+						lose(server, app.Families)
+						if readOnly && hidden && name == "the leases" {
+							return // this looks as if everybody had closed
+						}
+						if after := onlyWhole(t, r, "\nc_total ", "\nshoal_instance_info{"); after < 0 || after > 2*DefLeaseDuration {
+							t.Errorf("the first page was shown after %v", after)
+						}
+					})
+				})
+			}
+		}
+	}
+}
+
+func TestRecovery_DoesNotWaitForLongForThoseWhoAreReallyGone(t *testing.T) {
+	inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {
+		r, other, exporter := process(t, server, Opts{}), process(t, server, Opts{}), readOnly(t, server)
+		r.NewCounter(CounterOpts{Name: "c_total"}).Inc()
+		elapse(20 * time.Second)
+		scrape(t, r)
+		scrape(t, exporter)
+		kill(t, other)
+		lose()
+		for name, reader := range map[string]*Registry{"its own": r, "a reader's": exporter} {
+			if after := onlyWhole(t, reader, "\nc_total "); after < 0 || after > DefLeaseDuration {
+				t.Errorf("%s first page was shown after %v", name, after)
+			}
+		}
+	})
+}
+
+// A process behind a balancer may be asked for a page only minutes later. By then
+// all who live have returned.
+func TestRecovery_ALossOfLongAgoHoldsNothingBack(t *testing.T) {
+	inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {
+		r, other, exporter := process(t, server, Opts{}), process(t, server, Opts{}), readOnly(t, server)
+		r.NewCounter(CounterOpts{Name: "c_total"})
+		elapse(20 * time.Second)
+		scrape(t, r)
+		scrape(t, exporter)
+		if err := other.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		lose()
+		elapse(time.Minute)
+		begin := time.Now()
+		scrape(t, r).want(t, samples{"c_total": 0})
+		scrape(t, exporter).want(t, samples{"c_total": 0})
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("the pages took %v", took)
+		}
+	})
+}
+
+// Nobody is left who could bring anything back.
+func TestRecovery_EndsWhereNobodyLives(t *testing.T) {
+	inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {
+		r, exporter := process(t, server, Opts{}), readOnly(t, server)
+		elapse(20 * time.Second)
+		scrape(t, exporter)
+		kill(t, r)
+		lose()
+		if after := onlyWhole(t, exporter, "\nshoal_instances 0\n"); after < 0 || after > DefLeaseDuration {
+			t.Errorf("the first page was shown after %v", after)
+		}
+	})
+}
+
+func TestRecovery_NothingIsMissedThatNeverWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		exporter := readOnly(t, server)
+		begin := time.Now()
+		scrape(t, exporter)
+		r := process(t, server, Opts{})
+		r.NewCounter(CounterOpts{Name: "c_total"}).Inc()
+		scrape(t, r).want(t, samples{"c_total": 1}) // at its first start
+		scrape(t, exporter).want(t, samples{"c_total": 1})
+		other := process(t, server, Opts{})
+		elapse(time.Second)
+		scrape(t, r)
+		if err := other.Close(t.Context()); err != nil { // it is gone, and nothing is lost
+			t.Fatal(err)
+		}
+		scrape(t, r)
+		scrape(t, exporter)
+		if err := r.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		scrape(t, exporter).want(t, samples{"c_total": 1})
+		if took := time.Since(begin); took > time.Second+100*time.Millisecond {
+			t.Errorf("the pages took %v", took)
+		}
+	})
+}
+
+func TestRecovery_SaysWhatItWaitsForAndHowLongAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r, other := process(t, server, Opts{}), process(t, server, Opts{})
+		exporter := readOnly(t, server)
+		says := func(reason string) {
+			t.Helper()
+			body := ""
+			for begin := time.Now(); time.Since(begin) < DefLeaseDuration/2; elapse(50 * time.Millisecond) {
+				body = askPage(exporter, HandlerOpts{Timeout: time.Millisecond}).Body.String()
+				if regexp.MustCompile(`recovering: ` + reason + `\n$`).MatchString(body) {
+					return
+				}
+			}
+			t.Errorf("at last the page said %q, and never %q", body, reason)
+		}
+		recovered := func() {
+			t.Helper()
+			elapse(2 * DefLeaseDuration)
+			scrape(t, exporter)
+		}
+		recovered()
+
+		server.Restore(server.Snapshot())
+		says("Redis restarted or failed over; waiting up to 30 s more for 2 of 2 processes to bring back what it may lack")
+		says("Redis restarted or failed over [1-8] s ago; waiting [1-8] s more for processes whose lease was lost to return")
+		recovered()
+
+		server.Wipe()
+		says("Redis lost everything of this app 1 s ago; waiting up to 8 s more for 2 of 2 processes to return")
+		recovered()
+
+		kill(t, other)
+		server.Wipe()
+		says("Redis lost everything of this app [1-8] s ago; waiting up to [1-8] s more for 1 of 2 processes to return")
+		recovered()
+
+		r.NewCounter(CounterOpts{Name: "c_total"})
+		flush(t, r)
+		server.Fail(only(memstore.OpRegister+" c_total", func(string) error { return refusal }))
+		server.LoseValues("shop", "c_total")
+		askPage(r, HandlerOpts{Timeout: time.Second})
+		says("Redis has lost something; waiting up to 30 s more for 1 of 1 processes to bring back what it may lack")
+		server.Fail(nil)
+	})
+}
+
+// A name that nobody writes under is most likely misspelt.
+func TestPage_SaysThatNothingBelongsToTheApp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		heard := new(troubles)
+		exporter := New()
+		connectTo(t, server, exporter, Opts{App: "shpo", ReadOnly: true, OnError: heard.add})
+		other := process(t, server, Opts{App: "shop"})
+		elapse(time.Second)
+		const comment = `# shoal: Redis has no metric and no living process of the app "shpo": is that its name?` + "\n"
+		h := exporter.Handler(HandlerOpts{EnableOpenMetrics: true})
+		body := get(t, h, nil)
+		if !strings.HasPrefix(body, comment) {
+			t.Errorf("the page begins with %q", body)
+		}
+		parsePage(t, body)
+		for _, accept := range []string{"application/openmetrics-text;version=1.0.0", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"} {
+			if body := get(t, h, http.Header{"Accept": {accept}}); strings.Contains(body, "is that its name") {
+				t.Errorf("%s has no comments: %q", accept, body)
+			}
+		}
+		if n := heard.count(`of the app "shpo"`); n != 1 {
+			t.Errorf("heard %v", heard.all())
+		}
+		elapse(time.Minute)
+		get(t, h, nil)
+		if n := heard.count(`of the app "shpo"`); n != 2 {
+			t.Errorf("heard %v", heard.all())
+		}
+		if body := get(t, other.Handler(HandlerOpts{}), nil); strings.Contains(body, "# shoal") {
+			t.Errorf("a living app's page: %s", body)
+		}
+		if err := other.Close(t.Context()); err != nil { // its totals stay
+			t.Fatal(err)
+		}
+		if body := get(t, readOnly(t, server).Handler(HandlerOpts{}), nil); strings.Contains(body, "# shoal") {
+			t.Errorf("a page of totals: %s", body)
+		}
+	})
+}
