@@ -22,7 +22,7 @@ import (
 // milliseconds.
 //
 //	simulation_test.go            the seeds: how many, what a failure prints
-//	simulation_dice_test.go       chance
+//	simulation_rng_test.go        chance
 //	simulation_world_test.go      a run: what a seed may do, the steps, the end
 //	simulation_process_test.go    a process and what is counted in it
 //	simulation_actions_test.go    what happens to the processes and the store
