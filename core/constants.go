@@ -27,9 +27,9 @@ type constants struct {
 	// drained. Writers push, the writer goroutine takes the whole list, and
 	// deletions thin it out. Whoever does more than push holds taking, so that
 	// nobody takes a part for the whole.
-	dirty   atomic.Pointer[series]
-	taking  sync.Mutex
-	deleted atomic.Int64 // how many deleted series may be on the list, at least
+	dirty        atomic.Pointer[series]
+	taking       sync.Mutex
+	deletedDirty atomic.Int64 // how many deleted series may be on the list, at least
 
 	overflow *series // the local overflow child, once needed; guarded by fam.mu
 }
@@ -98,7 +98,7 @@ func (c *constants) anyDirty() bool {
 // takeDirty empties the dirty list and calls do for each series on it.
 func (c *constants) takeDirty(do func(*series)) {
 	c.taking.Lock()
-	c.deleted.Store(0)
+	c.deletedDirty.Store(0)
 	list := c.dirty.Swap(nil)
 	c.taking.Unlock()
 	for s := list; s != nil; {

@@ -82,7 +82,7 @@ func (c *Counter) AddSync(ctx context.Context, v float64) (total float64, err er
 	if !addable(v) {
 		return 0, rejected(c.consts.fam, v, reasonOf(v))
 	}
-	text, err := c.confirm(ctx, func() { c.Add(v) })
+	text, err := c.awaitAck(ctx, func() { c.Add(v) })
 	if err != nil || text == "" {
 		return 0, err
 	}

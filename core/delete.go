@@ -70,10 +70,10 @@ func (c *constants) delete(values []string) bool {
 	values = f.repaired(values) // to name what WithLabelValues makes of them
 	s := f.table.remove(c.hash(values), values)
 	if s != nil {
-		f.drop(s)
+		f.discard(s)
 	}
 	if f.shared() {
-		f.remove(func(r *removals, limit int) bool { return r.addField(c.field(values), limit) })
+		f.queueDeletion(func(r *deletions, limit int) bool { return r.addField(c.field(values), limit) })
 	}
 	return s != nil
 }
@@ -85,9 +85,9 @@ func (c *constants) deleteMatching(match Labels) int {
 	switch f := c.fam; {
 	case !f.shared():
 	case len(match) == 0:
-		f.remove(func(r *removals, _ int) bool { return r.addAll() })
+		f.queueDeletion(func(r *deletions, _ int) bool { return r.addAll() })
 	default:
-		f.remove(func(r *removals, limit int) bool {
+		f.queueDeletion(func(r *deletions, limit int) bool {
 			if len(match) == len(c.values) { // a Reset, of which there are as many as sets of constants
 				limit = math.MaxInt
 			}
@@ -109,7 +109,7 @@ func (c *constants) forget(match Labels) int {
 	n := 0
 	for _, s := range found {
 		if f.table.remove(s.hash, s.values) != nil {
-			f.drop(s)
+			f.discard(s)
 			n++
 		}
 	}
@@ -122,14 +122,14 @@ func (c *constants) forget(match Labels) int {
 	}
 	f.mu.Unlock()
 	if overflow != nil {
-		f.drop(overflow)
+		f.discard(overflow)
 	}
 	return n
 }
 
-// detached says whether a series was deleted here: it is reached only through
+// deleted says whether a series was deleted here: it is reached only through
 // handles from before.
-func (s *series) detached() bool {
+func (s *series) deleted() bool {
 	if s.consts.fam.table.get(s.hash, s.values) == s {
 		return false
 	}
@@ -138,9 +138,9 @@ func (s *series) detached() bool {
 	return s.consts.overflow != s
 }
 
-// drop discards what a deleted child gathered. A gauge of this process is
+// discard forgets what a deleted child gathered. A gauge of this process is
 // taken off the page by the writer goroutine.
-func (f *family) drop(s *series) {
+func (f *family) discard(s *series) {
 	if s.dirty.Load() {
 		defer s.consts.staysDirty()
 	}
@@ -155,15 +155,15 @@ func (f *family) drop(s *series) {
 	s.metric.(drainer).drain(nil)
 }
 
-// remove queues a deletion for the writer goroutine, by add. While Redis is away the
+// queueDeletion queues a deletion for the writer goroutine, by add. While Redis is away the
 // queue is bounded as the series are: what a deletion beyond that names stays.
-func (f *family) remove(add func(r *removals, limit int) bool) {
+func (f *family) queueDeletion(add func(r *deletions, limit int) bool) {
 	f.mu.Lock()
-	added := add(&f.removals, f.reg.seriesLimit())
+	added := add(&f.deletions, f.reg.seriesLimit())
 	f.mu.Unlock()
 	if !added {
 		f.reg.self.rejected.WithLabelValues(reasonDeletion).Inc()
-		f.reg.report("removals", fmt.Errorf("shoal: %s %q: %d deletions wait for Redis already: one was dropped, "+
+		f.reg.report("deletions", fmt.Errorf("shoal: %s %q: %d deletions wait for Redis already: one was dropped, "+
 			"and what it names stays; Reset needs no room", f.def.kind, f.def.name, f.reg.seriesLimit()))
 	}
 }

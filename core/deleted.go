@@ -10,7 +10,7 @@ const minDeleted = 1000
 // more deleted series may be there than living ones, the list is thinned out; that
 // takes a few steps for each deletion. The caller does not hold the family's mu.
 func (c *constants) staysDirty() {
-	if c.deleted.Add(1) > max(minDeleted, c.fam.table.live.Load()) {
+	if c.deletedDirty.Add(1) > max(minDeleted, c.fam.table.live.Load()) {
 		c.thinOut()
 	}
 }
@@ -23,11 +23,11 @@ func (c *constants) thinOut() {
 		return // somebody else does it, or drains the list
 	}
 	defer c.taking.Unlock()
-	c.deleted.Store(0)
+	c.deletedDirty.Store(0)
 	kept, limit := 0, c.fam.limit()
 	for s := c.dirty.Swap(nil); s != nil; {
 		next := s.next
-		if !s.unlisted.Load() || !s.detached() {
+		if !s.outside.Load() || !s.deleted() {
 			c.push(s)
 			s = next
 			continue

@@ -24,9 +24,9 @@ type family struct {
 	sets  atomic.Pointer[[]*constants] // in the order of declaration; changed under reg.mu
 	table table                        // the children of all sets
 
-	mu       sync.Mutex
-	waiters  []*waiter // synchronous writes not yet frozen; guarded by mu
-	removals removals  // deletions not yet frozen; guarded by mu
+	mu        sync.Mutex
+	waiters   []*waiter // synchronous writes not yet frozen; guarded by mu
+	deletions deletions // deletions not yet frozen; guarded by mu
 
 	out outbox // belongs to the writer goroutine
 }
@@ -46,9 +46,9 @@ type series struct {
 	dirty  atomic.Bool
 	state  atomic.Uint32 // gauges only: gaugeUnset, ...
 
-	field    string      // the storage identity
-	next     *series     // in the dirty list; written by whoever set dirty
-	unlisted atomic.Bool // not in the table, or about to leave it: deleted, or the overflow
+	field   string      // the storage identity
+	next    *series     // in the dirty list; written by whoever set dirty
+	outside atomic.Bool // not in the table, or about to leave it: deleted, or the overflow
 }
 
 // touch puts the series on the dirty list of its set unless it is there. Call
@@ -65,7 +65,7 @@ func (s *series) mark() {
 		return
 	}
 	s.consts.push(s)
-	if s.unlisted.Load() {
+	if s.outside.Load() {
 		s.consts.staysDirty()
 	}
 }
@@ -224,7 +224,7 @@ func (c *constants) overflowChild() *series {
 	defer f.mu.Unlock()
 	if c.overflow == nil {
 		c.overflow = c.newSeries(f.def.overflowValues())
-		c.overflow.unlisted.Store(true)
+		c.overflow.outside.Store(true)
 	}
 	return c.overflow
 }

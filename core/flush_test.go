@@ -267,8 +267,8 @@ func TestWriter_MemoryStaysBoundedWhileTheStoreIsAway(t *testing.T) {
 			batches := 0
 			for _, f := range *r.families.Load() {
 				batches += len(f.out.queue) + len(f.out.kept)
-				if len(f.waiters)+f.removals.len() > 0 {
-					t.Errorf("%s: %d waiters, %d removals", f.def.name, len(f.waiters), f.removals.len())
+				if len(f.waiters)+f.deletions.len() > 0 {
+					t.Errorf("%s: %d waiters, %d deletions", f.def.name, len(f.waiters), f.deletions.len())
 				}
 			}
 			r.conn.Load().writer.wakeUp() // tells the race detector that the look is over

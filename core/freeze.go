@@ -29,8 +29,8 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 		defer func() { w.queued.Add(int64(len(f.out.queue) - before)) }() // Close may ask while they are sent
 	}
 	f.mu.Lock()
-	asked, waiters := f.removals, f.waiters
-	f.removals, f.waiters = removals{}, nil
+	asked, waiters := f.deletions, f.waiters
+	f.deletions, f.waiters = deletions{}, nil
 	f.mu.Unlock()
 
 	p := packer{out: &f.out, now: time.Now(), weight: 1, scratch: &w.packing}
@@ -40,13 +40,13 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	case wire.TypeSummary:
 		p.weight = summaryWeight
 	}
-	if err := w.freezeRemovals(ctx, &p, asked, f); err != nil {
+	if err := w.freezeDeletions(ctx, &p, asked, f); err != nil {
 		// Deltas may not overtake the deletion that they came after.
 		f.mu.Lock()
 		f.waitOn(waiters...)
 		f.mu.Unlock()
 		for _, match := range asked.matches { // others were asked for meanwhile
-			f.remove(func(r *removals, limit int) bool { return r.addMatch(match, limit) })
+			f.queueDeletion(func(r *deletions, limit int) bool { return r.addMatch(match, limit) })
 		}
 		p.cut()
 		return err
@@ -57,7 +57,7 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	for _, wt := range waiters {
 		wanted[wt.series] = append(wanted[wt.series], wt)
 	}
-	take := func(s *series, detached bool) {
+	take := func(s *series, deleted bool) {
 		f.mu.Lock()
 		if f.deletedSince(s) {
 			f.waitOn(wanted[s]...)
@@ -66,7 +66,7 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 			s.touch() // it holds what came after the deletion, and must go after it
 			return
 		}
-		kind, text, ok := w.op(s, detached)
+		kind, text, ok := w.op(s, deleted)
 		f.mu.Unlock()
 		if ok {
 			p.add(kind, s.field, text, wanted[s])
@@ -77,15 +77,15 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	// overflow field. Overflow series come when every set has what is below the
 	// cap.
 	sets := *f.sets.Load()
-	unlisted := make([][]*series, len(sets))
+	outside := make([][]*series, len(sets))
 	for i, c := range sets {
 		p.overflow = c.overflowField
-		unlisted[i] = c.takeListed(wanted, take)
+		outside[i] = c.takeInTable(wanted, take)
 		p.cut()
 	}
 	for i, c := range sets {
 		p.overflow = c.overflowField
-		c.takeUnlisted(&p, unlisted[i], wanted, take)
+		c.takeOutside(&p, outside[i], wanted, take)
 		p.cut()
 	}
 	for _, left := range wanted {
@@ -96,30 +96,30 @@ func (w *writer) freeze(ctx context.Context, f *family) error {
 	return nil
 }
 
-// takeListed calls take for each series in the table that was written since it
+// takeInTable calls take for each series in the table that was written since it
 // was last drained, or that is wanted. It returns the written ones that are not
 // in the table.
-func (c *constants) takeListed(wanted map[*series][]*waiter, take func(s *series, detached bool)) (unlisted []*series) {
+func (c *constants) takeInTable(wanted map[*series][]*waiter, take func(s *series, deleted bool)) (outside []*series) {
 	c.takeDirty(func(s *series) {
-		if s.unlisted.Load() {
-			unlisted = append(unlisted, s)
+		if s.outside.Load() {
+			outside = append(outside, s)
 		} else {
 			take(s, false)
 		}
 	})
 	for s := range wanted {
-		if s.consts == c && !s.unlisted.Load() {
+		if s.consts == c && !s.outside.Load() {
 			take(s, false) // its value went with an earlier freeze: ask for the total alone
 		}
 	}
-	return unlisted
+	return outside
 }
 
-// takeUnlisted calls take for these series and for those that are wanted. A
+// takeOutside calls take for these series and for those that are wanted. A
 // batch names a field once. The series of the table have different fields; one
 // that was deleted, or the overflow, may have that of another. They come last,
 // so that only their fields need be remembered.
-func (c *constants) takeUnlisted(p *packer, list []*series, wanted map[*series][]*waiter, take func(s *series, detached bool)) {
+func (c *constants) takeOutside(p *packer, list []*series, wanted map[*series][]*waiter, take func(s *series, deleted bool)) {
 	byField := map[string]bool{}
 	takeOne := func(s *series) {
 		if byField[s.field] {
@@ -129,7 +129,7 @@ func (c *constants) takeUnlisted(p *packer, list []*series, wanted map[*series][
 			clear(byField)
 		}
 		byField[s.field] = true
-		take(s, s.detached())
+		take(s, s.deleted())
 	}
 	for _, s := range list {
 		takeOne(s)
@@ -145,12 +145,12 @@ func (c *constants) takeUnlisted(p *packer, list []*series, wanted map[*series][
 // not frozen. The caller holds mu until it has drained the series, so that no
 // deletion, with what is written after it, comes in between.
 func (f *family) deletedSince(s *series) bool {
-	return f.removals.cover(s.field)
+	return f.deletions.cover(s.field)
 }
 
-// op renders what a series has to say; detached is what the family says of it.
+// op renders what a series has to say; deleted is what the family says of it.
 // The value is text, which lasts until the next call.
-func (w *writer) op(s *series, detached bool) (kind wire.OpKind, text []byte, ok bool) {
+func (w *writer) op(s *series, deleted bool) (kind wire.OpKind, text []byte, ok bool) {
 	w.text = w.text[:0]
 	if g, ok := s.metric.(*Gauge); ok && s.consts.fam.def.mode == Latest {
 		if g.state.Load() != gaugeSet {
@@ -168,16 +168,16 @@ func (w *writer) op(s *series, detached bool) (kind wire.OpKind, text []byte, ok
 		return wire.OpLatest, w.text, true
 	}
 	w.vector = s.metric.(drainer).drain(w.vector[:0])
-	if detached && !slices.ContainsFunc(w.vector, func(c wire.Component) bool { return c.Value != 0 }) {
+	if deleted && !slices.ContainsFunc(w.vector, func(c wire.Component) bool { return c.Value != 0 }) {
 		return 0, nil, false // deleted since it was touched: adding 0 would bring it back
 	}
 	w.text = wire.AppendVector(w.text, w.vector)
 	return wire.OpAdd, w.text, true
 }
 
-// freezeRemovals turns deletions into ops. Those by partial match ask Redis,
+// freezeDeletions turns deletions into ops. Those by partial match ask Redis,
 // once for all of them, which series there are; if that fails, they are left.
-func (w *writer) freezeRemovals(ctx context.Context, p *packer, r removals, f *family) error {
+func (w *writer) freezeDeletions(ctx context.Context, p *packer, r deletions, f *family) error {
 	// Their order does not matter: nothing is added in between.
 	if r.all {
 		p.add(wire.OpClear, "", nil, nil)
@@ -194,7 +194,7 @@ func (w *writer) freezeRemovals(ctx context.Context, p *packer, r removals, f *f
 	stored, err := w.store.ScanSeries(ctx, f.def.name, wire.MaxPage)
 	if errors.Is(err, wire.ErrTooLarge) { // it stays so, and nothing else may wait for it
 		f.reg.self.rejected.WithLabelValues(reasonDeletion).Add(float64(len(r.matches)))
-		f.reg.report("removals", fmt.Errorf("shoal: %s %q: what was to be deleted can't be searched for: %w", f.def.kind, f.def.name, err))
+		f.reg.report("deletions", fmt.Errorf("shoal: %s %q: what was to be deleted can't be searched for: %w", f.def.kind, f.def.name, err))
 		return nil
 	}
 	if err != nil {

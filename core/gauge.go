@@ -186,7 +186,7 @@ func (g *Gauge) SetSync(ctx context.Context, v float64) error {
 	if g.consts.fam.writes == totalValue {
 		return rejected(g.consts.fam, v, reasonSetOnTotal)
 	}
-	_, err := g.confirm(ctx, func() { g.Set(v) })
+	_, err := g.awaitAck(ctx, func() { g.Set(v) })
 	return err
 }
 
@@ -196,7 +196,7 @@ func (g *Gauge) AddSync(ctx context.Context, v float64) error {
 	if reason := g.refusesAdd(v); reason != "" {
 		return rejected(g.consts.fam, v, reason)
 	}
-	_, err := g.confirm(ctx, func() { g.Add(v) })
+	_, err := g.awaitAck(ctx, func() { g.Add(v) })
 	return err
 }
 

@@ -91,7 +91,7 @@ func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters [
 			case ok && op.Delete:
 				deletions = append(deletions, op)
 				return
-			case ok && s.detached():
+			case ok && s.deleted():
 				f.table.replace(s) // written through a handle from before a deletion
 			}
 			if ok {

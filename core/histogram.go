@@ -75,7 +75,7 @@ func (h *Histogram) ObserveSync(ctx context.Context, v float64) error {
 	if !finite(v) {
 		return rejected(h.consts.fam, v, reasonOf(v))
 	}
-	_, err := h.confirm(ctx, func() { h.Observe(v) })
+	_, err := h.awaitAck(ctx, func() { h.Observe(v) })
 	return err
 }
 

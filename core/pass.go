@@ -53,7 +53,7 @@ func (f *family) hasWork() bool {
 func (f *family) hasQueued() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.waiters) > 0 || f.removals.len() > 0
+	return len(f.waiters) > 0 || f.deletions.len() > 0
 }
 
 // withWaiters lists the families that a synchronous caller waits for.

@@ -56,7 +56,7 @@ func (s *Summary) ObserveSync(ctx context.Context, v float64) error {
 	if !finite(v) {
 		return rejected(s.consts.fam, v, reasonOf(v))
 	}
-	_, err := s.confirm(ctx, func() { s.Observe(v) })
+	_, err := s.awaitAck(ctx, func() { s.Observe(v) })
 	return err
 }
 

@@ -31,10 +31,10 @@ func (w *waiter) finish(text string, err error) {
 	}
 }
 
-// confirm calls write, which counts something in the series, waits until Redis
+// awaitAck calls write, which counts something in the series, waits until Redis
 // has it, and returns the series as it then was. Where the value would go
 // nowhere, it does not call write.
-func (s *series) confirm(ctx context.Context, write func()) (string, error) {
+func (s *series) awaitAck(ctx context.Context, write func()) (string, error) {
 	f := s.consts.fam
 	c, err := f.reg.writing()
 	if errors.Is(err, ErrNotConnected) {
@@ -43,7 +43,7 @@ func (s *series) confirm(ctx context.Context, write func()) (string, error) {
 	}
 	var w *waiter
 	if err == nil {
-		w, err = c.await(s, write)
+		w, err = c.enter(s, write)
 	}
 	if err != nil {
 		return "", f.unconfirmed("the value goes nowhere", err)
@@ -69,10 +69,10 @@ func (s *series) confirm(ctx context.Context, write func()) (string, error) {
 	return "", f.unconfirmed("not confirmed yet, delivered later", context.Cause(ctx))
 }
 
-// await calls write and enters a waiter for it. Close waits for both, and what
+// enter calls write and enters a waiter for it. Close waits for both, and what
 // entered before it began is part of what it delivers; later calls get
 // ErrClosed and write nothing.
-func (c *connection) await(s *series, write func()) (*waiter, error) {
+func (c *connection) enter(s *series, write func()) (*waiter, error) {
 	c.awaiting.RLock()
 	defer c.awaiting.RUnlock()
 	if c.closing() {

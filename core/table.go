@@ -72,7 +72,7 @@ func (t *table) put(s *series, limit int) *series {
 		slots = t.rebuild()
 	}
 	t.insert(*slots, s)
-	s.unlisted.Store(false)
+	s.outside.Store(false)
 	t.used++
 	t.live.Add(1)
 	return s
@@ -92,7 +92,7 @@ func (t *table) remove(hash uint64, values []string) *series {
 	if s == nil {
 		return nil
 	}
-	s.unlisted.Store(true) // before another can take its place
+	s.outside.Store(true) // before another can take its place
 	slots := *t.slots.Load()
 	mask := uint64(len(slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {

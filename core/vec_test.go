@@ -163,9 +163,9 @@ func TestVec_KeepsNothingOfTheCallersBuffer(t *testing.T) {
 	v.Delete(Labels{"a": unsafe.String(&buf[0], len(buf))})
 	v.DeletePartialMatch(Labels{"a": unsafe.String(&buf[0], len(buf))})
 	copy(buf, "CHF")
-	removals := v.consts.fam.removals
-	if c.values[0] != "EUR" || c.field != "a\xffEUR" || !removals.fields[c.field] || !removals.matchField(c.field) {
-		t.Errorf("a child for EUR has become %q, %q, and its deletions %v", c.values, c.field, removals)
+	deletions := v.consts.fam.deletions
+	if c.values[0] != "EUR" || c.field != "a\xffEUR" || !deletions.fields[c.field] || !deletions.matchField(c.field) {
+		t.Errorf("a child for EUR has become %q, %q, and its deletions %v", c.values, c.field, deletions)
 	}
 }
 

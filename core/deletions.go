@@ -10,17 +10,17 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// removals are the deletions of a family that wait for the writer goroutine, each
+// deletions are the deletions of a family that wait for the writer goroutine, each
 // once. In which order they were asked for does not matter: nothing is sent between
 // two of them. The zero value is empty.
-type removals struct {
+type deletions struct {
 	all     bool                // of everything; then nothing else is there
 	fields  map[string]bool     // of single series
 	matches map[string]Labels   // of every series with these labels; by matchKey
 	names   map[string][]string // of labels, in order, in matches; each set of them once
 }
 
-func (r *removals) len() int {
+func (r *deletions) len() int {
 	n := len(r.fields) + len(r.matches)
 	if r.all {
 		n++
@@ -28,14 +28,14 @@ func (r *removals) len() int {
 	return n
 }
 
-func (r *removals) addAll() bool {
-	*r = removals{all: true}
+func (r *deletions) addAll() bool {
+	*r = deletions{all: true}
 	return true
 }
 
 // addField adds the deletion of a series, unless limit others wait, of which it
 // says whether that is so.
-func (r *removals) addField(field string, limit int) (added bool) {
+func (r *deletions) addField(field string, limit int) (added bool) {
 	switch {
 	case r.all || r.fields[field]:
 		return true
@@ -49,7 +49,7 @@ func (r *removals) addField(field string, limit int) (added bool) {
 }
 
 // addMatch is addField for the series with these labels.
-func (r *removals) addMatch(match Labels, limit int) (added bool) {
+func (r *deletions) addMatch(match Labels, limit int) (added bool) {
 	names := slices.Sorted(maps.Keys(match))
 	key := matchKey(names, func(name string) string { return match[name] })
 	switch {
@@ -66,13 +66,13 @@ func (r *removals) addMatch(match Labels, limit int) (added bool) {
 }
 
 // cover says whether one of them deletes the series with this field.
-func (r *removals) cover(field string) bool {
+func (r *deletions) cover(field string) bool {
 	return r.all || r.fields[field] || r.matchField(field)
 }
 
 // matchField says whether the labels of a field are among those of matches. Its time
 // does not go with how many there are.
-func (r *removals) matchField(field string) bool {
+func (r *deletions) matchField(field string) bool {
 	if len(r.matches) == 0 {
 		return false
 	}
