@@ -60,7 +60,7 @@ func tenThousand(b *testing.B) (*memstore.Server, *writer, []*Counter) {
 	for i := range list {
 		list[i] = v.WithLabelValues(fmt.Sprint(i%100), fmt.Sprint(i/100))
 	}
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		b.Fatal(err)
 	}
 	return server, w, list
@@ -73,7 +73,7 @@ func BenchmarkFlushTenThousandCounters(b *testing.B) {
 		for _, c := range list {
 			c.Inc()
 		}
-		if err := w.wholePass(); err != nil {
+		if err := w.flushAll(); err != nil {
 			b.Fatal(err)
 		}
 	}

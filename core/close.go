@@ -34,8 +34,8 @@ func (w *writer) closingContext() context.Context {
 // the lease and the gauges, trying until that is done or the context ends.
 func (w *writer) finish(ctx context.Context) {
 	w.collect()
-	w.lease.renewAt = time.Time{} // if the store has stepped back, it is now or never
-	for !w.flush(*w.reg.families.Load()) || !w.confirm() || !w.replicated() {
+	w.lease.renewNow() // if the store has stepped back, it is now or never
+	for !w.flush(alongsideUnasked) || !w.confirmLineage() || !w.replicated() {
 		if !w.pause(ctx) {
 			w.answer(ErrClosed)
 			return
@@ -65,12 +65,12 @@ func (w *writer) replicated() bool {
 			})
 		}
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
+	ctx, cancel := w.callContext()
 	defer cancel()
 	n, err := w.store.AwaitReplicas(ctx, list, replicaTimeout)
 	switch {
 	case errors.Is(err, wire.ErrSteppedBack):
-		w.lease.renewAt = time.Time{}
+		w.lease.renewNow()
 		return false
 	case err == nil && n == 0:
 		w.replication = nil
@@ -94,7 +94,7 @@ func (w *writer) release() error {
 	if w.lease.index < 0 {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(w.ctx, callTimeout)
+	ctx, cancel := w.callContext()
 	defer cancel()
 	if err := w.store.Release(ctx, w.id, w.lease.index); err != nil {
 		return fmt.Errorf("shoal: giving back the index: %w", err)

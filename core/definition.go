@@ -44,8 +44,7 @@ type definition struct {
 	labelNames []string  // of the children, in the order of declaration
 	constNames []string  // ordered
 	constVals  []string  // parallel to constNames
-	self       bool      // one of shoal's own
-	timing     bool      // of shoal's own, one that each flush or scrape changes
+	cadence    cadence
 }
 
 // fullName joins the parts of a metric's name with underscores.
@@ -106,7 +105,7 @@ func (d *definition) problem() error {
 	if err := d.tooMuch(); err != nil {
 		return err
 	}
-	if strings.HasPrefix(d.name, selfPrefix) && !d.self {
+	if strings.HasPrefix(d.name, selfPrefix) && !d.own() {
 		return fmt.Errorf("the prefix %s is reserved for shoal's own metrics: choose another name", selfPrefix)
 	}
 	if !utf8.ValidString(d.help) {

@@ -271,18 +271,18 @@ func TestDelete_WaitsOnceForEachSeriesWhileRedisIsAway(t *testing.T) {
 		c.DeleteLabelValues("same")
 		c.DeletePartialMatch(Labels{"a": "other"})
 	}
-	if n := f.removals.len(); n != 2 {
+	if n := f.deletions.len(); n != 2 {
 		t.Errorf("%d deletions wait, want 2", n)
 	}
 	for i := range 3 * limit {
 		c.DeleteLabelValues(fmt.Sprint(i))
 	}
-	if n, lost := f.removals.len(), selfValue(r, "shoal_rejected_observations_total", reasonDeletion); n != limit || lost != 2*limit+2 {
+	if n, lost := f.deletions.len(), selfValue(r, "shoal_rejected_observations_total", reasonDeletion); n != limit || lost != 2*limit+2 {
 		t.Errorf("%d deletions wait and %v were dropped, want %d and %d", n, lost, limit, 2*limit+2)
 	}
 	c.Reset()
 	c.DeleteLabelValues("same")
-	if n := f.removals.len(); n != 1 || !f.removals.all {
+	if n := f.deletions.len(); n != 1 || !f.deletions.all {
 		t.Errorf("%d deletions wait behind a Reset, want that alone", n)
 	}
 }
@@ -299,10 +299,10 @@ func TestDelete_ResetNeedsNoRoomBesideConstantLabels(t *testing.T) {
 	}
 	b.Reset()
 	f := b.consts.fam
-	if lost := selfValue(r, "shoal_rejected_observations_total", reasonDeletion); lost != 0 || !f.removals.cover(b.consts.field([]string{"x"})) {
-		t.Errorf("the Reset was dropped: %v", f.removals)
+	if lost := selfValue(r, "shoal_rejected_observations_total", reasonDeletion); lost != 0 || !f.deletions.cover(b.consts.field([]string{"x"})) {
+		t.Errorf("the Reset was dropped: %v", f.deletions)
 	}
-	if a.DeleteLabelValues("x"); f.removals.cover(a.consts.field([]string{"x"})) {
+	if a.DeleteLabelValues("x"); f.deletions.cover(a.consts.field([]string{"x"})) {
 		t.Error("the queue has no bound any more")
 	}
 }
@@ -316,7 +316,7 @@ func TestDelete_WhatWaitsForASearchIsBounded(t *testing.T) {
 	reg.limit.Store(limit)
 	c := reg.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
 	c.WithLabelValues("kept").Inc()
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	asked := 0
@@ -335,12 +335,12 @@ func TestDelete_WhatWaitsForASearchIsBounded(t *testing.T) {
 		return nil
 	})
 	for range 4 {
-		if err := w.wholePass(); err == nil {
+		if err := w.flushAll(); err == nil {
 			t.Fatal("the search that failed went unnoticed")
 		}
 	}
 	server.Fail(nil)
-	n, lost := c.consts.fam.removals.len(), 0.0
+	n, lost := c.consts.fam.deletions.len(), 0.0
 	for value := range strings.SplitSeq(storedText(t, server, "shoal_rejected_observations_total"), ",") {
 		more, _ := strconv.ParseFloat(value, 64)
 		lost += more
@@ -355,7 +355,7 @@ func TestDelete_WhatWaitsForASearchIsBounded(t *testing.T) {
 // they name takes as long as for few.
 func TestDelete_ManyPartialMatchesAreSearchedForTogether(t *testing.T) {
 	took := func(matches int) time.Duration {
-		var r removals
+		var r deletions
 		for i := range matches {
 			r.addMatch(Labels{"tenant": fmt.Sprint(i)}, matches)
 		}

@@ -176,7 +176,7 @@ func (c *constants) newChild(values []string) *series {
 // limit is the cap of series, here and in Redis. Shoal's own metrics, whose
 // labels are few by nature, have none: they count what the cap does to others.
 func (f *family) limit() int {
-	if f.def.self {
+	if f.def.own() {
 		return math.MaxInt32
 	}
 	return f.reg.seriesLimit()

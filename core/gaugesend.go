@@ -3,12 +3,10 @@
 package shoal
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -19,50 +17,54 @@ const gaugesPerCall = 250
 // gaugeSender is what the writer knows of its gauges in Redis. Gauges are
 // state: whatever goes wrong, sending all of them again mends it.
 type gaugeSender struct {
-	version uint64
-	full    bool // what Redis has is not known: send all in place of it
-	refresh bool // send all, since their time runs out
+	version uint64 // of the last write
+	full    bool   // what Redis has is not known: send all in place of it
+	refresh bool   // send all, since their time runs out
 }
 
-// sendGauges brings this process's gauges to Redis: those that changed, or all.
-func (w *writer) sendGauges(ctx context.Context, families []*family) error {
-	var own []*family
-	for _, f := range families {
+// resendAll makes the next write replace what Redis has of this process.
+func (g *gaugeSender) resendAll() { g.full = true }
+
+// all says whether the next write sends all gauges and not only those that changed.
+func (g *gaugeSender) all() bool { return g.full || g.refresh }
+
+// sendGauges brings this process's gauges to Redis: those that changed, or all. It
+// reports whether all are to be sent once more.
+func (r *flushRun) sendGauges() (again bool) {
+	w := r.w
+	var registered []*family
+	for _, f := range r.families {
 		if !f.shared() && f.out.generation != "" {
-			own = append(own, f)
+			registered = append(registered, f.family)
 		}
 	}
-	ops, waiters := w.gatherGauges(own)
-	err := w.writeGauges(ctx, ops)
-	if errors.Is(err, errResend) { // Redis lost them, or we the lease: once more, all
-		w.lease.renewAt = time.Time{}
-		err = w.heartbeat(time.Now())
-		if err == nil {
-			for _, f := range w.ownGauges() {
-				f.out.unverified = true // lost, perhaps, with the gauges
-			}
-			ops, late := w.gatherGauges(w.ownGauges())
-			waiters = append(waiters, late...)
-			err = w.writeGauges(ctx, ops)
-		}
-	}
-	if err != nil {
-		w.gauges.full = true
-		if errors.Is(err, errCloned) {
-			w.becomeAnother(err)
-		}
+	ops, waiters := w.gatherGauges(registered)
+	err := w.writeGauges(ops)
+	if err == nil {
 		for _, wt := range waiters {
-			f := wt.series.consts.fam
-			f.mu.Lock()
-			f.waitOn(wt)
-			f.mu.Unlock()
+			wt.finish("", nil)
 		}
-		return err
+		return false
 	}
+	w.gauges.resendAll()
 	for _, wt := range waiters {
-		wt.finish("", nil)
+		f := wt.series.consts.fam
+		f.mu.Lock()
+		f.waitOn(wt)
+		f.mu.Unlock()
 	}
-	return nil
+	switch {
+	case errors.Is(err, errGaugesLost) && !r.gaugesLost:
+		r.gaugesLost = true // once a run
+		w.lease.renewNow()
+		w.doubtGauges()
+		return true
+	case errors.Is(err, errCloned):
+		r.another = err
+	}
+	r.gaugesFailed = true
+	r.errs = append(r.errs, err)
+	return false
 }
 
 // ownGauges lists the registered families of gauges that belong to processes.
@@ -72,12 +74,19 @@ func (w *writer) ownGauges() []*family {
 	})
 }
 
+// doubtGauges makes the writer register its families of gauges again: whatever lost
+// one thing of this process may have lost them too.
+func (w *writer) doubtGauges() {
+	for _, f := range w.ownGauges() {
+		f.out.unverified = true
+	}
+}
+
 // gatherGauges takes what is to be sent, and the callers who wait for it.
 // Deletions come first: the same series may have been made anew since.
 func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters []*waiter) {
 	var deletions []wire.GaugeOp
-	all := func() bool { return w.gauges.full || w.gauges.refresh }
-	if all() {
+	if w.gauges.all() {
 		families = w.ownGauges()
 	}
 	for _, f := range families {
@@ -100,9 +109,9 @@ func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters [
 		})
 	}
 	if w.reg.gaugesForgotten.Swap(false) { // after the lists were taken, which deletions thin out
-		w.gauges.full = true
+		w.gauges.resendAll()
 	}
-	if all() {
+	if w.gauges.all() {
 		ops = ops[:0]
 		for _, f := range w.ownGauges() {
 			f.each(func(s *series) {
@@ -122,7 +131,7 @@ func (w *writer) gaugeOp(s *series) (wire.GaugeOp, bool) {
 	switch g.state.Load() {
 	case gaugeSet:
 		op.Value, op.Expire = formatGauge(g.value()), s.consts.fam.def.expire
-		if s.consts.fam.def.self { // the period was chosen for the user's gauges
+		if s.consts.fam.def.own() { // the period was chosen for the user's gauges
 			op.Expire = max(op.Expire, 2*w.opts.RefreshPeriod)
 		}
 		return op, true
@@ -134,12 +143,12 @@ func (w *writer) gaugeOp(s *series) (wire.GaugeOp, bool) {
 	return op, false
 }
 
-// errResend asks the caller to send all gauges again.
-var errResend = errors.New("shoal: all gauges are to be sent again")
+// errGaugesLost asks for all gauges to be sent again.
+var errGaugesLost = errors.New("shoal: writing gauges: Redis lost them, or the lease, while they were sent")
 
 // writeGauges sends ops in slices that are short for Redis. After an error
 // nothing is known of what it has.
-func (w *writer) writeGauges(ctx context.Context, ops []wire.GaugeOp) error {
+func (w *writer) writeGauges(ops []wire.GaugeOp) error {
 	g := &w.gauges
 	if len(ops) == 0 && !g.full {
 		g.refresh = false
@@ -148,26 +157,25 @@ func (w *writer) writeGauges(ctx context.Context, ops []wire.GaugeOp) error {
 	if !w.lease.held {
 		return w.lease.missing()
 	}
-	resent, mixed, own := g.full, false, 0
-	if g.full || g.refresh { // these are all there are
-		for _, op := range ops {
-			if !op.Delete {
-				own++
-			}
+	own := 0 // how many there are, if these are all
+	for _, op := range ops {
+		if g.all() && !op.Delete {
+			own++
 		}
 	}
+	mixed := false
 	for first := true; first || len(ops) > 0; first = false {
-		chunk := ops[:min(len(ops), gaugesPerCall)]
-		ops = ops[len(chunk):]
-		g.version++
-		count := 0
-		if len(ops) == 0 {
-			count = own
+		write := wire.GaugeWrite{
+			Writer: w.id, Index: w.lease.index, Version: g.version + 1, Full: first && g.full,
+			Ops: ops[:min(len(ops), gaugesPerCall)],
 		}
-		callCtx, cancel := context.WithTimeout(ctx, callTimeout)
-		status, err := w.store.WriteGauges(callCtx, wire.GaugeWrite{
-			Writer: w.id, Index: w.lease.index, Version: g.version, Full: first && g.full, Own: count, Ops: chunk,
-		})
+		ops = ops[len(write.Ops):]
+		if len(ops) == 0 {
+			write.Own = own
+		}
+		g.version++
+		ctx, cancel := w.callContext()
+		status, err := w.store.WriteGauges(ctx, write)
 		cancel()
 		switch {
 		case err != nil:
@@ -176,13 +184,9 @@ func (w *writer) writeGauges(ctx context.Context, ops []wire.GaugeOp) error {
 			return errCloned
 		case status == wire.GaugesLostLease:
 			w.lease.held = false
-			g.full = true
-			return errResend
-		case status == wire.GaugesWantFull && !resent:
-			g.full = true
-			return errResend
+			return errGaugesLost
 		case status == wire.GaugesWantFull:
-			return errors.New("shoal: writing gauges: Redis lost them while they were sent")
+			return errGaugesLost
 		}
 		mixed = mixed || status == wire.GaugesMixed
 	}

@@ -2,63 +2,62 @@
 
 package shoal
 
-import (
-	"context"
-	"time"
-)
-
 // lineage is what the writer knows of the history of the store's data. A
 // restart or a failover begins another one, and may have set the data back to
-// an earlier state: then every family is looked at, idle ones too, and what
-// the store lacks is sent again. The lease tells readers which history the
-// writer has looked at; until all have, no page is shown.
+// an earlier state: then every family is registered anew, idle ones too, and what
+// the store lacks is sent again. The lease tells readers which lineage the
+// writer has verified; until all living writers have, no page is shown.
 type lineage struct {
-	seen     string // when it was last asked for; empty where the store does not tell
+	seen     string // when it was last read; empty where the store does not tell
 	verified string // under which the store was found to have all that it acknowledged
 	changed  bool   // another one was seen before, at some time
-	lost     bool   // in this one the store lacked something, and not everything was looked at since
+	lost     bool   // the store lacked something, and not everything was verified since
 }
 
-// confirmed says whether the history is the one that was looked at, and nothing is
+// confirmed says whether the lineage seen is the one that was verified, and nothing is
 // known to be missing in it.
 func (l *lineage) confirmed() bool { return l.seen == l.verified && !l.lost }
 
-// observe asks the store for its lineage. On a change nothing is taken for
+// readLineage asks the store for its lineage. On a change nothing is taken for
 // granted any more. That includes a change back: what was acknowledged in the
 // meantime may be missing.
-func (w *writer) observe(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (w *writer) readLineage() error {
+	ctx, cancel := w.callContext()
 	defer cancel()
 	now, err := w.store.Lineage(ctx)
-	if err != nil || now == w.lineage.seen {
+	l := &w.lineage
+	if err != nil || now == l.seen {
 		return err
 	}
-	w.lineage = lineage{seen: now, changed: w.lineage.seen != "" || w.lineage.changed, lost: w.lineage.lost}
-	w.lease.renewAt = time.Time{} // readers must know before anything is sent again
+	l.changed = l.changed || l.seen != ""
+	l.seen, l.verified = now, ""
+	w.lease.renewNow() // readers must know before anything is sent again
 	w.doubtFamilies()
 	return nil
 }
 
-// doubt notes that the store lacks something that it had, the lease or a family:
-// it may have been emptied, so every family is looked at. The lease says so until
-// that is done, and readers wait.
+// doubt notes that the store lacks something that it had, the lease or a family.
+// It may have been emptied, so every family is registered anew. The lease tells
+// readers, who wait until that is done.
 func (w *writer) doubt() {
 	w.lineage.lost = true
-	w.lease.renewAt = time.Time{}
+	w.lease.renewNow()
 	w.doubtFamilies()
 }
 
+// doubtFamilies makes the writer register every family again before it sends more of
+// it.
 func (w *writer) doubtFamilies() {
 	for _, f := range *w.reg.families.Load() {
 		f.out.unverified = f.out.generation != ""
 	}
 }
 
-// confirm notes that the store has, in the lineage seen, all that it ever
+// confirmLineage notes that the store has, in the lineage seen, all that it ever
 // acknowledged, if that is so, and makes the next heartbeat tell. The lineage
-// was read before the families were looked at. If it changed in between, the
+// was read before the families were registered. If it changed in between, the
 // one noted is not the one that readers find, and they wait on.
-func (w *writer) confirm() bool {
+func (w *writer) confirmLineage() bool {
 	if w.lineage.confirmed() {
 		return true
 	}
@@ -68,6 +67,6 @@ func (w *writer) confirm() bool {
 		}
 	}
 	w.lineage.verified, w.lineage.lost = w.lineage.seen, false
-	w.lease.renewAt = time.Time{}
+	w.lease.renewNow()
 	return true
 }

@@ -38,7 +38,7 @@ func (w *writer) countLost(families []*family) {
 	for _, reason := range lossReasons {
 		batches, names := 0, []string(nil)
 		for _, f := range families {
-			if n := f.out.lost[reason]; n > 0 && !f.def.self {
+			if n := f.out.lost[reason]; n > 0 && !f.def.own() {
 				batches += n
 				names = append(names, f.def.name)
 			}

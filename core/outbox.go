@@ -50,7 +50,7 @@ type outbox struct {
 	acked  uint64   // the newest number that the store is believed to have
 	newest uint64   // the newest number ever given
 	base   uint64   // numbers up to here are not expected in this generation
-	origin uint64   // the number before the first that this life of the data got
+	origin uint64   // the last number before this generation's first batch
 	queue  []*batch // not acknowledged, in order
 	kept   []*batch // acknowledged, in order
 	size   int      // bytes in kept
@@ -120,14 +120,20 @@ func (o *outbox) rewind(last uint64) {
 	o.acked = last
 }
 
-// settled says that the store is known to have all that it had acknowledged,
+// fullyAcked says that the store is known to have all that it had acknowledged,
 // and all that it may have shown to somebody without an acknowledgement.
 func (o *outbox) fullyAcked() bool {
 	return o.generation == "" || o.damaged ||
 		!o.unverified && !slices.ContainsFunc(o.queue, func(b *batch) bool { return b.inDoubt })
 }
 
-// registered answers a registration, made while the store had this lineage. It
+// replaced says whether the answer to a registration is of another generation than
+// the one that was known: the family was lost, or the store's data is another.
+func (o *outbox) replaced(r wire.RegisterReply) bool {
+	return r.Err == nil && r.Clash == "" && r.Last <= o.newest && o.generation != "" && o.generation != r.Generation
+}
+
+// registered takes in the answer to a registration, made while the store had this lineage. It
 // returns whether the store's data is another than before, so that what is
 // known should be shown anew.
 func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
@@ -153,7 +159,7 @@ func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	return true
 }
 
-// keptWhole says whether all that this life of the data got from us is kept.
+// keptWhole says whether every batch of this generation is kept.
 func (o *outbox) keptWhole() bool {
 	return len(o.kept) > 0 && o.kept[0].seq == o.origin+1
 }
@@ -167,7 +173,7 @@ func (o *outbox) clashed(err error, retryAt time.Time) {
 	o.generation, o.had, o.unverified, o.refused, o.retryAt = "", "", false, err, retryAt
 }
 
-// cloned prepares for a new identity: a batch in doubt may be the twin's.
+// cloned prepares for a new identity: a batch in doubt may be that of the process's copy.
 func (o *outbox) cloned() {
 	o.dropDoubtful()
 	if o.generation != "" {
@@ -229,8 +235,8 @@ func age(t, now time.Time) time.Duration {
 	return max(now.Sub(t), now.Round(0).Sub(t.Round(0)))
 }
 
-// finish answers everybody who waits for the batch. A text that is empty is
-// the total for nobody.
+// finish answers everybody who waits for the batch. An empty text means that no
+// total was requested.
 func (b *batch) finish(text string, err error) {
 	for _, w := range b.waiters {
 		w.finish(text, err)

@@ -30,7 +30,7 @@ func (h *heaviest) Commit(ctx context.Context, commits []wire.Commit) []wire.Com
 	return h.Store.Commit(ctx, commits)
 }
 
-func TestPass_OnePipelineCarriesNoMoreThanItsWeight(t *testing.T) {
+func TestFlushRun_OnePipelineCarriesNoMoreThanItsWeight(t *testing.T) {
 	store := &heaviest{Store: memstore.New().Store("shop")}
 	r, w := stepped(store)
 	vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
@@ -40,7 +40,7 @@ func TestPass_OnePipelineCarriesNoMoreThanItsWeight(t *testing.T) {
 	for n := range 2 * callWeight / batchCost { // many small batches
 		r.NewCounter(CounterOpts{Name: fmt.Sprintf("small_%d_total", n)}).Inc()
 	}
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	if store.scalars > callWeight || store.scalars < callWeight*9/10 {
@@ -67,7 +67,7 @@ func (l *narrow) Commit(ctx context.Context, commits []wire.Commit) []wire.Commi
 	return replies
 }
 
-func TestPass_ANarrowLineGetsShorterPipelinesUntilTheyPass(t *testing.T) {
+func TestFlushRun_ANarrowLineGetsShorterPipelinesUntilTheyPass(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(&narrow{Store: server.Store("shop"), scalars: 2 * (batchWeight + batchCost)})
 	vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
@@ -76,7 +76,7 @@ func TestPass_ANarrowLineGetsShorterPipelinesUntilTheyPass(t *testing.T) {
 		vec.WithLabelValues(fmt.Sprint(n)).Inc()
 	}
 	for tries := 0; ; tries++ {
-		err := w.wholePass()
+		err := w.flushAll()
 		if err == nil {
 			w.recovered()
 			break

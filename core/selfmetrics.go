@@ -29,21 +29,21 @@ type selfMetrics struct {
 func (m *selfMetrics) declare(r *Registry) {
 	counter := func(name, help string) *Counter {
 		d := CounterOpts{Name: name, Help: help}.definition(nil)
-		d.self = true
+		d.cadence = alongside
 		return must(single[Counter](r, d))
 	}
 	counterVec := func(name, help, label string) *CounterVec {
 		d := CounterOpts{Name: name, Help: help}.definition([]string{label})
-		d.self = true
+		d.cadence = alongside
 		return must(vec[Counter](r, d))
 	}
 	gauge := func(name, help string) *Gauge {
 		d := GaugeOpts{Name: name, Help: help}.definition(nil)
-		d.self = true
+		d.cadence = alongside
 		return must(single[Gauge](r, d))
 	}
 	seconds := func(name, help string) *Histogram {
-		d := definition{name: name, help: help, kind: wire.TypeHistogram, self: true, timing: true}
+		d := definition{name: name, help: help, kind: wire.TypeHistogram, cadence: alongsideUnasked}
 		d.setBuckets([]float64{.001, .005, .025, .1, .5, 2.5, 10})
 		return must(single[Histogram](r, d))
 	}

@@ -196,7 +196,7 @@ func TestClash_AfterAWipeDoublesNothing(t *testing.T) {
 	c := r.NewCounter(CounterOpts{Name: "x_total"})
 	pass := func() {
 		t.Helper()
-		if err := w.wholePass(); err != nil {
+		if err := w.flushAll(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -205,14 +205,14 @@ func TestClash_AfterAWipeDoublesNothing(t *testing.T) {
 	server.Wipe()
 	fill(t, server).family("x_total", 1, histogramDef("1"))
 	c.Add(2)
-	w.refresh(time.Now())
+	w.refreshAll()
 	pass()
 	if c.consts.fam.out.refused == nil {
 		t.Fatal("the clash went unnoticed")
 	}
 	server.Wipe()
 	c.consts.fam.out.retryAt = time.Time{}
-	w.refresh(time.Now())
+	w.refreshAll()
 	pass()
 	if got := storedText(t, server, "x_total"); got != "2" {
 		t.Errorf("the store has %s, want the 2 that it never had", got)
@@ -224,7 +224,7 @@ func TestDelete_OfAPartialMatchWaitsWhereTheStoreCannotBeAsked(t *testing.T) {
 	r, w := stepped(server.Store("shop"))
 	v := orders(r)
 	three(v)
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	server.Fail(only(memstore.OpScanSeries, away))
@@ -232,12 +232,12 @@ func TestDelete_OfAPartialMatchWaitsWhereTheStoreCannotBeAsked(t *testing.T) {
 	v.DeletePartialMatch(Labels{"kind": "book"})
 	v.WithLabelValues("EUR", "book").Add(10) // may not overtake the deletion
 	for range 3 {
-		if err := w.wholePass(); err == nil {
+		if err := w.flushAll(); err == nil {
 			t.Fatal("nobody noticed that the store could not be asked")
 		}
 	}
 	server.Fail(nil)
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	stored(t, server).want(t, samples{eurBook: 10, eurCD: 2})

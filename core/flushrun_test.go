@@ -17,7 +17,7 @@ import (
 )
 
 // stepped is a registry whose writer has no goroutine: the test makes its
-// passes, one by one.
+// flush runs, one by one.
 func stepped(store wire.Store) (*Registry, *writer) {
 	r := New()
 	opts, err := Opts{App: "shop", Host: "here"}.complete()
@@ -27,15 +27,15 @@ func stepped(store wire.Store) (*Registry, *writer) {
 	return r, newWriter(r, store, opts)
 }
 
-func (w *writer) wholePass() error {
-	return w.pass(context.Background(), *w.reg.families.Load())
+func (w *writer) flushAll() error {
+	return w.runFlush(*w.reg.families.Load())
 }
 
-func TestPass_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.T) {
+func TestFlushRun_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))
 	lost, fine := r.NewCounter(CounterOpts{Name: "a_total"}), r.NewCounterVec(CounterOpts{Name: "b_total"}, []string{"n"})
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	lost.Inc()
@@ -48,7 +48,7 @@ func TestPass_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.T) {
 		}
 		return nil
 	})
-	if err := w.wholePass(); !errors.Is(err, errBroken) {
+	if err := w.flushAll(); !errors.Is(err, errBroken) {
 		t.Errorf("the pass returns %v, want the trouble of the one family", err)
 	}
 	if n := len(fine.consts.fam.out.queue); n != 0 {
@@ -79,7 +79,7 @@ func (s *replaying) Commit(ctx context.Context, commits []wire.Commit) []wire.Co
 // requests late and again, steps back to an older state and is wiped: in the
 // end it has exactly what was added since the last wipe and what had not been
 // acknowledged before it.
-func TestPass_ExactlyOnceWhateverTheStoreDoes(t *testing.T) {
+func TestFlushRun_ExactlyOnceWhateverTheStoreDoes(t *testing.T) {
 	for seed := range uint64(200) {
 		modelRun(t, seed)
 	}
@@ -133,7 +133,7 @@ func modelRun(t *testing.T, seed uint64) {
 				snapshot = server.Snapshot()
 			}
 		case 3:
-			w.refresh(now) // which verifies
+			w.refreshAll() // which verifies
 		default:
 			for range rng.IntN(200) { // several batches
 				label := fmt.Sprint(rng.IntN(300))
@@ -150,13 +150,13 @@ func modelRun(t *testing.T, seed uint64) {
 			return nil
 		})
 		w.lease.renewAt = time.Now() // a heartbeat in each pass, to fail as well
-		_ = w.wholePass()
+		_ = w.flushAll()
 	}
 	server.Fail(nil)
 	server.LoseReply(nil)
-	w.refresh(now)
-	w.lease.renewAt = time.Time{}
-	if err := w.wholePass(); err != nil {
+	w.refreshAll()
+	w.lease.renewNow()
+	if err := w.flushAll(); err != nil {
 		t.Errorf("seed %d: the last pass: %v", seed, err)
 	}
 	got := map[string]float64{}
@@ -226,12 +226,12 @@ func storedText(t *testing.T, server *memstore.Server, family string) string {
 
 // Batches that are too old to be told apart must not be sent again, even if
 // the process could not do anything for as long as they grew old.
-func TestPass_AWeekAwayDoublesNothing(t *testing.T) {
+func TestFlushRun_AWeekAwayDoublesNothing(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))
 	c := r.NewCounter(CounterOpts{Name: "c_total"})
 	c.Add(5)
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	server.LoseReply(func(op string) error {
@@ -241,7 +241,7 @@ func TestPass_AWeekAwayDoublesNothing(t *testing.T) {
 		return nil
 	})
 	c.Add(3)
-	if err := w.wholePass(); err == nil {
+	if err := w.flushAll(); err == nil {
 		t.Fatal("the lost reply went unnoticed")
 	}
 	server.LoseReply(nil)
@@ -255,9 +255,9 @@ func TestPass_AWeekAwayDoublesNothing(t *testing.T) {
 		b.acked, b.frozen = b.acked.Add(-8*24*time.Hour), b.frozen.Add(-8*24*time.Hour)
 	}
 	c.Add(2)
-	w.lease.renewAt = time.Time{}
-	w.refresh(time.Now())
-	if err := w.wholePass(); err != nil {
+	w.lease.renewNow()
+	w.refreshAll()
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	if got := storedText(t, server, "c_total"); got != "10" {
@@ -268,7 +268,7 @@ func TestPass_AWeekAwayDoublesNothing(t *testing.T) {
 	}
 }
 
-func TestPass_KeepsAFewMegabytesAtMost(t *testing.T) {
+func TestFlushRun_KeepsAFewMegabytesAtMost(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))
 	a, b := r.NewCounter(CounterOpts{Name: "a_total"}), r.NewCounter(CounterOpts{Name: "b_total"})
@@ -288,7 +288,7 @@ func TestPass_KeepsAFewMegabytesAtMost(t *testing.T) {
 }
 
 // The script reads all series of a batch before it writes any.
-func TestPass_ABatchNamesEachSeriesOnce(t *testing.T) {
+func TestFlushRun_ABatchNamesEachSeriesOnce(t *testing.T) {
 	server := memstore.New()
 	store := &replaying{Store: server.Store("shop"), rng: rand.New(rand.NewPCG(1, 1))}
 	r, w := stepped(store)
@@ -300,7 +300,7 @@ func TestPass_ABatchNamesEachSeriesOnce(t *testing.T) {
 	}
 	v.WithLabelValues("x").Inc()
 	v.WithLabelValues("y").Inc()
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range store.sent {
@@ -317,14 +317,14 @@ func TestPass_ABatchNamesEachSeriesOnce(t *testing.T) {
 
 // A clone of this process used the numbers that we were about to use. What is
 // on its way under the old identity when that shows is counted once.
-func TestPass_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
+func TestFlushRun_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))
 	var vecs []*Counter
 	for i := range 5 {
 		vecs = append(vecs, r.NewCounter(CounterOpts{Name: fmt.Sprintf("c%d_total", i)}))
 	}
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	// The twin brings c1 to number 4, with 1 in each batch.
@@ -342,14 +342,14 @@ func TestPass_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
 	for _, c := range vecs {
 		c.Add(10)
 	}
-	if err := w.wholePass(); !errors.Is(err, errCloned) {
+	if err := w.flushAll(); !errors.Is(err, errCloned) {
 		t.Fatalf("the pass returns %v, want errCloned", err)
 	}
 	if w.id == before {
 		t.Error("the identity stayed")
 	}
 	for range 2 {
-		if err := w.wholePass(); err != nil {
+		if err := w.flushAll(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -364,11 +364,11 @@ func TestPass_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
 	}
 }
 
-func TestPass_AClonesDoubtfulBatchesAreDroppedAndCounted(t *testing.T) {
+func TestFlushRun_AClonesDoubtfulBatchesAreDroppedAndCounted(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))
 	a, b := r.NewCounter(CounterOpts{Name: "a_total"}), r.NewCounter(CounterOpts{Name: "b_total"})
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	a.Inc()
@@ -379,18 +379,18 @@ func TestPass_AClonesDoubtfulBatchesAreDroppedAndCounted(t *testing.T) {
 		}
 		return nil
 	})
-	if err := w.wholePass(); err == nil {
+	if err := w.flushAll(); err == nil {
 		t.Fatal("the lost reply went unnoticed")
 	}
 	server.LoseReply(nil)
 	a.consts.fam.out.generation = "" // as a clone that restarts its registration finds it
 	a.consts.fam.out.newest = 0
 	a.consts.fam.out.queue = nil
-	if err := w.wholePass(); !errors.Is(err, errCloned) {
+	if err := w.flushAll(); !errors.Is(err, errCloned) {
 		t.Fatalf("the pass returns %v, want errCloned", err)
 	}
 	for range 2 {
-		if err := w.wholePass(); err != nil {
+		if err := w.flushAll(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -421,7 +421,7 @@ func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
 func TestWriter_AnotherIdentityStillMissesWhatTheLastOneHad(t *testing.T) {
 	reg, w := stepped(memstore.New().Store("shop"))
 	reg.NewCounter(CounterOpts{Name: "a_total"}).Inc()
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	w.becomeAnother(errCloned)
@@ -429,7 +429,7 @@ func TestWriter_AnotherIdentityStillMissesWhatTheLastOneHad(t *testing.T) {
 	if !w.holding.Load().lacks(wire.Head{}) {
 		t.Error("a page may lack all families")
 	}
-	if err := w.wholePass(); err != nil {
+	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	head, err := w.store.ReadHead(t.Context(), wire.AppState{})
@@ -452,7 +452,7 @@ func TestWriter_AnotherIdentityDoesNotTakeTheIndexBack(t *testing.T) {
 	}
 	renew := func(w *writer) {
 		t.Helper()
-		w.lease.renewAt = time.Time{}
+		w.lease.renewNow()
 		if err := w.heartbeat(time.Now()); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import "time"
+
+// trimKept bounds what is kept for a store that steps back, in time and, over
+// all families, in bytes; the oldest go first. It also counts what was lost.
+func (w *writer) trimKept() {
+	now, size := time.Now(), 0
+	families := *w.reg.families.Load()
+	for _, f := range families {
+		f.out.expire(now)
+		size += f.out.size
+	}
+	w.countLost(families)
+	for size > keepBytes {
+		var oldest *outbox
+		for _, f := range families {
+			if o := &f.out; len(o.kept) > 0 && (oldest == nil || o.kept[0].acked.Before(oldest.kept[0].acked)) {
+				oldest = o
+			}
+		}
+		size -= oldest.kept[0].size
+		oldest.forget()
+	}
+}
+
+// showBacklog shows, in gauges, how far behind the writer is.
+func (w *writer) showBacklog() {
+	batches, oldest, now := 0, time.Duration(0), time.Now()
+	for _, f := range *w.reg.families.Load() {
+		batches += len(f.out.queue)
+		if len(f.out.queue) > 0 {
+			oldest = max(oldest, age(f.out.queue[0].frozen, now))
+		}
+	}
+	w.countQueued()
+	w.reg.self.pendingBatches.setIfChanged(float64(batches))
+	w.reg.self.pendingAge.setIfChanged(oldest.Seconds())
+}
+
+// countQueued counts the user's batches that wait for an answer. A Close that
+// gives up asks at any moment.
+func (w *writer) countQueued() {
+	n := 0
+	for _, f := range *w.reg.families.Load() {
+		if !f.def.own() {
+			n += len(f.out.queue)
+		}
+	}
+	w.queued.Store(int64(n))
+}

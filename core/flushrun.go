@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+const (
+	registersPerCall = 50
+	// callWeight bounds a pipeline, in scalars; a batch by itself costs as much
+	// as batchCost of them. A long pipeline keeps the server at work while the
+	// client writes. Others wait for little of it: Redis takes in a connection's
+	// requests in pieces of tens of KiB and serves everybody in between.
+	callWeight = 32 * (batchWeight + batchCost)
+	batchCost  = 16
+	// maxTurns bounds how often a family may have to register or rewind in one
+	// run before it counts as failed.
+	maxTurns = 8
+)
+
+// flushRun brings everything that some families hold to Redis, in rounds: it renews
+// the lease when that is due, registers the families that are new or in doubt, sends
+// a pipeline of batches, and where there are none left, the gauges. The answers only
+// change state (see answers.go); the next round does what they ask for. What cannot be
+// delivered stays for the next run.
+type flushRun struct {
+	w        *writer
+	families []*familyRun
+
+	refused wire.Causes // why Redis refused families
+	errs    []error     // of the gauges
+	silence error       // the first request without an answer
+	broken  error       // ends the run: nothing can be reached, or this process is to take another identity
+	another error       // why this process goes on under another identity, if it does
+
+	gaugesLost   bool // all of them were asked for once more
+	gaugesFailed bool // not again in this run
+	delivered    bool // what follows only tells readers
+}
+
+// familyRun is a family in a flush run.
+type familyRun struct {
+	*family
+	frozen bool // what gathered is in batches: once a run
+	failed bool // Redis refused it or did not answer: not again in this run
+	turns  int
+}
+
+// runFlush makes a flush run of these families.
+func (w *writer) runFlush(families []*family) error {
+	if len(families) == 0 {
+		return nil
+	}
+	r := &flushRun{w: w, families: make([]*familyRun, len(families))}
+	for i, f := range families {
+		r.families[i] = &familyRun{family: f}
+	}
+	defer w.publish()
+	defer w.reg.tellDamage(valuesReplaced, keysReplaced, namesTaken)
+	w.trimKept() // what is too old to be safe must not be sent again
+	for r.round() {
+	}
+	if r.another != nil {
+		w.becomeAnother(r.another)
+	}
+	w.trimKept()
+	return r.err()
+}
+
+// round does what is due, one step after the other. It reports whether there is more
+// to do.
+func (r *flushRun) round() (more bool) {
+	w := r.w
+	if err := w.heartbeat(time.Now()); err != nil {
+		if !r.delivered {
+			r.broken = err
+		}
+		return false
+	}
+	r.register()
+	more = r.broken == nil && r.commit()
+	if r.broken == nil && !more && !r.gaugesFailed {
+		w.showBacklog() // in gauges, which go along
+		more = r.sendGauges()
+	}
+	if r.broken != nil || r.another != nil {
+		return false
+	}
+	r.delivered = !more && !slices.ContainsFunc(r.families, r.toRegister)
+	if !r.delivered {
+		return true
+	}
+	// Pages wait for a lease that says that something is missing. So it is renewed
+	// now, although a family may be refused for ever, and before anybody hears of the
+	// flush: a serverless process may be frozen then.
+	return w.confirmLineage() && w.lease.due(time.Now())
+}
+
+// toRegister says whether the family is to be registered and can be.
+func (r *flushRun) toRegister(f *familyRun) bool {
+	o := &f.out
+	return (o.generation == "" || o.unverified) && !f.failed && !time.Now().Before(o.retryAt)
+}
+
+// register announces the families that are not registered or doubt that they
+// still are.
+func (r *flushRun) register() {
+	var list []*familyRun
+	for _, f := range r.families {
+		switch {
+		case r.toRegister(f):
+			list = append(list, f)
+		case f.out.refused != nil && time.Now().Before(f.out.retryAt):
+			f.failWaiters(f.out.refused)
+		}
+	}
+	for chunk := range slices.Chunk(list, registersPerCall) {
+		if r.broken != nil {
+			return
+		}
+		r.registerChunk(chunk)
+	}
+}
+
+func (r *flushRun) registerChunk(chunk []*familyRun) {
+	w := r.w
+	regs := make([]wire.Registration, len(chunk))
+	for i, f := range chunk {
+		regs[i] = wire.Registration{
+			Family: f.def.name, Writer: w.id, Nonce: newNonce(), Born: w.born, Definition: f.def.wire(),
+		}
+	}
+	ctx, cancel := w.callContext()
+	defer cancel()
+	replies := w.store.Register(ctx, regs)
+	// Where the family is another than before, the lineage tells why.
+	var unknown error
+	for i, reply := range replies {
+		if chunk[i].out.replaced(reply) {
+			unknown = w.readLineage()
+			break
+		}
+	}
+	for i, reply := range replies {
+		if unknown != nil && chunk[i].out.replaced(reply) {
+			r.fail(chunk[i], fmt.Errorf("shoal: reading the lineage: %w", unknown))
+			continue
+		}
+		r.registered(chunk[i], reply)
+	}
+	r.heard(slices.ContainsFunc(replies, func(r wire.RegisterReply) bool { return answered(r.Err) }))
+}
+
+// commit sends one pipeline of batches. It reports whether it did.
+func (r *flushRun) commit() bool {
+	w := r.w
+	commits, owners := r.pipeline()
+	if len(commits) == 0 {
+		return false
+	}
+	ctx, cancel := w.callContext()
+	defer cancel()
+	replies := w.store.Commit(ctx, commits)
+	if slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return r.Err == nil && r.Status == wire.CommitGap }) {
+		// The data has stepped back. If the lineage can't be read, the next heartbeat does it.
+		_ = w.readLineage()
+	}
+	for from := 0; from < len(replies); {
+		to := from + 1
+		for to < len(replies) && owners[to] == owners[from] {
+			to++
+		}
+		r.committed(owners[from], replies[from:to])
+		from = to
+	}
+	r.heard(slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return answered(r.Err) }))
+	w.countQueued()
+	return true
+}
+
+// pipeline gathers the batches of one pipeline, and whose each is. A family that has
+// none left is frozen, once a run.
+func (r *flushRun) pipeline() (commits []wire.Commit, owners []*familyRun) {
+	w, weight := r.w, 0
+	for _, f := range r.families {
+		o := &f.out
+		if !f.shared() || f.failed || o.generation == "" || o.refused != nil {
+			continue
+		}
+		if len(o.queue) == 0 && !f.frozen {
+			if err := w.freeze(f.family); err != nil {
+				r.fail(f, err)
+				continue
+			}
+			f.frozen = true
+		}
+		for i, b := range o.queue {
+			if weight += b.weight + batchCost; len(commits) > 0 && weight > w.pipelineWeight() {
+				break
+			}
+			commits = append(commits, wire.Commit{
+				Family: f.def.name, Generation: o.generation, Writer: w.id, Prev: o.prev(i), Seq: b.seq,
+				Limit: f.limit(), Overflow: b.overflow,
+				Totals: len(b.waiters) > 0, Ops: b.ops,
+			})
+			owners = append(owners, f)
+		}
+	}
+	return commits, owners
+}
+
+// pipelineWeight is what a pipeline may weigh. After failures it is less: where the
+// line is so narrow that a whole pipeline takes longer than the client waits,
+// nothing would ever be acknowledged.
+func (w *writer) pipelineWeight() int { return callWeight >> min(w.failures, 8) }
+
+// callContext bounds one call to Redis.
+func (w *writer) callContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(w.ctx, callTimeout)
+}
