@@ -324,7 +324,7 @@ func TestFlush_WaitsForWhatWasWrittenBefore(t *testing.T) {
 		c := r.NewCounter(CounterOpts{Name: "c_total"})
 		g := r.NewGauge(GaugeOpts{Name: "g", Mode: Sum})
 		synctest.Wait()
-		j.intervene(only(memstore.OpCommit, func(string) error { // a pass is under way when Flush is asked for
+		j.intervene(only(memstore.OpCommit, func(string) error { // a flush is under way when Flush is asked for
 			time.Sleep(100 * time.Millisecond)
 			return nil
 		}))

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -49,7 +48,7 @@ func TestFlushRun_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.
 		return nil
 	})
 	if err := w.flushAll(); !errors.Is(err, errBroken) {
-		t.Errorf("the pass returns %v, want the trouble of the one family", err)
+		t.Errorf("the run returns %v, want the trouble of the one family", err)
 	}
 	if n := len(fine.consts.fam.out.queue); n != 0 {
 		t.Errorf("%d batches of the family that can be reached still wait", n)
@@ -73,125 +72,6 @@ func (s *replaying) Commit(ctx context.Context, commits []wire.Commit) []wire.Co
 	}
 	s.sent = append(s.sent, commits...)
 	return s.Store.Commit(ctx, commits)
-}
-
-// The writer's passes against a store that refuses, loses replies, executes
-// requests late and again, steps back to an older state and is wiped: in the
-// end it has exactly what was added since the last wipe and what had not been
-// acknowledged before it.
-func TestFlushRun_ExactlyOnceWhateverTheStoreDoes(t *testing.T) {
-	for seed := range uint64(200) {
-		modelRun(t, seed)
-	}
-}
-
-func modelRun(t *testing.T, seed uint64) {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	server := memstore.New()
-	now := time.Now()
-	server.SetClock(func() time.Time { return now })
-	store := &replaying{Store: server.Store("shop"), rng: rng}
-	r, w := stepped(store)
-	v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
-	want := map[string]float64{} // by label value
-	faulty := func(string) error {
-		switch rng.IntN(12) {
-		case 0:
-			return refusal
-		case 1:
-			return errBroken
-		}
-		return nil
-	}
-	var snapshot *memstore.Snapshot
-	// noticed says that the writer has looked at its family since the store was
-	// restored. Wiped before, it looks as if a failover had lost everything.
-	noticed := func() bool {
-		lineage, err := server.Store("shop").Lineage(context.Background())
-		return err == nil && (lineage == w.lineage.seen || w.lineage.seen == "") && !v.consts.fam.out.unverified
-	}
-	for range 60 {
-		server.Fail(nil)
-		server.LoseReply(nil)
-		switch rng.IntN(10) {
-		case 0: // wiped: what is acknowledged is gone, and all that is not comes back
-			if !noticed() {
-				continue
-			}
-			server.Wipe()
-			snapshot = nil
-			want = outstanding(v.consts.fam)
-		case 1:
-			if snapshot != nil {
-				server.Restore(snapshot)
-			}
-		case 2:
-			// Not of a state that was wiped without the writer having noticed: set
-			// back to that, it too looks as if a failover had lost everything.
-			states, err := server.Store("shop").ReadFamilies(context.Background(), []string{"c_total"})
-			if err == nil && states[0].Err == nil && states[0].Generation == v.consts.fam.out.generation {
-				snapshot = server.Snapshot()
-			}
-		case 3:
-			w.refreshAll() // which verifies
-		default:
-			for range rng.IntN(200) { // several batches
-				label := fmt.Sprint(rng.IntN(300))
-				n := float64(rng.IntN(100))
-				v.WithLabelValues(label).Add(n)
-				want[label] += n
-			}
-		}
-		server.Fail(faulty)
-		server.LoseReply(func(op string) error {
-			if rng.IntN(8) == 0 {
-				return errBroken
-			}
-			return nil
-		})
-		w.lease.renewAt = time.Now() // a heartbeat in each pass, to fail as well
-		_ = w.flushAll()
-	}
-	server.Fail(nil)
-	server.LoseReply(nil)
-	w.refreshAll()
-	w.lease.renewNow()
-	if err := w.flushAll(); err != nil {
-		t.Errorf("seed %d: the last pass: %v", seed, err)
-	}
-	got := map[string]float64{}
-	list, err := server.Store("shop").ScanSeries(context.Background(), "c_total", wire.MaxPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range list {
-		got[strings.TrimPrefix(s.Field, "a"+wire.Separator)], _ = wire.ParseNumber(s.Text)
-	}
-	maps.DeleteFunc(want, func(_ string, n float64) bool { return n == 0 })
-	maps.DeleteFunc(got, func(_ string, n float64) bool { return n == 0 })
-	if !maps.Equal(got, want) {
-		t.Errorf("seed %d: the store has %v, want %v", seed, total(got), total(want))
-	}
-}
-
-// outstanding is what a family has not been told is stored.
-func outstanding(f *family) map[string]float64 {
-	m := map[string]float64{}
-	f.each(func(s *series) { m[s.values[0]] += float64(s.metric.(*Counter).whole.Load()) })
-	for _, b := range f.out.queue {
-		for _, op := range b.ops {
-			n, _ := wire.ParseNumber(op.Value)
-			m[strings.TrimPrefix(op.Field, "a"+wire.Separator)] += n
-		}
-	}
-	return m
-}
-
-func total(m map[string]float64) (sum float64) {
-	for _, n := range m {
-		sum += n
-	}
-	return sum
 }
 
 // lost is what the process has counted of a reason, sent or not.
@@ -343,7 +223,7 @@ func TestFlushRun_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
 		c.Add(10)
 	}
 	if err := w.flushAll(); !errors.Is(err, errCloned) {
-		t.Fatalf("the pass returns %v, want errCloned", err)
+		t.Fatalf("the run returns %v, want errCloned", err)
 	}
 	if w.id == before {
 		t.Error("the identity stayed")
@@ -387,7 +267,7 @@ func TestFlushRun_AClonesDoubtfulBatchesAreDroppedAndCounted(t *testing.T) {
 	a.consts.fam.out.newest = 0
 	a.consts.fam.out.queue = nil
 	if err := w.flushAll(); !errors.Is(err, errCloned) {
-		t.Fatalf("the pass returns %v, want errCloned", err)
+		t.Fatalf("the run returns %v, want errCloned", err)
 	}
 	for range 2 {
 		if err := w.flushAll(); err != nil {

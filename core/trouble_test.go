@@ -194,26 +194,26 @@ func TestClash_AfterAWipeDoublesNothing(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))
 	c := r.NewCounter(CounterOpts{Name: "x_total"})
-	pass := func() {
+	flush := func() {
 		t.Helper()
 		if err := w.flushAll(); err != nil {
 			t.Fatal(err)
 		}
 	}
 	c.Add(5)
-	pass()
+	flush()
 	server.Wipe()
 	fill(t, server).family("x_total", 1, histogramDef("1"))
 	c.Add(2)
 	w.refreshAll()
-	pass()
+	flush()
 	if c.consts.fam.out.refused == nil {
 		t.Fatal("the clash went unnoticed")
 	}
 	server.Wipe()
 	c.consts.fam.out.retryAt = time.Time{}
 	w.refreshAll()
-	pass()
+	flush()
 	if got := storedText(t, server, "x_total"); got != "2" {
 		t.Errorf("the store has %s, want the 2 that it never had", got)
 	}
