@@ -10,6 +10,13 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
+var (
+	errCloned = errors.New("shoal: Redis has batches or gauges of this writer that it never sent: " +
+		"the process was cloned; it goes on under a new identity")
+	errNumber = errors.New("shoal: Redis holds something else in place of the number of this writer's last batch: " +
+		"the writer goes on under a new identity; who else can write the keys of this app?")
+)
+
 var errChanging = errors.New("Redis keeps changing its mind about the data: is another copy of this process running?")
 
 // answered says whether Redis answered a request, be it with a refusal.
@@ -149,6 +156,28 @@ func (r *flushRun) notOurs(f *familyRun, last uint64) {
 		r.w.reg.self.corrupt.Inc()
 	}
 	r.broken = r.another
+}
+
+// becomeAnother takes a new identity. Where this process runs twice, as after a
+// snapshot of a virtual machine, the other one goes on with the old one. Else
+// nobody does, so that the lease and its gauges are given back; if that fails, they
+// end by themselves.
+func (w *writer) becomeAnother(reason error) {
+	if w.lease.held && errors.Is(reason, errNumber) {
+		ctx, cancel := w.callContext()
+		_ = w.store.Release(ctx, w.id, w.lease.index)
+		cancel()
+		if wanted := w.opts.Index; wanted != nil && *wanted == w.lease.index {
+			w.lease.hadWanted = false // nobody has fenced us off from it
+		}
+	}
+	w.id = newID()
+	w.schedule.jitter = newJitter(w.id)
+	w.lease.lose()
+	w.gauges.resendAll()
+	for _, f := range *w.reg.families.Load() {
+		f.out.cloned()
+	}
 }
 
 // failWaiters answers every synchronous caller of the family.

@@ -2,7 +2,10 @@
 
 package shoal
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // trimKept bounds what is kept for a store that steps back, in time and, over
 // all families, in bytes; the oldest go first. It also counts what was lost.
@@ -45,9 +48,32 @@ func (w *writer) showBacklog() {
 func (w *writer) countQueued() {
 	n := 0
 	for _, f := range *w.reg.families.Load() {
-		if !f.def.own() {
+		if !f.def.cadence.own() {
 			n += len(f.out.queue)
 		}
 	}
 	w.queued.Store(int64(n))
+}
+
+// countLost counts what the families have lost since the last time, and reports
+// it, all of one reason at once. What shoal counts of itself is no loss of the
+// user's.
+func (w *writer) countLost(families []*family) {
+	for _, reason := range lossReasons {
+		batches, names := 0, []string(nil)
+		for _, f := range families {
+			if n := f.out.lost[reason]; n > 0 && !f.def.cadence.own() {
+				batches += n
+				names = append(names, f.def.name)
+			}
+		}
+		if batches == 0 {
+			continue
+		}
+		w.reg.self.lost.WithLabelValues(reason).Add(float64(batches))
+		w.reg.report("lost "+reason, errors.New(lossText(reason, batches, names)))
+	}
+	for _, f := range families {
+		f.out.lost = nil
+	}
 }

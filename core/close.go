@@ -33,7 +33,7 @@ func (w *writer) closingContext() context.Context {
 // finish is the goroutine's last work: it delivers what is left and gives up
 // the lease and the gauges, trying until that is done or the context ends.
 func (w *writer) finish(ctx context.Context) {
-	w.collect()
+	w.requests.collect()
 	w.lease.renewNow() // if the store has stepped back, it is now or never
 	for !w.flush(alongsideUnasked) || !w.confirmLineage() || !w.replicated() {
 		if !w.pause(ctx) {
@@ -85,7 +85,7 @@ func (w *writer) pause(ctx context.Context) bool {
 	select {
 	case <-ctx.Done():
 		return false
-	case <-time.After(minBackoff + w.jitter.below(minBackoff)):
+	case <-time.After(minBackoff + w.schedule.jitter.below(minBackoff)):
 		return true
 	}
 }

@@ -105,7 +105,7 @@ func (d *definition) problem() error {
 	if err := d.tooMuch(); err != nil {
 		return err
 	}
-	if strings.HasPrefix(d.name, selfPrefix) && !d.own() {
+	if strings.HasPrefix(d.name, selfPrefix) && !d.cadence.own() {
 		return fmt.Errorf("the prefix %s is reserved for shoal's own metrics: choose another name", selfPrefix)
 	}
 	if !utf8.ValidString(d.help) {

@@ -86,6 +86,16 @@ func (f *family) anyDirty() bool {
 	return slices.ContainsFunc(*f.sets.Load(), (*constants).anyDirty)
 }
 
+// hasWork says whether the family has something to send, or somebody waits for it.
+func (f *family) hasWork() bool {
+	if f.anyDirty() || len(f.out.queue) > 0 {
+		return true
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.waiters) > 0 || f.deletions.len() > 0
+}
+
 // countDirty counts the series with values that were not drained yet.
 func (f *family) countDirty() int {
 	n := 0
@@ -176,7 +186,7 @@ func (c *constants) newChild(values []string) *series {
 // limit is the cap of series, here and in Redis. Shoal's own metrics, whose
 // labels are few by nature, have none: they count what the cap does to others.
 func (f *family) limit() int {
-	if f.def.own() {
+	if f.def.cadence.own() {
 		return math.MaxInt32
 	}
 	return f.reg.seriesLimit()

@@ -128,11 +128,11 @@ func TestHandler_ScrapesThatGaveUpAreForgotten(t *testing.T) {
 			group.Wait()
 		}
 		w := r.conn.Load().writer
-		w.mu.Lock()
-		if n := len(w.requests); n > 0 {
+		w.requests.mu.Lock()
+		if n := len(w.requests.new); n > 0 {
 			t.Errorf("%d requests for a flush wait that nobody waits for", n)
 		}
-		w.mu.Unlock()
+		w.requests.mu.Unlock()
 		j.intervene(nil)
 		elapse(2 * time.Hour)
 		scrape(t, r)

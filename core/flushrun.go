@@ -3,7 +3,6 @@
 package shoal
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"time"
@@ -218,9 +217,4 @@ func (r *flushRun) pipeline() (commits []wire.Commit, owners []*familyRun) {
 // pipelineWeight is what a pipeline may weigh. After failures it is less: where the
 // line is so narrow that a whole pipeline takes longer than the client waits,
 // nothing would ever be acknowledged.
-func (w *writer) pipelineWeight() int { return callWeight >> min(w.failures, 8) }
-
-// callContext bounds one call to Redis.
-func (w *writer) callContext() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(w.ctx, callTimeout)
-}
+func (w *writer) pipelineWeight() int { return callWeight >> min(w.schedule.failures, 8) }

@@ -136,7 +136,7 @@ func TestFlushRun_AWeekAwayDoublesNothing(t *testing.T) {
 	}
 	c.Add(2)
 	w.lease.renewNow()
-	w.refreshAll()
+	w.refresh()
 	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
@@ -290,7 +290,7 @@ func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
 			w.failed(errBroken)
 		}
 		b := recovery{lease: lease}
-		if wait := time.Until(w.retryAt); wait > b.grace()*2/3 {
+		if wait := time.Until(w.schedule.retryAt); wait > b.grace()*2/3 {
 			t.Errorf("with a lease of %v it waits %v before it tries again, pages wait %v for it", lease, wait, b.grace())
 		}
 	}

@@ -31,7 +31,7 @@ type freezer struct {
 // are taken after the waiters, so that each waiter's is in this freeze or was
 // in an earlier one. When it fails, everything stays where it was.
 func (w *writer) freeze(f *family) error {
-	if before := len(f.out.queue); !f.def.own() {
+	if before := len(f.out.queue); !f.def.cadence.own() {
 		defer func() { w.queued.Add(int64(len(f.out.queue) - before)) }() // Close may ask while they are sent
 	}
 	f.mu.Lock()

@@ -131,7 +131,7 @@ func (w *writer) gaugeOp(s *series) (wire.GaugeOp, bool) {
 	switch g.state.Load() {
 	case gaugeSet:
 		op.Value, op.Expire = formatGauge(g.value()), s.consts.fam.def.expire
-		if s.consts.fam.def.own() { // the period was chosen for the user's gauges
+		if s.consts.fam.def.cadence.own() { // the period was chosen for the user's gauges
 			op.Expire = max(op.Expire, 2*w.opts.RefreshPeriod)
 		}
 		return op, true

@@ -5,7 +5,6 @@ package shoal
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 )
 
 // newID returns a random identity. Never a process id: those collide between
@@ -25,33 +24,4 @@ func newNonce() string {
 	var b [33]byte
 	rand.Read(b[:]) // see newID
 	return hex.EncodeToString(b[:])
-}
-
-var (
-	errCloned = errors.New("shoal: Redis has batches or gauges of this writer that it never sent: " +
-		"the process was cloned; it goes on under a new identity")
-	errNumber = errors.New("shoal: Redis holds something else in place of the number of this writer's last batch: " +
-		"the writer goes on under a new identity; who else can write the keys of this app?")
-)
-
-// becomeAnother takes a new identity. Where this process runs twice, as after a
-// snapshot of a virtual machine, the other one goes on with the old one. Else
-// nobody does, so that the lease and its gauges are given back; if that fails, they
-// end by themselves.
-func (w *writer) becomeAnother(reason error) {
-	if w.lease.held && errors.Is(reason, errNumber) {
-		ctx, cancel := w.callContext()
-		_ = w.store.Release(ctx, w.id, w.lease.index)
-		cancel()
-		if wanted := w.opts.Index; wanted != nil && *wanted == w.lease.index {
-			w.lease.hadWanted = false // nobody has fenced us off from it
-		}
-	}
-	w.id = newID()
-	w.jitter = newJitter(w.id)
-	w.lease.lose()
-	w.gauges.resendAll()
-	for _, f := range *w.reg.families.Load() {
-		f.out.cloned()
-	}
 }

@@ -18,55 +18,16 @@ type lineage struct {
 // known to be missing in it.
 func (l *lineage) confirmed() bool { return l.seen == l.verified && !l.lost }
 
-// readLineage asks the store for its lineage. On a change nothing is taken for
-// granted any more. That includes a change back: what was acknowledged in the
-// meantime may be missing.
-func (w *writer) readLineage() error {
-	ctx, cancel := w.callContext()
-	defer cancel()
-	now, err := w.store.Lineage(ctx)
-	l := &w.lineage
-	if err != nil || now == l.seen {
-		return err
+// see notes the lineage that the store has now. It reports whether that is another one
+// than before.
+func (l *lineage) see(now string) (another bool) {
+	if now == l.seen {
+		return false
 	}
 	l.changed = l.changed || l.seen != ""
 	l.seen, l.verified = now, ""
-	w.lease.renewNow() // readers must know before anything is sent again
-	w.doubtFamilies()
-	return nil
-}
-
-// doubt notes that the store lacks something that it had, the lease or a family.
-// It may have been emptied, so every family is registered anew. The lease tells
-// readers, who wait until that is done.
-func (w *writer) doubt() {
-	w.lineage.lost = true
-	w.lease.renewNow()
-	w.doubtFamilies()
-}
-
-// doubtFamilies makes the writer register every family again before it sends more of
-// it.
-func (w *writer) doubtFamilies() {
-	for _, f := range *w.reg.families.Load() {
-		f.out.unverified = f.out.generation != ""
-	}
-}
-
-// confirmLineage notes that the store has, in the lineage seen, all that it ever
-// acknowledged, if that is so, and makes the next heartbeat tell. The lineage
-// was read before the families were registered. If it changed in between, the
-// one noted is not the one that readers find, and they wait on.
-func (w *writer) confirmLineage() bool {
-	if w.lineage.confirmed() {
-		return true
-	}
-	for _, f := range *w.reg.families.Load() {
-		if !f.out.fullyAcked() {
-			return false
-		}
-	}
-	w.lineage.verified, w.lineage.lost = w.lineage.seen, false
-	w.lease.renewNow()
 	return true
 }
+
+// confirm notes that the store has, in the lineage seen, all that it ever acknowledged.
+func (l *lineage) confirm() { l.verified, l.lost = l.seen, false }

@@ -3,7 +3,6 @@
 package shoal
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,29 +30,7 @@ func (o *outbox) lose(reason string, n uint64) {
 	o.lost[reason] += int(n)
 }
 
-// countLost counts what the families have lost since the last time, and reports
-// it, all of one reason at once. What shoal counts of itself is no loss of the
-// user's.
-func (w *writer) countLost(families []*family) {
-	for _, reason := range lossReasons {
-		batches, names := 0, []string(nil)
-		for _, f := range families {
-			if n := f.out.lost[reason]; n > 0 && !f.def.own() {
-				batches += n
-				names = append(names, f.def.name)
-			}
-		}
-		if batches == 0 {
-			continue
-		}
-		w.reg.self.lost.WithLabelValues(reason).Add(float64(batches))
-		w.reg.report("lost "+reason, errors.New(lossText(reason, batches, names)))
-	}
-	for _, f := range families {
-		f.out.lost = nil
-	}
-}
-
+// lossText tells that this many batches of these metrics were lost.
 func lossText(reason string, batches int, names []string) string {
 	const most = 5
 	slices.Sort(names)

@@ -155,7 +155,7 @@ func badInApp(r rune) bool {
 // checkExpire returns an error for a gauge that would expire between two
 // refreshes.
 func checkExpire(d *definition, refresh time.Duration) error {
-	if d.mode != Latest && d.expire != 0 && refresh >= d.expire && !d.own() {
+	if d.mode != Latest && d.expire != 0 && refresh >= d.expire && !d.cadence.own() {
 		return fmt.Errorf("shoal: gauge %q expires after %v, but Opts.RefreshPeriod is %v: "+
 			"choose a period below the expiry", d.name, d.expire, refresh)
 	}

@@ -78,7 +78,7 @@ func TestFlushRun_ANarrowLineGetsShorterPipelinesUntilTheyPass(t *testing.T) {
 	for tries := 0; ; tries++ {
 		err := w.flushAll()
 		if err == nil {
-			w.recovered()
+			w.succeeded()
 			break
 		}
 		if !errors.Is(err, errBroken) || tries == 10 {

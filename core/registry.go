@@ -102,7 +102,7 @@ func (r *Registry) seriesLimit() int {
 func (r *Registry) countDirty() int {
 	n := 0
 	for _, f := range *r.families.Load() {
-		if f.shared() && !f.def.own() {
+		if f.shared() && !f.def.cadence.own() {
 			n += f.countDirty()
 		}
 	}

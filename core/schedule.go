@@ -2,104 +2,111 @@
 
 package shoal
 
-import (
-	"fmt"
-	"time"
-)
+import "time"
 
-// When the writer does things.
 const (
 	minBackoff    = 50 * time.Millisecond
 	maxBackoff    = 2 * time.Second
 	maxInterval   = 10 * time.Second // to which a slow Redis stretches flushes
 	housekeepTime = 10 * time.Minute
-	doubtPause    = time.Second // between two times that scrapes make it register all families
+	selfPause     = 10 * time.Second // between two flushes that take shoal's own metrics along
+	doubtPause    = time.Second      // between two times that scrapes make the writer register all families
 )
 
-// next is when there is something to do without being woken.
-func (w *writer) next() time.Time {
-	at := w.flushAt
-	for _, t := range []time.Time{w.refreshAt, w.lease.renewAt, w.housekeepAt} {
+// schedule says when the writer does what. All times are jittered, so that processes
+// that were started together do not stay in step.
+type schedule struct {
+	jitter jitter
+	opts   Opts
+
+	flushAt     time.Time
+	alongsideAt time.Time // when a flush takes shoal's own metrics along again; zero if the last did not
+	refreshAt   time.Time
+	housekeepAt time.Time
+	doubtAt     time.Time // when a scrape may make the writer register all families again
+	retryAt     time.Time // nothing is tried before, since Redis is away
+	failures    int       // flushes in a row that failed
+}
+
+// newSchedule begins at once, but for the housekeeping: a fleet starts at once.
+func newSchedule(opts Opts, jitter jitter) schedule {
+	return schedule{opts: opts, jitter: jitter, housekeepAt: time.Now().Add(jitter.below(housekeepTime))}
+}
+
+// next is when there is something to do without being asked. The lease is to be
+// renewed at renewAt.
+func (s *schedule) next(renewAt time.Time) time.Time {
+	at := s.flushAt
+	for _, t := range []time.Time{s.refreshAt, s.housekeepAt, renewAt} {
 		if t.Before(at) {
 			at = t
 		}
 	}
-	if at.Before(w.retryAt) {
-		at = w.retryAt
+	if at.Before(s.retryAt) {
+		at = s.retryAt
 	}
 	return at
 }
 
-// refresh, when it is due, makes the next flush run send every gauge again and ask for
-// each family whether Redis still has what it had. It reports whether it is.
-func (w *writer) refresh(now time.Time) bool {
-	if now.Before(w.refreshAt) {
+// due says whether a moment of the schedule has come.
+func due(at, now time.Time) bool { return !now.Before(at) }
+
+// flushed sets the next flush, later where flushes take long.
+func (s *schedule) flushed(took time.Duration) {
+	pause := max(s.opts.Interval, min(4*took, maxInterval))
+	s.flushAt = time.Now().Add(s.jitter.around(pause))
+}
+
+// succeeded forgets the failures before. A store that was away may have come
+// back as it was earlier. One that does not tell its lineage is asked at once
+// for every family.
+func (s *schedule) succeeded(lineageKnown bool) {
+	if s.failures > 0 && !lineageKnown {
+		s.refreshAt = time.Now()
+	}
+	s.failures, s.retryAt = 0, time.Time{}
+}
+
+// failed sets the time of the next try, which moves away while Redis is.
+func (s *schedule) failed() {
+	s.failures++
+	// A page is held back for a heartbeat after a change of the lineage (see
+	// recovery.grace): whoever lost its lease meanwhile must be heard in it.
+	longest := min(maxBackoff, max(s.opts.LeaseDuration/6, minBackoff))
+	backoff := min(minBackoff<<min(s.failures, 10), longest)
+	s.retryAt = time.Now().Add(backoff/2 + s.jitter.below(backoff/2))
+	s.flushAt = s.retryAt
+	s.alongsideAt = time.Time{} // what the failure left of them goes with the next try
+}
+
+// refreshDue says whether a refresh is due, and sets the next.
+func (s *schedule) refreshDue(now time.Time) bool {
+	if !due(s.refreshAt, now) {
 		return false
 	}
-	pause := w.jitter.early(w.opts.RefreshPeriod) // not later: an Expire may be just above the period
-	if w.refreshAt.IsZero() {
-		pause = w.jitter.below(w.opts.RefreshPeriod) // a fleet starts at once
+	pause := s.jitter.early(s.opts.RefreshPeriod) // not later: an Expire may be just above the period
+	if s.refreshAt.IsZero() {
+		pause = s.jitter.below(s.opts.RefreshPeriod) // a fleet starts at once
 	}
-	w.refreshAt = now.Add(pause)
-	w.refreshAll()
+	s.refreshAt = now.Add(pause)
 	return true
 }
 
-func (w *writer) refreshAll() {
-	w.gauges.refresh = true
-	for _, f := range *w.reg.families.Load() {
-		f.out.unverified = true
+// housekeepDue says whether the housekeeping is due, and sets the next.
+func (s *schedule) housekeepDue(now time.Time) bool {
+	if !due(s.housekeepAt, now) {
+		return false
 	}
+	s.housekeepAt = now.Add(housekeepTime + s.jitter.around(housekeepTime))
+	return true
 }
 
-// recovered forgets the failures before. A store that was away may have come
-// back as it was earlier; one that does not tell its lineage is asked at once
-// for every family.
-func (w *writer) recovered() {
-	if w.failures > 0 && w.lineage.seen == "" {
-		w.refreshAt = time.Now()
+// doubtDue says whether a scrape may make the writer register all families, and sets
+// when another may.
+func (s *schedule) doubtDue(now time.Time) bool {
+	if !due(s.doubtAt, now) {
+		return false
 	}
-	w.failures, w.lastErr, w.retryAt = 0, nil, time.Time{}
-	w.trouble.Store(nil)
-	w.reg.redisServes("flush")
-}
-
-// scheduleFlush sets the next flush, jittered so that processes started
-// together do not stay in step, and later where flushes take long.
-func (w *writer) scheduleFlush(took time.Duration) {
-	pause := max(w.opts.Interval, min(4*took, maxInterval))
-	w.flushAt = time.Now().Add(w.jitter.around(pause))
-}
-
-// failed counts and reports a failure and sets the time of the next try, which
-// moves away while Redis is.
-func (w *writer) failed(err error) {
-	w.failures++
-	w.lastErr = err
-	w.trouble.Store(&err)
-	w.reg.self.flushFailures.Inc()
-	w.reg.redisFails("flush", err)
-	// A page is held back for a heartbeat after a change of the lineage (see
-	// recovery.grace): whoever lost its lease meanwhile must be heard in it.
-	longest := min(maxBackoff, max(w.opts.LeaseDuration/6, minBackoff))
-	backoff := min(minBackoff<<min(w.failures, 10), longest)
-	w.retryAt = time.Now().Add(backoff/2 + w.jitter.below(backoff/2))
-	w.flushAt = w.retryAt
-	w.alongsideAt = time.Time{} // what the failure left of them goes with the next try
-	w.answer(err)
-}
-
-// housekeep removes what nobody needs any more, for the whole fleet, when that is due
-// and no other process did it lately. A failure is reported, and mended by the next of
-// any process.
-func (w *writer) housekeep(now time.Time) {
-	if now.Before(w.housekeepAt) {
-		return
-	}
-	w.housekeepAt = now.Add(housekeepTime + w.jitter.around(housekeepTime))
-	ctx, cancel := w.callContext()
-	defer cancel()
-	if err := w.store.Housekeep(ctx, max(0, w.opts.Retention), housekeepTime); err != nil {
-		w.reg.reportRedis("housekeeping", fmt.Errorf("shoal: housekeeping: %w", err))
-	}
+	s.doubtAt = now.Add(doubtPause)
+	return true
 }

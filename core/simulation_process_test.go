@@ -301,7 +301,7 @@ func (p *proc) look() {
 	p.books = books{given: map[string]uint64{}, lost: p.lostTold}
 	p.reg.self.lost.consts.fam.each(func(s *series) { p.books.lost += held(s) })
 	for _, f := range *p.reg.families.Load() {
-		if f.def.own() {
+		if f.def.cadence.own() {
 			continue // what shoal counts of itself is no loss
 		}
 		for _, n := range f.out.lost {

@@ -205,14 +205,14 @@ func TestClash_AfterAWipeDoublesNothing(t *testing.T) {
 	server.Wipe()
 	fill(t, server).family("x_total", 1, histogramDef("1"))
 	c.Add(2)
-	w.refreshAll()
+	w.refresh()
 	flush()
 	if c.consts.fam.out.refused == nil {
 		t.Fatal("the clash went unnoticed")
 	}
 	server.Wipe()
 	c.consts.fam.out.retryAt = time.Time{}
-	w.refreshAll()
+	w.refresh()
 	flush()
 	if got := storedText(t, server, "x_total"); got != "2" {
 		t.Errorf("the store has %s, want the 2 that it never had", got)

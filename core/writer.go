@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,28 +39,20 @@ type writer struct {
 	trouble atomic.Pointer[error] // of the last flush; nil if it went well
 	holding atomic.Pointer[holding]
 
-	mu       sync.Mutex
-	requests []*flushRequest // guarded by mu
-	closing  context.Context // set by Close, bounds its work; guarded by mu
+	requests flushRequests
+
+	mu      sync.Mutex
+	closing context.Context // set by Close, bounds its work; guarded by mu
 
 	// The rest belongs to the goroutine.
-	id      string
-	jitter  jitter
-	clock   storeClock
-	born    int64 // when this process came up, in µs of the store's clock
-	lease   lease
-	lineage lineage
-	gauges  gaugeSender
-	pending []*flushRequest // collected, not answered
-
-	flushAt     time.Time
-	alongsideAt time.Time // when a flush takes shoal's own metrics along again; zero if the last did not
-	refreshAt   time.Time
-	housekeepAt time.Time
-	doubtedAt   time.Time // for a scrape, last
-	retryAt     time.Time
-	failures    int // flushes in a row that failed
-	lastErr     error
+	id       string
+	born     int64 // when this process came up, in µs of the store's clock
+	clock    storeClock
+	schedule schedule
+	lease    lease
+	lineage  lineage
+	gauges   gaugeSender
+	lastErr  error // of the last flush, if it failed
 
 	vector  []wire.Component // scratch of freeze, as are text and packing
 	text    []byte
@@ -77,8 +70,7 @@ func newWriter(reg *Registry, store wire.Store, opts Opts) *writer {
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.lease.index = wire.NoIndex
-	w.jitter = newJitter(w.id)
-	w.housekeepAt = time.Now().Add(w.jitter.below(housekeepTime)) // a fleet starts at once
+	w.schedule = newSchedule(opts, newJitter(w.id))
 	return w
 }
 
@@ -99,15 +91,15 @@ func (w *writer) run() {
 			return
 		}
 		now := time.Now()
-		w.collect()
+		w.requests.collect()
 		w.heedScrapes(now)
 		switch {
-		case !now.Before(w.retryAt):
+		case due(w.schedule.retryAt, now):
 			w.tick(now)
 		case w.lastErr != nil:
 			w.answer(w.lastErr)
 		}
-		timer.Reset(time.Until(w.next()))
+		timer.Reset(time.Until(w.schedule.next(w.lease.renewAt)))
 	}
 }
 
@@ -124,8 +116,7 @@ func (w *writer) heedScrapes(now time.Time) {
 	if w.renewal.Swap(false) {
 		w.lease.renewNow()
 	}
-	if w.lacking.Swap(false) && now.Sub(w.doubtedAt) >= doubtPause {
-		w.doubtedAt = now
+	if w.lacking.Swap(false) && w.schedule.doubtDue(now) {
 		w.doubt()
 	}
 }
@@ -134,69 +125,172 @@ func (w *writer) heedScrapes(now time.Time) {
 // whether the store's data is another than before.
 func (w *writer) tick(now time.Time) {
 	defer w.reg.tellDamage(keysReplaced)
-	refreshing := w.refresh(now)
+	refreshing := w.schedule.refreshDue(now)
+	if refreshing {
+		w.refresh()
+	}
 	if err := w.heartbeat(now); err != nil {
 		w.failed(err)
 		return
 	}
-	switch due := !now.Before(w.flushAt); {
+	switch flushing := due(w.schedule.flushAt, now); {
 	case refreshing, !w.lineage.confirmed(), w.asked():
 		if w.flush(alongsideUnasked) {
 			w.answer(nil)
 		}
-	case len(w.pending) > 0:
+	case len(w.requests.collected) > 0: // by scrapes, which have nothing to wait for
 		w.answer(nil)
-	case due && !w.active(everyFlush): // the heartbeat was answered, and nothing waits
-		w.recovered()
-		w.scheduleFlush(0)
-	case due && now.Before(w.alongsideAt):
+	case flushing && !w.active(everyFlush): // the heartbeat was answered
+		w.succeeded()
+		w.schedule.flushed(0)
+	case flushing && !due(w.schedule.alongsideAt, now):
 		w.flush(everyFlush)
-	case due:
+	case flushing:
 		w.flush(alongsideUnasked)
 	default:
 		if err := w.runFlush(w.awaited()); err != nil {
 			w.failed(err)
 		}
 	}
-	w.housekeep(now)
+	if w.schedule.housekeepDue(now) {
+		w.housekeep()
+	}
+}
+
+// refresh makes the next flush run send every gauge again and ask for each family
+// whether Redis still has what it had.
+func (w *writer) refresh() {
+	w.gauges.refresh = true
+	for _, f := range *w.reg.families.Load() {
+		f.out.unverified = true
+	}
 }
 
 // asked says whether somebody waits for a flush. Scrapes do only if there is something
 // to send that they would show.
 func (w *writer) asked() bool {
-	scrape := func(r *flushRequest) bool { return r.once }
-	switch {
-	case len(w.pending) == 0:
-		return false
-	case !slices.ContainsFunc(w.pending, func(r *flushRequest) bool { return !scrape(r) }):
-		return w.alongsideAt.IsZero() || w.active(alongside)
-	default:
+	return len(w.requests.collected) > 0 &&
+		(!w.requests.onlyScrapes() || w.schedule.alongsideAt.IsZero() || w.active(alongside))
+}
+
+// active says whether a family of one of the cadences up to this one has something
+// to send, or the gauges have.
+func (w *writer) active(upTo cadence) bool {
+	if w.gauges.all() || w.reg.gaugesForgotten.Load() {
 		return true
 	}
+	for _, f := range *w.reg.families.Load() {
+		if f.def.cadence <= upTo && (f.out.generation == "" || f.hasWork()) {
+			return true
+		}
+	}
+	return false
+}
+
+// awaited lists the families that a synchronous caller waits for.
+func (w *writer) awaited() []*family {
+	var list []*family
+	for _, f := range *w.reg.families.Load() {
+		f.mu.Lock()
+		if len(f.waiters) > 0 {
+			list = append(list, f)
+		}
+		f.mu.Unlock()
+	}
+	return list
 }
 
 // flush makes a flush run of the families of the cadences up to this one, and schedules
 // what comes after it. It reports whether everything of theirs was delivered.
 func (w *writer) flush(upTo cadence) bool {
-	families := *w.reg.families.Load()
-	if upTo < alongsideUnasked {
-		families = slices.DeleteFunc(slices.Clone(families), func(f *family) bool { return f.def.cadence > upTo })
-	}
+	families := slices.DeleteFunc(slices.Clone(*w.reg.families.Load()), func(f *family) bool { return f.def.cadence > upTo })
 	begin := time.Now()
 	err := w.runFlush(families)
 	took := time.Since(begin)
 	w.reg.self.flushDuration.Observe(took.Seconds())
-	w.scheduleFlush(took)
+	w.schedule.flushed(took)
 	if err != nil {
 		w.failed(err)
 		return false
 	}
-	w.recovered()
+	w.succeeded()
 	if upTo == alongsideUnasked {
-		w.alongsideAt = begin.Add(w.jitter.around(selfPause))
+		w.schedule.alongsideAt = begin.Add(w.schedule.jitter.around(selfPause))
 	}
 	if !w.lineage.confirmed() {
-		w.flushAt = time.Now().Add(minBackoff) // something of before is left to bring back
+		w.schedule.flushAt = time.Now().Add(minBackoff) // something of before is left to bring back
 	}
 	return true
+}
+
+// succeeded notes that Redis has taken what there was.
+func (w *writer) succeeded() {
+	w.schedule.succeeded(w.lineage.seen != "")
+	w.lastErr = nil
+	w.trouble.Store(nil)
+	w.reg.redisServes("flush")
+}
+
+// failed counts and reports a failure, after which the writer waits before it tries
+// again.
+func (w *writer) failed(err error) {
+	w.lastErr = err
+	w.trouble.Store(&err)
+	w.schedule.failed()
+	w.reg.self.flushFailures.Inc()
+	w.reg.redisFails("flush", err)
+	w.answer(err)
+}
+
+// housekeep removes what nobody needs any more, for the whole fleet, unless
+// another process did lately. A failure is reported, and mended by the next of
+// any process.
+func (w *writer) housekeep() {
+	ctx, cancel := w.callContext()
+	defer cancel()
+	if err := w.store.Housekeep(ctx, max(0, w.opts.Retention), housekeepTime); err != nil {
+		w.reg.reportRedis("housekeeping", fmt.Errorf("shoal: housekeeping: %w", err))
+	}
+}
+
+// request asks for a flush and waits for it. With once it returns after one
+// try, or at once while Redis is known to be away.
+func (w *writer) request(ctx context.Context, once bool) error {
+	r := &flushRequest{ctx: ctx, once: once, done: make(chan error, 1)}
+	w.requests.add(r)
+	w.wakeUp()
+	var err error
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		w.requests.remove(r)
+		w.wakeUp() // for the case that it was collected already
+		err = context.Cause(ctx)
+	case <-w.stopped:
+		err = ErrClosed
+	}
+	select {
+	case err := <-r.done: // it came at the same moment
+		return err
+	default:
+		return err
+	}
+}
+
+// answer answers those who asked for a flush that ended with err.
+func (w *writer) answer(err error) { w.requests.answer(err == nil, wire.Join(err, w.refusals())) }
+
+// refusals joins the errors of the families whose name another type holds.
+func (w *writer) refusals() error {
+	var errs []error
+	for _, f := range *w.reg.families.Load() {
+		errs = append(errs, f.out.refused)
+	}
+	return wire.Join(errs...)
+}
+
+// callContext bounds one call to Redis.
+func (w *writer) callContext() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(w.ctx, callTimeout)
 }

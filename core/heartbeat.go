@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// heartbeat reads the lineage and renews the lease when that is due. A refusal is
+// reported and no error: counting goes on without a lease, and only the gauges need
+// one.
+func (w *writer) heartbeat(now time.Time) error {
+	if !w.lease.due(now) {
+		return nil
+	}
+	// If this fails, the next heartbeat reads the lineage. But Redis cuts a connection
+	// off that has no password and asks for more, and the end of the connection would
+	// hide the reason.
+	if err := w.readLineage(); wire.ReplyCode(err) == "NOAUTH" {
+		return fmt.Errorf("shoal: renewing the lease: %w", err)
+	}
+	w.confirmLineage() // at the start there is no family to register
+	ctx, cancel := w.callContext()
+	defer cancel()
+	before := monotonicNow()
+	reply, err := w.store.Hold(ctx, w.holdRequest())
+	switch {
+	case err == nil:
+		if w.clock.set(reply.Now, (before+monotonicNow())/2) {
+			// This process came up earlier by that too: else the definitions of processes that
+			// come up later would have to wait until the clock has caught up.
+			w.born = 0
+		}
+		w.renewed(reply)
+	case wire.Answered(err):
+		w.refused(fmt.Errorf("shoal: renewing the lease: %w", err))
+	default:
+		return fmt.Errorf("shoal: renewing the lease: %w", err)
+	}
+	w.lease.renewAt = now.Add(w.schedule.jitter.around(w.opts.LeaseDuration / 3))
+	if w.born == 0 {
+		w.born = w.clock.at(0).UnixMicro()
+	}
+	w.publish()
+	return nil
+}
+
+func (w *writer) holdRequest() wire.HoldRequest {
+	wanted := wire.NoIndex
+	if w.opts.Index != nil && !w.lease.hadWanted {
+		wanted = *w.opts.Index
+	}
+	l := &w.lineage
+	return wire.HoldRequest{
+		Writer: w.id, Index: w.lease.index, Wanted: wanted, TTL: w.opts.LeaseDuration,
+		Lineage: l.verified, Current: l.seen, Changed: l.changed && l.verified != l.seen, Unverified: l.lost,
+		Info: wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
+	}
+}
+
+// renewed notes that Redis renewed the lease.
+func (w *writer) renewed(reply wire.HoldReply) {
+	if !w.lease.held {
+		w.gauges.resendAll()
+	}
+	if reply.Lost {
+		w.doubt()
+	}
+	w.lease.index, w.lease.held, w.lease.hadWanted, w.lease.refusal = reply.Index, true, true, nil
+	w.reg.redisServes("lease")
+}
+
+// refused notes that Redis did not renew the lease.
+func (w *writer) refused(err error) {
+	w.lease.held, w.lease.refusal = false, err
+	w.reg.redisFails("lease", err)
+}
+
+// readLineage asks the store for its lineage. On a change nothing is taken for
+// granted any more. That includes a change back: what was acknowledged in the
+// meantime may be missing.
+func (w *writer) readLineage() error {
+	ctx, cancel := w.callContext()
+	defer cancel()
+	now, err := w.store.Lineage(ctx)
+	if err == nil && w.lineage.see(now) {
+		w.lease.renewNow() // readers must know before anything is sent again
+		w.doubtFamilies()
+	}
+	return err
+}
+
+// doubt notes that the store lacks something that it had, the lease or a family.
+// It may have been emptied, so every family is registered anew. The lease tells
+// readers, who wait until that is done.
+func (w *writer) doubt() {
+	w.lineage.lost = true
+	w.lease.renewNow()
+	w.doubtFamilies()
+}
+
+// doubtFamilies makes the writer register every family again before it sends more of
+// it.
+func (w *writer) doubtFamilies() {
+	for _, f := range *w.reg.families.Load() {
+		f.out.unverified = f.out.generation != ""
+	}
+}
+
+// confirmLineage notes that the store has, in the lineage seen, all that it ever
+// acknowledged, if that is so, and makes the next heartbeat tell. The lineage
+// was read before the families were registered. If it changed in between, the
+// one noted is not the one that readers find, and they wait on.
+func (w *writer) confirmLineage() bool {
+	if w.lineage.confirmed() {
+		return true
+	}
+	for _, f := range *w.reg.families.Load() {
+		if !f.out.fullyAcked() {
+			return false
+		}
+	}
+	w.lineage.confirm()
+	w.lease.renewNow()
+	return true
+}
