@@ -24,8 +24,8 @@ type constants struct {
 	overflowField string // the storage identity of the overflow series
 
 	// dirty is the head of a list of the series written since they were last
-	// drained. Writers push, the writer goroutine takes the whole list, and
-	// deletions thin it out. Whoever does more than push holds taking, so that
+	// drained. Whoever writes a metric pushes, the writer goroutine takes the whole
+	// list, and deletions thin it out. Who does more than push holds taking, so that
 	// nobody takes a part for the whole.
 	dirty        atomic.Pointer[series]
 	taking       sync.Mutex

@@ -5,9 +5,9 @@ package shoal
 // minDeleted is how many deleted series may always be on a dirty list.
 const minDeleted = 1000
 
-// staysDirty notes that a deleted series is on the dirty list, where it stays until
-// that is drained, which may be never: while Redis is away, before Connect. So when
-// more deleted series may be there than living ones, the list is thinned out; that
+// staysDirty notes that a deleted series is on the dirty list. It stays there until the
+// list is drained, which does not happen while Redis is away or before Connect. So when
+// there may be more deleted series on the list than living ones, it is thinned out; that
 // takes a few steps for each deletion. The caller does not hold the family's mu.
 func (c *constants) staysDirty() {
 	if c.deletedDirty.Add(1) > max(minDeleted, c.fam.table.live.Load()) {
@@ -35,7 +35,7 @@ func (c *constants) thinOut() {
 		s.next = nil
 		s.dirty.Store(false) // before looking: a write that is not seen marks it again
 		switch {
-		case !s.speaks():
+		case !s.unsent():
 		case kept < limit:
 			kept++
 			if s.dirty.CompareAndSwap(false, true) {
@@ -48,9 +48,9 @@ func (c *constants) thinOut() {
 	}
 }
 
-// speaks says whether a deleted series has something to send. A gauge of this
+// unsent says whether a deleted series has something to send. A gauge of this
 // process that is to be deleted in Redis has not: all gauges are sent instead.
-func (s *series) speaks() bool {
+func (s *series) unsent() bool {
 	switch m := s.metric.(type) {
 	case *Counter:
 		return !m.empty()
@@ -71,7 +71,7 @@ func (s *series) speaks() bool {
 }
 
 // moveTo moves what a deleted series has gathered to another one. A gauge's value
-// is dropped: the last one of many label sets says nothing.
+// is dropped: the last value among many label sets means nothing.
 func (s *series) moveTo(other *series) {
 	switch m := s.metric.(type) {
 	case *Counter:

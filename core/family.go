@@ -18,7 +18,7 @@ import (
 type family struct {
 	reg    *Registry
 	def    definition
-	writes gaugeWrites // gauges: what their mode makes of writes
+	writes gaugeWrites // gauges: what their mode does with Set and Add
 	bounds []string    // histograms: the stored names of the buckets, +Inf included
 
 	sets  atomic.Pointer[[]*constants] // in the order of declaration; changed under reg.mu
@@ -36,8 +36,8 @@ type family struct {
 //
 // What finding a series and touch read is in the first 64 bytes, a cache line
 // that is hardly ever written. What the metrics count comes after series, on
-// the next one, so that two cores that write one metric fight for one line and
-// once: Inc takes them 9 ns where it took 14, Gauge.Set 10 where it took 17.
+// the next line, so that two cores that write one metric contend for one line
+// only: Inc takes them 9 ns where it took 14, Gauge.Set 10 where it took 17.
 type series struct {
 	consts *constants // the set that it belongs to
 	metric any        // the *Counter, *Gauge, ... that embeds this
@@ -48,7 +48,7 @@ type series struct {
 
 	field   string      // the storage identity
 	next    *series     // in the dirty list; written by whoever set dirty
-	outside atomic.Bool // not in the table, or about to leave it: deleted, or the overflow
+	outside atomic.Bool // not in the table, or about to leave it: deleted, or the overflow series
 }
 
 // touch puts the series on the dirty list of its set unless it is there. Call
@@ -77,8 +77,8 @@ func (f *family) takeDirty(do func(*series)) {
 	}
 }
 
-// shared says whether the values of all processes are joined in Redis, and not
-// kept apart by process.
+// shared says whether Redis joins the values of all processes, and does not keep them
+// apart by process.
 func (f *family) shared() bool { return wire.Shared(f.def.kind, string(f.def.mode)) }
 
 // anyDirty says whether a series was written since it was last drained.
@@ -107,8 +107,8 @@ func (f *family) countDirty() int {
 	return n
 }
 
-// newSeries makes a series with its metric, and enters it nowhere. It keeps a
-// copy of the values, the one in its field.
+// newSeries makes a series with its metric, and enters it nowhere. Its values are parts
+// of its field, which is a copy.
 func (c *constants) newSeries(values []string) *series {
 	var s *series
 	f := c.fam
@@ -158,8 +158,8 @@ func (c *constants) child(values []string) (*series, error) {
 }
 
 // newChild is the slow path of child: it repairs the label values and keeps
-// the cap of series, which is the family's. The one child of a metric without
-// labels is not refused: the program declares few.
+// the family's cap of series. The cap does not refuse the one child of a metric
+// without labels: a program declares few.
 func (c *constants) newChild(values []string) *series {
 	f := c.fam
 	own, limit := f.repaired(values), f.limit()
@@ -221,8 +221,8 @@ func (f *family) repair(v string) string {
 	return v
 }
 
-// overflowValue is every label's value in the series that takes what exceeds
-// the cap of series.
+// overflowValue is the value of every label of the overflow series, which takes what
+// exceeds the cap of series.
 const overflowValue = "shoal_overflow"
 
 // overflowChild returns the series that takes the values of all label sets

@@ -21,8 +21,8 @@ const (
 	summaryWeight   = 3
 )
 
-// batch is a frozen step of a family: its ops never change, so that it can be
-// sent again until it is acknowledged.
+// batch is what a family gathered up to a moment. Its ops never change, so that it can
+// be sent again until Redis acknowledges it.
 type batch struct {
 	seq      uint64
 	ops      []wire.Op
@@ -31,7 +31,7 @@ type batch struct {
 	weight   int       // scalars that it costs
 	frozen   time.Time // when the ops were gathered
 	acked    time.Time
-	inDoubt  bool // sent, and the answer is missing
+	inDoubt  bool // sent, and Redis may or may not have applied it
 	waiters  []*waiter
 }
 
@@ -41,28 +41,27 @@ type batch struct {
 // answers to them are those of docs/protocol.md.
 type outbox struct {
 	generation string
-	had        string    // the generation that another identity of this process had, until it registers
-	unverified bool      // register again before the next commit
-	damaged    bool      // a stranger's keys are in its place: no page shows it
+	had        string    // the generation under this process's former identity, until it registers again
+	unverified bool      // whether Redis still has it is to be asked, by registering it
+	damaged    bool      // Redis holds what shoal does not write in its place: no page shows it
 	refused    error     // set while another type holds the name
 	retryAt    time.Time // when to ask for the name again
 
 	acked  uint64   // the newest number that the store is believed to have
 	newest uint64   // the newest number ever given
-	base   uint64   // numbers up to here are not expected in this generation
+	base   uint64   // numbers up to here never come in this generation
 	origin uint64   // the last number before this generation's first batch
 	queue  []*batch // not acknowledged, in order
 	kept   []*batch // acknowledged, in order
 	size   int      // bytes in kept
-	// lineage is the store's as it was known when it last said what it has:
-	// acknowledged a batch, or registered the family. If everything is gone in
-	// the same one, it was wiped.
+	// lineage is the store's lineage as known when the store last acknowledged a batch or
+	// registered the family. If everything is gone in the same one, the store was emptied.
 	lineage string
 
 	lost map[string]int // batches by reason, since last collected
 }
 
-// push freezes ops, giving the batch the next number.
+// push queues a batch under the next number.
 func (o *outbox) push(b *batch) {
 	o.newest++
 	b.seq = o.newest
@@ -96,8 +95,8 @@ func (o *outbox) forget() {
 	o.kept = o.kept[1:]
 }
 
-// rewind goes back to the number that the store has: what is kept above it
-// returns to the queue. A hole before the oldest of it is lost and jumped over.
+// rewind goes back to the number that the store has: the kept batches above it
+// return to the queue. Those between it and the oldest kept one are lost.
 func (o *outbox) rewind(last uint64) {
 	n := len(o.kept)
 	for n > 0 && o.kept[n-1].seq > last {
@@ -111,7 +110,7 @@ func (o *outbox) rewind(last uint64) {
 	o.kept = o.kept[:n:n]
 	from, next := max(last, o.base), o.acked+1
 	if len(o.queue) > 0 {
-		next = o.queue[0].seq // at or below last it will turn out a duplicate
+		next = o.queue[0].seq // if it is not above last, the store answers that it is a duplicate
 	}
 	if next > from+1 {
 		o.lose(lostRollback, next-from-1)
@@ -120,8 +119,8 @@ func (o *outbox) rewind(last uint64) {
 	o.acked = last
 }
 
-// fullyAcked says that the store is known to have all that it had acknowledged,
-// and all that it may have shown to somebody without an acknowledgement.
+// fullyAcked says whether the store is known to have all that it acknowledged, and all
+// that it may have applied without an acknowledgement.
 func (o *outbox) fullyAcked() bool {
 	return o.generation == "" || o.damaged ||
 		!o.unverified && !slices.ContainsFunc(o.queue, func(b *batch) bool { return b.inDoubt })
@@ -149,9 +148,9 @@ func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	case r.Orphan:
 		o.dropDoubtful()
 	case first:
-		return o.newest > 0 // a clash or a clone came between
+		return o.newest > 0 // it was registered before: a clash or another identity came between
 	case lineage != o.lineage && lineage != "" && o.lineage != "" && o.keptWhole():
-		// It went back to before the family's first batch.
+		// The store went back to before the family's first batch.
 		o.rewind(0)
 		return true
 	}
@@ -164,8 +163,8 @@ func (o *outbox) keptWhole() bool {
 	return len(o.kept) > 0 && o.kept[0].seq == o.origin+1
 }
 
-// clashed notes that another type holds the name. If it was ours, everything
-// that the store had of it is gone.
+// clashed notes that another type holds the name. If the family was registered before,
+// everything that the store had of it is gone.
 func (o *outbox) clashed(err error, retryAt time.Time) {
 	if o.generation != "" {
 		o.wiped()
@@ -194,8 +193,8 @@ func (o *outbox) dropDoubtful() {
 	})
 }
 
-// wiped gives up what Redis had acknowledged: it is gone with everything else
-// that it held, and sent again, Prometheus would count it twice.
+// wiped gives up what Redis had acknowledged. Redis lost it with everything else that
+// it held, and Prometheus would count it twice if it were sent again.
 func (o *outbox) wiped() {
 	for _, b := range o.kept {
 		if b.counted() {
@@ -205,7 +204,7 @@ func (o *outbox) wiped() {
 	o.restart()
 }
 
-// restart begins anew in a store that has nothing of ours: what was never
+// restart begins anew in a store that has nothing of this process: what was never
 // acknowledged is sent, under its old numbers.
 func (o *outbox) restart() {
 	o.kept, o.size = nil, 0
@@ -230,7 +229,7 @@ func (o *outbox) expire(now time.Time) {
 }
 
 // age is how long ago t was, by the wall clock or the monotonic one, whichever
-// says longer: a machine that slept has a monotonic clock that stood still.
+// says longer: the monotonic clock stands still while the machine sleeps.
 func age(t, now time.Time) time.Duration {
 	return max(now.Sub(t), now.Round(0).Sub(t.Round(0)))
 }

@@ -22,8 +22,8 @@ type outcome struct {
 	err  error
 }
 
-// finish answers the waiter, who may have gone: the channel has room for the
-// one answer.
+// finish answers the waiter. It may have given up: the channel has room for the
+// answer.
 func (w *waiter) finish(text string, err error) {
 	select {
 	case w.done <- outcome{text, err}:
@@ -32,8 +32,8 @@ func (w *waiter) finish(text string, err error) {
 }
 
 // awaitAck calls write, which counts something in the series, waits until Redis
-// has it, and returns the series as it then was. Where the value would go
-// nowhere, it does not call write.
+// has acknowledged it, and returns the series as Redis then had it. Where the value
+// would go nowhere, it does not call write.
 func (s *series) awaitAck(ctx context.Context, write func()) (string, error) {
 	f := s.consts.fam
 	c, err := f.reg.writing()
@@ -69,9 +69,8 @@ func (s *series) awaitAck(ctx context.Context, write func()) (string, error) {
 	return "", f.unconfirmed("not confirmed yet, delivered later", context.Cause(ctx))
 }
 
-// enter calls write and enters a waiter for it. Close waits for both, and what
-// entered before it began is part of what it delivers; later calls get
-// ErrClosed and write nothing.
+// enter calls write and enters a waiter for it. Close waits until both are done, and
+// delivers them; calls that come later get ErrClosed and write nothing.
 func (c *connection) enter(s *series, write func()) (*waiter, error) {
 	c.awaiting.RLock()
 	defer c.awaiting.RUnlock()
@@ -99,8 +98,8 @@ func (o outcome) of(f *family) (string, error) {
 	return o.text, nil
 }
 
-// waitOn makes waiters wait for the next batch who were taken for one that was not
-// made, but for those who gave up meanwhile. The caller holds mu.
+// waitOn makes waiters wait for the next batch, since the one that they were taken for
+// was not made; but not those that gave up meanwhile. The caller holds mu.
 func (f *family) waitOn(list ...*waiter) {
 	for _, w := range list {
 		if !w.gone {
@@ -109,8 +108,8 @@ func (f *family) waitOn(list ...*waiter) {
 	}
 }
 
-// abandon takes a waiter back that no batch has taken yet, so that those who
-// gave up while Redis is away do not gather.
+// abandon takes out a waiter that gave up, if no batch has taken it yet: else they
+// would pile up while Redis is away.
 func (s *series) abandon(w *waiter) {
 	f := s.consts.fam
 	f.mu.Lock()
