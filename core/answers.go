@@ -200,5 +200,5 @@ func (r *flushRun) err() error {
 	if r.broken == nil {
 		r.broken = r.silence
 	}
-	return wire.Join(r.broken, r.refused.Err(), wire.Join(r.errs...))
+	return wire.Join(r.broken, r.refused.Err(), r.gaugesErr)
 }

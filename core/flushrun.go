@@ -32,15 +32,14 @@ type flushRun struct {
 	w        *writer
 	families []*familyRun
 
-	refused wire.Causes // why Redis refused families
-	errs    []error     // of the gauges
-	silence error       // the first request without an answer
-	broken  error       // ends the run: nothing can be reached, or this process is to take another identity
-	another error       // why this process goes on under another identity, if it does
+	refused   wire.Causes // why Redis refused families
+	gaugesErr error       // why the gauges are not sent again in this run
+	silence   error       // the first request without an answer
+	broken    error       // ends the run: nothing can be reached, or this process is to take another identity
+	another   error       // why this process goes on under another identity, if it does
 
-	gaugesLost   bool // all of them were asked for once more
-	gaugesFailed bool // not again in this run
-	delivered    bool // what follows only tells readers
+	gaugesLost bool // all of them were asked for once more
+	delivered  bool // what follows only tells readers
 }
 
 // familyRun is a family in a flush run.
@@ -84,7 +83,7 @@ func (r *flushRun) round() (more bool) {
 	}
 	r.register()
 	more = r.broken == nil && r.commit()
-	if r.broken == nil && !more && !r.gaugesFailed {
+	if r.broken == nil && !more && r.gaugesErr == nil {
 		w.showBacklog() // in gauges, which go along
 		more = r.sendGauges()
 	}

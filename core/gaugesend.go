@@ -62,8 +62,7 @@ func (r *flushRun) sendGauges() (again bool) {
 	case errors.Is(err, errCloned):
 		r.another = err
 	}
-	r.gaugesFailed = true
-	r.errs = append(r.errs, err)
+	r.gaugesErr = err
 	return false
 }
 
