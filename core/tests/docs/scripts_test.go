@@ -162,6 +162,14 @@ func TestProtocol_ScriptsAndTheirHeadsTakeTheArgumentsOfTheTable(t *testing.T) {
 	}
 }
 
+// keysSection is the section of docs/protocol.md on keys and their fields.
+func keysSection(t *testing.T) string {
+	t.Helper()
+	_, section, _ := strings.Cut(read(t, "docs/protocol.md"), "\n## Keys\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	return section
+}
+
 // fixedArgs are the arguments that come once.
 func fixedArgs(args []string) []string {
 	if i := slices.IndexFunc(args, func(name string) bool { return strings.HasSuffix(name, "…") }); i >= 0 {
@@ -216,7 +224,7 @@ func (h *recorded) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 // gives to them.
 type given map[string][]string
 
-func TestProtocol_CallsPassTheArgumentsOfTheTable(t *testing.T) {
+func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T) {
 	table := scriptTable(t)
 	server := redistest.Start(t)
 	admin, client := server.Client(t), server.Client(t)
@@ -260,6 +268,24 @@ func TestProtocol_CallsPassTheArgumentsOfTheTable(t *testing.T) {
 	_, _ = store.ReadFamilies(ctx, []string{"took"})
 	_, _ = store.ReadGauges(ctx, []string{"w"})
 	_ = store.Release(ctx, "w", 3)
+
+	for key, fields := range map[string]string{
+		"shoal:1:{shop/took}:ctl": "gen type help mode bounds born created shape touched", "shoal:1:{shop}:leases": "lineage housekept",
+	} {
+		stored, err := admin.HKeys(ctx, key).Result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.Sort(stored)
+		if wanted := strings.Fields(fields); !slices.Equal(stored, slices.Sorted(slices.Values(wanted))) {
+			t.Errorf("%s has the fields %q, and docs/protocol.md should tell of %q", key, stored, wanted)
+		}
+		for _, field := range strings.Fields(fields) {
+			if !strings.Contains(keysSection(t), "`"+field+"`") {
+				t.Errorf("docs/protocol.md does not tell of the field %s of %s", field, key)
+			}
+		}
+	}
 
 	number := func(n int) []string { return []string{strconv.Itoa(n)} }
 	yes, no := number(1), number(0)
