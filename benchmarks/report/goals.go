@@ -57,8 +57,8 @@ func middlewareGoals() (list []goal) {
 		keys := "Middleware router=" + router.name + " mode=serial side=shoal"
 		list = append(list,
 			goal{router.title + "'s middleware, more than the bare router", keys, column{minus: "side=bare"}, 300e-9, false},
-			goal{"its allocations", keys, column{minus: "side=bare", unit: "allocs/op"}, 1, false},
-			goal{"its time / slok's", keys, column{minus: "side=bare", over: "side=slok"}, 0.5, false})
+			goal{"allocations of that middleware", keys, column{minus: "side=bare", unit: "allocs/op"}, 1, false},
+			goal{"time of that middleware / slok's", keys, column{minus: "side=bare", over: "side=slok"}, 0.5, false})
 	}
 	return list
 }

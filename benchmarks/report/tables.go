@@ -17,7 +17,7 @@ var tables = slices.Concat(
 
 // summaryTable is the README's.
 var summaryTable = table{
-	name: "summary", head: "for each call, request or page | beside",
+	name: "summary", head: "for each call, request or page | compared with",
 	rows: []row{
 		{title: "counter, `Inc` | client_golang", keys: "HotPath op=inc mode=serial", peer: "side=client_golang"},
 		{title: "histogram, `Observe` | client_golang", keys: "HotPath op=histogram mode=serial", peer: "side=client_golang"},
@@ -28,7 +28,7 @@ var summaryTable = table{
 	},
 	columns: []column{
 		{title: "shoal", keys: "side=shoal"},
-		{title: "it", keys: "peer"},
-		{title: "shoal / it", keys: "side=shoal", over: "peer"},
+		{title: "the other", keys: "peer"},
+		{title: "shoal / the other", keys: "side=shoal", over: "peer"},
 	},
 }

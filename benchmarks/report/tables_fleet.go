@@ -17,11 +17,11 @@ var fleetTables = []table{
 		columns: []column{
 			{title: "series a second", unit: "series/s"},
 			{title: "calls a second", unit: "calls/s"},
-			{title: "of each process", unit: "calls/process/s"},
+			{title: "calls of each process", unit: "calls/process/s"},
 			{title: "cores of the server", unit: "server-cores"},
-			{title: "its µs a series", unit: "server-µs/series"},
+			{title: "µs of the server a series", unit: "server-µs/series"},
 			{title: "seconds behind", unit: "s-behind"},
-			{title: "at most", unit: "s-behind-most"},
+			{title: "seconds behind, at most", unit: "s-behind-most"},
 		},
 	},
 	{
@@ -62,7 +62,7 @@ var fleetTables = []table{
 	},
 	{
 		name: "memory-away", bench: "MemoryAway", head: "",
-		rows: []row{{title: "more than before"}},
+		rows: []row{{title: "growth"}},
 		columns: []column{
 			{title: "after 10 s", unit: "B-after-10s"},
 			{title: "after a minute", unit: "B-after-60s"},

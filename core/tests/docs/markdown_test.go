@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -105,4 +106,40 @@ func parses(text string) error {
 		}
 	}
 	return err
+}
+
+var goFile = regexp.MustCompile("^`([a-z0-9/-]+\\.(?:go|lua))`$")
+
+// The glossary says where each word lives: a file in core or below, by the end of its
+// path.
+func TestDocs_TheGlossaryNamesFilesThatExist(t *testing.T) {
+	_, section, _ := strings.Cut(read(t, "CONTRIBUTING.md"), "\n## Glossary\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var files []string
+	err := filepath.WalkDir(filepath.Join(root, "core"), func(path string, _ os.DirEntry, err error) error {
+		files = append(files, filepath.ToSlash(path))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	words := 0
+	for line := range strings.Lines(section) {
+		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "| "), " | ")
+		if !strings.HasPrefix(line, "| ") || cells[0] == "word" || strings.HasPrefix(cells[0], "---") {
+			continue
+		}
+		words++
+		m := goFile.FindStringSubmatch(cells[len(cells)-1])
+		if len(cells) != 3 || m == nil {
+			t.Errorf("not a word, its meaning and its file: %s", line)
+			continue
+		}
+		if !slices.ContainsFunc(files, func(file string) bool { return strings.HasSuffix(file, "/"+m[1]) }) {
+			t.Errorf("%s: there is no %s in core", cells[0], m[1])
+		}
+	}
+	if words < 20 {
+		t.Errorf("the glossary has %d words", words)
+	}
 }
