@@ -252,7 +252,7 @@ func TestGauge_AFunctionIsAskedWhileTheProcessLives(t *testing.T) {
 		}
 		return nil
 	})
-	eventuallyPage(t, reader, func(p page) error { return p.has("shoal_gauge_func_panics_total", "1") })
+	eventuallyPage(t, reader, func(p page) error { return p.has("shoal_gaugefunc_panics_total", "1") })
 	closeAll(t, reg)
 	if err := scrape(t, reader).lacks("asked"); err != nil {
 		t.Error(err)
