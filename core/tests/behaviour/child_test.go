@@ -19,6 +19,8 @@ import (
 	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // childEnv holds the [childConfig] of a child process.
@@ -103,7 +105,7 @@ type childApp struct {
 }
 
 func (a *childApp) do(word, rest string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	v, _ := strconv.ParseFloat(rest, 64)
 	switch word {
@@ -175,13 +177,9 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 		c(&config)
 	}
 	text, err := json.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	c := &child{t: t, cmd: exec.Command(self)} //nolint:gosec,noctx // this very test
 	// The race detector would have each child sleep for a second at its end.
 	c.cmd.Env = append(append(os.Environ(), config.env...), childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
@@ -190,13 +188,9 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 		t.Fatal(err)
 	}
 	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	c.out = bufio.NewReader(out)
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.cmd.Start())
 	t.Cleanup(func() {
 		c.kill()
 		if t.Failed() {
@@ -232,7 +226,5 @@ func (c *child) kill() {
 // signal freezes the child (SIGSTOP) or lets it go on (SIGCONT).
 func (c *child) signal(s syscall.Signal) {
 	c.t.Helper()
-	if err := c.cmd.Process.Signal(s); err != nil {
-		c.t.Fatal(err)
-	}
+	testkit.Must(c.t, c.cmd.Process.Signal(s))
 }

@@ -14,6 +14,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // A client that ignores the deadlines of contexts, as go-redis does unless it
@@ -24,11 +25,9 @@ func TestClient_ThatIgnoresDeadlinesMakesNobodyWait(t *testing.T) {
 	client := server.Client(t) // ContextTimeoutEnabled is false, timeouts are 5 s
 	reg := shoal.New()
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
-	if err := reg.Connect(client, fleetOn(t, server).quick()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, reg.Connect(client, fleetOn(t, server).quick()))
 	flush(t, reg)
-	scrape(t, reg)
+	testkit.Scrape(t, reg)
 	server.Freeze(t)
 	c.Inc()
 	const given = 200 * time.Millisecond
@@ -65,36 +64,27 @@ func TestClient_ThatIgnoresDeadlinesMakesNobodyWait(t *testing.T) {
 
 // The application closes the client before the registry.
 func TestClient_ClosedUnderneathIsAnErrorAndNoPanic(t *testing.T) {
+	t.Parallel()
 	server := redistest.Shared(t)
 	client := server.Client(t)
 	f := fleetOn(t, server)
 	reg := shoal.New()
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
-	if err := reg.Connect(client, f.quick()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, reg.Connect(client, f.quick()))
 	c.Inc()
 	flush(t, reg)
 	_ = client.Close()
 	c.Inc()
-	if err := reg.Flush(shortly(t)); !errors.Is(err, redis.ErrClosed) {
+	if err := reg.Flush(testkit.Shortly(t)); !errors.Is(err, redis.ErrClosed) {
 		t.Errorf("Flush gives %v", err)
 	}
 	says503(t, reg)
-	err := reg.Close(shortly(t))
+	err := reg.Close(testkit.Shortly(t))
 	var undelivered *shoal.UndeliveredError
 	if !errors.As(err, &undelivered) || !errors.Is(err, redis.ErrClosed) || undelivered.Series+undelivered.Batches == 0 {
 		t.Errorf("Close gives %v", err)
 	}
-	scrape(t, f.reader(t)).want(t, "jobs_total", "1", "shoal_instances", "1") // until its lease ends
-}
-
-// A Cluster's client with go-redis's own settings asks for the slots once a
-// minute. After a failover its processes find the new master all the same, an
-// idle one and one that only reads as well, and nothing is lost.
-func TestClient_OfAClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
-	t.Parallel()
-	findsTheNewMaster(t, func(c redis.UniversalClient) redis.UniversalClient { return c }, 15*time.Second)
+	testkit.Scrape(t, f.reader(t)).Want(t, "jobs_total", "1", "shoal_instances", "1") // until its lease ends
 }
 
 func findsTheNewMaster(t *testing.T, wrap func(redis.UniversalClient) redis.UniversalClient, within time.Duration) {
@@ -106,25 +96,23 @@ func findsTheNewMaster(t *testing.T, wrap func(redis.UniversalClient) redis.Univ
 		return wrap(client)
 	})
 	reg, reader := f.process(t), f.reader(t)
-	idle := f.process(t, func(o *shoal.Opts) { o.LeaseDuration = 2 * time.Second })
+	idle := f.process(t, lease(2*time.Second))
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
 	c.Inc()
 	flush(t, reg, idle)
-	scrape(t, reader).want(t, "jobs_total", "1", "shoal_instances", "2")
+	testkit.Scrape(t, reader).Want(t, "jobs_total", "1", "shoal_instances", "2")
 
-	key := "shoal:1:{" + f.app + "/jobs_total}:v"
+	key := f.family("jobs_total", "v")
 	master := cluster.NodeOf(t, eyes, key)
 	replica := replicaOf(t, cluster, master)
 	replica.InSync(t)
 	master.Kill()
 	c.Inc()
-	if err := replica.Client(t).Do(t.Context(), "CLUSTER", "FAILOVER", "TAKEOVER").Err(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, replica.Client(t).Do(t.Context(), "CLUSTER", "FAILOVER", "TAKEOVER").Err())
 	begin := time.Now()
 	flush(t, reg)
-	eventuallyPage(t, reader, func(p page) error { return p.has("jobs_total", "2") })
-	eventuallyPage(t, idle, func(p page) error { return errors.Join(p.has("jobs_total", "2"), p.has("shoal_instances", "2")) })
+	testkit.EventuallyHas(t, reader, "jobs_total", "2")
+	testkit.EventuallyHas(t, idle, "jobs_total", "2", "shoal_instances", "2")
 	if took := time.Since(begin); took > within {
 		t.Errorf("it took %v", took)
 	} else {
@@ -148,19 +136,16 @@ func replicaOf(t *testing.T, c *redistest.Cluster, master *redistest.Server) *re
 // What Open makes is named in the list of connections, by a user who has no right
 // to CLIENT as well, and ACL LOG stays empty.
 func TestOpen_NamesItsConnectionsWithoutAnyRight(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
 	rule := []any{"ACL", "SETUSER", "nameless", "on", ">pass", "~shoal:1:*", "+@all", "-client"}
-	if err := f.redis.Do(t.Context(), rule...).Err(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, f.redis.Do(t.Context(), rule...).Err())
 	for _, end := range []string{"", "?protocol=2"} {
 		for _, user := range []string{"", "nameless:pass@"} {
 			reg := shoal.New()
-			if err := reg.Open("redis://"+user+server.Addr+end, f.quick()); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).IncSync(within(t)); err != nil {
+			testkit.Must(t, reg.Open("redis://"+user+server.Addr+end, f.quick()))
+			if _, err := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).IncSync(testkit.Within(t)); err != nil {
 				t.Error(err)
 			}
 			clients := f.redis.ClientList(t.Context()).Val()
@@ -189,17 +174,13 @@ func TestOpen_SaysNothingThatServersRefuse(t *testing.T) {
 		eyes := make([]*redis.Client, len(servers))
 		for i, s := range servers {
 			eyes[i] = s.Client(t, func(o *redis.Options) { o.PoolSize, o.PipelinePoolSize = 1, -1 })
-			if err := eyes[i].ConfigResetStat(t.Context()).Err(); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, eyes[i].ConfigResetStat(t.Context()).Err())
 		}
 		reg := shoal.New()
-		if err := reg.Open(url, (&fleet{app: appOf(t)}).quick()); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, reg.Open(url, (&fleet{app: appOf(t)}).quick()))
 		requests(reg, 10)
 		flush(t, reg)
-		scrape(t, reg)
+		testkit.Scrape(t, reg)
 		closeAll(t, reg)
 		for i, client := range eyes {
 			for line := range strings.Lines(client.Info(t.Context(), "errorstats").Val()) {
@@ -221,9 +202,7 @@ func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
 	opts := f.quick()
 	opts.OnError = func(err error) { heard <- err }
 	reg := shoal.New()
-	if err := reg.Open("redis://"+server.Addr, opts); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, reg.Open("redis://"+server.Addr, opts))
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
 	flush(t, reg)
 	server.Kill()
@@ -231,14 +210,14 @@ func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
 	for range 5 {
 		says503(t, reg)
 	}
-	eventually(t, func() error { // tried and failed many times
-		rec, _ := get(reg, "1")
+	testkit.Eventually(t, func() error { // tried and failed many times
+		rec, _ := testkit.Get(reg, time.Second)
 		if body := rec.Body.String(); !strings.Contains(body, "Redis can't be reached") {
 			return fmt.Errorf("the page says %q", body)
 		}
 		return nil
 	})
-	if lines := clientLog.mentioning(server.Addr); len(lines) > 0 {
+	if lines := clientLog.Of(server.Addr); len(lines) > 0 {
 		t.Errorf("go-redis logs %q", lines)
 	}
 	if err := <-heard; !strings.Contains(err.Error(), "Redis does not answer") && !strings.Contains(err.Error(), "lease") {
@@ -246,6 +225,6 @@ func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
 	}
 	server.Restart(t)
 	flush(t, reg)
-	eventuallyPage(t, f.reader(t), func(p page) error { return p.has("jobs_total", "1") })
+	testkit.EventuallyHas(t, f.reader(t), "jobs_total", "1")
 	closeAll(t, reg)
 }

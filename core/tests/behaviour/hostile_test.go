@@ -14,6 +14,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // listener collects what OnError is told.
@@ -71,7 +73,7 @@ func (v *victim) count(t *testing.T) {
 	v.h.Observe(1)
 	v.g.Inc()
 	v.total++
-	total, err := v.c.AddSync(within(t), 1)
+	total, err := v.c.AddSync(testkit.Within(t), 1)
 	if err != nil || total != v.total {
 		t.Fatalf("the total is %v, %v, want %v", total, err, v.total)
 	}
@@ -82,9 +84,7 @@ func (v *victim) key(name string) string { return "shoal:1:{" + v.app + name }
 
 func (v *victim) set(t *testing.T, key, field, value string) {
 	t.Helper()
-	if err := v.redis.HSet(t.Context(), v.key(key), field, value).Err(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, v.redis.HSet(t.Context(), v.key(key), field, value).Err())
 }
 
 // wantHealed wants pages that show the process once, with all its metrics, and that
@@ -92,21 +92,21 @@ func (v *victim) set(t *testing.T, key, field, value string) {
 func (v *victim) wantHealed(t *testing.T, reader *shoal.Registry, told string) {
 	t.Helper()
 	for _, reg := range []*shoal.Registry{v.reg, reader} {
-		eventuallyPage(t, reg, func(p page) error {
+		testkit.EventuallyPage(t, reg, func(p testkit.Page) error {
 			for series, want := range map[string]float64{
 				"c_total": v.total, "h_seconds_count": v.total, "shoal_instances": 1, `g{gauge_index="0"}`: v.total,
 			} {
-				if got, ok := p.value(series); !ok || got != want {
+				if got, ok := p.Value(series); !ok || got != want {
 					return fmt.Errorf("%s is %v, want %v", series, got, want)
 				}
 			}
-			if n, _ := p.value("shoal_corrupt_values_total"); n == 0 {
+			if n, _ := p.Value("shoal_corrupt_values_total"); n == 0 {
 				return errors.New("the damage was not counted")
 			}
 			return nil
 		})
 	}
-	eventually(t, func() error { // a page may count it before it is replaced
+	testkit.Eventually(t, func() error { // a page may count it before it is replaced
 		if n := v.times(told); n != 1 {
 			return fmt.Errorf("OnError heard %d times of %q", n, told)
 		}
@@ -136,7 +136,7 @@ func TestHostileNumber_OfAnIdleProcessIsFoundByTheRefresh(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t)
 	v.set(t, "/h_seconds}:ctl", "w:"+v.id, strings.Repeat("9", 30)+" 1")
-	eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		if n := v.times("in place of the number"); n != 1 {
 			return fmt.Errorf("told %d times", n)
 		}
@@ -172,12 +172,10 @@ func TestHostileGauges_AreReplaced(t *testing.T) {
 		"a string": func(v *victim, key string) error { return v.redis.Set(t.Context(), key, "x", 0).Err() },
 	} {
 		v := newVictim(t)
-		if err := put(v, v.key("}:g:"+v.id)); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, put(v, v.key("}:g:"+v.id)))
 		v.count(t)
 		v.wantHealed(t, v.reader(t), "(the gauges of this process")
-		eventually(t, func() error {
+		testkit.Eventually(t, func() error {
 			if v.redis.HExists(t.Context(), v.key("}:g:"+v.id), "x").Val() {
 				return fmt.Errorf("%s: they are still there", what)
 			}
@@ -193,15 +191,15 @@ func TestHostileGauges_ALaterVersionSilencesNoProcess(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t)
 	v.set(t, "}:g:"+v.id, "\xfe", "9007199254740991")
-	eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		if n := v.times("the process was cloned"); n != 1 {
 			return fmt.Errorf("told %d times", n)
 		}
 		return nil
 	})
 	v.count(t)
-	p := scrape(t, v.reg)
-	if got, ok := p.value(`g{gauge_index="1"}`); !ok || got != v.total {
+	p := testkit.Scrape(t, v.reg)
+	if got, ok := p.Value(`g{gauge_index="1"}`); !ok || got != v.total {
 		t.Errorf("the gauge is %v, %v", got, ok)
 	}
 }
@@ -228,9 +226,9 @@ func TestWrongTypes_AreReplacedByWhoeverNeedsTheKey(t *testing.T) {
 		} {
 			v := newVictim(t)
 			reader := v.reader(t)
-			scrape(t, reader)
+			testkit.Scrape(t, reader)
 			key := v.key(name)
-			ctx := within(t)
+			ctx := testkit.Within(t)
 			if _, err := v.redis.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 				pipe.Del(ctx, key)
 				return nil
@@ -251,14 +249,14 @@ func TestWrongTypes_AreReplacedByWhoeverNeedsTheKey(t *testing.T) {
 			}
 			flush(t, v.reg)
 			for _, reg := range []*shoal.Registry{v.reg, reader} {
-				eventuallyPage(t, reg, func(p page) error {
-					if c, _ := p.value("c_total"); c != total {
+				testkit.EventuallyPage(t, reg, func(p testkit.Page) error {
+					if c, _ := p.Value("c_total"); c != total {
 						return fmt.Errorf("%s in place of %s: c_total is %v, want %v", kind, name, c, total)
 					}
-					if n, _ := p.value("shoal_corrupt_values_total"); n == 0 {
+					if n, _ := p.Value("shoal_corrupt_values_total"); n == 0 {
 						return errors.New("the damage was not counted")
 					}
-					if _, ok := p.value("h_seconds_count"); !ok {
+					if _, ok := p.Value("h_seconds_count"); !ok {
 						return errors.New("no histogram")
 					}
 					return nil

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // lie answers a request, or does not and returns false.
@@ -33,9 +35,7 @@ type liar struct {
 func newLiar(t testing.TB, server string) *liar {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	l := &liar{addr: listener.Addr().String(), server: server, conns: map[net.Conn]bool{}}
 	l.group.Go(func() {
 		for {

@@ -12,6 +12,8 @@ import (
 	"testing"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // lossyProxy stands between clients and a server. It can let a request through,
@@ -33,9 +35,7 @@ type lossyProxy struct {
 func newLossyProxy(t testing.TB, server string) *lossyProxy {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	c := &lossyProxy{addr: listener.Addr().String(), server: server, conns: map[net.Conn]bool{}}
 	c.group.Go(func() { c.accept(listener) })
 	t.Cleanup(func() {
