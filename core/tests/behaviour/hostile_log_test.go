@@ -10,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 	"unicode/utf8"
 
 	"github.com/redis/go-redis/v9"
@@ -105,7 +104,7 @@ func TestHostileText_NeitherFloodsTheLogNorForgesIt(t *testing.T) {
 			heard.Error(err) // of the types
 		}
 		for _, reg := range []*shoal.Registry{writer, reader, hearer} {
-			if rec, _ := testkit.Get(reg, 10*time.Second); rec.Code != 200 {
+			if rec, _ := testkit.Get(reg, testkit.Patience); rec.Code != 200 {
 				t.Errorf("the page answers %d: %.300q", rec.Code, rec.Body)
 			} else if strings.Contains(rec.Body.String(), "\nlevel=ERROR") {
 				t.Error("a stored text begins a line of the page")

@@ -349,7 +349,7 @@ func TestHostileType_OfTheListsIsNamedOnThePage(t *testing.T) {
 		h := underAttack(t)
 		closeAll(t, h.writer)
 		h.do("DEL", h.key("}:"+list))
-		h.do("SET", h.key("}:"+list), "a stranger's", 0)
+		h.do("SET", h.key("}:"+list), "a stranger's")
 		h.refused("the key shoal:1:{" + h.app + "}:" + list + " is of a wrong type")
 		if got := h.heard.Of(list, "delete it"); len(got) != 1 {
 			t.Errorf("heard %q", h.heard.Of())

@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // TestChaos lets faults follow each other for the time of -chaos, on a server,
@@ -67,7 +68,7 @@ func (c *chaos) run(t *testing.T, steps []step) {
 	}
 	c.app.more(t, 10)
 	c.app.exact(t, tally{})
-	c.app.watch.eventually(t, c.app.watch.mark(), page.idle)
+	c.app.watch.eventually(t, c.app.watch.mark(), idle)
 	c.app.unnoticed(t)
 	c.app.watch.neverFell(t)
 	c.app.watch.end()
@@ -113,7 +114,7 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 	master := func(t *testing.T) (*redistest.Server, []*redistest.Server) {
 		t.Helper()
 		at := -1
-		eventually(t, func() error {
+		testkit.Eventually(t, func() error {
 			at = slices.IndexFunc(servers, func(server *redistest.Server) bool { return s.IsMaster(server) })
 			if at < 0 {
 				return errors.New("the Sentinels name no master")
@@ -127,7 +128,7 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 	away := func(t *testing.T, leave, back func(t *testing.T, m *redistest.Server)) {
 		m, others := master(t)
 		leave(t, m)
-		eventually(t, func() error {
+		testkit.Eventually(t, func() error {
 			if !slices.ContainsFunc(others, s.IsMaster) {
 				return errors.New("there is no new master")
 			}
@@ -189,7 +190,7 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 		back(t, p[0])
 		p[1].Resume(t)
 		// Which of the two it is in the end is for the Cluster to settle.
-		eventually(t, func() error {
+		testkit.Eventually(t, func() error {
 			first, err := p[0].Role()
 			second, err2 := p[1].Role()
 			if err := errors.Join(err, err2); err != nil || first == second {
@@ -235,8 +236,8 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 func blow(t *testing.T, s *redistest.Server) {
 	t.Helper()
 	client := s.Client(t, func(o *redis.Options) { o.MaxRetries = -1 })
-	must(t, client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
-	must(t, client.ScriptFlush(t.Context()).Err())
+	testkit.Must(t, client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
+	testkit.Must(t, client.ScriptFlush(t.Context()).Err())
 }
 
 // worst is how long the slowest request took.

@@ -13,6 +13,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // asDefault gives an application the lease that users have: a scrape's recovery
@@ -134,7 +135,7 @@ func (a *app) reshard(t *testing.T, c *redistest.Cluster) {
 	t.Helper()
 	eyes := c.Client(t)
 	families, err := eyes.ZRange(t.Context(), "shoal:1:{"+a.name+"}:families", 0, -1).Result()
-	must(t, err)
+	testkit.Must(t, err)
 	tags := []string{a.name}
 	for _, f := range families {
 		tags = append(tags, a.name+"/"+f)
@@ -173,7 +174,7 @@ func (a *app) survives(t *testing.T, lag int64) {
 	a.more(t, 30)
 	t.Logf("the page was back %v after the change; the new master lacked %d events", time.Since(begin).Round(time.Millisecond), lag)
 	a.exact(t, tally{})
-	a.watch.eventually(t, a.watch.mark(), page.idle)
+	a.watch.eventually(t, a.watch.mark(), idle)
 	a.unnoticed(t)
 	a.watch.neverFell(t)
 	a.watch.end()
@@ -195,28 +196,11 @@ func (a *app) recovered(t *testing.T) {
 // becomes waits until a server has a role.
 func becomes(t *testing.T, s *redistest.Server, role string) {
 	t.Helper()
-	eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		got, err := s.Role()
 		if err == nil && got != role {
 			err = fmt.Errorf("the server at %s is a %s", s.Addr, got)
 		}
 		return err
 	})
-}
-
-// eventually polls until check returns nil.
-func eventually(t *testing.T, check func() error) {
-	t.Helper()
-	deadline := time.After(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("still after %v: %v", patience, err)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }
