@@ -22,7 +22,7 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	redistest.Parallel(8)
+	redistest.Parallel(12)
 	redis.SetLogger(new(testkit.Heard)) // the client tells of every line that a test cuts
 	// A toxic that has a piece in hand when its line is cut never gives it up.
 	// Nor do those that it feeds and is fed by.

@@ -36,10 +36,11 @@ func Check(t testing.TB, err error) {
 	}
 }
 
-// Eventually polls until check returns nil.
+// Eventually polls until check returns nil, at first each few milliseconds.
 func Eventually(t testing.TB, check func() error) {
 	t.Helper()
-	for deadline := time.After(Patience); ; {
+	deadline := time.After(Patience)
+	for pause := 2 * time.Millisecond; ; pause = min(pause*3/2, 25*time.Millisecond) {
 		err := check()
 		if err == nil {
 			return
@@ -47,7 +48,7 @@ func Eventually(t testing.TB, check func() error) {
 		select {
 		case <-deadline:
 			t.Fatalf("still after %v: %v", Patience, err)
-		case <-time.After(3 * time.Millisecond):
+		case <-time.After(pause):
 		}
 	}
 }
