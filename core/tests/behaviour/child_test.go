@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -63,10 +62,7 @@ func childMain(config string, in io.Reader, out io.Writer) int {
 			jobs:  reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."}),
 			depth: reg.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Depth.", Expire: c.Expire}),
 			carts: reg.NewGauge(shoal.GaugeOpts{Name: "carts_open", Help: "Carts.", Mode: c.Carts}),
-			took: reg.NewHistogram(shoal.HistogramOpts{
-				Name: "took_seconds", Help: c.Help, Buckets: c.Buckets,
-			}),
-			stop: make(chan struct{}),
+			took:  reg.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Help: c.Help, Buckets: c.Buckets}),
 		}
 	}
 	err := reg.Open(c.URL, shoal.Opts{
@@ -98,10 +94,6 @@ type childApp struct {
 	depth *shoal.Gauge
 	carts *shoal.Gauge
 	took  *shoal.Histogram
-
-	load sync.WaitGroup
-	stop chan struct{}
-	done int // written under load, read after it
 }
 
 func (a *childApp) do(word, rest string) (string, error) {
@@ -125,24 +117,14 @@ func (a *childApp) do(word, rest string) (string, error) {
 		return "ok", nil
 	case "observe":
 		return "ok", a.took.ObserveSync(ctx, v)
-	case "load": // counts without a pause until "rest"
-		a.load.Go(func() {
-			for {
-				select {
-				case <-a.stop:
-					return
-				case <-time.After(50 * time.Microsecond):
-					a.jobs.Inc()
-					a.took.Observe(3)
-					a.done++
-				}
+	case "load": // counts without a pause, as long as it lives
+		go func() {
+			for range time.Tick(200 * time.Microsecond) {
+				a.jobs.Inc()
+				a.took.Observe(3)
 			}
-		})
+		}()
 		return "ok", nil
-	case "rest":
-		close(a.stop)
-		a.load.Wait()
-		return strconv.Itoa(a.done), nil
 	case "flush":
 		return "ok", a.reg.Flush(ctx)
 	case "close":

@@ -22,42 +22,40 @@ import (
 func TestClient_ThatIgnoresDeadlinesMakesNobodyWait(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	client := server.Client(t) // ContextTimeoutEnabled is false, timeouts are 5 s
-	reg := shoal.New()
+	reg := fleetOn(t, server).with(func(t testing.TB) redis.UniversalClient {
+		return server.Client(t) // ContextTimeoutEnabled is false, timeouts are 5 s
+	}).loose(t)
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
-	testkit.Must(t, reg.Connect(client, fleetOn(t, server).quick()))
 	flush(t, reg)
 	testkit.Scrape(t, reg)
 	server.Freeze(t)
 	c.Inc()
 	const given = 200 * time.Millisecond
+	inTime := func(call func(context.Context) error) error {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), given)
+		defer cancel()
+		begin := time.Now()
+		err := call(ctx)
+		if took := time.Since(begin); took > given+time.Second {
+			t.Errorf("it took %v, it was given %v", took, given)
+		}
+		return err
+	}
 	for name, call := range map[string]func(context.Context) error{
 		"Flush":     reg.Flush,
 		"IncSync":   func(ctx context.Context) error { _, err := c.IncSync(ctx); return err },
 		"Instances": func(ctx context.Context) error { _, err := reg.Instances(ctx); return err },
 	} {
-		ctx, cancel := context.WithTimeout(context.Background(), given)
-		begin := time.Now()
-		err := call(ctx)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) {
+		if err := inTime(call); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s gives %v", name, err)
-		}
-		if took := time.Since(begin); took > given+time.Second {
-			t.Errorf("%s took %v, it was given %v", name, took, given)
 		}
 	}
 	says503(t, reg)
 	says503(t, reg) // while a call of the former is still under way
-	begin := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), given)
-	defer cancel()
 	var undelivered *shoal.UndeliveredError
-	if err := reg.Close(ctx); !errors.As(err, &undelivered) || undelivered.Series+undelivered.Batches == 0 {
+	if err := inTime(reg.Close); !errors.As(err, &undelivered) || undelivered.Series+undelivered.Batches == 0 {
 		t.Errorf("Close gives %v", err)
-	}
-	if took := time.Since(begin); took > given+time.Second {
-		t.Errorf("Close took %v, it was given %v", took, given)
 	}
 	server.Thaw(t)
 }
@@ -65,12 +63,10 @@ func TestClient_ThatIgnoresDeadlinesMakesNobodyWait(t *testing.T) {
 // The application closes the client before the registry.
 func TestClient_ClosedUnderneathIsAnErrorAndNoPanic(t *testing.T) {
 	t.Parallel()
-	server := redistest.Shared(t)
-	client := server.Client(t)
-	f := fleetOn(t, server)
-	reg := shoal.New()
+	client := redistest.Shared(t).Client(t)
+	f := newFleet(t)
+	reg := f.with(func(testing.TB) redis.UniversalClient { return client }).loose(t)
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
-	testkit.Must(t, reg.Connect(client, f.quick()))
 	c.Inc()
 	flush(t, reg)
 	_ = client.Close()
@@ -87,67 +83,19 @@ func TestClient_ClosedUnderneathIsAnErrorAndNoPanic(t *testing.T) {
 	testkit.Scrape(t, f.reader(t)).Want(t, "jobs_total", "1", "shoal_instances", "1") // until its lease ends
 }
 
-func findsTheNewMaster(t *testing.T, wrap func(redis.UniversalClient) redis.UniversalClient, within time.Duration) {
-	cluster := redistest.StartClusterWithReplicas(t)
-	eyes := cluster.Client(t)
-	f := (&fleet{app: appOf(t), url: cluster.URL(), redis: eyes}).with(func(t testing.TB) redis.UniversalClient {
-		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs()})
-		t.Cleanup(func() { _ = client.Close() })
-		return wrap(client)
-	})
-	reg, reader := f.process(t), f.reader(t)
-	idle := f.process(t, lease(2*time.Second))
-	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
-	c.Inc()
-	flush(t, reg, idle)
-	testkit.Scrape(t, reader).Want(t, "jobs_total", "1", "shoal_instances", "2")
-
-	key := f.family("jobs_total", "v")
-	master := cluster.NodeOf(t, eyes, key)
-	replica := replicaOf(t, cluster, master)
-	replica.InSync(t)
-	master.Kill()
-	c.Inc()
-	testkit.Must(t, replica.Client(t).Do(t.Context(), "CLUSTER", "FAILOVER", "TAKEOVER").Err())
-	begin := time.Now()
-	flush(t, reg)
-	testkit.EventuallyHas(t, reader, "jobs_total", "2")
-	testkit.EventuallyHas(t, idle, "jobs_total", "2", "shoal_instances", "2")
-	if took := time.Since(begin); took > within {
-		t.Errorf("it took %v", took)
-	} else {
-		t.Logf("it took %v", took)
-	}
-}
-
-// replicaOf finds the replica of a master.
-func replicaOf(t *testing.T, c *redistest.Cluster, master *redistest.Server) *redistest.Server {
-	t.Helper()
-	_, port, _ := strings.Cut(master.Addr, ":")
-	for _, r := range c.Replicas {
-		if r.Client(t).InfoMap(t.Context(), "replication").Val()["Replication"]["master_port"] == port {
-			return r
-		}
-	}
-	t.Fatal("the master has no replica")
-	return nil
-}
-
 // What Open makes is named in the list of connections, by a user who has no right
 // to CLIENT as well, and ACL LOG stays empty.
 func TestOpen_NamesItsConnectionsWithoutAnyRight(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
-	rule := []any{"ACL", "SETUSER", "nameless", "on", ">pass", "~shoal:1:*", "+@all", "-client"}
-	testkit.Must(t, f.redis.Do(t.Context(), rule...).Err())
+	setUser(t, f.redis, "nameless", "on", ">pass", "~shoal:1:*", "+@all", "-client")
 	for _, end := range []string{"", "?protocol=2"} {
 		for _, user := range []string{"", "nameless:pass@"} {
-			reg := shoal.New()
-			testkit.Must(t, reg.Open("redis://"+user+server.Addr+end, f.quick()))
-			if _, err := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).IncSync(testkit.Within(t)); err != nil {
-				t.Error(err)
-			}
+			f.url = "redis://" + user + server.Addr + end
+			reg := f.opened(t)
+			_, err := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).IncSync(testkit.Within(t))
+			testkit.Check(t, err)
 			clients := f.redis.ClientList(t.Context()).Val()
 			if !strings.Contains(clients, "name=shoal:"+f.app) {
 				t.Errorf("user %q%s has no name:\n%s", user, end, clients)
@@ -176,8 +124,7 @@ func TestOpen_SaysNothingThatServersRefuse(t *testing.T) {
 			eyes[i] = s.Client(t, func(o *redis.Options) { o.PoolSize, o.PipelinePoolSize = 1, -1 })
 			testkit.Must(t, eyes[i].ConfigResetStat(t.Context()).Err())
 		}
-		reg := shoal.New()
-		testkit.Must(t, reg.Open(url, (&fleet{app: appOf(t)}).quick()))
+		reg := fleetAt(t, url).opened(t)
 		requests(reg, 10)
 		flush(t, reg)
 		testkit.Scrape(t, reg)
@@ -198,11 +145,8 @@ func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
-	heard := make(chan error, 100)
-	opts := f.quick()
-	opts.OnError = func(err error) { heard <- err }
-	reg := shoal.New()
-	testkit.Must(t, reg.Open("redis://"+server.Addr, opts))
+	heard := new(testkit.Heard)
+	reg := f.opened(t, hearing(heard))
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
 	flush(t, reg)
 	server.Kill()
@@ -211,17 +155,16 @@ func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
 		says503(t, reg)
 	}
 	testkit.Eventually(t, func() error { // tried and failed many times
-		rec, _ := testkit.Get(reg, time.Second)
-		if body := rec.Body.String(); !strings.Contains(body, "Redis can't be reached") {
-			return fmt.Errorf("the page says %q", body)
+		if reason := says503(t, reg); !strings.Contains(reason, "Redis can't be reached") {
+			return fmt.Errorf("the page says %q", reason)
 		}
 		return nil
 	})
 	if lines := clientLog.Of(server.Addr); len(lines) > 0 {
 		t.Errorf("go-redis logs %q", lines)
 	}
-	if err := <-heard; !strings.Contains(err.Error(), "Redis does not answer") && !strings.Contains(err.Error(), "lease") {
-		t.Errorf("shoal reports %v", err)
+	if told := heard.Of(); len(told) == 0 || !strings.Contains(told[0], "Redis does not answer") && !strings.Contains(told[0], "lease") {
+		t.Errorf("shoal reports %q", told)
 	}
 	server.Restart(t)
 	flush(t, reg)

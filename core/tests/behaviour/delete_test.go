@@ -97,7 +97,7 @@ func TestDelete_ResetEmptiesTheMetricAndNoOther(t *testing.T) {
 func TestDelete_WhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	proxy := newLossyProxy(t, redistest.Shared(t).Addr)
+	proxy := newProxy(t, redistest.Shared(t).Addr)
 	deleter := f.behind(proxy).process(t) // its deletions' answers are lost
 	dv := deleter.NewCounterVec(shoal.CounterOpts{Name: "jobs_total"}, []string{"kind", "code"})
 	flush(t, deleter)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -18,36 +17,10 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// listener collects what OnError is told.
-type listener struct {
-	mu   sync.Mutex
-	errs []string // guarded by mu
-}
-
-func (h *listener) option(o *shoal.Opts) {
-	o.OnError = func(err error) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.errs = append(h.errs, err.Error())
-	}
-}
-
-// times says how often something was told.
-func (h *listener) times(what string) (n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, err := range h.errs {
-		if strings.Contains(err, what) {
-			n++
-		}
-	}
-	return n
-}
-
 // victim is a process with a metric of each kind that Redis keeps in another way.
 type victim struct {
 	*fleet
-	listener
+	heard testkit.Heard
 	reg   *shoal.Registry
 	c     *shoal.Counter
 	h     *shoal.Histogram
@@ -58,7 +31,7 @@ type victim struct {
 
 func newVictim(t *testing.T) *victim {
 	v := &victim{fleet: newFleet(t)}
-	v.reg = v.process(t, v.option)
+	v.reg = v.process(t, hearing(&v.heard))
 	v.c = v.reg.NewCounter(shoal.CounterOpts{Name: "c_total"})
 	v.h = v.reg.NewHistogram(shoal.HistogramOpts{Name: "h_seconds"})
 	v.g = v.reg.NewGauge(shoal.GaugeOpts{Name: "g"})
@@ -78,13 +51,6 @@ func (v *victim) count(t *testing.T) {
 		t.Fatalf("the total is %v, %v, want %v", total, err, v.total)
 	}
 	flush(t, v.reg)
-}
-
-func (v *victim) key(name string) string { return "shoal:1:{" + v.app + name }
-
-func (v *victim) set(t *testing.T, key, field, value string) {
-	t.Helper()
-	testkit.Must(t, v.redis.HSet(t.Context(), v.key(key), field, value).Err())
 }
 
 // wantHealed wants pages that show the process once, with all its metrics, and that
@@ -107,7 +73,7 @@ func (v *victim) wantHealed(t *testing.T, reader *shoal.Registry, told string) {
 		})
 	}
 	testkit.Eventually(t, func() error { // a page may count it before it is replaced
-		if n := v.times(told); n != 1 {
+		if n := len(v.heard.Of(told)); n != 1 {
 			return fmt.Errorf("OnError heard %d times of %q", n, told)
 		}
 		return nil
@@ -137,7 +103,7 @@ func TestHostileNumber_OfAnIdleProcessIsFoundByTheRefresh(t *testing.T) {
 	v := newVictim(t)
 	v.set(t, "/h_seconds}:ctl", "w:"+v.id, strings.Repeat("9", 30)+" 1")
 	testkit.Eventually(t, func() error {
-		if n := v.times("in place of the number"); n != 1 {
+		if n := len(v.heard.Of("in place of the number")); n != 1 {
 			return fmt.Errorf("told %d times", n)
 		}
 		return nil
@@ -192,7 +158,7 @@ func TestHostileGauges_ALaterVersionSilencesNoProcess(t *testing.T) {
 	v := newVictim(t)
 	v.set(t, "}:g:"+v.id, "\xfe", "9007199254740991")
 	testkit.Eventually(t, func() error {
-		if n := v.times("the process was cloned"); n != 1 {
+		if n := len(v.heard.Of("the process was cloned")); n != 1 {
 			return fmt.Errorf("told %d times", n)
 		}
 		return nil
@@ -262,8 +228,8 @@ func TestWrongTypes_AreReplacedByWhoeverNeedsTheKey(t *testing.T) {
 					return nil
 				})
 			}
-			if n := v.times(told); n != 1 {
-				t.Errorf("%s in place of %s: OnError heard %d times of %q: %.1000q", kind, name, n, told, v.errs)
+			if n := len(v.heard.Of(told)); n != 1 {
+				t.Errorf("%s in place of %s: OnError heard %d times of %q: %.1000q", kind, name, n, told, &v.heard)
 			}
 			closeAll(t, v.reg)
 		}

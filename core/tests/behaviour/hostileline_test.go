@@ -113,14 +113,14 @@ func TestHostileLine_CostsNothingButTime(t *testing.T) {
 	}
 	quiet := peakOf(func(t *testing.T) {
 		for i := range 6 {
-			for kind := range (&liar{}).urls() {
+			for kind := range (&proxy{}).urls() {
 				outlives(t, server, fmt.Sprint("harmless ", i), kind, always("-ERR no\r\n"))
 			}
 		}
 	})
 	loud := peakOf(func(t *testing.T) {
 		for name, lie := range lies {
-			for kind := range (&liar{}).urls() {
+			for kind := range (&proxy{}).urls() {
 				outlives(t, server, name, kind, lie)
 			}
 			outlives(t, server, name+", later", "server", greeted(lie))
@@ -149,7 +149,7 @@ func TestHostileLine_ThePageAndTheErrorSayWhatAnswers(t *testing.T) {
 		"a port mix-up: HTTP":        "it speaks HTTP",
 		"noise":                      "it does not speak Redis's protocol",
 	} {
-		line := newLiar(t, redistest.Shared(t).Addr)
+		line := newProxy(t, redistest.Shared(t).Addr)
 		line.says(greeted(lies[name]))
 		for kind, url := range line.urls() {
 			log := new(testkit.Heard)
@@ -173,7 +173,7 @@ func TestHostileLine_ThePageAndTheErrorSayWhatAnswers(t *testing.T) {
 func outlives(t *testing.T, server *redistest.Server, name, kind string, lie lie) {
 	t.Run(name+", "+kind, func(t *testing.T) {
 		t.Parallel()
-		line := newLiar(t, server.Addr)
+		line := newProxy(t, server.Addr)
 		line.says(lie)
 		var heard atomic.Pointer[string]
 		f := fleetAt(t, line.urls()[kind])

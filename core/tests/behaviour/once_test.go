@@ -16,7 +16,7 @@ import (
 const adding = "$1\r\n+\r\n"
 
 // behind makes the app's processes connect through a proxy.
-func (f *fleet) behind(c *lossyProxy) *fleet {
+func (f *fleet) behind(c *proxy) *fleet {
 	return f.with(func(t testing.TB) redis.UniversalClient { return c.client(t) })
 }
 
@@ -26,7 +26,7 @@ func (f *fleet) behind(c *lossyProxy) *fleet {
 func TestExactlyOnce_ALostReplyIsNotAppliedTwice(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	proxy := newLossyProxy(t, redistest.Shared(t).Addr)
+	proxy := newProxy(t, redistest.Shared(t).Addr)
 	reg := f.behind(proxy).process(t)
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
 	h := reg.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Buckets: []float64{1}})

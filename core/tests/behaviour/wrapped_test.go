@@ -3,10 +3,12 @@
 package behaviour_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
@@ -106,9 +108,50 @@ func TestWrapped_ClientsOfOneServerNeedNoFurtherRight(t *testing.T) {
 	}
 }
 
-// After a failover a wrapped client's processes find the new master as soon as
-// those of a bare one.
+// A Cluster's client with go-redis's own settings asks for the slots once a
+// minute. After a failover its processes find the new master all the same, though the
+// client is wrapped, an idle process and one that only reads as well, and nothing is lost.
 func TestWrapped_ClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
 	t.Parallel()
-	findsTheNewMaster(t, func(c redis.UniversalClient) redis.UniversalClient { return &embedding{telling{c}} }, 15*time.Second)
+	cluster := redistest.StartClusterWithReplicas(t)
+	eyes := cluster.Client(t)
+	f := fleetOnCluster(t, cluster).with(func(t testing.TB) redis.UniversalClient {
+		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs()})
+		t.Cleanup(func() { _ = client.Close() })
+		return &embedding{telling{client}}
+	})
+	reg, reader := f.process(t), f.reader(t)
+	idle := f.process(t, lease(2*time.Second))
+	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	c.Inc()
+	flush(t, reg, idle)
+	testkit.Scrape(t, reader).Want(t, "jobs_total", "1", "shoal_instances", "2")
+
+	key := f.family("jobs_total", "v")
+	master := cluster.NodeOf(t, eyes, key)
+	replica := replicaOf(t, cluster, master)
+	replica.InSync(t)
+	master.Kill()
+	c.Inc()
+	testkit.Must(t, replica.Client(t).Do(t.Context(), "CLUSTER", "FAILOVER", "TAKEOVER").Err())
+	begin := time.Now()
+	flush(t, reg)
+	testkit.EventuallyHas(t, reader, "jobs_total", "2")
+	testkit.EventuallyHas(t, idle, "jobs_total", "2", "shoal_instances", "2")
+	if took := time.Since(begin); took > 15*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// replicaOf finds the replica of a master.
+func replicaOf(t *testing.T, c *redistest.Cluster, master *redistest.Server) *redistest.Server {
+	t.Helper()
+	_, port, _ := strings.Cut(master.Addr, ":")
+	for _, r := range c.Replicas {
+		if r.Client(t).InfoMap(t.Context(), "replication").Val()["Replication"]["master_port"] == port {
+			return r
+		}
+	}
+	t.Fatal("the master has no replica")
+	return nil
 }
