@@ -135,7 +135,7 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 			return nil
 		})
 		back(t, m)
-		becomes(t, m, "slave")
+		m.Becomes(t, "slave")
 		for _, o := range servers {
 			o.Resume(t)
 		}
@@ -145,8 +145,6 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 			}
 		}
 	}
-	freeze := func(t *testing.T, m *redistest.Server) { m.Freeze(t) }
-	thaw := func(t *testing.T, m *redistest.Server) { m.Thaw(t) }
 	return s.URL(), func(*app) []step {
 		return []step{
 			{"the master is killed, and its replicas lag", func(t *testing.T, c *chaos) {
@@ -156,8 +154,7 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 					o.Stall(t)
 				}
 				c.app.flush(t)
-				away(t, func(_ *testing.T, m *redistest.Server) { m.Kill() },
-					func(t *testing.T, m *redistest.Server) { m.Restart(t) })
+				away(t, killIt, restarts)
 			}},
 			{"the master freezes and wakes up a replica", func(t *testing.T, _ *chaos) {
 				s.Ready(t)
@@ -186,7 +183,7 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 	}
 	away := func(t *testing.T, p *[2]*redistest.Server, leave, back func(t *testing.T, m *redistest.Server)) {
 		leave(t, p[0])
-		becomes(t, p[1], "master")
+		p[1].Becomes(t, "master")
 		back(t, p[0])
 		p[1].Resume(t)
 		// Which of the two it is in the end is for the Cluster to settle.
@@ -203,8 +200,6 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 		})
 		p[1].InSync(t)
 	}
-	freeze := func(t *testing.T, m *redistest.Server) { m.Freeze(t) }
-	thaw := func(t *testing.T, m *redistest.Server) { m.Thaw(t) }
 	pick := func(c *chaos) *[2]*redistest.Server { return &pairs[c.rng.IntN(len(pairs))] }
 	return cluster.URL(), func(*app) []step {
 		return []step{
@@ -212,8 +207,7 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 				p := pick(c)
 				p[1].Stall(t)
 				c.app.flush(t)
-				away(t, p, func(_ *testing.T, m *redistest.Server) { m.Kill() },
-					func(t *testing.T, m *redistest.Server) { m.Restart(t) })
+				away(t, p, killIt, restarts)
 			}},
 			{"a master freezes and wakes up a replica", func(t *testing.T, c *chaos) { away(t, pick(c), freeze, thaw) }},
 			{"a master freezes and wakes up", func(t *testing.T, c *chaos) {
@@ -232,19 +226,16 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 	}
 }
 
+// The ways to leave and to come back.
+func freeze(t *testing.T, m *redistest.Server)   { m.Freeze(t) }
+func thaw(t *testing.T, m *redistest.Server)     { m.Thaw(t) }
+func killIt(_ *testing.T, m *redistest.Server)   { m.Kill() }
+func restarts(t *testing.T, m *redistest.Server) { m.Restart(t) }
+
 // blow cuts the lines to a server and makes it forget its scripts.
 func blow(t *testing.T, s *redistest.Server) {
 	t.Helper()
 	client := s.Client(t, func(o *redis.Options) { o.MaxRetries = -1 })
 	testkit.Must(t, client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
 	testkit.Must(t, client.ScriptFlush(t.Context()).Err())
-}
-
-// worst is how long the slowest request took.
-func (a *app) worst() time.Duration {
-	var worst time.Duration
-	for _, p := range a.processes {
-		worst = max(worst, time.Duration(p.worst.Load()))
-	}
-	return worst
 }

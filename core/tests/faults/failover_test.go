@@ -3,7 +3,6 @@
 package faults_test
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +50,7 @@ func TestSentinel_TheOldMasterIsBackTooEarly(t *testing.T) {
 	s.Replicas[0].Stall(t)
 	lag := a.lag(t)
 	s.Master.Kill()
-	becomes(t, s.Replicas[0], "master")
+	s.Replicas[0].Becomes(t, "master")
 	s.Master.Restart(t)
 	s.Agreed(t, s.Replicas[0])
 	a.survives(t, lag)
@@ -68,7 +67,7 @@ func TestCluster_AReplicaThatLagsTakesOver(t *testing.T) {
 			c.Replicas[i].Stall(t)
 			lag := a.lag(t)
 			c.Nodes[i].Kill()
-			becomes(t, c.Replicas[i], "master")
+			c.Replicas[i].Becomes(t, "master")
 			c.Nodes[i].Restart(t) // it hears at once that it is a replica now
 			a.survives(t, lag)
 			a.recovered(t)
@@ -94,7 +93,7 @@ func TestCluster_AMasterFreezesAndWakesUp(t *testing.T) {
 	a := startApp(t, c.URL(), asDefault)
 	i := a.shard(t, c, "jobs_total")
 	c.Nodes[i].Freeze(t)
-	becomes(t, c.Replicas[i], "master")
+	c.Replicas[i].Becomes(t, "master")
 	c.Nodes[i].Thaw(t)
 	a.survives(t, 0)
 }
@@ -191,16 +190,4 @@ func (a *app) recovered(t *testing.T) {
 		}
 	}
 	t.Error("no scrape was told that the page is recovering")
-}
-
-// becomes waits until a server has a role.
-func becomes(t *testing.T, s *redistest.Server, role string) {
-	t.Helper()
-	testkit.Eventually(t, func() error {
-		got, err := s.Role()
-		if err == nil && got != role {
-			err = fmt.Errorf("the server at %s is a %s", s.Addr, got)
-		}
-		return err
-	})
 }
