@@ -42,7 +42,7 @@ func newFleet(t testing.TB) *fleet {
 func fleetOn(t testing.TB, s *redistest.Server) *fleet {
 	t.Helper()
 	return &fleet{
-		app: appOf(t), url: s.URL(), redis: s.Client(t),
+		app: appOf(t), url: s.URL(), redis: s.Client(t, patient),
 		connect: func(t testing.TB) redis.UniversalClient { return s.Client(t, impatient) },
 	}
 }
@@ -83,6 +83,9 @@ func impatient(o *redis.Options) {
 	o.ReadTimeout, o.WriteTimeout, o.DialTimeout = time.Second, time.Second, time.Second
 	o.ContextTimeoutEnabled = true
 }
+
+// patient is for clients that wait for what takes long on a busy machine.
+func patient(o *redis.Options) { o.ReadTimeout = testkit.Patience }
 
 // asUser is for clients that log in.
 func asUser(name, password string) func(*redis.Options) {

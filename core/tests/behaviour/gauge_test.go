@@ -52,7 +52,7 @@ func TestGauge_GoneAfterItsExpiryWhenRefreshingStops(t *testing.T) {
 	})
 	c.tell("set 5")
 	reader := f.reader(t)
-	testkit.Scrape(t, reader).Want(t, `depth{gauge_index="0"}`, "5")
+	testkit.EventuallyHas(t, reader, `depth{gauge_index="0"}`, "5")
 	c.signal(syscall.SIGSTOP)
 	testkit.EventuallyPage(t, reader, func(p testkit.Page) error { return p.Lacks("depth") })
 	p := testkit.Scrape(t, reader)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
@@ -34,9 +35,9 @@ func underAttack(t *testing.T) *hostile {
 	t.Helper()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
-	f.connect = func(t testing.TB) redis.UniversalClient { return server.Client(t) } // more patient than f's
+	f.connect = func(t testing.TB) redis.UniversalClient { return server.Client(t, patient) }
 	h := &hostile{fleet: f, t: t, heard: new(testkit.Heard)}
-	h.writer = f.process(t)
+	h.writer = f.process(t, lease(time.Minute)) // as long as those that a test copies from it
 	h.writer.NewCounter(shoal.CounterOpts{Name: "honest_total"}).Add(7)
 	h.writer.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Buckets: []float64{1, 2}}).Observe(1.5)
 	h.writer.NewGauge(shoal.GaugeOpts{Name: "depth", Mode: shoal.Sum}).Set(3)
@@ -59,7 +60,7 @@ func (h *hostile) page() testkit.Page {
 	return p
 }
 
-func (h *hostile) values(family string) string { return h.fleet.family(family, "v") }
+func (h *hostile) values(family string) string { return h.family(family, "v") }
 
 func (h *hostile) leasesKey() string { return h.key("}:leases") }
 
@@ -79,7 +80,7 @@ func (h *hostile) do(args ...any) {
 // store registers a family and stores n series of it, each with a label of length bytes.
 func (h *hostile) store(name, kind, bounds string, n, length int, text string) {
 	h.t.Helper()
-	h.do("HSET", h.fleet.family(name, "ctl"), "gen", "g", "type", kind, "help", "", "mode", "",
+	h.do("HSET", h.family(name, "ctl"), "gen", "g", "type", kind, "help", "", "mode", "",
 		"bounds", bounds, "created", "1", "shape", "1")
 	h.do("HSET", h.values(name), "\xfe", "g")
 	h.fill(`redis.call('HSET', KEYS[1], 'a\255' .. i .. string.rep('x', ARGV[3]), ARGV[4])`, h.values(name), n, length, text)
@@ -131,10 +132,10 @@ func TestHostileText_StaysInRedisAndIsLeftOffThePage(t *testing.T) {
 	for where, place := range map[string]func(h *hostile) (key, field string){
 		"a value":               func(h *hostile) (string, string) { return h.values("honest_total"), "a\xffx" },
 		"a value of a series":   func(h *hostile) (string, string) { return h.values("took_seconds"), "b\xffx" },
-		"a help text":           func(h *hostile) (string, string) { return h.fleet.family("size", "ctl"), "help" },
-		"bounds":                func(h *hostile) (string, string) { return h.fleet.family("size", "ctl"), "bounds" },
-		"the type":              func(h *hostile) (string, string) { return h.fleet.family("size", "ctl"), "type" },
-		"a shape":               func(h *hostile) (string, string) { return h.fleet.family("size", "ctl"), "shape" },
+		"a help text":           func(h *hostile) (string, string) { return h.family("size", "ctl"), "help" },
+		"bounds":                func(h *hostile) (string, string) { return h.family("size", "ctl"), "bounds" },
+		"the type":              func(h *hostile) (string, string) { return h.family("size", "ctl"), "type" },
+		"a shape":               func(h *hostile) (string, string) { return h.family("size", "ctl"), "shape" },
 		"a generation":          func(h *hostile) (string, string) { return h.values("size"), "\xfe" },
 		"a lease":               func(h *hostile) (string, string) { return h.leasesKey(), "i:5" },
 		"a field of a lease":    func(h *hostile) (string, string) { return h.leasesKey(), "" },

@@ -11,14 +11,6 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// labelled is what every vector offers.
-type labelled[M any] interface {
-	WithLabelValues(values ...string) *M
-	GetMetricWithLabelValues(values ...string) (*M, error)
-	With(labels shoal.Labels) *M
-	GetMetricWith(labels shoal.Labels) (*M, error)
-}
-
 func TestLabels_AChildUsedAgainStaysTheSameSeries(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
