@@ -106,9 +106,7 @@ func TestCrash_LosesTheLastIntervalAtMost(t *testing.T) {
 				p := testkit.Scrape(t, reader)
 				p.Want(t, "jobs_total", "107")
 				testkit.Check(t, gone(p))
-				if keys := f.gaugeKeys(t); len(keys) > 0 {
-					t.Errorf("keys are left: %q", keys)
-				}
+				f.wantNoTrace(t)
 			} else {
 				testkit.EventuallyPage(t, reader, gone)
 				if v, _ := testkit.Scrape(t, reader).Value("jobs_total"); v != 100 && v != 107 {

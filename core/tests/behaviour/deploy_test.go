@@ -46,13 +46,7 @@ func TestDeploy_OtherBucketsKeepEveryCountAndAscend(t *testing.T) {
 		`took_seconds_bucket{le="7.5"}`, "6", `took_seconds_bucket{le="20"}`, "7",
 		`took_seconds_bucket{le="+Inf"}`, "8", "took_seconds_count", "8")
 	// The older one's refreshes never bring its definition back.
-	ends := time.After(5 * f.quick().RefreshPeriod)
-	for over := false; !over; {
-		select {
-		case <-ends:
-			over = true
-		case <-time.After(5 * time.Millisecond):
-		}
+	for end := time.Now().Add(5 * f.quick().RefreshPeriod); time.Now().Before(end); {
 		if p := testkit.Scrape(t, reader); !strings.Contains(p.Text, "# HELP took_seconds Young.\n") {
 			t.Fatalf("the older definition is back:\n%s", p.Users())
 		}

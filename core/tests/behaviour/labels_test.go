@@ -46,9 +46,7 @@ func TestLabels_EqualOnesOfTwoProcessesAreOneSeries(t *testing.T) {
 	flush(t, one, two, three)
 	p := testkit.Scrape(t, one)
 	p.Want(t, `orders_total{code="1",currency="EUR",shop="a"}`, "3")
-	if lines := p.Of("orders_total"); len(lines) != 1 {
-		t.Errorf("several series: %q", lines)
-	}
+	p.WantSamples(t, "orders_total", 1)
 }
 
 func TestLabels_AnyTextComesOutAsItWentIn(t *testing.T) {

@@ -17,10 +17,8 @@ func TestOpen_ConnectsByURLAndClosesWhatItMade(t *testing.T) {
 	s := redistest.Shared(t)
 	f := newFleet(t)
 	for _, url := range []string{s.URL(), "redis://" + s.Addr, "redis://" + s.Addr + "/0?read_timeout=2s&client_name=shoaltest"} {
-		reg := shoal.New()
-		if err := reg.Open(url, f.quick()); err != nil {
-			t.Fatalf("%s: %v", url, err)
-		}
+		f.url = url
+		reg := f.opened(t)
 		reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
 		closeAll(t, reg)
 	}
@@ -34,8 +32,8 @@ func TestOpen_TheDatabaseOfTheURLIsUsed(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	f := fleetOn(t, s)
-	reg := shoal.New()
-	testkit.Must(t, reg.Open("redis://"+s.Addr+"/5", f.quick()))
+	f.url = "redis://" + s.Addr + "/5"
+	reg := f.opened(t)
 	reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
 	closeAll(t, reg)
 	if n := f.redis.DBSize(t.Context()).Val(); n != 0 {

@@ -54,6 +54,14 @@ func startLoad(t testing.TB, reg *shoal.Registry) *testkit.Load {
 	return l
 }
 
+// wantNoLoss fails the test if a page tells of lost batches.
+func wantNoLoss(t *testing.T, p testkit.Page) {
+	t.Helper()
+	if lost := p.Sum("shoal_lost_batches_total"); lost != 0 {
+		t.Errorf("%v batches are lost: %q", lost, p.Of("shoal_lost_batches_total"))
+	}
+}
+
 // completes fails the test if f does not return.
 func completes(t *testing.T, f func()) {
 	t.Helper()
