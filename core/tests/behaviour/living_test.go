@@ -41,7 +41,7 @@ func TestGaugesTellTheLiving_AnIndexIsTakenOverAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	index := 3
-	config := func(c *childConfig) { c.Index, c.Lease = &index, 10 * time.Minute }
+	config := func(c *childConfig) { c.Index, c.Lease = &index, 10*time.Minute }
 	old := f.spawn(t, config)
 	old.tell("inc 2")
 	old.tell("set 1")
