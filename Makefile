@@ -48,6 +48,7 @@ tidy: ## tidy each module and the workspace
 
 examples: ## build the examples and run their tests
 	cd examples && go build ./... && go test ./...
+	cd core/tests && go test ./e2e
 
 cross: ## build for other systems, 32 bit among them
 	GOOS=linux GOARCH=386 CGO_ENABLED=0 $(EACH) go build ./...

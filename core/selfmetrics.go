@@ -55,7 +55,7 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.overflowed = counterVec("shoal_overflowed_writes_total", "Writes that went to an overflow series because their family had reached its cap.", "family")
 	m.lost = counterVec("shoal_lost_batches_total", "Batches that will not reach Redis, or of which nobody can tell.", "reason")
 	m.corrupt = counter("shoal_corrupt_values_total", "What Redis held that shoal does not write, and that was replaced or omitted from the page.")
-	m.gaugeFuncFails = counter("shoal_gauge_func_panics_total", "Gauge functions that panicked.")
+	m.gaugeFuncFails = counter("shoal_gaugefunc_panics_total", "Gauge functions that panicked.")
 	m.scrapeDuration = seconds("shoal_scrape_duration_seconds", "Time that reading Redis for a scrape took.")
 	m.scrapeFailures = counter("shoal_scrape_failures_total", "Scrapes that were answered with an error.")
 	m.scrapeStale = counter("shoal_scrape_flush_failures_total", "Scrapes before which the answering process could not flush its own values.")

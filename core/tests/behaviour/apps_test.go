@@ -11,6 +11,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // oddApps are names that are allowed and that a careless key, pattern or
@@ -55,11 +56,11 @@ func TestApps_WithAnyTwoNamesCanNotReachEachOther(t *testing.T) {
 	}
 	own := func(name string, i int) {
 		t.Helper()
-		p := scrape(t, apps[name].reg)
-		p.want(t, `depth{gauge_index="0"}`, fmt.Sprint(i+1), "last", fmt.Sprint(i+1), "shoal_instances", "1")
-		jobs := p.of("jobs_total")
-		if len(jobs) != 1 || !strings.HasSuffix(jobs[0], fmt.Sprint(" ", i+1)) || len(p.of("depth")) != 1 {
-			t.Errorf("%q shows %q and %q", name, jobs, p.of("depth"))
+		p := testkit.Scrape(t, apps[name].reg)
+		p.Want(t, `depth{gauge_index="0"}`, fmt.Sprint(i+1), "last", fmt.Sprint(i+1), "shoal_instances", "1")
+		jobs := p.Of("jobs_total")
+		if len(jobs) != 1 || !strings.HasSuffix(jobs[0], fmt.Sprint(" ", i+1)) || len(p.Of("depth")) != 1 {
+			t.Errorf("%q shows %q and %q", name, jobs, p.Of("depth"))
 		}
 	}
 	for i, name := range oddApps {
@@ -86,7 +87,7 @@ func TestApps_WithAnyTwoNamesCanNotReachEachOther(t *testing.T) {
 			a.jobs.DeletePartialMatch(nil)
 			a.jobs.Reset()
 			flush(t, a.reg)
-			if err := scrape(t, a.reg).lacks("jobs_total"); err != nil {
+			if err := testkit.Scrape(t, a.reg).Lacks("jobs_total"); err != nil {
 				t.Errorf("%q: %v", name, err)
 			}
 			closeAll(t, a.reg)
@@ -101,6 +102,7 @@ func TestApps_WithAnyTwoNamesCanNotReachEachOther(t *testing.T) {
 
 // Names that would break out of a key, or that nobody could tell apart in one.
 func TestApps_NamesThatCouldReachOthersAreRefused(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	for _, name := range []string{
 		"", "a}", "{a", "a}:leases", "a/b", "/", "a b", "a\u00a0b", "a\tb", "a\nb", "a\rb", "a\x00b", "a\x7f", "a\u0085b", "a\u2028b", "\xff", "a\xc3",

@@ -13,6 +13,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // Clients that choose a label themselves, at several processes at once: Redis
@@ -56,7 +57,7 @@ func TestAttack_LabelsFromRequestsEndAtTheCapInRedisToo(t *testing.T) {
 		t.Errorf("Redis took %d bytes, then %d, then %d", first, second, third)
 	}
 	for _, name := range []string{"http_requests_total", "http_request_duration_seconds", "http_request_size_bytes"} {
-		key := "shoal:1:{" + f.app + "/" + name + "}:v"
+		key := f.family(name, "v")
 		fields := f.redis.HKeys(t.Context(), key).Val()
 		if n := len(fields); n > limit+2 { // the overflow series and the generation
 			t.Errorf("Redis has %d series of %s, want %d and one", n-1, name, limit)
@@ -67,15 +68,9 @@ func TestAttack_LabelsFromRequestsEndAtTheCapInRedisToo(t *testing.T) {
 			}
 		}
 	}
-	p := scrape(t, f.reader(t))
-	total := 0.0
-	for series := range p.samples {
-		if familyOf(series) == "http_requests_total" {
-			v, _ := p.value(series)
-			total += v
-		}
-	}
-	if n := len(p.of("http_requests_total")); total != 3*processes*each || n > limit+1 {
+	p := testkit.Scrape(t, f.reader(t))
+	total := p.Sum("http_requests_total")
+	if n := len(p.Of("http_requests_total")); total != 3*processes*each || n > limit+1 {
 		t.Errorf("%d series with %v requests in all, want %d", n, total, 3*processes*each)
 	}
 }

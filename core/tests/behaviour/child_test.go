@@ -13,12 +13,13 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // childEnv holds the [childConfig] of a child process.
@@ -61,10 +62,7 @@ func childMain(config string, in io.Reader, out io.Writer) int {
 			jobs:  reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."}),
 			depth: reg.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Depth.", Expire: c.Expire}),
 			carts: reg.NewGauge(shoal.GaugeOpts{Name: "carts_open", Help: "Carts.", Mode: c.Carts}),
-			took: reg.NewHistogram(shoal.HistogramOpts{
-				Name: "took_seconds", Help: c.Help, Buckets: c.Buckets,
-			}),
-			stop: make(chan struct{}),
+			took:  reg.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Help: c.Help, Buckets: c.Buckets}),
 		}
 	}
 	err := reg.Open(c.URL, shoal.Opts{
@@ -96,14 +94,10 @@ type childApp struct {
 	depth *shoal.Gauge
 	carts *shoal.Gauge
 	took  *shoal.Histogram
-
-	load sync.WaitGroup
-	stop chan struct{}
-	done int // written under load, read after it
 }
 
 func (a *childApp) do(word, rest string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	v, _ := strconv.ParseFloat(rest, 64)
 	switch word {
@@ -123,24 +117,14 @@ func (a *childApp) do(word, rest string) (string, error) {
 		return "ok", nil
 	case "observe":
 		return "ok", a.took.ObserveSync(ctx, v)
-	case "load": // counts without a pause until "rest"
-		a.load.Go(func() {
-			for {
-				select {
-				case <-a.stop:
-					return
-				case <-time.After(50 * time.Microsecond):
-					a.jobs.Inc()
-					a.took.Observe(3)
-					a.done++
-				}
+	case "load": // counts without a pause, as long as it lives
+		go func() {
+			for range time.Tick(200 * time.Microsecond) {
+				a.jobs.Inc()
+				a.took.Observe(3)
 			}
-		})
+		}()
 		return "ok", nil
-	case "rest":
-		close(a.stop)
-		a.load.Wait()
-		return strconv.Itoa(a.done), nil
 	case "flush":
 		return "ok", a.reg.Flush(ctx)
 	case "close":
@@ -175,13 +159,9 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 		c(&config)
 	}
 	text, err := json.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	c := &child{t: t, cmd: exec.Command(self)} //nolint:gosec,noctx // this very test
 	// The race detector would have each child sleep for a second at its end.
 	c.cmd.Env = append(append(os.Environ(), config.env...), childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
@@ -190,13 +170,9 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 		t.Fatal(err)
 	}
 	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	c.out = bufio.NewReader(out)
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, c.cmd.Start())
 	t.Cleanup(func() {
 		c.kill()
 		if t.Failed() {
@@ -232,7 +208,5 @@ func (c *child) kill() {
 // signal freezes the child (SIGSTOP) or lets it go on (SIGCONT).
 func (c *child) signal(s syscall.Signal) {
 	c.t.Helper()
-	if err := c.cmd.Process.Signal(s); err != nil {
-		c.t.Fatal(err)
-	}
+	testkit.Must(c.t, c.cmd.Process.Signal(s))
 }

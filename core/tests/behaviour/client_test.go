@@ -17,18 +17,13 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
-
-// with returns the same app, whose processes come with clients of another kind.
-func (f *fleet) with(connect func(t testing.TB) redis.UniversalClient) *fleet {
-	other := *f
-	other.connect = connect
-	return &other
-}
 
 // Two processes with clients of every kind and setting count exactly, and each
 // sees at once what the other one has flushed.
 func TestClient_OfAnyKindCounts(t *testing.T) {
+	t.Parallel()
 	server, cluster := redistest.Shared(t), redistest.SharedCluster(t)
 	universal := func(o redis.UniversalOptions) func(testing.TB) redis.UniversalClient {
 		return func(t testing.TB) redis.UniversalClient {
@@ -62,9 +57,7 @@ func TestClient_OfAnyKindCounts(t *testing.T) {
 		}),
 		"a pipelining client": func(t testing.TB) redis.UniversalClient {
 			pipelining, err := server.Client(t).AutoPipeline()
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			return pipelining
 		},
 		"connections that live briefly": single(func(o *redis.Options) {
@@ -73,7 +66,7 @@ func TestClient_OfAnyKindCounts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := fleetOn(t, server).with(connect)
-			regs := []*shoal.Registry{f.process(t), f.process(t)}
+			regs := f.processes(t, 2)
 			for i := range 5 {
 				for _, reg := range regs {
 					reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
@@ -83,7 +76,7 @@ func TestClient_OfAnyKindCounts(t *testing.T) {
 				flush(t, regs...)
 				want := fmt.Sprint(2 * (i + 1))
 				for _, reg := range regs {
-					scrape(t, reg).want(t, "jobs_total", want, "took_seconds_count", want, "depth", "0.1", "shoal_instances", "2")
+					testkit.Scrape(t, reg).Want(t, "jobs_total", want, "took_seconds_count", want, "depth", "0.1", "shoal_instances", "2")
 				}
 			}
 		})
@@ -93,6 +86,7 @@ func TestClient_OfAnyKindCounts(t *testing.T) {
 // A client that spreads its reads over replicas, as one of Sentinel does with
 // RouteRandomly. The replica hangs behind, and no page shows it.
 func TestClient_ThatWouldReadFromReplicasReadsFromMasters(t *testing.T) {
+	t.Parallel()
 	master := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port, _ := strings.Cut(master.Addr, ":")
 	replica := redistest.Start(t, "--replicaof", host+" "+port)
@@ -116,7 +110,7 @@ func TestClient_ThatWouldReadFromReplicasReadsFromMasters(t *testing.T) {
 		}
 		c.Inc()
 		flush(t, reg)
-		scrape(t, reader).want(t, "jobs_total", fmt.Sprint(i+1))
+		testkit.Scrape(t, reader).Want(t, "jobs_total", fmt.Sprint(i+1))
 	}
 	stats := replica.Client(t).InfoMap(t.Context(), "commandstats").Val()["Commandstats"]
 	if calls, asked := stats["cmdstat_hmget"]; asked {
@@ -128,6 +122,7 @@ func TestClient_ThatWouldReadFromReplicasReadsFromMasters(t *testing.T) {
 // requests count on, the page says why it can't be read, and when a connection
 // is free everything arrives, once.
 func TestClient_WhosePoolIsTakenByTheApplication(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	var shared *redis.Client
 	f := fleetOn(t, server).with(func(t testing.TB) redis.UniversalClient {
@@ -144,14 +139,12 @@ func TestClient_WhosePoolIsTakenByTheApplication(t *testing.T) {
 	var blocked sync.WaitGroup
 	for i := range 2 {
 		blocked.Go(func() {
-			for n := 0; n < 1; { // until it has waited as long as the test takes
-				if shared.BLPop(context.Background(), 0, fmt.Sprint("jobs", i)).Err() == nil {
-					n++
-				}
+			for shared.BLPop(context.Background(), 0, fmt.Sprint("jobs", i)).Err() != nil {
+				continue // until it has waited as long as the test takes
 			}
 		})
 	}
-	eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		clients := f.redis.ClientList(t.Context()).Val()
 		if n := strings.Count(clients, "cmd=blpop"); n != 2 {
 			return fmt.Errorf("%d connections are taken", n)
@@ -160,12 +153,11 @@ func TestClient_WhosePoolIsTakenByTheApplication(t *testing.T) {
 	})
 	c.Add(10)
 	completes(t, func() { requests(reg, 100) })
-	says503(t, reg)
-	if rec, _ := get(reg, "5"); !strings.Contains(rec.Body.String(), "pool") {
-		t.Errorf("the page says %q", rec.Body)
+	if reason := says503(t, reg); !strings.Contains(reason, "pool") {
+		t.Errorf("the page says %q", reason)
 	}
 	var undelivered *shoal.UndeliveredError
-	if err := reg.Flush(shortly(t)); !errors.As(err, &undelivered) || undelivered.Series == 0 || !strings.Contains(err.Error(), "pool") {
+	if err := reg.Flush(testkit.Shortly(t)); !errors.As(err, &undelivered) || undelivered.Series == 0 || !strings.Contains(err.Error(), "pool") {
 		t.Errorf("Flush gives %v", err)
 	}
 	for i := range 2 {
@@ -173,18 +165,15 @@ func TestClient_WhosePoolIsTakenByTheApplication(t *testing.T) {
 	}
 	blocked.Wait()
 	flush(t, reg)
-	p := scrape(t, reg)
-	p.want(t, "jobs_total", "411")
-	for _, line := range p.of("shoal_lost_batches_total") {
-		if !strings.HasSuffix(line, " 0") {
-			t.Error(line)
-		}
-	}
+	p := testkit.Scrape(t, reg)
+	p.Want(t, "jobs_total", "411")
+	wantNoLoss(t, p)
 }
 
 // However much goes on, shoal takes one connection to write and one to read,
 // and leaves the rest to the application.
 func TestClient_GivesTwoConnectionsAtMost(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	name := strings.ReplaceAll(f.app, "/", ".")
 	f = f.with(func(t testing.TB) redis.UniversalClient {
@@ -196,14 +185,14 @@ func TestClient_GivesTwoConnectionsAtMost(t *testing.T) {
 	for range 20 {
 		group.Go(func() {
 			for range 20 {
-				if _, err := c.IncSync(within(t)); err != nil {
+				if _, err := c.IncSync(testkit.Within(t)); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 		group.Go(func() {
 			for range 5 {
-				if _, err := tryScrape(reg); err != nil {
+				if _, err := testkit.TryScrape(reg); err != nil {
 					t.Error(err)
 				}
 			}
@@ -213,15 +202,16 @@ func TestClient_GivesTwoConnectionsAtMost(t *testing.T) {
 	if n := strings.Count(f.redis.ClientList(t.Context()).Val(), "name="+name); n > 2 {
 		t.Errorf("%d connections, want 2 at most", n)
 	}
-	scrape(t, reg).want(t, "jobs_total", "400")
+	testkit.Scrape(t, reg).Want(t, "jobs_total", "400")
 }
 
 // The application subscribes, blocks, traces every command and tries failed
 // ones again, all through the client that it shares with shoal, while every
 // tenth answer to shoal is lost.
 func TestClient_SharedWithABusyApplicationCountsExactly(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
-	proxy := newLossyProxy(t, server.Addr)
+	proxy := newProxy(t, server.Addr)
 	n := 0
 	proxy.lose(func(request []byte) bool {
 		if !strings.Contains(string(request), "evalsha") {
@@ -233,8 +223,14 @@ func TestClient_SharedWithABusyApplicationCountsExactly(t *testing.T) {
 	f := fleetOn(t, server)
 	f = f.with(func(t testing.TB) redis.UniversalClient {
 		client := proxy.client(t)
-		client.AddHook(tracing{})
-		client.AddHook(trying{})
+		client.AddHook(around(func(_ context.Context, cmds []redis.Cmder, next func() error) error {
+			show(cmds)
+			defer show(cmds)
+			if err := next(); err == nil {
+				return nil
+			}
+			return next()
+		}))
 		return client
 	})
 	reg := f.process(t)
@@ -252,71 +248,17 @@ func TestClient_SharedWithABusyApplicationCountsExactly(t *testing.T) {
 		})
 	}
 	l := startLoad(t, reg)
-	reader := fleetOn(t, server)
-	reader.app = f.app
-	page := reader.reader(t)
+	page := f.on(t, server).reader(t)
 	for range 5 {
 		more(t, page, 100)
 	}
-	total := l.end()
+	total := l.End()
 	cancel()
 	app.Wait()
 	proxy.lose(nil)
 	flush(t, reg)
-	if err := scrape(t, page).shows(total); err != nil {
-		t.Error(err)
-	}
+	testkit.Check(t, testkit.Scrape(t, page).ShowsLoad(total))
 	if proxy.lost.Load() == 0 {
 		t.Error("no answer was lost: the test tests nothing")
-	}
-}
-
-// tracing is a hook that looks at everything, as telemetry does.
-type tracing struct{}
-
-func (tracing) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (tracing) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		_ = fmt.Sprint(cmd.Args()...)
-		err := next(ctx, cmd)
-		_ = cmd.String()
-		return err
-	}
-}
-
-func (tracing) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		for _, cmd := range cmds {
-			_ = fmt.Sprint(cmd.Name(), cmd.FullName(), cmd.String(), cmd.Args())
-		}
-		err := next(ctx, cmds)
-		for _, cmd := range cmds {
-			_ = cmd.String()
-		}
-		return err
-	}
-}
-
-// trying is a hook that tries again what failed.
-type trying struct{}
-
-func (trying) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (trying) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		if err := next(ctx, cmd); err == nil {
-			return nil
-		}
-		return next(ctx, cmd)
-	}
-}
-
-func (trying) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if err := next(ctx, cmds); err == nil {
-			return nil
-		}
-		return next(ctx, cmds)
 	}
 }

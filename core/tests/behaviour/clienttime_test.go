@@ -14,6 +14,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // A client that ignores the deadlines of contexts, as go-redis does unless it
@@ -21,148 +22,80 @@ import (
 func TestClient_ThatIgnoresDeadlinesMakesNobodyWait(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	client := server.Client(t) // ContextTimeoutEnabled is false, timeouts are 5 s
-	reg := shoal.New()
+	reg := fleetOn(t, server).with(func(t testing.TB) redis.UniversalClient {
+		return server.Client(t) // ContextTimeoutEnabled is false, timeouts are 5 s
+	}).loose(t)
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
-	if err := reg.Connect(client, fleetOn(t, server).quick()); err != nil {
-		t.Fatal(err)
-	}
 	flush(t, reg)
-	scrape(t, reg)
+	testkit.Scrape(t, reg)
 	server.Freeze(t)
 	c.Inc()
 	const given = 200 * time.Millisecond
+	inTime := func(call func(context.Context) error) error {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(context.Background(), given)
+		defer cancel()
+		begin := time.Now()
+		err := call(ctx)
+		if took := time.Since(begin); took > given+time.Second {
+			t.Errorf("it took %v, it was given %v", took, given)
+		}
+		return err
+	}
 	for name, call := range map[string]func(context.Context) error{
 		"Flush":     reg.Flush,
 		"IncSync":   func(ctx context.Context) error { _, err := c.IncSync(ctx); return err },
 		"Instances": func(ctx context.Context) error { _, err := reg.Instances(ctx); return err },
 	} {
-		ctx, cancel := context.WithTimeout(context.Background(), given)
-		begin := time.Now()
-		err := call(ctx)
-		cancel()
-		if !errors.Is(err, context.DeadlineExceeded) {
+		if err := inTime(call); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s gives %v", name, err)
-		}
-		if took := time.Since(begin); took > given+time.Second {
-			t.Errorf("%s took %v, it was given %v", name, took, given)
 		}
 	}
 	says503(t, reg)
 	says503(t, reg) // while a call of the former is still under way
-	begin := time.Now()
-	ctx, cancel := context.WithTimeout(context.Background(), given)
-	defer cancel()
 	var undelivered *shoal.UndeliveredError
-	if err := reg.Close(ctx); !errors.As(err, &undelivered) || undelivered.Series+undelivered.Batches == 0 {
+	if err := inTime(reg.Close); !errors.As(err, &undelivered) || undelivered.Series+undelivered.Batches == 0 {
 		t.Errorf("Close gives %v", err)
-	}
-	if took := time.Since(begin); took > given+time.Second {
-		t.Errorf("Close took %v, it was given %v", took, given)
 	}
 	server.Thaw(t)
 }
 
 // The application closes the client before the registry.
 func TestClient_ClosedUnderneathIsAnErrorAndNoPanic(t *testing.T) {
-	server := redistest.Shared(t)
-	client := server.Client(t)
-	f := fleetOn(t, server)
-	reg := shoal.New()
+	t.Parallel()
+	client := redistest.Shared(t).Client(t)
+	f := newFleet(t)
+	reg := f.with(func(testing.TB) redis.UniversalClient { return client }).loose(t)
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
-	if err := reg.Connect(client, f.quick()); err != nil {
-		t.Fatal(err)
-	}
 	c.Inc()
 	flush(t, reg)
 	_ = client.Close()
 	c.Inc()
-	if err := reg.Flush(shortly(t)); !errors.Is(err, redis.ErrClosed) {
+	if err := reg.Flush(testkit.Shortly(t)); !errors.Is(err, redis.ErrClosed) {
 		t.Errorf("Flush gives %v", err)
 	}
 	says503(t, reg)
-	err := reg.Close(shortly(t))
+	err := reg.Close(testkit.Shortly(t))
 	var undelivered *shoal.UndeliveredError
 	if !errors.As(err, &undelivered) || !errors.Is(err, redis.ErrClosed) || undelivered.Series+undelivered.Batches == 0 {
 		t.Errorf("Close gives %v", err)
 	}
-	scrape(t, f.reader(t)).want(t, "jobs_total", "1", "shoal_instances", "1") // until its lease ends
-}
-
-// A Cluster's client with go-redis's own settings asks for the slots once a
-// minute. After a failover its processes find the new master all the same, an
-// idle one and one that only reads as well, and nothing is lost.
-func TestClient_OfAClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
-	t.Parallel()
-	findsTheNewMaster(t, func(c redis.UniversalClient) redis.UniversalClient { return c }, 15*time.Second)
-}
-
-func findsTheNewMaster(t *testing.T, wrap func(redis.UniversalClient) redis.UniversalClient, within time.Duration) {
-	cluster := redistest.StartClusterWithReplicas(t)
-	eyes := cluster.Client(t)
-	f := (&fleet{app: appOf(t), url: cluster.URL(), redis: eyes}).with(func(t testing.TB) redis.UniversalClient {
-		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs()})
-		t.Cleanup(func() { _ = client.Close() })
-		return wrap(client)
-	})
-	reg, reader := f.process(t), f.reader(t)
-	idle := f.process(t, func(o *shoal.Opts) { o.LeaseDuration = 2 * time.Second })
-	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
-	c.Inc()
-	flush(t, reg, idle)
-	scrape(t, reader).want(t, "jobs_total", "1", "shoal_instances", "2")
-
-	key := "shoal:1:{" + f.app + "/jobs_total}:v"
-	master := cluster.NodeOf(t, eyes, key)
-	replica := replicaOf(t, cluster, master)
-	replica.InSync(t)
-	master.Kill()
-	c.Inc()
-	if err := replica.Client(t).Do(t.Context(), "CLUSTER", "FAILOVER", "TAKEOVER").Err(); err != nil {
-		t.Fatal(err)
-	}
-	begin := time.Now()
-	flush(t, reg)
-	eventuallyPage(t, reader, func(p page) error { return p.has("jobs_total", "2") })
-	eventuallyPage(t, idle, func(p page) error { return errors.Join(p.has("jobs_total", "2"), p.has("shoal_instances", "2")) })
-	if took := time.Since(begin); took > within {
-		t.Errorf("it took %v", took)
-	} else {
-		t.Logf("it took %v", took)
-	}
-}
-
-// replicaOf finds the replica of a master.
-func replicaOf(t *testing.T, c *redistest.Cluster, master *redistest.Server) *redistest.Server {
-	t.Helper()
-	_, port, _ := strings.Cut(master.Addr, ":")
-	for _, r := range c.Replicas {
-		if r.Client(t).InfoMap(t.Context(), "replication").Val()["Replication"]["master_port"] == port {
-			return r
-		}
-	}
-	t.Fatal("the master has no replica")
-	return nil
+	testkit.Scrape(t, f.reader(t)).Want(t, "jobs_total", "1", "shoal_instances", "1") // until its lease ends
 }
 
 // What Open makes is named in the list of connections, by a user who has no right
 // to CLIENT as well, and ACL LOG stays empty.
 func TestOpen_NamesItsConnectionsWithoutAnyRight(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
-	rule := []any{"ACL", "SETUSER", "nameless", "on", ">pass", "~shoal:1:*", "+@all", "-client"}
-	if err := f.redis.Do(t.Context(), rule...).Err(); err != nil {
-		t.Fatal(err)
-	}
+	setUser(t, f.redis, "nameless", "on", ">pass", "~shoal:1:*", "+@all", "-client")
 	for _, end := range []string{"", "?protocol=2"} {
 		for _, user := range []string{"", "nameless:pass@"} {
-			reg := shoal.New()
-			if err := reg.Open("redis://"+user+server.Addr+end, f.quick()); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).IncSync(within(t)); err != nil {
-				t.Error(err)
-			}
+			f.url = "redis://" + user + server.Addr + end
+			reg := f.opened(t)
+			_, err := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).IncSync(testkit.Within(t))
+			testkit.Check(t, err)
 			clients := f.redis.ClientList(t.Context()).Val()
 			if !strings.Contains(clients, "name=shoal:"+f.app) {
 				t.Errorf("user %q%s has no name:\n%s", user, end, clients)
@@ -189,17 +122,12 @@ func TestOpen_SaysNothingThatServersRefuse(t *testing.T) {
 		eyes := make([]*redis.Client, len(servers))
 		for i, s := range servers {
 			eyes[i] = s.Client(t, func(o *redis.Options) { o.PoolSize, o.PipelinePoolSize = 1, -1 })
-			if err := eyes[i].ConfigResetStat(t.Context()).Err(); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, eyes[i].ConfigResetStat(t.Context()).Err())
 		}
-		reg := shoal.New()
-		if err := reg.Open(url, (&fleet{app: appOf(t)}).quick()); err != nil {
-			t.Fatal(err)
-		}
+		reg := fleetAt(t, url).opened(t)
 		requests(reg, 10)
 		flush(t, reg)
-		scrape(t, reg)
+		testkit.Scrape(t, reg)
 		closeAll(t, reg)
 		for i, client := range eyes {
 			for line := range strings.Lines(client.Info(t.Context(), "errorstats").Val()) {
@@ -217,13 +145,8 @@ func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
-	heard := make(chan error, 100)
-	opts := f.quick()
-	opts.OnError = func(err error) { heard <- err }
-	reg := shoal.New()
-	if err := reg.Open("redis://"+server.Addr, opts); err != nil {
-		t.Fatal(err)
-	}
+	heard := new(testkit.Heard)
+	reg := f.opened(t, hearing(heard))
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
 	flush(t, reg)
 	server.Kill()
@@ -231,21 +154,20 @@ func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
 	for range 5 {
 		says503(t, reg)
 	}
-	eventually(t, func() error { // tried and failed many times
-		rec, _ := get(reg, "1")
-		if body := rec.Body.String(); !strings.Contains(body, "Redis can't be reached") {
-			return fmt.Errorf("the page says %q", body)
+	testkit.Eventually(t, func() error { // tried and failed many times
+		if reason := says503(t, reg); !strings.Contains(reason, "Redis can't be reached") {
+			return fmt.Errorf("the page says %q", reason)
 		}
 		return nil
 	})
-	if lines := clientLog.mentioning(server.Addr); len(lines) > 0 {
+	if lines := clientLog.Of(server.Addr); len(lines) > 0 {
 		t.Errorf("go-redis logs %q", lines)
 	}
-	if err := <-heard; !strings.Contains(err.Error(), "Redis does not answer") && !strings.Contains(err.Error(), "lease") {
-		t.Errorf("shoal reports %v", err)
+	if told := heard.Of(); len(told) == 0 || !strings.Contains(told[0], "Redis does not answer") && !strings.Contains(told[0], "lease") {
+		t.Errorf("shoal reports %q", told)
 	}
 	server.Restart(t)
 	flush(t, reg)
-	eventuallyPage(t, f.reader(t), func(p page) error { return p.has("jobs_total", "1") })
+	testkit.EventuallyHas(t, f.reader(t), "jobs_total", "1")
 	closeAll(t, reg)
 }

@@ -3,72 +3,58 @@
 package behaviour_test
 
 import (
-	"errors"
 	"math"
 	"testing"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 func TestCounter_AwaitedAddReturnsTheTotalOfTheFleet(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	opts := shoal.CounterOpts{Name: "orders_total", Help: "Orders."}
 	one := f.process(t).NewCounter(opts)
 	two := f.process(t).NewCounter(opts)
-	if total, err := one.IncSync(within(t)); err != nil || total != 1 {
+	if total, err := one.IncSync(testkit.Within(t)); err != nil || total != 1 {
 		t.Errorf("the first gives %v, %v; want 1", total, err)
 	}
-	if total, err := two.AddSync(within(t), 3); err != nil || total != 4 {
+	if total, err := two.AddSync(testkit.Within(t), 3); err != nil || total != 4 {
 		t.Errorf("3 more from another process give %v, %v; want 4", total, err)
 	}
-	if total, err := one.AddSync(within(t), 0.5); err != nil || total != 4.5 {
+	if total, err := one.AddSync(testkit.Within(t), 0.5); err != nil || total != 4.5 {
 		t.Errorf("a half more gives %v, %v; want 4.5", total, err)
 	}
 }
 
 func TestCounter_AddsThatNobodyAwaitsArriveToo(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	reg, other := f.process(t), f.process(t)
 	c := reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
 	c.Inc()
 	c.Add(3)
 	// Without a call that waits, and seen by a process that never declared it.
-	eventuallyPage(t, other, func(p page) error { return p.has("orders_total", "4") })
+	testkit.EventuallyHas(t, other, "orders_total", "4")
 }
 
 func TestCounter_WholeNumbersAfterFractionsAreNotLost(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	reg := f.process(t)
 	c := reg.NewCounter(shoal.CounterOpts{Name: "weight_total"})
 	for i, v := range []float64{1, 1.5, 2, 0.25, 1} {
-		if _, err := c.AddSync(within(t), v); err != nil {
+		if _, err := c.AddSync(testkit.Within(t), v); err != nil {
 			t.Fatalf("add %d: %v", i, err)
 		}
 	}
-	scrape(t, f.process(t)).want(t, "weight_total", "5.75")
-}
-
-func TestCounter_RefusesNegativeNumbersNaNAndInfinities(t *testing.T) {
-	f := newFleet(t)
-	reg := f.process(t)
-	c := reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
-	c.Add(5)
-	bad := []float64{-1, math.NaN(), math.Inf(1), math.Inf(-1)}
-	for _, v := range bad {
-		c.Add(v)
-		if _, err := c.AddSync(within(t), v); !errors.Is(err, shoal.ErrRejected) {
-			t.Errorf("AddSync(%v) gives %v, want ErrRejected", v, err)
-		}
-	}
-	flush(t, reg)
-	scrape(t, f.process(t)).want(t, "orders_total", "5",
-		`shoal_rejected_observations_total{reason="negative"}`, "2",
-		`shoal_rejected_observations_total{reason="nan"}`, "2",
-		`shoal_rejected_observations_total{reason="infinite"}`, "4")
+	testkit.Scrape(t, f.process(t)).Want(t, "weight_total", "5.75")
 }
 
 // Pairs of numbers that are added in Redis, by two writers.
 func TestCounter_NumbersAtTheEdgesAddUpInRedis(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		name string
 		a, b float64
@@ -90,14 +76,14 @@ func TestCounter_NumbersAtTheEdgesAddUpInRedis(t *testing.T) {
 			opts := shoal.CounterOpts{Name: "edge_total"}
 			want := min(test.a+test.b, math.MaxFloat64)
 			one, two := f.process(t), f.process(t)
-			if _, err := one.NewCounter(opts).AddSync(within(t), test.a); err != nil {
+			if _, err := one.NewCounter(opts).AddSync(testkit.Within(t), test.a); err != nil {
 				t.Fatal(err)
 			}
-			total, err := two.NewCounter(opts).AddSync(within(t), test.b)
+			total, err := two.NewCounter(opts).AddSync(testkit.Within(t), test.b)
 			if err != nil || total != want || math.Signbit(total) {
 				t.Errorf("%v and %v give %v, %v; want %v", test.a, test.b, total, err, want)
 			}
-			if v, ok := scrape(t, one).value("edge_total"); !ok || v != want {
+			if v, ok := testkit.Scrape(t, one).Value("edge_total"); !ok || v != want {
 				t.Errorf("the page shows %v, want %v", v, want)
 			}
 		})
@@ -105,6 +91,7 @@ func TestCounter_NumbersAtTheEdgesAddUpInRedis(t *testing.T) {
 }
 
 func TestCounter_ItsZeroIsShownBeforeItsFirstEvent(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	reg, other := f.process(t), f.process(t)
 	reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
@@ -113,24 +100,11 @@ func TestCounter_ItsZeroIsShownBeforeItsFirstEvent(t *testing.T) {
 	reg.NewSummary(shoal.SummaryOpts{Name: "size_bytes"})
 	reg.NewGauge(shoal.GaugeOpts{Name: "depth"})
 	flush(t, reg)
-	p := scrape(t, other)
-	p.want(t, "orders_total", "0", `refunds_total{currency="EUR"}`, "0",
+	p := testkit.Scrape(t, other)
+	p.Want(t, "orders_total", "0", `refunds_total{currency="EUR"}`, "0",
 		`took_seconds_bucket{le="1"}`, "0", `took_seconds_bucket{le="+Inf"}`, "0",
 		"took_seconds_sum", "0", "took_seconds_count", "0", "size_bytes_sum", "0", "size_bytes_count", "0")
-	if err := p.lacks("depth"); err != nil {
+	if err := p.Lacks("depth"); err != nil {
 		t.Errorf("a gauge that nobody set: %v", err)
 	}
-}
-
-func TestRegistry_WhatWasCountedBeforeConnectIsSent(t *testing.T) {
-	f := newFleet(t)
-	reg := shoal.New()
-	c := reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
-	c.Add(7)
-	if _, err := c.IncSync(within(t)); !errors.Is(err, shoal.ErrNotConnected) {
-		t.Errorf("IncSync before Connect gives %v", err)
-	}
-	f.join(t, reg)
-	flush(t, reg)
-	scrape(t, f.process(t)).want(t, "orders_total", "8")
 }

@@ -17,10 +17,10 @@ import (
 	"testing"
 	"time"
 
-	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // die ends the child process from within.
@@ -67,6 +67,7 @@ func (c *child) died(how string, sig syscall.Signal) *os.ProcessState {
 // go with its lease and its index is taken again. With a Close, nothing is lost
 // and nothing has to expire.
 func TestCrash_LosesTheLastIntervalAtMost(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		how    string
 		signal syscall.Signal
@@ -88,8 +89,8 @@ func TestCrash_LosesTheLastIntervalAtMost(t *testing.T) {
 			reader := f.reader(t)
 			c.tell("inc 100")
 			c.tell("set 5")
-			eventuallyPage(t, reader, func(p page) error { // without a Flush: the interval does it
-				return errors.Join(p.has("jobs_total", "100"), p.has(`depth{gauge_index="0"}`, "5"), p.has("shoal_instances", "1"))
+			testkit.EventuallyPage(t, reader, func(p testkit.Page) error { // without a Flush: the interval does it
+				return p.Has("jobs_total", "100", `depth{gauge_index="0"}`, "5", "shoal_instances", "1")
 			})
 			state := c.died(test.how, test.signal)
 			if state.Success() {
@@ -98,30 +99,26 @@ func TestCrash_LosesTheLastIntervalAtMost(t *testing.T) {
 			if !strings.Contains(c.err.String(), test.says) {
 				t.Errorf("the process does not say %q", test.says)
 			}
-			gone := func(p page) error {
-				return errors.Join(p.has("shoal_instances", "0"), p.lacks("depth"), p.lacks("shoal_instance_info"))
+			gone := func(p testkit.Page) error {
+				return errors.Join(p.Has("shoal_instances", "0"), p.Lacks("depth"), p.Lacks("shoal_instance_info"))
 			}
 			if test.closes {
-				p := scrape(t, reader)
-				p.want(t, "jobs_total", "107")
-				if err := gone(p); err != nil {
-					t.Error(err)
-				}
-				if keys := f.gaugeKeys(t); len(keys) > 0 {
-					t.Errorf("keys are left: %q", keys)
-				}
+				p := testkit.Scrape(t, reader)
+				p.Want(t, "jobs_total", "107")
+				testkit.Check(t, gone(p))
+				f.wantNoTrace(t)
 			} else {
-				eventuallyPage(t, reader, gone)
-				if v, _ := scrape(t, reader).value("jobs_total"); v != 100 && v != 107 {
+				testkit.EventuallyPage(t, reader, gone)
+				if v, _ := testkit.Scrape(t, reader).Value("jobs_total"); v != 100 && v != 107 {
 					t.Errorf("jobs_total is %v, want 100 or 107", v)
 				}
 			}
 			next := f.spawn(t)
 			next.tell("set 6")
 			next.tell("sync 1000")
-			p := scrape(t, reader)
-			p.want(t, `depth{gauge_index="0"}`, "6", "shoal_instances", "1")
-			if v, _ := p.value("jobs_total"); v != 1100 && v != 1107 {
+			p := testkit.Scrape(t, reader)
+			p.Want(t, `depth{gauge_index="0"}`, "6", "shoal_instances", "1")
+			if v, _ := p.Value("jobs_total"); v != 1100 && v != 1107 {
 				t.Errorf("jobs_total is %v, want 1100 or 1107", v)
 			}
 		})
@@ -162,6 +159,7 @@ func (a *childApp) serve() string {
 // counted, and the process leaves nothing behind. With Redis away it ends in
 // time all the same, and says what is lost.
 func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
+	t.Parallel()
 	for name, away := range map[string]bool{"Redis is there": false, "Redis is away": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -178,9 +176,7 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 				body, w := io.Pipe()
 				bodies = append(bodies, w)
 				res, err := client.Post("http://"+addr, "", body) //nolint:noctx // ends with the body
-				if err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, err)
 				answers.Go(func() {
 					defer func() { _ = res.Body.Close() }()
 					if text, err := io.ReadAll(res.Body); err != nil || string(text) != "begun\n" {
@@ -189,11 +185,9 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 				})
 			}
 			reader := f.reader(t)
-			eventuallyPage(t, reader, func(p page) error {
-				return p.has(`http_requests_in_flight{gauge_index="0"}`, fmt.Sprint(requests))
-			})
+			testkit.EventuallyHas(t, reader, `http_requests_in_flight{gauge_index="0"}`, fmt.Sprint(requests))
 			c.signal(syscall.SIGTERM)
-			eventually(t, func() error {
+			testkit.Eventually(t, func() error {
 				conn, err := net.Dial("tcp", addr) //nolint:noctx // on loopback
 				if err == nil {
 					_ = conn.Close()
@@ -212,7 +206,7 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 			_ = c.cmd.Wait()
 			code := c.cmd.ProcessState.ExitCode()
 			if away {
-				if took := time.Since(begin); code != 3 || took > patience/2 || !strings.Contains(c.err.String(), "not delivered: values of") {
+				if took := time.Since(begin); code != 3 || took > testkit.Patience/2 || !strings.Contains(c.err.String(), "not delivered: values of") {
 					t.Errorf("it ended with %d after %v and says %q", code, took, &c.err)
 				}
 				return
@@ -220,40 +214,11 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 			if code != 0 {
 				t.Errorf("it ended with %d", code)
 			}
-			p := scrape(t, reader)
-			p.want(t, "jobs_total", fmt.Sprint(requests), "shoal_instances", "0",
+			p := testkit.Scrape(t, reader)
+			p.Want(t, "jobs_total", fmt.Sprint(requests), "shoal_instances", "0",
 				`http_requests_total{code="200",method="POST",route="unmatched"}`, fmt.Sprint(requests))
-			if err := errors.Join(p.lacks("http_requests_in_flight"), p.lacks("depth")); err != nil {
-				t.Error(err)
-			}
-			if keys := f.gaugeKeys(t); len(keys) > 0 {
-				t.Errorf("keys are left: %q", keys)
-			}
-			if leases := f.leases(t); len(leases) > 0 {
-				t.Errorf("leases are left: %q", leases)
-			}
+			p.WantNone(t, "http_requests_in_flight", "depth")
+			f.wantNoTrace(t)
 		})
-	}
-}
-
-// Nothing of the process is left in a shared Redis after many short lives: each
-// is counted, none leaves a key of its own, and all had the same index.
-func TestCrash_ManyShortLivesLeaveNothingButTheirCounts(t *testing.T) {
-	f := newFleet(t)
-	const lives = 20
-	for range lives {
-		reg := shoal.New()
-		if err := reg.Connect(f.connect(t), f.quick()); err != nil {
-			t.Fatal(err)
-		}
-		reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
-		reg.NewGauge(shoal.GaugeOpts{Name: "depth"}).Set(1)
-		flush(t, reg)
-		scrape(t, reg).want(t, `depth{gauge_index="0"}`, "1", "shoal_instances", "1")
-		closeAll(t, reg)
-	}
-	scrape(t, f.reader(t)).want(t, "jobs_total", fmt.Sprint(lives), "shoal_instances", "0")
-	if keys := f.gaugeKeys(t); len(keys) > 0 {
-		t.Errorf("keys are left: %q", keys)
 	}
 }

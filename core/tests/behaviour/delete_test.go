@@ -11,6 +11,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // vecs returns the same counter in several new processes.
@@ -25,6 +26,7 @@ func (f *fleet) vecs(t *testing.T, n int) (regs []*shoal.Registry, vecs []*shoal
 }
 
 func TestDelete_IsForTheWholeFleet(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	regs, v := f.vecs(t, 2)
 	for _, vec := range v {
@@ -39,19 +41,20 @@ func TestDelete_IsForTheWholeFleet(t *testing.T) {
 	}
 	flush(t, regs[0])
 	want := []string{`jobs_total{code="1",kind="b"} 4`, `jobs_total{code="2",kind="a"} 4`}
-	if got := scrape(t, regs[1]).of("jobs_total"); !slices.Equal(got, want) {
+	if got := testkit.Scrape(t, regs[1]).Of("jobs_total"); !slices.Equal(got, want) {
 		t.Errorf("the page shows %q, want %q", got, want)
 	}
 	// What is counted later counts from zero, through old children too.
 	old.Add(5)
 	flush(t, regs[1])
-	scrape(t, regs[0]).want(t, `jobs_total{code="1",kind="a"}`, "5")
-	if total, err := v[0].WithLabelValues("a", "1").AddSync(within(t), 1); err != nil || total != 6 {
+	testkit.Scrape(t, regs[0]).Want(t, `jobs_total{code="1",kind="a"}`, "5")
+	if total, err := v[0].WithLabelValues("a", "1").AddSync(testkit.Within(t), 1); err != nil || total != 6 {
 		t.Errorf("one more gives %v, %v; want 6", total, err)
 	}
 }
 
 func TestDelete_PartialMatchReachesWhatOnlyOthersHold(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	regs, v := f.vecs(t, 2)
 	v[0].WithLabelValues("a", "1").Inc()
@@ -64,12 +67,13 @@ func TestDelete_PartialMatchReachesWhatOnlyOthersHold(t *testing.T) {
 		t.Errorf("this process held %d of them, want 1", n)
 	}
 	flush(t, regs[0])
-	if got, want := scrape(t, regs[1]).of("jobs_total"), []string{`jobs_total{code="1",kind="b"} 1`}; !slices.Equal(got, want) {
+	if got, want := testkit.Scrape(t, regs[1]).Of("jobs_total"), []string{`jobs_total{code="1",kind="b"} 1`}; !slices.Equal(got, want) {
 		t.Errorf("the page shows %q, want %q", got, want)
 	}
 }
 
 func TestDelete_ResetEmptiesTheMetricAndNoOther(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	regs, v := f.vecs(t, 2)
 	other := regs[0].NewCounterVec(shoal.CounterOpts{Name: "jobs_total_of_another_kind"}, []string{"kind"})
@@ -80,50 +84,20 @@ func TestDelete_ResetEmptiesTheMetricAndNoOther(t *testing.T) {
 	v[0].Reset()
 	v[0].WithLabelValues("c", "1").Add(7) // after it
 	flush(t, regs[0])
-	p := scrape(t, regs[1])
-	p.want(t, `jobs_total_of_another_kind{kind="a"}`, "3", `jobs_total{code="1",kind="c"}`, "7")
-	if n := len(p.of("jobs_total")); n != 2 {
-		t.Errorf("the page shows %q", p.of("jobs_total"))
-	}
+	p := testkit.Scrape(t, regs[1])
+	p.Want(t, `jobs_total_of_another_kind{kind="a"}`, "3", `jobs_total{code="1",kind="c"}`, "7")
+	p.WantSamples(t, "jobs_total", 2)
 	v[1].WithLabelValues("b", "1").Add(2)
 	flush(t, regs[1])
-	scrape(t, regs[0]).want(t, `jobs_total{code="1",kind="b"}`, "2")
-}
-
-// An app never reaches another's metrics, however alike the names are.
-func TestDelete_NeverCrossesIntoAnotherApp(t *testing.T) {
-	f := newFleet(t)
-	shops := map[string]*shoal.CounterVec{}
-	regs := map[string]*shoal.Registry{}
-	for _, app := range []string{"shop", "shop2", "sho", "shop:jobs_total", "*"} {
-		named := *f
-		named.app = f.app + "-" + app
-		regs[app] = named.process(t)
-		shops[app] = regs[app].NewCounterVec(shoal.CounterOpts{Name: "jobs_total"}, []string{"kind"})
-		shops[app].WithLabelValues("a").Add(3)
-		flush(t, regs[app])
-	}
-	for _, app := range []string{"shop", "*"} {
-		shops[app].Reset()
-		flush(t, regs[app])
-	}
-	for app, reg := range regs {
-		p := scrape(t, reg)
-		if app == "shop" || app == "*" {
-			if err := p.lacks("jobs_total"); err != nil {
-				t.Errorf("%s: %v", app, err)
-			}
-			continue
-		}
-		p.want(t, `jobs_total{kind="a"}`, "3")
-	}
+	testkit.Scrape(t, regs[0]).Want(t, `jobs_total{code="1",kind="b"}`, "2")
 }
 
 // While others write: a deletion is one point in Redis's order. What came
 // before it is gone, what comes after it counts, and nothing is counted twice.
 func TestDelete_WhileOthersWrite(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
-	proxy := newLossyProxy(t, redistest.Shared(t).Addr)
+	proxy := newProxy(t, redistest.Shared(t).Addr)
 	deleter := f.behind(proxy).process(t) // its deletions' answers are lost
 	dv := deleter.NewCounterVec(shoal.CounterOpts{Name: "jobs_total"}, []string{"kind", "code"})
 	flush(t, deleter)
@@ -140,7 +114,7 @@ func TestDelete_WhileOthersWrite(t *testing.T) {
 					return
 				default:
 				}
-				if _, err := vec.WithLabelValues(kind, "1").IncSync(within(t)); err != nil {
+				if _, err := vec.WithLabelValues(kind, "1").IncSync(testkit.Within(t)); err != nil {
 					done <- err
 					return
 				}
@@ -154,51 +128,25 @@ func TestDelete_WhileOthersWrite(t *testing.T) {
 		proxy.lose(mentioning(1, "{"+f.app+"/jobs_total}:v", "$1\r\n*\r\n"))
 		dv.Reset()
 		flush(t, deleter)
-		scrape(t, deleter)
+		testkit.Scrape(t, deleter)
 	}
 	if proxy.lost.Load() == 0 {
 		t.Error("no answer was lost")
 	}
 	close(stop)
-	if err := errors.Join(<-done, <-done); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, errors.Join(<-done, <-done))
 	flush(t, regs...)
-	before := scrape(t, deleter)
+	before := testkit.Scrape(t, deleter)
 	for i, vec := range v {
 		vec.WithLabelValues(string(rune('a'+i)), "1").Add(1000)
 	}
 	flush(t, regs...)
-	after := scrape(t, deleter)
+	after := testkit.Scrape(t, deleter)
 	for i := range v {
 		series := fmt.Sprintf(`jobs_total{code="1",kind="%c"}`, 'a'+i)
-		was, _ := before.value(series)
-		if is, _ := after.value(series); is != was+1000 {
+		was, _ := before.Value(series)
+		if is, _ := after.Value(series); is != was+1000 {
 			t.Errorf("%s went from %v to %v, want 1000 more", series, was, is)
 		}
-	}
-}
-
-func TestDelete_OfAGaugeIsForItsProcessAlone(t *testing.T) {
-	f := newFleet(t)
-	var vecs []*shoal.GaugeVec
-	var regs []*shoal.Registry
-	for i := range 2 {
-		reg := f.process(t)
-		v := reg.NewGaugeVec(shoal.GaugeOpts{Name: "depth"}, []string{"queue"})
-		v.WithLabelValues("q").Set(float64(i))
-		flush(t, reg)
-		regs, vecs = append(regs, reg), append(vecs, v)
-	}
-	vecs[0].DeleteLabelValues("q")
-	flush(t, regs[0])
-	want := []string{`depth{gauge_index="1",queue="q"} 1`}
-	if got := scrape(t, regs[1]).of("depth"); !slices.Equal(got, want) {
-		t.Errorf("the page shows %q, want %q", got, want)
-	}
-	vecs[1].Reset()
-	flush(t, regs[1])
-	if err := scrape(t, regs[0]).lacks("depth"); err != nil {
-		t.Error(err)
 	}
 }

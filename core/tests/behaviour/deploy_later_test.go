@@ -12,11 +12,14 @@ import (
 	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // docs/protocol.md, "Versions": what a later release adds within the version of
 // the protocol is ignored, kept, and in nobody's way.
 func TestDeploy_WhatALaterReleaseAddsIsIgnoredAndKept(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	old := f.process(t)
 	declare := func(reg *shoal.Registry) (*shoal.Counter, *shoal.Gauge) {
@@ -55,18 +58,14 @@ func TestDeploy_WhatALaterReleaseAddsIsIgnoredAndKept(t *testing.T) {
 	youngDepth.Set(2)
 	jobs.Inc()
 	flush(t, old, young)
-	if err := wire.NewRedis(f.redis, f.app).Housekeep(ctx, time.Hour, 0); err != nil {
-		t.Error(err)
-	}
-	passes(t, f.redis, 250*time.Millisecond) // refreshes
+	testkit.Check(t, wire.NewRedis(f.redis, f.app).Housekeep(ctx, time.Hour, 0))
+	f.passes(t, 250*time.Millisecond) // refreshes
 	for _, reg := range []*shoal.Registry{old, young, f.reader(t)} {
-		p := scrape(t, reg)
-		p.want(t, "jobs_total", "6", `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "2", `depth{gauge_index="7"}`, "4",
+		p := testkit.Scrape(t, reg)
+		p.Want(t, "jobs_total", "6", `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "2", `depth{gauge_index="7"}`, "4",
 			"shoal_instances", "3", `shoal_instance_info{gauge_index="7",host="h2",version="v9"}`, "1", `median{gauge_index="7"}`, "5")
-		if err := p.lacks("state"); err != nil {
-			t.Error(err)
-		}
-		valid(t, p)
+		p.WantNone(t, "state")
+		p.Valid(t)
 	}
 	kept := f.redis.HMGet(ctx, tag+"/jobs_total}:ctl", "unit", "\xfd").Val()
 	kept = append(kept, f.redis.HMGet(ctx, tag+"}:leases", "epoch", "lineages").Val()...)

@@ -3,7 +3,6 @@
 package behaviour_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -13,6 +12,8 @@ import (
 	"testing"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // Versions that declare the same names in whatever way, in whatever order they
@@ -29,12 +30,12 @@ func TestDeploy_AnyMixOfDefinitions(t *testing.T) {
 // Redis then has.
 type mix struct {
 	t        *testing.T
-	rnd      *rand.Rand
+	rng      *rand.Rand
 	f        *fleet
 	versions []version
 	living   []*mixed
 	reader   *shoal.Registry
-	watch    watch // compares pages
+	rises    testkit.Rising
 
 	kinds  map[string]string    // of each family, by whoever flushed it first
 	totals map[string]*expected // of each series of the model
@@ -58,7 +59,7 @@ type expected struct {
 
 func newMix(t *testing.T, seed uint64) *mix {
 	m := &mix{
-		t: t, rnd: rand.New(rand.NewPCG(seed, 5)), f: newFleet(t), watch: watch{rises: map[string]float64{}},
+		t: t, rng: rand.New(rand.NewPCG(seed, 5)), f: newFleet(t), rises: testkit.Rising{},
 		kinds: map[string]string{}, totals: map[string]*expected{}, open: map[string]float64{}, bounds: map[string][]string{},
 	}
 	m.reader = m.f.reader(t)
@@ -73,22 +74,22 @@ func newMix(t *testing.T, seed uint64) *mix {
 func (m *mix) version() version {
 	var v version
 	for _, name := range []string{"alpha", "beta", "gamma", "delta", "epsilon", "zeta"} {
-		if m.rnd.IntN(4) == 0 {
+		if m.rng.IntN(4) == 0 {
 			continue // this version has no such metric
 		}
-		d := declared{Name: name, Help: []string{"", "One.", "Two \\ \"and\n more."}[m.rnd.IntN(3)]}
-		d.Kind = []string{"counter", "histogram", "histogram", "summary", "gauge"}[m.rnd.IntN(5)]
+		d := declared{Name: name, Help: []string{"", "One.", "Two \\ \"and\n more."}[m.rng.IntN(3)]}
+		d.Kind = []string{"counter", "histogram", "histogram", "summary", "gauge"}[m.rng.IntN(5)]
 		for _, l := range []string{"a", "b", "c"} {
-			if m.rnd.IntN(3) == 0 {
+			if m.rng.IntN(3) == 0 {
 				d.Labels = append(d.Labels, l)
 			}
 		}
 		switch d.Kind {
 		case "gauge":
-			d.Mode = []string{"", "sum", "max", "min", "avg", "latest", "total"}[m.rnd.IntN(7)]
+			d.Mode = []string{"", "sum", "max", "min", "avg", "latest", "total"}[m.rng.IntN(7)]
 		case "histogram":
 			for _, b := range []float64{-1, 0, 0.25, 1, 1.0000000000000002, 3, 1e6} {
-				if m.rnd.IntN(2) == 0 {
+				if m.rng.IntN(2) == 0 {
 					d.Buckets = append(d.Buckets, b)
 				}
 			}
@@ -104,13 +105,13 @@ func (m *mix) version() version {
 
 func (m *mix) run(steps int) {
 	for range steps {
-		switch n := m.rnd.IntN(10); {
+		switch n := m.rng.IntN(10); {
 		case len(m.living) == 0, n == 0 && len(m.living) < 5:
 			m.start()
 		case n == 1 && len(m.living) > 1:
-			m.end(m.rnd.IntN(len(m.living)))
+			m.end(m.rng.IntN(len(m.living)))
 		default:
-			m.work(m.living[m.rnd.IntN(len(m.living))])
+			m.work(m.living[m.rng.IntN(len(m.living))])
 		}
 		if m.check(); m.t.Failed() {
 			return
@@ -124,34 +125,24 @@ func (m *mix) run(steps int) {
 }
 
 func (m *mix) start() {
-	p := &mixed{reg: shoal.New(), version: m.versions[m.rnd.IntN(len(m.versions))]}
+	p := &mixed{reg: shoal.New(), version: m.versions[m.rng.IntN(len(m.versions))]}
 	for _, d := range p.version {
 		p.write = append(p.write, d.declare(p.reg))
 	}
-	if err := p.reg.Connect(m.f.connect(m.t), m.f.quick()); err != nil {
-		m.t.Fatal(err)
-	}
-	m.t.Cleanup(func() { _ = p.reg.Close(shortly(m.t)) })
+	testkit.Must(m.t, p.reg.Connect(m.f.connect(m.t), m.f.quick()))
+	m.t.Cleanup(func() { _ = p.reg.Close(gone()) })
 	m.flush(p)
 	m.living = append(m.living, p)
 }
 
 func (m *mix) end(i int) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := clashless(m.living[i].reg.Close(ctx)); err != nil {
-		m.t.Error(err)
-	}
+	testkit.Check(m.t, clashless(m.living[i].reg.Close(testkit.Within(m.t))))
 	m.living = slices.Delete(m.living, i, i+1)
 }
 
 // flush flushes, and notes whose types are there first.
 func (m *mix) flush(p *mixed) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := clashless(p.reg.Flush(ctx)); err != nil {
-		m.t.Error(err)
-	}
+	testkit.Check(m.t, clashless(p.reg.Flush(testkit.Within(m.t))))
 	for _, d := range p.version {
 		if m.kinds[d.Name] == "" {
 			m.kinds[d.Name] = d.Kind
@@ -161,21 +152,21 @@ func (m *mix) flush(p *mixed) {
 
 // work writes some numbers, all of which add up without rounding.
 func (m *mix) work(p *mixed) {
-	for range 1 + m.rnd.IntN(6) {
+	for range 1 + m.rng.IntN(6) {
 		if len(p.version) == 0 {
 			break
 		}
-		i := m.rnd.IntN(len(p.version))
+		i := m.rng.IntN(len(p.version))
 		d := p.version[i]
 		values := make([]string, len(d.Labels))
 		for k := range values {
-			values[k] = []string{"", "x", "y"}[m.rnd.IntN(3)]
+			values[k] = []string{"", "x", "y"}[m.rng.IntN(3)]
 		}
-		v := []float64{0, 0.125, 0.25, 1, 1.0000000000000002, 2, 3, 50, 1e7}[m.rnd.IntN(9)]
+		v := []float64{0, 0.125, 0.25, 1, 1.0000000000000002, 2, 3, 50, 1e7}[m.rng.IntN(9)]
 		if d.Kind == "counter" {
 			v = float64(int(v))
 		}
-		if d.Kind == "gauge" && d.Mode == "total" && m.rnd.IntN(2) == 0 {
+		if d.Kind == "gauge" && d.Mode == "total" && m.rng.IntN(2) == 0 {
 			v = -v
 		}
 		p.write[i](v, values...)
@@ -227,10 +218,10 @@ func (m *mix) checkOpen() {
 		}
 	}
 	flush(m.t, m.f.join(m.t, last))
-	p := scrape(m.t, m.reader)
+	p := testkit.Scrape(m.t, m.reader)
 	for key, want := range m.open {
-		if got, ok := p.value(strings.TrimSuffix(key, "{}")); !ok || got != want {
-			m.t.Errorf("%s is %v, want %v\nthe page:\n%s", key, got, want, p.users())
+		if got, ok := p.Value(strings.TrimSuffix(key, "{}")); !ok || got != want {
+			m.t.Errorf("%s is %v, want %v\nthe page:\n%s", key, got, want, p.Users())
 		}
 	}
 }
@@ -240,16 +231,16 @@ func (m *mix) check() {
 	m.t.Helper()
 	answering := []*shoal.Registry{m.reader}
 	if len(m.living) > 0 {
-		answering = append(answering, m.living[m.rnd.IntN(len(m.living))].reg)
+		answering = append(answering, m.living[m.rng.IntN(len(m.living))].reg)
 	}
-	var pages []page
+	var pages []testkit.Page
 	for _, reg := range answering {
-		p, err := tryScrape(reg)
+		p, err := testkit.TryScrape(reg)
 		if err == nil {
-			err = errors.Join(m.watch.compare(p), m.matches(p))
+			err = errors.Join(m.rises.Check(p), m.matches(p))
 		}
 		if err != nil {
-			m.t.Errorf("%v\nthe page:\n%s", err, p.users())
+			m.t.Errorf("%v\nthe page:\n%s", err, p.Users())
 			return
 		}
 		pages = append(pages, p)
@@ -257,15 +248,15 @@ func (m *mix) check() {
 	first, last := pages[0], pages[len(pages)-1]
 	// Of two versions that are equally young the one that registered last is
 	// shown, and each registers with its refresh.
-	for tries := 0; first.users() != last.users() && tries < 20; tries++ {
-		first, last = scrape(m.t, m.reader), scrape(m.t, answering[len(answering)-1])
+	for tries := 0; first.Users() != last.Users() && tries < 20; tries++ {
+		first, last = testkit.Scrape(m.t, m.reader), testkit.Scrape(m.t, answering[len(answering)-1])
 	}
-	if first.users() != last.users() {
-		m.t.Errorf("two processes serve\n%s\nand\n%s", first.users(), last.users())
+	if first.Users() != last.Users() {
+		m.t.Errorf("two processes serve\n%s\nand\n%s", first.Users(), last.Users())
 	}
 }
 
-func (m *mix) matches(p page) error {
+func (m *mix) matches(p testkit.Page) error {
 	for key, e := range m.totals {
 		name, labels, _ := strings.Cut(key, "{")
 		series := func(suffix, extra string) string {
@@ -276,13 +267,13 @@ func (m *mix) matches(p page) error {
 			return name + suffix + "{" + all + "}"
 		}
 		if m.kinds[name] == "counter" {
-			if got, ok := p.value(series("", "")); !ok || got != e.sum {
+			if got, ok := p.Value(series("", "")); !ok || got != e.sum {
 				return fmt.Errorf("%s is %v, want %v", key, got, e.sum)
 			}
 			continue
 		}
-		sum, _ := p.value(series("_sum", ""))
-		count, ok := p.value(series("_count", ""))
+		sum, _ := p.Value(series("_sum", ""))
+		count, ok := p.Value(series("_count", ""))
 		if !ok || !closeTo(sum, e.sum) || count != e.count {
 			return fmt.Errorf("%s has %v in %v, want %v in %v", key, sum, count, e.sum, e.count)
 		}
@@ -292,7 +283,7 @@ func (m *mix) matches(p page) error {
 		// Whichever version's bounds are shown: at each of them is what was
 		// stored at or below it.
 		var shown []float64
-		for sample := range p.samples {
+		for sample := range p.Samples {
 			rest, isBucket := strings.CutPrefix(sample, name+"_bucket{")
 			at := strings.LastIndex(rest, `le="`)
 			if !isBucket || strings.Trim(rest[:at], ",")+"}" != labels {
@@ -313,7 +304,7 @@ func (m *mix) matches(p page) error {
 			} else {
 				shown = append(shown, le)
 			}
-			if got, _ := p.value(sample); got != want {
+			if got, _ := p.Value(sample); got != want {
 				return fmt.Errorf("%s is %v, want %v", sample, got, want)
 			}
 		}

@@ -3,13 +3,12 @@
 package behaviour_test
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 var oldVersion = version{
@@ -71,9 +70,7 @@ func (r *rollout) start(v version, young bool) *instance {
 func (r *rollout) rest(i *instance) {
 	r.t.Helper()
 	rounds, err := strconv.Atoi(i.tell("rest"))
-	if err != nil {
-		r.t.Fatal(err)
-	}
+	testkit.Must(r.t, err)
 	if i.young {
 		r.young += rounds - i.rounds
 	} else {
@@ -92,44 +89,40 @@ func (r *rollout) end(i *instance) {
 	r.living = slices.DeleteFunc(r.living, func(other *instance) bool { return other == i })
 }
 
-// check waits for pages under load, then has everybody rest and looks at what
-// they serve. Help and bounds are those of the version that is the younger one.
-func (r *rollout) check(stage string, help string) page {
+// rested waits for pages under load, then has everybody rest, and returns the page that
+// all serve.
+func (r *rollout) rested() testkit.Page {
 	r.t.Helper()
 	r.watch.more(r.t, 4*len(r.living))
 	for _, i := range r.living {
 		r.rest(i)
 	}
-	p := r.watch.same(r.t)
+	defer func() {
+		for _, i := range r.living {
+			i.tell("work")
+		}
+	}()
+	return r.watch.same(r.t)
+}
+
+// check looks at what all serve. Help and bounds are those of the version that is the younger one.
+func (r *rollout) check(stage string, help string) testkit.Page {
+	r.t.Helper()
+	p := r.rested()
 	for series, want := range map[string]int{
 		`jobs_total{queue="w"}`: r.old, `jobs_total{kind="w",queue="w"}`: r.young, "old_total": r.old, "young_total": r.young,
 		"size_bytes_count": r.old, `size_bytes_count{kind="w"}`: r.young, "took_seconds_count": r.old + r.young,
 		`wait_seconds_count{queue="w"}`: r.old, `wait_seconds_count{kind="w",queue="w"}`: r.young,
 		`took_seconds_bucket{le="+Inf"}`: r.old + r.young,
 	} {
-		if got, shown := p.value(series); got != float64(want) || !shown && want > 0 {
+		if got, shown := p.Value(series); got != float64(want) || !shown && want > 0 {
 			r.t.Errorf("%s: %s is %v, want %d", stage, series, got, want)
 		}
 	}
-	if help != "" {
-		if err := p.helps("took_seconds", help); err != nil {
-			r.t.Errorf("%s: %v", stage, err)
-		}
-	}
-	for _, i := range r.living {
-		i.tell("work")
+	if got := helpOf(p, "took_seconds"); got != help {
+		r.t.Errorf("%s: the help is %q, want %q", stage, got, help)
 	}
 	return p
-}
-
-// helps returns an error unless the page shows this help.
-func (p page) helps(family, help string) error {
-	for _, line := range strings.Split(p.text, "\n") {
-		if line == "# HELP "+family+" "+help {
-			return nil
-		}
-	}
-	return fmt.Errorf("the help of %s is not %q:\n%s", family, help, p.users())
 }
 
 // Forward, back and forward again, under load, with an old process that
@@ -140,9 +133,7 @@ func TestDeploy_ForwardAndBackUnderLoadNothingFallsAndEveryTotalIsExact(t *testi
 	r := newRollout(t)
 	outlives, old := r.start(oldVersion, false), r.start(oldVersion, false)
 	p := r.check("before", "Old time.")
-	if err := p.lacks("young_total"); err != nil {
-		t.Error(err)
-	}
+	p.WantNone(t, "young_total")
 
 	young := r.start(youngVersion, true)
 	r.check("side by side", "Young time.")
@@ -155,9 +146,7 @@ func TestDeploy_ForwardAndBackUnderLoadNothingFallsAndEveryTotalIsExact(t *testi
 	r.end(young)
 	r.end(another)
 	p = r.check("back", "Old time.")
-	if n := len(p.of("took_seconds_bucket")); n != 5 {
-		t.Errorf("after the roll back the buckets are %q", p.of("took_seconds_bucket"))
-	}
+	p.WantSamples(t, "took_seconds_bucket", 5)
 
 	again := r.start(youngVersion, true)
 	r.end(back)
@@ -165,7 +154,7 @@ func TestDeploy_ForwardAndBackUnderLoadNothingFallsAndEveryTotalIsExact(t *testi
 
 	r.end(outlives)
 	p = r.check("the last old one has ended", "Young time.")
-	buckets(t, p, r)
+	buckets(t, p)
 	r.end(again)
 	if n := len(r.watch.helps); n != 4 {
 		t.Errorf("the definition changed %d times for 3 deploys: %q", n-1, r.watch.helps)
@@ -175,16 +164,16 @@ func TestDeploy_ForwardAndBackUnderLoadNothingFallsAndEveryTotalIsExact(t *testi
 
 // buckets checks each shown bound against what was observed: the stored bound
 // of an observation is the smallest of its writer's bounds at or above it.
-func buckets(t *testing.T, p page, r *rollout) {
+func buckets(t *testing.T, p testkit.Page) {
 	t.Helper()
-	total, _ := p.value("took_seconds_count")
-	low, _ := p.value(`took_seconds_bucket{le="2"}`) // a bound of both versions: exact
+	total, _ := p.Value("took_seconds_count")
+	low, _ := p.Value(`took_seconds_bucket{le="2"}`) // a bound of both versions: exact
 	if want := total * 2 / float64(len(observed)); low < want-12 || low > want+12 {
 		t.Errorf("%v of %v observations are at most 2, want a third: each process observes by turns", low, total)
 	}
 	for _, le := range []string{"0.1", "2", "7.5", "20", "+Inf"} {
-		if _, ok := p.value(`took_seconds_bucket{le="` + le + `"}`); !ok {
-			t.Errorf("no bucket %s: %q", le, p.of("took_seconds_bucket"))
+		if _, ok := p.Value(`took_seconds_bucket{le="` + le + `"}`); !ok {
+			t.Errorf("no bucket %s: %q", le, p.Of("took_seconds_bucket"))
 		}
 	}
 }
@@ -198,68 +187,43 @@ func TestDeploy_AnotherTypeForwardAndBack(t *testing.T) {
 	changed := slices.Clone(oldVersion)
 	changed[3] = declared{Kind: "summary", Name: "wait_seconds", Help: "No histogram any more."}
 	changed[4] = declared{Kind: "histogram", Name: "size_bytes", Help: "Size, in buckets.", Buckets: []float64{10}}
-	total := func(p page, old int) {
+	total := func(p testkit.Page, old int) {
 		t.Helper()
 		for series, want := range map[string]int{
 			`wait_seconds_count{queue="w"}`: old, "size_bytes_count": old, "took_seconds_count": r.old + r.young, "old_total": r.old + r.young,
 		} {
-			if got, _ := p.value(series); got != float64(want) {
+			if got, _ := p.Value(series); got != float64(want) {
 				t.Errorf("%s is %v, want %d", series, got, want)
 			}
 		}
-		if err := p.lacks("size_bytes_bucket"); err != nil {
-			t.Error(err)
-		}
-		if n := len(p.of("wait_seconds_bucket")); n != 3 {
-			t.Errorf("the page shows %q", p.of("wait_seconds"))
-		}
-	}
-	rested := func() page {
-		t.Helper()
-		r.watch.more(t, 4*len(r.living))
-		for _, i := range r.living {
-			r.rest(i)
-		}
-		p := r.watch.same(t)
-		for _, i := range r.living {
-			i.tell("work")
-		}
-		return p
+		p.WantNone(t, "size_bytes_bucket")
+		p.WantSamples(t, "wait_seconds_bucket", 3)
 	}
 	old := r.start(oldVersion, false)
-	total(rested(), r.old)
+	total(r.rested(), r.old)
 	young := r.start(changed, true)
-	total(rested(), r.old) // side by side
+	total(r.rested(), r.old) // side by side
 	r.end(young)
-	total(rested(), r.old) // back
+	total(r.rested(), r.old) // back
 
 	young = r.start(changed, true)
-	total(rested(), r.old)
+	total(r.rested(), r.old)
 	r.end(old)
-	total(rested(), r.old) // forward: the old one is still shown
+	total(r.rested(), r.old) // forward: the old one is still shown
 
 	// docs/operations.md, "Type clash": nobody declares it any more.
 	for _, name := range []string{"wait_seconds", "size_bytes"} {
-		key := "shoal:1:{" + r.f.app + "/" + name + "}"
-		r.watch.mu.Lock() // its totals go on purpose
-		for series := range r.watch.rises {
-			if strings.HasPrefix(series, name) {
-				delete(r.watch.rises, series)
-			}
-		}
-		err := r.f.redis.Del(t.Context(), key+":ctl", key+":v").Err()
-		r.watch.mu.Unlock()
-		if err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, r.watch.forget(name, func() error {
+			return r.f.redis.Del(t.Context(), r.f.family(name, "ctl"), r.f.family(name, "v")).Err()
+		}))
 	}
 	fresh := r.start(changed, true) // a process that knows of no clash; the other tries again within a minute
-	p := rested()
-	if got, _ := p.value("size_bytes_count"); got < float64(fresh.rounds) || got > float64(fresh.rounds+young.rounds) {
+	p := r.rested()
+	if got, _ := p.Value("size_bytes_count"); got < float64(fresh.rounds) || got > float64(fresh.rounds+young.rounds) {
 		t.Errorf("size_bytes_count is %v, want %d and at most %d that were withheld", got, fresh.rounds, young.rounds)
 	}
-	if err := p.helps("wait_seconds", "No histogram any more."); err != nil {
-		t.Error(err)
+	if help := helpOf(p, "wait_seconds"); help != "No histogram any more." {
+		t.Errorf("the help is %q", help)
 	}
 	r.end(young)
 	r.end(fresh)

@@ -4,8 +4,7 @@ package behaviour_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,11 +16,8 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
-
-// patience bounds what a test waits for. It is long, since it only matters
-// where a test fails.
-const patience = 20 * time.Second
 
 // fleet is one app on one store. Each registry that joins it stands for a
 // process.
@@ -46,14 +42,26 @@ func newFleet(t testing.TB) *fleet {
 func fleetOn(t testing.TB, s *redistest.Server) *fleet {
 	t.Helper()
 	return &fleet{
-		app: appOf(t), url: s.URL(),
-		// Short timeouts, since some servers will be frozen.
-		connect: func(t testing.TB) redis.UniversalClient {
-			return s.Client(t, impatient)
-		},
-		redis: s.Client(t),
+		app: appOf(t), url: s.URL(), redis: s.Client(t, patient),
+		connect: func(t testing.TB) redis.UniversalClient { return s.Client(t, impatient) },
 	}
 }
+
+// fleetOnCluster is fleetOn for a Cluster.
+func fleetOnCluster(t testing.TB, c *redistest.Cluster) *fleet {
+	t.Helper()
+	change := func(o *redis.ClusterOptions) {
+		o.ReadTimeout, o.WriteTimeout, o.DialTimeout = time.Second, time.Second, time.Second
+		o.ContextTimeoutEnabled = true
+	}
+	return &fleet{
+		app: appOf(t), url: c.URL(), redis: c.Client(t),
+		connect: func(t testing.TB) redis.UniversalClient { return c.Client(t, change) },
+	}
+}
+
+// fleetAt returns an app of the test's own whose processes are opened by a URL alone.
+func fleetAt(t testing.TB, url string) *fleet { return &fleet{app: appOf(t), url: url} }
 
 // on returns the same app on another server.
 func (f *fleet) on(t testing.TB, s *redistest.Server) *fleet {
@@ -63,9 +71,25 @@ func (f *fleet) on(t testing.TB, s *redistest.Server) *fleet {
 	return other
 }
 
+// with returns the same app, whose processes come with clients of another kind.
+func (f *fleet) with(connect func(t testing.TB) redis.UniversalClient) *fleet {
+	other := *f
+	other.connect = connect
+	return &other
+}
+
+// impatient is for clients of servers that will be frozen.
 func impatient(o *redis.Options) {
 	o.ReadTimeout, o.WriteTimeout, o.DialTimeout = time.Second, time.Second, time.Second
 	o.ContextTimeoutEnabled = true
+}
+
+// patient is for clients that wait for what takes long on a busy machine.
+func patient(o *redis.Options) { o.ReadTimeout = testkit.Patience }
+
+// asUser is for clients that log in.
+func asUser(name, password string) func(*redis.Options) {
+	return func(o *redis.Options) { o.Username, o.Password = name, password }
 }
 
 var apps atomic.Int64
@@ -75,30 +99,47 @@ func appOf(t testing.TB) string {
 	return strings.ReplaceAll(t.Name(), "/", ".") + "." + strconv.FormatInt(apps.Add(1), 10)
 }
 
+// key is the name of one of the app's keys, of which rest is what follows the name.
+func (f *fleet) key(rest string) string { return "shoal:1:{" + f.app + rest }
+
+// family is the name of a key of a family: its "v" or its "ctl".
+func (f *fleet) family(name, part string) string { return f.key("/" + name + "}:" + part) }
+
 // quick are options under which what takes seconds takes milliseconds. The
 // lease is long nevertheless: on a busy machine a short one may end.
-func (f *fleet) quick() shoal.Opts {
-	return shoal.Opts{
+func (f *fleet) quick(change ...func(*shoal.Opts)) shoal.Opts {
+	opts := shoal.Opts{
 		App: f.app, Interval: 10 * time.Millisecond, RefreshPeriod: 100 * time.Millisecond,
 		LeaseDuration: 10 * time.Second, Host: "h", OnError: func(error) {},
 	}
+	for _, c := range change {
+		c(&opts)
+	}
+	return opts
+}
+
+func readOnly(o *shoal.Opts) { o.ReadOnly = true }
+
+func lease(d time.Duration) func(*shoal.Opts) {
+	return func(o *shoal.Opts) { o.LeaseDuration = d }
+}
+
+// hearing has OnError heard, logging what is logged in its place.
+func hearing(h *testkit.Heard) func(*shoal.Opts) {
+	return func(o *shoal.Opts) { o.OnError = h.Error }
+}
+
+func logging(h *testkit.Heard) func(*shoal.Opts) {
+	return func(o *shoal.Opts) { o.OnError, o.Logger = nil, slog.New(slog.NewTextHandler(h, nil)) }
 }
 
 // join connects a registry to the app as one more process, and closes it with
 // the test.
 func (f *fleet) join(t testing.TB, reg *shoal.Registry, change ...func(*shoal.Opts)) *shoal.Registry {
 	t.Helper()
-	opts := f.quick()
-	for _, c := range change {
-		c(&opts)
-	}
-	if err := reg.Connect(f.connect(t), opts); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, reg.Connect(f.connect(t), f.quick(change...)))
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := reg.Close(ctx); err != nil && !t.Failed() {
+		if err := reg.Close(testkit.Within(t)); err != nil && !t.Failed() {
 			t.Errorf("closing: %v", err)
 		}
 	})
@@ -111,161 +152,88 @@ func (f *fleet) process(t testing.TB, change ...func(*shoal.Opts)) *shoal.Regist
 	return f.join(t, shoal.New(), change...)
 }
 
-// reader returns a registry that only reads, and so takes no index.
-func (f *fleet) reader(t testing.TB) *shoal.Registry {
+// processes returns n of them.
+func (f *fleet) processes(t testing.TB, n int, change ...func(*shoal.Opts)) []*shoal.Registry {
 	t.Helper()
-	return f.process(t, func(o *shoal.Opts) { o.ReadOnly = true })
+	regs := make([]*shoal.Registry, n)
+	for i := range regs {
+		regs[i] = f.process(t, change...)
+	}
+	return regs
+}
+
+// reader returns a registry that only reads, and so takes no index.
+func (f *fleet) reader(t testing.TB, change ...func(*shoal.Opts)) *shoal.Registry {
+	t.Helper()
+	return f.process(t, append(change, readOnly)...)
+}
+
+// opened returns a process that is opened by the app's URL, and loose one that is
+// connected. Nobody expects that they can close in order, if the test does not close
+// them.
+func (f *fleet) opened(t testing.TB, change ...func(*shoal.Opts)) *shoal.Registry {
+	t.Helper()
+	reg := shoal.New()
+	testkit.Must(t, reg.Open(f.url, f.quick(change...)))
+	t.Cleanup(func() { _ = reg.Close(gone()) })
+	return reg
+}
+
+func (f *fleet) loose(t testing.TB, change ...func(*shoal.Opts)) *shoal.Registry {
+	t.Helper()
+	reg := shoal.New()
+	testkit.Must(t, reg.Connect(f.connect(t), f.quick(change...)))
+	t.Cleanup(func() { _ = reg.Close(gone()) })
+	return reg
+}
+
+// gone is a context that is over.
+func gone() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
 }
 
 // mortal returns a process and a way to make it die without Close: it can't reach Redis any more.
 // Its goroutines end with the test.
 func (f *fleet) mortal(t testing.TB, change ...func(*shoal.Opts)) (reg *shoal.Registry, die func()) {
 	t.Helper()
-	opts := f.quick()
-	for _, c := range change {
-		c(&opts)
-	}
 	client := f.connect(t)
-	reg = shoal.New()
-	if err := reg.Connect(client, opts); err != nil {
-		t.Fatal(err)
-	}
-	die = sync.OnceFunc(func() {
+	reg = f.with(func(testing.TB) redis.UniversalClient { return client }).loose(t, change...)
+	return reg, sync.OnceFunc(func() {
 		_ = client.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), time.Nanosecond)
-		defer cancel()
-		_ = reg.Close(ctx) // nothing gets through
+		_ = reg.Close(gone())
 	})
-	t.Cleanup(die)
-	return reg, die
 }
 
 // flush flushes registries and fails the test if that fails.
 func flush(t testing.TB, regs ...*shoal.Registry) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	for _, reg := range regs {
-		if err := reg.Flush(ctx); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, reg.Flush(testkit.Within(t)))
 	}
 }
 
 // closeAll closes registries and fails the test if that fails.
 func closeAll(t testing.TB, regs ...*shoal.Registry) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	for _, reg := range regs {
-		if err := reg.Close(ctx); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, reg.Close(testkit.Within(t)))
 	}
 }
 
-// within bounds a call that should not take long.
-func within(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// eventually polls until check returns nil.
-func eventually(t testing.TB, check func() error) {
+// configure sets a configuration of a server.
+func configure(t testing.TB, s *redistest.Server, name, value string, change ...func(*redis.Options)) {
 	t.Helper()
-	deadline := time.After(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("still after %v: %v", patience, err)
-		case <-time.After(3 * time.Millisecond):
-		}
-	}
+	testkit.Must(t, s.Client(t, change...).ConfigSet(t.Context(), name, value).Err())
 }
 
-// eventuallyPage polls a process's page until check returns nil. A page that
-// can't be read is tried again.
-func eventuallyPage(t testing.TB, reg *shoal.Registry, check func(page) error) {
+// setUser makes a user of Redis, or changes one.
+func setUser(t testing.TB, client redis.UniversalClient, name string, rules ...string) {
 	t.Helper()
-	eventually(t, func() error {
-		p, err := tryScrape(reg)
-		if err != nil {
-			return err
-		}
-		return check(p)
-	})
-}
-
-// passes waits until the server's clock has moved on by d.
-func passes(t testing.TB, client redis.UniversalClient, d time.Duration) {
-	t.Helper()
-	begin, err := client.Time(t.Context()).Result()
-	if err != nil {
-		t.Fatal(err)
+	args := []any{"ACL", "SETUSER", name}
+	for _, rule := range rules {
+		args = append(args, rule)
 	}
-	eventually(t, func() error {
-		now, err := client.Time(t.Context()).Result()
-		if err == nil && now.Sub(begin) < d {
-			err = errors.New("it is too early")
-		}
-		return err
-	})
-}
-
-// dump describes every key of a server, to compare two moments.
-func dump(t testing.TB, client redis.UniversalClient) map[string]string {
-	t.Helper()
-	ctx := t.Context()
-	keys, err := client.Keys(ctx, "*").Result()
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := make(map[string]string, len(keys))
-	for _, key := range keys {
-		var text string
-		switch kind := client.Type(ctx, key).Val(); kind {
-		case "hash":
-			text = fmt.Sprint(client.HGetAll(ctx, key).Val())
-		case "zset":
-			text = fmt.Sprint(client.ZRangeWithScores(ctx, key, 0, -1).Val())
-		default:
-			text = kind
-		}
-		all[key] = text
-	}
-	return all
-}
-
-// sameDump fails the test where two dumps differ.
-func sameDump(t testing.TB, before, after map[string]string) {
-	t.Helper()
-	for key, text := range after {
-		if old, ok := before[key]; !ok {
-			t.Errorf("the key %q is new: %s", key, text)
-		} else if old != text {
-			t.Errorf("the key %q changed from %s to %s", key, old, text)
-		}
-	}
-	for key := range before {
-		if _, ok := after[key]; !ok {
-			t.Errorf("the key %q is gone", key)
-		}
-	}
-}
-
-// owns says whether a key is the app's.
-func (f *fleet) owns(key string) bool {
-	return strings.HasPrefix(key, "shoal:1:{"+f.app+"/") || strings.HasPrefix(key, "shoal:1:{"+f.app+"}")
-}
-
-// shortly bounds a call that is not expected to succeed.
-func shortly(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-	t.Cleanup(cancel)
-	return ctx
+	testkit.Must(t, client.Do(t.Context(), args...).Err())
 }

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 
@@ -16,6 +15,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // around is a hook that does something with the commands of a round trip. Next
@@ -199,7 +199,7 @@ func TestHooks_OfAnyKindNeitherBlockDeliveryNorDouble(t *testing.T) {
 				client.AddHook(hook)
 				return client
 			})
-			regs := []*shoal.Registry{f.process(t), f.process(t)}
+			regs := f.processes(t, 2)
 			count := func() {
 				for _, reg := range regs {
 					reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
@@ -210,30 +210,24 @@ func TestHooks_OfAnyKindNeitherBlockDeliveryNorDouble(t *testing.T) {
 				t.Helper()
 				flush(t, regs...)
 				for _, reg := range regs {
-					scrape(t, reg).want(t, "jobs_total", n, "took_seconds_count", n, "shoal_instances", "2")
+					testkit.Scrape(t, reg).Want(t, "jobs_total", n, "took_seconds_count", n, "shoal_instances", "2")
 				}
 			}
 			count()
 			wants("2")
-			if err := f.redis.ScriptFlush(t.Context()).Err(); err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, f.redis.ScriptFlush(t.Context()).Err())
 			count()
 			wants("4")
 			configure(t, server, "min-replicas-to-write", "1") // NOREPLICAS
 			count()
 			for _, reg := range regs {
-				if err := reg.Flush(shortly(t)); err == nil {
+				if err := reg.Flush(testkit.Shortly(t)); err == nil {
 					t.Error("Flush says that Redis has it")
 				}
 			}
 			configure(t, server, "min-replicas-to-write", "0")
 			wants("6")
-			for _, line := range scrape(t, regs[0]).of("shoal_lost_batches_total") {
-				if !strings.HasSuffix(line, " 0") {
-					t.Error(line)
-				}
-			}
+			wantNoLoss(t, testkit.Scrape(t, regs[0]))
 		})
 	}
 }

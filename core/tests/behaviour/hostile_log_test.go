@@ -4,11 +4,11 @@ package behaviour_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"unicode/utf8"
 
@@ -16,40 +16,33 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // forgery begins a new line in a log, changes the terminal, and is long.
 var forgery = "a\nlevel=ERROR msg=forged\r\x1b[2J\u2028\u202e\xff" + strings.Repeat("x", 3000)
 
-// messages is a slog.Handler that keeps what others would write as it is.
+// messages is a slog.Handler that keeps what others would write as it is, and hears errors.
 type messages struct {
 	slog.Handler
-	mu   sync.Mutex
-	list []string // guarded by mu
-}
-
-func (m *messages) add(text string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.list = append(m.list, text)
+	testkit.Heard
 }
 
 func (m *messages) Enabled(context.Context, slog.Level) bool { return true }
 
 func (m *messages) Handle(_ context.Context, r slog.Record) error {
-	m.add(r.Message)
+	m.Error(errors.New(r.Message))
 	return nil
 }
 
 // want fails unless there are few messages, each of one printable line.
 func (m *messages) want(t *testing.T, most int) {
 	t.Helper()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if n := len(m.list); n == 0 || n > most {
+	all := m.Of()
+	if n := len(all); n == 0 || n > most {
 		t.Errorf("%d messages, want 1 to %d", n, most)
 	}
-	for i, text := range m.list[:min(len(m.list), 20)] {
+	for i, text := range all[:min(len(all), 20)] {
 		if len(text) > 2500 || !utf8.ValidString(text) || strings.ContainsFunc(text, func(r rune) bool { return !strconv.IsPrint(r) }) {
 			t.Errorf("message %d of %d bytes: %.400q", i, len(text), text)
 		}
@@ -76,7 +69,7 @@ func TestHostileText_NeitherFloodsTheLogNorForgesIt(t *testing.T) {
 	writer.NewGauge(shoal.GaugeOpts{Name: "own_gauge"}).Set(1)
 	flush(t, writer)
 
-	ctx, app, family := within(t), "shoal:1:{"+f.app+"}:", func(name string) string { return "shoal:1:{" + f.app + "/" + name + "}:" }
+	ctx, app, family := testkit.Within(t), "shoal:1:{"+f.app+"}:", func(name string) string { return "shoal:1:{" + f.app + "/" + name + "}:" }
 	pipe := f.redis.Pipeline()
 	types := []string{"counter", "summary", "histogram", "gauge", "counter" + forgery}
 	for i := range strangers {
@@ -102,16 +95,16 @@ func TestHostileText_NeitherFloodsTheLogNorForgesIt(t *testing.T) {
 	}
 
 	reader := f.process(t, func(o *shoal.Opts) { o.OnError, o.Logger, o.ReadOnly = nil, slog.New(read), true })
-	hearer := f.process(t, func(o *shoal.Opts) { o.OnError, o.ReadOnly = func(err error) { heard.add(err.Error()) }, true })
+	hearer := f.process(t, func(o *shoal.Opts) { o.OnError, o.ReadOnly = heard.Error, true })
 	for range 4 {
 		for _, c := range counters {
 			c.Inc()
 		}
-		if err := writer.Flush(within(t)); err != nil {
-			heard.add(err.Error()) // of the types
+		if err := writer.Flush(testkit.Within(t)); err != nil {
+			heard.Error(err) // of the types
 		}
 		for _, reg := range []*shoal.Registry{writer, reader, hearer} {
-			if rec, _ := get(reg, "10"); rec.Code != 200 {
+			if rec, _ := testkit.Get(reg, testkit.Patience); rec.Code != 200 {
 				t.Errorf("the page answers %d: %.300q", rec.Code, rec.Body)
 			} else if strings.Contains(rec.Body.String(), "\nlevel=ERROR") {
 				t.Error("a stored text begins a line of the page")

@@ -6,17 +6,17 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"runtime/metrics"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // hostile is an app whose keys somebody else can write, too. It has its server to
@@ -26,35 +26,7 @@ type hostile struct {
 	t      *testing.T
 	writer *shoal.Registry // an honest process
 	reader *shoal.Registry // of its pages
-	heard  *heardErrors
-}
-
-// heardErrors collects what OnError hears.
-type heardErrors struct {
-	mu   sync.Mutex
-	list []string // guarded by mu
-}
-
-func (h *heardErrors) add(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.list = append(h.list, err.Error())
-}
-
-// of lists those that have all the words.
-func (h *heardErrors) of(words ...string) (found []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, text := range h.list {
-		all := true
-		for _, w := range words {
-			all = all && strings.Contains(text, w)
-		}
-		if all {
-			found = append(found, text)
-		}
-	}
-	return found
+	heard  *testkit.Heard
 }
 
 // underAttack returns an app with a counter, a histogram and a gauge, whose pages are
@@ -63,62 +35,56 @@ func underAttack(t *testing.T) *hostile {
 	t.Helper()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
-	f.connect = func(t testing.TB) redis.UniversalClient { return server.Client(t) } // more patient than f's
-	h := &hostile{fleet: f, t: t, heard: new(heardErrors)}
-	h.writer = f.process(t)
+	f.connect = func(t testing.TB) redis.UniversalClient { return server.Client(t, patient) }
+	h := &hostile{fleet: f, t: t, heard: new(testkit.Heard)}
+	h.writer = f.process(t, lease(time.Minute)) // as long as those that a test copies from it
 	h.writer.NewCounter(shoal.CounterOpts{Name: "honest_total"}).Add(7)
 	h.writer.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Buckets: []float64{1, 2}}).Observe(1.5)
 	h.writer.NewGauge(shoal.GaugeOpts{Name: "depth", Mode: shoal.Sum}).Set(3)
 	flush(t, h.writer)
-	h.reader = f.process(t, func(o *shoal.Opts) { o.ReadOnly, o.OnError = true, h.heard.add })
+	h.reader = f.reader(t, hearing(h.heard))
 	h.page()
 	return h
 }
 
 // page reads a page on which everything honest is.
-func (h *hostile) page() page {
+func (h *hostile) page() testkit.Page {
 	h.t.Helper()
-	rec := h.get()
+	rec, _ := testkit.Get(h.reader, testkit.Patience)
 	if rec.Code != http.StatusOK {
 		h.t.Fatalf("status %d: %s", rec.Code, rec.Body)
 	}
-	p, err := parsePage(rec.Body.String())
-	h.must(err)
-	p.want(h.t, "honest_total", "7", "took_seconds_count", "1", `took_seconds_bucket{le="1"}`, "0", "depth", "3")
+	p, err := testkit.Parse(rec.Body.String())
+	testkit.Must(h.t, err)
+	p.Want(h.t, "honest_total", "7", "took_seconds_count", "1", `took_seconds_bucket{le="1"}`, "0", "depth", "3")
 	return p
 }
 
-func (h *hostile) get() *httptest.ResponseRecorder {
-	rec := httptest.NewRecorder()
-	h.reader.Handler(shoal.HandlerOpts{Timeout: patience}).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	return rec
-}
+func (h *hostile) values(family string) string { return h.family(family, "v") }
 
-func (h *hostile) key(rest string) string       { return "shoal:1:{" + h.app + rest }
-func (h *hostile) values(family string) string  { return h.key("/" + family + "}:v") }
-func (h *hostile) control(family string) string { return h.key("/" + family + "}:ctl") }
-func (h *hostile) leasesKey() string            { return h.key("}:leases") }
-func (h *hostile) must(err error)               { h.t.Helper(); must(h.t, err) }
+func (h *hostile) leasesKey() string { return h.key("}:leases") }
+
 func (h *hostile) eval(script string, keys []string, args ...any) {
 	h.t.Helper()
-	h.must(h.redis.Eval(h.t.Context(), script, keys, args...).Err())
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		t.Fatal(err)
+	if err := h.redis.Eval(h.t.Context(), script, keys, args...).Err(); !errors.Is(err, redis.Nil) {
+		testkit.Must(h.t, err)
 	}
 }
 
-// family registers a family and stores n series of it, each with a label of length bytes.
-func (h *hostile) family(name, kind, bounds string, n, length int, text string) {
+// do calls the app's Redis.
+func (h *hostile) do(args ...any) {
 	h.t.Helper()
-	h.must(h.redis.HSet(h.t.Context(), h.control(name), "gen", "g", "type", kind, "help", "", "mode", "",
-		"bounds", bounds, "created", "1", "shape", "1").Err())
-	h.must(h.redis.HSet(h.t.Context(), h.values(name), "\xfe", "g").Err())
+	testkit.Must(h.t, h.redis.Do(h.t.Context(), args...).Err())
+}
+
+// store registers a family and stores n series of it, each with a label of length bytes.
+func (h *hostile) store(name, kind, bounds string, n, length int, text string) {
+	h.t.Helper()
+	h.do("HSET", h.family(name, "ctl"), "gen", "g", "type", kind, "help", "", "mode", "",
+		"bounds", bounds, "created", "1", "shape", "1")
+	h.do("HSET", h.values(name), "\xfe", "g")
 	h.fill(`redis.call('HSET', KEYS[1], 'a\255' .. i .. string.rep('x', ARGV[3]), ARGV[4])`, h.values(name), n, length, text)
-	h.must(h.redis.ZAdd(h.t.Context(), h.key("}:families"), redis.Z{Score: 1, Member: name}).Err())
+	h.do("ZADD", h.key("}:families"), 1, name)
 }
 
 // fill executes a line of Lua for each i from 1 to n, in slices: the server is to answer
@@ -148,7 +114,7 @@ func (h *hostile) sent() int {
 	h.t.Helper()
 	info := h.redis.InfoMap(h.t.Context(), "stats").Val()
 	n, err := strconv.Atoi(info["Stats"]["total_net_output_bytes"])
-	h.must(err)
+	testkit.Must(h.t, err)
 	return n
 }
 
@@ -166,10 +132,10 @@ func TestHostileText_StaysInRedisAndIsLeftOffThePage(t *testing.T) {
 	for where, place := range map[string]func(h *hostile) (key, field string){
 		"a value":               func(h *hostile) (string, string) { return h.values("honest_total"), "a\xffx" },
 		"a value of a series":   func(h *hostile) (string, string) { return h.values("took_seconds"), "b\xffx" },
-		"a help text":           func(h *hostile) (string, string) { return h.control("size"), "help" },
-		"bounds":                func(h *hostile) (string, string) { return h.control("size"), "bounds" },
-		"the type":              func(h *hostile) (string, string) { return h.control("size"), "type" },
-		"a shape":               func(h *hostile) (string, string) { return h.control("size"), "shape" },
+		"a help text":           func(h *hostile) (string, string) { return h.family("size", "ctl"), "help" },
+		"bounds":                func(h *hostile) (string, string) { return h.family("size", "ctl"), "bounds" },
+		"the type":              func(h *hostile) (string, string) { return h.family("size", "ctl"), "type" },
+		"a shape":               func(h *hostile) (string, string) { return h.family("size", "ctl"), "shape" },
 		"a generation":          func(h *hostile) (string, string) { return h.values("size"), "\xfe" },
 		"a lease":               func(h *hostile) (string, string) { return h.leasesKey(), "i:5" },
 		"a field of a lease":    func(h *hostile) (string, string) { return h.leasesKey(), "" },
@@ -180,7 +146,7 @@ func TestHostileText_StaysInRedisAndIsLeftOffThePage(t *testing.T) {
 	} {
 		t.Run(where, func(t *testing.T) {
 			h := underAttack(t)
-			h.family("size", "histogram", "1 2", 3, 1, "1:1")
+			h.store("size", "histogram", "1 2", 3, 1, "1:1")
 			h.page()
 			harmless, quiet := allocated(func() { h.page() }), h.sent()
 			h.page()
@@ -200,11 +166,11 @@ func TestHostileText_StaysInRedisAndIsLeftOffThePage(t *testing.T) {
 			if n := h.sent() - before; n > 4*quiet+1<<20 {
 				t.Errorf("Redis sent %d bytes for two pages, and %d for a harmless one", n, quiet)
 			}
-			if where != "a shape" && len(h.heard.of("omitted")) == 0 {
+			if where != "a shape" && len(h.heard.Of("omitted")) == 0 {
 				t.Error("nobody was told")
 			}
 			if field != "" {
-				h.must(h.redis.HDel(t.Context(), key, field).Err())
+				h.do("HDEL", key, field)
 				h.page()
 			}
 		})
@@ -222,25 +188,25 @@ func TestHostileBounds_TakeNoMemory(t *testing.T) {
 		return strings.Join(texts, " ")
 	}
 	for name, attack := range map[string]func(h *hostile){
-		"10,000 bounds of 10,000 series":   func(h *hostile) { h.family("big", "histogram", many(10_000), 10_000, 1, "1:1") },
-		"as many bounds as may be":         func(h *hostile) { h.family("big", "histogram", many(1000), 10_000, 1, "1:1") },
-		"200,000 bounds":                   func(h *hostile) { h.family("big", "histogram", many(200_000), 3, 1, "1:1") },
-		"a vector of 200,000":              func(h *hostile) { h.family("big", "histogram", "1 2", 3, 1, strings.Repeat("1:1 ", 200_000)+"sum:1") },
-		"bounds that do not ascend":        func(h *hostile) { h.family("big", "histogram", "1 2 2", 3, 1, "1:1") },
-		"a bound that is no number":        func(h *hostile) { h.family("big", "histogram", "1 NaN", 3, 1, "1:1") },
-		"bounds of a counter":              func(h *hostile) { h.family("big", "counter", many(10_000), 10_000, 1, "x") },
-		"as many bounds and a sum of each": func(h *hostile) { h.family("big", "histogram", many(1000), 2000, 1, many(30)) },
+		"10,000 bounds of 10,000 series":   func(h *hostile) { h.store("big", "histogram", many(10_000), 10_000, 1, "1:1") },
+		"as many bounds as may be":         func(h *hostile) { h.store("big", "histogram", many(1000), 10_000, 1, "1:1") },
+		"200,000 bounds":                   func(h *hostile) { h.store("big", "histogram", many(200_000), 3, 1, "1:1") },
+		"a vector of 200,000":              func(h *hostile) { h.store("big", "histogram", "1 2", 3, 1, strings.Repeat("1:1 ", 200_000)+"sum:1") },
+		"bounds that do not ascend":        func(h *hostile) { h.store("big", "histogram", "1 2 2", 3, 1, "1:1") },
+		"a bound that is no number":        func(h *hostile) { h.store("big", "histogram", "1 NaN", 3, 1, "1:1") },
+		"bounds of a counter":              func(h *hostile) { h.store("big", "counter", many(10_000), 10_000, 1, "x") },
+		"as many bounds and a sum of each": func(h *hostile) { h.store("big", "histogram", many(1000), 2000, 1, many(30)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := underAttack(t)
-			h.family("plain", "counter", "", 10_000, 1, "1")
+			h.store("plain", "counter", "", 10_000, 1, "1")
 			harmless := allocated(func() { h.page() })
 			attack(h)
 			if took := allocated(func() { h.page() }); took > 4*harmless+8<<20 {
 				t.Errorf("a page allocated %d bytes, a harmless one %d", took, harmless)
 			}
-			if len(h.heard.of("big", "omitted")) == 0 && !strings.Contains(name, "vector") {
-				t.Errorf("nobody was told: %q", h.heard.of())
+			if len(h.heard.Of("big", "omitted")) == 0 && !strings.Contains(name, "vector") {
+				t.Errorf("nobody was told: %q", h.heard.Of())
 			}
 		})
 	}
@@ -252,13 +218,13 @@ func TestHostileSeries_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
 	took := map[int]uint64{}
 	for _, n := range []int{140_000, 280_000} {
 		h := underAttack(t)
-		h.family("big_total", "counter", "", n, 1000, "1")
+		h.store("big_total", "counter", "", n, 1000, "1")
 		took[n] = allocated(func() {
-			if p := h.page(); len(p.of("big_total")) > 0 {
-				t.Errorf("a part of the series is shown: %d", len(p.of("big_total")))
+			if p := h.page(); len(p.Of("big_total")) > 0 {
+				t.Errorf("a part of the series is shown: %d", len(p.Of("big_total")))
 			}
 		})
-		if got := h.heard.of("big_total", "omitted"); len(got) != 1 {
+		if got := h.heard.Of("big_total", "omitted"); len(got) != 1 {
 			t.Errorf("heard %q", got)
 		}
 		before := h.called("hscan")
@@ -278,19 +244,19 @@ func TestHostileSeries_ThatGrowAreLeftOffWhole(t *testing.T) {
 	took := map[int]uint64{}
 	for _, n := range []int{2500, 5000} {
 		h := underAttack(t)
-		h.family("big_total", "counter", "", n, 1, "1")
-		if shown := len(h.page().of("big_total")); shown != n {
+		h.store("big_total", "counter", "", n, 1, "1")
+		if shown := len(h.page().Of("big_total")); shown != n {
 			t.Fatalf("%d series", shown)
 		}
 		h.eval(`local text = string.rep('7', 60000)
 			for _, field in ipairs(redis.call('HKEYS', KEYS[1])) do if field ~= '\254' then redis.call('HSET', KEYS[1], field, text) end end`,
 			[]string{h.values("big_total")})
 		took[n] = allocated(func() {
-			if shown := len(h.page().of("big_total")); shown != 0 {
+			if shown := len(h.page().Of("big_total")); shown != 0 {
 				t.Errorf("%d series are shown", shown)
 			}
 		})
-		if got := h.heard.of("big_total", "omitted"); len(got) != 1 {
+		if got := h.heard.Of("big_total", "omitted"); len(got) != 1 {
 			t.Errorf("heard %q", got)
 		}
 	}
@@ -301,6 +267,7 @@ func TestHostileSeries_ThatGrowAreLeftOffWhole(t *testing.T) {
 
 // A process with more gauges than a page has room for is omitted, the others are shown.
 func TestHostileGauges_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
+	t.Parallel()
 	h := underAttack(t)
 	lease := h.redis.HGet(t.Context(), h.leasesKey(), "i:0").Val()
 	id := strings.Fields(lease)[0]
@@ -309,24 +276,25 @@ func TestHostileGauges_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
 		shown     bool
 	}{{100, 10, true}, {20_000, 10, true}, {100_000, 600, false}, {500_001, 1, false}} {
 		writer := fmt.Sprint("evil", i)
-		h.must(h.redis.HSet(t.Context(), h.leasesKey(), fmt.Sprintf("i:%d", i+1), strings.Replace(lease, id, writer, 1)).Err())
+		testkit.Must(t, h.redis.HSet(t.Context(), h.leasesKey(), fmt.Sprintf("i:%d", i+1), strings.Replace(lease, id, writer, 1)).Err())
 		h.fill(`redis.call('HSET', KEYS[1], 'depth\255a\255' .. i .. string.rep('x', ARGV[3]), '1 99999999999999')`,
 			h.key("}:g:"+writer), attack.n, attack.length)
 		p := h.page()
-		if n := len(p.of("depth")) - 1; (n > 0) != attack.shown {
+		if n := len(p.Of("depth")) - 1; (n > 0) != attack.shown {
 			t.Errorf("%d gauges of %d are shown", n, attack.n)
 		}
-		if told := len(h.heard.of("gauges of the process with gauge_index "+strconv.Itoa(i+1), "omitted")) > 0; told == attack.shown && i < 3 {
-			t.Errorf("%d gauges: told %v: %q", attack.n, told, h.heard.of("omitted"))
+		if told := len(h.heard.Of("gauges of the process with gauge_index "+strconv.Itoa(i+1), "omitted")) > 0; told == attack.shown && i < 3 {
+			t.Errorf("%d gauges: told %v: %q", attack.n, told, h.heard.Of("omitted"))
 		}
-		h.must(h.redis.Del(t.Context(), h.key("}:g:"+writer)).Err())
-		h.must(h.redis.HDel(t.Context(), h.leasesKey(), fmt.Sprintf("i:%d", i+1)).Err())
+		h.do("DEL", h.key("}:g:"+writer))
+		h.do("HDEL", h.leasesKey(), fmt.Sprintf("i:%d", i+1))
 	}
 }
 
 // A list of more names than an app has: a page looks up as many as it shows at most,
 // those that were touched last, and none that is no name of a metric.
 func TestHostileNames_APageLooksUpNoMoreThanItShows(t *testing.T) {
+	t.Parallel()
 	h := underAttack(t)
 	fill := func(n int, name, score string) {
 		t.Helper()
@@ -345,7 +313,7 @@ func TestHostileNames_APageLooksUpNoMoreThanItShows(t *testing.T) {
 	if n := h.called("hmget") - before; n > 21_000 {
 		t.Errorf("%d look-ups", n)
 	}
-	if got := h.heard.of("names of the list of metrics", "25000"); len(got) != 1 {
+	if got := h.heard.Of("names of the list of metrics", "25000"); len(got) != 1 {
 		t.Errorf("heard %q", got)
 	}
 }
@@ -353,22 +321,23 @@ func TestHostileNames_APageLooksUpNoMoreThanItShows(t *testing.T) {
 // More leases than anybody has processes: 503 and why, until somebody removes them. Gauges
 // of processes that live would be missing on a page without them.
 func TestHostileLeases_MoreThanAPageIsMadeOfAre503AndWhy(t *testing.T) {
+	t.Parallel()
 	h := underAttack(t)
 	kept := h.redis.HGetAll(t.Context(), h.leasesKey()).Val()
 	h.fill(`redis.call('HSET', KEYS[1], 'i:' .. i + 5, 'x')`, h.leasesKey(), 10_001)
 	h.refused("more processes have left leases than a page is made of")
-	if got := h.heard.of("leases", h.leasesKey(), "delete that key"); len(got) != 1 {
-		t.Errorf("heard %q", h.heard.of())
+	if got := h.heard.Of("leases", h.leasesKey(), "delete that key"); len(got) != 1 {
+		t.Errorf("heard %q", h.heard.Of())
 	}
-	h.must(h.redis.Del(t.Context(), h.leasesKey()).Err())
-	h.must(h.redis.HSet(t.Context(), h.leasesKey(), kept).Err())
+	h.do("DEL", h.leasesKey())
+	testkit.Must(t, h.redis.HSet(t.Context(), h.leasesKey(), kept).Err())
 	h.page()
 }
 
 // refused wants a 503 with this reason, which tells no address.
 func (h *hostile) refused(reason string) {
 	h.t.Helper()
-	rec := h.get()
+	rec, _ := testkit.Get(h.reader, testkit.Patience)
 	if rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), reason) || strings.Contains(rec.Body.String(), "127.0.0.1") {
 		h.t.Errorf("%d: %s", rec.Code, rec.Body)
 	}
@@ -376,20 +345,22 @@ func (h *hostile) refused(reason string) {
 
 // A key that the whole app needs and that holds something else: the page says which.
 func TestHostileType_OfTheListsIsNamedOnThePage(t *testing.T) {
+	t.Parallel()
 	for _, list := range []string{"families", "leases"} {
 		h := underAttack(t)
-		h.must(h.writer.Close(within(t)))
-		h.must(h.redis.Del(t.Context(), h.key("}:"+list)).Err())
-		h.must(h.redis.Set(t.Context(), h.key("}:"+list), "a stranger's", 0).Err())
+		closeAll(t, h.writer)
+		h.do("DEL", h.key("}:"+list))
+		h.do("SET", h.key("}:"+list), "a stranger's")
 		h.refused("the key shoal:1:{" + h.app + "}:" + list + " is of a wrong type")
-		if got := h.heard.of(list, "delete it"); len(got) != 1 {
-			t.Errorf("heard %q", h.heard.of())
+		if got := h.heard.Of(list, "delete it"); len(got) != 1 {
+			t.Errorf("heard %q", h.heard.Of())
 		}
 	}
 }
 
 // Leases that nobody of ours wrote: they are counted, and hide no others.
 func TestHostileLeases_OfStrangersAreNoProcesses(t *testing.T) {
+	t.Parallel()
 	h := underAttack(t)
 	lease := h.redis.HGet(t.Context(), h.leasesKey(), "i:0").Val()
 	words := strings.Fields(lease)
@@ -404,12 +375,12 @@ func TestHostileLeases_OfStrangersAreNoProcesses(t *testing.T) {
 		"i:2147483648", with(0, "w"), "i:99999999999999999999", with(0, "w"), "i:-1", with(0, "w"), "i:007", with(0, "w"),
 		"i:8", with(1, "1e99"), "i:9", "", "i:10", with(4, "%zz"),
 	}
-	h.must(h.redis.HSet(t.Context(), h.leasesKey(), strangers).Err())
+	testkit.Must(t, h.redis.HSet(t.Context(), h.leasesKey(), strangers).Err())
 	// The same process twice, and one whose time to live is for ever.
-	h.must(h.redis.HSet(t.Context(), h.leasesKey(), "i:11", with(1, strconv.Itoa(1)), "i:12", lease, "i:13", with(0, id+"-2")).Err())
+	testkit.Must(t, h.redis.HSet(t.Context(), h.leasesKey(), "i:11", with(1, strconv.Itoa(1)), "i:12", lease, "i:13", with(0, id+"-2")).Err())
 	p := h.page()
-	p.want(t, "shoal_instances", "2")
-	if got := h.heard.of("the leases", "11 ("); len(got) != 1 {
-		t.Errorf("heard %q", h.heard.of())
+	p.Want(t, "shoal_instances", "2")
+	if got := h.heard.Of("the leases", "11 ("); len(got) != 1 {
+		t.Errorf("heard %q", h.heard.Of())
 	}
 }

@@ -8,44 +8,19 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
-
-// listener collects what OnError is told.
-type listener struct {
-	mu   sync.Mutex
-	errs []string // guarded by mu
-}
-
-func (h *listener) option(o *shoal.Opts) {
-	o.OnError = func(err error) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.errs = append(h.errs, err.Error())
-	}
-}
-
-// times says how often something was told.
-func (h *listener) times(what string) (n int) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, err := range h.errs {
-		if strings.Contains(err, what) {
-			n++
-		}
-	}
-	return n
-}
 
 // victim is a process with a metric of each kind that Redis keeps in another way.
 type victim struct {
 	*fleet
-	listener
+	heard testkit.Heard
 	reg   *shoal.Registry
 	c     *shoal.Counter
 	h     *shoal.Histogram
@@ -56,7 +31,7 @@ type victim struct {
 
 func newVictim(t *testing.T) *victim {
 	v := &victim{fleet: newFleet(t)}
-	v.reg = v.process(t, v.option)
+	v.reg = v.process(t, hearing(&v.heard))
 	v.c = v.reg.NewCounter(shoal.CounterOpts{Name: "c_total"})
 	v.h = v.reg.NewHistogram(shoal.HistogramOpts{Name: "h_seconds"})
 	v.g = v.reg.NewGauge(shoal.GaugeOpts{Name: "g"})
@@ -71,20 +46,11 @@ func (v *victim) count(t *testing.T) {
 	v.h.Observe(1)
 	v.g.Inc()
 	v.total++
-	total, err := v.c.AddSync(within(t), 1)
+	total, err := v.c.AddSync(testkit.Within(t), 1)
 	if err != nil || total != v.total {
 		t.Fatalf("the total is %v, %v, want %v", total, err, v.total)
 	}
 	flush(t, v.reg)
-}
-
-func (v *victim) key(name string) string { return "shoal:1:{" + v.app + name }
-
-func (v *victim) set(t *testing.T, key, field, value string) {
-	t.Helper()
-	if err := v.redis.HSet(t.Context(), v.key(key), field, value).Err(); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // wantHealed wants pages that show the process once, with all its metrics, and that
@@ -92,22 +58,22 @@ func (v *victim) set(t *testing.T, key, field, value string) {
 func (v *victim) wantHealed(t *testing.T, reader *shoal.Registry, told string) {
 	t.Helper()
 	for _, reg := range []*shoal.Registry{v.reg, reader} {
-		eventuallyPage(t, reg, func(p page) error {
+		testkit.EventuallyPage(t, reg, func(p testkit.Page) error {
 			for series, want := range map[string]float64{
 				"c_total": v.total, "h_seconds_count": v.total, "shoal_instances": 1, `g{gauge_index="0"}`: v.total,
 			} {
-				if got, ok := p.value(series); !ok || got != want {
+				if got, ok := p.Value(series); !ok || got != want {
 					return fmt.Errorf("%s is %v, want %v", series, got, want)
 				}
 			}
-			if n, _ := p.value("shoal_corrupt_values_total"); n == 0 {
+			if n, _ := p.Value("shoal_corrupt_values_total"); n == 0 {
 				return errors.New("the damage was not counted")
 			}
 			return nil
 		})
 	}
-	eventually(t, func() error { // a page may count it before it is replaced
-		if n := v.times(told); n != 1 {
+	testkit.Eventually(t, func() error { // a page may count it before it is replaced
+		if n := len(v.heard.Of(told)); n != 1 {
 			return fmt.Errorf("OnError heard %d times of %q", n, told)
 		}
 		return nil
@@ -136,8 +102,8 @@ func TestHostileNumber_OfAnIdleProcessIsFoundByTheRefresh(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t)
 	v.set(t, "/h_seconds}:ctl", "w:"+v.id, strings.Repeat("9", 30)+" 1")
-	eventually(t, func() error {
-		if n := v.times("in place of the number"); n != 1 {
+	testkit.Eventually(t, func() error {
+		if n := len(v.heard.Of("in place of the number")); n != 1 {
 			return fmt.Errorf("told %d times", n)
 		}
 		return nil
@@ -172,12 +138,10 @@ func TestHostileGauges_AreReplaced(t *testing.T) {
 		"a string": func(v *victim, key string) error { return v.redis.Set(t.Context(), key, "x", 0).Err() },
 	} {
 		v := newVictim(t)
-		if err := put(v, v.key("}:g:"+v.id)); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, put(v, v.key("}:g:"+v.id)))
 		v.count(t)
 		v.wantHealed(t, v.reader(t), "(the gauges of this process")
-		eventually(t, func() error {
+		testkit.Eventually(t, func() error {
 			if v.redis.HExists(t.Context(), v.key("}:g:"+v.id), "x").Val() {
 				return fmt.Errorf("%s: they are still there", what)
 			}
@@ -193,15 +157,15 @@ func TestHostileGauges_ALaterVersionSilencesNoProcess(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t)
 	v.set(t, "}:g:"+v.id, "\xfe", "9007199254740991")
-	eventually(t, func() error {
-		if n := v.times("the process was cloned"); n != 1 {
+	testkit.Eventually(t, func() error {
+		if n := len(v.heard.Of("the process was cloned")); n != 1 {
 			return fmt.Errorf("told %d times", n)
 		}
 		return nil
 	})
 	v.count(t)
-	p := scrape(t, v.reg)
-	if got, ok := p.value(`g{gauge_index="1"}`); !ok || got != v.total {
+	p := testkit.Scrape(t, v.reg)
+	if got, ok := p.Value(`g{gauge_index="1"}`); !ok || got != v.total {
 		t.Errorf("the gauge is %v, %v", got, ok)
 	}
 }
@@ -228,9 +192,9 @@ func TestWrongTypes_AreReplacedByWhoeverNeedsTheKey(t *testing.T) {
 		} {
 			v := newVictim(t)
 			reader := v.reader(t)
-			scrape(t, reader)
+			testkit.Scrape(t, reader)
 			key := v.key(name)
-			ctx := within(t)
+			ctx := testkit.Within(t)
 			if _, err := v.redis.TxPipelined(ctx, func(pipe redis.Pipeliner) error {
 				pipe.Del(ctx, key)
 				return nil
@@ -251,21 +215,21 @@ func TestWrongTypes_AreReplacedByWhoeverNeedsTheKey(t *testing.T) {
 			}
 			flush(t, v.reg)
 			for _, reg := range []*shoal.Registry{v.reg, reader} {
-				eventuallyPage(t, reg, func(p page) error {
-					if c, _ := p.value("c_total"); c != total {
+				testkit.EventuallyPage(t, reg, func(p testkit.Page) error {
+					if c, _ := p.Value("c_total"); c != total {
 						return fmt.Errorf("%s in place of %s: c_total is %v, want %v", kind, name, c, total)
 					}
-					if n, _ := p.value("shoal_corrupt_values_total"); n == 0 {
+					if n, _ := p.Value("shoal_corrupt_values_total"); n == 0 {
 						return errors.New("the damage was not counted")
 					}
-					if _, ok := p.value("h_seconds_count"); !ok {
+					if _, ok := p.Value("h_seconds_count"); !ok {
 						return errors.New("no histogram")
 					}
 					return nil
 				})
 			}
-			if n := v.times(told); n != 1 {
-				t.Errorf("%s in place of %s: OnError heard %d times of %q: %.1000q", kind, name, n, told, v.errs)
+			if n := len(v.heard.Of(told)); n != 1 {
+				t.Errorf("%s in place of %s: OnError heard %d times of %q: %.1000q", kind, name, n, told, &v.heard)
 			}
 			closeAll(t, v.reg)
 		}

@@ -17,6 +17,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // nested is a list in a list in a list.
@@ -112,14 +113,14 @@ func TestHostileLine_CostsNothingButTime(t *testing.T) {
 	}
 	quiet := peakOf(func(t *testing.T) {
 		for i := range 6 {
-			for kind := range (&liar{}).urls() {
+			for kind := range (&proxy{}).urls() {
 				outlives(t, server, fmt.Sprint("harmless ", i), kind, always("-ERR no\r\n"))
 			}
 		}
 	})
 	loud := peakOf(func(t *testing.T) {
 		for name, lie := range lies {
-			for kind := range (&liar{}).urls() {
+			for kind := range (&proxy{}).urls() {
 				outlives(t, server, name, kind, lie)
 			}
 			outlives(t, server, name+", later", "server", greeted(lie))
@@ -148,26 +149,25 @@ func TestHostileLine_ThePageAndTheErrorSayWhatAnswers(t *testing.T) {
 		"a port mix-up: HTTP":        "it speaks HTTP",
 		"noise":                      "it does not speak Redis's protocol",
 	} {
-		line := newLiar(t, redistest.Shared(t).Addr)
+		line := newProxy(t, redistest.Shared(t).Addr)
 		line.says(greeted(lies[name]))
 		for kind, url := range line.urls() {
-			opts, log := logging((&fleet{app: appOf(t)}).quick())
-			reg := shoal.New()
-			if err := reg.Open(url, opts); err != nil {
-				t.Fatal(err)
-			}
+			log := new(testkit.Heard)
+			reg := fleetAt(t, url).opened(t, logging(log))
 			requests(reg, 1)
-			eventually(t, func() error {
-				if text := log.text(); !strings.Contains(text, "what answers at "+line.addr+" is no Redis, or it is broken: "+what) {
+			testkit.Eventually(t, func() error {
+				if text := log.String(); !strings.Contains(text, "what answers at "+line.addr+" is no Redis, or it is broken: "+what) {
 					return fmt.Errorf("%s, %s: the log is %q", name, kind, text)
 				}
 				return nil
 			})
-			rec, _ := get(reg, "1.5")
-			if text := rec.Body.String(); !strings.Contains(text, "what answers is no Redis, or it is broken") || strings.Contains(text, line.addr) {
-				t.Errorf("%s, %s: the page is %q", name, kind, text)
-			}
-			_ = reg.Close(shortly(t))
+			testkit.Eventually(t, func() error { // another one may come first, if there was no time
+				if text := says503(t, reg); !strings.Contains(text, "what answers is no Redis, or it is broken") || strings.Contains(text, line.addr) {
+					return fmt.Errorf("%s, %s: the page is %q", name, kind, text)
+				}
+				return nil
+			})
+			_ = reg.Close(testkit.Shortly(t))
 		}
 	}
 }
@@ -176,26 +176,24 @@ func TestHostileLine_ThePageAndTheErrorSayWhatAnswers(t *testing.T) {
 func outlives(t *testing.T, server *redistest.Server, name, kind string, lie lie) {
 	t.Run(name+", "+kind, func(t *testing.T) {
 		t.Parallel()
-		line := newLiar(t, server.Addr)
+		line := newProxy(t, server.Addr)
 		line.says(lie)
 		var heard atomic.Pointer[string]
-		opts := (&fleet{app: appOf(t)}).quick()
-		opts.OnError = func(err error) {
-			if text := err.Error(); heard.CompareAndSwap(nil, &text) && len(text) > 4000 {
-				t.Errorf("an error of %d bytes: %.200q", len(text), text)
+		f := fleetAt(t, line.urls()[kind])
+		reg := f.opened(t, func(o *shoal.Opts) {
+			o.OnError = func(err error) {
+				if text := err.Error(); heard.CompareAndSwap(nil, &text) && len(text) > 4000 {
+					t.Errorf("an error of %d bytes: %.200q", len(text), text)
+				}
 			}
-		}
-		reg := shoal.New()
-		if err := reg.Open(line.urls()[kind], opts); err != nil {
-			t.Fatal(err)
-		}
+		})
 		jobs := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
 		for range 100 {
 			jobs.Inc()
 		}
 		served := false // a lie that does not matter
-		eventually(t, func() error {
-			rec, took := get(reg, "1.5")
+		testkit.Eventually(t, func() error {
+			rec, took := testkit.Get(reg, 1500*time.Millisecond)
 			if served = rec.Code == http.StatusOK; took > 3*time.Second {
 				t.Errorf("a page took %v", took)
 			}
@@ -210,9 +208,7 @@ func outlives(t *testing.T, server *redistest.Server, name, kind string, lie lie
 		line.says(nil)
 		jobs.Inc()
 		closeAll(t, reg)
-		others := fleetOn(t, server)
-		others.app = opts.App
-		eventuallyPage(t, others.reader(t), func(p page) error { return p.has("jobs_total", "101") })
+		testkit.EventuallyHas(t, f.on(t, server).reader(t), "jobs_total", "101")
 	})
 }
 

@@ -9,14 +9,17 @@ import (
 	"testing"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // The largest that can be declared is written and read as anything else: nothing of ours is
 // ever taken for damaged.
 func TestLimits_TheLargestDeclarationsAreOnThePage(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
-	heard := new(heardErrors)
-	reg := f.process(t, func(o *shoal.Opts) { o.OnError = heard.add })
+	heard := new(testkit.Heard)
+	reg := f.process(t, hearing(heard))
 	bounds := make([]float64, 1000)
 	for i := range bounds {
 		bounds[i] = -math.Nextafter(1e-300, 0) / float64(i+1) // as long as a number's text can be
@@ -34,15 +37,13 @@ func TestLimits_TheLargestDeclarationsAreOnThePage(t *testing.T) {
 	reg.NewGaugeVec(shoal.GaugeOpts{Name: "g" + name[1:]}, labels).WithLabelValues(values...).Set(2)
 	flush(t, reg)
 	for range 2 {
-		p := scrape(t, reg)
-		p.want(t, "took_count", "1000", fmt.Sprintf(`took_bucket{le="%g"}`, bounds[0]), "1", "shoal_corrupt_values_total", "0", "shoal_omitted_families_total", "0")
+		p := testkit.Scrape(t, reg)
+		p.Want(t, "took_count", "1000", fmt.Sprintf(`took_bucket{le="%g"}`, bounds[0]), "1", "shoal_corrupt_values_total", "0", "shoal_omitted_families_total", "0")
 		for _, family := range []string{name, "g" + name[1:]} {
-			if n := len(p.of(family)); n != 1 {
-				t.Errorf("%d series of %.10s…", n, family)
-			}
+			p.WantSamples(t, family, 1)
 		}
 	}
-	if got := heard.of("omitted"); len(got) > 0 {
+	if got := heard.Of("omitted"); len(got) > 0 {
 		t.Errorf("heard %q", got)
 	}
 }

@@ -3,7 +3,6 @@
 package behaviour_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"syscall"
@@ -12,98 +11,61 @@ import (
 
 	shoal "github.com/shoal-metrics/shoal/core"
 
-	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // The promise that gauges tell the living. A killed process's gauges end with
 // its lease, long before their own expiry, and its index is free again.
 func TestGaugesTellTheLiving_AKilledProcessIsGoneWithItsLease(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	stays := f.spawn(t)
 	stays.tell("set 1")
 	dies := f.spawn(t, func(c *childConfig) { c.Lease = 600 * time.Millisecond })
 	dies.tell("set 2")
 	reader := f.reader(t)
-	scrape(t, reader).want(t, `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "2", "shoal_instances", "2")
+	testkit.EventuallyHas(t, reader, `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "2", "shoal_instances", "2")
 	dies.kill()
-	eventuallyPage(t, reader, func(p page) error { return p.has("shoal_instances", "1") })
-	p := scrape(t, reader)
-	p.want(t, `depth{gauge_index="0"}`, "1")
-	if lines := p.of("depth"); len(lines) != 1 {
-		t.Errorf("the dead is still there: %q", lines)
-	}
+	testkit.EventuallyHas(t, reader, "shoal_instances", "1")
+	p := testkit.Scrape(t, reader)
+	p.Want(t, `depth{gauge_index="0"}`, "1")
+	p.WantSamples(t, "depth", 1)
 	next := f.spawn(t)
 	next.tell("set 3")
-	scrape(t, reader).want(t, `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "3")
-}
-
-func TestGaugesTellTheLiving_ClosingTakesThemOffAtOnce(t *testing.T) {
-	f := newFleet(t)
-	reg, reader := f.process(t), f.reader(t)
-	reg.NewGauge(shoal.GaugeOpts{Name: "depth"}).Set(5)
-	reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
-	flush(t, reg)
-	scrape(t, reader).want(t, `depth{gauge_index="0"}`, "5", "shoal_instances", "1")
-	closeAll(t, reg)
-	p := scrape(t, reader)
-	p.want(t, "jobs_total", "1", "shoal_instances", "0")
-	if err := errors.Join(p.lacks("depth"), p.lacks("shoal_instance_info")); err != nil {
-		t.Error(err)
-	}
-	if keys := f.gaugeKeys(t); len(keys) > 0 {
-		t.Errorf("keys are left: %q", keys)
-	}
-	if leases := f.leases(t); len(leases) > 0 {
-		t.Errorf("leases are left: %q", leases)
-	}
-}
-
-func TestGaugesTellTheLiving_TheyComeBackWhenRedisLostThem(t *testing.T) {
-	server := redistest.Start(t)
-	f := fleetOn(t, server)
-	reg, reader := f.process(t), f.reader(t)
-	reg.NewGauge(shoal.GaugeOpts{Name: "depth"}).Set(5)
-	reg.NewGauge(shoal.GaugeOpts{Name: "total", Mode: shoal.Sum}).Set(6)
-	flush(t, reg)
-	if err := f.redis.FlushAll(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
-	eventuallyPage(t, reader, func(p page) error {
-		return errors.Join(p.has(`depth{gauge_index="0"}`, "5"), p.has("total", "6"))
-	})
+	testkit.Scrape(t, reader).Want(t, `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "3")
 }
 
 // A replacement that asks for its predecessor's place does not wait for a
-// lease to end: that lasts a minute here, longer than any test waits.
+// lease to end: that lasts ten minutes here, longer than any test waits.
 func TestGaugesTellTheLiving_AnIndexIsTakenOverAtOnce(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	index := 3
-	config := func(c *childConfig) { c.Index, c.Lease = &index, time.Minute }
+	config := func(c *childConfig) { c.Index, c.Lease = &index, 10*time.Minute }
 	old := f.spawn(t, config)
 	old.tell("inc 2")
 	old.tell("set 1")
 	reader := f.reader(t)
-	scrape(t, reader).want(t, `depth{gauge_index="3"}`, "1")
+	testkit.Scrape(t, reader).Want(t, `depth{gauge_index="3"}`, "1")
 	old.signal(syscall.SIGSTOP) // it does not know that it is given up
 	next := f.spawn(t, config)
 	next.tell("set 2")
-	p := scrape(t, reader)
-	p.want(t, `depth{gauge_index="3"}`, "2", "shoal_instances", "1")
-	if lines := p.of("depth"); len(lines) != 1 {
-		t.Errorf("both are shown: %q", lines)
-	}
+	p := testkit.Scrape(t, reader)
+	p.Want(t, `depth{gauge_index="3"}`, "2", "shoal_instances", "1")
+	p.WantSamples(t, "depth", 1)
 	// The one that was fenced wakes up. It may go on under another index, and
 	// never under the one that it lost.
 	old.signal(syscall.SIGCONT)
 	old.tell("set 7")
 	old.tell("inc 3")
 	old.tell("flush")
-	scrape(t, reader).want(t, `depth{gauge_index="3"}`, "2", `depth{gauge_index="0"}`, "7", "jobs_total", "5")
+	testkit.Scrape(t, reader).Want(t, `depth{gauge_index="3"}`, "2", `depth{gauge_index="0"}`, "7", "jobs_total", "5")
 }
 
 // All gauges of a process carry the same index, and a restart takes the lowest
 // that is free: label values stay as few as processes are alive at once.
 func TestGaugesTellTheLiving_IndexesStayFewOverManyRestarts(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	reader := f.reader(t)
 	seen := map[string]bool{}
@@ -115,10 +77,10 @@ func TestGaugesTellTheLiving_IndexesStayFewOverManyRestarts(t *testing.T) {
 		other := f.process(t)
 		other.NewGauge(shoal.GaugeOpts{Name: "depth"}).Set(-1)
 		flush(t, other)
-		p := scrape(t, reader)
-		p.want(t, `depth{gauge_index="0"}`, fmt.Sprint(i), `open{gauge_index="0",kind="a"}`, "1",
+		p := testkit.Scrape(t, reader)
+		p.Want(t, `depth{gauge_index="0"}`, fmt.Sprint(i), `open{gauge_index="0",kind="a"}`, "1",
 			`shoal_instance_info{gauge_index="0",host="h"}`, "1", `depth{gauge_index="1"}`, "-1")
-		for series := range p.samples {
+		for series := range p.Samples {
 			if _, after, ok := strings.Cut(series, `gauge_index="`); ok {
 				seen[after[:1]] = true
 			}
@@ -128,27 +90,27 @@ func TestGaugesTellTheLiving_IndexesStayFewOverManyRestarts(t *testing.T) {
 	if len(seen) != 2 {
 		t.Errorf("the indexes %v were used for two processes at a time", seen)
 	}
+	f.wantNoTrace(t)
 }
 
 // Gauges that a dead process left don't mix with those of its successor.
 func TestGaugesTellTheLiving_NoIndexIsShownTwice(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
-	reg, die := f.mortal(t, func(o *shoal.Opts) { o.LeaseDuration = 300 * time.Millisecond })
+	reg, die := f.mortal(t, lease(300*time.Millisecond))
 	reg.NewGauge(shoal.GaugeOpts{Name: "only_the_dead_had"}).Set(1)
 	reg.NewGauge(shoal.GaugeOpts{Name: "depth"}).Set(1)
 	flush(t, reg)
 	die()
 	reader := f.reader(t)
-	eventuallyPage(t, reader, func(p page) error { return p.has("shoal_instances", "0") })
+	testkit.EventuallyHas(t, reader, "shoal_instances", "0")
 	if len(f.gaugeKeys(t)) == 0 {
 		t.Fatal("the gauges of the dead are gone: the test shows nothing")
 	}
 	next := f.process(t)
 	next.NewGauge(shoal.GaugeOpts{Name: "depth"}).Set(2)
 	flush(t, next)
-	p := scrape(t, reader)
-	p.want(t, `depth{gauge_index="0"}`, "2")
-	if err := p.lacks("only_the_dead_had"); err != nil {
-		t.Error(err)
-	}
+	p := testkit.Scrape(t, reader)
+	p.Want(t, `depth{gauge_index="0"}`, "2")
+	p.WantNone(t, "only_the_dead_had")
 }

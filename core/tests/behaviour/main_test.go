@@ -5,17 +5,17 @@
 package behaviour_test
 
 import (
-	"context"
-	"fmt"
 	"os"
-	"strings"
-	"sync"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
+
+// clientLog has what go-redis logs to itself: it tells of every line that a test cuts.
+var clientLog testkit.Heard
 
 // TestMain is also the way into the child processes that tests start of this
 // very binary.
@@ -24,33 +24,6 @@ func TestMain(m *testing.M) {
 		os.Exit(childMain(config, os.Stdin, os.Stdout))
 	}
 	redistest.Parallel(6)
-	redis.SetLogger(&clientLog) // the client tells of every line that a test cuts
+	redis.SetLogger(&clientLog)
 	redistest.Main(m)
-}
-
-// clientLog keeps what go-redis logs to itself.
-var clientLog clientLogger
-
-type clientLogger struct {
-	mu    sync.Mutex
-	lines []string // guarded by mu
-}
-
-func (l *clientLogger) Printf(_ context.Context, format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines = append(l.lines, fmt.Sprintf(format, args...))
-}
-
-// mentioning lists the lines that mention an address.
-func (l *clientLogger) mentioning(addr string) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var found []string
-	for _, line := range l.lines {
-		if strings.Contains(line, addr) {
-			found = append(found, line)
-		}
-	}
-	return found
 }

@@ -11,6 +11,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // without starts a server that does not know some commands.
@@ -40,15 +41,8 @@ func TestRefusedCommands_AreDoneWithout(t *testing.T) {
 			if replica := redistest.Start(t, "--replicaof", host+" "+port); commands[0] != "INFO" {
 				replica.InSync(t) // so that WAIT is asked
 			}
-			f, ears := fleetOn(t, server), new(heard)
-			aloud := func(o *shoal.Opts) { o.OnError = ears.add }
-			connected := f.process(t, aloud)
-			opened := shoal.New()
-			opts := f.quick()
-			aloud(&opts)
-			if err := opened.Open(server.URL(), opts); err != nil {
-				t.Fatal(err)
-			}
+			f, heard := fleetOn(t, server), new(testkit.Heard)
+			connected, opened := f.process(t, hearing(heard)), f.opened(t, hearing(heard))
 			count := func() {
 				for _, reg := range []*shoal.Registry{connected, opened} {
 					reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
@@ -59,19 +53,17 @@ func TestRefusedCommands_AreDoneWithout(t *testing.T) {
 			}
 			count()
 			if !strings.Contains(t.Name(), "SCRIPT") {
-				if err := f.redis.ScriptFlush(t.Context()).Err(); err != nil {
-					t.Fatal(err)
-				}
+				testkit.Must(t, f.redis.ScriptFlush(t.Context()).Err())
 			}
 			count()
 			for _, reg := range []*shoal.Registry{connected, opened, f.reader(t)} {
-				scrape(t, reg).want(t, "jobs_total", "4", "took_seconds_count", "4", "depth", "2", "shoal_instances", "2")
+				testkit.Scrape(t, reg).Want(t, "jobs_total", "4", "took_seconds_count", "4", "depth", "2", "shoal_instances", "2")
 			}
 			connected.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
 			closeAll(t, opened, connected)
-			scrape(t, f.reader(t)).want(t, "jobs_total", "5", "shoal_instances", "0")
-			if text := ears.all(); strings.Contains(text, "unknown command") {
-				t.Errorf("OnError hears %q", text)
+			testkit.Scrape(t, f.reader(t)).Want(t, "jobs_total", "5", "shoal_instances", "0")
+			if told := heard.Of("unknown command"); len(told) > 0 {
+				t.Errorf("OnError hears %q", told)
 			}
 		})
 	}
@@ -94,23 +86,18 @@ func TestRefusedCommands_ThatAreNeededAreNamed(t *testing.T) {
 		t.Run(strings.Join(tt.commands, "+"), func(t *testing.T) {
 			t.Parallel()
 			server := without(t, tt.commands...)
-			f, ears := fleetOn(t, server), new(heard)
-			reg := shoal.New()
-			opts := f.quick()
-			opts.OnError = ears.add
-			if err := reg.Connect(f.connect(t), opts); err != nil {
-				t.Fatal(err)
-			}
+			f, heard := fleetOn(t, server), new(testkit.Heard)
+			reg := f.loose(t, hearing(heard))
 			completes(t, func() { requests(reg, 100) })
-			eventually(t, func() error {
+			testkit.Eventually(t, func() error {
 				for _, word := range tt.want {
-					if text := ears.all(); !strings.Contains(text, word) {
-						return fmt.Errorf("OnError hears %q, want %q", text, word)
+					if len(heard.Of(word)) == 0 {
+						return fmt.Errorf("OnError hears %q, want %q", heard, word)
 					}
 				}
 				return nil
 			})
-			err := reg.Close(shortly(t))
+			err := reg.Close(testkit.Shortly(t))
 			for _, word := range tt.want {
 				if err == nil || !strings.Contains(err.Error(), word) {
 					t.Errorf("Close gives %v, want %q", err, word)
@@ -122,18 +109,13 @@ func TestRefusedCommands_ThatAreNeededAreNamed(t *testing.T) {
 		t.Parallel()
 		for _, command := range []string{"HGETALL", "HMGET", "HLEN", "ZRANGE"} {
 			server := without(t, command)
-			f, ears := fleetOn(t, server), new(heard)
-			reg := shoal.New()
-			opts := f.quick()
-			opts.OnError = ears.add
-			if err := reg.Connect(f.connect(t), opts); err != nil {
-				t.Fatal(err)
-			}
+			f, heard := fleetOn(t, server), new(testkit.Heard)
+			reg := f.loose(t, hearing(heard))
 			requests(reg, 1)
 			says503(t, reg)
-			_ = reg.Close(shortly(t))
-			if text := ears.all(); !strings.Contains(strings.ToUpper(text), command) {
-				t.Errorf("OnError hears %q, want %s", text, command)
+			_ = reg.Close(testkit.Shortly(t))
+			if !strings.Contains(strings.ToUpper(heard.String()), command) {
+				t.Errorf("OnError hears %q, want %s", heard, command)
 			}
 		}
 	})
@@ -146,20 +128,14 @@ func TestRefusedCommands_OfAUserAreDoneWithoutToo(t *testing.T) {
 		t.Run(rules, func(t *testing.T) {
 			t.Parallel()
 			server := redistest.Start(t)
-			args := []any{"ACL", "SETUSER", "shop", "on", ">x", "~*", "+@all"}
-			for _, rule := range strings.Fields(rules) {
-				args = append(args, rule)
-			}
-			if err := server.Client(t).Do(t.Context(), args...).Err(); err != nil {
-				t.Fatal(err)
-			}
+			setUser(t, server.Client(t), "shop", append([]string{"on", ">x", "~*", "+@all"}, strings.Fields(rules)...)...)
 			f := fleetOn(t, server).with(func(t testing.TB) redis.UniversalClient {
-				return server.Client(t, impatient, func(o *redis.Options) { o.Username, o.Password = "shop", "x" })
+				return server.Client(t, impatient, asUser("shop", "x"))
 			})
 			reg := f.process(t)
 			reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Add(2)
 			flush(t, reg)
-			scrape(t, f.reader(t)).want(t, "jobs_total", "2", "shoal_instances", "1")
+			testkit.Scrape(t, f.reader(t)).Want(t, "jobs_total", "2", "shoal_instances", "1")
 		})
 	}
 }

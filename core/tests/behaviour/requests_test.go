@@ -15,9 +15,10 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// requests does everything that a request may do, n times in each of several
+// requests does everything that a request may do, n times in each of four
 // goroutines, and returns when all are done.
 func requests(reg *shoal.Registry, n int) {
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
@@ -46,6 +47,21 @@ func requests(reg *shoal.Registry, n int) {
 	group.Wait()
 }
 
+// startLoad begins to write as requests do, until the end of the test at the latest.
+func startLoad(t testing.TB, reg *shoal.Registry) *testkit.Load {
+	l := testkit.StartLoad(reg, 3, 250*time.Microsecond, nil)
+	t.Cleanup(func() { l.End() })
+	return l
+}
+
+// wantNoLoss fails the test if a page tells of lost batches.
+func wantNoLoss(t *testing.T, p testkit.Page) {
+	t.Helper()
+	if lost := p.Sum("shoal_lost_batches_total"); lost != 0 {
+		t.Errorf("%v batches are lost: %q", lost, p.Of("shoal_lost_batches_total"))
+	}
+}
+
 // completes fails the test if f does not return.
 func completes(t *testing.T, f func()) {
 	t.Helper()
@@ -53,46 +69,21 @@ func completes(t *testing.T, f func()) {
 	go func() { f(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(patience):
+	case <-time.After(testkit.Patience):
 		buf := make([]byte, 1<<20)
 		t.Fatalf("the writes don't complete:\n%s", buf[:runtime.Stack(buf, true)])
 	}
 }
 
-// The promise that the request never notices: whatever state Redis is in,
-// every write completes, and no goroutine is left waiting for it.
+// The promise that the request never notices: whether Redis does not answer or
+// is gone, every write completes, and no goroutine is left waiting for it. The other
+// states that Redis may be in are those of core/tests/faults.
 func TestTheRequestNeverNotices(t *testing.T) {
 	for name, away := range map[string]struct {
-		begin, end func(*testing.T, *redistest.Server)
+		begin, end func(*redistest.Server, testing.TB)
 	}{
-		"frozen": {
-			func(t *testing.T, s *redistest.Server) { s.Freeze(t) },
-			func(t *testing.T, s *redistest.Server) { s.Thaw(t) },
-		},
-		"killed": {
-			func(_ *testing.T, s *redistest.Server) { s.Kill() },
-			func(t *testing.T, s *redistest.Server) { s.Restart(t) },
-		},
-		"out of memory": {
-			func(t *testing.T, s *redistest.Server) { configure(t, s, "maxmemory", "1") },
-			func(t *testing.T, s *redistest.Server) { configure(t, s, "maxmemory", "0") },
-		},
-		"refusing": {
-			func(t *testing.T, s *redistest.Server) {
-				client := s.Client(t)
-				err := errors.Join(client.ConfigSet(t.Context(), "requirepass", "x").Err(),
-					client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
-				if err != nil {
-					t.Fatal(err)
-				}
-			},
-			func(t *testing.T, s *redistest.Server) {
-				client := s.Client(t, func(o *redis.Options) { o.Password = "x" })
-				if err := client.ConfigSet(t.Context(), "requirepass", "").Err(); err != nil {
-					t.Fatal(err)
-				}
-			},
-		},
+		"frozen": {(*redistest.Server).Freeze, (*redistest.Server).Thaw},
+		"killed": {func(s *redistest.Server, _ testing.TB) { s.Kill() }, (*redistest.Server).Restart},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := redistest.Start(t)
@@ -101,7 +92,7 @@ func TestTheRequestNeverNotices(t *testing.T) {
 			requests(reg, 10)
 			flush(t, reg)
 			goroutines := runtime.NumGoroutine()
-			away.begin(t, server)
+			away.begin(server, t)
 			for range 3 {
 				completes(t, func() { requests(reg, 1000) })
 				ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
@@ -110,34 +101,24 @@ func TestTheRequestNeverNotices(t *testing.T) {
 				}
 				cancel()
 			}
-			eventually(t, func() error {
+			testkit.Eventually(t, func() error {
 				if n := runtime.NumGoroutine(); n > goroutines+8 { // clients dial in the background
 					return fmt.Errorf("%d goroutines, %d before", n, goroutines)
 				}
 				return nil
 			})
-			away.end(t, server)
+			away.end(server, t)
 			flush(t, reg)
-			want := "12040" // where Redis is empty now, it is given everything again
-			eventuallyPage(t, f.reader(t), func(p page) error {
-				return errors.Join(p.has("jobs_total", want), p.has("size_bytes_count", want))
-			})
+			// Where Redis is empty now, it is given everything again.
+			testkit.EventuallyHas(t, f.reader(t), "jobs_total", "12040", "size_bytes_count", "12040")
 		})
-	}
-}
-
-func configure(t *testing.T, s *redistest.Server, name, value string) {
-	t.Helper()
-	if err := s.Client(t).ConfigSet(t.Context(), name, value).Err(); err != nil {
-		t.Fatal(err)
 	}
 }
 
 // Nothing gathers while Redis is away but one value for each series.
 func TestTheRequestNeverNotices_MemoryIsBoundedByTheSeries(t *testing.T) {
 	server := redistest.Start(t)
-	f := fleetOn(t, server)
-	reg := f.process(t)
+	reg := fleetOn(t, server).process(t)
 	requests(reg, 100)
 	flush(t, reg)
 	server.Kill()
@@ -165,14 +146,13 @@ func TestTheRequestNeverNotices_MemoryIsBoundedByTheSeries(t *testing.T) {
 // A family that has a batch on its way freezes no other one, however often it
 // is tried: what is counted meanwhile gathers in its series.
 func TestTheRequestNeverNotices_NoQueueGathersWhileRedisIsAway(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
-	reg := shoal.New()
-	opts := fleetOn(t, server).quick()
-	opts.RefreshPeriod = 25 * time.Second // what can't be verified is not even frozen
-	hasty := func(o *redis.Options) { o.DialerRetries = 1 }
-	if err := reg.Connect(server.Client(t, impatient, hasty), opts); err != nil {
-		t.Fatal(err)
+	hasty := func(t testing.TB) redis.UniversalClient {
+		return server.Client(t, impatient, func(o *redis.Options) { o.DialerRetries = 1 })
 	}
+	// What can't be verified is not even frozen.
+	reg := fleetOn(t, server).with(hasty).loose(t, func(o *shoal.Opts) { o.RefreshPeriod = 25 * time.Second })
 	l := startLoad(t, reg)
 	flush(t, reg)
 	server.Kill()
@@ -182,7 +162,7 @@ func TestTheRequestNeverNotices_NoQueueGathersWhileRedisIsAway(t *testing.T) {
 	if err := reg.Close(ctx); !errors.As(err, &undelivered) { // it tries all the time
 		t.Fatalf("Close gives %v", err)
 	}
-	if l.end() == 0 || undelivered.Series == 0 || undelivered.Batches > 20 { // some 16 families
+	if l.End() == 0 || undelivered.Series == 0 || undelivered.Batches > 20 { // some 16 families
 		t.Errorf("%d batches and %d series wait", undelivered.Batches, undelivered.Series)
 	}
 }
@@ -190,27 +170,25 @@ func TestTheRequestNeverNotices_NoQueueGathersWhileRedisIsAway(t *testing.T) {
 // A caller who waits for Redis waits no longer than its context, and what it
 // wrote is still delivered, once.
 func TestTheRequestNeverNotices_SynchronousCallersKeepTheirDeadlines(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
 	reg := f.process(t)
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
 	g := reg.NewGauge(shoal.GaugeOpts{Name: "depth"})
-	if _, err := c.IncSync(within(t)); err != nil {
-		t.Fatal(err)
-	}
+	_, err := c.IncSync(testkit.Within(t))
+	testkit.Must(t, err)
 	server.Freeze(t)
 	for range 20 {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
-		if _, err := c.IncSync(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("IncSync gives %v", err)
-		}
-		if err := g.SetSync(ctx, 5); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("SetSync gives %v", err)
+		_, added := c.IncSync(ctx)
+		for _, err := range []error{added, g.SetSync(ctx, 5)} {
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("the caller gets %v", err)
+			}
 		}
 		cancel()
 	}
 	server.Thaw(t)
-	eventuallyPage(t, f.reader(t), func(p page) error {
-		return errors.Join(p.has("jobs_total", "21"), p.has(`depth{gauge_index="0"}`, "5"))
-	})
+	testkit.EventuallyHas(t, f.reader(t), "jobs_total", "21", `depth{gauge_index="0"}`, "5")
 }

@@ -10,12 +10,15 @@ import (
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // A family that no living process declares ends after the retention. One that
 // a process declares stays, however long nothing is written to it. A process
 // does this work every ten minutes or so; the test does it in its place.
 func TestRetention_EndsWhatNobodyDeclares(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	gone, stays, reader := f.process(t), f.process(t), f.reader(t)
 	gone.NewCounter(shoal.CounterOpts{Name: "old_total"}).Add(3)
@@ -30,22 +33,18 @@ func TestRetention_EndsWhatNobodyDeclares(t *testing.T) {
 	closeAll(t, gone)
 
 	store := wire.NewRedis(f.redis, f.app)
-	if err := store.Housekeep(t.Context(), time.Hour, 0); err != nil {
-		t.Fatal(err)
-	}
-	scrape(t, reader).want(t, "old_total", "3", "old_seconds_count", "1", "shared_total", "4", "kept_total", "5")
+	testkit.Must(t, store.Housekeep(t.Context(), time.Hour, 0))
+	testkit.Scrape(t, reader).Want(t, "old_total", "3", "old_seconds_count", "1", "shared_total", "4", "kept_total", "5")
 
-	eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		// Far longer than the refresh period, so that what lives is safe.
-		if err := store.Housekeep(t.Context(), 2*time.Second, 0); err != nil {
-			t.Fatal(err)
-		}
-		p := scrape(t, reader)
-		p.want(t, "shared_total", "4", "kept_total", "5")
+		testkit.Must(t, store.Housekeep(t.Context(), 2*time.Second, 0))
+		p := testkit.Scrape(t, reader)
+		p.Want(t, "shared_total", "4", "kept_total", "5")
 		if t.Failed() {
 			t.FailNow()
 		}
-		return p.lacks("old_")
+		return p.Lacks("old_")
 	})
 	for _, key := range f.redis.Keys(t.Context(), "shoal:1:{"+f.app+"/old_*").Val() {
 		t.Errorf("the key %s is left", key)
@@ -56,7 +55,7 @@ func TestRetention_EndsWhatNobodyDeclares(t *testing.T) {
 	flush(t, again)
 	kept.Inc()
 	flush(t, stays)
-	if err := errors.Join(scrape(t, reader).has("old_total", "1"), scrape(t, reader).has("kept_total", "6")); err != nil {
+	if err := errors.Join(testkit.Scrape(t, reader).Has("old_total", "1"), testkit.Scrape(t, reader).Has("kept_total", "6")); err != nil {
 		t.Error(fmt.Errorf("afterwards: %w", err))
 	}
 }

@@ -3,20 +3,21 @@
 package behaviour_test
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // secret is the password of all tests here, in the spelling of a URL and as it
-// is sent. The client's own log is watched for it by [silence].
+// is sent. The client's own log is watched for it as well.
 const secret = "s3cret-p%40ss"
 
 // tells says whether a text gives the secret away.
@@ -24,51 +25,24 @@ func tells(text string) bool {
 	return strings.Contains(text, "s3cret") || strings.Contains(text, "p@ss")
 }
 
-// toldByClient counts the lines of the client's log, which is one for the whole
-// program, that gave the secret away.
-func toldByClient() int {
-	clientLog.mu.Lock()
-	defer clientLog.mu.Unlock()
-	n := 0
-	for _, line := range clientLog.lines {
-		if tells(line) {
-			n++
-		}
-	}
-	return n
-}
-
 // everything is all that a registry tells of its troubles.
-func everything(t *testing.T, url string, opts shoal.Opts) string {
+func everything(t *testing.T, url string) string {
 	t.Helper()
-	log, reg := new(syncWriter), shoal.New()
-	opts.OnError = nil // what it would hear is logged
-	opts.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{AddSource: true, Level: slog.LevelDebug}))
-	if err := reg.Open(url, opts); err != nil {
-		t.Fatal(err)
-	}
+	log := new(testkit.Heard)
+	reg := fleetAt(t, url).opened(t, func(o *shoal.Opts) {
+		o.OnError = nil // what it would hear is logged
+		o.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{AddSource: true, Level: slog.LevelDebug}))
+	})
 	reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
-	rec, _ := get(reg, "0.7")
+	rec, _ := testkit.Get(reg, 700*time.Millisecond)
 	_, gathered := reg.Gather()
-	_, instances := reg.Instances(shortly(t))
-	flushed, closed := reg.Flush(shortly(t)), reg.Close(shortly(t))
-	if rec.Code == 200 || gathered == nil || instances == nil || flushed == nil || closed == nil || log.text() == "" {
-		t.Errorf("no trouble: %d, %v, %v, %v, %v, %q", rec.Code, gathered, instances, flushed, closed, log.text())
+	_, instances := reg.Instances(testkit.Shortly(t))
+	flushed, closed := reg.Flush(testkit.Shortly(t)), reg.Close(testkit.Shortly(t))
+	if rec.Code == 200 || gathered == nil || instances == nil || flushed == nil || closed == nil || log.String() == "" {
+		t.Errorf("no trouble: %d, %v, %v, %v, %v, %q", rec.Code, gathered, instances, flushed, closed, log)
 	}
-	return strings.Join([]string{
-		rec.Body.String(), fmt.Sprint(rec.Header(), gathered, instances, flushed, closed), log.text(),
-	}, "\n")
+	return fmt.Sprintf("%s\n%v\n%v\n%v\n%v\n%v\n%s", rec.Body, rec.Header(), gathered, instances, flushed, closed, log)
 }
-
-// syncWriter is a log that may be read while it is written.
-type syncWriter struct{ heard }
-
-func (w *syncWriter) Write(b []byte) (int, error) {
-	w.add(errors.New(string(b)))
-	return len(b), nil
-}
-
-func (w *syncWriter) text() string { return w.all() }
 
 // Whatever kind of Redis the URL names, and whatever goes wrong there.
 func TestSecrets_AreInNoErrorLogOrAnswer(t *testing.T) {
@@ -97,8 +71,7 @@ func TestSecrets_AreInNoErrorLogOrAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			opts := (&fleet{app: appOf(t)}).quick()
-			text := everything(t, url+dialShortly(url), opts)
+			text := everything(t, url+dialShortly(url))
 			if tells(text) || strings.Contains(text, "another") {
 				t.Errorf("the secret is told:\n%s", text)
 			}
@@ -114,8 +87,8 @@ func TestSecrets_AreInNoErrorLogOrAnswer(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() { // after the parallel ones
-		if n := toldByClient(); n > 0 {
-			t.Errorf("%d lines of the client's log tell the secret", n)
+		if tells(clientLog.String()) {
+			t.Error("the client's log tells the secret")
 		}
 	})
 }
@@ -132,26 +105,14 @@ func TestSecrets_AreInNoMetric(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	admin := server.Client(t)
-	if err := admin.Do(t.Context(), "ACL", "SETUSER", "shop", "on", ">s3cret-p@ss", "~*", "+@all").Err(); err != nil {
-		t.Fatal(err)
-	}
-	f := fleetOn(t, server)
-	reg := shoal.New()
-	if err := reg.Open("redis://shop:"+secret+"@"+server.Addr, f.quick()); err != nil {
-		t.Fatal(err)
-	}
+	setUser(t, admin, "shop", "on", ">s3cret-p@ss", "~*", "+@all")
+	reg := fleetAt(t, "redis://shop:"+secret+"@"+server.Addr).opened(t)
 	requests(reg, 10)
 	flush(t, reg)
-	page := scrape(t, reg).text
-	var stored strings.Builder
-	for key, text := range dump(t, admin) {
-		stored.WriteString(key + " " + text + "\n")
-	}
-	if tells(page) || tells(stored.String()) || !strings.Contains(stored.String(), "jobs_total") {
-		t.Errorf("the secret is told:\n%s\n%s", page, stored.String())
-	}
-	if clients := admin.ClientList(t.Context()).Val(); tells(clients) {
-		t.Errorf("the secret is told:\n%s", clients)
+	page := testkit.Scrape(t, reg).Text
+	stored := fmt.Sprint(dump(t, admin))
+	if clients := admin.ClientList(t.Context()).Val(); tells(page+stored+clients) || !strings.Contains(stored, "jobs_total") {
+		t.Errorf("the secret is told:\n%s\n%s\n%s", page, stored, clients)
 	}
 	closeAll(t, reg)
 }

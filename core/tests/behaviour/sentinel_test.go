@@ -3,13 +3,13 @@
 package behaviour_test
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // Sentinel and Redis each have users of their own. In a URL, those of Sentinel
@@ -20,12 +20,8 @@ func TestOpen_SentinelAndRedisHavePasswordsOfTheirOwn(t *testing.T) {
 	user := func(s *redistest.Server, name, password string) {
 		t.Helper()
 		client := s.Client(t) // the default user's password is not asked of it any more
-		if err := client.Do(t.Context(), "ACL", "SETUSER", name, "on", ">"+password, "~*", "&*", "+@all").Err(); err != nil {
-			t.Fatal(err)
-		}
-		if err := client.Do(t.Context(), "ACL", "SETUSER", "default", "resetpass", ">unknown").Err(); err != nil {
-			t.Fatal(err)
-		}
+		setUser(t, client, name, "on", ">"+password, "~*", "&*", "+@all")
+		setUser(t, client, "default", "resetpass", ">unknown")
 	}
 	var sentinels []string
 	for _, s := range set.Sentinels {
@@ -38,14 +34,10 @@ func TestOpen_SentinelAndRedisHavePasswordsOfTheirOwn(t *testing.T) {
 	}
 	const watcher, shop = "watcher:s3cret-of%40sentinel@", "&username=shop&password=s3cret-of%40redis"
 
-	f := &fleet{app: appOf(t)}
-	reg := shoal.New()
-	if err := reg.Open(url(watcher, shop), f.quick()); err != nil {
-		t.Fatal(err)
-	}
+	reg := fleetAt(t, url(watcher, shop)).opened(t)
 	reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Add(3)
 	flush(t, reg)
-	scrape(t, reg).want(t, "jobs_total", "3")
+	testkit.Scrape(t, reg).Want(t, "jobs_total", "3")
 	closeAll(t, reg)
 
 	for name, tt := range map[string]struct{ url, want string }{
@@ -55,22 +47,14 @@ func TestOpen_SentinelAndRedisHavePasswordsOfTheirOwn(t *testing.T) {
 		"a wrong one of Sentinel":    {url("watcher:s3cret@", shop), "WRONGPASS"},
 		"that of Redis for Sentinel": {url("shop:s3cret-of%40redis@", ""), "WRONGPASS"},
 	} {
-		opts, log := logging((&fleet{app: appOf(t)}).quick())
-		reg := shoal.New()
-		if err := reg.Open(tt.url, opts); err != nil {
-			t.Fatal(err)
-		}
+		log := new(testkit.Heard)
+		reg := fleetAt(t, tt.url).opened(t, logging(log))
 		requests(reg, 10)
-		eventually(t, func() error {
-			if log.text() == "" {
-				return errors.New("nothing is logged")
-			}
-			return nil
-		})
+		logsSomething(t, log)
 		says503(t, reg)
-		_ = reg.Close(shortly(t))
-		text := log.text()
-		if len(log.records()) != 1 || !strings.Contains(text, tt.want) || !strings.Contains(text, "what stands before the @ goes to Sentinel") ||
+		_ = reg.Close(testkit.Shortly(t))
+		text := log.String()
+		if len(linesOf(log)) != 1 || !strings.Contains(text, tt.want) || !strings.Contains(text, "what stands before the @ goes to Sentinel") ||
 			strings.Contains(text, "s3cret") {
 			t.Errorf("%s: the log is\n%s", name, text)
 		}

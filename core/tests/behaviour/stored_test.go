@@ -3,58 +3,108 @@
 package behaviour_test
 
 import (
-	"strconv"
+	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
+
+// now is the server's time.
+func (f *fleet) now(t testing.TB) time.Time {
+	t.Helper()
+	now, err := f.redis.Time(t.Context()).Result()
+	testkit.Must(t, err)
+	return now
+}
+
+// passes waits until the server's clock has moved on by d.
+func (f *fleet) passes(t testing.TB, d time.Duration) {
+	t.Helper()
+	begin := f.now(t)
+	testkit.Eventually(t, func() error {
+		if f.now(t).Sub(begin) < d {
+			return errors.New("it is too early")
+		}
+		return nil
+	})
+}
+
+// set overwrites a field of one of the app's keys.
+func (f *fleet) set(t testing.TB, key, field, text string) {
+	t.Helper()
+	testkit.Must(t, f.redis.HSet(t.Context(), f.key(key), field, text).Err())
+}
+
+// dump describes every key of a server, to compare two moments.
+func dump(t testing.TB, client redis.UniversalClient) map[string]string {
+	t.Helper()
+	ctx := t.Context()
+	keys, err := client.Keys(ctx, "*").Result()
+	testkit.Must(t, err)
+	all := make(map[string]string, len(keys))
+	for _, key := range keys {
+		switch kind := client.Type(ctx, key).Val(); kind {
+		case "hash":
+			all[key] = fmt.Sprint(client.HGetAll(ctx, key).Val())
+		case "zset":
+			all[key] = fmt.Sprint(client.ZRangeWithScores(ctx, key, 0, -1).Val())
+		default:
+			all[key] = kind
+		}
+	}
+	return all
+}
+
+// sameDump fails the test where two dumps differ.
+func sameDump(t testing.TB, before, after map[string]string) {
+	t.Helper()
+	for key, text := range after {
+		if old, ok := before[key]; !ok || old != text {
+			t.Errorf("the key %q changed from %q to %q", key, old, text)
+		}
+	}
+	for key := range before {
+		if _, ok := after[key]; !ok {
+			t.Errorf("the key %q is gone", key)
+		}
+	}
+}
 
 // gaugeKeys lists the keys that hold gauges of the app's processes.
 func (f *fleet) gaugeKeys(t testing.TB) []string {
 	t.Helper()
-	keys, err := f.redis.Keys(t.Context(), "shoal:1:{"+f.app+"}:g:*").Result()
-	if err != nil {
-		t.Fatal(err)
-	}
+	keys, err := f.redis.Keys(t.Context(), f.key("}:g:*")).Result()
+	testkit.Must(t, err)
 	return keys
+}
+
+// wantNoTrace fails the test if something of a process is left: its gauges or its lease.
+func (f *fleet) wantNoTrace(t testing.TB) {
+	t.Helper()
+	if keys, leases := f.gaugeKeys(t), f.leases(t); len(keys)+len(leases) > 0 {
+		t.Errorf("keys %q and leases %q are left", keys, leases)
+	}
 }
 
 // leases lists who holds which index.
 func (f *fleet) leases(t testing.TB) map[string]string {
 	t.Helper()
-	leases, err := f.redis.HGetAll(t.Context(), "shoal:1:{"+f.app+"}:leases").Result()
-	if err != nil {
-		t.Fatal(err)
-	}
+	leases, err := f.redis.HGetAll(t.Context(), f.key("}:leases")).Result()
+	testkit.Must(t, err)
 	delete(leases, "lineage") // stands beside them
 	return leases
-}
-
-// storedGauge is a gauge as it is in Redis.
-type storedGauge struct {
-	value    string
-	deadline time.Time
-}
-
-// storedGauge reads a gauge without labels of the app's only process.
-func (f *fleet) storedGauge(t testing.TB, name string) storedGauge {
-	t.Helper()
-	for _, key := range f.gaugeKeys(t) {
-		text := f.redis.HGet(t.Context(), key, name).Val()
-		value, deadline, _ := strings.Cut(text, " ")
-		if ms, err := strconv.ParseInt(deadline, 10, 64); err == nil {
-			return storedGauge{value, time.UnixMilli(ms)}
-		}
-	}
-	t.Fatalf("no gauge %s is stored", name)
-	return storedGauge{}
 }
 
 // Whoever has redis-cli can watch the metrics: HGETALL shows them in plain
 // text under the documented keys.
 func TestKeys_CanBeWatchedInRedisCLI(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	reg := f.process(t, func(o *shoal.Opts) { o.LeaseDuration, o.Version = time.Minute, "1.2" })
 	reg.NewCounterVec(shoal.CounterOpts{Name: "orders_total", Help: "Orders placed."},
@@ -76,19 +126,18 @@ func TestKeys_CanBeWatchedInRedisCLI(t *testing.T) {
 		}
 		return m
 	}
-	family := func(name string) string { return "shoal:1:{" + f.app + "/" + name + "}" }
 
-	generation := hash(family("orders_total") + ":ctl")["gen"]
+	generation := hash(f.family("orders_total", "ctl"))["gen"]
 	for key, want := range map[string]map[string]string{
-		family("orders_total") + ":v": {"currency\xffEUR": "3", "\xfe": generation},
-		family("took_seconds") + ":v": {"": "20:1 25.5:1 sum:28.399999999999999"},
-		family("size_bytes") + ":v":   {"": "sum:2.5 count:1"},
-		family("orders_total") + ":ctl": {
+		f.family("orders_total", "v"): {"currency\xffEUR": "3", "\xfe": generation},
+		f.family("took_seconds", "v"): {"": "20:1 25.5:1 sum:28.399999999999999"},
+		f.family("size_bytes", "v"):   {"": "sum:2.5 count:1"},
+		f.family("orders_total", "ctl"): {
 			"type": "counter", "help": "Orders placed.", "gen": generation,
 		},
-		family("took_seconds") + ":ctl": {"type": "histogram", "bounds": "1 20 25.5"},
-		family("depth") + ":ctl":        {"type": "gauge", "mode": ""},
-		family("last_success") + ":ctl": {"type": "gauge", "mode": "latest"},
+		f.family("took_seconds", "ctl"): {"type": "histogram", "bounds": "1 20 25.5"},
+		f.family("depth", "ctl"):        {"type": "gauge", "mode": ""},
+		f.family("last_success", "ctl"): {"type": "gauge", "mode": "latest"},
 	} {
 		got := hash(key)
 		for field, text := range want {
@@ -97,21 +146,21 @@ func TestKeys_CanBeWatchedInRedisCLI(t *testing.T) {
 			}
 		}
 	}
-	if v := f.storedGauge(t, "depth").value; v != "11.2" {
+	if v := hash(f.gaugeKeys(t)[0])["depth"]; !strings.HasPrefix(v, "11.2 ") {
 		t.Errorf("the gauge is stored as %q", v)
 	}
-	if v := hash(family("last_success") + ":v")[""]; !strings.HasPrefix(v, "1 ") {
+	if v := hash(f.family("last_success", "v"))[""]; !strings.HasPrefix(v, "1 ") {
 		t.Errorf("the gauge of no process is stored as %q", v)
 	}
 
-	lease := strings.Fields(hash("shoal:1:{" + f.app + "}:leases")["i:0"])
+	lease := strings.Fields(hash(f.key("}:leases"))["i:0"])
 	if len(lease) < 6 || lease[3] != "h" || lease[4] != "1.2" {
 		t.Errorf("the lease is %q, want writer, deadline, lineage, host, version, start", lease)
 	}
 	if keys := f.gaugeKeys(t); len(keys) != 1 || !strings.HasSuffix(keys[0], ":g:"+lease[0]) {
 		t.Errorf("the gauges are under %q, want them under the writer %q", keys, lease[0])
 	}
-	listed := f.redis.ZRange(t.Context(), "shoal:1:{"+f.app+"}:families", 0, -1).Val()
+	listed := f.redis.ZRange(t.Context(), f.key("}:families"), 0, -1).Val()
 	if text := strings.Join(listed, " ") + " "; !strings.Contains(text, "orders_total ") || !strings.Contains(text, "depth ") {
 		t.Errorf("the list of families is %q", listed)
 	}

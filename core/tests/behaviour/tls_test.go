@@ -7,14 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // over connects with a TLS configuration, and gives up a dial soon.
@@ -46,27 +47,9 @@ func TestTLS_ProcessesShareTheirMetricsOverIt(t *testing.T) {
 				want += 3
 			}
 			flush(t, reg)
-			scrape(t, f.reader(t)).want(t, "jobs_total", fmt.Sprint(want))
+			testkit.Scrape(t, f.reader(t)).Want(t, "jobs_total", fmt.Sprint(want))
 		})
 	}
-}
-
-// heard collects what OnError hears.
-type heard struct {
-	mu   sync.Mutex
-	text string // guarded by mu
-}
-
-func (h *heard) add(err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.text += err.Error() + "\n"
-}
-
-func (h *heard) all() string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.text
 }
 
 // Where client and server don't trust each other nothing is sent, no request
@@ -97,30 +80,27 @@ func TestTLS_WithoutTrustTheErrorIsClearAndNoRequestNotices(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := fleetOn(t, plain)
-			reg, ears, opts := shoal.New(), new(heard), f.quick()
-			opts.OnError = ears.add
-			if err := tt.connect(reg, opts); err != nil {
-				t.Fatal(err)
-			}
+			reg, heard := shoal.New(), new(testkit.Heard)
+			testkit.Must(t, tt.connect(reg, f.quick(hearing(heard))))
 			completes(t, func() { requests(reg, 100) })
-			rec, _ := get(reg, "5")
+			rec, _ := testkit.Get(reg, 5*time.Second)
 			says503(t, reg)
 			if body := rec.Body.String(); !strings.Contains(body, tt.page) || strings.Contains(body, "127.0.0.1") || strings.Contains(body, "x509") {
 				t.Errorf("the page says %q, want %q and no details", body, tt.page)
 			}
-			eventually(t, func() error {
-				if !strings.Contains(ears.all(), tt.error) {
-					return fmt.Errorf("OnError hears %q, want %q", ears.all(), tt.error)
+			testkit.Eventually(t, func() error {
+				if len(heard.Of(tt.error)) == 0 {
+					return fmt.Errorf("OnError hears %q, want %q", heard, tt.error)
 				}
 				return nil
 			})
-			err := reg.Close(shortly(t))
+			err := reg.Close(testkit.Shortly(t))
 			var left *shoal.UndeliveredError
 			if !errors.As(err, &left) || left.Series == 0 {
 				t.Errorf("Close gives %v", err)
 			}
 			for _, secret := range []string{"s3cret", "PRIVATE", "BEGIN"} {
-				if text := ears.all() + fmt.Sprint(err) + rec.Body.String(); strings.Contains(text, secret) {
+				if text := heard.String() + fmt.Sprint(err) + rec.Body.String(); strings.Contains(text, secret) {
 					t.Errorf("%q is told: %s", secret, text)
 				}
 			}
@@ -142,17 +122,13 @@ func TestTLS_WhatWaitedForACertificateArrivesOnce(t *testing.T) {
 	if err := client.Ping(t.Context()).Err(); !wire.Refused(err) {
 		t.Errorf("%v is taken for a request that may have been sent", err)
 	}
-	reg := shoal.New()
-	if err := reg.Connect(client, f.quick()); err != nil {
-		t.Fatal(err)
-	}
-	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
-	c.Add(5)
-	if err := reg.Flush(shortly(t)); err == nil {
+	reg := f.with(func(testing.TB) redis.UniversalClient { return client }).loose(t)
+	reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Add(5)
+	if err := reg.Flush(testkit.Shortly(t)); err == nil {
 		t.Error("Flush says that Redis has it")
 	}
 	configure(t, server, "tls-auth-clients", "no")
 	flush(t, reg)
-	scrape(t, reg).want(t, "jobs_total", "5", `shoal_lost_batches_total{reason="expired"}`, "0")
+	testkit.Scrape(t, reg).Want(t, "jobs_total", "5", `shoal_lost_batches_total{reason="expired"}`, "0")
 	closeAll(t, reg)
 }

@@ -5,27 +5,32 @@ package behaviour_test
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// logging are options whose troubles go to a log.
-func logging(opts shoal.Opts) (shoal.Opts, *syncWriter) {
-	log := new(syncWriter)
-	opts.OnError = nil
-	opts.Logger = slog.New(slog.NewTextHandler(log, nil))
-	return opts, log
+// linesOf lists what was logged.
+func linesOf(log *testkit.Heard) []string {
+	return strings.FieldsFunc(log.String(), func(r rune) bool { return r == '\n' })
 }
 
-// records lists what was logged.
-func (w *syncWriter) records() []string {
-	return strings.FieldsFunc(w.text(), func(r rune) bool { return r == '\n' })
+// logsSomething waits until there is a line, and lists all.
+func logsSomething(t *testing.T, log *testkit.Heard) []string {
+	t.Helper()
+	testkit.Eventually(t, func() error {
+		if log.String() == "" {
+			return errors.New("nothing is logged")
+		}
+		return nil
+	})
+	return linesOf(log)
 }
 
 // failAll makes every part of a process fail: flushes, leases, scrapes.
@@ -36,10 +41,10 @@ func failAll(t *testing.T, reg *shoal.Registry) {
 		reg.NewCounter(shoal.CounterOpts{Name: fmt.Sprintf("other_%d_total", i)}).Inc()
 	}
 	for range 3 {
-		if rec, _ := get(reg, "0.5"); rec.Code == 200 {
+		if rec, _ := testkit.Get(reg, 500*time.Millisecond); rec.Code == 200 {
 			t.Errorf("a page: %s", rec.Body)
 		}
-		if err := reg.Flush(shortly(t)); err == nil {
+		if err := reg.Flush(testkit.Shortly(t)); err == nil {
 			t.Error("Flush says that Redis has it")
 		}
 	}
@@ -53,15 +58,9 @@ func TestTroubles_AreOneLineThatNamesTheCause(t *testing.T) {
 	locked := redistest.Start(t)
 	configure(t, locked, "requirepass", "another")
 	admin := locked.Client(t, func(o *redis.Options) { o.Password = "another" })
-	if err := admin.Do(t.Context(), "ACL", "SETUSER", "shop", "on", ">right", "~shoal:1:{elsewhere*", "+@all").Err(); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Do(t.Context(), "ACL", "SETUSER", "weak", "on", ">right", "~*", "-@all").Err(); err != nil {
-		t.Fatal(err)
-	}
-	if err := admin.Do(t.Context(), "ACL", "SETUSER", "timeless", "on", ">right", "~*", "+@all", "-time").Err(); err != nil {
-		t.Fatal(err)
-	}
+	setUser(t, admin, "shop", "on", ">right", "~shoal:1:{elsewhere*", "+@all")
+	setUser(t, admin, "weak", "on", ">right", "~*", "-@all")
+	setUser(t, admin, "timeless", "on", ">right", "~*", "+@all", "-time")
 	tls := redistest.StartTLS(t, redistest.NewAuthority(t), false)
 	full := redistest.Start(t, "--maxmemory", "1")
 	host, port, _ := strings.Cut(open.Addr, ":")
@@ -94,58 +93,49 @@ func TestTroubles_AreOneLineThatNamesTheCause(t *testing.T) {
 		"Sentinel that is none":      {"redis://" + open.Addr + "?master_name=m", []string{"sentinel"}},
 		"Sentinel, a wrong password": {"redis://:wrong@" + locked.Addr + "?master_name=m", []string{"WRONGPASS"}},
 	} {
-		check := func(t *testing.T, connect func(*shoal.Registry, shoal.Opts) error) {
+		check := func(t *testing.T, log *testkit.Heard, reg *shoal.Registry) {
 			t.Helper()
-			opts, log := logging((&fleet{app: appOf(t)}).quick())
-			reg := shoal.New()
-			if err := connect(reg, opts); err != nil {
-				t.Fatal(err)
-			}
 			if name == "a full Redis" || name == "a replica" {
 				requests(reg, 1) // such pages can be read
 				for range 3 {
-					_ = reg.Flush(shortly(t))
+					_ = reg.Flush(testkit.Shortly(t))
 				}
 			} else {
 				failAll(t, reg)
 			}
-			eventually(t, func() error {
-				if log.text() == "" {
-					return errors.New("nothing is logged")
-				}
-				return nil
-			})
-			err := reg.Close(shortly(t))
-			records := log.records()
-			if len(records) != 1 {
-				t.Errorf("%d lines:\n%s", len(records), log.text())
+			logsSomething(t, log)
+			err := reg.Close(testkit.Shortly(t))
+			lines := linesOf(log)
+			if len(lines) != 1 {
+				t.Errorf("%d lines:\n%s", len(lines), log)
 			}
 			for _, word := range tt.want {
-				if !strings.Contains(records[0], word) {
-					t.Errorf("the line lacks %q: %s", word, records[0])
+				if !strings.Contains(lines[0], word) {
+					t.Errorf("the line lacks %q: %s", word, lines[0])
 				}
 			}
 			if err == nil || strings.Count(err.Error(), "\n") > 0 {
 				t.Errorf("Close gives %v, want one line", err)
 			}
 		}
+		url := tt.url + dialShortly(tt.url)
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			check(t, func(reg *shoal.Registry, opts shoal.Opts) error { return reg.Open(tt.url+dialShortly(tt.url), opts) })
+			log := new(testkit.Heard)
+			check(t, log, fleetAt(t, url).opened(t, logging(log)))
 		})
 		if strings.Contains(tt.url, "?") {
 			continue
 		}
 		t.Run(name+", Connect", func(t *testing.T) {
 			t.Parallel()
-			o, err := redis.ParseURL(tt.url + dialShortly(tt.url))
-			if err != nil {
-				t.Fatal(err)
-			}
+			o, err := redis.ParseURL(url)
+			testkit.Must(t, err)
 			o.ContextTimeoutEnabled = true
 			client := redis.NewClient(o)
 			defer func() { _ = client.Close() }()
-			check(t, func(reg *shoal.Registry, opts shoal.Opts) error { return reg.Connect(client, opts) })
+			log := new(testkit.Heard)
+			check(t, log, fleetAt(t, url).with(func(testing.TB) redis.UniversalClient { return client }).loose(t, logging(log)))
 		})
 	}
 }
@@ -160,33 +150,29 @@ func TestTroubles_TheirEndIsOneLine(t *testing.T) {
 			server := redistest.Start(t)
 			configure(t, server, "requirepass", "x")
 			admin := server.Client(t, func(o *redis.Options) { o.Password = "x" })
-			opts, log := logging((&fleet{app: appOf(t)}).quick())
-			opts.ReadOnly = readOnly
-			heard, also := make(chan error, 100), opts
-			also.OnError, also.App = func(err error) { heard <- err }, opts.App+".2"
-			for _, app := range []string{opts.App, also.App} { // an exporter's app that nobody writes to is a trouble too
+			f, log, heard := fleetAt(t, server.URL()), new(testkit.Heard), make(chan error, 100)
+			other := fleetAt(t, server.URL())
+			for _, app := range []string{f.app, other.app} { // an exporter's app that nobody writes to is a trouble too
 				writeOnce(t, admin, app)
 			}
-			logged, told := shoal.New(), shoal.New()
-			for reg, o := range map[*shoal.Registry]shoal.Opts{logged: opts, told: also} {
-				if err := reg.Open(server.URL(), o); err != nil {
-					t.Fatal(err)
-				}
+			reads := func(o *shoal.Opts) { o.ReadOnly = readOnly }
+			regs := []*shoal.Registry{
+				f.opened(t, logging(log), reads),
+				other.opened(t, reads, func(o *shoal.Opts) { o.OnError = func(err error) { heard <- err } }),
+			}
+			for _, reg := range regs {
 				requests(reg, 10)
 				says503(t, reg)
 			}
-			if err := admin.ConfigSet(t.Context(), "requirepass", "").Err(); err != nil {
-				t.Fatal(err)
-			}
-			for _, reg := range []*shoal.Registry{logged, told} {
-				eventuallyPage(t, reg, func(page) error { return nil })
-				scrape(t, reg)
+			testkit.Must(t, admin.ConfigSet(t.Context(), "requirepass", "").Err())
+			for _, reg := range regs {
+				testkit.EventuallyHas(t, reg)
 				closeAll(t, reg)
 			}
-			records := log.records()
-			if len(records) != 2 || !strings.Contains(records[0], "level=WARN") || !strings.Contains(records[0], "NOAUTH") ||
-				!strings.Contains(records[1], "level=INFO") || !strings.Contains(records[1], "Redis is back after ") {
-				t.Errorf("the log is\n%s", log.text())
+			lines := linesOf(log)
+			if len(lines) != 2 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], "NOAUTH") ||
+				!strings.Contains(lines[1], "level=INFO") || !strings.Contains(lines[1], "Redis is back after ") {
+				t.Errorf("the log is\n%s", log)
 			}
 			close(heard)
 			var errs []error
@@ -205,9 +191,7 @@ func TestTroubles_TheirEndIsOneLine(t *testing.T) {
 func writeOnce(t *testing.T, client redis.UniversalClient, app string) {
 	t.Helper()
 	reg := shoal.New()
-	if err := reg.Connect(client, shoal.Opts{App: app}); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, reg.Connect(client, shoal.Opts{App: app}))
 	requests(reg, 1)
 	closeAll(t, reg)
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // version is what one version of an application declares.
@@ -89,7 +91,7 @@ func newVersionApp(reg *shoal.Registry, v version) *versionApp {
 }
 
 func (a *versionApp) do(word, _ string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	switch word {
 	case "serve": // answers with the address
@@ -97,7 +99,7 @@ func (a *versionApp) do(word, _ string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		a.server = &http.Server{Handler: a.reg.Handler(shoal.HandlerOpts{}), ReadHeaderTimeout: patience}
+		a.server = &http.Server{Handler: a.reg.Handler(shoal.HandlerOpts{}), ReadHeaderTimeout: testkit.Patience}
 		go func() { _ = a.server.Serve(l) }()
 		return "http://" + l.Addr().String() + "/metrics", nil
 	case "work":

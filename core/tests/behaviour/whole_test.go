@@ -5,8 +5,8 @@ package behaviour_test
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,11 +15,13 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // The promise that the scrape is whole: every process answers with all that
 // every process has, what it never declared itself included.
 func TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	one, two, idle := f.process(t), f.process(t), f.process(t)
 	one.NewCounterVec(shoal.CounterOpts{Name: "orders_total", Help: "Orders."}, []string{"currency"}).
@@ -34,7 +36,7 @@ func TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers(t *testing.T) {
 	c.tell("flush")
 	flush(t, one, two, idle)
 	reader := f.reader(t)
-	want := scrape(t, reader).users()
+	want := testkit.Scrape(t, reader).Users()
 	for _, line := range []string{
 		`orders_total{currency="EUR"} 2`, `wait_seconds_count{queue="q"} 1`, "size_bytes_sum 3", "jobs_total 5", "took_seconds_sum 3",
 	} {
@@ -42,11 +44,9 @@ func TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers(t *testing.T) {
 			t.Errorf("the page lacks %s", line)
 		}
 	}
-	if n := len(scrape(t, reader).of("depth")); n != 2 {
-		t.Errorf("%d processes show their gauge, want 2", n)
-	}
+	testkit.Scrape(t, reader).WantSamples(t, "depth", 2)
 	for name, reg := range map[string]*shoal.Registry{"one": one, "two": two, "idle": idle, "late": f.process(t)} {
-		if got := scrape(t, reg).users(); got != want {
+		if got := testkit.Scrape(t, reg).Users(); got != want {
 			t.Errorf("the page of %s is\n%swant\n%s", name, got, want)
 		}
 	}
@@ -55,6 +55,7 @@ func TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers(t *testing.T) {
 // The promise that the scrape is consistent: the load always observes 3, so
 // buckets, count and sum of each histogram tell whether they belong together.
 func TestTheScrapeIsConsistent_HistogramsBelongTogetherUnderLoad(t *testing.T) {
+	t.Parallel()
 	f := newFleet(t)
 	startLoad(t, f.process(t))
 	one := f.process(t)
@@ -63,11 +64,11 @@ func TestTheScrapeIsConsistent_HistogramsBelongTogetherUnderLoad(t *testing.T) {
 	last := 0.0
 	for _, reg := range []*shoal.Registry{f.reader(t), one} {
 		for range 100 {
-			p := scrape(t, reg)
-			count, _ := p.value("took_seconds_count")
-			sum, _ := p.value("took_seconds_sum")
-			inside, _ := p.value(`took_seconds_bucket{le="20"}`)
-			below, _ := p.value(`took_seconds_bucket{le="1"}`)
+			p := testkit.Scrape(t, reg)
+			count, _ := p.Value("took_seconds_count")
+			sum, _ := p.Value("took_seconds_sum")
+			inside, _ := p.Value(`took_seconds_bucket{le="20"}`)
+			below, _ := p.Value(`took_seconds_bucket{le="1"}`)
 			if sum != 3*count || inside != count || below != 0 {
 				t.Fatalf("count %v, sum %v, le=20 %v, le=1 %v", count, sum, inside, below)
 			}
@@ -77,8 +78,8 @@ func TestTheScrapeIsConsistent_HistogramsBelongTogetherUnderLoad(t *testing.T) {
 			last = count
 		}
 	}
-	eventuallyPage(t, one, func(p page) error {
-		if v, _ := p.value("took_seconds_count"); v < 500 {
+	testkit.EventuallyPage(t, one, func(p testkit.Page) error {
+		if v, _ := p.Value("took_seconds_count"); v < 500 {
 			return fmt.Errorf("hardly any load: %v", v)
 		}
 		return nil
@@ -93,104 +94,108 @@ var readCommands = []string{
 	"info", "config|resetstat", "keys", "type", // this test
 }
 
-// commands lists what a server was asked to do since the statistics began.
-func commands(t *testing.T, client redis.UniversalClient) (names []string, calls map[string]int) {
+// calls counts what a server was asked to do since the statistics began.
+func calls(t *testing.T, client redis.UniversalClient) map[string]int {
 	t.Helper()
-	info, err := client.Info(t.Context(), "commandstats").Result()
-	if err != nil {
-		t.Fatal(err)
+	stats := client.InfoMap(t.Context(), "commandstats").Val()["Commandstats"]
+	calls := map[string]int{}
+	for name, text := range stats {
+		n, err := strconv.Atoi(strings.TrimPrefix(strings.Split(text, ",")[0], "calls="))
+		testkit.Must(t, err)
+		calls[strings.TrimPrefix(name, "cmdstat_")] = n
 	}
-	calls = map[string]int{}
-	for line := range strings.Lines(info) {
-		rest, ok := strings.CutPrefix(line, "cmdstat_")
-		if !ok {
-			continue
-		}
-		name, stats, _ := strings.Cut(rest, ":")
-		var n int
-		if _, err := fmt.Sscanf(stats, "calls=%d", &n); err != nil {
-			t.Fatal(err)
-		}
-		names = append(names, name)
-		calls[name] = n
-	}
-	return names, calls
+	return calls
 }
 
-// abandonedApp leaves an app with every type of metric, the gauges of a dead
-// process and of one that is gone in all but name.
-func abandonedApp(t *testing.T, f *fleet) {
-	t.Helper()
-	brief := func(o *shoal.Opts) { o.LeaseDuration = 300 * time.Millisecond }
-	reg, die := f.mortal(t, brief)
-	dead, dieToo := f.mortal(t, brief)
-	requests(reg, 100)
-	requests(dead, 100)
-	flush(t, reg, dead)
-	die()
-	dieToo()
-	eventuallyPage(t, f.reader(t), func(p page) error { return p.has("shoal_instances", "0") })
-}
-
+// A scrape by a registry that only reads, of an app with every type of metric, the gauges
+// of a dead process and of one that is gone in all but name.
 func TestAScrapeOnlyReads(t *testing.T) {
-	server := redistest.Start(t)
-	f := fleetOn(t, server)
-	abandonedApp(t, f)
-	reader := f.reader(t)
+	t.Parallel()
+	f := fleetOn(t, redistest.Start(t))
+	for range 2 {
+		reg, die := f.mortal(t, lease(300*time.Millisecond))
+		requests(reg, 100)
+		flush(t, reg)
+		die()
+	}
+	reg := f.reader(t)
+	testkit.EventuallyHas(t, reg, "shoal_instances", "0")
 	before := dump(t, f.redis)
-	if err := f.redis.ConfigResetStat(t.Context()).Err(); err != nil {
-		t.Fatal(err)
+	testkit.Must(t, f.redis.ConfigResetStat(t.Context()).Err())
+
+	c, g := reg.NewCounter(shoal.CounterOpts{Name: "own_total"}), reg.NewGauge(shoal.GaugeOpts{Name: "own_depth"})
+	v := reg.NewCounterVec(shoal.CounterOpts{Name: "codes_total"}, []string{"code"})
+	c.Inc()
+	g.Set(1)
+	v.WithLabelValues("1").Inc()
+	v.Reset()
+	_, added := c.IncSync(testkit.Within(t))
+	for _, err := range []error{added, g.SetSync(testkit.Within(t), 1)} {
+		if !errors.Is(err, shoal.ErrReadOnly) {
+			t.Errorf("who waits gets %v", err)
+		}
 	}
 	const scrapes = 5
 	for range scrapes {
-		scrape(t, reader)
+		flush(t, reg)
+		p := testkit.Scrape(t, reg)
+		p.Want(t, "jobs_total", "800")
+		p.WantNone(t, "own")
 	}
-	names, calls := commands(t, f.redis)
+	if list, err := reg.Instances(testkit.Within(t)); err != nil || len(list) != 0 {
+		t.Errorf("Instances gives %v, %v", list, err)
+	}
+	closeAll(t, reg)
+
+	asked := calls(t, f.redis)
 	sameDump(t, before, dump(t, f.redis))
-	for _, name := range names {
+	// Few round trips, however many series: at most a call for each key. There
+	// are some twenty families of two keys, and hundreds of series.
+	total := -asked["evalsha"] // what a script calls is counted by itself
+	for name, n := range asked {
+		total += n
 		if !slices.Contains(readCommands, name) {
 			t.Errorf("a scrape calls %s", name)
 		}
 	}
-	if calls["keys"]+calls["scan"] > 0 {
-		t.Errorf("a scrape searches the whole server: %v", calls)
+	if total > scrapes*100 || asked["keys"]+asked["scan"] > 0 {
+		t.Errorf("%d calls for %d scrapes: %v", total, scrapes, asked)
 	}
-	// Few round trips, however many series: at most a call for each key. There
-	// are some twenty families of two keys, and hundreds of series.
-	total := 0
-	for _, n := range calls {
-		total += n
+}
+
+// A user of Redis may hold the rights to no writing command.
+func TestAScrapeOnlyReads_SoItNeedsNoRightToWrite(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	f := fleetOn(t, server)
+	reg := f.process(t)
+	requests(reg, 100)
+	flush(t, reg)
+	setUser(t, f.redis, "viewer", "on", ">pass", "~shoal:1:*",
+		"+@read", "+@connection", "+evalsha", "+eval", "+time", "-@write", "-keys", "-scan")
+	f.url = "redis://viewer:pass@" + server.Addr
+	viewer := f.opened(t, readOnly)
+	want := testkit.Scrape(t, reg).Users()
+	if got := testkit.Scrape(t, viewer).Users(); got != want || !strings.Contains(got, "jobs_total 400\n") {
+		t.Errorf("the page is\n%swant\n%s", got, want)
 	}
-	if total -= calls["evalsha"]; total > scrapes*100 { // what a script calls is counted by itself
-		t.Errorf("%d calls for %d scrapes: %v", total, scrapes, calls)
-	}
+	closeAll(t, viewer)
 }
 
 // A replica refuses every write, so a page of one proves that none is needed.
 func TestAScrapeOnlyReads_SoAReplicaCanAnswer(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t, "--repl-diskless-sync-delay", "0")
+	host, port, _ := strings.Cut(master.Addr, ":")
+	replica := redistest.Start(t, "--replicaof", host+" "+port)
+	replica.InSync(t) // before there is an app: a master names its data anew when its first replica comes
 	f := fleetOn(t, master)
 	reg := f.process(t)
 	requests(reg, 100)
 	flush(t, reg)
-	host, port := "127.0.0.1", master.Addr[len("127.0.0.1:"):]
-	replica := redistest.Start(t, "--replicaof", host, port)
-	eventually(t, func() error { return linkUp(t, replica.Client(t)) })
-	// A master names its data anew when its first replica comes: pages wait.
-	var page string
-	reader := f.reader(t)
-	eventually(t, func() error {
-		rec, _ := get(reader, "5")
-		if rec.Code != http.StatusOK {
-			return errors.New(rec.Body.String())
-		}
-		return nil
-	})
-	page = scrape(t, reader).users()
-	r := f.on(t, replica).reader(t)
-	eventually(t, func() error {
-		if got := scrape(t, r).users(); got != page {
+	page := testkit.Scrape(t, f.reader(t)).Users()
+	testkit.EventuallyPage(t, f.on(t, replica).reader(t), func(p testkit.Page) error {
+		if got := p.Users(); got != page {
 			return fmt.Errorf("the replica's page is\n%swant\n%s", got, page)
 		}
 		return nil

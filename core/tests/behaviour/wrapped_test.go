@@ -11,6 +11,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // What applications put around a client.
@@ -48,9 +49,7 @@ func TestWrapped_ClientsCountAndOneThatHidesAClusterIsTold(t *testing.T) {
 		"concealed, pointer": {func(c redis.UniversalClient) redis.UniversalClient { return &concealing{embedding{c}} }, true},
 		"pipelining": {func(c redis.UniversalClient) redis.UniversalClient {
 			p, err := c.AutoPipeline()
-			if err != nil {
-				t.Fatal(err)
-			}
+			testkit.Must(t, err)
 			return p
 		}, true},
 	} {
@@ -60,24 +59,21 @@ func TestWrapped_ClientsCountAndOneThatHidesAClusterIsTold(t *testing.T) {
 		} {
 			f.app = appOf(t)
 			t.Run(kind+"/"+name, func(t *testing.T) {
-				ears := new(heard)
+				heard := new(testkit.Heard)
 				f := f.wrapping(tt.wrap)
-				aloud := func(o *shoal.Opts) { o.OnError = ears.add }
-				reg, reader := f.process(t, aloud), f.process(t, func(o *shoal.Opts) { o.ReadOnly = true })
+				reg, reader := f.process(t, hearing(heard)), f.reader(t)
 				for range 5 {
 					requests(reg, 10)
 					flush(t, reg)
-					if rec, _ := get(reg, "5"); rec.Code != 200 {
-						t.Errorf("the page is %d: %s", rec.Code, rec.Body)
-					}
+					testkit.Scrape(t, reg)
 				}
-				scrape(t, reader).want(t, "jobs_total", "200", "shoal_instances", "1")
+				testkit.Scrape(t, reader).Want(t, "jobs_total", "200", "shoal_instances", "1")
 				told := 0
 				if tt.hides && kind == "Cluster" {
 					told = 1
 				}
-				if text := ears.all(); strings.Count(text, "Unwrap() redis.UniversalClient") != told || strings.Count(text, "\n") != told {
-					t.Errorf("OnError hears %q", text)
+				if len(heard.Of("Unwrap() redis.UniversalClient")) != told || len(heard.Of()) != told {
+					t.Errorf("OnError hears %q", heard)
 				}
 			})
 		}
@@ -90,11 +86,9 @@ func TestWrapped_ClientsOfOneServerNeedNoFurtherRight(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	admin := server.Client(t)
-	if err := admin.Do(t.Context(), "ACL", "SETUSER", "shop", "on", ">x", "~*", "+@all", "-eval").Err(); err != nil {
-		t.Fatal(err)
-	}
+	setUser(t, admin, "shop", "on", ">x", "~*", "+@all", "-eval")
 	base := fleetOn(t, server).with(func(t testing.TB) redis.UniversalClient {
-		return server.Client(t, impatient, func(o *redis.Options) { o.Username, o.Password = "shop", "x" })
+		return server.Client(t, impatient, asUser("shop", "x"))
 	})
 	for name, wrap := range map[string]func(redis.UniversalClient) redis.UniversalClient{
 		"embedded":  func(c redis.UniversalClient) redis.UniversalClient { return embedding{c} },
@@ -102,25 +96,62 @@ func TestWrapped_ClientsOfOneServerNeedNoFurtherRight(t *testing.T) {
 	} {
 		f := base.wrapping(wrap)
 		f.app = appOf(t)
-		if err := admin.ScriptFlush(t.Context()).Err(); err != nil {
-			t.Fatal(err)
-		}
-		if err := admin.ACLLogReset(t.Context()).Err(); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, admin.ScriptFlush(t.Context()).Err())
+		testkit.Must(t, admin.ACLLogReset(t.Context()).Err())
 		reg := f.process(t)
 		requests(reg, 10)
 		flush(t, reg)
-		scrape(t, reg).want(t, "jobs_total", "40")
+		testkit.Scrape(t, reg).Want(t, "jobs_total", "40")
 		if entries := admin.ACLLog(t.Context(), 10).Val(); name == "embedded" && len(entries) != 0 {
 			t.Errorf("the ACL refused: %+v", entries)
 		}
 	}
 }
 
-// After a failover a wrapped client's processes find the new master as soon as
-// those of a bare one.
+// A Cluster's client with go-redis's own settings asks for the slots once a
+// minute. After a failover its processes find the new master all the same, though the
+// client is wrapped, an idle process and one that only reads as well, and nothing is lost.
 func TestWrapped_ClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
 	t.Parallel()
-	findsTheNewMaster(t, func(c redis.UniversalClient) redis.UniversalClient { return &embedding{telling{c}} }, 15*time.Second)
+	cluster := redistest.StartClusterWithReplicas(t)
+	eyes := cluster.Client(t)
+	f := fleetOnCluster(t, cluster).with(func(t testing.TB) redis.UniversalClient {
+		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs()})
+		t.Cleanup(func() { _ = client.Close() })
+		return &embedding{telling{client}}
+	})
+	reg, reader := f.process(t), f.reader(t)
+	idle := f.process(t, lease(2*time.Second))
+	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
+	c.Inc()
+	flush(t, reg, idle)
+	testkit.Scrape(t, reader).Want(t, "jobs_total", "1", "shoal_instances", "2")
+
+	key := f.family("jobs_total", "v")
+	master := cluster.NodeOf(t, eyes, key)
+	replica := replicaOf(t, cluster, master)
+	replica.InSync(t)
+	master.Kill()
+	c.Inc()
+	testkit.Must(t, replica.Client(t).Do(t.Context(), "CLUSTER", "FAILOVER", "TAKEOVER").Err())
+	begin := time.Now()
+	flush(t, reg)
+	testkit.EventuallyHas(t, reader, "jobs_total", "2")
+	testkit.EventuallyHas(t, idle, "jobs_total", "2", "shoal_instances", "2")
+	if took := time.Since(begin); took > 15*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// replicaOf finds the replica of a master.
+func replicaOf(t *testing.T, c *redistest.Cluster, master *redistest.Server) *redistest.Server {
+	t.Helper()
+	_, port, _ := strings.Cut(master.Addr, ":")
+	for _, r := range c.Replicas {
+		if r.Client(t).InfoMap(t.Context(), "replication").Val()["Replication"]["master_port"] == port {
+			return r
+		}
+	}
+	t.Fatal("the master has no replica")
+	return nil
 }

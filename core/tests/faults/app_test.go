@@ -12,10 +12,9 @@ import (
 	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
-)
 
-// patience bounds what a test waits for. It only matters where a test fails.
-const patience = 40 * time.Second
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
+)
 
 // app is an application of two processes under load, opened as users open it,
 // and a Prometheus that scrapes it.
@@ -28,14 +27,14 @@ type app struct {
 
 // process is a registry with the load that writes to it.
 type process struct {
-	reg    *shoal.Registry
-	stop   chan struct{}
-	group  sync.WaitGroup
-	begun  bool
-	events atomic.Int64 // requests
-	tried  atomic.Int64 // awaited adds
-	acked  atomic.Int64 // those of them that were confirmed
-	worst  atomic.Int64 // ns that the slowest request took
+	reg   *shoal.Registry
+	load  *testkit.Load // none before the first
+	stop  chan struct{} // of the awaited adds
+	group sync.WaitGroup
+	past  int          // events of former loads
+	tried atomic.Int64 // awaited adds
+	acked atomic.Int64 // those of them that were confirmed
+	worst atomic.Int64 // ns that the slowest request took
 }
 
 // startApp starts the application and waits until its load is on the page.
@@ -51,9 +50,7 @@ func startApp(t *testing.T, url string, change ...func(*shoal.Opts)) *app {
 	}
 	open := func(opts shoal.Opts) *shoal.Registry {
 		reg := shoal.New()
-		if err := reg.Open(url, opts); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, reg.Open(url, opts))
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
@@ -93,42 +90,23 @@ func (a *app) rest() {
 }
 
 func (p *process) begin(machine *delay) {
-	c := p.reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."})
-	h := p.reg.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Help: "Time.", Buckets: []float64{1, 20}})
-	v := p.reg.NewSummaryVec(shoal.SummaryOpts{Name: "size_bytes", Help: "Size."}, []string{"kind"})
 	g := p.reg.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Alive.", Mode: shoal.Sum})
-	paid := p.reg.NewCounter(shoal.CounterOpts{Name: "paid_total", Help: "Awaited."})
-	p.stop, p.begun = make(chan struct{}), true
-	for i := range 2 {
-		p.group.Go(func() {
-			pace := time.NewTicker(4 * time.Millisecond)
-			defer pace.Stop()
-			for {
-				select {
-				case <-p.stop:
-					return
-				case <-pace.C:
-				}
-				begin := time.Now()
-				c.Inc()
-				h.Observe(3)
-				v.WithLabelValues(fmt.Sprint(i)).Observe(2)
-				g.Set(1)
-				took := time.Since(begin)
-				if took > 20*time.Millisecond {
-					took -= machine.since(begin)
-				}
-				p.events.Add(1)
-				for worst := p.worst.Load(); int64(took) > worst && !p.worst.CompareAndSwap(worst, int64(took)); {
-					worst = p.worst.Load()
-				}
-			}
-		})
-	}
+	p.load = testkit.StartLoad(p.reg, 2, 4*time.Millisecond, func(begin time.Time) {
+		g.Set(1)
+		took := time.Since(begin)
+		if took > 20*time.Millisecond {
+			took -= machine.since(begin)
+		}
+		for worst := p.worst.Load(); int64(took) > worst && !p.worst.CompareAndSwap(worst, int64(took)); {
+			worst = p.worst.Load()
+		}
+	})
+	paid, stop := p.reg.NewCounter(shoal.CounterOpts{Name: "paid_total", Help: "Awaited."}), make(chan struct{})
+	p.stop = stop
 	p.group.Go(func() {
 		for {
 			select {
-			case <-p.stop:
+			case <-stop:
 				return
 			case <-time.After(10 * time.Millisecond):
 			}
@@ -143,17 +121,26 @@ func (p *process) begin(machine *delay) {
 }
 
 func (p *process) end() {
-	if p.begun {
-		p.begun = false
+	if p.load != nil {
+		p.past += p.load.End()
+		p.load = nil
 		close(p.stop)
 		p.group.Wait()
 	}
 }
 
+// events is how many there were.
+func (p *process) events() int64 {
+	if p.load == nil {
+		return int64(p.past)
+	}
+	return int64(p.past + p.load.Events())
+}
+
 // counted adds up what the processes counted.
 func (a *app) counted() (n tally) {
 	for _, p := range a.processes {
-		n.events += p.events.Load()
+		n.events += p.events()
 		n.tried += p.tried.Load()
 		n.acked += p.acked.Load()
 	}
@@ -172,8 +159,8 @@ func (a *app) more(t *testing.T, n float64) {
 	t.Helper()
 	mark := a.watch.mark()
 	first, some := 0.0, false
-	a.watch.eventually(t, mark, func(p page) error {
-		v, ok := p.value("jobs_total")
+	a.watch.eventually(t, mark, func(p testkit.Page) error {
+		v, ok := p.Value("jobs_total")
 		if ok && !some {
 			first, some = v, true
 		}
@@ -187,12 +174,8 @@ func (a *app) more(t *testing.T, n float64) {
 // flush brings all that was counted to Redis.
 func (a *app) flush(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	for _, p := range a.processes {
-		if err := p.reg.Flush(ctx); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, p.reg.Flush(testkit.Within(t)))
 	}
 }
 
@@ -208,18 +191,16 @@ func (a *app) exact(t *testing.T, since tally) {
 			a.watch.tellLosses(t)
 		}
 	})
-	a.watch.eventually(t, a.watch.mark(), func(p page) error { return p.shows(n) })
+	a.watch.eventually(t, a.watch.mark(), func(p testkit.Page) error { return shows(p, n) })
 	t.Logf("%d events and %d awaited adds, %d of them acknowledged: all are on the page", n.events, n.tried, n.acked)
 }
 
 // unnoticed fails the test unless requests went on all the time.
 func (a *app) unnoticed(t *testing.T) {
 	t.Helper()
-	for i, p := range a.processes {
-		// Whoever waits for a server that is away waits longer.
-		if worst := time.Duration(p.worst.Load()); worst > 700*time.Millisecond {
-			t.Errorf("a request of process %d took %v", i, worst)
-		}
+	// Whoever waits for a server that is away waits longer.
+	if worst := a.worst(); worst > 700*time.Millisecond {
+		t.Errorf("a request took %v", worst)
 	}
 }
 
@@ -227,11 +208,32 @@ func (a *app) unnoticed(t *testing.T) {
 func (a *app) close(t *testing.T) {
 	t.Helper()
 	a.rest()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	for _, p := range a.processes {
-		if err := p.reg.Close(ctx); err != nil {
+		if err := p.reg.Close(testkit.Within(t)); err != nil {
 			t.Errorf("closing: %v", err)
 		}
 	}
+}
+
+// shows returns an error unless the page has exactly what was counted.
+func shows(p testkit.Page, n tally) error {
+	if err := p.ShowsLoad(int(n.events)); err != nil {
+		return err
+	}
+	if paid, _ := p.Value("paid_total"); paid != float64(n.tried) {
+		return fmt.Errorf("paid_total is %v, want %v", paid, n.tried)
+	}
+	return nil
+}
+
+// idle returns an error unless the page has what the processes counted at their start.
+func idle(p testkit.Page) error { return p.Has("idle_total", "3") }
+
+// worst is how long the slowest request took.
+func (a *app) worst() time.Duration {
+	var worst time.Duration
+	for _, p := range a.processes {
+		worst = max(worst, time.Duration(p.worst.Load()))
+	}
+	return worst
 }

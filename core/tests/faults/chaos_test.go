@@ -13,6 +13,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // TestChaos lets faults follow each other for the time of -chaos, on a server,
@@ -67,7 +68,7 @@ func (c *chaos) run(t *testing.T, steps []step) {
 	}
 	c.app.more(t, 10)
 	c.app.exact(t, tally{})
-	c.app.watch.eventually(t, c.app.watch.mark(), page.idle)
+	c.app.watch.eventually(t, c.app.watch.mark(), idle)
 	c.app.unnoticed(t)
 	c.app.watch.neverFell(t)
 	c.app.watch.end()
@@ -113,7 +114,7 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 	master := func(t *testing.T) (*redistest.Server, []*redistest.Server) {
 		t.Helper()
 		at := -1
-		eventually(t, func() error {
+		testkit.Eventually(t, func() error {
 			at = slices.IndexFunc(servers, func(server *redistest.Server) bool { return s.IsMaster(server) })
 			if at < 0 {
 				return errors.New("the Sentinels name no master")
@@ -127,14 +128,14 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 	away := func(t *testing.T, leave, back func(t *testing.T, m *redistest.Server)) {
 		m, others := master(t)
 		leave(t, m)
-		eventually(t, func() error {
+		testkit.Eventually(t, func() error {
 			if !slices.ContainsFunc(others, s.IsMaster) {
 				return errors.New("there is no new master")
 			}
 			return nil
 		})
 		back(t, m)
-		becomes(t, m, "slave")
+		m.Becomes(t, "slave")
 		for _, o := range servers {
 			o.Resume(t)
 		}
@@ -144,8 +145,6 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 			}
 		}
 	}
-	freeze := func(t *testing.T, m *redistest.Server) { m.Freeze(t) }
-	thaw := func(t *testing.T, m *redistest.Server) { m.Thaw(t) }
 	return s.URL(), func(*app) []step {
 		return []step{
 			{"the master is killed, and its replicas lag", func(t *testing.T, c *chaos) {
@@ -155,8 +154,7 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 					o.Stall(t)
 				}
 				c.app.flush(t)
-				away(t, func(_ *testing.T, m *redistest.Server) { m.Kill() },
-					func(t *testing.T, m *redistest.Server) { m.Restart(t) })
+				away(t, killIt, restarts)
 			}},
 			{"the master freezes and wakes up a replica", func(t *testing.T, _ *chaos) {
 				s.Ready(t)
@@ -185,11 +183,11 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 	}
 	away := func(t *testing.T, p *[2]*redistest.Server, leave, back func(t *testing.T, m *redistest.Server)) {
 		leave(t, p[0])
-		becomes(t, p[1], "master")
+		p[1].Becomes(t, "master")
 		back(t, p[0])
 		p[1].Resume(t)
 		// Which of the two it is in the end is for the Cluster to settle.
-		eventually(t, func() error {
+		testkit.Eventually(t, func() error {
 			first, err := p[0].Role()
 			second, err2 := p[1].Role()
 			if err := errors.Join(err, err2); err != nil || first == second {
@@ -202,8 +200,6 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 		})
 		p[1].InSync(t)
 	}
-	freeze := func(t *testing.T, m *redistest.Server) { m.Freeze(t) }
-	thaw := func(t *testing.T, m *redistest.Server) { m.Thaw(t) }
 	pick := func(c *chaos) *[2]*redistest.Server { return &pairs[c.rng.IntN(len(pairs))] }
 	return cluster.URL(), func(*app) []step {
 		return []step{
@@ -211,8 +207,7 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 				p := pick(c)
 				p[1].Stall(t)
 				c.app.flush(t)
-				away(t, p, func(_ *testing.T, m *redistest.Server) { m.Kill() },
-					func(t *testing.T, m *redistest.Server) { m.Restart(t) })
+				away(t, p, killIt, restarts)
 			}},
 			{"a master freezes and wakes up a replica", func(t *testing.T, c *chaos) { away(t, pick(c), freeze, thaw) }},
 			{"a master freezes and wakes up", func(t *testing.T, c *chaos) {
@@ -231,19 +226,16 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 	}
 }
 
+// The ways to leave and to come back.
+func freeze(t *testing.T, m *redistest.Server)   { m.Freeze(t) }
+func thaw(t *testing.T, m *redistest.Server)     { m.Thaw(t) }
+func killIt(_ *testing.T, m *redistest.Server)   { m.Kill() }
+func restarts(t *testing.T, m *redistest.Server) { m.Restart(t) }
+
 // blow cuts the lines to a server and makes it forget its scripts.
 func blow(t *testing.T, s *redistest.Server) {
 	t.Helper()
 	client := s.Client(t, func(o *redis.Options) { o.MaxRetries = -1 })
-	must(t, client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
-	must(t, client.ScriptFlush(t.Context()).Err())
-}
-
-// worst is how long the slowest request took.
-func (a *app) worst() time.Duration {
-	var worst time.Duration
-	for _, p := range a.processes {
-		worst = max(worst, time.Duration(p.worst.Load()))
-	}
-	return worst
+	testkit.Must(t, client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
+	testkit.Must(t, client.ScriptFlush(t.Context()).Err())
 }

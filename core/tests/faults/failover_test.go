@@ -3,7 +3,6 @@
 package faults_test
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // asDefault gives an application the lease that users have: a scrape's recovery
@@ -50,7 +50,7 @@ func TestSentinel_TheOldMasterIsBackTooEarly(t *testing.T) {
 	s.Replicas[0].Stall(t)
 	lag := a.lag(t)
 	s.Master.Kill()
-	becomes(t, s.Replicas[0], "master")
+	s.Replicas[0].Becomes(t, "master")
 	s.Master.Restart(t)
 	s.Agreed(t, s.Replicas[0])
 	a.survives(t, lag)
@@ -67,7 +67,7 @@ func TestCluster_AReplicaThatLagsTakesOver(t *testing.T) {
 			c.Replicas[i].Stall(t)
 			lag := a.lag(t)
 			c.Nodes[i].Kill()
-			becomes(t, c.Replicas[i], "master")
+			c.Replicas[i].Becomes(t, "master")
 			c.Nodes[i].Restart(t) // it hears at once that it is a replica now
 			a.survives(t, lag)
 			a.recovered(t)
@@ -93,7 +93,7 @@ func TestCluster_AMasterFreezesAndWakesUp(t *testing.T) {
 	a := startApp(t, c.URL(), asDefault)
 	i := a.shard(t, c, "jobs_total")
 	c.Nodes[i].Freeze(t)
-	becomes(t, c.Replicas[i], "master")
+	c.Replicas[i].Becomes(t, "master")
 	c.Nodes[i].Thaw(t)
 	a.survives(t, 0)
 }
@@ -134,7 +134,7 @@ func (a *app) reshard(t *testing.T, c *redistest.Cluster) {
 	t.Helper()
 	eyes := c.Client(t)
 	families, err := eyes.ZRange(t.Context(), "shoal:1:{"+a.name+"}:families", 0, -1).Result()
-	must(t, err)
+	testkit.Must(t, err)
 	tags := []string{a.name}
 	for _, f := range families {
 		tags = append(tags, a.name+"/"+f)
@@ -173,7 +173,7 @@ func (a *app) survives(t *testing.T, lag int64) {
 	a.more(t, 30)
 	t.Logf("the page was back %v after the change; the new master lacked %d events", time.Since(begin).Round(time.Millisecond), lag)
 	a.exact(t, tally{})
-	a.watch.eventually(t, a.watch.mark(), page.idle)
+	a.watch.eventually(t, a.watch.mark(), idle)
 	a.unnoticed(t)
 	a.watch.neverFell(t)
 	a.watch.end()
@@ -190,33 +190,4 @@ func (a *app) recovered(t *testing.T) {
 		}
 	}
 	t.Error("no scrape was told that the page is recovering")
-}
-
-// becomes waits until a server has a role.
-func becomes(t *testing.T, s *redistest.Server, role string) {
-	t.Helper()
-	eventually(t, func() error {
-		got, err := s.Role()
-		if err == nil && got != role {
-			err = fmt.Errorf("the server at %s is a %s", s.Addr, got)
-		}
-		return err
-	})
-}
-
-// eventually polls until check returns nil.
-func eventually(t *testing.T, check func() error) {
-	t.Helper()
-	deadline := time.After(patience)
-	for {
-		err := check()
-		if err == nil {
-			return
-		}
-		select {
-		case <-deadline:
-			t.Fatalf("still after %v: %v", patience, err)
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
 }

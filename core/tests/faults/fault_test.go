@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // fault is something that happens to a single server, or to the line to it,
@@ -42,7 +43,7 @@ type fault struct {
 	// once says that this is no part of the chaos: it needs a server of its own.
 	once bool
 	// after checks the page at the end.
-	after func(page) error
+	after func(testkit.Page) error
 }
 
 // fixture is an application on a single server.
@@ -61,7 +62,7 @@ func (f *fault) run(t *testing.T) {
 	url := r.server.URL()
 	switch {
 	case f.user:
-		must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all").Err())
+		testkit.Must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all").Err())
 		url = "redis://shop:secret@" + r.server.Addr
 	case f.spoilt:
 		r.line = newLine(t, r.server.Addr)
@@ -92,7 +93,7 @@ func (f *fault) run(t *testing.T) {
 	}
 	waits := f.waiting()
 	here := r.app.counted() // the fault is there for sure
-	eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		n := r.app.counted()
 		if n.less(before).events < 100 || n.less(here).tried == 0 {
 			return errors.New("requests don't go on")
@@ -114,7 +115,7 @@ func (f *fault) run(t *testing.T) {
 	if f.wiped {
 		r.app.watch.valid(t)
 	} else {
-		r.app.watch.eventually(t, r.app.watch.mark(), page.idle)
+		r.app.watch.eventually(t, r.app.watch.mark(), idle)
 		r.app.watch.neverFell(t)
 	}
 	if f.after != nil {
@@ -128,19 +129,12 @@ func (f *fault) run(t *testing.T) {
 func (f *fault) waiting() bool { return f.waits || f.says != "" && !f.either }
 
 // positive returns an error unless a sample is above 0.
-func positive(series string) func(page) error {
-	return func(p page) error {
-		if v, ok := p.value(series); !ok || v <= 0 {
+func positive(series string) func(testkit.Page) error {
+	return func(p testkit.Page) error {
+		if v, ok := p.Value(series); !ok || v <= 0 {
 			return fmt.Errorf("%s is %v (shown: %v)", series, v, ok)
 		}
 		return nil
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -152,11 +146,11 @@ func (r *fixture) key(family, part string) string {
 // set sets a configuration of the server.
 func (r *fixture) set(t *testing.T, name, value string) {
 	t.Helper()
-	must(t, r.admin.ConfigSet(t.Context(), name, value).Err())
+	testkit.Must(t, r.admin.ConfigSet(t.Context(), name, value).Err())
 }
 
 // hangUp has the server close the application's connections.
 func (r *fixture) hangUp(t *testing.T) {
 	t.Helper()
-	must(t, r.admin.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
+	testkit.Must(t, r.admin.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())
 }

@@ -3,7 +3,6 @@
 package faults_test
 
 import (
-	"context"
 	"flag"
 	"testing"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 var (
@@ -22,8 +22,8 @@ var (
 )
 
 func TestMain(m *testing.M) {
-	redistest.Parallel(8)
-	redis.SetLogger(silence{}) // the client tells of every line that a test cuts
+	redistest.Parallel(12)
+	redis.SetLogger(new(testkit.Heard)) // the client tells of every line that a test cuts
 	// A toxic that has a piece in hand when its line is cut never gives it up.
 	// Nor do those that it feeds and is fed by.
 	redistest.Main(m,
@@ -31,7 +31,3 @@ func TestMain(m *testing.M) {
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).write"),
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).read"))
 }
-
-type silence struct{}
-
-func (silence) Printf(context.Context, string, ...any) {}

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // line is the network between the application and a server: a toxiproxy.
@@ -51,7 +52,7 @@ func (l *line) start(t *testing.T, listen, server string) {
 	t.Helper()
 	// Another test may be starting a process just now, which for a moment has a
 	// copy of the listener that was closed here.
-	eventually(t, func() error {
+	testkit.Eventually(t, func() error {
 		api := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
 		l.proxy = toxiproxy.NewProxy(api, "redis", listen, server)
 		return l.proxy.Start()

@@ -4,11 +4,12 @@ package faults_test
 
 import (
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 var aof = []string{"--appendonly", "yes", "--appendfsync", "everysec"}
@@ -32,7 +33,7 @@ var serverFaults = []fault{
 		name: "killed with an old snapshot", event: "`kill -9`, RDB snapshot from before, started again",
 		scrape: "503 `Redis can't be reached`, then `recovering`", totals: whatIsKept,
 		begin: func(t *testing.T, r *fixture) {
-			must(t, r.admin.Save(t.Context()).Err())
+			testkit.Must(t, r.admin.Save(t.Context()).Err())
 			r.app.more(t, 200)
 			kill(t, r)
 		},
@@ -42,7 +43,7 @@ var serverFaults = []fault{
 		name: "loading", event: "restarting, with much to load",
 		scrape: "503 `Redis refuses with LOADING`, then `recovering`", totals: "exact",
 		begin: func(t *testing.T, r *fixture) {
-			must(t, r.admin.Do(t.Context(), "DEBUG", "POPULATE", 3000, "filler", 100).Err())
+			testkit.Must(t, r.admin.Do(t.Context(), "DEBUG", "POPULATE", 3000, "filler", 100).Err())
 			r.server.Shutdown(t)
 			r.server.Relaunch(t, "--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024")
 		},
@@ -59,7 +60,7 @@ var serverFaults = []fault{
 		name: "paused", event: "`CLIENT PAUSE` for some seconds",
 		scrape: "503 in time, `Redis has not answered in time`", totals: "exact",
 		begin: func(t *testing.T, r *fixture) {
-			must(t, r.admin.Do(t.Context(), "CLIENT", "PAUSE", 7000, "ALL").Err())
+			testkit.Must(t, r.admin.Do(t.Context(), "CLIENT", "PAUSE", 7000, "ALL").Err())
 		},
 		says: "Redis has not answered in time", // and it ends by itself
 	},
@@ -78,7 +79,7 @@ var serverFaults = []fault{
 		scrape: "pages", totals: "exact",
 		begin: func(t *testing.T, r *fixture) {
 			for range 20 {
-				must(t, r.admin.ScriptFlush(t.Context()).Err())
+				testkit.Must(t, r.admin.ScriptFlush(t.Context()).Err())
 				<-time.After(20 * time.Millisecond) // between two blows
 			}
 		},
@@ -87,7 +88,7 @@ var serverFaults = []fault{
 		name: "emptied", event: "`FLUSHALL`",
 		scrape: "503 `recovering` until living processes have brought their metrics back, then pages; counters begin at 0, which `rate()` takes for a reset",
 		totals: "what was there is lost, counted as `wiped`; what comes later is exact",
-		begin:  func(t *testing.T, r *fixture) { must(t, r.admin.FlushAll(t.Context()).Err()) },
+		begin:  func(t *testing.T, r *fixture) { testkit.Must(t, r.admin.FlushAll(t.Context()).Err()) },
 		wiped:  true, after: positive(`shoal_lost_batches_total{reason="wiped"}`),
 	},
 	{
@@ -95,20 +96,10 @@ var serverFaults = []fault{
 		scrape: "pages that stand still; gauges vanish with the leases", totals: "exact", waits: true,
 		begin: func(t *testing.T, r *fixture) { r.set(t, "maxmemory", "1") },
 		meanwhile: func(t *testing.T, r *fixture, mark int) {
-			r.app.watch.eventually(t, mark, func(p page) error {
-				if v, ok := p.value("depth"); ok {
-					return fmt.Errorf("depth is %v", v)
-				}
-				return nil
-			})
+			r.app.watch.eventually(t, mark, func(p testkit.Page) error { return p.Lacks("depth") })
 		},
-		end: func(t *testing.T, r *fixture) { r.set(t, "maxmemory", "0") },
-		after: func(p page) error {
-			if p["depth"] != 2 {
-				return fmt.Errorf("depth is %v, want 2", p["depth"])
-			}
-			return nil
-		},
+		end:   func(t *testing.T, r *fixture) { r.set(t, "maxmemory", "0") },
+		after: func(p testkit.Page) error { return p.Has("depth", "2") },
 	},
 	{
 		name: "evicting", event: "`maxmemory` reached, `allkeys-lru`",
@@ -117,7 +108,7 @@ var serverFaults = []fault{
 		begin: func(t *testing.T, r *fixture) {
 			r.set(t, "maxmemory-policy", "allkeys-lru")
 			r.set(t, "maxmemory", "1") // less than a server needs: every key goes
-			eventually(t, func() error {
+			testkit.Eventually(t, func() error {
 				if n := r.admin.Exists(t.Context(), r.key("jobs_total", "v")).Val(); n > 0 {
 					return errors.New("nothing was evicted")
 				}
@@ -130,11 +121,15 @@ var serverFaults = []fault{
 	{
 		name: "demoted", event: "demoted: `READONLY`",
 		scrape: "pages that stand still", totals: "exact", waits: true,
-		begin: func(t *testing.T, r *fixture) { must(t, r.admin.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err()) },
+		begin: func(t *testing.T, r *fixture) {
+			testkit.Must(t, r.admin.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err())
+		},
 		meanwhile: func(t *testing.T, r *fixture, mark int) {
 			r.app.watch.eventually(t, mark, positive("jobs_total"))
 		},
-		end: func(t *testing.T, r *fixture) { must(t, r.admin.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err()) },
+		end: func(t *testing.T, r *fixture) {
+			testkit.Must(t, r.admin.Do(t.Context(), "REPLICAOF", "NO", "ONE").Err())
+		},
 	},
 	{
 		name: "busy", event: "a script that does not end: `BUSY`",
@@ -148,7 +143,7 @@ var serverFaults = []fault{
 				_ = stuck.Eval(t.Context(), "while true do end", nil).Err() // until it is killed
 			}()
 			r.undo = func() {
-				must(t, r.admin.ScriptKill(t.Context()).Err())
+				testkit.Must(t, r.admin.ScriptKill(t.Context()).Err())
 				<-done
 			}
 		},
@@ -158,23 +153,23 @@ var serverFaults = []fault{
 		name: "password unknown", event: "the password changed: `WRONGPASS`, `NOAUTH`",
 		scrape: "503 `Redis refuses with WRONGPASS`", totals: "exact", user: true,
 		begin: func(t *testing.T, r *fixture) {
-			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "<secret", ">other").Err())
+			testkit.Must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "<secret", ">other").Err())
 			r.hangUp(t)
 		},
 		says: "WRONGPASS",
 		end: func(t *testing.T, r *fixture) {
-			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", ">secret").Err())
+			testkit.Must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", ">secret").Err())
 		},
 	},
 	{
 		name: "rights revoked", event: "the ACL user lost its rights: `NOPERM`",
 		scrape: "503 `Redis refuses with NOPERM`", totals: "exact", user: true,
 		begin: func(t *testing.T, r *fixture) {
-			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "resetkeys").Err())
+			testkit.Must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "resetkeys").Err())
 		},
 		says: "NOPERM",
 		end: func(t *testing.T, r *fixture) {
-			must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "~*").Err())
+			testkit.Must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "~*").Err())
 		},
 	},
 	{
@@ -183,11 +178,11 @@ var serverFaults = []fault{
 		totals: "of that metric, what was there is lost, counted as `wiped`: the process that writes it replaces the key, counted by `shoal_corrupt_values_total`; the others are exact",
 		begin: func(t *testing.T, r *fixture) {
 			for _, family := range []string{"jobs_total", "took_seconds", "size_bytes", "paid_total"} {
-				must(t, r.admin.Set(t.Context(), r.key(family, "v"), "a stranger's", 0).Err())
+				testkit.Must(t, r.admin.Set(t.Context(), r.key(family, "v"), "a stranger's", 0).Err())
 			}
 		},
-		wiped: true, after: func(p page) error {
-			return errors.Join(p.idle(), positive("shoal_corrupt_values_total")(p))
+		wiped: true, after: func(p testkit.Page) error {
+			return errors.Join(idle(p), positive("shoal_corrupt_values_total")(p))
 		},
 	},
 	{
@@ -195,14 +190,14 @@ var serverFaults = []fault{
 		scrape: "pages", totals: "that series begins at 0, counted by `shoal_corrupt_values_total`; the others are exact",
 		begin: func(t *testing.T, r *fixture) {
 			for _, family := range []string{"jobs_total", "took_seconds", "paid_total"} {
-				must(t, r.admin.HSet(t.Context(), r.key(family, "v"), "", "no number").Err())
+				testkit.Must(t, r.admin.HSet(t.Context(), r.key(family, "v"), "", "no number").Err())
 			}
 			for _, kind := range []string{"0", "1"} {
-				must(t, r.admin.HSet(t.Context(), r.key("size_bytes", "v"), "kind\xff"+kind, "no number").Err())
+				testkit.Must(t, r.admin.HSet(t.Context(), r.key("size_bytes", "v"), "kind\xff"+kind, "no number").Err())
 			}
 		},
-		wiped: true, after: func(p page) error {
-			return errors.Join(p.idle(), positive("shoal_corrupt_values_total")(p))
+		wiped: true, after: func(p testkit.Page) error {
+			return errors.Join(idle(p), positive("shoal_corrupt_values_total")(p))
 		},
 	},
 }

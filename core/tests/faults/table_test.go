@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // row is a line of a table of docs/faults.md that is not a [fault].
@@ -132,7 +134,7 @@ func render(rows []row) string {
 func TestDocs_FaultsAreWhatTheTestsShow(t *testing.T) {
 	file := filepath.Join(root, "docs", "faults.md")
 	raw, err := os.ReadFile(file)
-	must(t, err)
+	testkit.Must(t, err)
 	text := string(raw)
 	for name, table := range tables() {
 		begin, end := "<!-- table: "+name+" -->\n", "<!-- end -->\n"
@@ -148,13 +150,13 @@ func TestDocs_FaultsAreWhatTheTestsShow(t *testing.T) {
 		}
 	}
 	if *update && !t.Failed() {
-		must(t, os.WriteFile(file, []byte(text), 0o644)) //nolint:gosec // a document
+		testkit.Must(t, os.WriteFile(file, []byte(text), 0o644)) //nolint:gosec // a document
 	}
 }
 
 func TestDocs_FaultsNameTestsThatExist(t *testing.T) {
 	own, err := filepath.Glob("*_test.go")
-	must(t, err)
+	testkit.Must(t, err)
 	for _, r := range append(append([]row{}, failovers...), elsewhere...) {
 		files := own
 		if r.file != "" {
@@ -163,7 +165,7 @@ func TestDocs_FaultsNameTestsThatExist(t *testing.T) {
 		found := false
 		for _, file := range files {
 			text, err := os.ReadFile(file)
-			must(t, err)
+			testkit.Must(t, err)
 			found = found || strings.Contains(string(text), "\nfunc "+r.test+"(t *testing.T)")
 		}
 		if !found {

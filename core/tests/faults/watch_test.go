@@ -5,9 +5,7 @@ package faults_test
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +13,8 @@ import (
 	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 const (
@@ -34,15 +34,15 @@ type watch struct {
 	delay   *delay
 
 	mu      sync.Mutex
-	answers []answer           // guarded by mu
-	seen    map[string]float64 // the counters as last shown; guarded by mu
-	falls   []string           // guarded by mu
-	faults  []string           // answers that nobody may give; guarded by mu
+	answers []answer       // guarded by mu
+	seen    testkit.Rising // what was shown last; guarded by mu
+	falls   []string       // guarded by mu
+	faults  []string       // answers that nobody may give; guarded by mu
 }
 
 // answer is what a scrape got.
 type answer struct {
-	page   page
+	page   testkit.Page
 	reason string // of a 503
 	took   time.Duration
 	late   time.Duration // the part of it in which the machine was busy with other work
@@ -51,7 +51,7 @@ type answer struct {
 
 // startWatch begins to scrape. It ends with the test.
 func startWatch(t *testing.T, d *delay, targets ...*shoal.Registry) *watch {
-	w := &watch{targets: targets, delay: d, stop: make(chan struct{}), begun: time.Now(), seen: map[string]float64{}}
+	w := &watch{targets: targets, delay: d, stop: make(chan struct{}), begun: time.Now(), seen: testkit.Rising{}}
 	w.group.Go(w.run)
 	t.Cleanup(w.end)
 	return w
@@ -78,17 +78,14 @@ func (w *watch) end() {
 }
 
 func (w *watch) scrape(target int) {
-	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
-	req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", fmt.Sprint(scrapeTimeout.Seconds()))
-	rec := httptest.NewRecorder()
 	begin := time.Now()
-	w.targets[target].Handler(shoal.HandlerOpts{}).ServeHTTP(rec, req)
-	a := answer{took: time.Since(begin), at: time.Since(w.begun)}
+	rec, took := testkit.Get(w.targets[target], scrapeTimeout)
+	a := answer{took: took, at: time.Since(w.begun)}
 	body := rec.Body.String()
 	var err error
 	switch rec.Code {
 	case http.StatusOK:
-		a.page, err = parsePage(body)
+		a.page, err = testkit.Parse(body)
 	case http.StatusServiceUnavailable:
 		a.reason = strings.TrimPrefix(strings.TrimSpace(body), "shoal: the metrics can't be read: ")
 		if a.reason == "" || strings.Contains(body, "# TYPE") {
@@ -105,17 +102,15 @@ func (w *watch) scrape(target int) {
 	defer w.mu.Unlock()
 	w.answers = append(w.answers, a)
 	if old := len(w.answers) - manyAnswers; old >= 0 {
-		w.answers[old].page = nil // nobody asks for it any more
+		w.answers[old].page = testkit.Page{} // nobody asks for it any more
 	}
 	if err != nil {
 		w.faults = append(w.faults, err.Error())
 	}
-	for series, v := range a.page.counters() {
-		if old := w.seen[series]; v < old {
-			w.falls = append(w.falls, fmt.Sprintf("%v, target %d: %s fell from %v to %v",
-				a.at.Round(time.Millisecond), target, series, old, v))
+	if rec.Code == http.StatusOK && err == nil {
+		if err := w.seen.Check(a.page); err != nil {
+			w.falls = append(w.falls, fmt.Sprintf("%v, target %d: %v", a.at.Round(time.Millisecond), target, err))
 		}
-		w.seen[series] = v
 	}
 }
 
@@ -136,7 +131,7 @@ func (w *watch) since(mark int) []answer {
 // until waits until check returns nil for the answers since the mark.
 func (w *watch) until(t *testing.T, mark int, check func([]answer) error) {
 	t.Helper()
-	deadline := time.After(patience)
+	deadline := time.After(testkit.Patience)
 	for {
 		err := check(w.since(mark))
 		if err == nil {
@@ -144,14 +139,14 @@ func (w *watch) until(t *testing.T, mark int, check func([]answer) error) {
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("still after %v: %v", patience, err)
+			t.Fatalf("still after %v: %v", testkit.Patience, err)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
 // eventually waits for a page since the mark for which check returns nil.
-func (w *watch) eventually(t *testing.T, mark int, check func(page) error) {
+func (w *watch) eventually(t *testing.T, mark int, check func(testkit.Page) error) {
 	t.Helper()
 	next := 0
 	last := errors.New("no page was shown")
@@ -253,15 +248,10 @@ func (w *watch) tellLosses(t *testing.T) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, a := range slices.Backward(w.answers) {
-		if a.page == nil {
-			continue
+		if a.page.Text != "" {
+			t.Logf("the last page says of shoal itself:\n%s", strings.Join(a.page.Of("shoal_"), "\n"))
+			return
 		}
-		for _, series := range slices.Sorted(maps.Keys(a.page)) {
-			if strings.HasPrefix(series, "shoal_") && !strings.Contains(series, "_seconds_") {
-				t.Logf("%s %v", series, a.page[series])
-			}
-		}
-		return
 	}
 }
 
@@ -269,7 +259,7 @@ func (w *watch) tellLosses(t *testing.T) {
 func (w *watch) forgive() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.seen, w.falls = map[string]float64{}, nil
+	w.seen, w.falls = testkit.Rising{}, nil
 }
 
 // short is a reason without what differs from one time to the next.

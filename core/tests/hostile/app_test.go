@@ -24,7 +24,7 @@ var (
 	}
 	// otherSelfNames are the rest of these, which nobody attacks.
 	otherSelfNames = []string{
-		"shoal_flush_failures_total", "shoal_pending_age_seconds", "shoal_overflowed_writes_total", "shoal_gauge_func_panics_total",
+		"shoal_flush_failures_total", "shoal_pending_age_seconds", "shoal_overflowed_writes_total", "shoal_gaugefunc_panics_total",
 		"shoal_scrape_duration_seconds", "shoal_scrape_failures_total", "shoal_scrape_flush_failures_total",
 		"shoal_omitted_families_total", "shoal_unconfirmed_scrapes_total",
 	}

@@ -3,8 +3,6 @@
 package interplay_test
 
 import (
-	"context"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -15,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	shoal "github.com/shoal-metrics/shoal/core"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 var _ prometheus.Gatherer = (*shoal.Registry)(nil)
@@ -22,54 +22,27 @@ var _ prometheus.Gatherer = (*shoal.Registry)(nil)
 func TestGatherer_ComparesAndCountsWithTestutil(t *testing.T) {
 	reg := process(t)
 	shop(t, reg)
-	if err := testutil.GatherAndCompare(reg, strings.NewReader(shopPage), shopNames...); err != nil {
-		t.Error(err)
-	}
+	testkit.Check(t, testutil.GatherAndCompare(reg, strings.NewReader(shopPage), shopNames...))
 	if n, err := testutil.GatherAndCount(reg, shopNames...); err != nil || n != 4 {
 		t.Errorf("GatherAndCount gives %d, %v; want 4", n, err)
 	}
 	problems, err := testutil.GatherAndLint(reg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for _, p := range problems {
 		t.Errorf("%s: %s", p.Metric, p.Text)
 	}
 }
 
 // get asks a handler for its page.
-func get(t *testing.T, h http.Handler, header http.Header) (*http.Response, string) {
+func get(t *testing.T, h http.Handler, accept string) (status int, body string) {
 	t.Helper()
-	server := httptest.NewServer(h)
-	defer server.Close()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/metrics", nil)
-	if err != nil {
-		t.Fatal(err)
+	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	if accept != "" {
+		req.Header.Set("Accept", accept)
 	}
-	req.Header = header
-	resp, err := server.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Client().CloseIdleConnections()
-	return resp, string(body)
-}
-
-// withoutShoal drops shoal's own metrics, whose values differ between scrapes.
-func withoutShoal(page string) string {
-	var b strings.Builder
-	for line := range strings.Lines(page) {
-		rest := strings.TrimPrefix(strings.TrimPrefix(line, "# HELP "), "# TYPE ")
-		if !strings.HasPrefix(rest, "shoal_") {
-			b.WriteString(line)
-		}
-	}
-	return b.String()
+	rec := httptest.NewRecorder()
+	h.ServeHTTP(rec, req)
+	return rec.Code, rec.Body.String()
 }
 
 // promhttp serves the registry as it serves its own, in every format, and the
@@ -84,14 +57,11 @@ func TestGatherer_PromhttpServesTheSamePage(t *testing.T) {
 		"openmetrics": "application/openmetrics-text;version=1.0.0",
 	} {
 		t.Run(name, func(t *testing.T) {
-			header := http.Header{"Accept": {accept}}
-			_, want := get(t, theirs, header)
-			resp, got := get(t, ours, header)
-			if resp.StatusCode != http.StatusOK || withoutShoal(got) != withoutShoal(want) {
-				t.Errorf("status %d; the page is\n%swant\n%s", resp.StatusCode, withoutShoal(got), withoutShoal(want))
-			}
-			if name != "openmetrics" && withoutShoal(got) != shopPage {
-				t.Errorf("the page is\n%swant\n%s", withoutShoal(got), shopPage)
+			_, want := get(t, theirs, accept)
+			status, got := get(t, ours, accept)
+			users := testkit.WithoutShoal(got)
+			if want = testkit.WithoutShoal(want); status != http.StatusOK || users != want || name != "openmetrics" && users != shopPage {
+				t.Errorf("status %d; the page is\n%swant\n%s", status, users, want)
 			}
 			if name == "openmetrics" && !strings.Contains(got, `took_seconds_bucket{le="1.0"} 0`) {
 				t.Errorf("this is not OpenMetrics:\n%s", got)
@@ -104,9 +74,9 @@ func TestGatherer_PromhttpSaysThatRedisIsAway(t *testing.T) {
 	reg := shoal.New()
 	shopUnconnected := reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
 	shopUnconnected.Inc()
-	resp, body := get(t, promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), nil)
-	if resp.StatusCode != http.StatusInternalServerError || !strings.Contains(body, shoal.ErrNotConnected.Error()) {
-		t.Errorf("status %d: %s", resp.StatusCode, body)
+	status, body := get(t, promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), "")
+	if status != http.StatusInternalServerError || !strings.Contains(body, shoal.ErrNotConnected.Error()) {
+		t.Errorf("status %d: %s", status, body)
 	}
 }
 
@@ -124,28 +94,14 @@ func TestProcess_CollectorsOfOneProcessHaveTheirOwnPage(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", reg.Handler(shoal.HandlerOpts{}))
 	mux.Handle("GET /metrics/process", promhttp.HandlerFor(own, promhttp.HandlerOpts{}))
-	server := httptest.NewServer(mux)
-	defer server.Close()
 	page := func(path string) string {
-		t.Helper()
-		req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, server.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp, err := server.Client().Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = resp.Body.Close() }()
-		body, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			t.Fatalf("%s: status %d, %v", path, resp.StatusCode, err)
-		}
-		return string(body)
+		rec := httptest.NewRecorder()
+		mux.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
+		return rec.Body.String()
 	}
 	fleet, process := page("/metrics"), page("/metrics/process")
-	if withoutShoal(fleet) != shopPage {
-		t.Errorf("the fleet's page is\n%s", withoutShoal(fleet))
+	if users := testkit.WithoutShoal(fleet); users != shopPage {
+		t.Errorf("the fleet's page is\n%s", users)
 	}
 	if !strings.Contains(process, "\ngo_goroutines ") || strings.Contains(process, "orders_total") {
 		t.Errorf("the process's page is\n%s", process)
@@ -159,9 +115,7 @@ func TestGatherer_JoinsWithOthers(t *testing.T) {
 	own := prometheus.NewRegistry()
 	own.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "local_value", Help: "Local."}, func() float64 { return 4 }))
 	want := "# HELP local_value Local.\n# TYPE local_value gauge\nlocal_value 4\n" + shopPage
-	if err := testutil.GatherAndCompare(prometheus.Gatherers{own, reg}, strings.NewReader(want), append(shopNames, "local_value")...); err != nil {
-		t.Error(err)
-	}
+	testkit.Check(t, testutil.GatherAndCompare(prometheus.Gatherers{own, reg}, strings.NewReader(want), append(shopNames, "local_value")...))
 }
 
 // Gathering twice gives the same, and what others do with the first result
@@ -170,13 +124,9 @@ func TestGatherer_ResultsOutliveEachOther(t *testing.T) {
 	reg := process(t)
 	shop(t, reg)
 	first, err := reg.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, err)
 	for range 3 {
-		if err := testutil.GatherAndCompare(prometheus.Gatherers{reg}, strings.NewReader(shopPage), shopNames...); err != nil {
-			t.Fatal(err)
-		}
+		testkit.Must(t, testutil.GatherAndCompare(prometheus.Gatherers{reg}, strings.NewReader(shopPage), shopNames...))
 	}
 	var names []string
 	for _, f := range first {

@@ -14,6 +14,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
@@ -26,9 +27,7 @@ func process(t *testing.T) *shoal.Registry {
 	// The parent of the temporary directories is named after the test and this run of it.
 	app := filepath.Base(filepath.Dir(t.TempDir()))
 	opts := shoal.Opts{App: app, Interval: 10 * time.Millisecond, Host: "h"}
-	if err := reg.Connect(redistest.Shared(t).Client(t), opts); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, reg.Connect(redistest.Shared(t).Client(t), opts))
 	t.Cleanup(func() {
 		if err := reg.Close(context.Background()); err != nil {
 			t.Errorf("closing: %v", err)
@@ -47,9 +46,7 @@ func shop(t *testing.T, reg *shoal.Registry) {
 	h.Observe(3)
 	reg.NewSummary(shoal.SummaryOpts{Name: "size_bytes", Help: "Size of an order."}).Observe(7)
 	reg.NewGauge(shoal.GaugeOpts{Name: "depth", Help: "Orders that wait."}).Set(11.5)
-	if err := reg.Flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, reg.Flush(t.Context()))
 }
 
 // shopPage is what [shop] makes of a page.

@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 // pushed is a Pushgateway as far as a pusher sees it.
@@ -40,14 +42,10 @@ func TestPusher_PushesTheFleetsTotals(t *testing.T) {
 	gateway := &pushed{}
 	server := httptest.NewServer(gateway)
 	defer server.Close()
-	if err := push.New(server.URL, "shop").Gatherer(reg).Client(server.Client()).Push(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, push.New(server.URL, "shop").Gatherer(reg).Client(server.Client()).Push())
 	if gateway.path != "PUT /metrics/job/shop" {
 		t.Errorf("the request was %s", gateway.path)
 	}
 	got := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return gateway.families, nil })
-	if err := testutil.GatherAndCompare(got, strings.NewReader(shopPage), shopNames...); err != nil {
-		t.Error(err)
-	}
+	testkit.Check(t, testutil.GatherAndCompare(got, strings.NewReader(shopPage), shopNames...))
 }

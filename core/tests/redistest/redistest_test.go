@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
 func TestMain(m *testing.M) { redistest.Main(m) }
@@ -19,11 +20,11 @@ func TestServer_KeepsItsDataOverAShutdownAndNotOverAKill(t *testing.T) {
 	ctx := context.Background()
 	s := redistest.Start(t)
 	client := s.Client(t)
-	must(t, client.Set(ctx, "saved", "1", 0).Err())
+	testkit.Must(t, client.Set(ctx, "saved", "1", 0).Err())
 	s.Shutdown(t)
 	s.Restart(t)
-	must(t, client.Get(ctx, "saved").Err())
-	must(t, client.Set(ctx, "unsaved", "1", 0).Err())
+	testkit.Must(t, client.Get(ctx, "saved").Err())
+	testkit.Must(t, client.Set(ctx, "unsaved", "1", 0).Err())
 	s.Kill()
 	s.Kill() // twice is harmless
 	s.Restart(t)
@@ -40,13 +41,13 @@ func TestServer_FrozenDoesNotAnswerAndThawedDoes(t *testing.T) {
 		o.ReadTimeout = 50 * time.Millisecond
 		o.MaxRetries = -1
 	})
-	must(t, client.Ping(ctx).Err())
+	testkit.Must(t, client.Ping(ctx).Err())
 	s.Freeze(t)
 	if err := client.Ping(ctx).Err(); err == nil {
 		t.Error("a frozen server answered")
 	}
 	s.Thaw(t)
-	must(t, s.Client(t).Ping(ctx).Err())
+	testkit.Must(t, s.Client(t).Ping(ctx).Err())
 }
 
 func TestCluster_ServesKeysOnAllThreeMasters(t *testing.T) {
@@ -55,14 +56,14 @@ func TestCluster_ServesKeysOnAllThreeMasters(t *testing.T) {
 	client := c.Client(t)
 	nodes := make(map[string]bool)
 	for _, key := range []string{"a", "b", "c", "d", "e", "f"} {
-		must(t, client.Set(ctx, key, key, 0).Err())
+		testkit.Must(t, client.Set(ctx, key, key, 0).Err())
 		nodes[c.NodeOf(t, client, key).Addr] = true
 	}
 	if len(nodes) != 3 {
 		t.Errorf("the keys are on %d masters, want 3", len(nodes))
 	}
 	opts, err := redis.ParseClusterURL(c.URL())
-	must(t, err)
+	testkit.Must(t, err)
 	if len(opts.Addrs) != 3 {
 		t.Errorf("the URL names %v", opts.Addrs)
 	}
@@ -74,17 +75,17 @@ func TestSentinel_PromotesTheReplicaThatIsBehind(t *testing.T) {
 	ctx := context.Background()
 	s := redistest.StartSentinel(t)
 	client := s.Client(t)
-	must(t, client.Set(ctx, "early", "1", 0).Err())
+	testkit.Must(t, client.Set(ctx, "early", "1", 0).Err())
 	s.Replicas[0].InSync(t)
 	s.Replicas[0].Stall(t)
-	must(t, client.Set(ctx, "late", "1", 0).Err())
+	testkit.Must(t, client.Set(ctx, "late", "1", 0).Err())
 	s.Replicas[1].InSync(t)
 	s.Master.Kill()
-	becomes(t, s.Replicas[0], "master")
+	s.Replicas[0].Becomes(t, "master")
 	if n := s.Replicas[0].Client(t).Exists(ctx, "early", "late").Val(); n != 1 {
 		t.Errorf("the new master has %d keys, want the early one", n)
 	}
-	must(t, client.Get(ctx, "early").Err())
+	testkit.Must(t, client.Get(ctx, "early").Err())
 }
 
 func TestClusterWithReplicas_AReplicaThatIsBehindTakesOver(t *testing.T) {
@@ -92,33 +93,18 @@ func TestClusterWithReplicas_AReplicaThatIsBehindTakesOver(t *testing.T) {
 	ctx := context.Background()
 	c := redistest.StartClusterWithReplicas(t)
 	client := c.Client(t)
-	must(t, client.Set(ctx, "{k}early", "1", 0).Err())
+	testkit.Must(t, client.Set(ctx, "{k}early", "1", 0).Err())
 	i := slices.Index(c.Nodes, c.NodeOf(t, client, "{k}"))
 	c.Replicas[i].InSync(t)
 	c.Replicas[i].Stall(t)
-	must(t, client.Set(ctx, "{k}late", "1", 0).Err())
+	testkit.Must(t, client.Set(ctx, "{k}late", "1", 0).Err())
 	c.Nodes[i].Kill()
-	becomes(t, c.Replicas[i], "master")
+	c.Replicas[i].Becomes(t, "master")
 	if n := c.Replicas[i].Client(t).Exists(ctx, "{k}early", "{k}late").Val(); n != 1 {
 		t.Errorf("the new master has %d keys, want the early one", n)
 	}
 	c.Nodes[i].Restart(t)
-	becomes(t, c.Nodes[i], "slave")
-}
-
-// becomes waits until a server has a role.
-func becomes(t *testing.T, s *redistest.Server, role string) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; {
-		got, err := s.Role()
-		if err == nil && got == role {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the server at %s is a %s (%v), want a %s", s.Addr, got, err, role)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	c.Nodes[i].Becomes(t, "slave")
 }
 
 func TestShared_IsOneServerForAll(t *testing.T) {
@@ -135,19 +121,12 @@ func TestMini_AdvancesTimeAndExpiries(t *testing.T) {
 	m := redistest.StartMini(t)
 	client := m.Client(t)
 	before := client.Time(ctx).Val()
-	must(t, client.Set(ctx, "k", "v", time.Second).Err())
+	testkit.Must(t, client.Set(ctx, "k", "v", time.Second).Err())
 	m.Advance(2 * time.Second)
 	if n := client.Exists(ctx, "k").Val(); n != 0 {
 		t.Error("the key outlived its expiry")
 	}
 	if d := client.Time(ctx).Val().Sub(before); d != 2*time.Second {
 		t.Errorf("the time advanced by %s, want 2s", d)
-	}
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
 	}
 }

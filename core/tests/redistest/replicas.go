@@ -158,6 +158,23 @@ func (s *Server) Role() (string, error) {
 	return info["role"], err
 }
 
+// Becomes waits until a server has a role.
+func (s *Server) Becomes(t testing.TB, role string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
+	defer cancel()
+	err := poll(ctx, func() error {
+		got, err := s.Role()
+		if err == nil && got != role {
+			err = fmt.Errorf("the server at %s is a %s, want a %s", s.Addr, got, role)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // InSync waits until a replica has all that its master had.
 func (s *Server) InSync(t testing.TB) {
 	t.Helper()

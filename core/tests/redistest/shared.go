@@ -104,10 +104,23 @@ func sharedDir(t testing.TB) string {
 	if !shared.managed {
 		t.Fatal("redistest.Shared needs a TestMain that calls redistest.Main")
 	}
-	dir, err := os.MkdirTemp("", "redistest-")
+	dir, err := tempDir()
 	if err != nil {
 		t.Fatal(err)
 	}
-	shared.dirs = append(shared.dirs, dir)
 	return dir
+}
+
+// TempDir makes a directory that [Main] removes.
+func TempDir() (string, error) {
+	shared.Lock()
+	defer shared.Unlock()
+	return tempDir()
+}
+
+// tempDir is TempDir for those who hold the lock of shared.
+func tempDir() (string, error) {
+	dir, err := os.MkdirTemp("", "redistest-")
+	shared.dirs = append(shared.dirs, dir)
+	return dir, err
 }

@@ -3,11 +3,9 @@
 package e2e
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -18,49 +16,34 @@ import (
 	"testing"
 
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// prometheus is a running Prometheus that scrapes its targets each second.
+// prometheus is a running Prometheus that scrapes its target twice a second.
 type prometheus struct {
 	t    *testing.T
 	addr string
 }
 
-func startPrometheus(t *testing.T, targets ...string) *prometheus {
+func startPrometheus(t *testing.T, target string) *prometheus {
 	t.Helper()
 	path, err := exec.LookPath("prometheus")
 	if err != nil {
 		t.Fatal("prometheus is missing: install it (Debian: apt-get install prometheus), or run scripts/packages.sh as root")
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := listener.Addr().String()
-	if err := listener.Close(); err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
+	addr, dir := freeAddr(t), t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
-	list, err := json.Marshal(targets) // which YAML takes as well
-	if err != nil {
-		t.Fatal(err)
-	}
-	text := fmt.Sprintf(`global: {scrape_interval: 1s, scrape_timeout: 1s}
+	text := fmt.Sprintf(`global: {scrape_interval: 500ms, scrape_timeout: 500ms}
 scrape_configs:
   - job_name: shop
-    static_configs: [{targets: %s}]
-`, list)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log := new(syncBuffer)
+    static_configs: [{targets: [%q]}]
+`, target)
+	testkit.Must(t, os.WriteFile(config, []byte(text), 0o600))
+	log := new(testkit.Heard)
 	cmd := exec.Command(path, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+addr, "--log.level=warn")
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Must(t, cmd.Start())
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		_ = cmd.Wait()
@@ -74,17 +57,7 @@ scrape_configs:
 // query runs an instant query and returns the values of its result, each
 // series' samples in order.
 func (p *prometheus) query(expr string) ([][]float64, error) {
-	req, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet,
-		"http://"+p.addr+"/api/v1/query?query="+url.QueryEscape(expr), nil)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := newClient().Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
+	_, body, err := testkit.Do(p.t.Context(), http.MethodGet, "http://"+p.addr+"/api/v1/query?query="+url.QueryEscape(expr))
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +70,7 @@ func (p *prometheus) query(expr string) ([][]float64, error) {
 		}
 		Error string
 	}
-	if err := json.Unmarshal(body, &reply); err != nil || reply.Error != "" {
+	if err := json.Unmarshal([]byte(body), &reply); err != nil || reply.Error != "" {
 		return nil, fmt.Errorf("%s: %w", body, err)
 	}
 	var series [][]float64
@@ -137,30 +110,22 @@ func (p *prometheus) growth() (growth float64, fell bool, err error) {
 
 func TestPrometheus_SeesEveryRequestWhileWorkersRestartOneByOne(t *testing.T) {
 	t.Parallel()
-	f := startFleet(t, redistest.Start(t).URL())
-	pids := f.workers(4)
+	f := startFleet(t, redistest.Start(t).URL(), 4)
 	f.settled() // every series is warm
 	server := startPrometheus(t, f.addr)
-	f.until("the first scrape", func() error {
+	testkit.Eventually(t, func() error {
 		series, err := server.query("http_requests_total")
 		if err == nil && len(series) == 0 {
-			err = fmt.Errorf("no sample yet")
+			err = errors.New("no sample yet")
 		}
 		return err
 	})
-
 	l := f.startLoad(4)
-	for pid := range pids {
-		sent := l.count()
-		if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		f.until("the worker is gone and load goes on", func() error {
+	for index, pid := range f.pids {
+		testkit.Must(t, syscall.Kill(pid, syscall.SIGTERM))
+		l.more(t, 300, func() error {
 			if syscall.Kill(pid, 0) == nil {
-				return fmt.Errorf("worker %d is still there", pid)
-			}
-			if l.count() < sent+300 {
-				return fmt.Errorf("%d requests since", l.count()-sent)
+				return fmt.Errorf("worker %d is still there", index)
 			}
 			return nil
 		})
@@ -169,22 +134,19 @@ func TestPrometheus_SeesEveryRequestWhileWorkersRestartOneByOne(t *testing.T) {
 	if failed != nil {
 		t.Logf("not answered, and not counted: %v", failed)
 	}
-	f.until("Prometheus has every request", func() error {
+	testkit.Eventually(t, func() error {
 		growth, fell, err := server.growth()
-		if err != nil {
-			return err
-		}
 		if fell {
 			t.Error("a counter fell")
 		}
-		if growth != float64(answered) {
-			return fmt.Errorf("last minus first sample is %v, %d were answered", growth, answered)
+		if err == nil && growth != float64(answered) {
+			err = fmt.Errorf("last minus first sample is %v, %d were answered", growth, answered)
 		}
-		return nil
+		return err
 	})
 	// increase() extrapolates to the ends of the range by up to a scrape
 	// interval, so enough samples are needed for a bound of 5 %.
-	f.until("thirty samples", func() error {
+	testkit.Eventually(t, func() error {
 		series, err := server.query("max(count_over_time(http_requests_total[1h]))")
 		if err == nil && series[0][0] < 30 {
 			err = fmt.Errorf("%v samples", series[0][0])
@@ -199,13 +161,7 @@ func TestPrometheus_SeesEveryRequestWhileWorkersRestartOneByOne(t *testing.T) {
 		t.Errorf("increase() is %v for %d requests: more than 5 %% off", got, answered)
 	}
 
-	body, status, err := f.get(f.client, "/metrics")
-	if err != nil || status != http.StatusOK {
-		t.Fatal(status, err)
-	}
-	check := exec.Command("promtool", "check", "metrics")
-	check.Stdin = bytes.NewReader(body)
-	if out, err := check.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
-		t.Errorf("promtool: %v\n%s", err, out)
-	}
+	p, err := scrape(t, f.addr)
+	testkit.Must(t, err)
+	p.Valid(t)
 }

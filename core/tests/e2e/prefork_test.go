@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
+)
+
+func TestPrefork_EveryWorkerSaysExactlyTenThousandAfterTwoIntervals(t *testing.T) {
+	t.Parallel()
+	for name, url := range map[string]string{"embedded": "", "real": redistest.Start(t).URL()} {
+		t.Run(name, func(t *testing.T) {
+			f := startFleet(t, url, 4)
+			before := f.settled()
+			const requests, connections = 10_000, 64
+			var group sync.WaitGroup
+			for c := range connections {
+				group.Go(func() {
+					client := &http.Client{Transport: &http.Transport{}}
+					defer client.CloseIdleConnections()
+					for i := c; i < requests; i += connections {
+						testkit.Check(t, ask(client, f.addr))
+					}
+				})
+			}
+			group.Wait()
+			<-time.After(settle) // the promise itself, and no wait for something to happen
+			for range 40 {       // whoever answers
+				if total, err := f.total(); err != nil || total-before != requests {
+					t.Fatalf("a page says %v requests, %v; want %d", total-before, err, requests)
+				}
+			}
+		})
+	}
+}
+
+// What it had not flushed is lost at most. Its successor takes its place.
+func TestPrefork_AKilledWorkerLosesAtMostWhatItHadNotFlushed(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, redistest.Start(t).URL(), 4)
+	before, rises := f.settled(), testkit.Rising{}
+	page := func() (testkit.Page, error) { // on which no total falls
+		p, err := scrape(t, f.addr)
+		if err == nil {
+			testkit.Check(t, rises.Check(p))
+		}
+		return p, err
+	}
+	l := f.startLoad(8)
+	// What a worker had not flushed is at most what all of them answered in the
+	// last two intervals: one that passes, and one for the flush under way.
+	type sample struct {
+		at    time.Time
+		count int
+	}
+	begin := time.Now()
+	samples := []sample{{begin, 0}}
+	testkit.Eventually(t, func() error {
+		samples = append(samples, sample{time.Now(), l.count()})
+		if time.Since(begin) < 2*settle {
+			return fmt.Errorf("load goes on for %v so far", time.Since(begin))
+		}
+		_, err := page()
+		return err
+	})
+	testkit.Must(t, syscall.Kill(f.pids[1], syscall.SIGKILL))
+	killed := sample{time.Now(), l.count()}
+	for len(samples) > 1 && killed.at.Sub(samples[1].at) >= settle {
+		samples = samples[1:]
+	}
+	bound := killed.count - samples[0].count
+	asked := f.asked
+	testkit.Eventually(t, func() error {
+		if _, err := page(); err != nil {
+			return err
+		}
+		index, pid, err := f.worker()
+		if err == nil && (index != 1 || pid == f.pids[1]) {
+			err = fmt.Errorf("worker %d, process %d answers", index, pid)
+		}
+		return err
+	})
+	answered, err := l.end()
+	if answered == 0 {
+		t.Fatal(err)
+	}
+	counted := f.settled() - before - float64(f.asked-asked)
+	if lost := float64(answered) - counted; lost > float64(bound) {
+		t.Errorf("%v of %d answered requests are lost, more than the %d of two intervals", lost, answered, bound)
+	} else {
+		t.Logf("%v of %d answered requests are lost, at most %d may be", lost, answered, bound)
+	}
+	testkit.Eventually(t, func() error {
+		p, err := page()
+		if err != nil {
+			return err
+		}
+		for _, family := range []string{"http_requests_in_flight", "shoal_instance_info"} {
+			all := p.Labels(family)
+			for index := range 4 {
+				of := func(labels []string) bool { return slices.Contains(labels, "gauge_index="+strconv.Itoa(index)) }
+				if len(all) != 4 || !slices.ContainsFunc(all, of) {
+					return fmt.Errorf("%s of %q", family, all)
+				}
+			}
+		}
+		return nil
+	})
+	if len(f.out.Of("worker 1 ended")) == 0 {
+		t.Errorf("its output says nothing of the death: %q", &f.out)
+	}
+}
+
+func TestPrefork_SIGTERMUnderLoadLosesNoAnsweredRequest(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t).URL()
+	f := startFleet(t, redis, 4)
+	before := f.settled()
+	l := f.startLoad(8)
+	l.more(t, 1000, nil)
+	f.terminate()
+	answered, _ := l.end() // those after the end failed
+	areGone(t, f.pids)
+
+	exporter := freeAddr(t)
+	start(t, "exporter", "-redis", redis, "-app", "prefork", "-addr", exporter)
+	isUp(t, exporter)
+	p, err := scrape(t, exporter)
+	testkit.Must(t, err)
+	// A request that was handled while its answer could not be sent any more
+	// is counted and was not answered: more is possible, less is not.
+	if total := p.Sum("http_requests_total"); total-before < float64(answered) {
+		t.Errorf("%v requests counted, %d were answered", total-before, answered)
+	}
+	p.WantNone(t, "shoal_instance_info")
+}
+
+func TestPrefork_WorkersEndWithTheirParent(t *testing.T) {
+	t.Parallel()
+	f := startFleet(t, redistest.Start(t).URL(), 2)
+	testkit.Must(t, f.cmd.Process.Kill())
+	areGone(t, f.pids)
+	<-f.ended
+	f.err = nil // it was killed
+}
