@@ -140,7 +140,7 @@ func TestExchange_StreamIsRecordedWhenItBegins(t *testing.T) {
 			reg := shoaltest.New(t)
 			rec := NewRecorder(reg, Opts{ResponseSize: true})
 			labels := []string{"method", "GET", "route", "/r", "code", tt.code}
-			serve(rec, doubles[http1Set](newBare()), getRequest(), func(w http.ResponseWriter, r *http.Request) {
+			serve(rec, newHTTP1(), getRequest(), func(w http.ResponseWriter, r *http.Request) {
 				tt.handler(w, r)
 				// The handler is still running.
 				if got := shoaltest.Value(t, reg, "http_request_duration_seconds", labels...); got != 1 {

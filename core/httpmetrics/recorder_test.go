@@ -358,7 +358,7 @@ func BenchmarkRecorder_RecordContended(b *testing.B) {
 
 func BenchmarkExchange(b *testing.B) {
 	rec := NewRecorder(shoal.New(), Opts{})
-	inner := doubles[http1Set](newBare())
+	inner := newHTTP1()
 	inner = struct{ http.ResponseWriter }{inner}
 	r := getRequest()
 	route := func(*http.Request) string { return "/users/{id}" }
