@@ -10,7 +10,7 @@ const minDeleted = 1000
 // more deleted series may be there than living ones, the list is thinned out; that
 // takes a few steps for each deletion. The caller does not hold the family's mu.
 func (c *constants) staysDirty() {
-	if c.deleted.Add(1) > max(minDeleted, c.fam.table.live.Load()) {
+	if c.deleted.Add(1) > max(minDeleted, int64(c.fam.table.series.Len())) {
 		c.thinOut()
 	}
 }
