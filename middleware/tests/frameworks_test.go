@@ -132,7 +132,11 @@ var frameworks = []framework{
 }
 
 func forEach(t *testing.T, test func(t *testing.T, f framework)) {
-	for _, f := range frameworks {
+	forEachOf(t, frameworks, test)
+}
+
+func forEachOf(t *testing.T, some []framework, test func(t *testing.T, f framework)) {
+	for _, f := range some {
 		t.Run(f.name, func(t *testing.T) { test(t, f) })
 	}
 }
