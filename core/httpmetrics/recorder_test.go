@@ -149,18 +149,24 @@ func TestRecorder_RegisteredTwiceShares(t *testing.T) {
 
 func TestRecorder_OtherConstLabelsAreSeriesOfTheirOwn(t *testing.T) {
 	reg := shoaltest.New(t)
-	with := func(server string) Opts { return Opts{ConstLabels: shoal.Labels{"server": server}} }
+	with := func(server string) Opts {
+		return Opts{ConstLabels: shoal.Labels{"server": server}, Duration: HistogramAndSummary, RequestSize: true, ResponseSize: true}
+	}
 	public, admin := NewRecorder(reg, with("public")), NewRecorder(reg, with("admin"))
 	public.Record(Observation{Method: "GET", Code: 200})
 	public.Started()
 	admin.Record(Observation{Method: "GET", Code: 200})
 	NewRecorder(reg, with("admin")).Record(Observation{Method: "GET", Code: 200})
-	for server, want := range map[string][2]float64{"public": {1, 1}, "admin": {2, 0}} {
-		if got := shoaltest.Value(t, reg, "http_requests_total",
-			"method", "GET", "route", "unmatched", "code", "200", "server", server); got != want[0] {
-			t.Errorf("%s recorded %v, want %v", server, got, want[0])
+	for server, want := range map[string]struct{ requests, inFlight float64 }{"public": {1, 1}, "admin": {2, 0}} {
+		for _, name := range []string{
+			"http_requests_total", "http_request_duration_seconds", "http_request_duration_summary_seconds",
+			"http_request_size_bytes", "http_response_size_bytes",
+		} {
+			if got := shoaltest.Value(t, reg, name, "method", "GET", "route", "unmatched", "code", "200", "server", server); got != want.requests {
+				t.Errorf("%s of %s is %v, want %v", name, server, got, want.requests)
+			}
 		}
-		if got := shoaltest.Exists(t, reg, "http_requests_in_flight", "gauge_index", "0", "server", server); got != (want[1] != 0) {
+		if got := shoaltest.Exists(t, reg, "http_requests_in_flight", "gauge_index", "0", "server", server); got != (want.inFlight != 0) {
 			t.Errorf("%s shows a request in flight: %v", server, got)
 		}
 	}

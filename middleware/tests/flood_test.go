@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -169,6 +170,7 @@ func TestAttack_AFloodLeavesSeriesMemoryAndWorkAsTheyWere(t *testing.T) {
 						}
 						if family == c.requests {
 							total = series.sum
+							wantLabels(t, f, series.labels)
 						}
 						if series.longest > 1024 {
 							t.Errorf("%s shows a label of %d bytes in %s", who, series.longest, family)
@@ -187,7 +189,24 @@ func TestAttack_AFloodLeavesSeriesMemoryAndWorkAsTheyWere(t *testing.T) {
 // extent is how much a page shows of a family.
 type extent struct {
 	n, longest int
-	sum        float64 // of a counter
+	sum        float64             // of a counter
+	labels     map[string][]string // by name
+}
+
+// wantLabels checks that no label of the requests has a value that a client chose.
+func wantLabels(t *testing.T, f framework, labels map[string][]string) {
+	t.Helper()
+	allowed := map[string][]string{
+		"method": {"GET", "POST", "HEAD", "CONNECT", "other"},
+		"route":  {"unmatched", f.pattern("/users/{id}"), f.pattern("/tree/{name}/"), f.pattern("/tree/{name}")},
+	}
+	for name, values := range allowed {
+		for _, value := range labels[name] {
+			if !slices.Contains(values, value) {
+				t.Errorf("a client chose the label %s=%q", name, value)
+			}
+		}
+	}
 }
 
 func seriesOf(t *testing.T, reg *shoal.Registry) map[string]extent {
@@ -198,11 +217,12 @@ func seriesOf(t *testing.T, reg *shoal.Registry) map[string]extent {
 	}
 	all := map[string]extent{}
 	for _, f := range families {
-		e := extent{n: len(f.Metric)}
+		e := extent{n: len(f.Metric), labels: map[string][]string{}}
 		for _, m := range f.Metric {
 			e.sum += m.GetCounter().GetValue()
 			for _, l := range m.Label {
 				e.longest = max(e.longest, len(l.GetValue()))
+				e.labels[l.GetName()] = append(e.labels[l.GetName()], l.GetValue())
 			}
 		}
 		all[f.GetName()] = e

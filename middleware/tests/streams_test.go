@@ -16,36 +16,6 @@ import (
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 )
 
-func TestEventStreamIsRecordedWhileItRuns(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/events", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "text/event-stream")
-			_, _ = io.WriteString(w, "data: 1\n\n")
-			if err := http.NewResponseController(w).Flush(); err != nil {
-				t.Errorf("flush: %v", err)
-			}
-			<-r.Context().Done()
-		}})
-		res, err := s.client.Get(s.server.URL + "/events")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if line, err := bufio.NewReader(res.Body).ReadString('\n'); line != "data: 1\n" {
-			t.Errorf("got %q, %v", line, err)
-		}
-		labels := []string{"method", "GET", "route", "/events", "code", "200"}
-		if got := shoaltest.Value(t, s.reg, "http_request_duration_seconds", labels...); got != 1 {
-			t.Errorf("%v observed while the stream runs, want 1", got)
-		}
-		if got := s.inFlight(); got != 1 {
-			t.Errorf("%v in flight while the stream runs, want 1", got)
-		}
-		_ = res.Body.Close()
-		s.finish()
-		s.wantOnly("GET", "/events", "200")
-	})
-}
-
 func TestHijackedConnectionIs101AndRecordedWhileItRuns(t *testing.T) {
 	ways := map[string]func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error){
 		"http.Hijacker": func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error) {
