@@ -100,19 +100,19 @@ func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	}
 	if copiedByKernel(src) {
 		n, err := below.ReadFrom(src)
-		w.copied(n, err)
+		w.noteCopied(n, err)
 		return n, err
 	}
-	c := &copied{src: src, to: w}
+	c := &copySource{src: src, w: w}
 	n, err := below.ReadFrom(c)
-	w.copied(n-c.told, err)
+	w.noteCopied(n-c.told, err)
 	return n, err
 }
 
-// copied says that ReadFrom sent n further bytes. Before any it tells no status:
+// noteCopied says that ReadFrom sent n further bytes. Before any it tells no status:
 // a source that fails at once sends no header, and the handler may still answer
 // with an error.
-func (w *responseWriter) copied(n int64, err error) {
+func (w *responseWriter) noteCopied(n int64, err error) {
 	if n > 0 {
 		w.implicitHeader()
 	}

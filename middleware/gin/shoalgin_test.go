@@ -132,33 +132,6 @@ func TestInstall_RefusesWhenThereAreRoutes(t *testing.T) {
 	t.Error("no panic, and /early would not be recorded")
 }
 
-// gin's Stream needs CloseNotify of the writer below.
-func TestStreamIsRecordedWhenItBegins(t *testing.T) {
-	reg := shoaltest.New(t)
-	e := gin.New()
-	shoalgin.Install(e, reg, shoalgin.Opts{})
-	e.GET("/events", func(c *gin.Context) {
-		left := 2
-		c.Stream(func(io.Writer) bool {
-			c.SSEvent("tick", left)
-			wantOne(t, reg, "GET", "/events", "200")
-			left--
-			return left > 0
-		})
-	})
-	server := httptest.NewServer(e)
-	defer server.Close()
-	res, err := server.Client().Get(server.URL + "/events")
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, _ := io.ReadAll(res.Body)
-	_ = res.Body.Close()
-	if strings.Count(string(body), "event:tick") != 2 {
-		t.Errorf("the stream is %q", body)
-	}
-}
-
 // A writer that hides Unwrap, as those of gin's own middlewares do.
 type hiding struct{ gin.ResponseWriter }
 

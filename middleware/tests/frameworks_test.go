@@ -161,6 +161,19 @@ func freeAddress(addr chan<- string) string {
 	return a
 }
 
+// watched gives a registry that the test closes, and that of another process which
+// sees what it leaves behind.
+func watched(t *testing.T) (reg, watcher *shoal.Registry) {
+	t.Helper()
+	store := shoaltest.NewServer()
+	watcher = store.New(t, shoal.Opts{}) // has the gauge_index 0
+	reg = shoal.New()
+	if err := store.Connect(reg, shoal.Opts{}); err != nil {
+		t.Fatal(err)
+	}
+	return reg, watcher
+}
+
 // site is an application of a framework on a server of its own.
 type site struct {
 	t      *testing.T

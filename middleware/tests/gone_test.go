@@ -176,12 +176,7 @@ func drained(t *testing.T, f framework, h http.HandlerFunc,
 	serve func(s *http.Server, l net.Listener, reg *shoal.Registry, cancelBase func(), entered <-chan struct{}) error,
 ) (status int, watcher *shoal.Registry) {
 	t.Helper()
-	store := shoaltest.NewServer()
-	watcher = store.New(t, shoal.Opts{})
-	reg := shoal.New()
-	if err := store.Connect(reg, shoal.Opts{}); err != nil {
-		t.Fatal(err)
-	}
+	reg, watcher := watched(t)
 	base, cancelBase := context.WithCancel(t.Context())
 	defer cancelBase()
 	entered := make(chan struct{})
@@ -298,12 +293,7 @@ func TestDraining_ABaseThatEndsWithACauseIsNoClientThatLeft(t *testing.T) {
 // A client may leave while a server drains, whose base is still there.
 func TestDraining_AClientThatLeavesIsStill499(t *testing.T) {
 	forEach(t, func(t *testing.T, f framework) {
-		store := shoaltest.NewServer()
-		watcher := store.New(t, shoal.Opts{})
-		reg := shoal.New()
-		if err := store.Connect(reg, shoal.Opts{}); err != nil {
-			t.Fatal(err)
-		}
+		reg, watcher := watched(t)
 		entered := make(chan struct{})
 		server := httptest.NewUnstartedServer(f.build(reg, httpmetrics.Opts{}, []route{{"GET", "/slow", func(_ http.ResponseWriter, r *http.Request) {
 			close(entered)
