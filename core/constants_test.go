@@ -199,7 +199,7 @@ func TestConstants_ShareTheCapAndOverflowApart(t *testing.T) {
 		`c_total{code="1",server="public"}`: 1, `c_total{code="2",server="public"}`: 1, over(public): 3,
 		`c_total{code="1",server="admin"}`: 2, `c_total{code="2",server="admin"}`: 1, over(admin): 3,
 	})
-	if n := full.byName["c_total"].table.live.Load(); n != limit {
+	if n := full.byName["c_total"].table.series.Len(); n != limit {
 		t.Errorf("%d children here, want %d", n, limit)
 	}
 }

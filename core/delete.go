@@ -101,7 +101,7 @@ func (c *constants) deleteMatching(match Labels) int {
 func (c *constants) forget(match Labels) int {
 	var found []*series
 	f := c.fam
-	f.table.each(func(s *series) {
+	f.table.series.Each(func(s *series) {
 		if s.consts == c && fieldMatches(s.field, match) {
 			found = append(found, s)
 		}

@@ -10,7 +10,7 @@ const minDeleted = 1000
 // there may be more deleted series on the list than living ones, it is thinned out; that
 // takes a few steps for each deletion. The caller does not hold the family's mu.
 func (c *constants) staysDirty() {
-	if c.deletedDirty.Add(1) > max(minDeleted, c.fam.table.live.Load()) {
+	if c.deletedDirty.Add(1) > max(minDeleted, int64(c.fam.table.series.Len())) {
 		c.thinOut()
 	}
 }

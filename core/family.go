@@ -169,7 +169,7 @@ func (c *constants) newChild(values []string) *series {
 	if held := f.table.get(c.hash(own), own); held != nil {
 		return held // it was made, or repaired, before
 	}
-	if int(f.table.live.Load()) >= limit {
+	if f.table.series.Len() >= limit {
 		return c.overflowChild()
 	}
 	s := c.newSeries(own)
@@ -241,7 +241,7 @@ func (c *constants) overflowChild() *series {
 
 // each calls do for every series of the family in this process.
 func (f *family) each(do func(*series)) {
-	f.table.each(do)
+	f.table.series.Each(do)
 	for _, c := range *f.sets.Load() {
 		f.mu.Lock()
 		overflow := c.overflow

@@ -4,27 +4,18 @@ package shoal
 
 import (
 	"hash/maphash"
+	"math"
 	"slices"
 	"sync"
-	"sync/atomic"
+
+	"github.com/shoal-metrics/shoal/core/internal/hashtable"
 )
 
-// table finds the series of a family by its label values. Looking up takes no
-// lock and allocates nothing: it is on the path of every request.
-//
-// Open addressing with linear probing over a power of two of slots, at most
-// three quarters of them used. Slots only ever go from empty to a series and
-// from a series to removed; growing and cleaning publish a new array.
+// table finds the series of a family by its label values.
 type table struct {
-	slots atomic.Pointer[[]atomic.Pointer[series]]
-
-	mu   sync.Mutex // serialises changes
-	used int        // slots that are not empty, removed ones included; guarded by mu
-	live atomic.Int64
+	series hashtable.Table[series]
+	mu     sync.Mutex // serialises changes
 }
-
-// removed marks a slot whose series was deleted, so that probing goes on.
-var removed = new(series)
 
 var hashSeed = maphash.MakeSeed()
 
@@ -40,17 +31,10 @@ func hashValues(values []string) uint64 {
 
 // get returns the series with these label values, or nil.
 func (t *table) get(hash uint64, values []string) *series {
-	slots := t.slots.Load()
-	if slots == nil {
-		return nil
-	}
-	mask := uint64(len(*slots) - 1)
-	for i := hash & mask; ; i = (i + 1) & mask {
-		s := (*slots)[i].Load()
-		if s == nil {
-			return nil
-		}
-		if s.hash == hash && s != removed && slices.Equal(s.values, values) {
+	p := t.series.Probe(hash)
+	for {
+		s := p.Next()
+		if s == nil || s.hash == hash && slices.Equal(s.values, values) && !t.series.Removed(s) {
 			return s
 		}
 	}
@@ -64,24 +48,18 @@ func (t *table) put(s *series, limit int) *series {
 	if old := t.get(s.hash, s.values); old != nil {
 		return old
 	}
-	if int(t.live.Load()) >= limit {
+	if t.series.Len() >= limit {
 		return nil
 	}
-	slots := t.slots.Load()
-	if slots == nil || (t.used+1)*4 > len(*slots)*3 {
-		slots = t.rebuild()
-	}
-	t.insert(*slots, s)
+	t.series.Insert(s, func(s *series) uint64 { return s.hash })
 	s.outside.Store(false)
-	t.used++
-	t.live.Add(1)
 	return s
 }
 
 // replace puts s in the place of whatever the table holds for its label values.
 func (t *table) replace(s *series) {
 	t.remove(s.hash, s.values)
-	t.put(s, int(^uint(0)>>1))
+	t.put(s, math.MaxInt)
 }
 
 // remove takes the series with these label values out and returns it, or nil.
@@ -93,47 +71,6 @@ func (t *table) remove(hash uint64, values []string) *series {
 		return nil
 	}
 	s.outside.Store(true) // before another can take its place
-	slots := *t.slots.Load()
-	mask := uint64(len(slots) - 1)
-	for i := hash & mask; ; i = (i + 1) & mask {
-		if slots[i].CompareAndSwap(s, removed) {
-			t.live.Add(-1)
-			return s
-		}
-	}
-}
-
-// rebuild publishes an array with room for twice the live series. The caller
-// holds mu.
-func (t *table) rebuild() *[]atomic.Pointer[series] {
-	size := 8
-	for size < 3*int(t.live.Load()+1) {
-		size *= 2
-	}
-	slots := make([]atomic.Pointer[series], size)
-	t.each(func(s *series) { t.insert(slots, s) })
-	t.used = int(t.live.Load())
-	t.slots.Store(&slots)
-	return &slots
-}
-
-func (t *table) insert(slots []atomic.Pointer[series], s *series) {
-	mask := uint64(len(slots) - 1)
-	i := s.hash & mask
-	for slots[i].Load() != nil {
-		i = (i + 1) & mask
-	}
-	slots[i].Store(s)
-}
-
-// each calls f for every series. Series that come or go meanwhile may be seen
-// or not.
-func (t *table) each(f func(*series)) {
-	if slots := t.slots.Load(); slots != nil {
-		for i := range *slots {
-			if s := (*slots)[i].Load(); s != nil && s != removed {
-				f(s)
-			}
-		}
-	}
+	t.series.Remove(s, s.hash)
+	return s
 }

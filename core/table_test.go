@@ -41,14 +41,14 @@ func TestTable_FindsWhatWasPutThroughGrowthAndRemoval(t *testing.T) {
 		}
 	}
 	n := 0
-	tab.each(func(s *series) {
+	tab.series.Each(func(s *series) {
 		if held[s.values[0]] != s {
 			t.Errorf("each shows %q, which was removed", s.values)
 		}
 		n++
 	})
-	if n != len(held) || int(tab.live.Load()) != n {
-		t.Errorf("each shows %d series, live says %d, want %d", n, tab.live.Load(), len(held))
+	if n != len(held) || tab.series.Len() != n {
+		t.Errorf("each shows %d series, live says %d, want %d", n, tab.series.Len(), len(held))
 	}
 }
 
@@ -81,7 +81,7 @@ func TestTable_TellsOrderAndBoundariesOfValuesApart(t *testing.T) {
 	for _, values := range sets {
 		tab.put(tableSeries(values...), noLimit)
 	}
-	if n := int(tab.live.Load()); n != len(sets) {
+	if n := tab.series.Len(); n != len(sets) {
 		t.Errorf("%d series, want %d", n, len(sets))
 	}
 }
@@ -98,24 +98,6 @@ func TestTable_EqualHashesAreToldApartByTheirValues(t *testing.T) {
 		if got := tab.get(42, s.values); (got == s) != (i != 1) {
 			t.Errorf("get %d: %p", i, got)
 		}
-	}
-}
-
-// Slots that were removed must not fill the table: lookups of values that are
-// not there would never end.
-func TestTable_ComingAndGoingLeavesRoom(t *testing.T) {
-	var tab table
-	for i := range 10_000 {
-		s := tableSeries(strconv.Itoa(i))
-		tab.put(s, noLimit)
-		tab.remove(s.hash, s.values)
-	}
-	if n := len(*tab.slots.Load()); n > 64 {
-		t.Errorf("%d slots for no series", n)
-	}
-	absent := []string{"absent"}
-	if tab.get(hashValues(absent), absent) != nil {
-		t.Error("found what was never put")
 	}
 }
 
@@ -155,7 +137,7 @@ func TestTable_LookupsNeedNoLockWhileItGrowsAndShrinks(t *testing.T) {
 	writers.Wait()
 	done.Store(true)
 	readers.Wait()
-	if n := tab.live.Load(); n != 1+2*1500 {
+	if n := tab.series.Len(); n != 1+2*1500 {
 		t.Errorf("%d series, want %d", n, 1+2*1500)
 	}
 }

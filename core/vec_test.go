@@ -82,7 +82,7 @@ func TestVec_RefusesMissingAndSurplusLabels(t *testing.T) {
 			mentions(t, err, kind, name, `"method"`, `"code"`)
 			mustPanic(t, func() { v.mustLabels(labels) })
 		}
-		if n := r.byName[kind[:1]].table.live.Load(); n != 0 {
+		if n := r.byName[kind[:1]].table.series.Len(); n != 0 {
 			t.Errorf("%s: refused calls left %d children", kind, n)
 		}
 	}

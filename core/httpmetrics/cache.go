@@ -7,9 +7,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/internal/hashtable"
 )
 
 // key is what tells requests apart.
@@ -40,28 +40,16 @@ const (
 )
 
 // cache finds handles by key, without a lock and without joining the key's
-// strings: 24 ns, where a map of joined keys took 29 ns.
-//
-// Open addressing with linear probing over a power of two of slots, at most
-// half of them used. Slots only ever go from empty to an entry; growing
-// publishes a new array.
+// strings: a map of joined keys takes a fifth longer.
 type cache struct {
-	slots atomic.Pointer[[]atomic.Pointer[entry]]
-
-	mu   sync.Mutex // serialises changes
-	used int        // guarded by mu
+	entries hashtable.Table[entry]
+	mu      sync.Mutex // serialises changes
 }
 
 type entry struct {
 	key
 	hash    uint64
 	handles handles
-}
-
-func newCache() *cache {
-	c, slots := &cache{}, make([]atomic.Pointer[entry], 16)
-	c.slots.Store(&slots)
-	return c
 }
 
 var hashSeed = maphash.MakeSeed()
@@ -87,22 +75,15 @@ func (k *key) equal(other *key) bool {
 
 // get returns the handles that were put under k, or nil.
 func (c *cache) get(k *key) *handles {
-	if e, _ := find(*c.slots.Load(), k, k.hash()); e != nil {
-		return &e.handles
-	}
-	return nil
-}
-
-// find returns the entry of k, or nil and the slot where it belongs.
-func find(slots []atomic.Pointer[entry], k *key, hash uint64) (*entry, *atomic.Pointer[entry]) {
-	mask := uint64(len(slots) - 1)
-	for i := hash & mask; ; i = (i + 1) & mask {
-		e := slots[i].Load()
+	hash := k.hash()
+	p := c.entries.Probe(hash)
+	for {
+		e := p.Next()
 		if e == nil {
-			return nil, &slots[i]
+			return nil
 		}
 		if e.hash == hash && e.equal(k) {
-			return e, nil
+			return &e.handles
 		}
 	}
 }
@@ -118,31 +99,13 @@ func (c *cache) put(k *key, h handles) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	slots := *c.slots.Load()
-	e := &entry{key: *k, hash: k.hash(), handles: h}
-	held, free := find(slots, k, e.hash)
-	if held != nil || c.used >= maxCached {
+	if c.entries.Len() >= maxCached || c.get(k) != nil {
 		return
 	}
+	e := &entry{key: *k, hash: k.hash(), handles: h}
 	e.route, e.labels = strings.Clone(k.route), slices.Clone(k.labels)
 	for i, v := range e.labels {
 		e.labels[i] = strings.Clone(v)
 	}
-	free.Store(e)
-	c.used++
-	if c.used*2 > len(slots) {
-		c.grow(slots)
-	}
-}
-
-// grow publishes a copy with twice the slots. The caller holds mu.
-func (c *cache) grow(slots []atomic.Pointer[entry]) {
-	larger := make([]atomic.Pointer[entry], 2*len(slots))
-	for i := range slots {
-		if e := slots[i].Load(); e != nil {
-			_, free := find(larger, &e.key, e.hash)
-			free.Store(e)
-		}
-	}
-	c.slots.Store(&larger)
+	c.entries.Insert(e, func(e *entry) uint64 { return e.hash })
 }

@@ -7,18 +7,18 @@ import (
 	"syscall"
 )
 
-// copied is the source of a ReadFrom. It tells the exchange what was sent while
-// the copy runs, since a source that panics never lets ReadFrom return.
-type copied struct {
+// copySource is the source of a ReadFrom. It tells the exchange what was sent while
+// the copy runs, since ReadFrom never returns if its source panics.
+type copySource struct {
 	src  io.Reader
-	to   *responseWriter
+	w    *responseWriter
 	last int64 // bytes of the last Read, which may not be sent yet
 	told int64 // bytes that the exchange knows
 }
 
-func (c *copied) Read(b []byte) (int, error) {
+func (c *copySource) Read(b []byte) (int, error) {
 	// Who reads on has sent what it read before.
-	c.to.copied(c.last, nil)
+	c.w.noteCopied(c.last, nil)
 	c.told += c.last
 	c.last = 0
 	n, err := c.src.Read(b)

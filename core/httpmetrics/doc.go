@@ -71,10 +71,10 @@
 //
 // # Limits of wrapping
 //
-// Handlers get a ResponseWriter of this package, which has the optional
-// interfaces of the one underneath ([Recorder.Wrap]) and leads to it by Unwrap.
-// Code that looks for another interface, or for a type, by a type assertion does
-// not find it: http3's, for WebTransport, is one; [Opts.Skip] leaves such
+// Handlers get a ResponseWriter of this package ([Recorder.Wrap]), which has the
+// optional interfaces of net/http that the one underneath has, and leads to it by
+// Unwrap. Code that looks for another interface, or for a type, by a type assertion
+// does not find it: http3's, for WebTransport, is one; [Opts.Skip] leaves such
 // requests alone. http.MaxBytesReader looks for a method that only net/http's own
 // writer can have. Behind the middleware it limits the body all the same, and
 // gives the same error; but net/http is not told to close the connection. If up
@@ -86,7 +86,9 @@
 // [Recorder] knows strings and numbers alone: any server can feed it, and an
 // adapter for one that is no net/http server needs nothing else. [Exchange]
 // follows one net/http request and decides on status, size and time.
-// [Recorder.Wrap] joins an Exchange to a ResponseWriter that keeps exactly the
-// optional interfaces of the one it wraps. An adapter asks [Recorder.Skips] first.
-// [Serve] drains servers, then closes the registry.
+// [Recorder.Wrap] gives a handler a ResponseWriter that tells an Exchange what is
+// sent. An adapter whose writer is its own calls [Recorder.Begin] instead, and gives
+// that writer a method HTTPExchange() *Exchange, by which the page and a middleware
+// further in find the exchange. An adapter asks [Recorder.Skips] first. [Serve]
+// drains servers, then closes the registry.
 package httpmetrics

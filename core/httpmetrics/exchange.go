@@ -181,7 +181,7 @@ func (x *Exchange) finish() {
 	if x.recorded {
 		return
 	}
-	x.settle()
+	x.decideStatus()
 	if x.method == methodHead || x.gone {
 		x.sent = 0 // nobody got a body
 	}
@@ -195,8 +195,8 @@ func (x *Exchange) leave() {
 	}
 }
 
-// settle decides on the status of a request that ended.
-func (x *Exchange) settle() {
+// decideStatus is about a request that ended.
+func (x *Exchange) decideStatus() {
 	if x.status != 0 && !x.kept && !x.refused {
 		return // as it was sent, whatever became of the context
 	}

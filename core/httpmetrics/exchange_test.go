@@ -140,7 +140,7 @@ func TestExchange_StreamIsRecordedWhenItBegins(t *testing.T) {
 			reg := shoaltest.New(t)
 			rec := NewRecorder(reg, Opts{ResponseSize: true})
 			labels := []string{"method", "GET", "route", "/r", "code", tt.code}
-			serve(rec, doubles[http1Set](newBare()), getRequest(), func(w http.ResponseWriter, r *http.Request) {
+			serve(rec, newHTTP1(), getRequest(), func(w http.ResponseWriter, r *http.Request) {
 				tt.handler(w, r)
 				// The handler is still running.
 				if got := shoaltest.Value(t, reg, "http_request_duration_seconds", labels...); got != 1 {
@@ -161,38 +161,6 @@ func TestExchange_StreamIsRecordedWhenItBegins(t *testing.T) {
 				t.Errorf("%v in flight after the end, want 0", got)
 			}
 		})
-	}
-}
-
-func TestExchange_SizesOfBodies(t *testing.T) {
-	post := func(body string, length int64) *http.Request {
-		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body))
-		r.ContentLength = length
-		return r
-	}
-	reg := shoaltest.New(t)
-	rec := NewRecorder(reg, Opts{RequestSize: true, ResponseSize: true})
-	answer := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("12345")) }
-	serve(rec, newBare(), post("abc", 3), answer)
-	serve(rec, newBare(), post("abc", -1), answer) // chunked: unknown
-	serve(rec, newBare(), httptest.NewRequest(http.MethodHead, "/", nil), answer)
-
-	postLabels := []string{"method", "POST", "route", "/r", "code", "200"}
-	headLabels := []string{"method", "HEAD", "route", "/r", "code", "200"}
-	for _, c := range []struct {
-		what      string
-		got, want float64
-	}{
-		{"request bodies observed", shoaltest.Value(t, reg, "http_request_size_bytes", postLabels...), 1},
-		{"bytes of request bodies", shoaltest.Sum(t, reg, "http_request_size_bytes", postLabels...), 3},
-		{"response bodies observed", shoaltest.Value(t, reg, "http_response_size_bytes", postLabels...), 2},
-		{"bytes of response bodies", shoaltest.Sum(t, reg, "http_response_size_bytes", postLabels...), 10},
-		{"responses to HEAD observed", shoaltest.Value(t, reg, "http_response_size_bytes", headLabels...), 1},
-		{"bytes of responses to HEAD", shoaltest.Sum(t, reg, "http_response_size_bytes", headLabels...), 0},
-	} {
-		if c.got != c.want {
-			t.Errorf("%s: %v, want %v", c.what, c.got, c.want)
-		}
 	}
 }
 

@@ -13,12 +13,19 @@ import (
 // installation done twice. The outermost one records; those further in find its
 // exchange below their ResponseWriter and enter it.
 
-// HTTPExchange is how a middleware further in finds the exchange of a response,
-// below what wraps it.
-func (x *Exchange) HTTPExchange() *Exchange { return x }
-
-// follower is a ResponseWriter whose answer an exchange follows.
+// follower is a ResponseWriter of an adapter that tells an Exchange what is sent.
 type follower interface{ HTTPExchange() *Exchange }
+
+// exchangeOf returns the exchange that w itself tells what is sent, nil for none.
+func exchangeOf(w http.ResponseWriter) *Exchange {
+	switch w := w.(type) {
+	case interface{ exchange() *Exchange }: // made by Wrap
+		return w.exchange()
+	case follower:
+		return w.HTTPExchange()
+	}
+	return nil
+}
 
 // enter looks for the exchange that a middleware further out began for the answer
 // that goes to w, and enters it. If there is none, it returns the last writer to
@@ -32,11 +39,9 @@ func (rec *Recorder) enter(w http.ResponseWriter, r *http.Request, routeOf func(
 		if !ok {
 			break
 		}
-		if f, ok := w.(follower); ok {
-			if x := f.HTTPExchange(); x.Feeds(rec) {
-				x.Nest(r, routeOf)
-				return x, nil, false
-			}
+		if x := exchangeOf(w); x != nil && x.Feeds(rec) {
+			x.Nest(r, routeOf)
+			return x, nil, false
 		}
 		w = next.Unwrap()
 	}
@@ -60,13 +65,13 @@ var serversOwn atomic.Pointer[reflect.Type]
 // records nothing and only tells that one the route. What is further out than that
 // belongs to the other goroutine, and cannot be looked at.
 func (rec *Recorder) enterApart(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) *Exchange {
-	f, ok := belowTimeoutHandler(w).(follower)
-	if !ok || f.HTTPExchange().rec.feeds != rec.feeds {
+	outer := exchangeOf(belowTimeoutHandler(w))
+	if outer == nil || outer.rec.feeds != rec.feeds {
 		return nil
 	}
 	x := &Exchange{rec: rec, request: r, ctx: r.Context(), recorded: true, ended: true}
 	x.Nest(r, routeOf)
-	x.hint.Load().outer = f.HTTPExchange()
+	x.hint.Load().outer = outer
 	return x
 }
 

@@ -26,8 +26,8 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 // wraps it.
 func discard(w http.ResponseWriter) {
 	for {
-		if f, ok := w.(follower); ok {
-			f.HTTPExchange().DiscardExchange()
+		if x := exchangeOf(w); x != nil {
+			x.DiscardExchange()
 		}
 		next, ok := w.(unwrapper)
 		if !ok {

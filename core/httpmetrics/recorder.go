@@ -86,7 +86,7 @@ func RegisterRecorder(reg *shoal.Registry, opts Opts) (*Recorder, error) {
 	if err != nil {
 		return nil, err
 	}
-	rec := &Recorder{opts: opts, methods: methods, cache: newCache(), feeds: feeds{
+	rec := &Recorder{opts: opts, methods: methods, cache: new(cache), feeds: feeds{
 		reg, fmt.Sprintf("%s_%s%q", opts.Namespace, opts.Names.Requests, opts.ConstLabels),
 	}}
 	if err := rec.register(reg); err != nil {

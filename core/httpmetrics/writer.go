@@ -4,17 +4,18 @@ package httpmetrics
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
 )
 
 // Wrap begins an exchange for r and returns a ResponseWriter for its handler,
-// which tells the exchange what is sent through it. It has those of the
-// interfaces http.Flusher, FlushError, http.Hijacker, http.Pusher,
-// io.ReaderFrom and http.CloseNotifier that w has and no others, and Unwrap
-// for http.ResponseController. (It always has io.StringWriter, which does no
-// more than io.WriteString does without.)
+// which tells the exchange what is sent through it. It has http.Flusher,
+// http.Hijacker and http.Pusher exactly if w has them. Whatever w has, it has
+// io.StringWriter, io.ReaderFrom, FlushError, http.CloseNotifier, and Unwrap for
+// http.ResponseController: where w lacks one, it does what net/http and io do
+// without. A type assertion finds no other method on it.
 //
 // If a middleware further out follows the request already, for the same metrics,
 // Wrap returns w itself and the exchange of that one, as [Recorder.Begin] does.
@@ -22,135 +23,161 @@ import (
 // A stream is told, to Opts.Stream as well, by the Content-Type that the handler
 // sets on it, not by one that was set on w before.
 //
-// It costs one allocation for the writers of net/http and httptest. It is not
-// pooled: a handler that kept it and wrote too late would otherwise write into
-// somebody else's response.
+// It costs one allocation. The wrapper is not pooled: a handler that kept it and
+// wrote too late would otherwise write into somebody else's response.
 func (rec *Recorder) Wrap(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) (http.ResponseWriter, *Exchange) {
-	x, last, flushes := rec.enter(w, r, routeOf)
-	if x != nil {
-		return w, x
+	outer, last, flushes := rec.enter(w, r, routeOf)
+	if outer != nil {
+		return w, outer
 	}
 	wrapped, base := wrap(w)
-	base.w = w
-	base.begin(rec, last, flushes, r, routeOf)
-	return wrapped, &base.Exchange
+	base.below = w
+	base.x.begin(rec, last, flushes, r, routeOf)
+	return wrapped, &base.x
 }
 
-// responseWriter is an Exchange with the ResponseWriter whose output it
-// follows. It has the methods that every wrapper has. The optional ones have
-// names of their own here and are given their public ones by the types in
-// writer_types.go.
+// responseWriter tells an exchange what is sent through it to the ResponseWriter
+// below. It has the methods that every wrapper has; the types in writer_types.go
+// embed it, so all its exported methods are interfaces of net/http or io.
 type responseWriter struct {
-	Exchange
-	w http.ResponseWriter
+	x     Exchange // a field: its methods are not the handler's
+	below http.ResponseWriter
 }
+
+// exchange is how the page, and a middleware further in, find the exchange. No
+// type assertion of another package can find it.
+func (w *responseWriter) exchange() *Exchange { return &w.x }
 
 func (w *responseWriter) Header() http.Header {
-	w.header = true
-	return w.w.Header()
+	w.x.header = true
+	return w.below.Header()
 }
 
 // headerSet is the header, or none if the handler never asked for it and so set
 // nothing. Once anybody asks, net/http copies it before it is sent, which costs
 // an allocation and 1 to 2 % of a small request.
 func (w *responseWriter) headerSet() http.Header {
-	if !w.header {
+	if !w.x.header {
 		return nil
 	}
-	return w.w.Header()
+	return w.below.Header()
 }
 
 func (w *responseWriter) WriteHeader(status int) {
 	// net/http panics on an impossible status: that was not sent.
-	w.w.WriteHeader(status)
-	w.SentHeader(status, w.headerSet())
+	w.below.WriteHeader(status)
+	w.x.SentHeader(status, w.headerSet())
 }
 
 // implicitHeader comes before anything that makes net/http send the header by
 // itself: a stream begins with it, not when its first Write returns.
 func (w *responseWriter) implicitHeader() {
-	if w.status == 0 {
-		w.SentHeader(http.StatusOK, w.headerSet())
+	if w.x.status == 0 {
+		w.x.SentHeader(http.StatusOK, w.headerSet())
 	}
 }
 
 func (w *responseWriter) Write(b []byte) (int, error) {
 	w.implicitHeader()
-	n, err := w.w.Write(b)
-	w.Wrote(int64(n), err)
+	n, err := w.below.Write(b)
+	w.x.Wrote(int64(n), err)
 	return n, err
 }
 
 func (w *responseWriter) WriteString(s string) (int, error) {
 	w.implicitHeader()
-	n, err := io.WriteString(w.w, s)
-	w.Wrote(int64(n), err)
+	n, err := io.WriteString(w.below, s)
+	w.x.Wrote(int64(n), err)
 	return n, err
 }
 
+// ReadFrom is how io.Copy writes. Without one below it writes what it reads, and so
+// does a stream, which begins before its source has anything.
+func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
+	below, ok := w.below.(io.ReaderFrom)
+	if !ok || w.x.status == 0 && w.x.streams(w.headerSet()) {
+		return io.Copy(struct{ io.Writer }{w}, src)
+	}
+	if copiedByKernel(src) {
+		n, err := below.ReadFrom(src)
+		w.noteCopied(n, err)
+		return n, err
+	}
+	c := &copySource{src: src, w: w}
+	n, err := below.ReadFrom(c)
+	w.noteCopied(n-c.told, err)
+	return n, err
+}
+
+// noteCopied says that ReadFrom sent n further bytes. Before any it tells no status:
+// a source that fails at once sends no header, and the handler may still answer
+// with an error.
+func (w *responseWriter) noteCopied(n int64, err error) {
+	if n > 0 {
+		w.implicitHeader()
+	}
+	w.x.Wrote(n, err)
+}
+
+// FlushError is what http.ResponseController calls, so that it never looks past
+// the exchange for a writer that can flush.
+func (w *responseWriter) FlushError() error {
+	switch w.below.(type) {
+	case errorFlusher, http.Flusher:
+		w.implicitHeader()
+		return http.NewResponseController(w.below).Flush()
+	}
+	// Only what is further down knows whether it can.
+	err := http.NewResponseController(w.below).Flush()
+	if err == nil {
+		w.implicitHeader()
+	}
+	return err
+}
+
+// CloseNotify is deprecated, but gin's Stream panics without. Where there is none
+// below, the end of the request's context tells.
+func (w *responseWriter) CloseNotify() <-chan bool {
+	if below, ok := w.below.(http.CloseNotifier); ok { //nolint:staticcheck // see above
+		return below.CloseNotify()
+	}
+	gone := make(chan bool, 1)
+	context.AfterFunc(w.x.ctx, func() { gone <- true })
+	return gone
+}
+
 // Unwrap gives http.ResponseController the next writer, for deadlines and full
-// duplex. Flush and Hijack must not get past the exchange that way, which they
-// would where the next writer has neither but leads to one that has.
+// duplex. Hijack must not get past the exchange that way, which it would where the
+// next writer has none but leads to one that has.
 func (w *responseWriter) Unwrap() http.ResponseWriter {
-	if _, leads := w.w.(unwrapper); leads {
-		_, flushes := w.w.(http.Flusher)
-		_, hijacks := w.w.(http.Hijacker)
-		if !flushes || !hijacks {
-			return (*passage)(w)
+	if _, hijacks := w.below.(http.Hijacker); !hijacks {
+		if _, leads := w.below.(unwrapper); leads {
+			return (*hijackPassage)(w)
 		}
 	}
-	return w.w
+	return w.below
 }
+
+// What only some wrappers have; they give these their exported names.
 
 func (w *responseWriter) flush() {
 	w.implicitHeader()
-	w.w.(http.Flusher).Flush()
-}
-
-func (w *responseWriter) flushError() error {
-	w.implicitHeader()
-	return w.w.(errorFlusher).FlushError()
+	w.below.(http.Flusher).Flush()
 }
 
 func (w *responseWriter) hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := w.w.(http.Hijacker).Hijack()
+	return w.hijacked(w.below.(http.Hijacker).Hijack())
+}
+
+func (w *responseWriter) hijacked(conn net.Conn, rw *bufio.ReadWriter, err error) (net.Conn, *bufio.ReadWriter, error) {
 	if err == nil {
-		w.Hijacked()
+		w.x.Hijacked()
 	}
 	return conn, rw, err
 }
 
-func (w *responseWriter) readFrom(src io.Reader) (int64, error) {
-	if w.status == 0 && w.streams(w.headerSet()) {
-		return io.Copy(struct{ io.Writer }{w}, src)
-	}
-	if copiedByKernel(src) {
-		n, err := w.w.(io.ReaderFrom).ReadFrom(src)
-		w.copied(n, err)
-		return n, err
-	}
-	c := &copied{src: src, to: w}
-	n, err := w.w.(io.ReaderFrom).ReadFrom(c)
-	w.copied(n-c.told, err)
-	return n, err
-}
-
-// copied says that ReadFrom sent n further bytes. Before any it tells no status:
-// a source that fails at once sends no header, and the handler may still answer
-// with an error.
-func (w *responseWriter) copied(n int64, err error) {
-	if n > 0 {
-		w.implicitHeader()
-	}
-	w.Wrote(n, err)
-}
-
 func (w *responseWriter) push(target string, opts *http.PushOptions) error {
-	return w.w.(http.Pusher).Push(target, opts)
-}
-
-func (w *responseWriter) closeNotify() <-chan bool {
-	return w.w.(http.CloseNotifier).CloseNotify() //nolint:staticcheck // deprecated, but gin and older handlers use it
+	return w.below.(http.Pusher).Push(target, opts)
 }
 
 // errorFlusher is what http.ResponseController looks for before http.Flusher.
@@ -159,29 +186,16 @@ type errorFlusher interface{ FlushError() error }
 // unwrapper is what http.ResponseController follows.
 type unwrapper interface{ Unwrap() http.ResponseWriter }
 
-// passage stands between a responseWriter and a writer that reaches its Flush
-// or Hijack through Unwrap only.
-type passage responseWriter
+// hijackPassage stands between a responseWriter and a writer that reaches its
+// Hijack through Unwrap only.
+type hijackPassage responseWriter
 
-func (p *passage) Header() http.Header         { return (*responseWriter)(p).Header() }
-func (p *passage) WriteHeader(status int)      { (*responseWriter)(p).WriteHeader(status) }
-func (p *passage) Write(b []byte) (int, error) { return (*responseWriter)(p).Write(b) }
-func (p *passage) Unwrap() http.ResponseWriter { return p.w }
+func (p *hijackPassage) Header() http.Header         { return (*responseWriter)(p).Header() }
+func (p *hijackPassage) WriteHeader(status int)      { (*responseWriter)(p).WriteHeader(status) }
+func (p *hijackPassage) Write(b []byte) (int, error) { return (*responseWriter)(p).Write(b) }
+func (p *hijackPassage) Unwrap() http.ResponseWriter { return p.below }
 
-// FlushError asks for what lies beyond, since only that knows whether it can.
-func (p *passage) FlushError() error {
-	err := http.NewResponseController(p.w).Flush()
-	if err == nil {
-		(*responseWriter)(p).implicitHeader()
-	}
-	return err
-}
-
-// Hijack asks for what lies beyond, since only that knows whether it can.
-func (p *passage) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	conn, rw, err := http.NewResponseController(p.w).Hijack()
-	if err == nil {
-		p.Hijacked()
-	}
-	return conn, rw, err
+// Hijack asks what is further down, since only that knows whether it can.
+func (p *hijackPassage) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return (*responseWriter)(p).hijacked(http.NewResponseController(p.below).Hijack())
 }

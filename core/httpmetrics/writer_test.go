@@ -4,12 +4,15 @@ package httpmetrics
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -41,9 +44,10 @@ type (
 	canNotify   struct{ b *bare }
 )
 
-func (c canFlush) Flush()               { c.b.called("Flush") }
-func (c canFlushErr) Flush()            { c.b.called("Flush") }
-func (c canFlushErr) FlushError() error { c.b.called("FlushError"); return nil }
+func (c canFlush) Flush()                              { c.b.called("Flush") }
+func (c canFlushErr) FlushError() error                { c.b.called("FlushError"); return nil }
+func (c canNotify) CloseNotify() <-chan bool           { c.b.called("CloseNotify"); return nil }
+func (c canPush) Push(string, *http.PushOptions) error { c.b.called("Push"); return nil }
 func (c canHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	c.b.called("Hijack")
 	return nil, nil, nil
@@ -52,66 +56,59 @@ func (c canReadFrom) ReadFrom(r io.Reader) (int64, error) {
 	c.b.called("ReadFrom")
 	return io.Copy(&c.b.body, r)
 }
-func (c canPush) Push(string, *http.PushOptions) error { c.b.called("Push"); return nil }
-func (c canNotify) CloseNotify() <-chan bool           { c.b.called("CloseNotify"); return nil }
 
-// doubles composes writers by the very numbers that wrap uses, but from parts
-// that know nothing of it.
-var doubles = map[int]func(*bare) http.ResponseWriter{
-	0: func(b *bare) http.ResponseWriter { return b },
-	hasFlusher: func(b *bare) http.ResponseWriter {
-		return struct {
+// The doubles of net/http's own writers.
+type (
+	http1Double struct {
+		*bare
+		canFlush
+		canFlushErr
+		canHijack
+		canReadFrom
+		canNotify
+	}
+	http2Double struct {
+		*bare
+		canFlush
+		canFlushErr
+		canPush
+		canNotify
+	}
+)
+
+func newHTTP1() http.ResponseWriter { return doubles(newBare())["Flush Hijack"] }
+
+// doubles are writers to wrap, by the methods that only they and their wrappers
+// have. Some have further methods, which every wrapper has.
+func doubles(b *bare) map[string]http.ResponseWriter {
+	return map[string]http.ResponseWriter{
+		"": b,
+		"Flush": struct {
 			*bare
 			canFlush
-		}{b, canFlush{b}}
-	},
-	hasErrFlusher: func(b *bare) http.ResponseWriter {
-		return struct {
-			*bare
-			canFlushErr
-		}{b, canFlushErr{b}}
-	},
-	hasHijacker: func(b *bare) http.ResponseWriter {
-		return struct {
+		}{b, canFlush{b}},
+		"Hijack": struct {
 			*bare
 			canHijack
-		}{b, canHijack{b}}
-	},
-	hasReaderFrom: func(b *bare) http.ResponseWriter {
-		return struct {
-			*bare
-			canReadFrom
-		}{b, canReadFrom{b}}
-	},
-	hasPusher: func(b *bare) http.ResponseWriter {
-		return struct {
+		}{b, canHijack{b}},
+		"Push": struct {
 			*bare
 			canPush
-		}{b, canPush{b}}
-	},
-	hasCloseNotifier: func(b *bare) http.ResponseWriter {
-		return struct {
+		}{b, canPush{b}},
+		"Flush Hijack": &http1Double{b, canFlush{b}, canFlushErr{b}, canHijack{b}, canReadFrom{b}, canNotify{b}},
+		"Flush Push":   &http2Double{b, canFlush{b}, canFlushErr{b}, canPush{b}, canNotify{b}},
+		"Hijack Push": struct {
 			*bare
-			canNotify
-		}{b, canNotify{b}}
-	},
-	http1Set: func(b *bare) http.ResponseWriter {
-		return struct {
-			*bare
-			canFlushErr
 			canHijack
-			canReadFrom
-			canNotify
-		}{b, canFlushErr{b}, canHijack{b}, canReadFrom{b}, canNotify{b}}
-	},
-	http2Set: func(b *bare) http.ResponseWriter {
-		return struct {
-			*bare
-			canFlushErr
 			canPush
-			canNotify
-		}{b, canFlushErr{b}, canPush{b}, canNotify{b}}
-	},
+		}{b, canHijack{b}, canPush{b}},
+		"Flush Hijack Push": struct {
+			*bare
+			canFlush
+			canHijack
+			canPush
+		}{b, canFlush{b}, canHijack{b}, canPush{b}},
+	}
 }
 
 func wrapFor(t testing.TB, w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *Exchange) {
@@ -122,82 +119,98 @@ func wrapFor(t testing.TB, w http.ResponseWriter, r *http.Request) (http.Respons
 
 func getRequest() *http.Request { return httptest.NewRequest(http.MethodGet, "/", nil) }
 
-func TestWrap_KeepsExactlyTheOptionalInterfaces(t *testing.T) {
-	for set, double := range doubles {
-		w := double(newBare())
-		if got := optionalOf(w); got != set {
-			t.Fatalf("the double of set %06b has set %06b", set, got)
+// methodsOf lists what a type assertion of another package can find.
+func methodsOf(w http.ResponseWriter) (names []string) {
+	for m := range reflect.TypeOf(w).Methods() {
+		names = append(names, m.Name)
+	}
+	return names
+}
+
+func TestWrap_HasMethodsOfNetHTTPAlone(t *testing.T) {
+	for own, double := range doubles(newBare()) {
+		want := append([]string{"CloseNotify", "FlushError", "Header", "ReadFrom", "Unwrap", "Write", "WriteHeader", "WriteString"},
+			strings.Fields(own)...)
+		slices.Sort(want)
+		wrapped, _ := wrapFor(t, double, getRequest())
+		if got := methodsOf(wrapped); !slices.Equal(got, want) {
+			t.Errorf("the wrapper of a writer with %q has\n%v, want\n%v", own, got, want)
 		}
-		wrapped, _ := wrapFor(t, w, getRequest())
-		if got := optionalOf(wrapped); got != set {
-			t.Errorf("wrapping set %06b gives set %06b", set, got)
+	}
+	below := leading{newBare(), newHTTP1()}
+	wrapped, _ := wrapFor(t, below, getRequest())
+	want := []string{"Header", "Hijack", "Unwrap", "Write", "WriteHeader"}
+	if got := methodsOf(wrapped.(unwrapper).Unwrap()); !slices.Equal(got, want) {
+		t.Errorf("what it unwraps to has %v, want %v", got, want)
+	}
+}
+
+func TestWrap_CallsWhatTheWrappedHas(t *testing.T) {
+	calls := map[string]func(w http.ResponseWriter) error{
+		"Flush":      func(w http.ResponseWriter) error { w.(http.Flusher).Flush(); return nil },
+		"FlushError": func(w http.ResponseWriter) error { return w.(errorFlusher).FlushError() },
+		"Push":       func(w http.ResponseWriter) error { return w.(http.Pusher).Push("/x", nil) },
+		"Hijack":     func(w http.ResponseWriter) error { _, _, err := w.(http.Hijacker).Hijack(); return err },
+		"ReadFrom": func(w http.ResponseWriter) error {
+			_, err := w.(io.ReaderFrom).ReadFrom(strings.NewReader("abc"))
+			return err
+		},
+		"CloseNotify": func(w http.ResponseWriter) error {
+			w.(http.CloseNotifier).CloseNotify() //nolint:staticcheck // deprecated, and still to be kept
+			return nil
+		},
+	}
+	b := newBare()
+	for own, double := range doubles(b) {
+		for _, name := range methodsOf(double) {
+			call := calls[name]
+			if call == nil {
+				continue
+			}
+			b.calls = nil
+			w, x := wrapFor(t, double, getRequest())
+			if err := call(w); err != nil || !slices.Equal(b.calls, []string{name}) {
+				t.Errorf("%q: %s gives %v and calls %v", own, name, err, b.calls)
+			}
+			if name == "ReadFrom" && x.Sent() != 3 {
+				t.Errorf("ReadFrom counted %d bytes, want 3", x.Sent())
+			}
 		}
 	}
 }
 
-// Every set, the ones that no known writer has included.
-func TestWrap_HasATypeForEverySet(t *testing.T) {
-	for flush := range 3 {
-		for rest := range 16 {
-			set := rest
-			switch flush {
-			case 1:
-				set |= hasFlusher
-			case 2:
-				set |= hasErrFlusher
-			}
-			switch set {
-			case 0, hasFlusher, http1Set, http2Set:
-				continue // types of their own, tested above
-			}
-			b := &responseWriter{w: newBare()}
-			if got := optionalOf(b.as(set)); got != set {
-				t.Errorf("as(%06b) has set %06b", set, got)
-			}
-		}
-	}
-}
-
-func TestWrap_CallsThroughToTheWrapped(t *testing.T) {
-	for set, double := range doubles {
+// What the wrapped writer lacks is done as net/http and io do it.
+func TestWrap_FallsBackWhereTheWrappedHasNothing(t *testing.T) {
+	t.Run("copy", func(t *testing.T) {
 		b := newBare()
-		w, x := wrapFor(t, double(b), getRequest())
-		want := 0
-		if f, ok := w.(http.Flusher); ok {
-			f.Flush()
-			want++
+		w, x := wrapFor(t, b, getRequest())
+		if n, err := io.Copy(w, onlyReader{strings.NewReader("abc")}); n != 3 || err != nil || b.body.String() != "abc" || x.Sent() != 3 {
+			t.Errorf("copied %d, %v: %q, counted %d", n, err, b.body.String(), x.Sent())
 		}
-		if f, ok := w.(errorFlusher); ok {
-			if err := f.FlushError(); err != nil {
-				t.Error(err)
-			}
-			want++
+	})
+	t.Run("flush", func(t *testing.T) {
+		w, x := wrapFor(t, newBare(), getRequest())
+		if err := http.NewResponseController(w).Flush(); !errors.Is(err, http.ErrNotSupported) || x.Status() != 0 {
+			t.Errorf("got %v, status %d, want ErrNotSupported and none", err, x.Status())
 		}
-		if rf, ok := w.(io.ReaderFrom); ok {
-			if _, err := rf.ReadFrom(strings.NewReader("abc")); err != nil {
-				t.Error(err)
-			}
-			want++
-			if x.sent != 3 {
-				t.Errorf("set %06b: ReadFrom counted %d bytes, want 3", set, x.sent)
-			}
+		b := newBare()
+		w, x = wrapFor(t, doubles(b)["Flush"], getRequest())
+		if err := w.(errorFlusher).FlushError(); err != nil || !slices.Equal(b.calls, []string{"Flush"}) || x.Status() != 200 {
+			t.Errorf("got %v, calls %v, status %d, want Flush and 200", err, b.calls, x.Status())
 		}
-		if p, ok := w.(http.Pusher); ok {
-			_ = p.Push("/x", nil)
-			want++
+	})
+	t.Run("close notification", func(t *testing.T) {
+		ctx, leave := context.WithCancel(t.Context())
+		w, _ := wrapFor(t, newBare(), getRequest().WithContext(ctx))
+		gone := w.(http.CloseNotifier).CloseNotify() //nolint:staticcheck // deprecated, and still to be kept
+		select {
+		case <-gone:
+			t.Error("the client is said to be gone")
+		default:
 		}
-		if n, ok := w.(http.CloseNotifier); ok { //nolint:staticcheck // deprecated, and still to be kept
-			n.CloseNotify()
-			want++
-		}
-		if h, ok := w.(http.Hijacker); ok {
-			_, _, _ = h.Hijack()
-			want++
-		}
-		if len(b.calls) != want {
-			t.Errorf("set %06b: %v reached the wrapped writer, want %d calls", set, b.calls, want)
-		}
-	}
+		leave()
+		<-gone
+	})
 }
 
 func TestWriter_FirstFinalStatusCounts(t *testing.T) {
@@ -241,7 +254,7 @@ func TestWriter_BodyWithoutStatusIs200(t *testing.T) {
 	}
 	for name, write := range writes {
 		t.Run(name, func(t *testing.T) {
-			w, x := wrapFor(t, doubles[http1Set](newBare()), getRequest())
+			w, x := wrapFor(t, newHTTP1(), getRequest())
 			write(w)
 			if x.Status() != 200 || x.sent != 3 {
 				t.Errorf("status %d and %d bytes, want 200 and 3", x.Status(), x.sent)
@@ -258,7 +271,7 @@ type failingReader struct{}
 func (failingReader) Read([]byte) (int, error) { return 0, errors.New("no source") }
 
 func TestWriter_ErrorAfterAFailedCopyIsTheStatus(t *testing.T) {
-	w, x := wrapFor(t, doubles[http1Set](newBare()), getRequest())
+	w, x := wrapFor(t, newHTTP1(), getRequest())
 	if _, err := io.Copy(w, failingReader{}); err == nil {
 		t.Fatal("the copy did not fail")
 	}
@@ -319,7 +332,7 @@ func (failingHijack) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 }
 
 func TestWriter_HijackIs101UnlessItFails(t *testing.T) {
-	w, x := wrapFor(t, doubles[hasHijacker](newBare()), getRequest())
+	w, x := wrapFor(t, newHTTP1(), getRequest())
 	_, _, _ = w.(http.Hijacker).Hijack()
 	if x.Status() != 101 {
 		t.Errorf("hijacked is %d, want 101", x.Status())
@@ -350,10 +363,7 @@ func TestWriter_ControllerCannotGetPastTheExchange(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBare()
-			w, x := wrapFor(t, leading{b, doubles[http1Set](b)}, getRequest())
-			if optionalOf(w) != 0 {
-				t.Errorf("the wrapper claims set %06b, the wrapped has none", optionalOf(w))
-			}
+			w, x := wrapFor(t, leading{b, newHTTP1()}, getRequest())
 			if err := use.do(http.NewResponseController(w)); err != nil {
 				t.Fatal(err)
 			}
@@ -375,8 +385,7 @@ func TestWrap_AllocatesOnce(t *testing.T) {
 	rec := NewRecorder(shoal.New(), Opts{})
 	r := getRequest()
 	route := func(*http.Request) string { return "/" }
-	for _, set := range []int{0, hasFlusher, http1Set, http2Set} {
-		inner := doubles[set](newBare())
+	for own, inner := range doubles(newBare()) {
 		allocs := testing.AllocsPerRun(100, func() {
 			w, x := rec.Wrap(inner, r, route)
 			w.WriteHeader(http.StatusOK)
@@ -385,7 +394,7 @@ func TestWrap_AllocatesOnce(t *testing.T) {
 		})
 		// newBare notes each status in a slice that grows now and then.
 		if allocs > 1 {
-			t.Errorf("set %06b: %v allocations a request, want 1", set, allocs)
+			t.Errorf("%q: %v allocations a request, want 1", own, allocs)
 		}
 	}
 }

@@ -57,28 +57,6 @@ func Install(router chi.Router, reg *shoal.Registry, opts Opts) {
 	router.Use(Middleware(reg, opts), page(opts.PagePath(), Handler(reg, opts.Page)))
 }
 
-// page answers for the path and leaves all else to the next handler.
-func page(path string, page http.Handler) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if (r.Method == http.MethodGet || r.Method == http.MethodHead) && routePath(r) == path {
-				page.ServeHTTP(w, r)
-				return
-			}
-			next.ServeHTTP(w, r)
-		})
-	}
-}
-
-// routePath is the path that the router will look at: what is left of it in a
-// router that is mounted on another.
-func routePath(r *http.Request) string {
-	if ctx := chi.RouteContext(r.Context()); ctx != nil && ctx.RoutePath != "" {
-		return ctx.RoutePath
-	}
-	return r.URL.Path
-}
-
 // Run serves handler, which is the router or what wraps it, on addr until ctx
 // is done, then drains the requests and closes the registry, in this order; see
 // [httpmetrics.Serve]. Further servers, such as [httpmetrics.PageServer], start
@@ -108,4 +86,26 @@ func newServer(handler http.Handler, addr string) *http.Server {
 // the handler is reached; a request that no route matched has none.
 func route(r *http.Request) string {
 	return chi.RouteContext(r.Context()).RoutePattern()
+}
+
+// page answers for the path and leaves all else to the next handler.
+func page(path string, page http.Handler) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if (r.Method == http.MethodGet || r.Method == http.MethodHead) && routePath(r) == path {
+				page.ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// routePath is the path that the router will look at: what is left of it in a
+// router that is mounted on another.
+func routePath(r *http.Request) string {
+	if ctx := chi.RouteContext(r.Context()); ctx != nil && ctx.RoutePath != "" {
+		return ctx.RoutePath
+	}
+	return r.URL.Path
 }

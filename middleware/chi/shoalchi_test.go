@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
@@ -79,63 +78,6 @@ func TestRouteIsThePatternOfAllRouters(t *testing.T) {
 	}
 }
 
-func TestStreamKnowsItsRouteWhenItBegins(t *testing.T) {
-	reg := shoaltest.New(t)
-	r := chi.NewRouter()
-	shoalchi.Install(r, reg, shoalchi.Opts{})
-	r.Route("/api", func(r chi.Router) {
-		r.Get("/events/{topic}", func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/event-stream")
-			w.WriteHeader(200)
-			wantOne(t, reg, "GET", "/api/events/{topic}", "200")
-		})
-	})
-	serve(r, "GET", "/api/events/news")
-}
-
-func TestPanicIs500OnceWhereverTheRecovererIs(t *testing.T) {
-	for name, use := range map[string]func(r chi.Router, reg *shoal.Registry){
-		"inside": func(r chi.Router, reg *shoal.Registry) {
-			shoalchi.Install(r, reg, shoalchi.Opts{})
-			r.With(middleware.Recoverer).Get("/panic", boom)
-		},
-		"outside": func(r chi.Router, reg *shoal.Registry) {
-			r.Use(middleware.Recoverer)
-			shoalchi.Install(r, reg, shoalchi.Opts{})
-			r.Get("/panic", boom)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			reg := shoaltest.New(t)
-			r := chi.NewRouter()
-			use(r, reg)
-			req := httptest.NewRequest("GET", "/panic", nil)
-			w := httptest.NewRecorder()
-			r.ServeHTTP(w, middleware.WithLogEntry(req, quiet{}))
-			if w.Code != 500 {
-				t.Errorf("the client got %d", w.Code)
-			}
-			wantOne(t, reg, "GET", "/panic", "500")
-			if got := shoaltest.Value(t, reg, "http_requests_in_flight", "gauge_index", "0"); got != 0 {
-				t.Errorf("%v in flight, want 0", got)
-			}
-		})
-	}
-}
-
-func boom(http.ResponseWriter, *http.Request) { panic("boom") }
-
-func TestInstall_AfterARoutePanics(t *testing.T) {
-	r := chi.NewRouter()
-	r.Get("/early", ok)
-	defer func() {
-		if recover() == nil {
-			t.Error("no panic, and /early would not be recorded")
-		}
-	}()
-	shoalchi.Install(r, shoaltest.New(t), shoalchi.Opts{})
-}
-
 func TestInstall_OnAMountedRouterServesThePageThere(t *testing.T) {
 	reg := shoaltest.New(t)
 	sub := chi.NewRouter()
@@ -157,9 +99,3 @@ func TestMiddleware_AroundARouterKnowsNoRouteAndNeverThePath(t *testing.T) {
 	serve(shoalchi.Middleware(reg, shoalchi.Opts{})(r), "GET", "/users/7")
 	wantOne(t, reg, "GET", "unmatched", "200")
 }
-
-// quiet keeps the Recoverer's report out of the test's output.
-type quiet struct{}
-
-func (quiet) Write(int, int, http.Header, time.Duration, any) {}
-func (quiet) Panic(any, []byte)                               {}

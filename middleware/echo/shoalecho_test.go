@@ -134,16 +134,22 @@ func TestPanicOfTheErrorHandlerIs500(t *testing.T) {
 	wantOne(t, reg, "GET", "/x", "500")
 }
 
-// The usual way out of a handler whose client left is to return ctx.Err().
 func TestErrorBecauseTheClientLeftIs499(t *testing.T) {
-	reg := shoaltest.New(t)
-	e := newEcho()
-	shoalecho.Install(e, reg, shoalecho.Opts{})
-	e.GET("/x", func(c echo.Context) error { return c.Request().Context().Err() })
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, "GET", "/x", nil))
-	wantOne(t, reg, "GET", "/x", "499")
+	for name, err := range map[string]error{
+		"of the context": gone.Err(), // the usual way out of such a handler
+		"with a status":  echo.NewHTTPError(http.StatusGatewayTimeout, gone.Err()),
+	} {
+		t.Run(name, func(t *testing.T) {
+			reg := shoaltest.New(t)
+			e := newEcho()
+			shoalecho.Install(e, reg, shoalecho.Opts{})
+			e.GET("/x", func(echo.Context) error { return err })
+			e.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(gone, "GET", "/x", nil))
+			wantOne(t, reg, "GET", "/x", "499")
+		})
+	}
 }
 
 func TestHooksOfTheResponseStillRunAndMayChangeTheStatus(t *testing.T) {

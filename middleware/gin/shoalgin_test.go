@@ -93,38 +93,6 @@ func TestUnmatchedRequestsAreRecorded(t *testing.T) {
 	}
 }
 
-func TestPanicIs500OnceWhereverRecoveryIs(t *testing.T) {
-	boom := func(*gin.Context) { panic("boom") }
-	statusAndBoom := func(c *gin.Context) { c.Status(404); panic("boom") }
-	for name, install := range map[string]func(*gin.Engine, *shoal.Registry){
-		"outside": func(e *gin.Engine, reg *shoal.Registry) {
-			e.Use(gin.Recovery())
-			shoalgin.Install(e, reg, shoalgin.Opts{})
-		},
-		"inside": func(e *gin.Engine, reg *shoal.Registry) {
-			shoalgin.Install(e, reg, shoalgin.Opts{})
-			e.Use(gin.Recovery())
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			reg := shoaltest.New(t)
-			e := gin.New()
-			install(e, reg)
-			e.GET("/panic", boom)
-			e.GET("/noted", statusAndBoom)
-			for _, path := range []string{"/panic", "/noted"} {
-				if w := serve(e, "GET", path); w.Code != 500 {
-					t.Errorf("%s: the client got %d", path, w.Code)
-				}
-				wantOne(t, reg, "GET", path, "500")
-			}
-			if got := shoaltest.Value(t, reg, "http_requests_in_flight", "gauge_index", "0"); got != 0 {
-				t.Errorf("%v in flight, want 0", got)
-			}
-		})
-	}
-}
-
 // After early hints gin takes no other status, and net/http sends 200.
 func TestPanicAfterEarlyHintsAndABodyIs200(t *testing.T) {
 	reg := shoaltest.New(t)
@@ -162,42 +130,6 @@ func TestInstall_RefusesWhenThereAreRoutes(t *testing.T) {
 	}()
 	shoalgin.Install(e, shoaltest.New(t), shoalgin.Opts{})
 	t.Error("no panic, and /early would not be recorded")
-}
-
-func TestRouteOfAGroup(t *testing.T) {
-	reg := shoaltest.New(t)
-	e := gin.New()
-	shoalgin.Install(e, reg, shoalgin.Opts{})
-	e.Group("/api").GET("/users/:id", ok)
-	serve(e, "GET", "/api/users/7")
-	wantOne(t, reg, "GET", "/api/users/:id", "200")
-}
-
-// gin's Stream needs CloseNotify of the writer below.
-func TestStreamIsRecordedWhenItBegins(t *testing.T) {
-	reg := shoaltest.New(t)
-	e := gin.New()
-	shoalgin.Install(e, reg, shoalgin.Opts{})
-	e.GET("/events", func(c *gin.Context) {
-		left := 2
-		c.Stream(func(io.Writer) bool {
-			c.SSEvent("tick", left)
-			wantOne(t, reg, "GET", "/events", "200")
-			left--
-			return left > 0
-		})
-	})
-	server := httptest.NewServer(e)
-	defer server.Close()
-	res, err := server.Client().Get(server.URL + "/events")
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, _ := io.ReadAll(res.Body)
-	_ = res.Body.Close()
-	if strings.Count(string(body), "event:tick") != 2 {
-		t.Errorf("the stream is %q", body)
-	}
 }
 
 // A writer that hides Unwrap, as those of gin's own middlewares do.

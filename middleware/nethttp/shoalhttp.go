@@ -95,7 +95,8 @@ func RunListener(ctx context.Context, server *http.Server, l net.Listener, reg *
 	return httpmetrics.Graceful{Listeners: own}.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
 }
 
-// record is the middleware around next, which mux is or which has none.
+// record is the middleware around a mux, or around a handler about which nothing is
+// known: then mux is nil. The mux leaves its pattern on the request itself.
 func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) http.Handler {
 	if next == nil {
 		panic("shoalhttp: the handler that the middleware is put around is nil")
@@ -128,8 +129,9 @@ func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) ht
 	})
 }
 
-// recordAcross is the middleware around handlers that lead to mux, each of them
-// and mux behind a noting.
+// recordAcross is the middleware around handlers that lead to mux, each of them and
+// mux behind a noting. They may hand the mux another request than they got, so this
+// one goes on as a copy whose context has the visit: one allocation that record saves.
 func recordAcross(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) http.Handler {
 	route := func(r *http.Request) string {
 		if v := visitOf(r); v != nil {

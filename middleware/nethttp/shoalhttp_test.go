@@ -110,41 +110,21 @@ func TestAsteriskFormIsUnmatched(t *testing.T) {
 	wantOne(t, reg, "OPTIONS", "unmatched", "400")
 }
 
-func TestTimeoutHandler_InsideAndOutside(t *testing.T) {
-	hang := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	t.Run("inside", func(t *testing.T) {
-		// It outlasts the deadline for certain: TimeoutHandler may pass on the
-		// answer of one that returns because of it.
-		answered, returned := make(chan struct{}), make(chan struct{})
-		stuck := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-			defer close(returned)
-			<-answered
-		})
-		mux := http.NewServeMux()
-		mux.Handle("/slow", http.TimeoutHandler(stuck, time.Millisecond, "too slow"))
-		reg := shoaltest.New(t)
-		serve(shoalhttp.Install(mux, reg, shoalhttp.Opts{}), "GET", "/slow")
-		close(answered)
-		<-returned
-		wantOne(t, reg, "GET", "/slow", "503")
+func TestRoute_OfATimeoutHandlerInTheMuxIsItsPattern(t *testing.T) {
+	// The handler outlasts the deadline for certain: http.TimeoutHandler may pass on
+	// the answer of one that returns because of it.
+	answered, returned := make(chan struct{}), make(chan struct{})
+	stuck := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		defer close(returned)
+		<-answered
 	})
-	t.Run("outside", func(t *testing.T) {
-		done := make(chan struct{})
-		mux := http.NewServeMux()
-		mux.Handle("/slow", hang)
-		reg := shoaltest.New(t)
-		recorded := shoalhttp.Install(mux, reg, shoalhttp.Opts{})
-		notify := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			defer close(done)
-			recorded.ServeHTTP(w, r)
-		})
-		w := serve(http.TimeoutHandler(notify, time.Millisecond, "too slow"), "GET", "/slow")
-		<-done
-		if w.Code != http.StatusServiceUnavailable {
-			t.Errorf("the client got %d", w.Code)
-		}
-		wantOne(t, reg, "GET", "/slow", "503")
-	})
+	mux := http.NewServeMux()
+	mux.Handle("/slow", http.TimeoutHandler(stuck, time.Millisecond, "too slow"))
+	reg := shoaltest.New(t)
+	serve(shoalhttp.Install(mux, reg, shoalhttp.Opts{}), "GET", "/slow")
+	close(answered)
+	<-returned
+	wantOne(t, reg, "GET", "/slow", "503")
 }
 
 func TestInstall_HandlersInBetweenAreRecordedAndRunInOrder(t *testing.T) {
@@ -170,15 +150,4 @@ func TestInstall_HandlersInBetweenAreRecordedAndRunInOrder(t *testing.T) {
 	if got := strings.Join(order, " "); got != "log auth" {
 		t.Errorf("the order is %s, want log auth", got)
 	}
-}
-
-func TestMiddleware_ClashPanicsBeforeServing(t *testing.T) {
-	reg := shoaltest.New(t)
-	shoalhttp.Middleware(reg, shoalhttp.Opts{})
-	defer func() {
-		if recover() == nil {
-			t.Error("other buckets under the same name did not panic")
-		}
-	}()
-	shoalhttp.Middleware(reg, shoalhttp.Opts{Buckets: []float64{1}})
 }

@@ -68,7 +68,13 @@ func TestConnect_ARefusalIsAnAnswerLikeAnyOther(t *testing.T) {
 			w.WriteHeader(http.StatusForbidden)
 			_, _ = io.WriteString(w, "no")
 		}})
-		attack(t, s.server.Listener.Addr().String(), []string{"CONNECT /tunnel HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"})
+		conn, err := net.Dial("tcp", s.server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, "CONNECT /tunnel HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+		_ = conn.Close()
 		s.finish()
 		s.wantOnly("CONNECT", "/tunnel", "403")
 		s.wantSize("CONNECT", "/tunnel", "403", 2)

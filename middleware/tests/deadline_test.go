@@ -13,15 +13,13 @@ import (
 	"testing"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-chi/chi/v5"
 	chimiddleware "github.com/go-chi/chi/v5/middleware"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
+	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
-	shoalchi "github.com/shoal-metrics/shoal/middleware/chi"
 	shoalecho "github.com/shoal-metrics/shoal/middleware/echo"
-	shoalgin "github.com/shoal-metrics/shoal/middleware/gin"
 )
 
 // A deadline that passed says nothing about the answer: it is the client's, with
@@ -91,44 +89,42 @@ func TestPassedDeadline_EchosErrorIsTheStatus(t *testing.T) {
 
 // What frameworks have for deadlines of their own.
 func TestPassedDeadline_TheFrameworksOwn(t *testing.T) {
-	t.Run("chi", func(t *testing.T) {
-		reg := shoaltest.New(t)
-		r := chi.NewRouter()
-		shoalchi.Install(r, reg, shoalchi.Opts{})
-		r.Use(chimiddleware.Timeout(soon))
-		r.Get("/x", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		if w := answer(r, httptest.NewRequest("GET", "/x", nil)); w.Code != 504 {
-			t.Errorf("the client got %d", w.Code)
-		}
-		wantSeries(t, reg, "GET", "/x", "504")
-	})
-	t.Run("gin", func(t *testing.T) {
-		reg := shoaltest.New(t)
-		e := gin.New()
-		shoalgin.Install(e, reg, shoalgin.Opts{})
-		e.GET("/x", func(c *gin.Context) {
-			<-c.Request.Context().Done()
-			c.AbortWithStatus(http.StatusGatewayTimeout) // only noted; gin sends it later
+	for name, tt := range map[string]struct {
+		build func(reg *shoal.Registry) http.Handler
+		want  int
+	}{
+		"chi": {func(reg *shoal.Registry) http.Handler {
+			r := chiOf(reg)
+			r.Use(chimiddleware.Timeout(soon))
+			r.Get("/x", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+			return r
+		}, 504},
+		"gin": {func(reg *shoal.Registry) http.Handler {
+			e := ginOf(reg)
+			e.GET("/x", func(c *gin.Context) {
+				<-c.Request.Context().Done()
+				c.AbortWithStatus(http.StatusGatewayTimeout) // only noted; gin sends it later
+			})
+			return deadline(soon)(e)
+		}, 504},
+		"echo": {func(reg *shoal.Registry) http.Handler {
+			e := echoOf(reg)
+			e.Use(middleware.ContextTimeout(soon))
+			e.GET("/x", func(c echo.Context) error {
+				<-c.Request().Context().Done()
+				return c.Request().Context().Err()
+			})
+			return e
+		}, 503},
+	} {
+		t.Run(name, func(t *testing.T) {
+			reg := shoaltest.New(t)
+			if w := answer(tt.build(reg), httptest.NewRequest("GET", "/x", nil)); w.Code != tt.want {
+				t.Errorf("the client got %d, want %d", w.Code, tt.want)
+			}
+			wantSeries(t, reg, "GET", "/x", strconv.Itoa(tt.want))
 		})
-		if w := answer(deadline(soon)(e), httptest.NewRequest("GET", "/x", nil)); w.Code != 504 {
-			t.Errorf("the client got %d", w.Code)
-		}
-		wantSeries(t, reg, "GET", "/x", "504")
-	})
-	t.Run("echo", func(t *testing.T) {
-		reg := shoaltest.New(t)
-		e := quietEcho()
-		shoalecho.Install(e, reg, shoalecho.Opts{})
-		e.Use(middleware.ContextTimeout(soon))
-		e.GET("/x", func(c echo.Context) error {
-			<-c.Request().Context().Done()
-			return c.Request().Context().Err()
-		})
-		if w := answer(e, httptest.NewRequest("GET", "/x", nil)); w.Code != 503 {
-			t.Errorf("the client got %d", w.Code)
-		}
-		wantSeries(t, reg, "GET", "/x", "503")
-	})
+	}
 	t.Run("streams go on", func(t *testing.T) {
 		forEach(t, func(t *testing.T, f framework) {
 			s := newSiteBehind(t, f, httpmetrics.Opts{}, deadline(soon), route{"GET", "/x", func(w http.ResponseWriter, r *http.Request) {

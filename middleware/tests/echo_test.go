@@ -38,34 +38,6 @@ func wantSeries(t *testing.T, reg *shoal.Registry, method, route, code string) {
 	}
 }
 
-func TestEcho_PanicIs500OnceWhereverRecoverIs(t *testing.T) {
-	quiet := middleware.RecoverWithConfig(middleware.RecoverConfig{DisablePrintStack: true})
-	for name, install := range map[string]func(*echo.Echo, *shoal.Registry){
-		"outside": func(e *echo.Echo, reg *shoal.Registry) {
-			e.Use(quiet)
-			shoalecho.Install(e, reg, shoalecho.Opts{})
-		},
-		"inside": func(e *echo.Echo, reg *shoal.Registry) {
-			shoalecho.Install(e, reg, shoalecho.Opts{})
-			e.Use(quiet)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			reg := shoaltest.New(t)
-			e := quietEcho()
-			install(e, reg)
-			e.GET("/panic", func(echo.Context) error { panic("boom") })
-			if w := answer(e, httptest.NewRequest("GET", "/panic", nil)); w.Code != 500 {
-				t.Errorf("the client got %d", w.Code)
-			}
-			wantSeries(t, reg, "GET", "/panic", "500")
-			if got := shoaltest.Value(t, reg, "http_requests_in_flight", "gauge_index", "0"); got != 0 {
-				t.Errorf("%v in flight, want 0", got)
-			}
-		})
-	}
-}
-
 func TestEcho_SizeIsThatOfTheCompressedBody(t *testing.T) {
 	reg := shoaltest.New(t)
 	e := quietEcho()

@@ -132,7 +132,11 @@ var frameworks = []framework{
 }
 
 func forEach(t *testing.T, test func(t *testing.T, f framework)) {
-	for _, f := range frameworks {
+	forEachOf(t, frameworks, test)
+}
+
+func forEachOf(t *testing.T, some []framework, test func(t *testing.T, f framework)) {
+	for _, f := range some {
 		t.Run(f.name, func(t *testing.T) { test(t, f) })
 	}
 }
@@ -155,6 +159,19 @@ func freeAddress(addr chan<- string) string {
 	_ = l.Close()
 	addr <- a
 	return a
+}
+
+// watched gives a registry that the test closes, and that of another process which
+// sees what it leaves behind.
+func watched(t *testing.T) (reg, watcher *shoal.Registry) {
+	t.Helper()
+	store := shoaltest.NewServer()
+	watcher = store.New(t, shoal.Opts{}) // has the gauge_index 0
+	reg = shoal.New()
+	if err := store.Connect(reg, shoal.Opts{}); err != nil {
+		t.Fatal(err)
+	}
+	return reg, watcher
 }
 
 // site is an application of a framework on a server of its own.

@@ -131,12 +131,7 @@ func refused(t *testing.T, addr string) {
 func TestRun_DrainsAndCountsRequestsOverUnencryptedHTTP2(t *testing.T) {
 	for name, run := range runsUnencryptedHTTP2 {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
-			store := shoaltest.NewServer()
-			watcher := store.New(t, shoal.Opts{})
-			reg := shoal.New()
-			if err := store.Connect(reg, shoal.Opts{}); err != nil {
-				t.Fatal(err)
-			}
+			reg, watcher := watched(t)
 			entered, release := make(chan struct{}), make(chan struct{})
 			slow := route{"GET", "/slow", func(w http.ResponseWriter, _ *http.Request) {
 				close(entered)

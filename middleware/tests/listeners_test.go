@@ -99,35 +99,3 @@ func TestRunListener_ServesAUnixSocketAndCloses(t *testing.T) {
 		}
 	})
 }
-
-func TestRunListener_ClosesTheListenerAlsoWhenAnotherServerCannotListen(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		taken, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = taken.Close() }()
-		reg := shoaltest.New(t)
-		l, _ := unixSocket(t)
-		if err := runListener[f.name](t.Context(), l, reg, nil, httpmetrics.PageServer(taken.Addr().String(), reg)); err == nil {
-			t.Error("it says nothing of the address in use")
-		}
-		if err := l.Close(); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("the listener was left open: %v", err)
-		}
-		if err := reg.Flush(t.Context()); !errors.Is(err, shoal.ErrClosed) {
-			t.Errorf("Flush after it says %v, want that the registry is closed", err)
-		}
-	})
-}
-
-func TestRunListener_ClosedListenerIsAnError(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		reg := shoaltest.New(t)
-		l, _ := unixSocket(t)
-		_ = l.Close()
-		if err := runListener[f.name](t.Context(), l, reg, nil); !errors.Is(err, net.ErrClosed) {
-			t.Errorf("it says %v, want that the listener is closed", err)
-		}
-	})
-}

@@ -168,8 +168,9 @@ func TestMethods_OfTheRouterAreRecordedByName(t *testing.T) {
 	})
 }
 
-func TestStreams_OfOtherTypesAreRecordedWhenTheyBegin(t *testing.T) {
+func TestStreams_AreRecordedWhenTheyBegin(t *testing.T) {
 	for contentType, want := range map[string]float64{
+		"text/event-stream":                         1,
 		"application/x-ndjson":                      1,
 		"application/grpc+proto":                    1,
 		"application/connect+json":                  1,
@@ -186,7 +187,9 @@ func TestStreams_OfOtherTypesAreRecordedWhenTheyBegin(t *testing.T) {
 				s := newSite(t, f, opts, route{"GET", "/live", func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Content-Type", contentType)
 					_, _ = io.WriteString(w, "1\n")
-					_ = http.NewResponseController(w).Flush()
+					if err := http.NewResponseController(w).Flush(); err != nil {
+						t.Errorf("flush: %v", err)
+					}
 					<-seen
 				}})
 				res, err := s.client.Get(s.server.URL + "/live")
@@ -198,6 +201,9 @@ func TestStreams_OfOtherTypesAreRecordedWhenTheyBegin(t *testing.T) {
 				}
 				if got := s.count("GET", "/live", "200"); got != want {
 					t.Errorf("%v recorded while it runs, want %v", got, want)
+				}
+				if got := s.inFlight(); got != 1 {
+					t.Errorf("%v in flight while it runs, want 1", got)
 				}
 				close(seen)
 				_ = res.Body.Close()

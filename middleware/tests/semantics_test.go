@@ -5,14 +5,11 @@ package tests
 import (
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
 
-	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
-	"github.com/shoal-metrics/shoal/core/shoaltest"
 )
 
 func text(body string) http.HandlerFunc {
@@ -152,17 +149,6 @@ func TestPageIsWhereMetricsPathSays(t *testing.T) {
 	})
 }
 
-func TestSkippedRouteIsNotRecorded(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		s := newSite(t, f, httpmetrics.Opts{SkipRoutes: []string{f.pattern("/health/{part}")}},
-			route{"GET", "/health/{part}", text("ok")}, route{"GET", "/users/{id}", text("ok")})
-		s.do("GET", "/health/db", nil)
-		s.do("GET", "/users/7", nil)
-		s.finish()
-		s.wantOnly("GET", f.pattern("/users/{id}"), "200")
-	})
-}
-
 func TestLabelFromTheRequest(t *testing.T) {
 	forEach(t, func(t *testing.T, f framework) {
 		opts := httpmetrics.Opts{Labels: []httpmetrics.Label{{Name: "version", Value: func(r *http.Request) string {
@@ -176,61 +162,6 @@ func TestLabelFromTheRequest(t *testing.T) {
 		all := strings.Join(series, "\n")
 		if len(series) != 2 || !strings.Contains(all, "version=2") || !strings.Contains(all, "version=\uFFFD") {
 			t.Errorf("the series are\n%s", all)
-		}
-	})
-}
-
-func TestInstalledTwiceOnOneRegistryShares(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/", text("ok")})
-		second := httptest.NewServer(f.build(s.reg, httpmetrics.Opts{}, []route{{"GET", "/", text("ok")}}))
-		defer second.Close()
-		s.do("GET", "/", nil)
-		s.finish()
-		s.server = second
-		s.do("GET", "/", nil)
-		s.finish()
-		if got := s.count("GET", "/", "200"); got != 2 {
-			t.Errorf("the two servers recorded %v, want 2", got)
-		}
-	})
-}
-
-// Two servers of one process, told apart by a constant label, and the whole set
-// of metrics for each: counts, durations, sizes and requests in flight.
-func TestInstalledTwiceWithOtherConstLabelsIsTwoSetsOfSeries(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		opts := func(server string) httpmetrics.Opts {
-			return httpmetrics.Opts{
-				ConstLabels: shoal.Labels{"server": server},
-				Duration:    httpmetrics.HistogramAndSummary, RequestSize: true, ResponseSize: true,
-			}
-		}
-		s := newSite(t, f, opts("public"), route{"GET", "/", text("ok")})
-		second := httptest.NewServer(f.build(s.reg, opts("admin"), []route{{"GET", "/", text("longer")}}))
-		defer second.Close()
-		s.do("GET", "/", nil)
-		s.finish()
-		s.server = second
-		s.do("GET", "/", nil)
-		s.do("GET", "/", nil)
-		s.finish()
-		for server, want := range map[string]struct{ requests, bytes float64 }{"public": {1, 2}, "admin": {2, 12}} {
-			labels := []string{"method", "GET", "route", "/", "code", "200", "server", server}
-			for _, name := range []string{
-				"http_requests_total", "http_request_duration_seconds", "http_request_duration_summary_seconds",
-				"http_request_size_bytes", "http_response_size_bytes",
-			} {
-				if got := shoaltest.Value(t, s.reg, name, labels...); got != want.requests {
-					t.Errorf("%s of %s is %v, want %v", name, server, got, want.requests)
-				}
-			}
-			if got := shoaltest.Sum(t, s.reg, "http_response_size_bytes", labels...); got != want.bytes {
-				t.Errorf("%s sent %v bytes, want %v", server, got, want.bytes)
-			}
-			if got := shoaltest.Value(t, s.reg, "http_requests_in_flight", "gauge_index", "0", "server", server); got != 0 {
-				t.Errorf("%s has %v in flight", server, got)
-			}
 		}
 	})
 }

@@ -9,42 +9,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"testing"
 
+	"github.com/gin-gonic/gin"
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
+	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
-
-func TestEventStreamIsRecordedWhileItRuns(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		s := newSite(t, f, httpmetrics.Opts{}, route{"GET", "/events", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "text/event-stream")
-			_, _ = io.WriteString(w, "data: 1\n\n")
-			if err := http.NewResponseController(w).Flush(); err != nil {
-				t.Errorf("flush: %v", err)
-			}
-			<-r.Context().Done()
-		}})
-		res, err := s.client.Get(s.server.URL + "/events")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if line, err := bufio.NewReader(res.Body).ReadString('\n'); line != "data: 1\n" {
-			t.Errorf("got %q, %v", line, err)
-		}
-		labels := []string{"method", "GET", "route", "/events", "code", "200"}
-		if got := shoaltest.Value(t, s.reg, "http_request_duration_seconds", labels...); got != 1 {
-			t.Errorf("%v observed while the stream runs, want 1", got)
-		}
-		if got := s.inFlight(); got != 1 {
-			t.Errorf("%v in flight while the stream runs, want 1", got)
-		}
-		_ = res.Body.Close()
-		s.finish()
-		s.wantOnly("GET", "/events", "200")
-	})
-}
 
 func TestHijackedConnectionIs101AndRecordedWhileItRuns(t *testing.T) {
 	ways := map[string]func(w http.ResponseWriter) (net.Conn, *bufio.ReadWriter, error){
@@ -102,6 +75,43 @@ func TestHijackedConnectionIs101AndRecordedWhileItRuns(t *testing.T) {
 	}
 }
 
+// gin's Stream asks the writer below for CloseNotify, and panics if it has none.
+func TestStreams_GinsStreamIsRecordedWhenItBegins(t *testing.T) {
+	for name, around := range map[string]func(*gin.Engine, *shoal.Registry) http.Handler{
+		"by shoalgin":  func(e *gin.Engine, reg *shoal.Registry) http.Handler { return e },
+		"by shoalhttp": func(e *gin.Engine, reg *shoal.Registry) http.Handler { return shoalhttp.Middleware(reg, sized)(e) },
+		"by shoalhttp, which has no CloseNotify below": func(e *gin.Engine, reg *shoal.Registry) http.Handler {
+			h := shoalhttp.Middleware(reg, sized)(e)
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				h.ServeHTTP(struct {
+					http.ResponseWriter
+					http.Flusher
+				}{w, w.(http.Flusher)}, r)
+			})
+		},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			reg := shoaltest.New(t)
+			e := ginOf(reg)
+			e.GET("/events", func(c *gin.Context) {
+				left := 2
+				c.Stream(func(io.Writer) bool {
+					c.SSEvent("tick", left)
+					wantSeries(t, reg, "GET", "/events", "200")
+					left--
+					return left > 0
+				})
+			})
+			s := siteOf(t, reg, around(e, reg))
+			if _, body := s.do("GET", "/events", nil); strings.Count(body, "event:tick") != 2 {
+				t.Errorf("the stream is %q", body)
+			}
+			s.finish()
+			s.wantOnly("GET", "/events", "200")
+		})
+	}
+}
+
 // A replacement of the request inside must not decide whether its client left.
 func TestEndedContextOfAnInnerHandlerIsNoClientThatLeft(t *testing.T) {
 	forEach(t, func(t *testing.T, f framework) {
@@ -121,12 +131,7 @@ func TestEndedContextOfAnInnerHandlerIsNoClientThatLeft(t *testing.T) {
 
 func TestRunDrainsThenDelivers(t *testing.T) {
 	forEach(t, func(t *testing.T, f framework) {
-		store := shoaltest.NewServer()
-		watcher := store.New(t, shoal.Opts{})
-		reg := shoal.New()
-		if err := store.Connect(reg, shoal.Opts{}); err != nil {
-			t.Fatal(err)
-		}
+		reg, watcher := watched(t)
 		entered, release := make(chan struct{}), make(chan struct{})
 		ctx, cancel := context.WithCancel(t.Context())
 		addr, ran := make(chan string, 1), make(chan error, 1)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,86 +107,57 @@ func TestTimeoutHandlerAround_AHandlerThatStopsAtItsDeadlineIs503(t *testing.T) 
 	}
 }
 
-func TestTimeoutHandlerAround_WhatWasWrittenBeforeTheDeadlineIsDropped(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		s, status := timeouts(t, f, timeoutAfter(soon), func(w http.ResponseWriter, r *http.Request) {
+func TestTimeoutHandlerAround_WhatTheClientGotIsRecorded(t *testing.T) {
+	writesThenWaits := func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, "made")
+		<-r.Context().Done()
+	}
+	waitsThenWrites := func(w http.ResponseWriter, r *http.Request) {
+		<-r.Context().Done()
+		late["writes"](w, r)
+	}
+	for name, tt := range map[string]struct {
+		around  func(http.Handler) http.Handler
+		handler http.HandlerFunc
+		want    int
+		size    float64
+	}{
+		"an answer in time": {timeoutAfter(time.Hour), func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusCreated)
 			_, _ = io.WriteString(w, "made")
-			<-r.Context().Done()
-		})
-		if status != http.StatusServiceUnavailable {
-			t.Errorf("the client got %d", status)
-		}
-		s.wantOnly("GET", f.pattern("/slow/{id}"), "503")
-		s.wantSize("GET", f.pattern("/slow/{id}"), "503", 0)
-	})
-}
-
-func TestTimeoutHandlerAround_AnEventStreamIsNotRecordedBeforeAnybodyGetsIt(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		s, status := timeouts(t, f, timeoutAfter(soon), func(w http.ResponseWriter, r *http.Request) {
+		}, 201, 4},
+		"what was written before the deadline is dropped": {timeoutAfter(soon), writesThenWaits, 503, 0},
+		"a stream that nobody gets": {timeoutAfter(soon), func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			_, _ = io.WriteString(w, "data: 1\n\n")
 			<-r.Context().Done()
-		})
-		if status != http.StatusServiceUnavailable {
-			t.Errorf("the client got %d", status)
-		}
-		s.wantOnly("GET", f.pattern("/slow/{id}"), "503")
-	})
-}
-
-func TestTimeoutHandlerAround_AnAnswerInTimeIsItself(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		s, status := timeouts(t, f, timeoutAfter(time.Hour), func(w http.ResponseWriter, _ *http.Request) {
-			w.WriteHeader(http.StatusCreated)
-			_, _ = io.WriteString(w, "made")
-		})
-		if status != http.StatusCreated {
-			t.Errorf("the client got %d", status)
-		}
-		s.wantOnly("GET", f.pattern("/slow/{id}"), "201")
-		s.wantSize("GET", f.pattern("/slow/{id}"), "201", 4)
-	})
-}
-
-func TestTimeoutHandlerAround_TwoOfThem(t *testing.T) {
-	for name, d := range map[string][2]time.Duration{
-		"the inner one ends first": {time.Hour, soon},
-		"the outer one ends first": {soon, time.Hour},
-	} {
-		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
-			forEach(t, func(t *testing.T, f framework) {
-				s, status := timeouts(t, f, func(app http.Handler) http.Handler {
-					return timeoutAfter(d[0])(timeoutAfter(d[1])(app))
-				}, func(w http.ResponseWriter, r *http.Request) {
-					<-r.Context().Done()
-					late["writes"](w, r)
-				})
-				if status != http.StatusServiceUnavailable {
-					t.Errorf("the client got %d", status)
-				}
-				s.wantOnly("GET", f.pattern("/slow/{id}"), "503")
-			})
-		})
-	}
-}
-
-// Another deadline, within that of http.TimeoutHandler, is one that the handler
-// answers for itself.
-func TestTimeoutHandlerAround_AnAnswerToAnEarlierDeadlineIsItself(t *testing.T) {
-	forEach(t, func(t *testing.T, f framework) {
-		s, status := timeouts(t, f, func(app http.Handler) http.Handler {
+		}, 503, 0},
+		"two of them, the inner ends first": {func(app http.Handler) http.Handler {
+			return timeoutAfter(time.Hour)(timeoutAfter(soon)(app))
+		}, waitsThenWrites, 503, 0},
+		"two of them, the outer ends first": {func(app http.Handler) http.Handler {
+			return timeoutAfter(soon)(timeoutAfter(time.Hour)(app))
+		}, waitsThenWrites, 503, 0},
+		// Another deadline, further in, is one that the handler answers for itself.
+		"the answer to an earlier deadline": {func(app http.Handler) http.Handler {
 			return timeoutAfter(time.Hour)(deadline(soon)(app))
 		}, func(w http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
-			http.Error(w, "upstream is slow", http.StatusGatewayTimeout)
+			http.Error(w, "slow", http.StatusGatewayTimeout)
+		}, 504, 5},
+	} {
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			forEach(t, func(t *testing.T, f framework) {
+				s, status := timeouts(t, f, tt.around, tt.handler)
+				if status != tt.want {
+					t.Errorf("the client got %d", status)
+				}
+				s.wantOnly("GET", f.pattern("/slow/{id}"), strconv.Itoa(tt.want))
+				s.wantSize("GET", f.pattern("/slow/{id}"), strconv.Itoa(tt.want), tt.size)
+			})
 		})
-		if status != http.StatusGatewayTimeout {
-			t.Errorf("the client got %d", status)
-		}
-		s.wantOnly("GET", f.pattern("/slow/{id}"), "504")
-	})
+	}
 }
 
 // hiding is a writer as many a middleware has it: without Unwrap.
