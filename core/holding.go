@@ -5,47 +5,40 @@ package shoal
 import (
 	"cmp"
 	"maps"
-	"slices"
+	"time"
 
-	"github.com/shoal-metrics/shoal/core/internal/wire"
+	"github.com/shoal-metrics/shoal/core/internal/page"
 )
 
-// holding is what the store has of this process, as far as its writer knows. The
-// writer publishes it, so that a page which lacks some of it is not shown.
-type holding struct {
-	writer      string            // that holds a lease; empty if it does not
-	generations map[string]string // of the families that are registered, by name
-}
-
-// publish tells readers what changed.
+// publish tells the pages of this process what Redis has of it: one that lacks
+// some of that is not shown.
 func (w *writer) publish() {
-	h := &holding{generations: map[string]string{}}
+	h := &page.Held{Generations: map[string]string{}}
 	if w.lease.held {
-		h.writer = w.id
+		h.Writer = w.id
 	}
 	for _, f := range *w.reg.families.Load() {
 		if generation := cmp.Or(f.out.generation, f.out.had); generation != "" && !f.out.damaged {
-			h.generations[f.def.name] = generation
+			h.Generations[f.def.name] = generation
 		}
 	}
-	if old := w.holding.Load(); old == nil || old.writer != h.writer || !maps.Equal(old.generations, h.generations) {
-		w.holding.Store(h)
+	if old := w.held.Load(); old == nil || old.Writer != h.Writer || !maps.Equal(old.Generations, h.Generations) {
+		w.held.Store(h)
 	}
 }
 
-// lacks says whether something of this process is missing in what was read.
-func (h *holding) lacks(head wire.Head) bool {
-	if h == nil {
-		return false
+// catchUp makes the writer do now what a page waits for: renew its lease, and look
+// whether Redis still has all of its families.
+func (w *writer) catchUp(renew, verify bool) {
+	if renew {
+		w.renewal.Store(true)
 	}
-	if h.writer != "" && !slices.ContainsFunc(head.App.Leases, func(l wire.Lease) bool { return l.Writer == h.writer }) {
-		return true
+	if verify {
+		w.lacking.Store(true)
 	}
-	found := 0
-	for i, s := range head.States {
-		if s.Generation != "" && h.generations[head.App.Families[i]] == s.Generation { // a damaged registration is not lost
-			found++
-		}
-	}
-	return found < len(h.generations)
+	w.wakeUp()
 }
+
+// leaseGrace is the time within which a living writer that lost its lease renews it:
+// one heartbeat and the longest back-off.
+func leaseGrace(lease time.Duration) time.Duration { return lease/3 + lease/30 + maxBackoff }

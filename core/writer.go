@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shoal-metrics/shoal/core/internal/page"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -39,7 +40,7 @@ type writer struct {
 	trouble atomic.Pointer[error] // of the last pass; nil if it went well
 	renewal atomic.Bool           // a scrape waits for the next heartbeat
 	lacking atomic.Bool           // a scrape missed something of this process
-	holding atomic.Pointer[holding]
+	held    atomic.Pointer[page.Held]
 
 	mu       sync.Mutex
 	requests []*flushRequest // guarded by mu
@@ -249,8 +250,8 @@ func (w *writer) failed(err error) {
 	w.trouble.Store(&err)
 	w.reg.self.flushFailures.Inc()
 	w.reg.redisFails("flush", err)
-	// A page is held back for a heartbeat after a change of the lineage (see
-	// recovery.grace): whoever lost its lease meanwhile must be heard in it.
+	// After a change of the lineage pages are held back for leaseGrace: in that time a
+	// writer that lost its lease must renew it.
 	longest := min(maxBackoff, max(w.opts.LeaseDuration/6, minBackoff))
 	backoff := min(minBackoff<<min(w.failures, 10), longest)
 	w.retryAt = time.Now().Add(backoff/2 + w.jitter.below(backoff/2))
