@@ -49,7 +49,7 @@ func (f *shownFamily) row(i int) (numbers []float64, labels int) {
 	return numbers, labels
 }
 
-// addPlace says where the labels of the row are that was added last.
+// addPlace notes which label set belongs to the row that was added last.
 func (f *shownFamily) addPlace(labels int) {
 	n := f.len()
 	if f.rows == nil {

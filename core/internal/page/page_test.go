@@ -148,7 +148,7 @@ func TestPage_WhatIsCorruptLeavesTheRestValid(t *testing.T) {
 	}
 }
 
-func TestPage_NamesTheLiving(t *testing.T) {
+func TestPage_NamesTheLivingAndRepairsTheirTexts(t *testing.T) {
 	f := newFixture(t)
 	f.shows("shoal_instance", "shoal_instances 0")
 	f.process("a", wire.Info{Host: "web-1", Version: "1.2", Started: 1_500_000})

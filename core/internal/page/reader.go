@@ -26,7 +26,7 @@ type Config struct {
 	// LeaseDuration is this process's. Leases that do not tell theirs are taken to
 	// have the same.
 	LeaseDuration time.Duration
-	// Grace is the time within which a living process that lost its lease renews it.
+	// Grace is the time within which a living process renews a lease that it lost.
 	Grace time.Duration
 	// ScrapeTimeout is the time of a scrape that asks for none. A reading that
 	// takes longer is a failure, however little time its scrapes have.
@@ -91,7 +91,7 @@ type reading struct {
 	hasty   int  // scrapes whose time ended before and that had asked for little; guarded by the reader's mu
 }
 
-// New returns a reader of what the store has.
+// New returns a reader of an app's store. It reads nothing until it is asked.
 func New(store wire.Store, config Config, observer Observer) *Reader {
 	r := &Reader{store: store, config: config, observer: observer}
 	r.recovery = recovery{lease: config.LeaseDuration, grace: config.Grace}
