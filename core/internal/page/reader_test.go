@@ -70,6 +70,7 @@ func TestReader_WhatADiscardedReadingScannedIsForgotten(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := newFixture(t)
 			f.server.HideLineage(hidden)
+			f.process("w", wire.Info{})
 			f.family("c_total", 1, counterDef(""))
 			lagging := f.server.Snapshot()
 			f.add("c_total", labels("n", "a"), "7")
