@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/http/httptest"
 	"runtime"
 	"strings"
 	"testing"
@@ -42,12 +41,7 @@ func TestHandler_Headers(t *testing.T) {
 	for _, tt := range tests {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			t.Run(tt.name+" "+method, func(t *testing.T) {
-				req := httptest.NewRequest(method, "/metrics", nil)
-				for name, values := range tt.header {
-					req.Header[name] = values
-				}
-				w := httptest.NewRecorder()
-				r.Handler(tt.opts).ServeHTTP(w, req)
+				w := ask(r.Handler(tt.opts), method, tt.header)
 				if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), tt.kind) {
 					t.Errorf("%d, %s", w.Code, w.Header().Get("Content-Type"))
 				}
