@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // The clock of the store is set back, or a replica with a slower one takes over.
@@ -83,7 +84,7 @@ func TestClockSetBack_TheYoungestDefinitionIsShownAndStays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		fill(t, server).family("c_total", app.Now.UnixMicro(), counterDef("Young."))
+		register(t, server, "c_total", app.Now.UnixMicro(), wire.Definition{Type: wire.TypeCounter, Help: "Young."})
 		for _, forward := range []time.Duration{0, back / 2, back} { // it catches up, and is set right
 			server.Advance(forward)
 			for range 20 {

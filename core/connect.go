@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/shoal-metrics/shoal/core/internal/bridge"
+	"github.com/shoal-metrics/shoal/core/internal/page"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -20,7 +21,7 @@ import (
 type connection struct {
 	opts   Opts
 	writer *writer // nil when read only
-	reader *reader
+	pages  *page.Reader
 	client io.Closer // owned; nil if the user's
 
 	sampled *sampler // the registry's
@@ -106,16 +107,19 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 		opts: opts, client: client, sampled: &r.sampled,
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
-	c.reader = newReader(r, store, opts)
+	reading := page.Config{
+		App: opts.App, LeaseDuration: opts.LeaseDuration, Grace: leaseGrace(opts.LeaseDuration), ScrapeTimeout: DefScrapeTimeout,
+	}
 	r.limit.Store(int64(opts.SeriesLimit))
 	r.limiter.connect(opts.OnError, opts.Logger)
 	if !opts.ReadOnly {
 		c.writer = newWriter(r, store, opts)
-		c.reader.own = &c.writer.holding
+		reading.Held, reading.CatchUp = c.writer.held.Load, c.writer.catchUp
 		c.group.Go(c.writer.run)
 		c.group.Go(func() { r.sampled.run(opts.LeaseDuration/3, c.stop) })
 		r.sampled.start()
 	}
+	c.pages = page.New(store, reading, pageObserver{r})
 	r.conn.Store(c)
 	return nil
 }
@@ -239,12 +243,12 @@ func (c *connection) shutDown(ctx context.Context) error {
 		}
 		w.cancel()
 	}
-	c.reader.cancel()
+	c.pages.Stop(ErrClosed)
 	ended := make(chan struct{})
 	go func() { // ends with the goroutines that it waits for
 		c.group.Wait()
 		c.sampled.calls.Wait()
-		c.reader.wait()
+		c.pages.Wait()
 		if c.client != nil {
 			_ = c.client.Close() // nothing is left to be lost with it
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -110,31 +111,6 @@ func (f finding) err() error {
 	return fmt.Errorf("%s); the first, of %s: %w", text, names[0], f.first)
 }
 
-// corrupt counts a stored value that is not readable and that a page omits.
-func (r *Registry) corrupt(name string, err error) {
-	r.self.corrupt.Inc()
-	r.damage.add(valuesOmitted, name, 1, err)
-}
-
-// leftOff counts a family that a page cannot show.
-func (r *Registry) omitFamily(name string, err error) {
-	r.self.omittedFamilies.Inc()
-	r.damage.add(familiesOmitted, name, 1, err)
-}
-
-// omitted counts n stored things that a page omits: families, or values.
-func (r *Registry) omitted(sort int, name string, n int, err error) {
-	if n == 0 {
-		return
-	}
-	counter := r.self.corrupt
-	if sort == familiesOmitted {
-		counter = r.self.omittedFamilies
-	}
-	counter.Add(float64(n))
-	r.damage.add(sort, name, n, err)
-}
-
 // taken notes that another type holds the name of a family.
 func (r *Registry) taken(f *family) { r.damage.add(namesTaken, f.def.name, 1, f.out.refused) }
 
@@ -161,5 +137,40 @@ func (r *Registry) tellDamage(sorts ...int) {
 		if told := r.reportIf(damageText[sort], f.err); !told && (sort == valuesReplaced || sort == keysReplaced) {
 			r.damage.putBack(f)
 		}
+	}
+}
+
+// pageObserver counts and reports what pages lack, and how scrapes fare.
+type pageObserver struct{ reg *Registry }
+
+func (o pageObserver) OmittedValues(name string, n int, err error) {
+	o.omitted(valuesOmitted, o.reg.self.corrupt, name, n, err)
+}
+
+func (o pageObserver) OmittedFamilies(name string, n int, err error) {
+	o.omitted(familiesOmitted, o.reg.self.omittedFamilies, name, n, err)
+}
+
+func (o pageObserver) omitted(sort int, counter *Counter, name string, n int, err error) {
+	counter.Add(float64(n))
+	o.reg.damage.add(sort, name, n, err)
+}
+
+func (o pageObserver) Unconfirmed(err error) {
+	o.reg.self.unconfirmed.Inc()
+	o.reg.report("unconfirmed", err)
+}
+
+func (o pageObserver) ReadingEnded(took time.Duration) {
+	o.reg.tellDamage(valuesOmitted, familiesOmitted)
+	o.reg.self.scrapeDuration.Observe(took.Seconds())
+}
+
+func (o pageObserver) ScrapesFailed(hasty int, err error) {
+	if hasty > 0 {
+		o.reg.self.scrapeFailures.Add(float64(hasty))
+	}
+	if err != nil {
+		o.reg.scrapeFails(err)
 	}
 }

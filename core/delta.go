@@ -5,6 +5,8 @@ package shoal
 import (
 	"math"
 	"sync/atomic"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // delta is what was added to a counter or a Total gauge since the last drain:
@@ -33,7 +35,7 @@ func (d *delta) empty() bool { return d.whole.Load() == 0 && d.rest.Load() == 0 
 
 // take forgets what was added and returns it.
 func (d *delta) take() float64 {
-	return clamp(float64(d.whole.Swap(0)) + math.Float64frombits(d.rest.Swap(0)))
+	return wire.Clamp(float64(d.whole.Swap(0)) + math.Float64frombits(d.rest.Swap(0)))
 }
 
 // addFloat adds v to a float64 that is stored as bits.
@@ -44,9 +46,4 @@ func addFloat(bits *atomic.Uint64, v float64) {
 			return
 		}
 	}
-}
-
-// clamp keeps a sum finite: an infinity would stay in Redis for ever.
-func clamp(v float64) float64 {
-	return max(-math.MaxFloat64, min(v, math.MaxFloat64))
 }

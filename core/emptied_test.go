@@ -5,7 +5,6 @@ package shoal
 import (
 	"fmt"
 	"net/http"
-	"regexp"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -173,43 +172,6 @@ func TestRecovery_DoesNotWaitForLongForThoseWhoAreReallyGone(t *testing.T) {
 	})
 }
 
-// A process behind a balancer may be asked for a page only minutes later. By then
-// all who live have returned.
-func TestRecovery_ALossOfLongAgoHoldsNothingBack(t *testing.T) {
-	inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {
-		r, other, exporter := process(t, server, Opts{}), process(t, server, Opts{}), readOnly(t, server)
-		r.NewCounter(CounterOpts{Name: "c_total"})
-		elapse(20 * time.Second)
-		scrape(t, r)
-		scrape(t, exporter)
-		if err := other.Close(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		lose()
-		elapse(time.Minute)
-		begin := time.Now()
-		scrape(t, r).want(t, samples{"c_total": 0})
-		scrape(t, exporter).want(t, samples{"c_total": 0})
-		if took := time.Since(begin); took > 0 {
-			t.Errorf("the pages took %v", took)
-		}
-	})
-}
-
-// Nobody is left who could bring anything back.
-func TestRecovery_EndsWhereNobodyLives(t *testing.T) {
-	inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {
-		r, exporter := process(t, server, Opts{}), readOnly(t, server)
-		elapse(20 * time.Second)
-		scrape(t, exporter)
-		kill(t, r)
-		lose()
-		if after := onlyWhole(t, exporter, "\nshoal_instances 0\n"); after < 0 || after > DefLeaseDuration {
-			t.Errorf("the first page was shown after %v", after)
-		}
-	})
-}
-
 func TestRecovery_NothingIsMissedThatNeverWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
@@ -234,94 +196,6 @@ func TestRecovery_NothingIsMissedThatNeverWas(t *testing.T) {
 		scrape(t, exporter).want(t, samples{"c_total": 1})
 		if took := time.Since(begin); took > time.Second+100*time.Millisecond {
 			t.Errorf("the pages took %v", took)
-		}
-	})
-}
-
-func TestRecovery_SaysWhatItWaitsForAndHowLongAtMost(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := memstore.New()
-		r, other := process(t, server, Opts{}), process(t, server, Opts{})
-		exporter := readOnly(t, server)
-		says := func(reason string) {
-			t.Helper()
-			body := ""
-			for begin := time.Now(); time.Since(begin) < DefLeaseDuration/2; elapse(50 * time.Millisecond) {
-				body = askPage(exporter, HandlerOpts{Timeout: time.Millisecond}).Body.String()
-				if regexp.MustCompile(`recovering: ` + reason + `\n$`).MatchString(body) {
-					return
-				}
-			}
-			t.Errorf("at last the page said %q, and never %q", body, reason)
-		}
-		recovered := func() {
-			t.Helper()
-			elapse(2 * DefLeaseDuration)
-			scrape(t, exporter)
-		}
-		recovered()
-
-		server.Restore(server.Snapshot())
-		says("Redis restarted or failed over; waiting up to 30 s more for 2 of 2 processes to bring back what it may lack")
-		says("Redis restarted or failed over [1-8] s ago; waiting [1-8] s more for processes whose lease was lost to return")
-		recovered()
-
-		server.Wipe()
-		says("Redis lost everything of this app 1 s ago; waiting up to 8 s more for 2 of 2 processes to return")
-		recovered()
-
-		kill(t, other)
-		server.Wipe()
-		says("Redis lost everything of this app [1-8] s ago; waiting up to [1-8] s more for 1 of 2 processes to return")
-		recovered()
-
-		r.NewCounter(CounterOpts{Name: "c_total"})
-		flush(t, r)
-		server.Fail(only(memstore.OpRegister+" c_total", func(string) error { return refusal }))
-		server.LoseValues("shop", "c_total")
-		askPage(r, HandlerOpts{Timeout: time.Second})
-		says("Redis has lost something; waiting up to 30 s more for 1 of 1 processes to bring back what it may lack")
-		server.Fail(nil)
-	})
-}
-
-// A name that nobody writes under is most likely misspelt.
-func TestPage_SaysThatNothingBelongsToTheApp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := memstore.New()
-		heard := new(troubles)
-		exporter := New()
-		connectTo(t, server, exporter, Opts{App: "shpo", ReadOnly: true, OnError: heard.add})
-		other := process(t, server, Opts{App: "shop"})
-		elapse(time.Second)
-		const comment = `# shoal: Redis has no metric and no living process of the app "shpo": is that its name?` + "\n"
-		h := exporter.Handler(HandlerOpts{EnableOpenMetrics: true})
-		body := get(t, h, nil)
-		if !strings.HasPrefix(body, comment) {
-			t.Errorf("the page begins with %q", body)
-		}
-		parsePage(t, body)
-		for _, accept := range []string{"application/openmetrics-text;version=1.0.0", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"} {
-			if body := get(t, h, http.Header{"Accept": {accept}}); strings.Contains(body, "is that its name") {
-				t.Errorf("%s has no comments: %q", accept, body)
-			}
-		}
-		if n := heard.count(`of the app "shpo"`); n != 1 {
-			t.Errorf("heard %v", heard.all())
-		}
-		elapse(time.Minute)
-		get(t, h, nil)
-		if n := heard.count(`of the app "shpo"`); n != 2 {
-			t.Errorf("heard %v", heard.all())
-		}
-		if body := get(t, other.Handler(HandlerOpts{}), nil); strings.Contains(body, "# shoal") {
-			t.Errorf("a living app's page: %s", body)
-		}
-		if err := other.Close(t.Context()); err != nil { // its totals stay
-			t.Fatal(err)
-		}
-		if body := get(t, readOnly(t, server).Handler(HandlerOpts{}), nil); strings.Contains(body, "# shoal") {
-			t.Errorf("a page of totals: %s", body)
 		}
 	})
 }

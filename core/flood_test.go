@@ -4,7 +4,6 @@ package shoal
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"sync"
@@ -12,9 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
-	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // However many scrapes come at once, Redis is read once at a time, this
@@ -52,52 +49,6 @@ func TestHandler_AFloodOfScrapesSharesReadingsFlushesAndEncodings(t *testing.T) 
 			t.Errorf("%d commits for %d scrapes at once, want 1", n, flood)
 		}
 	})
-}
-
-// What a request says in its headers chooses among few encodings of a page, so
-// they can neither fill the memory nor reach the answer's headers.
-func TestHandler_HeadersCanNotGrowTheEncodingsOfAPage(t *testing.T) {
-	rnd := rand.New(rand.NewPCG(3, 4))
-	word := func() string { return fmt.Sprintf("evil%x", rnd.Uint64()) }
-	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
-	for _, opts := range []HandlerOpts{{}, {EnableOpenMetrics: true}} {
-		h := &handler{New(), opts}
-		p := &page{families: []*pageFamily{{
-			name: "c_total", kind: wire.TypeCounter, labels: &labelSets{decoded: make([][]wire.Label, 1)}, numbers: []float64{1},
-		}}}
-		for range 5000 {
-			req := &http.Request{Header: http.Header{
-				"Accept": {strings.Join([]string{
-					pick("text/plain", "application/openmetrics-text", "application/vnd.google.protobuf", "*/*", word()+"/"+word()),
-					"version=" + pick("0.0.4", "1.0.0", "0.0.1", "2.0.0", word()),
-					"escaping=" + pick("allow-utf-8", "underscores", "dots", "values", word()),
-					"proto=" + pick("io.prometheus.client.MetricFamily", word()),
-					"encoding=" + pick("delimited", "text", "compact-text", word()),
-					"q=" + pick("1", "0", "0.5", "NaN", word()), word() + "=" + word(),
-				}, ";")},
-				"Accept-Encoding": {pick("gzip", "gzip;q=0", "*", "br", word()) + ", " + word() + ";q=" + word()},
-			}}
-			format, zip := h.negotiate(req)
-			if strings.Contains(string(format), "evil") {
-				t.Errorf("a request wrote the content type %q", format)
-			}
-			if _, err := p.encode(format, zip); err != nil {
-				t.Fatal(err)
-			}
-		}
-		formats := 2
-		if opts.EnableOpenMetrics {
-			formats = 3
-		}
-		if n := len(p.encoded.done); n != formats*2 {
-			t.Errorf("%d encodings, want %d", n, formats*2)
-		}
-		a, _ := p.encode(expfmt.FmtText, false)
-		b, _ := p.encode(expfmt.FmtText, false)
-		if &a[0] != &b[0] {
-			t.Error("two scrapes of one page in one form have an encoding each")
-		}
-	}
 }
 
 // Scrapers that give up while Redis hangs leave nothing behind, however fast

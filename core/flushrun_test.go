@@ -289,9 +289,8 @@ func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
 		for range 20 { // Redis has been away for long
 			w.failed(errBroken)
 		}
-		b := recovery{lease: lease}
-		if wait := time.Until(w.schedule.retryAt); wait > b.grace()*2/3 {
-			t.Errorf("with a lease of %v it waits %v before it tries again, pages wait %v for it", lease, wait, b.grace())
+		if wait, grace := time.Until(w.schedule.retryAt), leaseGrace(lease); wait > grace*2/3 {
+			t.Errorf("with a lease of %v it waits %v before it tries again, pages wait %v for it", lease, wait, grace)
 		}
 	}
 }
@@ -306,14 +305,14 @@ func TestWriter_AnotherIdentityStillMissesWhatTheLastOneHad(t *testing.T) {
 	}
 	w.becomeAnother(errCloned)
 	w.publish()
-	if !w.holding.Load().lacks(wire.Head{}) {
+	if !w.held.Load().MissingIn(wire.Head{}) {
 		t.Error("a page may lack all families")
 	}
 	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
 	head, err := w.store.ReadHead(t.Context(), wire.AppState{})
-	if err != nil || w.holding.Load().lacks(head) {
+	if err != nil || w.held.Load().MissingIn(head) {
 		t.Errorf("a whole page counts as lacking something: %+v, %v", head, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"github.com/shoal-metrics/shoal/core/internal/page"
 )
 
 // DefScrapeTimeout is how long a scrape may take that names no timeout.
@@ -25,10 +26,6 @@ const (
 	minScrapeTimeout = 250 * time.Millisecond
 	maxScrapeTimeout = 2 * time.Minute
 )
-
-// errHasty is why a scrape ends that asked for less time than it would have got
-// without asking. That it has no page need not mean that anything is wrong here.
-var errHasty = fmt.Errorf("the scraper asked for no more time: %w", context.DeadlineExceeded)
 
 // writeTimeout bounds how long a client may take to receive an answer, and to send
 // the body of its request: a page that is held for a slow one takes memory. A
@@ -89,13 +86,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	budget, cause := h.budget(req)
 	ctx, cancel := context.WithTimeoutCause(req.Context(), budget, cause)
 	defer cancel()
-	page, err := h.reg.scrape(ctx, budget, cause)
+	p, err := h.reg.scrape(ctx, budget, cause)
 	var body []byte
 	around := compressedAround(w.Header())
 	format, zip := h.negotiate(req)
 	zip = zip && !around
 	if err == nil {
-		body, err = page.encode(format, zip)
+		body, err = p.Encode(format, zip)
 	}
 	limit := limitClient(w, req, max(writeTimeout, budget))
 	if err != nil {
@@ -122,9 +119,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 // away or by asking for less time than it would have got, is no failure of ours; the
 // reader counts it if the reading that it waited for turns out to be one.
 func (h *handler) fail(ctx context.Context, w http.ResponseWriter, req *http.Request, err error) {
-	var overdue *overdueError
+	var overdue *page.OverdueError
 	switch {
-	case errors.Is(req.Context().Err(), context.Canceled), isHasty(ctx):
+	case errors.Is(req.Context().Err(), context.Canceled), errors.Is(context.Cause(ctx), page.ErrHasty):
 	case errors.As(err, &overdue): // reported when the reading has ended
 		h.reg.self.scrapeFailures.Inc()
 	default:
@@ -172,19 +169,16 @@ func (h *handler) budget(req *http.Request) (budget time.Duration, cause error) 
 		return own, nil
 	}
 	if asked < own.Seconds() {
-		cause = errHasty
+		cause = page.ErrHasty
 	}
 	asked = min(asked, maxScrapeTimeout.Seconds())
 	return max(time.Duration(asked*0.9*float64(time.Second)), minScrapeTimeout), cause
 }
 
-// isHasty says whether a scrape ended because it had asked for little time.
-func isHasty(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errHasty) }
-
 // scrape flushes this process and reads the page. A flush that fails leaves
 // this process's last values off; it never fails the scrape. It is counted unless
-// the client left no time for it, for which cause is errHasty, or went away.
-func (r *Registry) scrape(ctx context.Context, budget time.Duration, cause error) (*page, error) {
+// the client left no time for it, for which cause is page.ErrHasty, or went away.
+func (r *Registry) scrape(ctx context.Context, budget time.Duration, cause error) (*page.Page, error) {
 	c, err := r.connected()
 	if err != nil {
 		return nil, err
@@ -197,17 +191,20 @@ func (r *Registry) scrape(ctx context.Context, budget time.Duration, cause error
 		r.sampled.wait(ctx, patience/2)
 		flushCtx, cancel := context.WithTimeoutCause(ctx, patience, cause)
 		err := c.writer.request(flushCtx, true)
-		if err != nil && !errors.Is(err, errHasty) && !errors.Is(err, context.Canceled) {
+		if err != nil && !errors.Is(err, page.ErrHasty) && !errors.Is(err, context.Canceled) {
 			r.self.scrapeStale.Inc()
 		}
 		cancel()
 	}
-	page, err := c.readConfirmed(ctx)
+	p, err := c.pages.Read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("app %q: %w", c.opts.App, err)
 	}
 	r.redisServes("scrape")
-	return page, nil
+	if p.Note != "" {
+		r.report("empty app", errors.New(p.Note))
+	}
+	return p, nil
 }
 
 // Gather reads the metrics of all processes from Redis, as Handler does, within
@@ -216,11 +213,11 @@ func (r *Registry) scrape(ctx context.Context, budget time.Duration, cause error
 func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), DefScrapeTimeout)
 	defer cancel()
-	page, err := r.scrape(ctx, DefScrapeTimeout, nil)
+	p, err := r.scrape(ctx, DefScrapeTimeout, nil)
 	if err != nil {
 		return nil, fmt.Errorf("shoal: gather: %w", err)
 	}
-	return page.toProto(), nil
+	return p.Proto(), nil
 }
 
 // negotiate picks the format and says whether to compress.

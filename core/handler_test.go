@@ -139,39 +139,6 @@ func TestHandler_KeepsWithinTheScrapersTimeout(t *testing.T) {
 	}
 }
 
-// A scrape shares the reading of others only if that has not begun: it must
-// show what was written before the scrape came.
-func TestHandler_AScrapeJoinsOnlyAReadingThatHasNotBegun(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := memstore.New()
-		w := process(t, server, Opts{})
-		c := w.NewCounter(CounterOpts{Name: "c_total"})
-		flush(t, w)
-		r := readOnly(t, server)
-		j := journalOf(server)
-		j.intervene(only(memstore.OpReadApp, func(string) error {
-			time.Sleep(time.Second)
-			return nil
-		}))
-		var group sync.WaitGroup
-		for i := range 10 { // the first reads at once, the others wait for the next reading
-			group.Go(func() {
-				page := scrape(t, r)
-				if got := page["c_total"]; got < float64(i) {
-					t.Errorf("scrape %d shows %v", i, got)
-				}
-			})
-			time.Sleep(10 * time.Millisecond)
-			c.Inc()
-			flush(t, w)
-		}
-		group.Wait()
-		if n := j.count(memstore.OpReadApp); n != 2 {
-			t.Errorf("%d readings for 10 scrapes, want 2", n)
-		}
-	})
-}
-
 func TestHandler_FlushesItsOwnProcessFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := process(t, memstore.New(), Opts{Interval: time.Hour})

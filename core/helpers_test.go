@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // errBroken looks like a connection that broke: nobody knows what happened.
@@ -58,6 +59,21 @@ func process(t testing.TB, server *memstore.Server, opts Opts) *Registry {
 	return reg
 }
 
+// readOnly is a registry that only reads what the processes of server wrote.
+func readOnly(t testing.TB, server *memstore.Server) *Registry {
+	t.Helper()
+	return process(t, server, Opts{ReadOnly: true})
+}
+
+// register registers a family as a writer of another program that came up at born.
+func register(t testing.TB, server *memstore.Server, name string, born int64, d wire.Definition) {
+	t.Helper()
+	r := server.Store("shop").Register(t.Context(), []wire.Registration{{Family: name, Writer: "w", Nonce: "n", Born: born, Definition: d}})[0]
+	if r.Err != nil || r.Clash != "" {
+		t.Fatalf("registering %s: %+v", name, r)
+	}
+}
+
 // kill ends a process without a Close: nothing is flushed or given back.
 func kill(t testing.TB, reg *Registry) {
 	t.Helper()
@@ -67,9 +83,9 @@ func kill(t testing.TB, reg *Registry) {
 	}
 	close(c.stop)
 	c.writer.cancel()
-	c.reader.cancel()
+	c.pages.Stop(ErrClosed)
 	c.group.Wait()
-	c.reader.wait()
+	c.pages.Wait()
 	close(c.done)
 }
 

@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // Instance is one living process of the app: it holds a lease.
@@ -28,7 +26,7 @@ func (r *Registry) Instances(ctx context.Context) ([]Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, err := c.reader.readApp(ctx)
+	app, err := c.pages.App(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("shoal: instances of app %q: %w", c.opts.App, err)
 	}
@@ -40,32 +38,4 @@ func (r *Registry) Instances(ctx context.Context) ([]Instance, error) {
 		}
 	}
 	return list, nil
-}
-
-// readApp reads the head of the app's data. It returns when ctx ends, though
-// the call to Redis may go on: go-redis ignores deadlines unless told not to.
-func (r *reader) readApp(ctx context.Context) (wire.AppState, error) {
-	var app wire.AppState
-	done := make(chan error, 1)
-	r.mu.Lock()
-	if r.ctx.Err() != nil {
-		r.mu.Unlock()
-		return app, ErrClosed
-	}
-	r.group.Go(func() {
-		state, err := r.store.ReadApp(ctx)
-		if err == nil {
-			app = state
-		}
-		done <- err
-	})
-	r.mu.Unlock()
-	select {
-	case err := <-done:
-		return app, err
-	case <-ctx.Done():
-		return wire.AppState{}, context.Cause(ctx)
-	case <-r.ctx.Done():
-		return wire.AppState{}, ErrClosed
-	}
 }

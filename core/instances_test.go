@@ -4,7 +4,6 @@ package shoal
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,21 +41,5 @@ func TestInstances_ListsTheLivingByIndex(t *testing.T) {
 		server.Fail(away)
 		_, err = reader.Instances(t.Context())
 		mentions(t, err, `"shop"`, errBroken.Error())
-	})
-}
-
-// The host is what the machine says of itself, and the version what a build put
-// there: neither may take the page away from everybody.
-func TestInstances_TextsThatAreNotUTF8AreRepairedOnThePage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := memstore.New()
-		r := process(t, server, Opts{Host: "web\xff1", Version: "\xc3\x28"})
-		flush(t, r)
-		body := get(t, r.Handler(HandlerOpts{}), nil)
-		parsePage(t, body)
-		want := "shoal_instance_info{gauge_index=\"0\",host=\"web\ufffd1\",version=\"\ufffd(\"} 1"
-		if !strings.Contains(body, want) {
-			t.Errorf("no %s:\n%s", want, body)
-		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 
 	"github.com/shoal-metrics/shoal/core/internal/guard"
+	"github.com/shoal-metrics/shoal/core/internal/page"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -20,7 +21,7 @@ func pageReason(err error) string {
 			return own.Error()
 		}
 	}
-	var recovering *recoveringError
+	var recovering *page.RecoveringError
 	if errors.As(err, &recovering) {
 		return recovering.Error()
 	}

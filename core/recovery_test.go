@@ -29,7 +29,7 @@ func waits(t *testing.T, r *Registry, reason string) {
 	}
 }
 
-func TestBarrier_NoPageShowsAFailoverThatTheWritersSurvive(t *testing.T) {
+func TestRecovery_NoPageShowsAFailoverThatTheWritersSurvive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		a, b := process(t, server, Opts{}), process(t, server, Opts{})
@@ -65,7 +65,7 @@ func TestBarrier_NoPageShowsAFailoverThatTheWritersSurvive(t *testing.T) {
 
 // A store that restarts without its data is given all of it again, and no page
 // shows a part.
-func TestBarrier_NoPageShowsAStoreThatIsFilledAgain(t *testing.T) {
+func TestRecovery_NoPageShowsAStoreThatIsFilledAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		a, b := process(t, server, Opts{}), process(t, server, Opts{})
@@ -87,7 +87,7 @@ func TestBarrier_NoPageShowsAStoreThatIsFilledAgain(t *testing.T) {
 }
 
 // A process that answers a scrape and sees another lineage looks at once.
-func TestBarrier_AScrapeMakesTheAnsweringProcessLook(t *testing.T) {
+func TestRecovery_AScrapeMakesTheAnsweringProcessLook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		r := process(t, server, Opts{})
@@ -108,7 +108,7 @@ func TestBarrier_AScrapeMakesTheAnsweringProcessLook(t *testing.T) {
 	})
 }
 
-func TestBarrier_IsBoundedInTime(t *testing.T) {
+func TestRecovery_IsBoundedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		r := process(t, server, Opts{})
@@ -139,30 +139,7 @@ func TestBarrier_IsBoundedInTime(t *testing.T) {
 	})
 }
 
-// Whoever dies while pages are held back is not waited for longer than its
-// lease, and where nobody lives there is nobody to wait for.
-func TestBarrier_DoesNotWaitForTheDead(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := memstore.New()
-		r := process(t, server, Opts{})
-		r.NewCounter(CounterOpts{Name: "c_total"}).Add(7)
-		elapse(2 * time.Second)
-		kill(t, r)
-		server.Restore(server.Snapshot())
-		other := readOnly(t, server)
-		waits(t, other, "waiting up to 30 s more for 1 of 1 processes to bring back what it may lack")
-		elapse(DefLeaseDuration)
-		rec := askPage(other, HandlerOpts{Timeout: DefLeaseDuration})
-		if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), "c_total 7") {
-			t.Errorf("the page answered %d %s", rec.Code, rec.Body)
-		}
-		if n := selfValue(other, "shoal_unconfirmed_scrapes_total"); n != 0 {
-			t.Errorf("%v unconfirmed pages counted, want 0", n)
-		}
-	})
-}
-
-func TestBarrier_AStoreThatIsNewOrTellsNothingHoldsNothingBack(t *testing.T) {
+func TestRecovery_AStoreThatIsNewOrTellsNothingHoldsNothingBack(t *testing.T) {
 	for name, change := range map[string]func(*memstore.Server){
 		"at the first start":           func(*memstore.Server) {},
 		"a lineage that is not told":   func(s *memstore.Server) { s.HideLineage(true) },
@@ -185,33 +162,6 @@ func TestBarrier_AStoreThatIsNewOrTellsNothingHoldsNothingBack(t *testing.T) {
 			})
 		})
 	}
-}
-
-// What was read while the store changed is of two histories.
-func TestBarrier_APageIsOfOneHistory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := memstore.New()
-		r := process(t, server, Opts{})
-		c := r.NewCounter(CounterOpts{Name: "c_total"})
-		c.Add(5)
-		elapse(2 * time.Second)
-		old := server.Snapshot()
-		c.Add(7)
-		elapse(2 * time.Second)
-		other := readOnly(t, server)
-		scrape(t, other)
-		server.LoseReply(func(op string) error {
-			if op == memstore.OpReadGauges { // before the values
-				server.LoseReply(nil)
-				server.Restore(old)
-			}
-			return nil
-		})
-		rec := askPage(other, HandlerOpts{Timeout: time.Minute})
-		if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), "c_total 12") {
-			t.Errorf("the page answered %d %s", rec.Code, rec.Body)
-		}
-	})
 }
 
 // A store that went back to before a family's first batch is given all of it.

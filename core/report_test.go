@@ -138,10 +138,11 @@ func TestReport_DamageIsOneLineOfEachSort(t *testing.T) {
 		for i := range families {
 			families[i] = &family{def: definition{name: fmt.Sprintf("c%d_total", i)}}
 		}
+		pages := pageObserver{r}
 		for range 3 {
 			for _, f := range families {
-				r.corrupt(f.def.name+"\n", errors.New("why"))
-				r.omitFamily(f.def.name, errors.New("why"))
+				pages.OmittedValues(f.def.name+"\n", 1, errors.New("why"))
+				pages.OmittedFamilies(f.def.name, 1, errors.New("why"))
 				r.replaced(f, 2)
 			}
 			r.tellDamage(valuesOmitted, familiesOmitted, valuesReplaced)

@@ -71,7 +71,7 @@ func (s *schedule) succeeded(lineageKnown bool) {
 func (s *schedule) failed() {
 	s.failures++
 	// A page is held back for a heartbeat after a change of the lineage (see
-	// recovery.grace): whoever lost its lease meanwhile must be heard in it.
+	// leaseGrace): whoever lost its lease meanwhile must be heard in it.
 	longest := min(maxBackoff, max(s.opts.LeaseDuration/6, minBackoff))
 	backoff := min(minBackoff<<min(s.failures, 10), longest)
 	s.retryAt = time.Now().Add(backoff/2 + s.jitter.below(backoff/2))

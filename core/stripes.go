@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // stripes gathers observations between two drains. Sum and bucket of one
@@ -76,7 +78,7 @@ func (c *stripes) take(bucket []uint64) (sum float64) {
 	take := func(s *stripe) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		sum += clamp(s.sum) // infinities of both signs would add up to NaN
+		sum += wire.Clamp(s.sum) // infinities of both signs would add up to NaN
 		s.sum = 0
 		for i, n := range s.bucket {
 			bucket[i] += n
@@ -89,7 +91,7 @@ func (c *stripes) take(bucket []uint64) (sum float64) {
 			take(&more[i])
 		}
 	}
-	return clamp(sum)
+	return wire.Clamp(sum)
 }
 
 // empty says whether nothing was observed since the last drain.

@@ -97,7 +97,7 @@ func TestTotal_NumbersAtTheEdgesAddUpInTheStore(t *testing.T) {
 	a, b := process(t, server, Opts{}), process(t, server, Opts{})
 	value := 0.0
 	for _, v := range []float64{5, -5, -(1<<53 - 1), 1<<53 - 1, 0.1, -0.1, -2.5, math.MaxFloat64, math.MaxFloat64, -math.MaxFloat64, 3} {
-		value = clamp(value + v)
+		value = wire.Clamp(value + v)
 		cartsOpen(a).Add(v)
 		flush(t, a)
 		stored(t, server).want(t, samples{"carts_open": value})
@@ -391,34 +391,6 @@ func TestTotal_AndOtherModesOfTheNameKeepWhatIsTheirs(t *testing.T) {
 			t.Errorf("reported: %v", err)
 		}
 	})
-}
-
-// Whatever else lies beside the sums, in the family or among the gauges of a
-// process, is not shown as one of them.
-func TestPage_OfTotalsShowsTheMarkedSeriesOnly(t *testing.T) {
-	server := memstore.New()
-	f := fill(t, server)
-	d := wire.Definition{Type: wire.TypeGauge, Mode: wire.ModeTotal}
-	f.family("g", 1, d)
-	f.add("g", wire.TotalMark, "-2.5", wire.TotalMark+labels("b", "2", "a", "1"), "3", wire.TotalMark+labels("a", "1", "b", "2"), "-1")
-	f.add("g", labels("a", "1", "b", "2"), "50", "", "60") // of nobody: a Latest would not look like it
-	f.family("c", 1, counterDef(""))
-	f.add("c", wire.TotalMark, "7", "", "1")
-	f.family("bad", 1, d)
-	f.add("bad", wire.TotalMark+labels("a", "good"), "1")
-	server.SetText("shop", "bad", wire.TotalMark+labels("a", "bad"), "1 2 0")
-	f.process("w", wire.Info{}, gaugeText("g", "", "9"), gaugeText("g", wire.TotalMark, "8"), gaugeText("h", wire.TotalMark, "8"))
-	f.family("h", 1, wire.Definition{Type: wire.TypeGauge})
-	heard, r := new(troubles), New()
-	connectTo(t, server, r, Opts{ReadOnly: true, OnError: heard.add})
-	for range 2 { // read in full, and then by known fields
-		page := scrape(t, r)
-		page.want(t, samples{"g": -2.5, `g{a="1",b="2"}`: 2, "c": 1, `bad{a="good"}`: 1})
-		page.lacks(t, "h")
-	}
-	if heard.count("(g, h, bad)") == 0 {
-		t.Errorf("what is no number is not reported: %v", heard.all())
-	}
 }
 
 func TestTotal_IsNoGaugeFunctionAndNeverExpires(t *testing.T) {

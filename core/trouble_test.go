@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 func TestStore_WipedShowsZerosAnewAndCountsOn(t *testing.T) {
@@ -203,7 +204,7 @@ func TestClash_AfterAWipeDoublesNothing(t *testing.T) {
 	c.Add(5)
 	flush()
 	server.Wipe()
-	fill(t, server).family("x_total", 1, histogramDef("1"))
+	register(t, server, "x_total", 1, wire.Definition{Type: wire.TypeHistogram})
 	c.Add(2)
 	w.refresh()
 	flush()

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shoal-metrics/shoal/core/internal/page"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -37,7 +38,7 @@ type writer struct {
 	lacking atomic.Bool           // a scrape missed something of this process
 	queued  atomic.Int64          // the application's batches not acknowledged
 	trouble atomic.Pointer[error] // of the last flush; nil if it went well
-	holding atomic.Pointer[holding]
+	held    atomic.Pointer[page.Held]
 
 	requests flushRequests
 

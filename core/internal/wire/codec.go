@@ -287,3 +287,8 @@ func ParseVector(dst []Component, text string) ([]Component, error) {
 		rest = after
 	}
 }
+
+// Clamp keeps a sum finite: an infinity would stay in Redis for ever.
+func Clamp(v float64) float64 {
+	return max(-math.MaxFloat64, min(v, math.MaxFloat64))
+}

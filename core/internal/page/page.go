@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package page
 
 import (
 	"bytes"
@@ -9,8 +9,33 @@ import (
 	"io"
 	"sync"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 )
+
+// Page is everything that was read of an app, ready to be encoded: families by
+// name, the series of each by their labels. It is shared between scrapes and
+// never changed.
+type Page struct {
+	Note     string // a comment for people, in the text format; empty for none
+	families []*shownFamily
+	encoded  encodings
+
+	protoOnce sync.Once
+	proto     []*dto.MetricFamily
+}
+
+// Proto returns the page as protobuf, made when first asked for: a scrape in
+// the text format needs none.
+func (p *Page) Proto() []*dto.MetricFamily {
+	p.protoOnce.Do(func() {
+		p.proto = make([]*dto.MetricFamily, len(p.families))
+		for i, f := range p.families {
+			p.proto[i] = f.toProto()
+		}
+	})
+	return p.proto
+}
 
 // encodings holds the encoded forms of one page, so that a flood of scrapes
 // that share a reading shares the encoding too. Requests can't grow it: they
@@ -28,8 +53,8 @@ type encoding struct {
 	zip    bool
 }
 
-// encode returns the page in a format, gzipped or not. The result is shared.
-func (p *page) encode(format expfmt.Format, zip bool) ([]byte, error) {
+// Encode returns the page in a format, gzipped or not. The result is shared.
+func (p *Page) Encode(format expfmt.Format, zip bool) ([]byte, error) {
 	key := encoding{format.FormatType(), zip}
 	e := &p.encoded
 	e.mu.Lock()
@@ -76,7 +101,7 @@ var gzipWriters = sync.Pool{New: func() any {
 
 // write writes the page anew. The text format is our own work, the others are
 // expfmt's.
-func (p *page) write(w io.Writer, format expfmt.Format) error {
+func (p *Page) write(w io.Writer, format expfmt.Format) error {
 	if format.FormatType() == expfmt.TypeTextPlain {
 		return p.writeText(w)
 	}
@@ -99,10 +124,10 @@ func (p *page) write(w io.Writer, format expfmt.Format) error {
 // cache until it is copied or compressed.
 const pieceSize = 16 << 10
 
-func (p *page) writeText(w io.Writer) (err error) {
+func (p *Page) writeText(w io.Writer) (err error) {
 	buf := make([]byte, 0, pieceSize+pieceSize/4)
-	if p.note != "" {
-		buf = append(append(append(buf, "# "...), p.note...), '\n')
+	if p.Note != "" {
+		buf = append(append(append(buf, "# "...), p.Note...), '\n')
 	}
 	for _, f := range p.families {
 		buf = f.appendHead(buf)
@@ -122,7 +147,7 @@ func (p *page) writeText(w io.Writer) (err error) {
 }
 
 // textSize estimates how long the page is in the text format.
-func (p *page) textSize() (size int) {
+func (p *Page) textSize() (size int) {
 	for _, f := range p.families {
 		size += f.textSize()
 	}

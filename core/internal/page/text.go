@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package page
 
 import (
 	"strconv"
@@ -13,7 +13,7 @@ import (
 // legacy rule, so no escaping scheme changes them.
 
 // appendHead appends what stands before the samples.
-func (f *pageFamily) appendHead(dst []byte) []byte {
+func (f *shownFamily) appendHead(dst []byte) []byte {
 	if f.help != "" {
 		dst = append(dst, "# HELP "...)
 		dst = append(dst, f.name...)
@@ -29,7 +29,7 @@ func (f *pageFamily) appendHead(dst []byte) []byte {
 }
 
 // appendRow appends the samples of one series.
-func (f *pageFamily) appendRow(dst []byte, i int, lines *lines) []byte {
+func (f *shownFamily) appendRow(dst []byte, i int, lines *lines) []byte {
 	numbers, at := f.row(i)
 	labels := f.labels.text(at)
 	switch f.kind {
@@ -53,7 +53,7 @@ func (f *pageFamily) appendRow(dst []byte, i int, lines *lines) []byte {
 
 // textSize estimates how much text the family takes: numbers have six
 // characters, and every series the labels of the average one.
-func (f *pageFamily) textSize() int {
+func (f *shownFamily) textSize() int {
 	const number = 6
 	line := len(f.name) + len("{} \n") + number
 	if sets := f.labels.len(); sets > 0 {
@@ -74,7 +74,7 @@ type lines struct {
 	le                 []string // the label of each bucket
 }
 
-func newLines(f *pageFamily) lines {
+func newLines(f *shownFamily) lines {
 	l := lines{bucket: f.name + "_bucket", sum: f.name + "_sum", count: f.name + "_count"}
 	if f.kind == wire.TypeHistogram {
 		for i := range len(f.bounds) + 1 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package page
 
 import (
 	"cmp"
@@ -35,7 +35,7 @@ type gaugeSamples struct {
 }
 
 // addGauges takes in the gauges of a living process.
-func (b *pageBuilder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
+func (b *builder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
 	for _, e := range reply.Entries {
 		if b.ended() {
 			return
@@ -46,12 +46,12 @@ func (b *pageBuilder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
 			err = &wire.StoredError{What: "gauge", Text: e.Field, Why: errTotal}
 		}
 		if err != nil {
-			b.reg.corrupt(family, err)
+			b.observer.OmittedValues(family, 1, err)
 			continue
 		}
 		value, err := strconv.ParseFloat(e.Text, 64)
 		if err != nil {
-			b.reg.corrupt(family, &wire.StoredError{What: "gauge", Text: e.Field, Part: e.Text, Why: errNoNumber})
+			b.observer.OmittedValues(family, 1, &wire.StoredError{What: "gauge", Text: e.Field, Part: e.Text, Why: errNoNumber})
 			continue
 		}
 		g := b.gauges[family]
@@ -66,7 +66,7 @@ func (b *pageBuilder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
 
 // addGaugeRows adds the gauges of a family, each process's by itself or folded,
 // as the youngest writer's registration says.
-func (b *pageBuilder) addGaugeRows(shown *pageFamily, mode string) {
+func (b *builder) addGaugeRows(shown *shownFamily, mode string) {
 	var samples []gaugeSample
 	if g := b.gauges[shown.name]; g != nil {
 		samples = g.list
@@ -80,7 +80,7 @@ func (b *pageBuilder) addGaugeRows(shown *pageFamily, mode string) {
 	samples = slices.CompactFunc(samples, func(x, y gaugeSample) bool {
 		same := x.index == y.index && compareLabels(x.labels, y.labels) == 0
 		if same {
-			b.reg.corrupt(shown.name, &wire.StoredError{What: "gauge", Text: y.field, Why: errSameGauge})
+			b.observer.OmittedValues(shown.name, 1, &wire.StoredError{What: "gauge", Text: y.field, Why: errSameGauge})
 		}
 		return same
 	})
@@ -138,20 +138,20 @@ func withIndex(labels []wire.Label, index int) []wire.Label {
 
 // addLatestRows adds gauges that belong to no process: of one label set the
 // newest value, if its time has not run out.
-func (b *pageBuilder) addLatestRows(shown *pageFamily, f *readFamily) {
-	shown.labels = f.known.labels
+func (b *builder) addLatestRows(shown *shownFamily, f *storedFamily) {
+	shown.labels = f.series.labels
 	newest, same := int64(math.MinInt64), false // same: the last row has these labels
 	for i, v := range f.values {
 		if b.ended() {
 			return
 		}
-		same = same && f.known.sameAsNext(i-1)
+		same = same && f.series.sameAsNext(i-1)
 		if !v.Found || !f.shows(i) {
 			continue
 		}
 		value, stamp, deadline, err := parseLatest(v.Text)
 		if err != nil {
-			b.reg.corrupt(f.name, err)
+			b.observer.OmittedValues(f.name, 1, err)
 			continue
 		}
 		if deadline != 0 && deadline <= b.now.UnixMicro() {

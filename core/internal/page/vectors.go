@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package page
 
 import (
 	"errors"
@@ -10,6 +10,42 @@ import (
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
+
+// addVectorRows makes the rows of a family whose values are vectors.
+func (b *builder) addVectorRows(shown *shownFamily, f *storedFamily) {
+	sum := vectorSum{kind: f.state.Type}
+	if f.state.Type == wire.TypeHistogram {
+		bounds, err := parseBounds(f.state.Bounds)
+		if err != nil {
+			b.observer.OmittedValues(f.name, 1, err)
+			return
+		}
+		shown.bounds, sum.bounds = bounds, bounds
+		sum.uppers = append(slices.Clone(f.state.Bounds), "+Inf")
+	}
+	shown.numbers = make([]float64, 0, len(f.values)*shown.width())
+	shown.labels = f.series.labels
+	for i, v := range f.values {
+		if b.ended() {
+			return
+		}
+		if v.Found && f.shows(i) {
+			if err := sum.add(v.Text); err != nil {
+				b.observer.OmittedValues(f.name, 1, err)
+			}
+		}
+		// Other writers may have stored one label set in several ways: they
+		// are neighbours, and summed.
+		if f.series.sameAsNext(i) {
+			continue
+		}
+		if sum.found {
+			shown.numbers = sum.appendRow(shown.numbers)
+			shown.addPlace(i)
+		}
+		sum.reset()
+	}
+}
 
 // vectorSum adds up the stored vectors of one series of a family.
 type vectorSum struct {
@@ -67,7 +103,7 @@ func (s *vectorSum) add(text string) error {
 			return &wire.StoredError{What: "vector", Text: text, Why: errOtherType}
 		}
 	}
-	s.value, s.sum, s.count, s.found = clamp(value), clamp(sum), count, true
+	s.value, s.sum, s.count, s.found = wire.Clamp(value), wire.Clamp(sum), count, true
 	return nil
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package page
 
 import (
 	"slices"
@@ -9,7 +9,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// emptied notices that a store lost everything that it had of an app, by comparing
+// emptied notices that Redis lost everything that it had of an app, by comparing
 // readings. What the last one had tells whom and what to wait for.
 type emptied struct {
 	last     wire.Head       // without gauges
@@ -19,10 +19,10 @@ type emptied struct {
 }
 
 // notice compares a reading with the last one, and says whether everything was lost
-// in between. Then the processes are missed that were alive. Where they still have
-// their leases, nothing tells whether they have looked, and their families are
-// missed. Who is not back within grace, and what is not back within bound, has gone
-// for good.
+// in between. The processes that were alive are missing then. Where they still have
+// their leases, nothing tells whether they have looked for their families, so the
+// families are missing. A process that is not back within grace, and a family that is
+// not back within bound, has gone for good.
 func (e *emptied) notice(head wire.Head, grace, bound time.Duration) (lost bool) {
 	last := e.last
 	e.last = wire.Head{App: head.App, States: head.States}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package page
 
 import (
 	"cmp"
@@ -16,14 +16,14 @@ type overlong struct {
 
 // sighting tells since when a lease has not been renewed.
 type sighting struct {
-	deadline time.Time // the store's
-	first    time.Time // ours
+	deadline time.Time // by Redis's clock
+	first    time.Time // by ours
 }
 
-// remove takes the leases out of a reading whose process must be dead although
-// they seem to last. One that seems to last for longer than it was given was
-// written before the store's clock was set back. A living process renews it soon.
-// Lease is how long one lasts that does not say.
+// remove takes out of a head the leases whose process must be dead although they
+// seem to last. A lease that seems to last for longer than it was given was written
+// before Redis's clock was set back; if its process lives, it renews the lease soon.
+// A lease that does not tell how long it was given for has the duration lease.
 func (o *overlong) remove(head *wire.Head, lease time.Duration) {
 	seen := map[string]sighting{}
 	dead := map[string]bool{}

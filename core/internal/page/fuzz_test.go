@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package page
 
 import (
 	"bytes"
@@ -31,36 +31,33 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 	f.Add("stateset", "", "median", "", "", "on:1", "", "1", "x", "-0", "h", "v")
 	f.Add("stateset", "", "", "", "", "sum:1", "a\xff1", "sum:2 count:1", "x", "-0", "h", "v")
 	f.Fuzz(func(t *testing.T, kind, help, mode, bounds, field1, text1, field2, text2, gaugeField, gaugeText, host, version string) {
-		reg := New()
-		r := newReader(reg, nil, Opts{LeaseDuration: time.Second})
-		defer r.cancel()
-		app := wire.AppState{Now: time.UnixMicro(5), Leases: []wire.Lease{
-			{Index: 0, Writer: "a", Info: wire.Info{Host: host, Version: version, Started: 1}},
-			{Index: 3, Writer: "b", Info: wire.Info{Host: version, Version: host, Started: math.MinInt64}},
+		gauges := wire.GaugesReply{Entries: []wire.Series{
+			{Field: gaugeField, Text: gaugeText}, {Field: gaugeField + wire.Separator, Text: gaugeText},
 		}}
+		head := wire.Head{
+			App: wire.AppState{Now: time.UnixMicro(5), Leases: []wire.Lease{
+				{Index: 0, Writer: "a", Info: wire.Info{Host: host, Version: version, Started: 1}},
+				{Index: 3, Writer: "b", Info: wire.Info{Host: version, Version: host, Started: math.MinInt64}},
+			}},
+			Gauges: []wire.GaugesReply{gauges, gauges},
+		}
 		stored := []wire.Series{{Field: field1, Text: text1}}
 		if field2 != field1 { // fields of a hash
 			stored = append(stored, wire.Series{Field: field2, Text: text2})
 		}
-		var families []readFamily
+		var families []storedFamily
 		for i, name := range []string{"x", "g", "x_sum", "x_total"} {
-			known, values, _ := r.learn(t.Context(), name, "s", stored)
-			families = append(families, readFamily{
-				name: name, known: known, values: values,
+			series, values, _ := indexSeries(t.Context(), newCounts(), name, "s", stored)
+			families = append(families, storedFamily{
+				name: name, series: series, values: values,
 				state: wire.FamilyState{Created: int64(i), Definition: wire.Definition{
 					Type: kind, Help: help, Mode: mode, Bounds: strings.Fields(bounds),
 				}},
 			})
 		}
-		b := newPageBuilder(t.Context(), reg, app)
-		for _, lease := range app.Leases {
-			b.addGauges(lease, wire.GaugesReply{Entries: []wire.Series{
-				{Field: gaugeField, Text: gaugeText}, {Field: gaugeField + wire.Separator, Text: gaugeText},
-			}})
-		}
-		page, _ := b.build(families)
+		page, _ := render(t.Context(), newCounts(), head, families)
 		for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim, expfmt.FmtOpenMetrics_1_0_0} {
-			body, err := page.encode(format, false)
+			body, err := page.Encode(format, false)
 			if err != nil {
 				t.Fatalf("%s: %v", format, err)
 			}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package page
 
 import (
 	"cmp"
@@ -18,7 +18,7 @@ var errText = fmt.Errorf("the page would have more than %d MiB of text", wire.Ma
 
 // tooLarge picks the families with which the page would be too long a text: the
 // largest. It is nil where there are none.
-func (b *pageBuilder) tooLarge(families []readFamily) map[int]bool {
+func (b *builder) tooLarge(families []storedFamily) map[int]bool {
 	own := 0 // of shoal_instance_info and its like
 	for _, l := range b.leases {
 		own = addBounded(own, 2*len(l.Info.Host)+2*len(l.Info.Version)+200)
@@ -48,7 +48,7 @@ func (b *pageBuilder) tooLarge(families []readFamily) map[int]bool {
 
 // textBound is how long a family is as text at most. It needs no memory: a page is
 // made of what fits. It is known of series that are sums of several as well.
-func (b *pageBuilder) textBound(f *readFamily) int {
+func (b *builder) textBound(f *storedFamily) int {
 	head := 2*len(f.name) + 2*len(f.state.Help) + len("# HELP  \n# TYPE  histogram\n")
 	if !f.state.Shared() {
 		g := b.gauges[f.name]
@@ -57,7 +57,7 @@ func (b *pageBuilder) textBound(f *readFamily) int {
 		}
 		return addBounded(head, g.text)
 	}
-	if f.known == nil {
+	if f.series == nil {
 		return 0
 	}
 	line, lines, le := len(f.name)+len("{} \n")+longestNumber, 1, 0
@@ -70,8 +70,8 @@ func (b *pageBuilder) textBound(f *readFamily) int {
 			le += len(bound)
 		}
 	}
-	n := len(f.known.labels.fields)
-	size := addBounded(mulBounded(lines, addBounded(f.known.text, mulBounded(n, line))), mulBounded(n, le))
+	n := len(f.series.labels.fields)
+	size := addBounded(mulBounded(lines, addBounded(f.series.labelText, mulBounded(n, line))), mulBounded(n, le))
 	return addBounded(head, size)
 }
 

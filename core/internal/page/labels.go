@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package page
 
 import (
 	"cmp"
@@ -116,7 +116,7 @@ func pageLabels(field string) ([]wire.Label, error) {
 		return nil, err
 	}
 	for _, l := range labels {
-		if reservedLabel(l.Name) {
+		if wire.IsReservedLabel(l.Name) {
 			return nil, &wire.StoredError{What: "field", Text: field, Part: l.Name, Why: errReserved}
 		}
 	}

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"cmp"
+	"maps"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/page"
+)
+
+// publish tells the pages of this process what Redis has of it: one that lacks
+// some of that is not shown.
+func (w *writer) publish() {
+	h := &page.Held{Generations: map[string]string{}}
+	if w.lease.held {
+		h.Writer = w.id
+	}
+	for _, f := range *w.reg.families.Load() {
+		if generation := cmp.Or(f.out.generation, f.out.had); generation != "" && !f.out.damaged {
+			h.Generations[f.def.name] = generation
+		}
+	}
+	if old := w.held.Load(); old == nil || old.Writer != h.Writer || !maps.Equal(old.Generations, h.Generations) {
+		w.held.Store(h)
+	}
+}
+
+// catchUp makes the writer do now what a page waits for: renew its lease, and look
+// whether Redis still has all of its families.
+func (w *writer) catchUp(renew, verify bool) {
+	if renew {
+		w.renewal.Store(true)
+	}
+	if verify {
+		w.lacking.Store(true)
+	}
+	w.wakeUp()
+}
+
+// leaseGrace is the time within which a living writer that lost its lease renews it:
+// one heartbeat and the longest back-off.
+func leaseGrace(lease time.Duration) time.Duration { return lease/3 + lease/30 + maxBackoff }

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package page
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// render makes the page of what was read. The error is that of the context.
+func render(ctx context.Context, observer Observer, head wire.Head, families []storedFamily) (*Page, error) {
+	b := newBuilder(ctx, observer, head.App)
+	for i, reply := range head.Gauges {
+		b.addGauges(head.App.Leases[i], reply)
+	}
+	return b.build(families)
+}
+
+// builder is a page that is being made.
+type builder struct {
+	ctx      context.Context //nolint:containedctx // it lives for one page
+	observer Observer
+	leases   []wire.Lease
+	now      time.Time                // Redis's
+	gauges   map[string]*gaugeSamples // by family
+	rows     int                      // made so far
+}
+
+func newBuilder(ctx context.Context, observer Observer, app wire.AppState) *builder {
+	return &builder{ctx: ctx, observer: observer, leases: app.Leases, now: app.Now, gauges: map[string]*gaugeSamples{}}
+}
+
+// ended says now and then whether the page's time is over.
+func (b *builder) ended() bool {
+	b.rows++
+	return b.rows%endedEvery == 0 && b.ctx.Err() != nil
+}
+
+// build renders the families. Where two of them would write samples of one
+// name, the one that was registered first is shown. The error is that of the context.
+func (b *builder) build(families []storedFamily) (*Page, error) {
+	slices.SortFunc(families, func(x, y storedFamily) int {
+		return cmp.Or(cmp.Compare(x.state.Created, y.state.Created), cmp.Compare(x.name, y.name))
+	})
+	p := &Page{families: b.instances()}
+	owners := map[string]string{}
+	for _, f := range p.families {
+		owners[f.name] = "shoal itself"
+	}
+	large := b.tooLarge(families)
+	for i, f := range families {
+		if other := occupied(owners, f.name, f.state.Type); other != "" {
+			b.observer.OmittedFamilies(f.name, 1, fmt.Errorf("%s, registered before it, writes samples of the same name: rename one of the two", other))
+			continue
+		}
+		for _, name := range wire.OwnedNames(f.name, f.state.Type) {
+			owners[name] = f.name
+		}
+		if large[i] {
+			b.observer.OmittedFamilies(f.name, 1, errText)
+			continue
+		}
+		if shown := b.family(&f); shown != nil && len(shown.numbers) > 0 {
+			p.families = append(p.families, shown)
+		}
+	}
+	slices.SortFunc(p.families, func(x, y *shownFamily) int { return cmp.Compare(x.name, y.name) })
+	return p, b.ctx.Err()
+}
+
+// occupied says which family writes samples of a name that this one would write too.
+func occupied(owners map[string]string, name, kind string) string {
+	for _, owned := range wire.OwnedNames(name, kind) {
+		if other := owners[owned]; other != "" {
+			return other
+		}
+	}
+	return ""
+}
+
+// family makes the rows of a family; nil if it has none.
+func (b *builder) family(f *storedFamily) *shownFamily {
+	shown := &shownFamily{name: f.name, help: readable(f.state.Help), kind: f.state.Type}
+	switch {
+	case !f.state.Shared():
+		b.addGaugeRows(shown, f.state.Mode)
+	case f.series == nil:
+		return nil
+	case f.state.Latest():
+		b.addLatestRows(shown, f)
+	default:
+		b.addVectorRows(shown, f)
+	}
+	return shown
+}
+
+// instances makes the families that name the living processes.
+func (b *builder) instances() []*shownFamily {
+	count := &shownFamily{
+		name: "shoal_instances", kind: wire.TypeGauge,
+		help:    "Processes of the app that are alive: they hold a lease.",
+		labels:  &labelSets{decoded: make([][]wire.Label, 1)},
+		numbers: []float64{float64(len(b.leases))},
+	}
+	if len(b.leases) == 0 {
+		return []*shownFamily{count}
+	}
+	info := &shownFamily{
+		name: "shoal_instance_info", kind: wire.TypeGauge, labels: &labelSets{},
+		help: "Who the process with this gauge_index is; always 1.",
+	}
+	start := &shownFamily{
+		name: "shoal_instance_start_time_seconds", kind: wire.TypeGauge, labels: &labelSets{},
+		help: "When the process with this gauge_index started, in Unix time.",
+	}
+	for _, l := range b.leases {
+		labels := []wire.Label{{Name: "gauge_index", Value: strconv.Itoa(l.Index)}}
+		start.addLabelled(slices.Clone(labels), float64(l.Info.Started)/float64(time.Second/time.Microsecond))
+		for _, extra := range []wire.Label{{Name: "host", Value: readable(l.Info.Host)}, {Name: "version", Value: readable(l.Info.Version)}} {
+			if extra.Value != "" {
+				labels = append(labels, extra)
+			}
+		}
+		info.addLabelled(labels, 1)
+	}
+	return []*shownFamily{info, start, count}
+}
+
+// readable repairs a text that another process stored. One byte that is not
+// UTF-8 would make Prometheus refuse the whole page.
+func readable(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package page
+
+import (
+	"math"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// shownFamily is one family of a page: its series as rows of numbers, from which
+// each format is made. It is never changed once it is on a page.
+type shownFamily struct {
+	name   string
+	help   string
+	kind   string    // one of wire's types
+	bounds []float64 // of a histogram, without +Inf
+	labels *labelSets
+	// rows tells which of the label sets belongs to each row; nil where that is
+	// the one of the same place.
+	rows []int
+	// numbers holds width numbers for each row. Of a counter or gauge, its
+	// value; of a summary, sum and count; of a histogram, sum and the
+	// cumulated buckets, +Inf last.
+	numbers []float64
+}
+
+// width is how many numbers a row has.
+func (f *shownFamily) width() int {
+	switch f.kind {
+	case wire.TypeSummary:
+		return 2
+	case wire.TypeHistogram:
+		return 1 + len(f.bounds) + 1
+	}
+	return 1
+}
+
+// len is how many rows there are.
+func (f *shownFamily) len() int { return len(f.numbers) / f.width() }
+
+// row returns the numbers of the row i and the place of its labels.
+func (f *shownFamily) row(i int) (numbers []float64, labels int) {
+	w := f.width()
+	numbers, labels = f.numbers[i*w:(i+1)*w], i
+	if f.rows != nil {
+		labels = f.rows[i]
+	}
+	return numbers, labels
+}
+
+// addPlace notes which label set belongs to the row that was added last.
+func (f *shownFamily) addPlace(labels int) {
+	n := f.len()
+	if f.rows == nil {
+		if labels == n-1 {
+			return
+		}
+		f.rows = make([]int, n-1, f.labels.len())
+		for i := range f.rows {
+			f.rows[i] = i
+		}
+	}
+	f.rows = append(f.rows, labels)
+}
+
+// addLabelled adds a row of one number with labels of its own.
+func (f *shownFamily) addLabelled(labels []wire.Label, value float64) {
+	f.labels.decoded = append(f.labels.decoded, labels)
+	f.numbers = append(f.numbers, value)
+}
+
+// upper returns the upper bound of the bucket i.
+func (f *shownFamily) upper(i int) float64 {
+	if i < len(f.bounds) {
+		return f.bounds[i]
+	}
+	return math.Inf(1)
+}
+
+// toCount makes a count of a stored number, which a stranger may have written.
+func toCount(f float64) uint64 {
+	return uint64(max(0, min(f, math.MaxInt64)))
+}

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package page
+
+import (
+	"slices"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// Held is what Redis has of this process, as far as its writer knows. It never
+// changes.
+type Held struct {
+	Writer      string            // that holds a lease; empty if it does not
+	Generations map[string]string // of the families that are registered, by name
+}
+
+// MissingIn says whether some of it is not in what was read. Nothing is held where h
+// is nil.
+func (h *Held) MissingIn(head wire.Head) bool {
+	if h == nil {
+		return false
+	}
+	if h.Writer != "" && !slices.ContainsFunc(head.App.Leases, func(l wire.Lease) bool { return l.Writer == h.Writer }) {
+		return true
+	}
+	found := 0
+	for i, s := range head.States {
+		if s.Generation != "" && h.Generations[head.App.Families[i]] == s.Generation { // a damaged registration is not lost
+			found++
+		}
+	}
+	return found < len(h.Generations)
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package page
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// index is what a reader remembers between two readings.
+type index struct {
+	families map[string]*seriesIndex
+	tooLarge map[string]time.Time // families that did not fit, and when that was found
+}
+
+// seriesIndex are the series of a family, ordered as the page shows them, so that a
+// reading asks for their values by name and neither parses nor sorts labels again.
+type seriesIndex struct {
+	version   string // the family's seriesVersion
+	scanned   time.Time
+	size      int        // what the series take of the bytes that are read for a page
+	texts     int        // how many bytes their values had the last time
+	labelText int        // how long their labels are as text
+	labels    *labelSets // of fields
+	// joined says of each series whether it means the same labels as the next
+	// one; nil if none does.
+	joined []bool
+}
+
+// sameAsNext says whether the series i means the same labels as the next one.
+func (s *seriesIndex) sameAsNext(i int) bool { return i < len(s.joined) && s.joined[i] }
+
+// retryTooLarge is how long a family is omitted, without a look at its series,
+// that did not fit into a page: to find that out takes about as long as to read all
+// the others.
+const retryTooLarge = 5 * time.Minute
+
+// keep forgets all families but these.
+func (x *index) keep(families []storedFamily) {
+	kept := index{make(map[string]*seriesIndex, len(families)), map[string]time.Time{}}
+	for i := range families {
+		name := families[i].name
+		if known := x.families[name]; known != nil {
+			kept.families[name] = known
+		}
+		if at, ok := x.tooLarge[name]; ok && time.Since(at) < retryTooLarge {
+			kept.tooLarge[name] = at
+		}
+	}
+	*x = kept
+}
+
+// remember keeps what was scanned for later readings of the same seriesVersion. Call
+// it only when the reading turned out to be of one history: after a failover Redis
+// may return to a version that was seen before it, and what was scanned behind the
+// failover is not what that version has.
+func (x *index) remember(families []storedFamily) {
+	for _, f := range families {
+		if f.scanned {
+			x.families[f.name] = f.series
+		}
+	}
+}
+
+// size is what all series take of the bytes that are read for a page.
+func (x *index) size() (size int) {
+	for _, s := range x.families {
+		size += s.size
+	}
+	return size
+}
+
+// noteTooLarge notes when it was found that a family does not fit.
+func (x *index) noteTooLarge(name string) {
+	if !x.isTooLarge(name) {
+		x.tooLarge[name] = time.Now()
+	}
+}
+
+func (x *index) isTooLarge(name string) bool {
+	_, known := x.tooLarge[name]
+	return known
+}
+
+// endedEvery is after how many series a page that is being made looks whether its time is
+// over.
+const endedEvery = 256
+
+// indexSeries orders the series of a family by their labels. What is no label set is
+// omitted and reported. The error is that of the context.
+func indexSeries(ctx context.Context, observer Observer, name, version string, stored []wire.Series) (*seriesIndex, []wire.SeriesValue, error) {
+	type entry struct {
+		wire.Series
+		labels []wire.Label
+	}
+	entries := make([]entry, 0, len(stored))
+	s := &seriesIndex{version: version, scanned: time.Now()}
+	for i, e := range stored {
+		if i%endedEvery == 0 && ctx.Err() != nil {
+			return nil, nil, ctx.Err()
+		}
+		s.size += wire.Cost(e.Field, "")
+		s.texts += len(e.Text)
+		labels, err := pageLabels(e.Field)
+		if err != nil {
+			observer.OmittedValues(name, 1, err)
+			continue
+		}
+		s.labelText += labelLength(e.Field) + escapes(e.Field)
+		entries = append(entries, entry{e, labels})
+	}
+	compared := 0
+	slices.SortFunc(entries, func(a, b entry) int {
+		if compared++; compared%endedEvery == 0 && ctx.Err() != nil || compared < 0 {
+			compared = math.MinInt // the rest is no work any more
+			return 0
+		}
+		return cmp.Or(compareLabels(a.labels, b.labels), cmp.Compare(a.Field, b.Field))
+	})
+	if compared < 0 {
+		return nil, nil, ctx.Err()
+	}
+	s.labels = &labelSets{fields: make([]string, len(entries))}
+	values := make([]wire.SeriesValue, len(entries))
+	for i, e := range entries {
+		s.labels.fields[i] = e.Field
+		values[i] = wire.SeriesValue{Text: e.Text, Found: true}
+		if i > 0 && compareLabels(entries[i-1].labels, e.labels) == 0 {
+			if s.joined == nil {
+				s.joined = make([]bool, len(entries))
+			}
+			s.joined[i-1] = true
+		}
+	}
+	return s, values, nil
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package page
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// recoveryPoll is how long a scrape waits before it looks again whether the
+// writers have caught up with another history of the data.
+const recoveryPoll = 100 * time.Millisecond
+
+// recovery holds pages back while they may lack what living processes will bring
+// back: after a restart or a failover of Redis, and when Redis has lost something,
+// until every living writer has given it what it lacks. To show the last values
+// instead could not work: another process may never have seen them.
+type recovery struct {
+	lease time.Duration // of this process: others are taken to have the same
+	// grace is how long after a change of the lineage pages are held back at least:
+	// in that time a writer renews a lease that was lost with the change, or that ran
+	// out in the outage before.
+	grace time.Duration
+
+	begun   time.Time // when pages began to be held back; zero if they are not
+	lineage string    // Redis's then
+
+	emptied emptied // whether Redis lost everything
+}
+
+// RecoveringError says that the page has to wait, for whom, and how long at most.
+type RecoveringError struct {
+	cause string
+	wait  string
+	stale bool // nobody has noted Redis's present lineage yet
+	lacks bool // Redis lacks something of this process
+}
+
+func (e *RecoveringError) Error() string { return "recovering: " + e.cause + "; " + e.wait }
+
+// bound is how long pages are held back at most. A process that has died is
+// gone from the leases before, and one that lives has made its refresh.
+func (r *recovery) bound() time.Duration { return 2 * r.lease }
+
+// check says whether a page may be shown of what was read. Held is what Redis had of
+// this process before the head was read.
+func (r *recovery) check(head wire.Head, held *Held, observer Observer) error {
+	if r.emptied.notice(head, r.grace, r.bound()) {
+		r.begun = time.Time{}
+	}
+	s := r.shortfallOf(head, held)
+	if s.nothing() {
+		r.begun = time.Time{}
+		return nil
+	}
+	if current := cmp.Or(head.Lineage, head.App.Lineage); r.begun.IsZero() || r.lineage != current {
+		r.lineage, r.begun = current, time.Now()
+	}
+	if wait := r.waitFor(&s, len(head.App.Leases)); wait != "" {
+		return &RecoveringError{cause: r.causeOf(&s), wait: wait, stale: s.stale, lacks: s.lacks}
+	}
+	if s.unconfirmed > 0 || s.lacks {
+		who := "this process has"
+		if s.unconfirmed > 0 {
+			who = fmt.Sprintf("%d of %d processes have", s.unconfirmed, len(head.App.Leases))
+		}
+		observer.Unconfirmed(fmt.Errorf("shoal: the page is shown although it may lack something: "+
+			"%s not brought back all that Redis may lack", who))
+	}
+	return nil
+}
+
+// shortfall is what speaks against showing a page.
+type shortfall struct {
+	stale       bool // nobody has noted Redis's present lineage yet
+	young       bool // it was noted so lately that processes without a lease may return
+	lacks       bool // Redis lacks something of this process
+	unverified  bool // a process knows that Redis lacks something of its own
+	unconfirmed int  // processes that have not made sure that Redis has all of theirs
+	missing     int  // processes that were alive before everything was lost
+	families    int  // that were there before everything was lost
+
+	age time.Duration // of the change of lineage that was noted; negative for none
+}
+
+func (s shortfall) nothing() bool { return s == shortfall{age: s.age} }
+
+func (r *recovery) shortfallOf(head wire.Head, held *Held) shortfall {
+	app := head.App
+	told := app.Lineage != "" // else it was wiped, or no writer was ever told
+	s := shortfall{
+		stale:    told && head.Lineage != "" && head.Lineage != app.Lineage,
+		lacks:    held.MissingIn(head),
+		missing:  len(r.emptied.missing),
+		families: len(r.emptied.families),
+		age:      -1,
+	}
+	changed := !app.Since.IsZero()
+	if changed {
+		if s.age = app.Now.Sub(app.Since); s.age < 0 {
+			s.age = math.MaxInt64 // noted by a clock that has been set back: nobody knows when, but it is past
+		}
+	}
+	s.young = changed && s.age < r.grace
+	for _, l := range app.Leases {
+		// A writer that can't read the lineage looks at its families with each
+		// refresh.
+		blind := !told || l.Lineage == "" && (!changed || s.age >= r.bound())
+		if s.stale || l.Unverified || l.Lineage != app.Lineage && !blind {
+			s.unconfirmed++
+		}
+		s.unverified = s.unverified || l.Unverified
+	}
+	return s
+}
+
+// waitFor says what the page has to wait for, and how long at most. It is empty if
+// that time is over.
+func (r *recovery) waitFor(s *shortfall, living int) string {
+	waited, emptied := time.Since(r.begun), time.Since(r.emptied.at)
+	if s.age > waited && !s.stale && !s.lacks && !s.unverified {
+		waited = s.age // all that is missing is due to that change
+	}
+	upTo := "waiting up to " + seconds(r.bound()-waited) + " more for "
+	switch {
+	case s.unconfirmed > 0 && waited < r.bound():
+		return upTo + fmt.Sprintf("%d of %d processes to bring back what it may lack", s.unconfirmed, living)
+	case s.lacks && waited < r.bound():
+		return upTo + "this process to bring back what is its own"
+	case s.missing > 0 && emptied < r.grace:
+		return fmt.Sprintf("waiting up to %s more for %d of %d processes to return",
+			seconds(r.grace-emptied), s.missing, s.missing+living)
+	case s.families > 0 && emptied < r.bound():
+		return fmt.Sprintf("waiting up to %s more for %d metrics to come back", seconds(r.bound()-emptied), s.families)
+	case (s.young || s.stale && living == 0) && waited < r.grace: // where nobody lives, nobody brings anything back
+		return "waiting " + seconds(r.grace-waited) + " more for processes whose lease was lost to return"
+	}
+	return ""
+}
+
+func (r *recovery) causeOf(s *shortfall) string {
+	switch emptied := time.Since(r.emptied.at); {
+	case s.stale:
+		return "Redis restarted or failed over"
+	case s.age >= 0 && s.age < r.bound():
+		return "Redis restarted or failed over " + seconds(s.age) + " ago"
+	case emptied < r.bound():
+		return "Redis lost everything of this app " + seconds(emptied) + " ago"
+	}
+	return "Redis has lost something"
+}
+
+// seconds writes a duration in whole seconds, at least one.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.0f s", max(1, math.Ceil(d.Seconds()))) }
