@@ -114,7 +114,7 @@ func (k *knownFamily) sameAsNext(i int) bool { return i < len(k.joined) && k.joi
 
 // pageBuilder joins what was read to a page.
 type pageBuilder struct {
-	ctx    context.Context //nolint:containedctx // it lives for one page
+	ctx    context.Context // it lives for one page
 	reg    *Registry
 	leases []wire.Lease
 	now    time.Time                // the store's

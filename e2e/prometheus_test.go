@@ -30,7 +30,7 @@ func startPrometheus(t *testing.T, targets ...string) *prometheus {
 	t.Helper()
 	path, err := exec.LookPath("prometheus")
 	if err != nil {
-		t.Fatal("prometheus is missing: install it (Debian: apt-get install prometheus), or run scripts/packages.sh as root")
+		t.Fatal("prometheus is missing: install it (Debian: apt-get install prometheus), or run make deps")
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

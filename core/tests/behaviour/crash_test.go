@@ -177,7 +177,7 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 			for range requests {
 				body, w := io.Pipe()
 				bodies = append(bodies, w)
-				res, err := client.Post("http://"+addr, "", body) //nolint:noctx // ends with the body
+				res, err := client.Post("http://"+addr, "", body)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -194,7 +194,7 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 			})
 			c.signal(syscall.SIGTERM)
 			eventually(t, func() error {
-				conn, err := net.Dial("tcp", addr) //nolint:noctx // on loopback
+				conn, err := net.Dial("tcp", addr)
 				if err == nil {
 					_ = conn.Close()
 					return errors.New("it still listens")

@@ -209,9 +209,9 @@ func valid(t *testing.T, p page) {
 	t.Helper()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Fatal("promtool is missing: install Prometheus (Debian: apt-get install prometheus), or run scripts/packages.sh as root")
+		t.Fatal("promtool is missing: install Prometheus (Debian: apt-get install prometheus), or run make deps")
 	}
-	cmd := exec.Command(promtool, "check", "metrics") //nolint:gosec,noctx // a tool that ends by itself
+	cmd := exec.Command(promtool, "check", "metrics")
 	cmd.Stdin = strings.NewReader(p.text)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("promtool: %v\n%s\n%s", err, out, p.users())

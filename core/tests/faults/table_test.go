@@ -148,7 +148,7 @@ func TestDocs_FaultsAreWhatTheTestsShow(t *testing.T) {
 		}
 	}
 	if *update && !t.Failed() {
-		must(t, os.WriteFile(file, []byte(text), 0o644)) //nolint:gosec // a document
+		must(t, os.WriteFile(file, []byte(text), 0o644))
 	}
 }
 
