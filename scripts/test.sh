@@ -125,7 +125,8 @@ step "go.work.sum" . sums
 export GOFLAGS="${GOFLAGS:-} -mod=readonly"
 step "format" . formatted
 step "every module is in the workspace" . in_workspace
-step "the workspace builds" . go build "${modules[@]/%//...}"
+mapfile -t patterns < <(printf './%s/...\n' "${modules[@]}")
+step "the workspace builds" . go build "${patterns[@]}"
 export GOWORK=off
 lanes waiting computing
 step "the tree is as before" . unchanged
