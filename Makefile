@@ -8,13 +8,22 @@ FUZZTIME ?= 10s
 BENCH ?= .
 BENCHTIME ?= 1s
 
-.PHONY: help test race lint vulnerabilities bench report fuzz fmt tidy examples cross
+.PHONY: help deps quick test versions race lint vulnerabilities bench report fuzz fmt tidy examples cross
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
 
+deps: $(LINT) ## install what the tests need (Debian packages) and the linter
+	scripts/packages.sh --install
+
+quick: ## the inner loop: format, vet, and the unit tests without the race detector
+	scripts/quick.sh
+
 test: ## everything that a change must pass, but lint
 	scripts/test.sh
+
+versions: ## test with the oldest supported go-redis, chi, gin and echo
+	scripts/versions.sh
 
 race: ## only the tests, with the race detector
 	$(EACH) go test -race ./...

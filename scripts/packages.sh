@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Installs what the tests need beside Go: redis-server and prometheus, which
-# they start themselves on free ports of the loopback interface, and a C
-# compiler, which Go's race detector needs. Without root it says how.
+# Says which Debian packages the tests lack, or installs them:
+#
+#	scripts/packages.sh [--install]
+#
+# They are redis-server and prometheus, which the tests start themselves on free ports of the
+# loopback interface, and a C compiler, which Go's race detector needs.
 set -euo pipefail
 
 packages=()
@@ -13,9 +16,12 @@ command -v gcc >/dev/null || packages+=(gcc libc6-dev)
 if [ ${#packages[@]} -eq 0 ]; then
 	exit 0
 fi
-if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-	echo "missing for the tests: ${packages[*]}; on Debian, as root: apt-get install ${packages[*]} (or run $0 as root)" >&2
+if [ "${1-}" != --install ]; then
+	echo "missing for the tests: ${packages[*]}; on Debian, \"make deps\" installs them, or as root: apt-get install ${packages[*]}" >&2
 	exit 1
+fi
+if [ "$(id -u)" -ne 0 ]; then
+	exec sudo "$0" --install
 fi
 
 # Debian starts the services that it installs, unless this policy forbids it.

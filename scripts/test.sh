@@ -1,17 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The test of everything: formatting, and that each module compiles and vets in
-# the workspace; then, without it, that each module builds, vets, is tidy and passes
-# its tests with the race detector by itself, as it will for those who depend on
-# it. The core's simulation runs once more without, with all its seeds, and so does the
-# fuzz test of hostile contents, with its limits of memory; the peers of the benchmarks
-# run only without. At the end the tree must be as it was.
+# The test of everything: formatting, that the workspace builds, and that without it each
+# module vets, is tidy and builds and passes its tests with the race detector by itself, as it
+# will for those who depend on it. At the end the tree must be as it was.
 #
-#	scripts/test.sh            all modules
-#	scripts/test.sh core ...   only these
+#	scripts/test.sh [--install] [MODULE...]
 #
-# It needs Go and, for redis-server and prometheus, Debian: see packages.sh.
+# Without modules it tests all. It needs Go, redis-server and prometheus; with --install it
+# installs what is missing of the last two, on Debian (see packages.sh).
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root" || exit 1
@@ -20,28 +17,22 @@ if ! command -v go >/dev/null; then
 	echo "go is missing: install Go 1.26 or later and put it on the PATH" >&2
 	exit 1
 fi
-scripts/packages.sh || exit 1
-
+if [ "${1-}" = --install ]; then
+	shift
+	scripts/packages.sh --install || exit 1
+else
+	scripts/packages.sh || exit 1
+fi
 modules=("$@")
 if [ $# -eq 0 ]; then
 	mapfile -t modules < <(scripts/modules.sh)
 fi
 
-results=()
-failed=0
+# The packages whose tests mostly wait, for servers, outages and deadlines. They run in a lane of
+# their own, beside those that compute.
+waits='^(core/tests/(behaviour|e2e|faults|interplay)|e2e|embedded|examples|middleware/tests)(/|$)'
 
-# step NAME DIRECTORY COMMAND...: runs the command there and notes the result.
-step() {
-	local name=$1 directory=$2 begin=$SECONDS word=ok
-	shift 2
-	printf -- '--- %s\n' "$name"
-	if ! (cd "$directory" && "$@"); then
-		word=FAILED
-		failed=$((failed + 1))
-		printf -- '--- %s: FAILED\n' "$name"
-	fi
-	results+=("$(printf '%-7s %4d s  %s' "$word" $((SECONDS - begin)) "$name")")
-}
+. scripts/steps.sh
 
 formatted() {
 	local files
@@ -64,6 +55,9 @@ in_workspace() {
 	return $code
 }
 
+# go list asks for the sums of all modules, as go doc does.
+sums() { go list -m all >/dev/null; }
+
 # tree tells what in the working tree differs from the last commit, names and
 # contents; nothing outside of git.
 tree() {
@@ -85,45 +79,55 @@ unchanged() {
 	fi
 }
 
-# go list asks for the sums of all modules, as go doc does.
-sums() { go list -m all >/dev/null; }
+# race MODULE FILTER...: tests the packages of the module whose paths the filter lets through.
+race() {
+	local module=$1 packages
+	shift
+	packages=$(cd "$module" && go list ./...) || packages=./... # go test says what is wrong
+	packages=$(sed 's|^github.com/shoal-metrics/shoal/||' <<<"$packages" | "$@" | sed 's|^[^.]|github.com/shoal-metrics/shoal/&|')
+	if [ -n "$packages" ]; then
+		# shellcheck disable=SC2086 # one argument for each package
+		step "$module: test -race" "$module" go test -race -vet=off -timeout 5m $packages
+	fi
+}
+
+waiting() {
+	local module
+	for module in "${modules[@]}"; do
+		race "$module" grep -E "$waits"
+	done
+}
+
+computing() {
+	local module
+	for module in "${modules[@]}"; do
+		step "$module: vet" "$module" go vet ./...
+		step "$module: tidy" "$module" go mod tidy -diff
+	done
+	for module in "${modules[@]}"; do
+		case $module in
+		benchmarks/peers) # much to compile, once: without the race detector, each benchmark for one turn
+			step "$module: test" "$module" go test -vet=off -timeout 5m -bench . -benchtime 1x ./...
+			continue
+			;;
+		core) # without the race detector the simulation is ten times as fast, and has ten times the seeds
+			step "core: simulation" core go test -count=1 -vet=off -timeout 5m -run '^TestSimulation' .
+			;;
+		core/tests) # the race detector's own memory would hide what the limits of memory are to show
+			step "core/tests: hostile contents" core/tests go test -count=1 -vet=off -timeout 5m ./hostile
+			;;
+		esac
+		race "$module" grep -vE "$waits"
+	done
+}
 
 step "go.work.sum" . sums
 export GOFLAGS="${GOFLAGS:-} -mod=readonly"
 step "format" . formatted
 step "every module is in the workspace" . in_workspace
-for module in "${modules[@]}"; do
-	step "$module: vet" "$module" go vet ./... # compiles it; linking is left to the build below
-done
-
+mapfile -t patterns < <(printf './%s/...\n' "${modules[@]}")
+step "the workspace builds" . go build "${patterns[@]}"
 export GOWORK=off
-for module in "${modules[@]}"; do
-	step "$module alone: build" "$module" go build ./...
-	step "$module alone: vet" "$module" go vet ./...
-	step "$module alone: tidy" "$module" go mod tidy -diff
-	# What only benchmarks need is much to compile, once: their peers run without
-	# the race detector, each benchmark for one turn.
-	if [ "$module" = benchmarks/peers ]; then
-		step "$module alone: test" "$module" go test -vet=off -timeout 5m -bench . -benchtime 1x ./...
-		continue
-	fi
-	step "$module alone: test -race" "$module" go test -race -timeout 5m ./...
-	# Without the race detector it is ten times as fast, and has ten times the seeds.
-	if [ "$module" = core ]; then
-		step "core alone: simulation" core go test -count=1 -timeout 5m -run '^TestSimulation' .
-	fi
-	if [ "$module" = core/tests ]; then
-		step "core/tests alone: hostile contents" core/tests go test -count=1 -timeout 5m ./hostile
-	fi
-done
-
+lanes waiting computing
 step "the tree is as before" . unchanged
-
-printf '\n'
-printf '%s\n' "${results[@]}"
-printf '\n'
-if [ "$failed" -ne 0 ]; then
-	printf 'FAILED: %d of %d steps, after %d s\n' "$failed" "${#results[@]}" "$SECONDS"
-	exit 1
-fi
-printf 'PASSED: %d steps over %d modules in %d s\n' "${#results[@]}" "${#modules[@]}" "$SECONDS"
+summary "over ${#modules[@]} modules"

@@ -87,7 +87,7 @@ func report(m measurement, from string, update bool) error {
 		if bytes.Equal(text, filled) {
 			continue
 		}
-		if err := os.WriteFile(file, filled, 0o644); err != nil { //nolint:gosec // a document is for all to read
+		if err := os.WriteFile(file, filled, 0o644); err != nil {
 			return err
 		}
 		fmt.Fprintln(os.Stderr, "wrote", file)

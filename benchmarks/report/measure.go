@@ -132,7 +132,7 @@ type program struct {
 }
 
 func (p program) command(args ...string) *exec.Cmd {
-	cmd := exec.Command(p.path, args...) //nolint:gosec // it was built by run
+	cmd := exec.Command(p.path, args...)
 	cmd.Dir, cmd.Stderr = p.folder, os.Stderr
 	return cmd
 }
@@ -166,7 +166,7 @@ func (m measurement) repeat(g group, programs []program, raw io.Writer) error {
 }
 
 func build(folder string, args ...string) error {
-	cmd := exec.Command("go", args...) //nolint:gosec // the arguments are ours
+	cmd := exec.Command("go", args...)
 	cmd.Dir, cmd.Stderr = folder, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)

@@ -48,7 +48,7 @@ func (rs results) store(file string) error {
 			return err
 		}
 	}
-	return os.WriteFile(file, text.Bytes(), 0o644) //nolint:gosec // for all to read
+	return os.WriteFile(file, text.Bytes(), 0o644)
 }
 
 // replacedBy returns newer and what it did not measure.

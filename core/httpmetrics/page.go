@@ -53,7 +53,7 @@ func PageServer(addr string, reg *shoal.Registry) *http.Server {
 // 11 min, a WriteByteTimeout of 30 s for HTTP/2, and otherwise net/http's defaults.
 // [Serve] gives these to any server that lacks them.
 func NewServer(addr string, h http.Handler) *http.Server {
-	s := &http.Server{Addr: addr, Handler: h} //nolint:gosec // limit sets them
+	s := &http.Server{Addr: addr, Handler: h}
 	limit(s)
 	return s
 }

@@ -117,7 +117,7 @@ func TestConnect_AWebSocketOverHTTP2HasItsRouteWhenItBegins(t *testing.T) {
 func openWebSocket(t *testing.T, server *httptest.Server, path string) net.Conn {
 	t.Helper()
 	conn, err := tls.Dial("tcp", server.Listener.Addr().String(), &tls.Config{
-		InsecureSkipVerify: true, NextProtos: []string{"h2"}, //nolint:gosec // the server's certificate is httptest's
+		InsecureSkipVerify: true, NextProtos: []string{"h2"}, // the server's certificate is httptest's
 	})
 	if err != nil {
 		t.Fatal(err)

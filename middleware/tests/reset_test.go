@@ -101,7 +101,7 @@ func resetRapidly(addr string, requests int, path string) error {
 		for _, field := range [][2]string{{":method", "GET"}, {":scheme", "http"}, {":authority", "x"}, {":path", fmt.Sprint(path, i)}} {
 			_ = headers.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
 		}
-		id := uint32(2*i + 1) //nolint:gosec // small
+		id := uint32(2*i + 1)
 		err = framer.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true})
 		if err == nil {
 			err = framer.WriteRSTStream(id, http2.ErrCodeCancel)

@@ -162,7 +162,7 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 	testkit.Must(t, err)
 	self, err := os.Executable()
 	testkit.Must(t, err)
-	c := &child{t: t, cmd: exec.Command(self)} //nolint:gosec,noctx // this very test
+	c := &child{t: t, cmd: exec.Command(self)}
 	// The race detector would have each child sleep for a second at its end.
 	c.cmd.Env = append(append(os.Environ(), config.env...), childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	c.cmd.Stderr = &c.err

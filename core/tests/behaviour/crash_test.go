@@ -175,7 +175,7 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 			for range requests {
 				body, w := io.Pipe()
 				bodies = append(bodies, w)
-				res, err := client.Post("http://"+addr, "", body) //nolint:noctx // ends with the body
+				res, err := client.Post("http://"+addr, "", body)
 				testkit.Must(t, err)
 				answers.Go(func() {
 					defer func() { _ = res.Body.Close() }()
@@ -188,7 +188,7 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 			testkit.EventuallyHas(t, reader, `http_requests_in_flight{gauge_index="0"}`, fmt.Sprint(requests))
 			c.signal(syscall.SIGTERM)
 			testkit.Eventually(t, func() error {
-				conn, err := net.Dial("tcp", addr) //nolint:noctx // on loopback
+				conn, err := net.Dial("tcp", addr)
 				if err == nil {
 					_ = conn.Close()
 					return errors.New("it still listens")

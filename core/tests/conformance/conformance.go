@@ -49,7 +49,7 @@ type fixture struct {
 	*testing.T
 	target Target
 	app    string
-	ctx    context.Context //nolint:containedctx // a test's own
+	ctx    context.Context
 	store  wire.Store
 }
 

@@ -4,7 +4,7 @@ package docs_test
 
 import (
 	"context"
-	"crypto/sha1" //nolint:gosec // Redis names scripts by their SHA-1.
+	"crypto/sha1" // Redis names scripts by their SHA-1.
 	"encoding/hex"
 	"fmt"
 	"net"
@@ -69,7 +69,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 	defer cancel()
 	hook := &recorded{names: map[string]string{}, calls: map[string][]scriptCall{}}
 	for name, source := range scripts(t) {
-		sum := sha1.Sum([]byte(source)) //nolint:gosec // see the import
+		sum := sha1.Sum([]byte(source))
 		hook.names[hex.EncodeToString(sum[:])] = name
 	}
 	client.AddHook(hook)

@@ -60,7 +60,7 @@ func runPromtool(t *testing.T, args ...string) {
 	t.Helper()
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
-		t.Fatal("promtool is missing: install Prometheus (Debian: apt-get install prometheus), or run scripts/packages.sh as root")
+		t.Fatal("promtool is missing: install Prometheus (Debian: apt-get install prometheus), or run make deps")
 	}
 	cmd := exec.Command(promtool, args...)
 	cmd.Dir = filepath.Join(root)

@@ -34,7 +34,7 @@ type fleet struct {
 func startFleet(t *testing.T, url string, workers int) *fleet {
 	t.Helper()
 	f := &fleet{addr: freeAddr(t), pids: map[int]int{}}
-	cmd := exec.Command(filepath.Join(binaries, "prefork"), "-addr", f.addr, "-workers", strconv.Itoa(workers)) //nolint:gosec,noctx // an example
+	cmd := exec.Command(filepath.Join(binaries, "prefork"), "-addr", f.addr, "-workers", strconv.Itoa(workers)) // an example
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                                                       // as a shell does
 	f.program = launch(t, url, cmd)
 	testkit.Eventually(t, func() error {

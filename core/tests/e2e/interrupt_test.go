@@ -24,7 +24,7 @@ const soon = 10 * time.Second
 // the server waits for the rest and counts it as being served.
 func hang(t *testing.T, addr, line string) net.Conn {
 	t.Helper()
-	conn, err := net.Dial("tcp", addr) //nolint:noctx // on loopback
+	conn, err := net.Dial("tcp", addr)
 	testkit.Must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	_, err = fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n", line)

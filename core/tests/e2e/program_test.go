@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 	if binaries, err = redistest.TempDir(); err != nil {
 		panic(err)
 	}
-	build := exec.Command("go", "build", "-o", binaries, "./...") //nolint:gosec,noctx // the examples
+	build := exec.Command("go", "build", "-o", binaries, "./...") // the examples
 	build.Dir = filepath.Join("..", "..", "..", "examples")
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "building the examples: %v\n%s", err, out)
@@ -55,7 +55,7 @@ func start(t *testing.T, name string, args ...string) *program {
 // startWith is start with REDIS_URL set.
 func startWith(t *testing.T, redis, name string, args ...string) *program {
 	t.Helper()
-	return launch(t, redis, exec.Command(filepath.Join(binaries, name), args...)) //nolint:gosec,noctx // an example
+	return launch(t, redis, exec.Command(filepath.Join(binaries, name), args...)) // an example
 }
 
 func launch(t *testing.T, redis string, cmd *exec.Cmd) *program {
@@ -107,7 +107,7 @@ func (p *program) terminate() {
 // freeAddr gives an address whose port is free at the moment.
 func freeAddr(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // returns at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	testkit.Must(t, err)
 	defer func() { _ = listener.Close() }()
 	return listener.Addr().String()
@@ -169,7 +169,7 @@ func areGone(t *testing.T, pids map[int]int) {
 func (p *program) stopsListening(addr string) {
 	p.t.Helper()
 	testkit.Eventually(p.t, func() error {
-		conn, err := net.Dial("tcp", addr) //nolint:noctx // on loopback
+		conn, err := net.Dial("tcp", addr)
 		if err == nil {
 			_ = conn.Close()
 			return errors.New("it still listens")

@@ -29,7 +29,7 @@ func startPrometheus(t *testing.T, target string) *prometheus {
 	t.Helper()
 	path, err := exec.LookPath("prometheus")
 	if err != nil {
-		t.Fatal("prometheus is missing: install it (Debian: apt-get install prometheus), or run scripts/packages.sh as root")
+		t.Fatal("prometheus is missing: install it (Debian: apt-get install prometheus), or run make deps")
 	}
 	addr, dir := freeAddr(t), t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")

@@ -74,7 +74,7 @@ func commandLines(t *testing.T) (lines []string) {
 	testkit.Must(t, err)
 	for _, path := range paths {
 		exe, err := os.Readlink(path + "/exe")
-		line, err2 := os.ReadFile(path + "/cmdline")                       //nolint:gosec // a process
+		line, err2 := os.ReadFile(path + "/cmdline")                       // a process
 		if err == nil && err2 == nil && strings.HasPrefix(exe, binaries) { // else it has ended, or is another's
 			lines = append(lines, strings.ReplaceAll(string(line), "\x00", " "))
 		}

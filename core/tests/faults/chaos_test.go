@@ -34,7 +34,7 @@ func TestChaos(t *testing.T) {
 			t.Parallel()
 			url, steps := system.start(t)
 			a := startApp(t, url, asDefault)
-			c := &chaos{app: a, rng: rand.New(rand.NewPCG(*chaosAs, uint64(i)))} //nolint:gosec // to be repeated
+			c := &chaos{app: a, rng: rand.New(rand.NewPCG(*chaosAs, uint64(i)))}
 			c.run(t, steps(a))
 		})
 	}

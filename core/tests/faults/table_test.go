@@ -150,7 +150,7 @@ func TestDocs_FaultsAreWhatTheTestsShow(t *testing.T) {
 		}
 	}
 	if *update && !t.Failed() {
-		testkit.Must(t, os.WriteFile(file, []byte(text), 0o644)) //nolint:gosec // a document
+		testkit.Must(t, os.WriteFile(file, []byte(text), 0o644))
 	}
 }
 

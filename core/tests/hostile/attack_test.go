@@ -68,7 +68,7 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 	}
 	a := &attack{touched: map[string]bool{}}
 	for i := range n {
-		d := roll(s.seed, round, uint64(i)+1) //nolint:gosec // small
+		d := roll(s.seed, round, uint64(i)+1)
 		t := own[d.IntN(len(own))]
 		switch d.IntN(6) {
 		case 0:

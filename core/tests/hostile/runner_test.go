@@ -68,7 +68,7 @@ func runnerMain(config string, in io.Reader, out io.Writer) int {
 		return 2
 	}
 	if r.config.Memory > 0 {
-		debug.SetMemoryLimit(int64(r.config.Memory / 2)) //nolint:gosec // a test's own number
+		debug.SetMemoryLimit(int64(r.config.Memory / 2))
 		// What Go has given back to the system counts against this limit, so that it is
 		// the net for what would take all at once; what is resident is checked at the end.
 		if err := limitMemory(2 * r.config.Memory); err != nil {

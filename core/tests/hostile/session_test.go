@@ -194,7 +194,7 @@ func (s *session) once() error {
 		if err := s.findWriters(ctx); err != nil {
 			return s.failsOwn(err)
 		}
-		a, err := s.plan(ctx, uint64(s.round)) //nolint:gosec // small
+		a, err := s.plan(ctx, uint64(s.round))
 		if err != nil {
 			return s.failsOwn(err)
 		}
@@ -210,7 +210,7 @@ func (s *session) once() error {
 			return s.failsOwn(err)
 		}
 	}
-	d := roll(s.seed, uint64(s.round), 1<<31) //nolint:gosec // small
+	d := roll(s.seed, uint64(s.round), 1<<31)
 	for _, step := range []func(rng) error{s.live, s.show, s.heal} {
 		if err := step(d); err != nil {
 			return err

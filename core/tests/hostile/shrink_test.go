@@ -108,7 +108,7 @@ func (f *fuzz) process(next func() (job, bool), atOnce int, failed func(failure)
 	if err != nil {
 		return nil, "", err
 	}
-	cmd := exec.Command(self) //nolint:gosec,noctx // this very test
+	cmd := exec.Command(self)
 	cmd.Env = append(os.Environ(), runnerEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	var log bytes.Buffer
 	cmd.Stderr = &log

@@ -46,7 +46,7 @@ func TestBuckets_AreClientGolangsBitForBit(t *testing.T) {
 			}
 		}
 	}
-	rng := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // any arguments will do
+	rng := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		same(rng.NormFloat64(), rng.ExpFloat64(), rng.IntN(100))
 	}

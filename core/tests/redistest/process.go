@@ -31,7 +31,7 @@ func spawn(dir string, args []string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(path, args...) //nolint:gosec,noctx // a server for tests, ended by its pid
+	cmd := exec.Command(path, args...) // a server for tests, ended by its pid
 	cmd.Dir = dir
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = processAttributes()

@@ -174,7 +174,7 @@ func (s *Server) isOurs(ctx context.Context, client *redis.Client) (bool, error)
 
 // reachable tries a connection without the client, which logs each failure.
 func reachable(addr string) error {
-	conn, err := net.DialTimeout("tcp", addr, time.Second) //nolint:noctx // bounded
+	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
 		return err
 	}
@@ -287,9 +287,9 @@ func (s *Server) log() string {
 func freePort() (port int, err error) {
 	const lowest, number = 10_000, 22_000
 	for range 50 {
-		port = lowest + rand.IntN(number) //nolint:gosec // no secret
+		port = lowest + rand.IntN(number)
 		var l net.Listener
-		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil { //nolint:noctx // returns at once
+		if l, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
 			return port, l.Close()
 		}
 	}

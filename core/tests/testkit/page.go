@@ -129,7 +129,7 @@ func Do(ctx context.Context, method, url string) (status int, body string, err e
 // Send sends a request on a connection of its own.
 func Send(req *http.Request) (status int, body string, err error) {
 	req.Close = true
-	res, err := http.DefaultClient.Do(req) //nolint:gosec // to the loopback
+	res, err := http.DefaultClient.Do(req) // to the loopback
 	if err != nil {
 		return 0, "", err
 	}
@@ -258,7 +258,7 @@ func (p Page) Valid(t testing.TB) {
 	if err != nil {
 		t.Fatal("promtool is missing: install Prometheus (Debian: apt-get install prometheus), or run scripts/packages.sh as root")
 	}
-	cmd := exec.Command(promtool, "check", "metrics") //nolint:gosec,noctx // a tool that ends by itself
+	cmd := exec.Command(promtool, "check", "metrics")
 	cmd.Stdin = strings.NewReader(p.Text)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("promtool: %v\n%s\n%s", err, out, p.Users())
