@@ -28,7 +28,7 @@ func (w *world) checkOpen(p *proc, g snapshot, page map[string]amounts) {
 			w.violated("%v shows %s %q as %v, and since the scrape began it was %v", p, openFamily, k, a[0], since)
 		}
 	}
-	if g.epoch[openFamily] != l.epoch[openFamily] || g.damaged[openFamily] || l.damaged[openFamily] {
+	if g.epoch[openFamily] != l.epoch[openFamily] || l.keyWasLost(g, openFamily) {
 		return
 	}
 	for k := range g.stored[openFamily] {
@@ -58,7 +58,7 @@ func (w *world) checkFamily(p *proc, g snapshot, family string, page map[string]
 	if g.epoch[family] != l.epoch[family] {
 		return
 	}
-	if !g.damaged[family] && !l.damaged[family] {
+	if !l.keyWasLost(g, family) {
 		for k, least := range g.stored[family] {
 			if a, ok := page[k]; !ok || a.below(least) {
 				w.violated("%v shows %s %q as %v, though %v was stored before", p, family, k, a, least)
@@ -81,6 +81,11 @@ func (w *world) checkFamily(p *proc, g snapshot, family string, page map[string]
 	w.pages.note(family, page, l.epoch[family])
 }
 
+// keyWasLost says whether one of the family's keys was missing at some moment of the scrape.
+func (l *ledger) keyWasLost(g snapshot, family string) bool {
+	return g.damaged[family] || l.damaged[family] || g.keysLost[family] != l.keysLost[family]
+}
+
 // checkSurvived wants a page to show no less than any before it, whatever the
 // store went back to meanwhile, if all who brought the rest are still there.
 func (w *world) checkSurvived(p *proc, g snapshot, family string, page map[string]amounts) {
@@ -88,7 +93,7 @@ func (w *world) checkSurvived(p *proc, g snapshot, family string, page map[strin
 	if g.fall[family] != l.fall[family] {
 		return
 	}
-	survived := !g.damaged[family] && !l.damaged[family] && l.mends(g, family)
+	survived := !l.keyWasLost(g, family) && l.mends(g, family)
 	for k, before := range g.most[family] {
 		a, ok := page[k]
 		if ok && !a.below(before) {

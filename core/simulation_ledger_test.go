@@ -23,8 +23,11 @@ type ledger struct {
 	content
 
 	epoch map[string]int // of a family: raised whenever its values may fall
-	fall  map[string]int // the same, but for a step back that its writers can mend
-	moved step           // the last step back
+	// keysLost counts how often one of a family's keys was lost: while it is, pages lack
+	// the family, and it may be registered anew before anybody looks.
+	keysLost map[string]int
+	fall     map[string]int // the same, but for a step back that its writers can mend
+	moved    step           // the last step back
 	// confirmed is the lineage that a process said last to have looked at.
 	confirmed map[int]string
 	open      map[string][]float64 // every value that the Total had in the store, by label
@@ -88,7 +91,7 @@ func (a amounts) below(b amounts) bool {
 func newLedger(w *world) ledger {
 	return ledger{
 		w: w, sent: map[batchKey]*sentBatch{}, content: newContent(),
-		epoch: map[string]int{}, fall: map[string]int{}, confirmed: map[int]string{}, rolled: map[batchKey]bool{},
+		epoch: map[string]int{}, fall: map[string]int{}, keysLost: map[string]int{}, confirmed: map[int]string{}, rolled: map[batchKey]bool{},
 		open: map[string][]float64{},
 	}
 }
@@ -303,6 +306,7 @@ func (l *ledger) controlLost(family string) {
 	l.changes++
 	l.mayLose, l.fuzzy = true, true
 	l.damaged[family] = true
+	l.keysLost[family]++
 	l.fall[family]++ // what is in doubt then is dropped
 }
 
@@ -313,6 +317,7 @@ func (l *ledger) valuesLost(family string) {
 	maps.DeleteFunc(l.applied, func(key batchKey, _ bool) bool { return key.family == family })
 	delete(l.values, family)
 	l.damaged[family] = true
+	l.keysLost[family]++
 	l.mayFall(family)
 }
 

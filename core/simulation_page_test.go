@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -33,6 +34,7 @@ type snapshot struct {
 	epoch      map[string]int
 	fall       map[string]int
 	damaged    map[string]bool
+	keysLost   map[string]int
 	owing      map[string]map[*proc]bool // who has something of a family to bring back
 	living     map[*proc]bool
 	open       map[string]int // of the Total's values, those up to then
@@ -46,7 +48,7 @@ func (w *world) snapshot() snapshot {
 	g := snapshot{
 		begin: time.Now(), stored: cloneValues(w.ledger.values), shown: map[string]map[string]amounts{}, epoch: map[string]int{},
 		most: map[string]map[string]amounts{}, fall: map[string]int{}, owing: map[string]map[*proc]bool{},
-		open: map[string]int{}, damaged: map[string]bool{}, living: w.ledger.living(), changes: w.ledger.changes, clockMoves: w.clockMoves, calm: w.calm,
+		open: map[string]int{}, damaged: map[string]bool{}, keysLost: maps.Clone(w.ledger.keysLost), living: w.ledger.living(), changes: w.ledger.changes, clockMoves: w.clockMoves, calm: w.calm,
 	}
 	for k, values := range w.ledger.open {
 		g.open[k] = len(values)
