@@ -27,6 +27,9 @@ func (l *ledger) identified(p *proc, writer string) {
 
 func (l *ledger) held(p *proc, req wire.HoldRequest, reply wire.HoldReply) {
 	l.identified(p, req.Writer)
+	if !l.living()[p] {
+		p.leasedAt = time.Now()
+	}
 	for index, other := range l.leases {
 		if other.proc != p || index == reply.Index {
 			continue

@@ -148,8 +148,10 @@ func (l *ledger) owing(family string) map[*proc]bool {
 	return owners
 }
 
-// mustWait says whether a page must wait until what a family lacks is back: those who
-// have to bring it live, now and when the scrape began, and pages are still held back.
+// mustWait says whether a page must wait until what a family lacks is back: pages are
+// still held back, and the store had the leases of those who have to bring it during the
+// whole scrape. For one whose lease went with the step back, or ran out, a page waits a
+// little (recovery.grace), but not as long as a call may hang.
 func (l *ledger) mustWait(g snapshot, family string) bool {
 	lease := l.w.plan.opts.LeaseDuration
 	if l.w.plan.hidden || l.w.clockMoves != l.stepped.clockMoves || time.Since(l.stepped.at) > 2*lease-time.Second {
@@ -158,7 +160,7 @@ func (l *ledger) mustWait(g snapshot, family string) bool {
 	living := l.living()
 	for _, owners := range []map[*proc]bool{g.owing[family], l.owing(family)} {
 		for owner := range owners {
-			if !living[owner] || !g.living[owner] {
+			if !living[owner] || !g.living[owner] || owner.leasedAt.After(g.begin) {
 				return false
 			}
 			// A lease that seems to last longer, as the clock was set back, is not believed

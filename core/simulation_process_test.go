@@ -71,6 +71,7 @@ type proc struct {
 
 	id       string               // of the writer; guarded by w.mu
 	heldAt   time.Time            // its last heartbeat; guarded by w.mu
+	leasedAt time.Time            // its last heartbeat that the store answered with a new lease; guarded by w.mu
 	sent     sums                 // what its batches hold; guarded by w.mu
 	lostTold float64              // what its batches tell of lost batches; guarded by w.mu
 	books    books                // guarded by w.mu
