@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -57,141 +55,6 @@ func TestPass_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.T) {
 	if n := len(lost.consts.fam.out.queue); n != 1 {
 		t.Errorf("%d batches of the other wait, want 1", n)
 	}
-}
-
-// replaying is a store that sometimes executes an old commit once more, as a
-// request does that was delayed on its way.
-type replaying struct {
-	wire.Store
-	rng  *rand.Rand
-	sent []wire.Commit
-}
-
-func (s *replaying) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
-	if len(s.sent) > 0 && s.rng.IntN(4) == 0 {
-		s.Store.Commit(ctx, []wire.Commit{s.sent[s.rng.IntN(len(s.sent))]})
-	}
-	s.sent = append(s.sent, commits...)
-	return s.Store.Commit(ctx, commits)
-}
-
-// The writer's passes against a store that refuses, loses replies, executes
-// requests late and again, steps back to an older state and is wiped: in the
-// end it has exactly what was added since the last wipe and what had not been
-// acknowledged before it.
-func TestPass_ExactlyOnceWhateverTheStoreDoes(t *testing.T) {
-	for seed := range uint64(200) {
-		modelRun(t, seed)
-	}
-}
-
-func modelRun(t *testing.T, seed uint64) {
-	rng := rand.New(rand.NewPCG(seed, 1))
-	server := memstore.New()
-	now := time.Now()
-	server.SetClock(func() time.Time { return now })
-	store := &replaying{Store: server.Store("shop"), rng: rng}
-	r, w := stepped(store)
-	v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
-	want := map[string]float64{} // by label value
-	faulty := func(string) error {
-		switch rng.IntN(12) {
-		case 0:
-			return refusal
-		case 1:
-			return errBroken
-		}
-		return nil
-	}
-	var snapshot *memstore.Snapshot
-	// noticed says that the writer has looked at its family since the store was
-	// restored. Wiped before, it looks as if a failover had lost everything.
-	noticed := func() bool {
-		lineage, err := server.Store("shop").Lineage(context.Background())
-		return err == nil && (lineage == w.lineage.seen || w.lineage.seen == "") && !v.consts.fam.out.unverified
-	}
-	for range 60 {
-		server.Fail(nil)
-		server.LoseReply(nil)
-		switch rng.IntN(10) {
-		case 0: // wiped: what is acknowledged is gone, and all that is not comes back
-			if !noticed() {
-				continue
-			}
-			server.Wipe()
-			snapshot = nil
-			want = outstanding(v.consts.fam)
-		case 1:
-			if snapshot != nil {
-				server.Restore(snapshot)
-			}
-		case 2:
-			// Not of a state that was wiped without the writer having noticed: set
-			// back to that, it too looks as if a failover had lost everything.
-			states, err := server.Store("shop").ReadFamilies(context.Background(), []string{"c_total"})
-			if err == nil && states[0].Err == nil && states[0].Generation == v.consts.fam.out.generation {
-				snapshot = server.Snapshot()
-			}
-		case 3:
-			w.refresh(now) // which verifies
-		default:
-			for range rng.IntN(200) { // several batches
-				label := fmt.Sprint(rng.IntN(300))
-				n := float64(rng.IntN(100))
-				v.WithLabelValues(label).Add(n)
-				want[label] += n
-			}
-		}
-		server.Fail(faulty)
-		server.LoseReply(func(op string) error {
-			if rng.IntN(8) == 0 {
-				return errBroken
-			}
-			return nil
-		})
-		w.lease.renewAt = time.Now() // a heartbeat in each pass, to fail as well
-		_ = w.wholePass()
-	}
-	server.Fail(nil)
-	server.LoseReply(nil)
-	w.refresh(now)
-	w.lease.renewAt = time.Time{}
-	if err := w.wholePass(); err != nil {
-		t.Errorf("seed %d: the last pass: %v", seed, err)
-	}
-	got := map[string]float64{}
-	list, err := server.Store("shop").ScanSeries(context.Background(), "c_total", wire.MaxPage)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range list {
-		got[strings.TrimPrefix(s.Field, "a"+wire.Separator)], _ = wire.ParseNumber(s.Text)
-	}
-	maps.DeleteFunc(want, func(_ string, n float64) bool { return n == 0 })
-	maps.DeleteFunc(got, func(_ string, n float64) bool { return n == 0 })
-	if !maps.Equal(got, want) {
-		t.Errorf("seed %d: the store has %v, want %v", seed, total(got), total(want))
-	}
-}
-
-// outstanding is what a family has not been told is stored.
-func outstanding(f *family) map[string]float64 {
-	m := map[string]float64{}
-	f.each(func(s *series) { m[s.values[0]] += float64(s.metric.(*Counter).whole.Load()) })
-	for _, b := range f.out.queue {
-		for _, op := range b.ops {
-			n, _ := wire.ParseNumber(op.Value)
-			m[strings.TrimPrefix(op.Field, "a"+wire.Separator)] += n
-		}
-	}
-	return m
-}
-
-func total(m map[string]float64) (sum float64) {
-	for _, n := range m {
-		sum += n
-	}
-	return sum
 }
 
 // lost is what the process has counted of a reason, sent or not.
@@ -287,10 +150,21 @@ func TestPass_KeepsAFewMegabytesAtMost(t *testing.T) {
 	}
 }
 
+// recording is a store that keeps what it was sent.
+type recording struct {
+	wire.Store
+	sent []wire.Commit
+}
+
+func (s *recording) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
+	s.sent = append(s.sent, commits...)
+	return s.Store.Commit(ctx, commits)
+}
+
 // The script reads all series of a batch before it writes any.
 func TestPass_ABatchNamesEachSeriesOnce(t *testing.T) {
 	server := memstore.New()
-	store := &replaying{Store: server.Store("shop"), rng: rand.New(rand.NewPCG(1, 1))}
+	store := &recording{Store: server.Store("shop")}
 	r, w := stepped(store)
 	v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
 	for range 3 { // handles from before each deletion, all of them written
