@@ -244,7 +244,9 @@ func (w *world) checkLevels() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
-		w.violated("nothing is wrong, and a scrape failed: %v", err)
+		if !w.mayRecover(err) {
+			w.violated("nothing is wrong, and a scrape failed: %v", err)
+		}
 		return
 	}
 	gauges := newShown(w, families).gauges
