@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -56,22 +55,6 @@ func TestFlushRun_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.
 	if n := len(lost.consts.fam.out.queue); n != 1 {
 		t.Errorf("%d batches of the other wait, want 1", n)
 	}
-}
-
-// replaying is a store that sometimes executes an old commit once more, as a
-// request does that was delayed on its way.
-type replaying struct {
-	wire.Store
-	rng  *rand.Rand
-	sent []wire.Commit
-}
-
-func (s *replaying) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
-	if len(s.sent) > 0 && s.rng.IntN(4) == 0 {
-		s.Store.Commit(ctx, []wire.Commit{s.sent[s.rng.IntN(len(s.sent))]})
-	}
-	s.sent = append(s.sent, commits...)
-	return s.Store.Commit(ctx, commits)
 }
 
 // lost is what the process has counted of a reason, sent or not.
@@ -167,10 +150,21 @@ func TestFlushRun_KeepsAFewMegabytesAtMost(t *testing.T) {
 	}
 }
 
+// recording is a store that keeps what it was sent.
+type recording struct {
+	wire.Store
+	sent []wire.Commit
+}
+
+func (s *recording) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
+	s.sent = append(s.sent, commits...)
+	return s.Store.Commit(ctx, commits)
+}
+
 // The script reads all series of a batch before it writes any.
 func TestFlushRun_ABatchNamesEachSeriesOnce(t *testing.T) {
 	server := memstore.New()
-	store := &replaying{Store: server.Store("shop"), rng: rand.New(rand.NewPCG(1, 1))}
+	store := &recording{Store: server.Store("shop")}
 	r, w := stepped(store)
 	v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
 	for range 3 { // handles from before each deletion, all of them written

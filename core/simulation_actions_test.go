@@ -153,7 +153,7 @@ func (w *world) partition(d *rng) {
 // save copies what the store has, as a replica or a file would.
 func (w *world) save() {
 	w.locked(func() {
-		w.saved = append(w.saved, &savedState{maps.Clone(w.ledger.fall), time.Now(), w.server.Snapshot(), w.ledger.clone()})
+		w.saved = append(w.saved, &savedState{time.Now(), w.server.Snapshot(), w.ledger.clone(), maps.Clone(w.ledger.falls)})
 	})
 	if len(w.saved) > 8 {
 		w.saved = w.saved[1:]
@@ -206,7 +206,7 @@ func (w *world) anotherStateMidway(d *rng) {
 	w.locked(func() { w.faultRate = 0 })
 	reset := func(p *proc) {
 		w.happened(faultFamilyReset)
-		deleteOf(p, p.churn, "", deleteAll)
+		deleteOf(p, churnFamily, p.churn, "", deleteAll)
 		w.callers.Go(func() { _ = p.reg.Flush(context.Background()) })
 	}
 	if w.plan.deletes {
@@ -312,7 +312,7 @@ func (w *world) restart(d *rng) {
 	w.happened(faultBlank)
 	w.goDown(d.between(time.Millisecond, 4*time.Second), func() {
 		w.server.Restart()
-		w.ledger.restored(&savedState{at: w.began, content: newContent(), fall: map[string]int{}})
+		w.ledger.restored(&savedState{at: w.began, content: newContent()})
 	})
 }
 

@@ -4,7 +4,6 @@ package shoal
 
 import (
 	"context"
-	"maps"
 	"slices"
 	"time"
 )
@@ -24,11 +23,11 @@ func (w *world) checkPage(p *proc, g snapshot, s shown) {
 func (w *world) checkOpen(p *proc, g snapshot, page map[string]amounts) {
 	l := &w.ledger
 	for k, a := range page {
-		if since := l.open[k][max(0, g.open[k]-1):]; !slices.Contains(since, a[0]) {
+		if since := l.total[k][max(0, g.total[k]-1):]; !slices.Contains(since, a[0]) {
 			w.violated("%v shows %s %q as %v, and since the scrape began it was %v", p, openFamily, k, a[0], since)
 		}
 	}
-	if g.epoch[openFamily] != l.epoch[openFamily] || g.damaged[openFamily] || l.damaged[openFamily] {
+	if g.falls[openFamily].any != l.falls[openFamily].any || l.keyWasLost(g, openFamily) {
 		return
 	}
 	for k := range g.stored[openFamily] {
@@ -49,24 +48,18 @@ func (w *world) checkComeback(p *proc, s shown) {
 	}
 }
 
-// checkFamily compares a family on a page with what was stored and shown when
-// the scrape began, and with what is stored now: it may show no less and no
-// more, unless the values fell meanwhile.
+// checkFamily wants a page to show of a family no less than what was stored when the
+// scrape began, and no more than what is stored now, unless the values fell meanwhile.
 func (w *world) checkFamily(p *proc, g snapshot, family string, page map[string]amounts) {
 	l := &w.ledger
 	w.checkSurvived(p, g, family, page)
-	if g.epoch[family] != l.epoch[family] {
+	if g.falls[family].any != l.falls[family].any {
 		return
 	}
-	if !g.damaged[family] && !l.damaged[family] {
+	if !l.keyWasLost(g, family) {
 		for k, least := range g.stored[family] {
 			if a, ok := page[k]; !ok || a.below(least) {
 				w.violated("%v shows %s %q as %v, though %v was stored before", p, family, k, a, least)
-			}
-		}
-		for k, before := range g.shown[family] {
-			if a, ok := page[k]; !ok || a.below(before) {
-				w.violated("%v shows %s %q as %v, after %v was shown", p, family, k, a, before)
 			}
 		}
 	}
@@ -75,48 +68,29 @@ func (w *world) checkFamily(p *proc, g snapshot, family string, page map[string]
 			w.violated("%v shows %s %q as %v, and no more than %v was ever added", p, family, k, a, most)
 		}
 	}
-	if len(page) == 0 {
-		return
-	}
-	w.pages.note(family, page, l.epoch[family])
 }
 
-// checkSurvived wants a page to show no less than any before it, whatever the
-// store went back to meanwhile, if all who brought the rest are still there.
+// checkSurvived wants a page to show no less than any before it, whatever the store went
+// back to meanwhile, if all who have to bring the rest still live.
 func (w *world) checkSurvived(p *proc, g snapshot, family string, page map[string]amounts) {
 	l := &w.ledger
-	if g.fall[family] != l.fall[family] {
+	if g.falls[family].forGood != l.falls[family].forGood {
 		return
 	}
-	survived := !g.damaged[family] && !l.damaged[family] && l.mends(g, family)
 	for k, before := range g.most[family] {
 		a, ok := page[k]
 		if ok && !a.below(before) {
 			continue
 		}
-		if survived {
+		if !l.keyWasLost(g, family) && l.mustWait(g, family) {
 			w.violated("%v shows %s %q as %v, after %v was shown before the store stepped back", p, family, k, a, before)
 		}
-		l.fall[family]++ // it fell, for good or for a while
+		l.fell(family, falls{forGood: 1}) // or for a while: it was shown
 		break
 	}
 	if len(page) > 0 {
-		w.most.note(family, page, l.fall[family])
+		w.noteShown(family, page)
 	}
-}
-
-// note takes in a page.
-func (m *pageMarks) note(family string, page map[string]amounts, epoch int) {
-	marks := map[string]amounts{}
-	if m.epoch[family] == epoch {
-		maps.Copy(marks, m.values[family])
-	}
-	for k, a := range page {
-		if old := marks[k]; old.below(a) {
-			marks[k] = a
-		}
-	}
-	m.values[family], m.epoch[family] = marks, epoch
 }
 
 // checkGauges wants gauges of the living alone, with values that they set.
@@ -135,49 +109,12 @@ func (w *world) checkGauges(p *proc, g snapshot, s shown) {
 	}
 }
 
-// checkMemory wants what a process keeps to be within its bounds.
-func (w *world) checkMemory(p *proc) {
-	size := 0
-	for _, f := range *p.reg.families.Load() {
-		o, sum, unsent := &f.out, 0, 0
-		for _, b := range o.kept {
-			sum += b.size
-		}
-		if sum != o.size {
-			w.violated("%v keeps %d bytes of %s and believes it is %d", p, sum, f.def.name, o.size)
-		}
-		size += sum
-		for _, b := range o.queue {
-			if b.acked.IsZero() {
-				unsent++
-			}
-		}
-		if unsent > 4 { // a reset, deletions, additions, and again when a handle is old
-			w.violated("%v has frozen %d batches of %s that the store never had", p, unsent, f.def.name)
-		}
-	}
-	if size > keepBytes+batchBytes {
-		w.violated("%v keeps %d bytes", p, size)
-	}
-}
-
-// deliveredAll wants everything that a closed process counted to be in batches
-// that were acknowledged. The caller holds w.mu.
-func (w *world) deliveredAll(p *proc) {
-	w.checkFrozen(p)
-	for _, f := range *p.reg.families.Load() {
-		if n := len(f.out.queue); n > 0 && f.out.refused == nil {
-			w.violated("%v closed without an error and left %d batches of %s", p, n, f.def.name)
-		}
-	}
-}
-
-// checkFrozen wants everything that a process counted to be in batches, once.
-func (w *world) checkFrozen(p *proc) {
+// checkSent wants everything that a process counted to be in batches, once.
+func (p *proc) checkSent() {
 	for _, family := range summedFamilies {
 		for _, k := range append(slices.Clone(labelValues), "") {
-			if got, want := p.frozenSums[family][k], p.added[family][k]; got != want {
-				w.violated("%v counted %v of %s %q, and its batches hold %v", p, want, family, k, got)
+			if got, want := p.sent[family][k], p.added[family][k]; got != want {
+				p.w.violated("%v counted %v of %s %q, and its batches hold %v", p, want, family, k, got)
 			}
 		}
 	}
@@ -195,7 +132,7 @@ func (w *world) checkRest() {
 			if p.readOnly || p.life != alive {
 				continue
 			}
-			w.checkFrozen(p)
+			p.checkSent()
 			for family := range p.added {
 				lost = w.checkApplied(p, family) || lost
 			}
@@ -249,19 +186,17 @@ func (w *world) checkTotals() {
 		families = append(families, openFamily)
 	}
 	for _, family := range families {
-		want := map[string]amounts{}
+		want := sums{}
 		for _, p := range w.procs {
-			sums := p.added[family]
+			counted := p.added
 			if p.life != alive {
-				sums = w.deliveredBy(p, family)
+				counted = w.deliveredBy(p, family)
 			}
-			for k, a := range sums {
-				sum := want[k]
-				sum.add(a)
-				want[k] = sum
+			for k, a := range counted[family] {
+				want.add(family, k, a)
 			}
 		}
-		for k, a := range want {
+		for k, a := range want[family] {
 			if got := w.ledger.values[family][k]; got != a {
 				w.violated("%s %q is %v in the end, and %v was counted", family, k, got, a)
 			}
@@ -270,17 +205,14 @@ func (w *world) checkTotals() {
 }
 
 // deliveredBy adds up the batches of a process that the store has.
-func (w *world) deliveredBy(p *proc, family string) map[string]amounts {
-	sums := map[string]map[string]amounts{}
+func (w *world) deliveredBy(p *proc, family string) sums {
+	delivered := sums{}
 	for key := range w.ledger.applied {
-		if key.proc != p.number || key.family != family {
-			continue
-		}
-		for _, op := range w.ledger.sent[key].ops {
-			note(sums, family, labelOf(op.Field), parseAmounts(op.Value))
+		if key.proc == p.number && key.family == family {
+			delivered.addOps(family, w.ledger.sent[key].ops)
 		}
 	}
-	return sums[family]
+	return delivered
 }
 
 // checkLost compares the batches that the store does not have with what the
@@ -291,7 +223,7 @@ func (w *world) checkLost(p *proc) {
 		for seq := uint64(1); seq <= given; seq++ {
 			if !w.ledger.applied[batchKey{p.number, family, seq}] {
 				missing++
-				if b := w.ledger.sent[batchKey{p.number, family, seq}]; b == nil || (&batch{ops: b.ops}).counted() {
+				if b := w.ledger.sent[batchKey{p.number, family, seq}]; b == nil || !addedNothing(b.ops) {
 					counting++
 				}
 			}
@@ -301,7 +233,7 @@ func (w *world) checkLost(p *proc) {
 	switch {
 	case counting > said && !w.plan.pauses:
 		w.violated("%v lost %d batches and says %d", p, counting, said)
-	case missing < said && !w.ledger.fuzzy:
+	case missing < said && !w.ledger.uncertain:
 		w.violated("%v lost %d batches and says %d, though it could know", p, missing, said)
 	}
 }
@@ -312,7 +244,9 @@ func (w *world) checkLevels() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
-		w.violated("nothing is wrong, and a scrape failed: %v", err)
+		if !w.mayRecover(err) {
+			w.violated("nothing is wrong, and a scrape failed: %v", err)
+		}
 		return
 	}
 	gauges := newShown(w, families).gauges

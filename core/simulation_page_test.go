@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -13,29 +14,36 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// pageMarks is the most that any finished scrape of any process has shown.
-type pageMarks struct {
-	values map[string]map[string]amounts
-	epoch  map[string]int // of the family when that was
+// mark is the most that finished scrapes have shown of a family, of whatever process.
+type mark struct {
+	values  map[string]amounts
+	forGood int // how often the family had fallen for good
 }
 
-func newPageMarks() pageMarks {
-	return pageMarks{values: map[string]map[string]amounts{}, epoch: map[string]int{}}
+// noteShown takes in what a page showed of a family.
+func (w *world) noteShown(family string, page map[string]amounts) {
+	m := mark{map[string]amounts{}, w.ledger.falls[family].forGood}
+	if old := w.most[family]; old.forGood == m.forGood {
+		maps.Copy(m.values, old.values)
+	}
+	for k, a := range page {
+		if old := m.values[k]; old.below(a) {
+			m.values[k] = a
+		}
+	}
+	w.most[family] = m
 }
 
-// snapshot is what a scrape must be compared with: how things stood when it
-// began.
+// snapshot is what a scrape must be compared with: how things stood when it began.
 type snapshot struct {
 	begin      time.Time
-	stored     map[string]map[string]amounts
-	shown      map[string]map[string]amounts
-	most       map[string]map[string]amounts // shown over step backs of the store
-	epoch      map[string]int
-	fall       map[string]int
+	stored     sums
+	most       map[string]map[string]amounts // shown by any page, also before a step back
+	falls      map[string]falls
 	damaged    map[string]bool
 	owing      map[string]map[*proc]bool // who has something of a family to bring back
 	living     map[*proc]bool
-	open       map[string]int // of the Total's values, those up to then
+	total      map[string]int // how many values the Total had had
 	changes    int
 	clockMoves int
 	calm       bool
@@ -43,24 +51,19 @@ type snapshot struct {
 
 // snapshot notes how things stand. The caller holds w.mu.
 func (w *world) snapshot() snapshot {
+	l := &w.ledger
 	g := snapshot{
-		begin: time.Now(), stored: cloneValues(w.ledger.values), shown: map[string]map[string]amounts{}, epoch: map[string]int{},
-		most: map[string]map[string]amounts{}, fall: map[string]int{}, owing: map[string]map[*proc]bool{},
-		open: map[string]int{}, damaged: map[string]bool{}, living: w.ledger.living(), changes: w.ledger.changes, clockMoves: w.clockMoves, calm: w.calm,
+		begin: time.Now(), stored: l.values.clone(), most: map[string]map[string]amounts{},
+		falls: maps.Clone(l.falls), damaged: maps.Clone(l.damaged), owing: map[string]map[*proc]bool{},
+		living: l.living(), total: map[string]int{}, changes: l.changes, clockMoves: w.clockMoves, calm: w.calm,
 	}
-	for k, values := range w.ledger.open {
-		g.open[k] = len(values)
+	for k, values := range l.total {
+		g.total[k] = len(values)
 	}
 	for _, family := range summedFamilies {
-		g.epoch[family] = w.ledger.epoch[family]
-		g.damaged[family] = w.ledger.damaged[family]
-		g.fall[family] = w.ledger.fall[family]
-		g.owing[family] = w.ledger.owing(family)
-		if w.most.epoch[family] == g.fall[family] {
-			g.most[family] = w.most.values[family]
-		}
-		if w.pages.epoch[family] == g.epoch[family] {
-			g.shown[family] = w.pages.values[family] // replaced, never changed
+		g.owing[family] = l.owing(family)
+		if m := w.most[family]; m.forGood == g.falls[family].forGood {
+			g.most[family] = m.values // replaced, never changed
 		}
 	}
 	return g
@@ -90,7 +93,7 @@ func (p *proc) scrape(http bool) {
 func (w *world) mayRecover(err error) bool {
 	// Where nobody lives, the reader is the first to notice, and waits a little.
 	return strings.Contains(err.Error(), "recovering: ") && (len(w.ledger.living()) == 0 ||
-		time.Since(w.ledger.moved.at) < 2*w.plan.opts.LeaseDuration+2*DefScrapeTimeout)
+		time.Since(w.ledger.stepped.at) < 2*w.plan.opts.LeaseDuration+2*DefScrapeTimeout)
 }
 
 // page reads the process's page.
@@ -118,12 +121,12 @@ func (e errorText) Error() string { return string(e) }
 
 // shown is what a page shows of the user's families.
 type shown struct {
-	values map[string]map[string]amounts // of the families that add up, by label
+	values sums                          // of the families that add up
 	gauges map[string]map[string]float64 // by the labels' values
 }
 
 func newShown(w *world, families map[string]*dto.MetricFamily) shown {
-	s := shown{values: map[string]map[string]amounts{}, gauges: map[string]map[string]float64{}}
+	s := shown{values: sums{}, gauges: map[string]map[string]float64{}}
 	for _, name := range summedFamilies {
 		f := families[name]
 		if f == nil {

@@ -5,7 +5,6 @@ package shoal
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -70,17 +69,17 @@ type proc struct {
 	last        *Gauge    // Latest
 	open        *GaugeVec // Total
 
-	id         string                        // of the writer; guarded by w.mu
-	heldAt     time.Time                     // guarded by w.mu
-	releasedAt time.Time                     // guarded by w.mu
-	frozenSums map[string]map[string]amounts // what its batches hold; guarded by w.mu
-	lostTold   float64                       // what its batches tell of lost batches; guarded by w.mu
-	books      books                         // guarded by w.mu
-	acked      map[string]time.Time          // when the first batch of a family was; guarded by w.mu
+	id       string               // of the writer; guarded by w.mu
+	heldAt   time.Time            // its last heartbeat; guarded by w.mu
+	leasedAt time.Time            // its last heartbeat that the store answered with a new lease; guarded by w.mu
+	sent     sums                 // what its batches hold; guarded by w.mu
+	lostTold float64              // what its batches tell of lost batches; guarded by w.mu
+	books    books                // guarded by w.mu
+	acked    map[string]time.Time // when the first batch of a family was; guarded by w.mu
 
-	added  map[string]map[string]amounts // what was counted, less what a deletion dropped
-	levels map[float64]bool              // every value of its gauge level; guarded by w.mu
-	newest float64                       // the last of them
+	added  sums             // what was counted, less what a deletion dropped
+	levels map[float64]bool // every value of its gauge level; guarded by w.mu
+	newest float64          // the last of them
 }
 
 // start makes one more process and connects it.
@@ -88,7 +87,7 @@ func (w *world) start(readOnly bool, index *int) *proc {
 	w.number++
 	p := &proc{
 		w: w, number: w.number, reg: New(), readOnly: readOnly, index: index,
-		frozenSums: map[string]map[string]amounts{}, acked: map[string]time.Time{}, added: map[string]map[string]amounts{}, levels: map[float64]bool{},
+		sent: sums{}, acked: map[string]time.Time{}, added: sums{}, levels: map[float64]bool{},
 	}
 	r := p.reg
 	if !readOnly {
@@ -109,10 +108,10 @@ func (w *world) start(readOnly bool, index *int) *proc {
 	opts := w.plan.opts
 	opts.ReadOnly, opts.Index = readOnly, index
 	opts.Host = fmt.Sprintf("host-%d", p.number)
-	err := r.connect(opts, func(app string) wire.Store {
+	err := p.connect(opts, func(app string) wire.Store {
 		p.link = &link{w: w, p: p, store: w.server.Store(app)}
 		return p.link
-	}, nil)
+	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -120,31 +119,13 @@ func (w *world) start(readOnly bool, index *int) *proc {
 	return p
 }
 
-// froze takes note of a batch's contents when it is sent first. The caller
-// holds w.mu.
-func (p *proc) froze(c wire.Commit) {
-	for _, op := range c.Ops {
-		if op.Kind != wire.OpAdd {
-			continue
-		}
-		if c.Family == lostFamily {
+// toldLost notes what a batch tells of lost batches. The caller holds w.mu.
+func (p *proc) toldLost(ops []wire.Op) {
+	for _, op := range ops {
+		if op.Kind == wire.OpAdd {
 			p.lostTold += parseAmounts(op.Value)[0]
 		}
-		if addsUp(c.Family) {
-			note(p.frozenSums, c.Family, labelOf(op.Field), parseAmounts(op.Value))
-		}
 	}
-}
-
-func note(sums map[string]map[string]amounts, family, label string, a amounts) {
-	series := sums[family]
-	if series == nil {
-		series = map[string]amounts{}
-		sums[family] = series
-	}
-	sum := series[label]
-	sum.add(a)
-	series[label] = sum
 }
 
 // count lets some events happen in the process.
@@ -159,10 +140,10 @@ func (p *proc) count(d *rng) {
 		case 3, 4:
 			v := pick(d, observations)
 			p.seconds.WithLabelValues(k).Observe(v)
-			note(p.added, secondsFamily, k, observed(v))
+			p.added.add(secondsFamily, k, observed(v))
 		case 5:
 			p.size.Observe(sizeObserved)
-			note(p.added, sizeFamily, "", amounts{sizeObserved, 1})
+			p.added.add(sizeFamily, "", amounts{sizeObserved, 1})
 		}
 	}
 	if d.percent(30) {
@@ -174,7 +155,7 @@ func (p *proc) count(d *rng) {
 	if p.w.plan.totals && d.percent(60) {
 		k, v := pick(d, labelValues[:p.w.labels]), float64(d.below(9)-4)
 		p.open.WithLabelValues(k).Add(v)
-		note(p.added, openFamily, k, amounts{v})
+		p.added.add(openFamily, k, amounts{v})
 	}
 }
 
@@ -197,7 +178,7 @@ func (p *proc) setLevel(v float64) {
 func (p *proc) add(family, k string, v float64) {
 	c := p.counter(family, k)
 	c.Add(v)
-	note(p.added, family, k, amounts{v})
+	p.added.add(family, k, amounts{v})
 }
 
 func (p *proc) counter(family, k string) *Counter {
@@ -216,20 +197,20 @@ func (p *proc) counter(family, k string) *Counter {
 
 // addSync adds and waits, in a goroutine of its own, and checks the total.
 func (p *proc) addSync(k string, v float64, patience time.Duration) {
-	note(p.added, keptFamily, k, amounts{v})
+	p.added.add(keptFamily, k, amounts{v})
 	w, c := p.w, p.kept.WithLabelValues(k)
 	w.callers.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		w.mu.Lock()
-		before, epoch := w.ledger.values[keptFamily][k], w.ledger.epoch[keptFamily]
+		before, fallen := w.ledger.values[keptFamily][k], w.ledger.falls[keptFamily].any
 		w.mu.Unlock()
 		total, err := c.AddSync(ctx, v)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.mark("%v has an answer: %v, %v", p, total, err != nil)
 		after := w.ledger.values[keptFamily][k]
-		if err == nil && epoch == w.ledger.epoch[keptFamily] && (total < v || total < before[0] || total > after[0]) {
+		if err == nil && fallen == w.ledger.falls[keptFamily].any && (total < v || total < before[0] || total > after[0]) {
 			w.violated("%v: the total after AddSync is %v, before it was %v and now it is %v", p, total, before[0], after[0])
 		}
 	})
@@ -241,9 +222,9 @@ func (p *proc) delete(d *rng) fault {
 	k := pick(d, labelValues[:p.w.labels])
 	way := d.below(3)
 	if p.w.plan.totals && d.percent(50) {
-		return deleteOf(p, p.open, k, way)
+		return deleteOf(p, openFamily, p.open, k, way)
 	}
-	return deleteOf(p, p.churn, k, way)
+	return deleteOf(p, churnFamily, p.churn, k, way)
 }
 
 // The ways to delete series.
@@ -253,10 +234,10 @@ const (
 	deleteAll
 )
 
-func deleteOf[M Counter | Gauge](p *proc, v *Vec[M], k string, way int) fault {
-	v.consts.fam.each(func(s *series) {
-		if way == deleteAll || s.values[0] == k {
-			note(p.added, v.consts.fam.def.name, s.values[0], amounts{-held(s)})
+func deleteOf[M Counter | Gauge](p *proc, family string, v *Vec[M], k string, way int) fault {
+	eachUnsent(v, func(label string, n float64) {
+		if way == deleteAll || label == k {
+			p.added.add(family, label, amounts{-n})
 		}
 	})
 	switch way {
@@ -269,51 +250,6 @@ func deleteOf[M Counter | Gauge](p *proc, v *Vec[M], k string, way int) fault {
 	}
 	v.Reset()
 	return faultFamilyReset
-}
-
-// held is what a counter or a Total has counted and not given to a batch.
-func held(s *series) float64 {
-	var d *delta
-	switch m := s.metric.(type) {
-	case *Counter:
-		d = &m.delta
-	case *Gauge:
-		d = &m.delta
-	}
-	return float64(d.whole.Load()) + math.Float64frombits(d.rest.Load())
-}
-
-// books are what a process says of its batches.
-type books struct {
-	given map[string]uint64 // by family: the last number that is settled
-	lost  float64           // what the self-metric on lost batches was told in all
-}
-
-// look reads the books and checks that what the process keeps is within its
-// bounds. Its writer goroutine, to which all of that belongs, calls it.
-func (p *proc) look() {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
-	p.w.checkMemory(p)
-	if !p.w.calm {
-		return
-	}
-	p.books = books{given: map[string]uint64{}, lost: p.lostTold}
-	p.reg.self.lost.consts.fam.each(func(s *series) { p.books.lost += held(s) })
-	for _, f := range *p.reg.families.Load() {
-		if f.def.cadence.own() {
-			continue // what shoal counts of itself is no loss
-		}
-		for _, n := range f.out.lost {
-			p.books.lost += float64(n)
-		}
-		if f.shared() {
-			p.books.given[f.def.name] = f.out.newest
-			if len(f.out.queue) > 0 { // its own metrics are on their way again
-				p.books.given[f.def.name] = f.out.queue[0].seq - 1
-			}
-		}
-	}
 }
 
 // running says whether the process can do something.
@@ -353,7 +289,7 @@ func (p *proc) close(patience time.Duration) {
 		p.life = dead
 		if err == nil {
 			p.life = closed
-			w.deliveredAll(p)
+			p.checkDelivered()
 		}
 	})
 }

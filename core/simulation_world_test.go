@@ -40,9 +40,8 @@ type world struct {
 	calm       bool // nothing goes wrong any more
 	ahead      time.Duration
 	clockMoves int
-	behind     time.Duration // all jumps back: so much longer live the gauges of the dead
-	pages      pageMarks
-	most       pageMarks // over step backs that the writers can mend
+	behind     time.Duration   // all jumps back: so much longer live the gauges of the dead
+	most       map[string]mark // by family
 	faults     [faultKinds]int
 	violations []string
 	hash       uint64
@@ -112,8 +111,8 @@ func newWorld(t *testing.T, seed uint64, traced bool) *world {
 		w.server.HideLineage(true)
 		w.faults[faultHidden]++
 	}
-	w.ledger.asked()
-	w.pages, w.most = newPageMarks(), newPageMarks()
+	w.ledger.noteLineage()
+	w.most = map[string]mark{}
 	if traced {
 		w.trace = new(strings.Builder)
 	}

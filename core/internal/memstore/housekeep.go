@@ -40,8 +40,8 @@ func (a *app) housekeep(retention time.Duration, now time.Time) {
 			delete(a.touched, name)
 			continue
 		}
-		if f == nil || f.control == nil {
-			f = &family{control: &control{}} // listed only
+		if f == nil || f.control == nil { // the list alone knows its age
+			f = &family{control: &control{written: touched}}
 		}
 		for writer, p := range f.control.writers {
 			if p.stamp.After(now) {

@@ -25,7 +25,7 @@ func render(ctx context.Context, observer Observer, head wire.Head, families []s
 
 // builder is a page that is being made.
 type builder struct {
-	ctx      context.Context //nolint:containedctx // it lives for one page
+	ctx      context.Context // it lives for one page
 	observer Observer
 	leases   []wire.Lease
 	now      time.Time                // Redis's

@@ -182,7 +182,7 @@ func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 // forgetFamily removes a family that is older than retention, in milliseconds, and
 // takes it off the list. With -1, only one that has no keys.
 func (r *Redis) forgetFamily(ctx context.Context, n listedName, retention int64) (gone bool, err error) {
-	family := &call{script: forgetScript, args: []any{retention},
+	family := &call{script: forgetScript, args: []any{retention, n.score},
 		keys: []string{r.keys.control(n.name), r.keys.values(n.name)}}
 	r.run(ctx, family)
 	if removed, err := family.cmd.Int(); err != nil || removed == 0 {

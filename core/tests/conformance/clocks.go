@@ -157,6 +157,16 @@ var clockAgingTests = map[string]func(f *redisFixture){
 			}
 		}
 	},
+	"Clock_AFamilyThatLostItsControlHashKeepsItsSeries": func(f *redisFixture) {
+		f.family("a", wire.TypeCounter)
+		f.must(f.client.HSet(f.ctx, valuesKey(f.app, "a"), "", "5").Err())
+		f.must(f.client.Del(f.ctx, controlKey(f.app, "a")).Err())
+		f.list("a", -time.Minute) // a clock wrote that which was set back
+		f.housekeep(retention)
+		if values := f.hash(valuesKey(f.app, "a")); values[""] != "5" {
+			f.Errorf("its series are %q", values)
+		}
+	},
 	"Clock_LeasesThatSeemToLastForLongerThanGivenGoWithTheHousekeeping": func(f *redisFixture) {
 		f.take(hold("living"), 0, "")
 		for i, lease := range []struct {

@@ -131,7 +131,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 			"generation": {"g"}, "writer": {"w"}, "prev": {"3"}, "seq": {"4"}, "cap": {"5"}, "overflow": {"o"}, "totals": yes,
 			"kinds": {"+-"}, "fields…": {"f1", "f2"}, "values…": {"v1", ""},
 		},
-		"forget-2": {"retention": {"172800000"}},
+		"forget-2": {"retention": {"172800000"}, "score": {"2"}},
 		"gauges-2": {
 			"writer": {"w"}, "index": {"3"}, "version": {"4"}, "replaces": yes, "gauges": {"5"},
 			"(kind, field, value, time to live)…": {"+", "f1", "v1", "1000", "-", "f2", "", "0"},

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"math"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// All that the simulation reads of the fields of a registry and its writer. Otherwise it
+// knows only what a process is told, what it sends and what its pages show.
+
+// books are what a process says of its batches.
+type books struct {
+	given map[string]uint64 // by family: the last number that is not in the queue any more
+	lost  float64           // what the self-metric on lost batches was told in all
+}
+
+// look reads the books and checks that what the process keeps is within its bounds. Its
+// writer goroutine, to which all of that belongs, calls it.
+func (p *proc) look() {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.checkMemory()
+	if !p.w.calm {
+		return
+	}
+	p.books = books{given: map[string]uint64{}, lost: p.lostTold}
+	p.reg.self.lost.consts.fam.each(func(s *series) { p.books.lost += unsent(s) })
+	for _, f := range *p.reg.families.Load() {
+		if f.def.cadence.own() {
+			continue // what shoal counts of itself is no loss
+		}
+		for _, n := range f.out.lost {
+			p.books.lost += float64(n)
+		}
+		if f.shared() {
+			p.books.given[f.def.name] = f.out.newest
+			if len(f.out.queue) > 0 { // its own metrics are on their way again
+				p.books.given[f.def.name] = f.out.queue[0].seq - 1
+			}
+		}
+	}
+}
+
+// checkMemory wants what a process keeps to be within its bounds.
+func (p *proc) checkMemory() {
+	size := 0
+	for _, f := range *p.reg.families.Load() {
+		o, sum, fresh := &f.out, 0, 0
+		for _, b := range o.kept {
+			sum += b.size
+		}
+		if sum != o.size {
+			p.w.violated("%v keeps %d bytes of %s and believes it is %d", p, sum, f.def.name, o.size)
+		}
+		size += sum
+		for _, b := range o.queue {
+			if b.acked.IsZero() {
+				fresh++
+			}
+		}
+		if fresh > 4 { // a reset, deletions, additions, and again when a handle is old
+			p.w.violated("%v has frozen %d batches of %s that the store never had", p, fresh, f.def.name)
+		}
+	}
+	if size > keepBytes+batchBytes {
+		p.w.violated("%v keeps %d bytes", p, size)
+	}
+}
+
+// checkDelivered wants nothing to be left in a process that closed without an error. The
+// caller holds w.mu.
+func (p *proc) checkDelivered() {
+	p.checkSent()
+	for _, f := range *p.reg.families.Load() {
+		if n := len(f.out.queue); n > 0 && f.out.refused == nil {
+			p.w.violated("%v closed without an error and left %d batches of %s", p, n, f.def.name)
+		}
+	}
+}
+
+// unsent is what a counter or a Total has counted and not given to a batch.
+func unsent(s *series) float64 {
+	var d *delta
+	switch m := s.metric.(type) {
+	case *Counter:
+		d = &m.delta
+	case *Gauge:
+		d = &m.delta
+	}
+	return float64(d.whole.Load()) + math.Float64frombits(d.rest.Load())
+}
+
+// eachUnsent calls do with the label value of each series and what it has not given to a batch.
+func eachUnsent[M Counter | Gauge](v *Vec[M], do func(label string, n float64)) {
+	v.consts.fam.each(func(s *series) { do(s.values[0], unsent(s)) })
+}
+
+// addedNothing says whether a batch's loss is none, as it only showed that series are there.
+func addedNothing(ops []wire.Op) bool { return !(&batch{ops: ops}).counted() }
+
+// connect connects the process to a store of its own.
+func (p *proc) connect(opts Opts, store func(app string) wire.Store) error {
+	return p.reg.connect(opts, store, nil)
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package mutants
+
+// mutant is one mistake, and how shoal's tests notice it.
+type mutant struct {
+	name   string
+	breaks string // what goes wrong
+	edits  []edit
+	// noticed matches the violation that the simulation must report.
+	noticed string
+}
+
+// edit replaces a text that is in the file exactly once. Short texts survive when the
+// code around them changes.
+type edit struct {
+	file     string // below core
+	old, new string
+}
+
+var mutants = []mutant{
+	// The reader shows what it must not.
+	{
+		name:    "recovery-removed",
+		breaks:  "pages are shown while the store may lack something",
+		edits:   []edit{{"internal/page/recovery.go", "	if r.emptied.notice(", "	if head.App.Lineage != \"\" {\n		return nil\n	}\n	if r.emptied.notice("}},
+		noticed: `was shown before the store stepped back`,
+	},
+	{
+		name:    "own-loss-not-noticed",
+		breaks:  "a page is shown although the store lacks what its process had there",
+		edits:   []edit{{"internal/page/held.go", "	if h == nil {", "	if h == nil || h.Writer != \"\" {"}},
+		noticed: `shows nothing of`,
+	},
+	{
+		name:    "lineage-not-read-again",
+		breaks:  "what is read while the store steps back is shown",
+		edits:   []edit{{"internal/page/read.go", "after != head.Lineage {", "after != head.Lineage && len(head.App.Leases) == 0 {"}},
+		noticed: `was shown before the store stepped back|though .* was stored before|was ever added`,
+	},
+	{
+		name:    "discarded-scan-remembered",
+		breaks:  "what a discarded reading scanned is remembered",
+		edits:   []edit{{"internal/page/read.go", "	if after != head.Lineage {", "	r.index.remember(families)\n	if after != head.Lineage {"}},
+		noticed: `though .* was stored before`,
+	},
+	{
+		name:    "scan-remembered-under-an-older-version",
+		breaks:  "a scan is remembered under the series version before it, whatever came in between",
+		edits:   []edit{{"internal/page/read.go", "states[n].SeriesVersion == f.state.SeriesVersion", "states[n].Err == nil"}},
+		noticed: `though .* was stored before`,
+	},
+	{
+		name:   "scrape-joins-a-reading-begun",
+		breaks: "a scrape shares a reading that began before it",
+		edits: []edit{{"internal/page/reader.go", "		r.next = nil\n", `
+		if job != nil {
+			select {
+			case <-job.done:
+				r.next, job = nil, nil
+			default:
+			}
+		}
+`}},
+		noticed: `though .* was stored before`,
+	},
+
+	// The writer sends twice, other than before, or not at all.
+	{
+		name:   "batch-rebuilt-on-retry",
+		breaks: "what gathered meanwhile is put into the batch that is sent again",
+		edits: []edit{{"flushrun.go", "		for i, b := range o.queue {\n", `
+		if before := len(o.queue); !f.frozen {
+			if err := w.freeze(f.family); err != nil {
+				r.fail(f, err)
+				continue
+			}
+			f.frozen = true
+			for _, b := range o.queue[before:] {
+				o.queue[before-1].ops = append(o.queue[before-1].ops, b.ops...)
+			}
+			o.queue = o.queue[:before]
+			o.newest = o.queue[before-1].seq
+		}
+		for i, b := range o.queue {
+`}},
+		noticed: `sends batch \d+ of \S+ again with other contents`,
+	},
+	{
+		name:    "doubt-kept-over-an-orphan",
+		breaks:  "batches in doubt are sent again to a generation that may have them, under lost numbers",
+		edits:   []edit{{"outbox.go", "	case r.Orphan:\n		o.dropDoubtful()\n", "	case r.Orphan:\n"}},
+		noticed: `was applied twice`,
+	},
+	{
+		name:    "kept-for-ever",
+		breaks:  "acknowledged batches are kept without an end",
+		edits:   []edit{{"outbox.go", "age(o.kept[0].acked, now) > keepFor", "age(o.kept[0].acked, now) > 100*keepFor"}},
+		noticed: `again .* after it was acknowledged`,
+	},
+	{
+		name:    "kept-too-briefly",
+		breaks:  "acknowledged batches are kept for less than the time that a store may step back",
+		edits:   []edit{{"outbox.go", "age(o.kept[0].acked, now) > keepFor", "age(o.kept[0].acked, now) > keepFor/100"}},
+		noticed: `which lives, is not in the store`,
+	},
+	{
+		name:   "kept-not-resent",
+		breaks: "batches that a step back lost are dropped instead of sent again",
+		edits: []edit{{
+			"outbox.go", "	o.queue = append(slices.Clone(o.kept[n:]), o.queue...)\n",
+			"	o.lose(lostRollback, uint64(len(o.kept)-n))\n",
+		}},
+		noticed: `which lives, is not in the store`,
+	},
+	{
+		name:    "not-resent-whole",
+		breaks:  "a family that a failover lost whole is taken for wiped",
+		edits:   []edit{{"outbox.go", `lineage != "" && o.lineage != "" && o.keptWhole()`, `lineage == "" && o.lineage != "" && o.keptWhole()`}},
+		noticed: `which lives, is not in the store`,
+	},
+	{
+		name:    "resent-after-a-wipe",
+		breaks:  "what the store had acknowledged is sent again after a FLUSHALL, as after a failover",
+		edits:   []edit{{"outbox.go", `lineage != o.lineage && lineage != "" && o.lineage != "" && o.keptWhole()`, "o.keptWhole()"}},
+		noticed: `acknowledged before a wipe, was sent again after it`,
+	},
+	{
+		name:    "losses-not-counted",
+		breaks:  "batches that a wipe lost are not counted",
+		edits:   []edit{{"outbox.go", "o.lose(lostWiped, 1)", ""}},
+		noticed: `lost \d+ batches and says \d+`,
+	},
+	{
+		name:   "idle-not-verified",
+		breaks: "families with nothing to send are verified neither after a change of the lineage nor with the refresh",
+		edits: []edit{
+			{"writer.go", "f.out.unverified = true", "f.out.unverified = f.hasWork()"},
+			{"heartbeat.go", `f.out.unverified = f.out.generation != ""`, `f.out.unverified = f.out.generation != "" && f.hasWork()`},
+		},
+		noticed: `which lives, is not in the store`,
+	},
+	{
+		name:    "lineage-not-verified",
+		breaks:  "after a change of the lineage no family is verified before the next refresh",
+		edits:   []edit{{"heartbeat.go", `f.out.unverified = f.out.generation != ""`, "f.out.unverified = false"}},
+		noticed: `was shown before the store stepped back|acknowledged before a wipe, was sent again after it`,
+	},
+	{
+		name:    "refresh-does-not-verify",
+		breaks:  "the refresh verifies no family: a store that does not tell its lineage is never found to have stepped back",
+		edits:   []edit{{"writer.go", "f.out.unverified = true", `f.out.unverified = f.out.generation == ""`}},
+		noticed: `which lives, is not in the store|lost \d+ batches and says \d+`,
+	},
+	{
+		name:   "gauge-expiry-not-atomic",
+		breaks: "gauges are set first and get their expiry with a second call",
+		edits: []edit{{"gaugesend.go", "		status, err := w.store.WriteGauges(ctx, write)", `
+		lasting := write
+		lasting.Ops = slices.Clone(write.Ops)
+		for i := range lasting.Ops {
+			lasting.Ops[i].Expire = 1 << 60
+		}
+		lasting.Own = 0
+		_, _ = w.store.WriteGauges(ctx, lasting)
+		g.version++
+		write.Version = g.version
+		status, err := w.store.WriteGauges(ctx, write)`}},
+		noticed: `is gone, and its gauges are`,
+	},
+	{
+		name:    "total-kept-over-a-delete",
+		breaks:  "a deletion leaves what a Total gauge had gathered",
+		edits:   []edit{{"delete.go", "ok && f.def.mode != Total {", "ok {"}},
+		noticed: `counted .* of open `,
+	},
+	{
+		name:    "close-has-no-end",
+		breaks:  "Close waits for the writer whatever its context says",
+		edits:   []edit{{"connect.go", "		case <-ctx.Done():\n			err = w.left(context.Cause(ctx))\n", ""}},
+		noticed: `Close took`,
+	},
+
+	// The store applies what it must not.
+	{
+		name:   "sequence-check-removed",
+		breaks: "a batch is applied whatever number of its writer the store has",
+		edits: []edit{
+			{"internal/memstore/family.go", "case last >= c.Seq:", "case last >= c.Seq && len(c.Ops) == 0:"},
+			{"internal/memstore/family.go", "case last != c.Prev:", "case last != c.Prev && len(c.Ops) == 0:"},
+		},
+		noticed: `was applied twice|was shown before the store stepped back|lost \d+ batches and says \d+`,
+	},
+	{
+		name:    "gap-not-seen",
+		breaks:  "the store applies a batch after a step back although earlier ones are missing",
+		edits:   []edit{{"internal/memstore/family.go", "case last != c.Prev:", "case last > c.Prev:"}},
+		noticed: `which lives, is not in the store|was shown before the store stepped back|lost \d+ batches and says \d+`,
+	},
+	{
+		name:   "delete-not-sequenced",
+		breaks: "a deletion that comes again deletes again",
+		edits: []edit{{"internal/memstore/family.go", "		reply := wire.CommitReply{Status: wire.CommitDuplicate,", `
+		for _, op := range c.Ops {
+			switch op.Kind {
+			case wire.OpDelete:
+				delete(f.values.series, op.Field)
+			case wire.OpClear:
+				clear(f.values.series)
+			}
+		}
+		reply := wire.CommitReply{Status: wire.CommitDuplicate,`}},
+		noticed: `though .* was stored before|since the scrape began it was`,
+	},
+	{
+		name:   "numbers-removed-at-close",
+		breaks: "a writer that gives back its lease takes its sequence numbers with it, and a late request is applied again",
+		edits: []edit{{"internal/memstore/store.go", "		delete(a.gauges, writer)\n", `
+		delete(a.gauges, writer)
+		for _, f := range a.families {
+			if f.control != nil {
+				delete(f.control.writers, writer)
+			}
+		}
+`}},
+		noticed: `was applied twice`,
+	},
+	{
+		name:   "numbers-removed-with-the-lease",
+		breaks: "a writer whose lease has expired loses its sequence numbers",
+		edits: []edit{{"internal/memstore/lease.go", "	index, fenced, found := a.choose(req, now)\n", `
+	for _, l := range a.leases {
+		for _, f := range a.families {
+			if l.expired(now) && f.control != nil {
+				delete(f.control.writers, l.writer)
+			}
+		}
+	}
+	index, fenced, found := a.choose(req, now)
+`}},
+		noticed: `was applied twice`,
+	},
+	{
+		name:    "lease-not-fenced",
+		breaks:  "gauges are written without asking whose the index is",
+		edits:   []edit{{"internal/memstore/gauges.go", "!ok || held.writer != w.Writer {", "false && (!ok || held.writer != w.Writer) {"}},
+		noticed: `wrote gauges under the index \d+, which is not its own`,
+	},
+	{
+		name:    "two-indexes",
+		breaks:  "a writer may take an index beside another one of its own",
+		edits:   []edit{{"internal/memstore/lease.go", "if taken && held.writer == req.Writer {", "if req.Index != wire.NoIndex && (!taken || held.writer == req.Writer) {"}},
+		noticed: `holds the indexes`,
+	},
+}
