@@ -5,9 +5,9 @@
 // make no sense, and looks at what the processes of the app make of them.
 //
 //	hostile_test.go  the seeds: how many, who runs them, what a failure prints
-//	shrink_test.go   a failure's own writes, found by leaving out the others
-//	runner_test.go   a process of the test that runs seeds, and tells the test
-//	limits_test.go   the limits of that process, and how long it kept Redis busy
+//	driver_test.go   starts processes that run seeds, and leaves out writes that a failure does not need
+//	runner_test.go   such a process
+//	limits_*_test.go the limits of that process
 //	session_test.go  one seed: the processes of an app, and the rounds
 //	checks_test.go   what must hold in a round
 //	app_test.go      the metrics of an app, and what they must show

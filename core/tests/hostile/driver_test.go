@@ -27,8 +27,8 @@ type outcome struct {
 	err      error // it died
 }
 
-// drive runs every n-th seed from first on, where n is the number of runners. A runner
-// that dies takes the seeds with it that were under way: each of these is run alone then.
+// drive runs seeds in a runner. One that dies takes the seeds with it that were under way:
+// each of these is run alone then, and another runner goes on.
 func (f *fuzz) drive(config runnerConfig) {
 	for {
 		o := f.process(config)
@@ -54,7 +54,7 @@ func (f *fuzz) drive(config runnerConfig) {
 			}
 			f.t.Logf("a process died once (%v), of none of the seeds %v:\n%.1000s", o.err, o.running, o.stderr)
 		}
-		config.First = o.last + config.Step
+		config = config.from(o.last + config.Step)
 	}
 }
 

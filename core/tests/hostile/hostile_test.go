@@ -63,8 +63,7 @@ func TestHostileContents_BreakNoPromise(t *testing.T) {
 	}
 	var all sync.WaitGroup
 	for i := range *runners {
-		config.First = *firstSeed + uint64(i) //nolint:gosec // a few
-		all.Go(func() { f.drive(config) })
+		all.Go(func() { f.drive(config.from(*firstSeed + uint64(i))) }) //nolint:gosec // a few
 	}
 	all.Wait()
 	f.report(time.Since(begin))

@@ -52,6 +52,12 @@ func (c *runnerConfig) seeds() iter.Seq[uint64] {
 	}
 }
 
+// from is the same with another first seed.
+func (c runnerConfig) from(seed uint64) runnerConfig {
+	c.First = seed
+	return c
+}
+
 func (c *runnerConfig) over() bool { return !c.Until.IsZero() && time.Now().After(c.Until) }
 
 // message is a line that it writes: one of these.
