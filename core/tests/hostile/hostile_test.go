@@ -20,7 +20,7 @@ var (
 	oneSeed    = flag.Uint64("hostile.seed", 0, "run this seed alone, and make a failure smaller")
 	firstSeed  = flag.Uint64("hostile.first", 1, "the first seed")
 	seedsToRun = flag.Uint64("hostile.seeds", 0, "run so many seeds; 0 for as many as the time allows")
-	timeToRun  = flag.Duration("hostile.time", 40*time.Second, "run for so long, where the number of seeds is not given")
+	timeToRun  = flag.Duration("hostile.time", 25*time.Second, "run for so long, where the number of seeds is not given")
 	runners    = flag.Int("hostile.runners", runtime.NumCPU(), "processes that run seeds, each with a Redis")
 	sessions   = flag.Int("hostile.sessions", 12, "seeds at once in each of them")
 	memory     = flag.Uint64("hostile.memory", 1024, "that each of them may have resident, in MiB; not with the race detector")

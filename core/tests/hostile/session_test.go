@@ -151,7 +151,7 @@ func (s *session) begin() error {
 		r := &reports{}
 		s.reports = append(s.reports, r)
 		return shoal.Opts{
-			App: s.name, Interval: time.Hour, RefreshPeriod: 500 * time.Millisecond, LeaseDuration: 2 * time.Second,
+			App: s.name, Interval: time.Hour, RefreshPeriod: 300 * time.Millisecond, LeaseDuration: 600 * time.Millisecond,
 			SeriesLimit: 50, Host: "host", Version: "v", OnError: r.add,
 		}
 	}
