@@ -5,12 +5,10 @@ package conformance_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
-	"github.com/shoal-metrics/shoal/core/internal/wire"
 	"github.com/shoal-metrics/shoal/core/tests/conformance"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
@@ -37,15 +35,4 @@ func TestMiniredis(t *testing.T) {
 	conformance.RunRedis(t, m.Client(t), m.Advance)
 }
 
-func TestMemstore(t *testing.T) {
-	server := memstore.New()
-	conformance.Run(t, conformance.Target{
-		Store:   func(_ testing.TB, app string) wire.Store { return server.Store(app) },
-		Advance: func(_ testing.TB, d time.Duration) { server.Advance(d) },
-		SetText: func(_ testing.TB, app, family, field, text string) {
-			server.SetText(app, family, field, text)
-		},
-		LoseControl: func(_ testing.TB, app, family string) { server.LoseControl(app, family) },
-		LoseValues:  func(_ testing.TB, app, family string) { server.LoseValues(app, family) },
-	})
-}
+func TestMemstore(t *testing.T) { conformance.Run(t, conformance.MemstoreTarget(memstore.New())) }
