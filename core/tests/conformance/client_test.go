@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package conformance_test
+package conformance
 
 import (
 	"context"
@@ -15,7 +15,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
-	"github.com/shoal-metrics/shoal/core/tests/conformance"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
@@ -25,7 +24,7 @@ import (
 // TestRESP2 runs all rules on the older form of the protocol. All other tests
 // speak RESP3, the client's default.
 func TestRESP2(t *testing.T) {
-	conformance.RunRedis(t, redistest.Shared(t).Client(t, func(o *redis.Options) { o.Protocol = 2 }), nil)
+	RunRedis(t, redistest.Shared(t).Client(t, func(o *redis.Options) { o.Protocol = 2 }), nil)
 }
 
 // eager are clients of all kinds that try again as often as they may.
@@ -272,11 +271,11 @@ func TestCommit_WhatWasNeverSentIsRefused(t *testing.T) {
 	}{
 		"the application has all connections": {
 			redis.Options{Addr: x.addr, PoolSize: 1, PipelinePoolSize: -1, PoolTimeout: 10 * time.Millisecond},
-			hold, "pool timeout", false,
+			takeConnection, "pool timeout", false,
 		},
 		"the deadline ends before the pool's": {
 			redis.Options{Addr: x.addr, PoolSize: 1, PipelinePoolSize: -1},
-			hold, "deadline exceeded", false,
+			takeConnection, "deadline exceeded", false,
 		},
 		"a connection gets no greeting": {
 			redis.Options{Addr: silent.Addr().String(), ReadTimeout: 20 * time.Millisecond, DialerRetries: 1},
@@ -317,8 +316,8 @@ func TestCommit_WhatWasNeverSentIsRefused(t *testing.T) {
 	}
 }
 
-// hold takes the pool's only connection for good.
-func hold(client *redis.Client) {
+// takeConnection takes the pool's only connection for good.
+func takeConnection(client *redis.Client) {
 	_ = client.Conn().Select(context.Background(), 0).Err()
 }
 

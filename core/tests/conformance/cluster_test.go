@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package conformance_test
+package conformance
 
 import (
 	"context"
@@ -13,7 +13,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
-	"github.com/shoal-metrics/shoal/core/tests/conformance"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
@@ -21,7 +20,7 @@ import (
 // from replicas: its reads go another way.
 func TestCluster_ReadOnlyClientConforms(t *testing.T) {
 	client := redistest.SharedCluster(t).Client(t, func(o *redis.ClusterOptions) { o.RouteRandomly = true })
-	conformance.RunRedis(t, client, nil)
+	RunRedis(t, client, nil)
 }
 
 // TestCluster_ReadsGoToMasters counts what a replica is asked.

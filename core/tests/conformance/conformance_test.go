@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package conformance_test
+package conformance
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
-	"github.com/shoal-metrics/shoal/core/tests/conformance"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
@@ -23,16 +22,16 @@ type silence struct{}
 func (silence) Printf(context.Context, string, ...any) {}
 
 func TestRedis(t *testing.T) {
-	conformance.RunRedis(t, redistest.Shared(t).Client(t), nil)
+	RunRedis(t, redistest.Shared(t).Client(t), nil)
 }
 
 func TestCluster(t *testing.T) {
-	conformance.RunRedis(t, redistest.SharedCluster(t).Client(t), nil)
+	RunRedis(t, redistest.SharedCluster(t).Client(t), nil)
 }
 
 func TestMiniredis(t *testing.T) {
 	m := redistest.StartMini(t)
-	conformance.RunRedis(t, m.Client(t), m.Advance)
+	RunRedis(t, m.Client(t), m.Advance)
 }
 
-func TestMemstore(t *testing.T) { conformance.Run(t, conformance.MemstoreTarget(memstore.New())) }
+func TestMemstore(t *testing.T) { Run(t, MemstoreTarget(memstore.New())) }

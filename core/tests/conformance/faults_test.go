@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package conformance_test
+package conformance
 
 import (
 	"context"
@@ -65,18 +65,18 @@ func TestCommit_LostReplyIsInDoubtAndNotAppliedTwice(t *testing.T) {
 	server := redistest.Shared(t)
 	for name, setting := range retries {
 		t.Run(name, func(t *testing.T) {
-			p := startProxy(t, server.Addr)
-			client := server.Client(t, setting, func(o *redis.Options) { o.Addr = p.listener.Addr().String() })
+			p := redistest.StartLossyProxy(t, server.Addr)
+			client := server.Client(t, setting, func(o *redis.Options) { o.Addr = p.Addr })
 			app := rand.Text()
 			store := wire.NewRedis(client, app)
 			gen := counter(t, store)
 			if r := commit(t, store, step(gen, 1))[0]; r.Status != wire.CommitOK {
 				t.Fatalf("%+v", r)
 			}
-			p.arm(gen, 1)
+			p.Lose(redistest.Mentioning(1, gen))
 			r := commit(t, store, step(gen, 2))[0]
-			if p.lost() != 1 {
-				t.Fatalf("%d replies lost", p.lost())
+			if p.Lost.Load() != 1 {
+				t.Fatalf("%d replies lost", p.Lost.Load())
 			}
 			if r.Err == nil || wire.Refused(r.Err) {
 				t.Errorf("the lost reply reads %+v, want in doubt", r)
@@ -92,12 +92,12 @@ func TestCommit_LostReplyIsInDoubtAndNotAppliedTwice(t *testing.T) {
 
 func TestCommit_LostReplyOfSeveralBatchesIsSettledByARetry(t *testing.T) {
 	server := redistest.Shared(t)
-	p := startProxy(t, server.Addr)
-	client := server.Client(t, func(o *redis.Options) { o.Addr = p.listener.Addr().String() })
+	p := redistest.StartLossyProxy(t, server.Addr)
+	client := server.Client(t, func(o *redis.Options) { o.Addr = p.Addr })
 	store := wire.NewRedis(client, rand.Text())
 	gen := counter(t, store)
 	commit(t, store, step(gen, 1))
-	p.arm(gen, 1)
+	p.Lose(redistest.Mentioning(1, gen))
 	batches := []wire.Commit{step(gen, 2), step(gen, 3), step(gen, 4)}
 	for _, r := range commit(t, store, batches...) {
 		if r.Err == nil || wire.Refused(r.Err) {
@@ -116,16 +116,16 @@ func TestCommit_RefusalAfterALostReplyDoesNotHideTheDoubt(t *testing.T) {
 	// The client would retry by itself, and the server would refuse the second
 	// attempt: the answer must still be "in doubt".
 	server := redistest.Start(t)
-	p := startProxy(t, server.Addr)
+	p := redistest.StartLossyProxy(t, server.Addr)
 	admin := server.Client(t)
-	client := server.Client(t, retries["retries on"], func(o *redis.Options) { o.Addr = p.listener.Addr().String() })
+	client := server.Client(t, retries["retries on"], func(o *redis.Options) { o.Addr = p.Addr })
 	store := wire.NewRedis(client, "shop")
 	gen := counter(t, store)
 	commit(t, store, step(gen, 1))
-	p.arm(gen, 1)
+	p.Lose(redistest.Mentioning(1, gen))
 	done := make(chan wire.CommitReply)
 	go func() { done <- store.Commit(t.Context(), []wire.Commit{step(gen, 2)})[0] }()
-	within(t, "the batch is applied", func() bool { return p.lost() == 1 })
+	eventually(t, "the batch is applied", func() bool { return p.Lost.Load() == 1 })
 	if err := admin.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -136,8 +136,8 @@ func TestCommit_RefusalAfterALostReplyDoesNotHideTheDoubt(t *testing.T) {
 
 func TestGauges_LostReplyIsADuplicate(t *testing.T) {
 	server := redistest.Shared(t)
-	p := startProxy(t, server.Addr)
-	client := server.Client(t, func(o *redis.Options) { o.Addr = p.listener.Addr().String() })
+	p := redistest.StartLossyProxy(t, server.Addr)
+	client := server.Client(t, func(o *redis.Options) { o.Addr = p.Addr })
 	store := wire.NewRedis(client, rand.Text())
 	held, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w1", Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: time.Minute})
 	if err != nil {
@@ -150,7 +150,7 @@ func TestGauges_LostReplyIsADuplicate(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Version = 2
-	p.arm("marked", 1)
+	p.Lose(redistest.Mentioning(1, "marked"))
 	if _, err := store.WriteGauges(t.Context(), w); err == nil || wire.Refused(err) {
 		t.Errorf("%v, want in doubt", err)
 	}
@@ -371,7 +371,7 @@ func TestRefused_TellsRefusalFromDoubt(t *testing.T) {
 	}
 	server.Thaw(t)
 	server.Kill()
-	within(t, "the pool has no connection left", func() bool {
+	eventually(t, "the pool has no connection left", func() bool {
 		r := commit(t, store, step(gen, 2))[0]
 		return r.Err != nil && wire.Refused(r.Err)
 	})
@@ -409,7 +409,7 @@ func TestRedis_RestartWithASnapshotShowsAGap(t *testing.T) {
 	commit(t, store, step(gen, 3))
 	server.Restart(t)
 	var r wire.CommitReply
-	within(t, "the server answers", func() bool {
+	eventually(t, "the server answers", func() bool {
 		r = commit(t, store, step(gen, 4))[0]
 		return r.Err == nil
 	})
