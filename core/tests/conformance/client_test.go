@@ -75,7 +75,7 @@ func TestCommit_NoClientSendsABatchASecondTime(t *testing.T) {
 				x := startToxic(t, c.script)
 				client := connect(x.addr)
 				defer func() { _ = client.Close() }()
-				for i, r := range commit(t, wire.NewRedis(client, "shop"), step("g", 1), step("g", 2), step("g", 3)) {
+				for i, r := range send(t, client, step("g", 1), step("g", 2), step("g", 3)) {
 					if r.Err == nil || wire.Refused(r.Err) != c.refused {
 						t.Errorf("batch %d: %+v; refused: %v, want %v", i+1, r, !c.refused, c.refused)
 					}
@@ -105,7 +105,7 @@ func TestCommit_LostAfterARedirectionIsInDoubt(t *testing.T) {
 			source := startToxic(t, replies(how+" 1 "+target.addr))
 			client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{source.addr}})
 			defer func() { _ = client.Close() }()
-			got := commit(t, wire.NewRedis(client, "shop"), step("g", 1), step("g", 2), step("g", 3))
+			got := send(t, client, step("g", 1), step("g", 2), step("g", 3))
 			if got[0].Status != wire.CommitOK {
 				t.Errorf("the first, which was answered: %+v", got[0])
 			}
@@ -121,136 +121,80 @@ func TestCommit_LostAfterARedirectionIsInDoubt(t *testing.T) {
 	}
 }
 
-// An application's hook may try again what failed. The refusal of its second
-// attempt does not say that the first was not executed.
-func TestCommit_AHookThatTriesAgainDoesNotHideTheDoubt(t *testing.T) {
-	for name, resets := range map[string]bool{"as it is": false, "with the errors cleared": true} {
-		t.Run(name, func(t *testing.T) {
-			x := startToxic(t, func(n int, p *server.Peer) {
-				if n == 1 {
-					p.Close()
-					return
-				}
-				p.WriteError("READONLY You can't write against a read only replica.")
-			})
-			client := redis.NewClient(&redis.Options{Addr: x.addr})
-			defer func() { _ = client.Close() }()
-			client.AddHook(again{resets})
-			r := commit(t, wire.NewRedis(client, "shop"), step("g", 1))[0]
-			if r.Err == nil || wire.Refused(r.Err) {
-				t.Errorf("%+v, want in doubt", r)
+// look asks for the bytes of every argument.
+func look(cmds []redis.Cmder) {
+	for _, c := range cmds {
+		for _, arg := range c.Args() {
+			if m, ok := arg.(encoding.BinaryMarshaler); ok {
+				_, _ = m.MarshalBinary()
 			}
-			if sent := x.batches(); len(sent) != 2 {
-				t.Errorf("the server was sent the batches %v: the test tests nothing", sent)
-			}
-		})
+		}
 	}
 }
 
-// A hook that only looks at the arguments does not put a refusal in doubt. Where
-// it looks afterwards, that can't be told from a second attempt: the batch is in
-// doubt then, and what the server said is still known.
-func TestCommit_AHookThatLooksLeavesARefusalWhatItIs(t *testing.T) {
+// An application's hook may send a batch twice: the refusal of the second attempt does
+// not say that the first was not executed. One that only looks at the arguments does not
+// put a refusal in doubt; where it looks afterwards, that can't be told from a second
+// attempt, and what the server said is still known.
+func TestCommit_HooksHideNoDoubt(t *testing.T) {
+	const readOnly = "READONLY You can't write against a read only replica."
+	first := func(first func(int, *server.Peer)) func(int, *server.Peer) { // and then a refusal
+		return func(n int, p *server.Peer) {
+			if n == 1 {
+				first(n, p)
+				return
+			}
+			p.WriteError(readOnly)
+		}
+	}
+	again := func(clears bool) pipelineHook {
+		return func(cmds []redis.Cmder, next func() error) error {
+			err := next()
+			if err == nil {
+				return nil
+			}
+			for _, c := range cmds {
+				if clears {
+					c.SetErr(nil)
+				}
+			}
+			return next()
+		}
+	}
 	for name, test := range map[string]struct {
-		hook    looking
+		script  func(int, *server.Peer)
+		hook    pipelineHook
+		sent    int
 		refused bool
 	}{
-		"before": {looking{before: true}, true},
-		"after":  {looking{after: true}, false},
+		"tries again":                      {first(hangsUp), again(false), 2, false},
+		"tries again, with errors cleared": {first(hangsUp), again(true), 2, false},
+		"sends twice": {first(applied), func(_ []redis.Cmder, next func() error) error {
+			_ = next()
+			return next()
+		}, 2, false},
+		"looks before": {replies(readOnly), func(cmds []redis.Cmder, next func() error) error {
+			look(cmds)
+			return next()
+		}, 1, true},
+		"looks after": {replies(readOnly), func(cmds []redis.Cmder, next func() error) error {
+			defer look(cmds)
+			return next()
+		}, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := startToxic(t, replies("READONLY You can't write against a read only replica."))
+			x := startToxic(t, test.script)
 			client := redis.NewClient(&redis.Options{Addr: x.addr})
 			defer func() { _ = client.Close() }()
 			client.AddHook(test.hook)
-			r := commit(t, wire.NewRedis(client, "shop"), step("g", 1))[0]
-			if r.Err == nil || wire.Refused(r.Err) != test.refused || wire.ReplyCode(r.Err) != "READONLY" {
+			r := send(t, client, step("g", 1))[0]
+			if r.Err == nil || wire.Refused(r.Err) != test.refused || test.sent == 1 && wire.ReplyCode(r.Err) != "READONLY" {
 				t.Errorf("%+v; refused: %v, want %v", r, wire.Refused(r.Err), test.refused)
 			}
-			if sent := x.batches(); len(sent) != 1 {
-				t.Errorf("the server was sent the batches %v", sent)
+			if sent := x.batches(); len(sent) != test.sent {
+				t.Errorf("the server was sent the batches %v, want %d", sent, test.sent)
 			}
 		})
-	}
-}
-
-// looking is a hook that asks for the bytes of every argument.
-type looking struct{ before, after bool }
-
-func (looking) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (looking) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (l looking) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	look := func(cmds []redis.Cmder) {
-		for _, c := range cmds {
-			for _, arg := range c.Args() {
-				if m, ok := arg.(encoding.BinaryMarshaler); ok {
-					_, _ = m.MarshalBinary()
-				}
-			}
-		}
-	}
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if l.before {
-			look(cmds)
-		}
-		err := next(ctx, cmds)
-		if l.after {
-			look(cmds)
-		}
-		return err
-	}
-}
-
-// An application's hook that sends everything twice: the refusal of the second
-// attempt does not say that the first was not executed.
-func TestCommit_ARefusalAfterASuccessIsInDoubt(t *testing.T) {
-	x := startToxic(t, func(n int, p *server.Peer) {
-		if n == 1 {
-			applied(n, p)
-			return
-		}
-		p.WriteError("READONLY You can't write against a read only replica.")
-	})
-	client := redis.NewClient(&redis.Options{Addr: x.addr})
-	defer func() { _ = client.Close() }()
-	client.AddHook(twice{})
-	if r := commit(t, wire.NewRedis(client, "shop"), step("g", 1))[0]; r.Err == nil || wire.Refused(r.Err) {
-		t.Errorf("%+v, want in doubt", r)
-	}
-}
-
-// twice is a hook that sends every pipeline twice.
-type twice struct{}
-
-func (twice) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (twice) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		_ = next(ctx, cmds)
-		return next(ctx, cmds)
-	}
-}
-
-// again is a hook that tries every pipeline twice.
-type again struct{ resets bool }
-
-func (again) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (again) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (a again) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		err := next(ctx, cmds)
-		if err == nil {
-			return nil
-		}
-		if a.resets {
-			for _, c := range cmds {
-				c.SetErr(nil)
-			}
-		}
-		return next(ctx, cmds)
 	}
 }
 
@@ -314,6 +258,12 @@ func TestCommit_WhatWasNeverSentIsRefused(t *testing.T) {
 	if sent := x.batches(); len(sent) != 0 {
 		t.Errorf("the server was sent the batches %v", sent)
 	}
+}
+
+// send sends batches by a client, of which nothing else is known.
+func send(t *testing.T, client redis.UniversalClient, commits ...wire.Commit) []wire.CommitReply {
+	t.Helper()
+	return wire.NewRedis(client, "shop").Commit(t.Context(), commits)
 }
 
 // takeConnection takes the pool's only connection for good.
