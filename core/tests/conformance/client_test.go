@@ -24,7 +24,8 @@ import (
 // TestRESP2 runs all rules on the older form of the protocol. All other tests
 // speak RESP3, the client's default.
 func TestRESP2(t *testing.T) {
-	RunRedis(t, redistest.Shared(t).Client(t, func(o *redis.Options) { o.Protocol = 2 }), nil)
+	t.Parallel()
+	RunRedis(t, redistest.Start(t).Client(t, func(o *redis.Options) { o.Protocol = 2 }), nil)
 }
 
 // eager are clients of all kinds that try again as often as they may.

@@ -22,14 +22,17 @@ type silence struct{}
 func (silence) Printf(context.Context, string, ...any) {}
 
 func TestRedis(t *testing.T) {
+	t.Parallel()
 	RunRedis(t, redistest.Shared(t).Client(t), nil)
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	RunRedis(t, redistest.SharedCluster(t).Client(t), nil)
 }
 
 func TestMiniredis(t *testing.T) {
+	t.Parallel()
 	m := redistest.StartMini(t)
 	RunRedis(t, m.Client(t), m.Advance)
 }
