@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -226,7 +225,7 @@ func TestClose_AScrapeMayBeginAtTheSameTime(t *testing.T) {
 		for range 4 {
 			all.Go(func() {
 				for range 3 {
-					page.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", nil))
+					ask(page, http.MethodGet, nil)
 				}
 			})
 		}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -199,9 +198,7 @@ func TestClose_EveryCallAfterItIsHarmless(t *testing.T) {
 						t.Errorf("%s gives %v, want ErrClosed", call, err)
 					}
 				}
-				w := httptest.NewRecorder()
-				page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-				if w.Code != http.StatusServiceUnavailable {
+				if w := ask(page, http.MethodGet, nil); w.Code != http.StatusServiceUnavailable {
 					t.Errorf("the page answers %d", w.Code)
 				}
 				if err := r.Close(ctx); err != nil {
@@ -257,12 +254,7 @@ func TestClose_RacesWithScrapesAndWritersThatWait(t *testing.T) {
 				}
 			})
 			all.Go(func() {
-				for {
-					w := httptest.NewRecorder()
-					page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-					if w.Code != http.StatusOK {
-						return
-					}
+				for ask(page, http.MethodGet, nil).Code == http.StatusOK {
 				}
 			})
 			all.Go(func() {

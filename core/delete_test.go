@@ -249,7 +249,7 @@ func TestDelete_AskedForWhileTheStoreIsAwayHappensLater(t *testing.T) {
 		v := orders(r)
 		three(v)
 		flush(t, r)
-		server.Fail(func(string) error { return errBroken })
+		server.Fail(away)
 		v.WithLabelValues("EUR", "cd").Add(100) // maybe frozen before the deletion
 		elapse(5 * time.Second)
 		v.DeletePartialMatch(Labels{"currency": "EUR"})
@@ -267,12 +267,7 @@ func TestDelete_ItsRetryErasesNothingNew(t *testing.T) {
 		a, b := process(t, server, Opts{}), process(t, server, Opts{})
 		three(orders(a))
 		flush(t, a)
-		server.LoseReply(func(op string) error {
-			if op == memstore.OpCommit+" orders_total" {
-				return errBroken
-			}
-			return nil
-		})
+		server.LoseReply(only(memstore.OpCommit+" orders_total", away))
 		orders(a).Reset() // applied, and nobody hears of it
 		elapse(10 * time.Second)
 		server.LoseReply(nil)

@@ -9,7 +9,6 @@ import (
 	"flag"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -183,12 +182,7 @@ func TestHandler_Headers(t *testing.T) {
 	for _, tt := range tests {
 		for _, method := range []string{http.MethodGet, http.MethodHead} {
 			t.Run(tt.name+" "+method, func(t *testing.T) {
-				req := httptest.NewRequest(method, "/metrics", nil)
-				for name, values := range tt.header {
-					req.Header[name] = values
-				}
-				w := httptest.NewRecorder()
-				r.Handler(tt.opts).ServeHTTP(w, req)
+				w := ask(r.Handler(tt.opts), method, tt.header)
 				if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), tt.kind) {
 					t.Errorf("%d, %s", w.Code, w.Header().Get("Content-Type"))
 				}
