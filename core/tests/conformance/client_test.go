@@ -247,7 +247,11 @@ func TestCommit_WhatWasNeverSentIsRefused(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
-			for _, r := range wire.NewRedis(client, "shop").Commit(ctx, []wire.Commit{step("g", 1), step("g", 2)}) {
+			store := wire.NewRedis(client, "shop")
+			if _, err := store.ReadApp(ctx); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("reading: %v, want %q", err, test.says)
+			}
+			for _, r := range store.Commit(ctx, []wire.Commit{step("g", 1), step("g", 2)}) {
 				if r.Err == nil || !wire.Refused(r.Err) || wire.Answered(r.Err) != test.answered {
 					t.Errorf("%+v, want refused, by an answer: %v", r, test.answered)
 				} else if !strings.Contains(r.Err.Error(), test.says) {
