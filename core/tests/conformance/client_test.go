@@ -73,7 +73,7 @@ func TestCommit_NoClientSendsABatchASecondTime(t *testing.T) {
 		} {
 			t.Run(kind+"/"+trouble, func(t *testing.T) {
 				t.Parallel()
-				x := startToxic(t, c.script)
+				x := startScripted(t, c.script)
 				client := connect(x.addr)
 				defer func() { _ = client.Close() }()
 				for i, r := range send(t, client, step("g", 1), step("g", 2), step("g", 3)) {
@@ -95,7 +95,7 @@ func TestCommit_NoClientSendsABatchASecondTime(t *testing.T) {
 func TestCommit_LostAfterARedirectionIsInDoubt(t *testing.T) {
 	for _, how := range []string{"MOVED", "ASK"} {
 		t.Run(how, func(t *testing.T) {
-			target := startToxic(t, func(n int, p *server.Peer) {
+			target := startScripted(t, func(n int, p *server.Peer) {
 				if n > 1 {
 					p.Close()
 					return
@@ -103,7 +103,7 @@ func TestCommit_LostAfterARedirectionIsInDoubt(t *testing.T) {
 				applied(n, p)
 				p.Flush()
 			})
-			source := startToxic(t, replies(how+" 1 "+target.addr))
+			source := startScripted(t, replies(how+" 1 "+target.addr))
 			client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{source.addr}})
 			defer func() { _ = client.Close() }()
 			got := send(t, client, step("g", 1), step("g", 2), step("g", 3))
@@ -184,7 +184,7 @@ func TestCommit_HooksHideNoDoubt(t *testing.T) {
 		}, 1, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			x := startToxic(t, test.script)
+			x := startScripted(t, test.script)
 			client := redis.NewClient(&redis.Options{Addr: x.addr})
 			defer func() { _ = client.Close() }()
 			client.AddHook(test.hook)
@@ -202,7 +202,7 @@ func TestCommit_HooksHideNoDoubt(t *testing.T) {
 // What never left the process is refused and not in doubt, for whatever
 // reason it did not.
 func TestCommit_WhatWasNeverSentIsRefused(t *testing.T) {
-	x := startToxic(t, applied)
+	x := startScripted(t, applied)
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
 	if err != nil {
 		t.Fatal(err)

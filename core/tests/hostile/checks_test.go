@@ -267,7 +267,7 @@ func (s *session) goOn() error {
 	}
 	s.acked = s.since
 	i := 1 + s.round%2
-	who := fmt.Sprintf("page %d, settled", i)
+	who := fmt.Sprintf("page %d, with nothing hostile left", i)
 	return s.await("gauges come back", who, func() (string, error) {
 		p, err := s.awaitPage(s.registries()[i], who)
 		if err != nil {

@@ -14,7 +14,7 @@
 //	page_test.go     a page in any format, read strictly
 //	crowd_test.go    very many entries, each as it should be
 //	attack_test.go   which keys are written to, and how
-//	contents_test.go contents of the shapes that the protocol has, nearly
+//	contents_test.go contents that look nearly as the protocol says
 //	texts_test.go    hostile texts and numbers
 //
 // A seed is one app: two processes that write, one with a client of Open and one
