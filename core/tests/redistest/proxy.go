@@ -110,7 +110,7 @@ func (p *LossyProxy) serve(client net.Conn) {
 	defer p.enter(server)()
 	var cut atomic.Bool // the next answer is lost
 	p.group.Go(func() {
-		defer client.Close()
+		defer func() { _ = client.Close() }()
 		pass(server, client, func([]byte) bool {
 			if cut.Load() {
 				p.Lost.Add(1)
