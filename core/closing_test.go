@@ -5,9 +5,7 @@ package shoal
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -17,113 +15,6 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
-
-// What the error of Close says is left is what the store lacks, to the series
-// and the batch; shoal's own metrics don't count.
-func TestClose_SaysExactlyWhatItLeaves(t *testing.T) {
-	type left struct{ series, batches int }
-	for name, test := range map[string]struct {
-		fault func(server *memstore.Server, j *journal)
-		want  left
-		has   samples // what arrived nevertheless
-	}{
-		"nothing can be reached": {
-			func(_ *memstore.Server, j *journal) { j.intervene(away) },
-			left{series: 5}, samples{},
-		},
-		"everything is refused": {
-			func(_ *memstore.Server, j *journal) { j.intervene(func(string) error { return refusal }) },
-			left{series: 5}, samples{},
-		},
-		"one family is refused": { // its batch was sent and refused
-			func(_ *memstore.Server, j *journal) {
-				j.intervene(only(commitC, func(string) error { return refusal }))
-			},
-			left{batches: 1}, samples{`h_count{a="1"}`: 1, `h_count{a="2"}`: 1, "last": 4},
-		},
-		"the answers of one family are lost": {
-			func(server *memstore.Server, _ *journal) {
-				server.LoseReply(only(commitC, func(string) error { return errBroken }))
-			},
-			left{batches: 1}, samples{`c_total{a="1"}`: 1, `c_total{a="2"}`: 2, "last": 4},
-		},
-		"it hangs in the midst of a pipeline": {
-			func(_ *memstore.Server, j *journal) {
-				j.intervene(only(memstore.OpCommit+" h", func(string) error { time.Sleep(time.Hour); return errBroken }))
-			},
-			left{batches: 3}, samples{`c_total{a="1"}`: 1, `c_total{a="2"}`: 2}, // its answer is not read yet
-		},
-		"only the lease is not given back": {
-			func(_ *memstore.Server, j *journal) { j.intervene(only(memstore.OpRelease, away)) },
-			left{}, samples{`c_total{a="1"}`: 1, `c_total{a="2"}`: 2, `h_count{a="1"}`: 1, "last": 4},
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				server := memstore.New()
-				r := process(t, server, Opts{Interval: time.Hour, LeaseDuration: time.Hour})
-				synctest.Wait() // it has its lease
-				c := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
-				h := r.NewHistogramVec(HistogramOpts{Name: "h"}, []string{"a"})
-				last := r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
-				r.NewGauge(GaugeOpts{Name: "g"}).Set(1) // goes with the process: nothing of it is lost
-				c.WithLabelValues("1").Inc()
-				c.WithLabelValues("2").Add(2)
-				h.WithLabelValues("1").Observe(1)
-				h.WithLabelValues("2").Observe(1)
-				last.Set(4)
-				test.fault(server, journalOf(server))
-				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
-				defer cancel()
-				begin := time.Now()
-				err := r.Close(ctx)
-				var u *UndeliveredError
-				if !errors.As(err, &u) {
-					t.Fatalf("Close gives %v", err)
-				}
-				if got := (left{u.Series, u.Batches}); got != test.want || u.Err == nil {
-					t.Errorf("left are %+v, want %+v: %v", got, test.want, err)
-				}
-				if took := time.Since(begin); took > 3*time.Second {
-					t.Errorf("Close took %v", took)
-				}
-				elapse(2 * time.Hour)
-				journalOf(server)
-				server.LoseReply(nil)
-				page := stored(t, server)
-				for series, v := range test.has {
-					if page[series] != v {
-						t.Errorf("the store has %s %v, want %v", series, page[series], v)
-					}
-				}
-			})
-		})
-	}
-}
-
-// What was acknowledged before the store began to hang is not counted as left.
-func TestClose_CountsNoBatchThatWasAcknowledged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := memstore.New()
-		r := process(t, server, Opts{Interval: time.Hour, LeaseDuration: time.Hour})
-		synctest.Wait()
-		const most = callWeight / batchCost // batches a call
-		const families = 2 * most
-		for i := range families {
-			r.NewCounter(CounterOpts{Name: fmt.Sprintf("c%d_total", i)}).Inc()
-		}
-		last := fmt.Sprintf("%s c%d_total", memstore.OpCommit, families-1)
-		journalOf(server).intervene(only(last, func(string) error { time.Sleep(time.Hour); return errBroken }))
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		err := r.Close(ctx)
-		var u *UndeliveredError
-		if !errors.As(err, &u) || u.Series != 0 || u.Batches == 0 || u.Batches > most {
-			t.Errorf("Close gives %v", err)
-		}
-		elapse(2 * time.Hour)
-	})
-}
 
 // A store that answers slowly gets the time that Close was given.
 func TestClose_WaitsForASlowStore(t *testing.T) {
@@ -307,9 +198,7 @@ func TestClose_EveryCallAfterItIsHarmless(t *testing.T) {
 						t.Errorf("%s gives %v, want ErrClosed", call, err)
 					}
 				}
-				w := httptest.NewRecorder()
-				page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-				if w.Code != http.StatusServiceUnavailable {
+				if w := ask(page, http.MethodGet, nil); w.Code != http.StatusServiceUnavailable {
 					t.Errorf("the page answers %d", w.Code)
 				}
 				if err := r.Close(ctx); err != nil {
@@ -365,12 +254,7 @@ func TestClose_RacesWithScrapesAndWritersThatWait(t *testing.T) {
 				}
 			})
 			all.Go(func() {
-				for {
-					w := httptest.NewRecorder()
-					page.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-					if w.Code != http.StatusOK {
-						return
-					}
+				for ask(page, http.MethodGet, nil).Code == http.StatusOK {
 				}
 			})
 			all.Go(func() {

@@ -107,52 +107,6 @@ func TestConstants_OtherNamesStayErrors(t *testing.T) {
 	mentions(t, err, "counter x", "gauge x")
 }
 
-func TestConstants_DeletionsLeaveTheOthersAlone(t *testing.T) {
-	const pub, adm = `c_total{code="200",server="public"}`, `c_total{code="200",server="admin"}`
-	for name, do := range map[string]func(v *CounterVec) any{
-		"Delete":                                    func(v *CounterVec) any { return v.Delete(Labels{"code": "200"}) },
-		"DeleteLabelValues":                         func(v *CounterVec) any { return v.DeleteLabelValues("200") },
-		"DeletePartialMatch, all":                   func(v *CounterVec) any { return v.DeletePartialMatch(nil) == 1 },
-		"DeletePartialMatch, by label":              func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"code": "200"}) == 1 },
-		"DeletePartialMatch, by constant":           func(v *CounterVec) any { return v.DeletePartialMatch(public) == 1 },
-		"Reset":                                     func(v *CounterVec) any { v.Reset(); return true },
-		"DeletePartialMatch, by another's constant": func(v *CounterVec) any { return v.DeletePartialMatch(admin) == 0 },
-	} {
-		for _, who := range []string{"the holder, nothing sent", "the holder", "another process"} {
-			t.Run(name+" by "+who, func(t *testing.T) {
-				server := memstore.New()
-				declare := func(r *Registry) (one, two *CounterVec) {
-					return r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: public}, []string{"code"}),
-						r.NewCounterVec(CounterOpts{Name: "c_total", ConstLabels: admin}, []string{"code"})
-				}
-				a, b := process(t, server, Opts{}), process(t, server, Opts{})
-				one, two := declare(a)
-				one.WithLabelValues("200").Inc()
-				two.WithLabelValues("200").Add(2)
-				deleter := a
-				if who != "the holder, nothing sent" {
-					flush(t, a)
-				}
-				if who == "another process" {
-					deleter = b
-					one, _ = declare(b)
-					if do(one); false {
-						return
-					}
-				} else if done := do(one); done != true {
-					t.Errorf("returned %v", done)
-				}
-				flush(t, deleter)
-				left := samples{adm: 2}
-				if name == "DeletePartialMatch, by another's constant" {
-					left[pub] = 1
-				}
-				stored(t, server).want(t, left)
-			})
-		}
-	}
-}
-
 func TestConstants_ResetOfAGaugeIsOfItsOwn(t *testing.T) {
 	for _, mode := range []Mode{PerProcess, Sum, Latest} {
 		server := memstore.New()

@@ -17,81 +17,48 @@ func TestDefinition_RefusesWhatNoPageMayShow(t *testing.T) {
 		declare func(r *Registry) error
 		words   []string
 	}{
-		{"empty name", counterNamed(""), []string{"counter", "CounterOpts.Name is empty"}},
-		{"a counter's namespace alone", func(r *Registry) error {
-			_, err := r.RegisterCounter(CounterOpts{Namespace: "shop"})
-			return err
-		}, []string{`counter "shop"`, "CounterOpts.Name is empty"}},
-		{"a gauge's subsystem alone", func(r *Registry) error {
-			_, err := r.RegisterGaugeVec(GaugeOpts{Subsystem: "web"}, []string{"code"})
-			return err
-		}, []string{`gauge "web"`, "GaugeOpts.Name is empty"}},
-		{"a summary's both alone", func(r *Registry) error {
-			_, err := r.RegisterSummary(SummaryOpts{Namespace: "shop", Subsystem: "web"})
-			return err
-		}, []string{`summary "shop_web"`, "SummaryOpts.Name is empty"}},
-		{"a histogram's namespace alone", func(r *Registry) error {
-			_, err := r.RegisterHistogramVec(HistogramOpts{Namespace: "shop"}, []string{"code"})
-			return err
-		}, []string{`histogram "shop"`, "HistogramOpts.Name is empty"}},
+		{"empty name", counter(CounterOpts{Name: ""}), []string{"counter", "CounterOpts.Name is empty"}},
+		{"a counter's namespace alone", counter(CounterOpts{Namespace: "shop"}), []string{`counter "shop"`, "CounterOpts.Name is empty"}},
+		{"a gauge's subsystem alone", gauge(GaugeOpts{Subsystem: "web"}, "code"), []string{`gauge "web"`, "GaugeOpts.Name is empty"}},
+		{"a summary's both alone", summary(SummaryOpts{Namespace: "shop", Subsystem: "web"}), []string{`summary "shop_web"`, "SummaryOpts.Name is empty"}},
+		{"a histogram's namespace alone", histogram(HistogramOpts{Namespace: "shop"}, "code"), []string{`histogram "shop"`, "HistogramOpts.Name is empty"}},
 		{"a gauge function's namespace alone", func(r *Registry) error {
 			_, err := r.RegisterGaugeFunc(GaugeOpts{Namespace: "shop"}, func() float64 { return 1 })
 			return err
 		}, []string{`gauge "shop"`, "GaugeOpts.Name is empty"}},
-		{"a name of spaces", counterNamed(" "), []string{`" "`, "not a metric name"}},
-		{"a space after the name", counterNamed("a_total "), []string{"not a metric name"}},
-		{"a namespace of spaces", func(r *Registry) error {
-			_, err := r.RegisterCounter(CounterOpts{Namespace: " ", Name: "a_total"})
-			return err
-		}, []string{"not a metric name"}},
-		{"a width of 0", histogramOf(LinearBuckets(1, 0, 3)...), []string{"ascend"}},
-		{"a falling width", histogramOf(LinearBuckets(1, -1, 3)...), []string{"ascend"}},
-		{"a width of NaN", histogramOf(LinearBuckets(1, math.NaN(), 3)...), []string{"ascend"}},
-		{"a factor of NaN", histogramOf(ExponentialBuckets(1, math.NaN(), 3)...), []string{"ascend"}},
-		{"digit first", counterNamed("9lives"), []string{`"9lives"`, "no digit first"}},
-		{"dash", counterNamed("a-b"), []string{`"a-b"`}},
-		{"not ASCII", counterNamed("größe"), []string{"größe"}},
-		{"brace", counterNamed("a{b}"), []string{"a{b}"}},
-		{"newline", counterNamed("a\nb"), []string{"not a metric name"}},
-		{"shoal's own prefix", counterNamed("shoal_things_total"), []string{"shoal_", "reserved"}},
-		{"help", func(r *Registry) error {
-			_, err := r.RegisterCounter(CounterOpts{Name: "a", Help: badUTF8})
-			return err
-		}, []string{"help", "UTF-8"}},
-		{"bad label name", counterWith("my-label"), []string{`"my-label"`, "not a label name"}},
-		{"colon in a label name", counterWith("my:label"), []string{"not a label name"}},
-		{"empty label name", counterWith(""), []string{"not a label name"}},
-		{"le", counterWith("le"), []string{`"le"`, "reserved"}},
-		{"quantile", counterWith("quantile"), []string{"reserved"}},
-		{"gauge_index", counterWith("gauge_index"), []string{"reserved"}},
-		{"two underscores", counterWith("__name__"), []string{"reserved"}},
-		{"twice", counterWith("a", "b", "a"), []string{`"a"`, "twice"}},
-		{"twice with a constant", func(r *Registry) error {
-			_, err := r.RegisterCounterVec(CounterOpts{Name: "a", ConstLabels: Labels{"zone": "1"}}, []string{"zone"})
-			return err
-		}, []string{`"zone"`, "twice"}},
-		{"reserved constant label", func(r *Registry) error {
-			_, err := r.RegisterGauge(GaugeOpts{Name: "a", ConstLabels: Labels{"gauge_index": "1"}})
-			return err
-		}, []string{"gauge", "reserved"}},
-		{"constant label's value", func(r *Registry) error {
-			_, err := r.RegisterSummary(SummaryOpts{Name: "a", ConstLabels: Labels{"x": badUTF8}})
-			return err
-		}, []string{"summary", "x", "UTF-8"}},
-		{"gauge mode", func(r *Registry) error {
-			_, err := r.RegisterGauge(GaugeOpts{Name: "a", Mode: "median"})
-			return err
-		}, []string{`"median"`, "Latest"}},
-		{"negative expiry", func(r *Registry) error {
-			_, err := r.RegisterGauge(GaugeOpts{Name: "a", Expire: -time.Second})
-			return err
-		}, []string{"Expire", "-1s"}},
-		{"falling bounds", histogramOf(1, 3, 2), []string{"ascend"}},
-		{"equal bounds", histogramOf(1, 1), []string{"ascend"}},
-		{"zeros of both signs", histogramOf(math.Copysign(0, -1), 0), []string{"ascend"}},
-		{"NaN bound", histogramOf(1, math.NaN()), []string{"finite"}},
-		{"-Inf bound", histogramOf(math.Inf(-1), 1), []string{"finite"}},
-		{"+Inf in the middle", histogramOf(1, math.Inf(1), 2), []string{"finite"}},
+		{"a name of spaces", counter(CounterOpts{Name: " "}), []string{`" "`, "not a metric name"}},
+		{"a space after the name", counter(CounterOpts{Name: "a_total "}), []string{"not a metric name"}},
+		{"a namespace of spaces", counter(CounterOpts{Namespace: " ", Name: "a_total"}), []string{"not a metric name"}},
+		{"a width of 0", buckets(LinearBuckets(1, 0, 3)...), []string{"ascend"}},
+		{"a falling width", buckets(LinearBuckets(1, -1, 3)...), []string{"ascend"}},
+		{"a width of NaN", buckets(LinearBuckets(1, math.NaN(), 3)...), []string{"ascend"}},
+		{"a factor of NaN", buckets(ExponentialBuckets(1, math.NaN(), 3)...), []string{"ascend"}},
+		{"digit first", counter(CounterOpts{Name: "9lives"}), []string{`"9lives"`, "no digit first"}},
+		{"dash", counter(CounterOpts{Name: "a-b"}), []string{`"a-b"`}},
+		{"not ASCII", counter(CounterOpts{Name: "größe"}), []string{"größe"}},
+		{"brace", counter(CounterOpts{Name: "a{b}"}), []string{"a{b}"}},
+		{"newline", counter(CounterOpts{Name: "a\nb"}), []string{"not a metric name"}},
+		{"shoal's own prefix", counter(CounterOpts{Name: "shoal_things_total"}), []string{"shoal_", "reserved"}},
+		{"help", counter(CounterOpts{Name: "a", Help: badUTF8}), []string{"help", "UTF-8"}},
+		{"bad label name", counter(CounterOpts{Name: "a"}, "my-label"), []string{`"my-label"`, "not a label name"}},
+		{"colon in a label name", counter(CounterOpts{Name: "a"}, "my:label"), []string{"not a label name"}},
+		{"empty label name", counter(CounterOpts{Name: "a"}, ""), []string{"not a label name"}},
+		{"le", counter(CounterOpts{Name: "a"}, "le"), []string{`"le"`, "reserved"}},
+		{"quantile", counter(CounterOpts{Name: "a"}, "quantile"), []string{"reserved"}},
+		{"gauge_index", counter(CounterOpts{Name: "a"}, "gauge_index"), []string{"reserved"}},
+		{"two underscores", counter(CounterOpts{Name: "a"}, "__name__"), []string{"reserved"}},
+		{"twice", counter(CounterOpts{Name: "a"}, "a", "b", "a"), []string{`"a"`, "twice"}},
+		{"twice with a constant", counter(CounterOpts{Name: "a", ConstLabels: Labels{"zone": "1"}}, "zone"), []string{`"zone"`, "twice"}},
+		{"reserved constant label", gauge(GaugeOpts{Name: "a", ConstLabels: Labels{"gauge_index": "1"}}), []string{"gauge", "reserved"}},
+		{"constant label's value", summary(SummaryOpts{Name: "a", ConstLabels: Labels{"x": badUTF8}}), []string{"summary", "x", "UTF-8"}},
+		{"gauge mode", gauge(GaugeOpts{Name: "a", Mode: "median"}), []string{`"median"`, "Latest"}},
+		{"negative expiry", gauge(GaugeOpts{Name: "a", Expire: -time.Second}), []string{"Expire", "-1s"}},
+		{"falling bounds", buckets(1, 3, 2), []string{"ascend"}},
+		{"equal bounds", buckets(1, 1), []string{"ascend"}},
+		{"zeros of both signs", buckets(math.Copysign(0, -1), 0), []string{"ascend"}},
+		{"NaN bound", buckets(1, math.NaN()), []string{"finite"}},
+		{"-Inf bound", buckets(math.Inf(-1), 1), []string{"finite"}},
+		{"+Inf in the middle", buckets(1, math.Inf(1), 2), []string{"finite"}},
 		{"no function", func(r *Registry) error {
 			_, err := r.RegisterGaugeFunc(GaugeOpts{Name: "a"}, nil)
 			return err
@@ -109,25 +76,27 @@ func TestDefinition_RefusesWhatNoPageMayShow(t *testing.T) {
 	}
 }
 
-func counterNamed(name string) func(*Registry) error {
-	return func(r *Registry) error {
-		_, err := r.RegisterCounter(CounterOpts{Name: name})
-		return err
-	}
+// declaration declares a metric, with labels if there are any.
+type declaration func(r *Registry) error
+
+func counter(opts CounterOpts, labels ...string) declaration {
+	return func(r *Registry) error { _, err := r.RegisterCounterVec(opts, labels); return err }
 }
 
-func counterWith(labels ...string) func(*Registry) error {
-	return func(r *Registry) error {
-		_, err := r.RegisterCounterVec(CounterOpts{Name: "a"}, labels)
-		return err
-	}
+func gauge(opts GaugeOpts, labels ...string) declaration {
+	return func(r *Registry) error { _, err := r.RegisterGaugeVec(opts, labels); return err }
 }
 
-func histogramOf(bounds ...float64) func(*Registry) error {
-	return func(r *Registry) error {
-		_, err := r.RegisterHistogram(HistogramOpts{Name: "a", Buckets: bounds})
-		return err
-	}
+func summary(opts SummaryOpts, labels ...string) declaration {
+	return func(r *Registry) error { _, err := r.RegisterSummaryVec(opts, labels); return err }
+}
+
+func histogram(opts HistogramOpts, labels ...string) declaration {
+	return func(r *Registry) error { _, err := r.RegisterHistogramVec(opts, labels); return err }
+}
+
+func buckets(bounds ...float64) declaration {
+	return histogram(HistogramOpts{Name: "a", Buckets: bounds})
 }
 
 func TestDefinition_TakesWhatIsOddButRight(t *testing.T) {
@@ -172,27 +141,12 @@ func TestDefinition_AnotherUnderTheSameNameShowsBoth(t *testing.T) {
 		other func(r *Registry) error
 		words []string
 	}{
-		{"type", counterNamed("g"), []string{"gauge g", "counter g"}},
-		{"help", func(r *Registry) error {
-			_, err := r.RegisterGauge(GaugeOpts{Name: "g", Help: "second"})
-			return err
-		}, []string{"first", "second"}},
-		{"labels", func(r *Registry) error {
-			_, err := r.RegisterGaugeVec(base, []string{"room"})
-			return err
-		}, []string{`"room"`}},
-		{"mode", func(r *Registry) error {
-			_, err := r.RegisterGauge(GaugeOpts{Name: "g", Help: "first", Mode: Max})
-			return err
-		}, []string{"mode max"}},
-		{"expiry", func(r *Registry) error {
-			_, err := r.RegisterGauge(GaugeOpts{Name: "g", Help: "first", Expire: time.Hour})
-			return err
-		}, []string{"1m0s", "1h0m0s"}},
-		{"constant label", func(r *Registry) error {
-			_, err := r.RegisterGauge(GaugeOpts{Name: "g", Help: "first", ConstLabels: Labels{"zone": "b"}})
-			return err
-		}, []string{`zone="b"`}},
+		{"type", counter(CounterOpts{Name: "g"}), []string{"gauge g", "counter g"}},
+		{"help", gauge(GaugeOpts{Name: "g", Help: "second"}), []string{"first", "second"}},
+		{"labels", gauge(base, "room"), []string{`"room"`}},
+		{"mode", gauge(GaugeOpts{Name: "g", Help: "first", Mode: Max}), []string{"mode max"}},
+		{"expiry", gauge(GaugeOpts{Name: "g", Help: "first", Expire: time.Hour}), []string{"1m0s", "1h0m0s"}},
+		{"constant label", gauge(GaugeOpts{Name: "g", Help: "first", ConstLabels: Labels{"zone": "b"}}), []string{`zone="b"`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -216,14 +170,11 @@ func TestDefinition_AnotherUnderTheSameNameShowsBoth(t *testing.T) {
 }
 
 func TestDefinition_NamesOfSamplesHaveOneOwner(t *testing.T) {
-	type declare = func(r *Registry, name string) error
-	counter := func(r *Registry, name string) error { _, err := r.RegisterCounter(CounterOpts{Name: name}); return err }
-	gauge := func(r *Registry, name string) error { _, err := r.RegisterGauge(GaugeOpts{Name: name}); return err }
-	summary := func(r *Registry, name string) error { _, err := r.RegisterSummary(SummaryOpts{Name: name}); return err }
-	histogram := func(r *Registry, name string) error {
-		_, err := r.RegisterHistogram(HistogramOpts{Name: name})
-		return err
-	}
+	type declare = func(name string) declaration
+	counter := func(name string) declaration { return counter(CounterOpts{Name: name}) }
+	gauge := func(name string) declaration { return gauge(GaugeOpts{Name: name}) }
+	summary := func(name string) declaration { return summary(SummaryOpts{Name: name}) }
+	histogram := func(name string) declaration { return histogram(HistogramOpts{Name: name}) }
 	tests := []struct {
 		first    declare
 		name     string
@@ -253,25 +204,20 @@ func TestDefinition_NamesOfSamplesHaveOneOwner(t *testing.T) {
 	for _, tt := range tests {
 		for _, swapped := range []bool{false, true} {
 			r := New()
-			first, name, second, other := tt.first, tt.name, tt.second, tt.other
+			first, second := tt.first(tt.name), tt.second(tt.other)
 			if swapped {
-				first, name, second, other = second, other, first, name
+				first, second = second, first
 			}
-			if err := first(r, name); err != nil {
+			if err := first(r); err != nil {
 				t.Fatal(err)
 			}
-			err := second(r, other)
-			if tt.accepted {
-				if err != nil {
-					t.Errorf("%s beside %s: %v", other, name, err)
-				}
-				continue
+			err := second(r)
+			switch {
+			case tt.accepted && err != nil:
+				t.Errorf("%s beside %s: %v", tt.other, tt.name, err)
+			case !tt.accepted:
+				mentions(t, err, tt.name, tt.other, "rename")
 			}
-			if err == nil {
-				t.Errorf("%s beside %s was accepted", other, name)
-				continue
-			}
-			mentions(t, err, name, other, "rename")
 		}
 	}
 }

@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,62 +32,47 @@ func three(v *CounterVec) {
 	v.WithLabelValues("USD", "book").Add(3)
 }
 
+// A second metric of the name, with another constant label, keeps its series throughout.
 func TestDelete_IsForAllProcesses(t *testing.T) {
-	tests := []struct {
-		name string
-		do   func(v *CounterVec) any
+	type deletion = func(v *CounterVec) any
+	by := func(labels Labels) deletion { return func(v *CounterVec) any { return v.Delete(labels) } }
+	byValues := func(values ...string) deletion {
+		return func(v *CounterVec) any { return v.DeleteLabelValues(values...) }
+	}
+	byMatch := func(labels Labels) deletion { return func(v *CounterVec) any { return v.DeletePartialMatch(labels) } }
+	all := samples{eurBook: 1, eurCD: 2, usdBook: 3}
+	for name, test := range map[string]struct {
+		do   deletion
 		held any // what the process that holds the children is told
 		left samples
 	}{
-		{"Delete", func(v *CounterVec) any { return v.Delete(Labels{"currency": "EUR", "kind": "book"}) }, true,
-			samples{eurCD: 2, usdBook: 3}},
-		{"DeleteLabelValues", func(v *CounterVec) any { return v.DeleteLabelValues("USD", "book") }, true,
-			samples{eurBook: 1, eurCD: 2}},
-		{"Delete, unknown label", func(v *CounterVec) any { return v.Delete(Labels{"currency": "EUR"}) }, false,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeleteLabelValues, too few", func(v *CounterVec) any { return v.DeleteLabelValues("EUR") }, false,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeletePartialMatch", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"currency": "EUR"}) }, 2,
-			samples{usdBook: 3}},
-		{"DeletePartialMatch, constant label", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"shop": "de"}) }, 3, nil},
-		{"DeletePartialMatch, other constant", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"shop": "at"}) }, 0,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeletePartialMatch, no label", func(v *CounterVec) any { return v.DeletePartialMatch(nil) }, 3, nil},
-		{"DeletePartialMatch, empty value of a label that it does not have",
-			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"x": ""}) }, 0,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeletePartialMatch, the same beside a label that it has",
-			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"x": "", "currency": "EUR"}) }, 0,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeletePartialMatch, value of a label that it does not have",
-			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"x": "1"}) }, 0,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeletePartialMatch, reserved label",
-			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"gauge_index": ""}) }, 0,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeletePartialMatch, no label name",
-			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"": ""}) }, 0,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeletePartialMatch, empty value of a label that each has",
-			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"kind": ""}) }, 0,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeletePartialMatch, empty value of a constant label",
-			func(v *CounterVec) any { return v.DeletePartialMatch(Labels{"shop": ""}) }, 0,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeletePartialMatch, no labels", func(v *CounterVec) any { return v.DeletePartialMatch(Labels{}) }, 3, nil},
-		{"Delete, constant label given", func(v *CounterVec) any {
-			return v.Delete(Labels{"currency": "EUR", "kind": "book", "shop": "de"})
-		}, false, samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"DeleteLabelValues, too many", func(v *CounterVec) any { return v.DeleteLabelValues("EUR", "book", "de") }, false,
-			samples{eurBook: 1, eurCD: 2, usdBook: 3}},
-		{"Reset", func(v *CounterVec) any { v.Reset(); return nil }, nil, nil},
-	}
-	for _, tt := range tests {
+		"Delete":                              {by(Labels{"currency": "EUR", "kind": "book"}), true, samples{eurCD: 2, usdBook: 3}},
+		"Delete, too few":                     {by(Labels{"currency": "EUR"}), false, all},
+		"Delete, constant label given":        {by(Labels{"currency": "EUR", "kind": "book", "shop": "de"}), false, all},
+		"values":                              {byValues("USD", "book"), true, samples{eurBook: 1, eurCD: 2}},
+		"values, too few":                     {byValues("EUR"), false, all},
+		"values, too many":                    {byValues("EUR", "book", "de"), false, all},
+		"match":                               {byMatch(Labels{"currency": "EUR"}), 2, samples{usdBook: 3}},
+		"match, constant label":               {byMatch(Labels{"shop": "de"}), 3, samples{}},
+		"match, another's constant":           {byMatch(Labels{"shop": "at"}), 0, all},
+		"match, nil":                          {byMatch(nil), 3, samples{}},
+		"match, no labels":                    {byMatch(Labels{}), 3, samples{}},
+		"match, unknown label":                {byMatch(Labels{"x": "1"}), 0, all},
+		"match, unknown label, empty":         {byMatch(Labels{"x": ""}), 0, all},
+		"match, unknown label beside a known": {byMatch(Labels{"x": "", "currency": "EUR"}), 0, all},
+		"match, reserved label":               {byMatch(Labels{"gauge_index": ""}), 0, all},
+		"match, no label name":                {byMatch(Labels{"": ""}), 0, all},
+		"match, empty value that none has":    {byMatch(Labels{"kind": ""}), 0, all},
+		"match, empty value of the constant":  {byMatch(Labels{"shop": ""}), 0, all},
+		"Reset":                               {func(v *CounterVec) any { v.Reset(); return nil }, nil, samples{}},
+	} {
 		for _, who := range []string{"the holder, nothing sent", "the holder", "another process"} {
-			t.Run(tt.name+" by "+who, func(t *testing.T) {
+			t.Run(name+" by "+who, func(t *testing.T) {
 				server := memstore.New()
 				a, b := process(t, server, Opts{}), process(t, server, Opts{})
 				three(orders(a))
+				austrian := CounterOpts{Name: "orders_total", ConstLabels: Labels{"shop": "at"}}
+				a.NewCounterVec(austrian, []string{"currency", "kind"}).WithLabelValues("EUR", "book").Add(4)
 				if who != "the holder, nothing sent" {
 					flush(t, a)
 				}
@@ -94,17 +80,14 @@ func TestDelete_IsForAllProcesses(t *testing.T) {
 				if who == "another process" {
 					deleter = b
 				}
-				held := tt.do(orders(deleter))
-				if deleter == a && held != tt.held {
-					t.Errorf("returned %v, want %v", held, tt.held)
+				held := test.do(orders(deleter))
+				if deleter == a && held != test.held {
+					t.Errorf("returned %v, want %v", held, test.held)
 				}
 				flush(t, deleter)
-				page := stored(t, server)
-				if tt.left == nil {
-					page.lacks(t, "orders_total")
-				} else {
-					page.want(t, tt.left)
-				}
+				left := maps.Clone(test.left)
+				left[`orders_total{currency="EUR",kind="book",shop="at"}`] = 4
+				stored(t, server).want(t, left)
 			})
 		}
 	}
@@ -266,7 +249,7 @@ func TestDelete_AskedForWhileTheStoreIsAwayHappensLater(t *testing.T) {
 		v := orders(r)
 		three(v)
 		flush(t, r)
-		server.Fail(func(string) error { return errBroken })
+		server.Fail(away)
 		v.WithLabelValues("EUR", "cd").Add(100) // maybe frozen before the deletion
 		elapse(5 * time.Second)
 		v.DeletePartialMatch(Labels{"currency": "EUR"})
@@ -284,12 +267,7 @@ func TestDelete_ItsRetryErasesNothingNew(t *testing.T) {
 		a, b := process(t, server, Opts{}), process(t, server, Opts{})
 		three(orders(a))
 		flush(t, a)
-		server.LoseReply(func(op string) error {
-			if op == memstore.OpCommit+" orders_total" {
-				return errBroken
-			}
-			return nil
-		})
+		server.LoseReply(only(memstore.OpCommit+" orders_total", away))
 		orders(a).Reset() // applied, and nobody hears of it
 		elapse(10 * time.Second)
 		server.LoseReply(nil)

@@ -21,93 +21,57 @@ import (
 )
 
 // comer is a metric whose children come and go.
-type comer interface {
-	come(label string) (write func())
-	Delete(Labels) bool
-	DeletePartialMatch(Labels) int
-	Reset()
+type comer struct {
+	come    func(label string) (write func())
+	deletes func(labels Labels) bool
+	match   func(labels Labels) int
+	reset   func()
 }
 
-type comingCounter struct{ *CounterVec }
-
-func (v comingCounter) come(label string) func() { return v.WithLabelValues(label).Inc }
-
-type comingSummary struct{ *SummaryVec }
-
-func (v comingSummary) come(label string) func() {
-	m := v.WithLabelValues(label)
-	return func() { m.Observe(1) }
-}
-
-type comingHistogram struct{ *HistogramVec }
-
-func (v comingHistogram) come(label string) func() {
-	m := v.WithLabelValues(label)
-	return func() { m.Observe(1) }
-}
-
-type comingGauge struct {
-	*GaugeVec
-	mode Mode
-}
-
-func (v comingGauge) come(label string) func() {
-	m := v.WithLabelValues(label)
-	if v.mode == Total {
-		return m.Inc
+func comerOf[M Counter | Gauge | Summary | Histogram](v *Vec[M], write func(*M)) comer {
+	come := func(label string) func() {
+		m := v.WithLabelValues(label)
+		return func() { write(m) }
 	}
-	return func() { m.Set(1) }
+	return comer{come, v.Delete, v.DeletePartialMatch, v.Reset}
 }
 
 // comers declares a metric of each kind.
 func comers(r *Registry) map[string]comer {
 	a := []string{"a"}
+	k := CounterOpts{Name: "k_total", ConstLabels: Labels{"k": "v"}}
 	all := map[string]comer{
-		"counter":   comingCounter{r.NewCounterVec(CounterOpts{Name: "c_total"}, a)},
-		"constant":  comingCounter{r.NewCounterVec(CounterOpts{Name: "k_total", ConstLabels: Labels{"k": "v"}}, a)},
-		"summary":   comingSummary{r.NewSummaryVec(SummaryOpts{Name: "s"}, a)},
-		"histogram": comingHistogram{r.NewHistogramVec(HistogramOpts{Name: "h"}, a)},
+		"counter":   comerOf(r.NewCounterVec(CounterOpts{Name: "c_total"}, a), (*Counter).Inc),
+		"constant":  comerOf(r.NewCounterVec(k, a), (*Counter).Inc),
+		"summary":   comerOf(r.NewSummaryVec(SummaryOpts{Name: "s"}, a), func(s *Summary) { s.Observe(1) }),
+		"histogram": comerOf(r.NewHistogramVec(HistogramOpts{Name: "h"}, a), func(h *Histogram) { h.Observe(1) }),
+		"total":     comerOf(r.NewGaugeVec(GaugeOpts{Name: "gtotal", Mode: Total}, a), (*Gauge).Inc),
 	}
-	for _, mode := range []Mode{PerProcess, Max, Latest, Total} {
-		name := fmt.Sprintf("g%s", mode)
-		all["gauge "+string(mode)] = comingGauge{r.NewGaugeVec(GaugeOpts{Name: name, Mode: mode}, a), mode}
+	for _, mode := range []Mode{PerProcess, Max, Latest} {
+		v := r.NewGaugeVec(GaugeOpts{Name: "g" + string(mode), Mode: mode}, a)
+		all["gauge "+string(mode)] = comerOf(v, func(g *Gauge) { g.Set(1) })
 	}
 	return all
 }
 
 // goings are the ways in which a child is deleted, and what happens to it before
-// and behind that.
+// and after that.
 var goings = map[string]func(c comer, label string){
-	"Delete": func(c comer, label string) {
-		c.come(label)()
-		c.Delete(Labels{"a": label})
-	},
-	"Delete, unwritten": func(c comer, label string) {
-		c.come(label)
-		c.Delete(Labels{"a": label})
-	},
-	"DeletePartialMatch": func(c comer, label string) {
-		c.come(label)()
-		c.DeletePartialMatch(Labels{"a": label})
-	},
-	"Reset": func(c comer, label string) {
-		c.come(label)()
-		c.Reset()
-	},
+	"Delete":                      func(c comer, label string) { c.come(label)(); c.deletes(Labels{"a": label}) },
+	"Delete, unwritten":           func(c comer, label string) { c.come(label); c.deletes(Labels{"a": label}) },
+	"DeletePartialMatch":          func(c comer, label string) { c.come(label)(); c.match(Labels{"a": label}) },
+	"Reset":                       func(c comer, label string) { c.come(label)(); c.reset() },
+	"Delete of what is not there": func(c comer, label string) { c.deletes(Labels{"a": label}) },
+	"the same again":              func(c comer, _ string) { c.come("same")(); c.deletes(Labels{"a": "same"}) },
 	"Delete, then written": func(c comer, label string) {
 		write := c.come(label)
-		c.Delete(Labels{"a": label})
+		c.deletes(Labels{"a": label})
 		write()
 	},
 	"Reset, then written": func(c comer, label string) {
 		write := c.come(label)
-		c.Reset()
+		c.reset()
 		write()
-	},
-	"Delete of what is not there": func(c comer, label string) { c.Delete(Labels{"a": label}) },
-	"the same again": func(c comer, label string) {
-		c.come("same")()
-		c.Delete(Labels{"a": "same"})
 	},
 }
 
@@ -184,13 +148,13 @@ func TestDelete_ThinningOutLosesAndDoublesNothing(t *testing.T) {
 		server.Fail(func(string) error { return io.EOF })
 		for _, c := range all {
 			c.come("kept")()
-			c.Delete(Labels{"a": "dropped"})
+			c.deletes(Labels{"a": "dropped"})
 			for i := range rounds {
 				write := c.come(fmt.Sprint("old ", i))
-				c.Delete(Labels{"a": fmt.Sprint("old ", i)})
+				c.deletes(Labels{"a": fmt.Sprint("old ", i)})
 				write()
 				c.come(fmt.Sprint("gone ", i))()
-				c.Delete(Labels{"a": fmt.Sprint("gone ", i)})
+				c.deletes(Labels{"a": fmt.Sprint("gone ", i)})
 			}
 			c.come("kept")()
 		}

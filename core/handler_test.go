@@ -16,17 +16,6 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// ask makes one request of a page.
-func ask(h http.Handler, method string, header http.Header) *httptest.ResponseRecorder {
-	req := httptest.NewRequest(method, "/metrics", nil)
-	for name, values := range header {
-		req.Header[name] = values
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, req)
-	return w
-}
-
 func TestHandler_AnswersGetAndHeadOnly(t *testing.T) {
 	h := readOnly(t, memstore.New()).Handler(HandlerOpts{})
 	for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW"} {

@@ -130,15 +130,21 @@ func scrape(t testing.TB, reg *Registry) samples {
 	return parsePage(t, get(t, reg.Handler(HandlerOpts{}), nil))
 }
 
-// get asks for a page and returns its body; anything but 200 fails the test.
-func get(t testing.TB, h http.Handler, header http.Header) string {
-	t.Helper()
-	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+// ask makes one request of a page.
+func ask(h http.Handler, method string, header http.Header) *httptest.ResponseRecorder {
+	req := httptest.NewRequest(method, "/metrics", nil)
 	for name, values := range header {
 		req.Header[name] = values
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, req)
+	return w
+}
+
+// get asks for a page and returns its body; anything but 200 fails the test.
+func get(t testing.TB, h http.Handler, header http.Header) string {
+	t.Helper()
+	w := ask(h, http.MethodGet, header)
 	if w.Code != http.StatusOK {
 		t.Fatalf("the page answered %d: %s", w.Code, w.Body)
 	}

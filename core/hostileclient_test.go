@@ -20,6 +20,20 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
+// serve runs a server on pipes until it is ended.
+func serve(server *http.Server) (listener *pipes, end func()) {
+	listener = newPipes()
+	served := make(chan struct{})
+	go func() {
+		_ = server.Serve(listener)
+		close(served)
+	}()
+	return listener, func() {
+		_ = server.Close()
+		<-served
+	}
+}
+
 // A request announces a body and sends none of it. net/http waits for the rest of
 // a body before it sends an answer: the handler has to return at once all the
 // same, and the connection has to end in bounded time.
@@ -52,18 +66,14 @@ func TestHandler_ABodyThatNeverComesHoldsNoPage(t *testing.T) {
 				if tt.away {
 					store.Fail(away)
 				}
-				listener, serving := newPipes(), atomic.Int32{}
+				serving := atomic.Int32{}
 				h := r.Handler(HandlerOpts{})
-				server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				listener, end := serve(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 					serving.Add(1)
 					defer serving.Add(-1)
 					h.ServeHTTP(w, req)
-				})}
-				served := make(chan struct{})
-				go func() {
-					_ = server.Serve(listener)
-					close(served)
-				}()
+				})})
+				defer end()
 				begin := time.Now()
 				conn := listener.dialWith(t, tt.request)
 				_ = conn.SetReadDeadline(begin.Add(2 * writeTimeout))
@@ -89,8 +99,6 @@ func TestHandler_ABodyThatNeverComesHoldsNoPage(t *testing.T) {
 				}
 				_ = conn.Close()
 				store.Fail(nil)
-				_ = server.Close()
-				<-served
 			})
 		})
 	}
@@ -107,13 +115,9 @@ func TestHandler_AKeptConnectionOutlivesThePagesDeadlines(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := memstore.New()
 				r := process(t, store, Opts{})
-				listener := newPipes()
 				server.Handler = r.Handler(HandlerOpts{})
-				served := make(chan struct{})
-				go func() {
-					_ = server.Serve(listener)
-					close(served)
-				}()
+				listener, end := serve(server)
+				defer end()
 				const request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"
 				conn := listener.dialWith(t, request)
 				answer := bufio.NewReader(conn)
@@ -132,8 +136,6 @@ func TestHandler_AKeptConnectionOutlivesThePagesDeadlines(t *testing.T) {
 				}
 				_, _ = http.ReadResponse(answer, nil)
 				_ = conn.Close()
-				_ = server.Close()
-				<-served
 			})
 		})
 	}
@@ -182,13 +184,7 @@ func TestHandler_AStuckHTTP2ConnectionHoldsNoPage(t *testing.T) {
 				flush(t, r)
 				var protocols http.Protocols
 				protocols.SetUnencryptedHTTP2(true)
-				listener := newPipes()
-				server := &http.Server{Handler: r.Handler(HandlerOpts{}), Protocols: &protocols}
-				served := make(chan struct{})
-				go func() {
-					_ = server.Serve(listener)
-					close(served)
-				}()
+				listener, end := serve(&http.Server{Handler: r.Handler(HandlerOpts{}), Protocols: &protocols})
 				const readers = 10
 				before, unstuck := heap(), make(chan struct{})
 				var transports []*http.Transport
@@ -219,12 +215,11 @@ func TestHandler_AStuckHTTP2ConnectionHoldsNoPage(t *testing.T) {
 					t.Errorf("stuck readers of %d pages hold %d bytes at first and %d after %v", readers, during, after, writeTimeout)
 				}
 				close(unstuck)
-				_ = server.Close()
+				end()
 				group.Wait()
 				for _, transport := range transports {
 					transport.CloseIdleConnections()
 				}
-				<-served
 			})
 		})
 	}

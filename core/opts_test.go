@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
@@ -89,14 +88,6 @@ func TestOpts_RefreshPeriodMayExceedTheDefaultExpiry(t *testing.T) {
 	r := New()
 	r.NewGauge(GaugeOpts{Name: "slow", Expire: time.Hour})
 	connectTo(t, memstore.New(), r, Opts{RefreshPeriod: 10 * time.Minute})
-}
-
-func TestConnect_RefusesANilClient(t *testing.T) {
-	var single *redis.Client
-	var cluster *redis.ClusterClient
-	for _, client := range []redis.UniversalClient{nil, single, cluster} {
-		mentions(t, New().Connect(client, Opts{App: "shop"}), "nil", "redis.NewClient")
-	}
 }
 
 func TestConnect_OnceAndNotAfterClose(t *testing.T) {

@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package conformance_test
+package conformance
 
 import (
 	"context"
 	"crypto/rand"
 	"fmt"
 	"strconv"
-	"strings"
 	"testing"
-
-	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
@@ -61,26 +58,9 @@ func BenchmarkCommit(b *testing.B) {
 				seq++
 				send(seq, bench.then)
 			}
-			b.ReportMetric(serverTime(b, client, "evalsha"), "server-µs/op")
+			b.ReportMetric(commandStat(b, client, "evalsha", "usec_per_call"), "server-µs/op")
 		})
 	}
-}
-
-// serverTime gives the mean time in microseconds that a command took.
-func serverTime(b *testing.B, client *redis.Client, command string) float64 {
-	b.Helper()
-	info, err := client.Info(context.Background(), "commandstats").Result()
-	if err != nil {
-		b.Fatal(err)
-	}
-	_, rest, _ := strings.Cut(info, "cmdstat_"+command+":")
-	_, rest, _ = strings.Cut(rest, "usec_per_call=")
-	text, _, _ := strings.Cut(rest, ",")
-	us, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return us
 }
 
 // BenchmarkRead reports a scrape's reads of a family of 10,000 counters.
@@ -110,7 +90,7 @@ func BenchmarkRead(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		b.ReportMetric(serverTime(b, client, "hmget"), "server-µs/call")
+		b.ReportMetric(commandStat(b, client, "hmget", "usec_per_call"), "server-µs/call")
 	})
 	b.Run("scan=10000", func(b *testing.B) {
 		client.ConfigResetStat(ctx)
@@ -119,6 +99,6 @@ func BenchmarkRead(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		b.ReportMetric(serverTime(b, client, "hscan"), "server-µs/call")
+		b.ReportMetric(commandStat(b, client, "hscan", "usec_per_call"), "server-µs/call")
 	})
 }

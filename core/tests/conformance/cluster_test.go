@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package conformance_test
+package conformance
 
 import (
 	"context"
-	"crypto/rand"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
-	"github.com/shoal-metrics/shoal/core/tests/conformance"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
@@ -21,7 +19,7 @@ import (
 // from replicas: its reads go another way.
 func TestCluster_ReadOnlyClientConforms(t *testing.T) {
 	client := redistest.SharedCluster(t).Client(t, func(o *redis.ClusterOptions) { o.RouteRandomly = true })
-	conformance.RunRedis(t, client, nil)
+	RunRedis(t, client, nil)
 }
 
 // TestCluster_ReadsGoToMasters counts what a replica is asked.
@@ -35,25 +33,13 @@ func TestCluster_ReadsGoToMasters(t *testing.T) {
 			client := redistest.SharedCluster(t).Client(t, route)
 			seen := &commands{}
 			client.AddHook(seen)
-			store := wire.NewRedis(client, rand.Text())
-			gen := counter(t, store)
-			commit(t, store, step(gen, 1))
-			wantX(t, store, "1")
-			if _, err := store.ScanSeries(t.Context(), "a", wire.MaxPage); err != nil {
-				t.Error(err)
-			}
-			if _, err := store.ReadFamilies(t.Context(), []string{"a"}); err != nil {
-				t.Error(err)
-			}
-			if _, err := store.ReadApp(t.Context()); err != nil {
-				t.Error(err)
-			}
-			if _, err := store.ReadGauges(t.Context(), []string{"w"}); err != nil {
-				t.Error(err)
-			}
-			if err := store.Housekeep(t.Context(), 0, 0); err != nil {
-				t.Error(err)
-			}
+			f, _ := begin(t, client)
+			f.wantX("1")
+			f.series("a")
+			f.state("a")
+			f.head()
+			f.readGauges("w")
+			f.housekeep(0)
 			for _, name := range seen.names {
 				if !strings.HasPrefix(name, "eval") {
 					t.Errorf("%s may go to a replica", name)
@@ -90,11 +76,9 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 	ctx := t.Context()
 	cluster := redistest.StartCluster(t)
 	client := cluster.Client(t)
-	app := rand.Text()
-	store := wire.NewRedis(client, app)
-	gen := counter(t, store)
-	key := "shoal:1:{" + app + "/a}:v"
-	control := "shoal:1:{" + app + "/a}:ctl"
+	f := newFixture(t, RedisTarget(client))
+	gen := f.family("a", wire.TypeCounter)
+	key, control := valuesKey(f.app, "a"), controlKey(f.app, "a")
 
 	source := cluster.NodeOf(t, client, key)
 	target := cluster.Nodes[0]
@@ -109,7 +93,7 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 	// Reads take their replies raw, and follow redirections all the same.
 	reads := func(when string) {
 		t.Helper()
-		replies, _, err := store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"x", "not there"}}}, wire.MaxPage)
+		replies, _, err := f.store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"x", "not there"}}}, wire.MaxPage)
 		want := []wire.SeriesValue{{Text: strconv.FormatUint(seq, 10), Found: true}, {}}
 		if err != nil || replies[0].Err != nil || !slices.Equal(replies[0].Values, want) {
 			t.Errorf("%s: %+v, %v, want %v", when, replies, err, want)
@@ -121,7 +105,7 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 			reads(when)
 		}
 		seq++
-		r := commit(t, store, step(gen, seq))[0]
+		r := f.send(step(gen, seq))[0]
 		if r.Err != nil || r.Status != wire.CommitOK {
 			t.Fatalf("%s: %+v", when, r)
 		}
@@ -144,7 +128,7 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 	do(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
 	applied("while both keys are at the source")
 	migrate(key)
-	r := commit(t, store, step(gen, seq+1))[0]
+	r := f.send(step(gen, seq+1))[0]
 	if r.Err == nil || !wire.Refused(r.Err) || !strings.Contains(r.Err.Error(), "TRYAGAIN") {
 		t.Errorf("while the keys are apart: %+v, want TRYAGAIN", r)
 	}
@@ -155,7 +139,7 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 		do(c, "CLUSTER", "SETSLOT", slot, "NODE", toID)
 	}
 	applied("after the move")
-	wantX(t, store, strconv.FormatUint(seq, 10))
+	f.wantX(strconv.FormatUint(seq, 10))
 }
 
 func id(t *testing.T, c *redis.Client) string {

@@ -65,7 +65,7 @@ var commitTests = map[string]func(f *fixture){
 	"Commit_EmptyVerifies": func(f *fixture) {
 		gen := f.family("a", wire.TypeCounter)
 		f.apply(batch("a", gen, 0, 2, add("x", "1")))
-		shape := f.state("a").SeriesVersion
+		version := f.state("a").SeriesVersion
 		for _, step := range []struct {
 			generation string
 			number     uint64
@@ -82,8 +82,8 @@ var commitTests = map[string]func(f *fixture){
 				f.Errorf("verifying %d: status %d with last %d", step.number, r.Status, r.Last)
 			}
 		}
-		if f.state("a").SeriesVersion != shape {
-			f.Error("a verification changed the shape")
+		if f.state("a").SeriesVersion != version {
+			f.Error("a verification changed the series version")
 		}
 		wantVector(f, "the series", f.series("a")["x"], "1")
 	},

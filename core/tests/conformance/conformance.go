@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -26,6 +27,19 @@ type Target struct {
 	LoseControl func(t testing.TB, app, family string)
 	// LoseValues loses the key with a family's series.
 	LoseValues func(t testing.TB, app, family string)
+}
+
+// MemstoreTarget is the store in memory.
+func MemstoreTarget(server *memstore.Server) Target {
+	return Target{
+		Store:   func(_ testing.TB, app string) wire.Store { return server.Store(app) },
+		Advance: func(_ testing.TB, d time.Duration) { server.Advance(d) },
+		SetText: func(_ testing.TB, app, family, field, text string) {
+			server.SetText(app, family, field, text)
+		},
+		LoseControl: func(_ testing.TB, app, family string) { server.LoseControl(app, family) },
+		LoseValues:  func(_ testing.TB, app, family string) { server.LoseValues(app, family) },
+	}
 }
 
 // Run runs the suite. Each test uses an app of its own.

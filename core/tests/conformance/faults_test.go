@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package conformance_test
+package conformance
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -24,108 +22,86 @@ var retries = map[string]func(*redis.Options){
 	"retries on":  func(o *redis.Options) { o.MaxRetries = 3 },
 }
 
-// counter registers family a and returns its generation.
-func counter(t *testing.T, s wire.Store) string {
+// begin gives an app of its own on a client, with the counter a, to which writer w1 has
+// added 1 in its first batch.
+func begin(t *testing.T, client redis.UniversalClient) (f *fixture, generation string) {
 	t.Helper()
-	r := s.Register(t.Context(), []wire.Registration{{
-		Family: "a", Writer: "w1", Nonce: rand.Text(), Born: 1,
-		Definition: wire.Definition{Type: wire.TypeCounter},
-	}})[0]
-	if r.Err != nil {
-		t.Fatal(r.Err)
-	}
-	return r.Generation
+	f = newFixture(t, RedisTarget(client))
+	generation = f.family("a", wire.TypeCounter)
+	f.apply(step(generation, 1))
+	return f, generation
 }
 
 // step is batch seq of writer w1, which adds 1 to x.
 func step(generation string, seq uint64) wire.Commit {
-	return wire.Commit{
-		Family: "a", Generation: generation, Writer: "w1", Prev: seq - 1, Seq: seq,
-		Ops: []wire.Op{{Kind: wire.OpAdd, Field: "x", Value: "1"}},
-	}
+	c := batch("a", generation, seq-1, seq, add("x", "1"))
+	c.Totals = false
+	return c
 }
 
-func commit(t *testing.T, s wire.Store, commits ...wire.Commit) []wire.CommitReply {
-	t.Helper()
-	return s.Commit(t.Context(), commits)
+// send sends batches, which may fail.
+func (f *fixture) send(commits ...wire.Commit) []wire.CommitReply {
+	f.Helper()
+	return f.store.Commit(f.ctx, commits)
 }
 
-func wantX(t *testing.T, s wire.Store, want string) {
-	t.Helper()
-	r, _, err := s.ReadSeries(t.Context(), []wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}}, wire.MaxPage)
+// wantX wants a value of x, as a scrape reads it.
+func (f *fixture) wantX(want string) {
+	f.Helper()
+	r, _, err := f.store.ReadSeries(f.ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"x"}}}, wire.MaxPage)
 	if err != nil || r[0].Err != nil {
-		t.Fatal(err, r)
+		f.Fatal(err, r)
 	}
 	if got := r[0].Values[0].Text; got != want {
-		t.Errorf("the series is %q, want %q", got, want)
+		f.Errorf("the series is %q, want %q", got, want)
 	}
 }
+
+// doubt is whether nobody knows what became of a request.
+func doubt(err error) bool { return err != nil && !wire.Refused(err) && !wire.Answered(err) }
 
 func TestCommit_LostReplyIsInDoubtAndNotAppliedTwice(t *testing.T) {
 	server := redistest.Shared(t)
 	for name, setting := range retries {
-		t.Run(name, func(t *testing.T) {
-			p := startProxy(t, server.Addr)
-			client := server.Client(t, setting, func(o *redis.Options) { o.Addr = p.listener.Addr().String() })
-			app := rand.Text()
-			store := wire.NewRedis(client, app)
-			gen := counter(t, store)
-			if r := commit(t, store, step(gen, 1))[0]; r.Status != wire.CommitOK {
-				t.Fatalf("%+v", r)
-			}
-			p.arm(gen, 1)
-			r := commit(t, store, step(gen, 2))[0]
-			if p.lost() != 1 {
-				t.Fatalf("%d replies lost", p.lost())
-			}
-			if r.Err == nil || wire.Refused(r.Err) {
-				t.Errorf("the lost reply reads %+v, want in doubt", r)
-			}
-			// Not through the client's own retry either: this is the second time.
-			if r := commit(t, store, step(gen, 2))[0]; r.Status != wire.CommitDuplicate || r.Last != 2 {
-				t.Errorf("the retry: %+v", r)
-			}
-			wantX(t, store, "2")
-		})
-	}
-}
-
-func TestCommit_LostReplyOfSeveralBatchesIsSettledByARetry(t *testing.T) {
-	server := redistest.Shared(t)
-	p := startProxy(t, server.Addr)
-	client := server.Client(t, func(o *redis.Options) { o.Addr = p.listener.Addr().String() })
-	store := wire.NewRedis(client, rand.Text())
-	gen := counter(t, store)
-	commit(t, store, step(gen, 1))
-	p.arm(gen, 1)
-	batches := []wire.Commit{step(gen, 2), step(gen, 3), step(gen, 4)}
-	for _, r := range commit(t, store, batches...) {
-		if r.Err == nil || wire.Refused(r.Err) {
-			t.Errorf("%+v, want in doubt", r)
+		for _, n := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s, batches: %d", name, n), func(t *testing.T) {
+				p := redistest.StartLossyProxy(t, server.Addr)
+				f, gen := begin(t, server.Client(t, setting, func(o *redis.Options) { o.Addr = p.Addr }))
+				batches := []wire.Commit{step(gen, 2), step(gen, 3), step(gen, 4)}[:n]
+				last := uint64(n) + 1 // a few
+				p.Lose(redistest.Mentioning(1, gen))
+				for _, r := range f.send(batches...) {
+					if !doubt(r.Err) {
+						t.Errorf("the lost reply reads %+v, want in doubt", r)
+					}
+				}
+				if n := p.Lost.Load(); n != 1 {
+					t.Fatalf("%d replies lost", n)
+				}
+				// Not through the client's own retry either: this is the second time.
+				for _, r := range f.send(batches...) {
+					if r.Status != wire.CommitDuplicate || r.Last != last {
+						t.Errorf("the retry: %+v", r)
+					}
+				}
+				f.wantX(fmt.Sprint(last))
+			})
 		}
 	}
-	for i, r := range commit(t, store, batches...) {
-		if r.Status != wire.CommitDuplicate || r.Last != 4 {
-			t.Errorf("batch %d: %+v", i, r)
-		}
-	}
-	wantX(t, store, "4")
 }
 
 func TestCommit_RefusalAfterALostReplyDoesNotHideTheDoubt(t *testing.T) {
 	// The client would retry by itself, and the server would refuse the second
 	// attempt: the answer must still be "in doubt".
 	server := redistest.Start(t)
-	p := startProxy(t, server.Addr)
+	p := redistest.StartLossyProxy(t, server.Addr)
 	admin := server.Client(t)
-	client := server.Client(t, retries["retries on"], func(o *redis.Options) { o.Addr = p.listener.Addr().String() })
-	store := wire.NewRedis(client, "shop")
-	gen := counter(t, store)
-	commit(t, store, step(gen, 1))
-	p.arm(gen, 1)
+	client := server.Client(t, retries["retries on"], func(o *redis.Options) { o.Addr = p.Addr })
+	f, gen := begin(t, client)
+	p.Lose(redistest.Mentioning(1, gen))
 	done := make(chan wire.CommitReply)
-	go func() { done <- store.Commit(t.Context(), []wire.Commit{step(gen, 2)})[0] }()
-	within(t, "the batch is applied", func() bool { return p.lost() == 1 })
+	go func() { done <- f.send(step(gen, 2))[0] }()
+	eventually(t, "the batch is applied", func() bool { return p.Lost.Load() == 1 })
 	if err := admin.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -136,38 +112,24 @@ func TestCommit_RefusalAfterALostReplyDoesNotHideTheDoubt(t *testing.T) {
 
 func TestGauges_LostReplyIsADuplicate(t *testing.T) {
 	server := redistest.Shared(t)
-	p := startProxy(t, server.Addr)
-	client := server.Client(t, func(o *redis.Options) { o.Addr = p.listener.Addr().String() })
-	store := wire.NewRedis(client, rand.Text())
-	held, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w1", Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: time.Minute})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := wire.GaugeWrite{Writer: "w1", Index: held.Index, Version: 1, Full: true,
-		Ops: []wire.GaugeOp{{Field: "marked", Value: "1", Expire: time.Minute}}}
-	// The first write is NOSCRIPT on a fresh server; let the script be known.
-	if _, err := store.WriteGauges(t.Context(), w); err != nil {
-		t.Fatal(err)
-	}
-	w.Version = 2
-	p.arm("marked", 1)
-	if _, err := store.WriteGauges(t.Context(), w); err == nil || wire.Refused(err) {
+	p := redistest.StartLossyProxy(t, server.Addr)
+	f := newFixture(t, RedisTarget(server.Client(t, func(o *redis.Options) { o.Addr = p.Addr })))
+	f.take(hold("w"), 0, "")
+	f.gauges(write(1, true, set("marked", "1")), wire.GaugesOK) // a fresh server did not know the script
+	p.Lose(redistest.Mentioning(1, "marked"))
+	second := write(2, true, set("marked", "1"))
+	if _, err := f.store.WriteGauges(f.ctx, second); !doubt(err) {
 		t.Errorf("%v, want in doubt", err)
 	}
-	status, err := store.WriteGauges(t.Context(), w)
-	if err != nil || status != wire.GaugesDuplicate {
-		t.Errorf("the retry: status %d, %v", status, err)
-	}
+	f.gauges(second, wire.GaugesDuplicate)
 }
 
 func TestCommit_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
-	store := wire.NewRedis(client, "shop")
-	gen := counter(t, store)
-	commit(t, store, step(gen, 1))
+	f, gen := begin(t, client)
 	dump := func() string {
-		return fmt.Sprint(client.HGetAll(t.Context(), "shoal:1:{shop/a}:ctl").Val(), client.HGetAll(t.Context(), "shoal:1:{shop/a}:v").Val())
+		return fmt.Sprint(client.HGetAll(f.ctx, controlKey(f.app, "a")).Val(), client.HGetAll(f.ctx, valuesKey(f.app, "a")).Val())
 	}
 	before := dump()
 	if err := client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
@@ -180,7 +142,7 @@ func TestCommit_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 	} {
 		c := step(gen, 2)
 		c.Ops = ops
-		r := commit(t, store, c)[0]
+		r := f.send(c)[0]
 		if r.Err == nil || !wire.Refused(r.Err) || !strings.Contains(r.Err.Error(), "OOM") {
 			t.Errorf("%s: %+v, want OOM", name, r)
 		}
@@ -188,25 +150,23 @@ func TestCommit_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 			t.Errorf("%s left %s, had %s", name, after, before)
 		}
 	}
-	if _, err := store.ReadApp(t.Context()); err != nil {
-		t.Errorf("reading when out of memory: %v", err)
-	}
+	f.head() // can be read all the same
 }
 
 func TestRegister_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
-	gen := counter(t, wire.NewRedis(client, "shop"))
-	client.Del(t.Context(), "shoal:1:{shop/a}:v") // half of the family is lost
+	f, gen := begin(t, client)
+	client.Del(f.ctx, valuesKey(f.app, "a")) // half of the family is lost
 	// The memory ends between the listing and the registration.
 	store := wire.NewRedis(interrupted(server.Client(t), "evalsha", func() {
-		client.ConfigSet(t.Context(), "maxmemory", "1")
-	}), "shop")
-	reg := wire.Registration{Family: "a", Writer: "w1", Nonce: "n", Definition: wire.Definition{Type: wire.TypeCounter}}
-	if r := store.Register(t.Context(), []wire.Registration{reg})[0]; r.Err == nil || !wire.Refused(r.Err) {
+		client.ConfigSet(f.ctx, "maxmemory", "1")
+	}), f.app)
+	r := store.Register(f.ctx, []wire.Registration{registration("a", "w1", wire.TypeCounter)})[0]
+	if r.Err == nil || !wire.Refused(r.Err) {
 		t.Errorf("registering: %+v", r)
 	}
-	if got := client.HGet(t.Context(), "shoal:1:{shop/a}:ctl", "gen").Val(); got != gen {
+	if got := client.HGet(f.ctx, controlKey(f.app, "a"), "gen").Val(); got != gen {
 		t.Errorf("the generation is %q, was %q", got, gen)
 	}
 }
@@ -214,102 +174,63 @@ func TestRegister_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 func TestGauges_OutOfMemoryKeepsTheOldOnes(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
-	store := wire.NewRedis(client, "shop")
-	if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: "w", Index: wire.NoIndex, Wanted: 0, TTL: time.Minute}); err != nil {
-		t.Fatal(err)
-	}
-	w := wire.GaugeWrite{Writer: "w", Version: 1, Full: true,
-		Ops: []wire.GaugeOp{{Field: "g", Value: "1", Expire: time.Minute}}}
-	if _, err := store.WriteGauges(t.Context(), w); err != nil {
-		t.Fatal(err)
-	}
-	client.ConfigSet(t.Context(), "maxmemory", "1")
-	w.Version, w.Ops[0].Value = 2, "2"
-	if _, err := store.WriteGauges(t.Context(), w); err == nil || !wire.Refused(err) {
+	f := newFixture(t, RedisTarget(client))
+	f.take(hold("w"), 0, "")
+	f.gauges(write(1, true, set("g", "1")), wire.GaugesOK)
+	client.ConfigSet(f.ctx, "maxmemory", "1")
+	if _, err := f.store.WriteGauges(f.ctx, write(2, true, set("g", "2"))); err == nil || !wire.Refused(err) {
 		t.Errorf("%v, want OOM", err)
 	}
-	gauges, err := store.ReadGauges(t.Context(), []string{"w"})
-	if err != nil || len(gauges[0].Entries) != 1 || gauges[0].Entries[0].Text != "1" {
-		t.Errorf("the gauges are %v, %v", gauges, err)
-	}
+	f.wantGauges(map[string]string{"g": "1"})
 }
 
 // interrupted returns the client with something else happening on the server
 // after each round trip of a kind.
 func interrupted(client *redis.Client, command string, meanwhile func()) *redis.Client {
-	client.AddHook(interruption{command, meanwhile})
+	client.AddHook(pipelineHook(func(cmds []redis.Cmder, next func() error) error {
+		err := next()
+		if cmds[0].Name() == command {
+			meanwhile()
+		}
+		return err
+	}))
 	return client
 }
 
-type interruption struct {
-	command   string
-	meanwhile func()
-}
-
-func (interruption) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (interruption) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (i interruption) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		err := next(ctx, cmds)
-		if cmds[0].Name() == i.command {
-			i.meanwhile()
-		}
-		return err
-	}
-}
-
 func TestHousekeep_RechecksOnTheServer(t *testing.T) {
-	const retention = 30 * 24 * time.Hour
 	server := redistest.Shared(t)
 	client := server.Client(t)
-	app := rand.Text()
-	plain := wire.NewRedis(client, app)
-	gen := counter(t, plain)
-	commit(t, plain, step(gen, 1))
-	control, families := "shoal:1:{"+app+"/a}:ctl", "shoal:1:{"+app+"}:families"
-	var old, stamp, present string
-	prepare := func() {
+	f, _ := begin(t, client)
+	control, families := controlKey(f.app, "a"), familiesKey(f.app)
+	// housekeep has something else happen after each of its scripts, to an old family.
+	housekeep := func(meanwhile func()) {
 		t.Helper()
-		now := time.Now()
-		old = fmt.Sprint(now.Add(-2 * retention).Unix())
-		stamp = "1 " + old
-		present = fmt.Sprint(now.Unix())
-		if err := client.HSet(t.Context(), control, "w:w1", stamp, "touched", old).Err(); err != nil {
+		old := fmt.Sprint(time.Now().Add(-2 * retention).Unix())
+		if err := client.HSet(f.ctx, control, "w:w1", "1 "+old, "touched", old).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if err := client.ZAdd(t.Context(), families, redis.Z{Score: 1, Member: "a"}).Err(); err != nil {
+		if err := client.ZAdd(f.ctx, families, redis.Z{Score: 1, Member: "a"}).Err(); err != nil {
 			t.Fatal(err)
 		}
+		f.housekeepAgain(guarded(interrupted(server.Client(t), "evalsha", meanwhile), f.app), retention, 0)
 	}
-
 	t.Run("a family that is written meanwhile stays", func(t *testing.T) {
-		prepare()
-		store := guarded(interrupted(server.Client(t), "evalsha", func() {
-			client.HSet(t.Context(), control, "touched", present)
-		}), app)
-		if err := store.Housekeep(t.Context(), retention, 0); err != nil {
-			t.Fatal(err)
-		}
-		wantX(t, plain, "1")
+		housekeep(func() { client.HSet(f.ctx, control, "touched", fmt.Sprint(time.Now().Unix())) })
+		f.wantX("1")
 	})
 	t.Run("a family that is declared meanwhile stays listed", func(t *testing.T) {
-		prepare()
-		store := wire.NewRedis(interrupted(server.Client(t), "evalsha", func() {
-			if score := client.ZScore(t.Context(), families, "a").Val(); score == 1 && client.Exists(t.Context(), control).Val() == 0 {
-				if err := plain.Touch(t.Context(), []string{"a"}); err != nil {
+		housekeep(func() {
+			if client.ZScore(f.ctx, families, "a").Val() == 1 && client.Exists(f.ctx, control).Val() == 0 {
+				if err := f.store.Touch(f.ctx, []string{"a"}); err != nil {
 					t.Error(err)
 				}
 			}
-		}), app)
-		if err := store.Housekeep(t.Context(), retention, 0); err != nil {
-			t.Fatal(err)
-		}
-		if n := client.Exists(t.Context(), control).Val(); n != 0 {
+		})
+		if n := client.Exists(f.ctx, control).Val(); n != 0 {
 			t.Error("the family was not forgotten: the test tests nothing")
 		}
-		if state, err := plain.ReadApp(t.Context()); err != nil || len(state.Families) != 1 {
-			t.Errorf("listed are %v, %v", state.Families, err)
+		if names := f.head().Families; len(names) != 1 {
+			t.Errorf("listed are %v", names)
 		}
 	})
 }
@@ -336,9 +257,7 @@ func TestHousekeep_MakesRoomWhereRedisIsFull(t *testing.T) {
 func TestCommit_DemotedMasterSaysReadOnly(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
-	store := wire.NewRedis(client, "shop")
-	gen := counter(t, store)
-	commit(t, store, step(gen, 1))
+	f, gen := begin(t, client)
 	if err := client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -347,7 +266,7 @@ func TestCommit_DemotedMasterSaysReadOnly(t *testing.T) {
 		"a duplicate":  step(gen, 1),
 		"verification": {Family: "a", Generation: gen, Writer: "w1", Prev: 1, Seq: 1},
 	} {
-		r := commit(t, store, c)[0]
+		r := f.send(c)[0]
 		if r.Err == nil || !wire.Refused(r.Err) || !redis.IsReadOnlyError(r.Err) {
 			t.Errorf("%s: %+v, want READONLY", name, r)
 		}
@@ -361,38 +280,27 @@ func TestRefused_TellsRefusalFromDoubt(t *testing.T) {
 		o.DialerRetries = 1
 	}
 	client := server.Client(t, brief)
-	store := wire.NewRedis(client, "shop")
-	gen := counter(t, store)
-	commit(t, store, step(gen, 1))
+	f, gen := begin(t, client)
 
 	server.Freeze(t)
-	if r := commit(t, store, step(gen, 2))[0]; r.Err == nil || wire.Refused(r.Err) {
+	if r := f.send(step(gen, 2))[0]; r.Err == nil || wire.Refused(r.Err) {
 		t.Errorf("a frozen server: %+v, want in doubt", r)
 	}
 	server.Thaw(t)
 	server.Kill()
-	within(t, "the pool has no connection left", func() bool {
-		r := commit(t, store, step(gen, 2))[0]
+	eventually(t, "the pool has no connection left", func() bool {
+		r := f.send(step(gen, 2))[0]
 		return r.Err != nil && wire.Refused(r.Err)
 	})
 
-	for _, test := range []struct {
-		err  error
-		want bool
-	}{
-		{nil, false},
-		{redis.Nil, false},
-		{errors.New("EOF"), false},
-		{&net.OpError{Op: "read", Err: errors.New("reset")}, false},
-		{&net.OpError{Op: "dial", Err: errors.New("refused")}, true},
-		{fmt.Errorf("wrapped: %w", &net.OpError{Op: "dial", Err: errors.New("refused")}), true},
-		{redis.ErrPoolTimeout, true},
-		{redis.ErrClosed, true},
-		{redis.ErrNoScript, true},
-		{redis.ErrCrossSlot, true},
+	dial := &net.OpError{Op: "dial", Err: errors.New("refused")}
+	for err, want := range map[error]bool{
+		nil: false, redis.Nil: false, errors.New("EOF"): false, &net.OpError{Op: "read", Err: errors.New("reset")}: false,
+		dial: true, fmt.Errorf("wrapped: %w", dial): true,
+		redis.ErrPoolTimeout: true, redis.ErrClosed: true, redis.ErrNoScript: true, redis.ErrCrossSlot: true,
 	} {
-		if got := wire.Refused(test.err); got != test.want {
-			t.Errorf("Refused(%v) is %v", test.err, got)
+		if got := wire.Refused(err); got != want {
+			t.Errorf("Refused(%v) is %v", err, got)
 		}
 	}
 }
@@ -400,22 +308,21 @@ func TestRefused_TellsRefusalFromDoubt(t *testing.T) {
 func TestRedis_RestartWithASnapshotShowsAGap(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
-	store := wire.NewRedis(client, "shop")
-	gen := counter(t, store)
-	commit(t, store, step(gen, 1), step(gen, 2))
+	f, gen := begin(t, client)
+	f.apply(step(gen, 2))
 	if err := client.Save(t.Context()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	commit(t, store, step(gen, 3))
+	f.send(step(gen, 3))
 	server.Restart(t)
 	var r wire.CommitReply
-	within(t, "the server answers", func() bool {
-		r = commit(t, store, step(gen, 4))[0]
+	eventually(t, "the server answers", func() bool {
+		r = f.send(step(gen, 4))[0]
 		return r.Err == nil
 	})
 	if r.Status != wire.CommitGap || r.Last != 2 {
 		t.Errorf("%+v, want a gap after 2", r)
 	}
-	commit(t, store, step(gen, 3), step(gen, 4))
-	wantX(t, store, "4")
+	f.send(step(gen, 3), step(gen, 4))
+	f.wantX("4")
 }

@@ -66,7 +66,7 @@ var headTests = map[string]func(f *fixture){
 			}
 		}
 	},
-	"Head_BehindTheValuesTheLineageIsToldAgain": func(f *fixture) {
+	"Head_TheLineageIsToldAgainAfterTheValues": func(f *fixture) {
 		gen := f.family("a", wire.TypeCounter)
 		f.apply(batch("a", gen, 0, 1, add("x", "1")))
 		want, err := f.store.Lineage(f.ctx)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package conformance_test
+package conformance
 
 import (
 	"crypto/rand"
@@ -57,79 +57,68 @@ type attack struct {
 
 // attacks are on all texts that scripts which write read.
 func attacks(t *testing.T, client *redis.Client) map[string]attack {
-	ctx := t.Context()
-	tag := "shoal:1:{shop"
-	store := wire.NewRedis(client, "shop")
-	seq := uint64(0)
-	gen := ""
+	f := newFixture(t, RedisTarget(client))
+	seq, gen := uint64(0), ""
 	register := func() error {
-		r := store.Register(ctx, []wire.Registration{{Family: "a", Writer: "w", Nonce: rand.Text(), Born: 1, Definition: wire.Definition{
-			Type: wire.TypeHistogram, Bounds: []string{"1", "2"},
-		}}})[0]
-		gen = r.Generation
-		return r.Err
+		r := registration("a", "w", wire.TypeHistogram)
+		r.Bounds = []string{"1", "2"}
+		gen = f.register(r).Generation
+		return nil
 	}
 	hset := func(key, field string) func(string) error {
-		return func(text string) error { return client.HSet(ctx, tag+key, field, text).Err() }
+		return func(text string) error { return client.HSet(f.ctx, key, field, text).Err() }
 	}
 	commit := func(limit int, ops ...wire.Op) func() error {
 		return func() error {
 			seq++
-			r := store.Commit(ctx, []wire.Commit{{
-				Family: "a", Writer: "w", Generation: gen, Prev: seq - 1, Seq: seq, Totals: true, Limit: limit, Overflow: "over", Ops: ops,
-			}})[0]
-			if r.Err == nil && r.Status != wire.CommitOK {
-				return fmt.Errorf("%+v", r)
-			}
-			return r.Err
+			c := capped(batch("a", gen, seq-1, seq, ops...), limit)
+			c.Writer = "w"
+			f.apply(c)
+			return nil
 		}
 	}
-	op := func(kind wire.OpKind, field, value string) wire.Op {
-		return wire.Op{Kind: kind, Field: field, Value: value}
-	}
-	wide := op(wire.OpAdd, "x", strings.ReplaceAll(ascending(4000), " ", ":1 ")+":1")
-	hold := func() error {
-		_, err := store.Hold(ctx, wire.HoldRequest{Writer: "w", Index: 0, Wanted: wire.NoIndex, TTL: 1e9, Current: "f00"})
+	wide := add("x", strings.ReplaceAll(ascending(4000), " ", ":1 ")+":1")
+	renew := func() error {
+		_, err := f.store.Hold(f.ctx, wire.HoldRequest{Writer: "w", Index: 0, Wanted: wire.NoIndex, TTL: 1e9, Current: "f00"})
 		return err
 	}
-	housekeep := func() error { return store.Housekeep(ctx, time.Hour, 0) }
+	housekeep := func() error { return f.store.Housekeep(f.ctx, time.Hour, 0) }
 	gauges := func() error {
-		_, err := store.WriteGauges(ctx, wire.GaugeWrite{Writer: "w", Version: 1, Full: true, Ops: []wire.GaugeOp{{Field: "g", Value: "1", Expire: 1e12}}})
+		_, err := f.store.WriteGauges(f.ctx, write(1, true, set("g", "1")))
 		return err
 	}
 	silent := func() error { // a batch that the writer's entry does not let through
-		store.Commit(ctx, []wire.Commit{{Family: "a", Writer: "v", Generation: gen, Prev: 1, Seq: 2}})
+		f.store.Commit(f.ctx, []wire.Commit{{Family: "a", Writer: "v", Generation: gen, Prev: 1, Seq: 2}})
 		return nil
 	}
-	if err := register(); err != nil {
-		t.Fatal(err)
-	}
+	_ = register()
+	control, values, leases := controlKey(f.app, "a"), valuesKey(f.app, "a"), leasesKey(f.app)
 	all := map[string]attack{
-		"commit, vector":      {hset("/a}:v", "x"), commit(0, op(wire.OpAdd, "x", "1:1 2:1 sum:1.5"))},
-		"commit, wide vector": {hset("/a}:v", "x"), commit(0, wide)},
-		"commit, summary":     {hset("/a}:v", "x"), commit(0, op(wire.OpAdd, "x", "sum:1 count:1"))},
-		"commit, number":      {hset("/a}:v", "x"), commit(0, op(wire.OpAdd, "x", "1"))},
-		"commit, latest":      {hset("/a}:v", "x"), commit(0, op(wire.OpLatest, "x", "1 1 0"))},
-		"commit, delete":      {hset("/a}:v", "x"), commit(0, op(wire.OpDelete, "x", ""))},
-		"commit, overflow":    {hset("/a}:v", "over"), commit(1, op(wire.OpAdd, "new", "1:1"), op(wire.OpAdd, "new2", "1:1"))},
-		"commit, entry":       {hset("/a}:ctl", "w:v"), silent},
-		"commit, shape":       {hset("/a}:ctl", "shape"), commit(0, op(wire.OpDelete, "x", ""))},
-		"hold, own entry":     {hset("}:leases", "i:0"), hold},
-		"hold, another":       {hset("}:leases", "i:7"), hold},
-		"hold, record":        {hset("}:leases", "lineage"), hold},
-		"gauges, lease":       {hset("}:leases", "i:0"), gauges},
-		"gauges, version":     {hset("}:g:w", "\xfe"), gauges},
-		"housekeep, entry":    {hset("/a}:ctl", "w:v"), housekeep},
-		"housekeep, lease":    {hset("}:leases", "i:7"), housekeep},
-		"housekeep, turn":     {hset("}:leases", "housekept"), housekeep},
+		"commit, vector":      {hset(values, "x"), commit(0, add("x", "1:1 2:1 sum:1.5"))},
+		"commit, wide vector": {hset(values, "x"), commit(0, wide)},
+		"commit, summary":     {hset(values, "x"), commit(0, add("x", "sum:1 count:1"))},
+		"commit, number":      {hset(values, "x"), commit(0, add("x", "1"))},
+		"commit, latest":      {hset(values, "x"), commit(0, latest("x", "1 1 0"))},
+		"commit, delete":      {hset(values, "x"), commit(0, deleteX)},
+		"commit, overflow":    {hset(values, "over"), commit(1, add("new", "1:1"), add("new2", "1:1"))},
+		"commit, entry":       {hset(control, "w:v"), silent},
+		"commit, shape":       {hset(control, "shape"), commit(0, deleteX)},
+		"hold, own entry":     {hset(leases, "i:0"), renew},
+		"hold, another":       {hset(leases, "i:7"), renew},
+		"hold, record":        {hset(leases, "lineage"), renew},
+		"gauges, lease":       {hset(leases, "i:0"), gauges},
+		"gauges, version":     {hset(gaugesKey(f.app, "w"), "\xfe"), gauges},
+		"housekeep, entry":    {hset(control, "w:v"), housekeep},
+		"housekeep, lease":    {hset(leases, "i:7"), housekeep},
+		"housekeep, turn":     {hset(leases, "housekept"), housekeep},
 		"housekeep, name": {func(text string) error {
-			return client.ZAdd(ctx, tag+"}:families", redis.Z{Member: text}).Err()
+			return client.ZAdd(f.ctx, familiesKey(f.app), redis.Z{Member: text}).Err()
 		}, housekeep},
 	}
 	for _, field := range []string{"type", "help", "mode", "bounds", "born", "created", "orphan", "w:w"} {
-		all["register, "+field] = attack{hset("/a}:ctl", field), func() error {
+		all["register, "+field] = attack{hset(control, field), func() error {
 			err := register()
-			client.HDel(ctx, tag+"/a}:ctl", "w:w")
+			client.HDel(f.ctx, control, "w:w")
 			seq = 0
 			return err
 		}}
@@ -155,7 +144,7 @@ func TestHostileText_CostsAScriptNoMoreThanItsLength(t *testing.T) {
 					if err := a.run(); err != nil {
 						t.Fatalf("%s, %s: %v", place, shape, err)
 					}
-					if us := microseconds(t, client, "evalsha"); least == 0 || us < least {
+					if us := commandStat(t, client, "evalsha", "usec"); least == 0 || us < least {
 						least = us
 					}
 				}
@@ -176,22 +165,17 @@ func TestHostileText_CostsAScriptNoMoreThanItsLength(t *testing.T) {
 // What stands in the place of other leases, and is too long for one, is not gone through
 // nor copied when a process takes its own.
 func TestHostileText_InOthersLeasesCostsNobody(t *testing.T) {
-	server := redistest.Start(t)
-	client := server.Client(t)
-	store := wire.NewRedis(client, "shop")
+	client := redistest.Start(t).Client(t)
+	f := &redisFixture{fixture: newFixture(t, RedisTarget(client)), client: client}
 	took := func(n int) (least float64) {
 		t.Helper()
 		for i := range 8 {
-			if err := client.HSet(t.Context(), "shoal:1:{shop}:leases", "i:1"+strconv.Itoa(i), "x 99999999999999 "+strings.Repeat("-", n)).Err(); err != nil {
-				t.Fatal(err)
-			}
+			f.set(leasesKey(f.app), "i:1"+strconv.Itoa(i), "x 99999999999999 "+strings.Repeat("-", n))
 		}
 		for range 5 {
-			client.ConfigResetStat(t.Context())
-			if _, err := store.Hold(t.Context(), wire.HoldRequest{Writer: rand.Text(), Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: time.Minute}); err != nil {
-				t.Fatal(err)
-			}
-			if us := microseconds(t, client, "evalsha"); least == 0 || us < least {
+			client.ConfigResetStat(f.ctx)
+			f.hold(hold(rand.Text()))
+			if us := commandStat(t, client, "evalsha", "usec"); least == 0 || us < least {
 				least = us
 			}
 		}
@@ -203,20 +187,19 @@ func TestHostileText_InOthersLeasesCostsNobody(t *testing.T) {
 	}
 }
 
-// microseconds gives the time that a command took on the server since its figures
-// were reset.
-func microseconds(t *testing.T, client *redis.Client, command string) float64 {
+// commandStat reads what a server says of a command since its figures were reset.
+func commandStat(t testing.TB, client *redis.Client, command, figure string) float64 {
 	t.Helper()
 	info, err := client.Info(t.Context(), "commandstats").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, rest, _ := strings.Cut(info, "cmdstat_"+command+":")
-	_, rest, _ = strings.Cut(rest, "usec=")
+	_, rest, _ = strings.Cut(rest, figure+"=")
 	text, _, _ := strings.Cut(rest, ",")
-	us, err := strconv.ParseFloat(text, 64)
+	value, err := strconv.ParseFloat(text, 64)
 	if err != nil {
 		t.Fatalf("%s: %v", command, err)
 	}
-	return us
+	return value
 }

@@ -241,7 +241,7 @@ var opTests = map[string]func(f *fixture){
 	},
 	"Shape_ChangesWithTheSetOfSeriesAndOnlyThen": func(f *fixture) {
 		gen := f.family("a", wire.TypeCounter)
-		shape := f.state("a").SeriesVersion
+		version := f.state("a").SeriesVersion
 		seq := uint64(0)
 		for _, step := range []struct {
 			name    string
@@ -260,15 +260,15 @@ var opTests = map[string]func(f *fixture){
 			f.apply(batch("a", gen, seq, seq+1, step.ops...))
 			seq++
 			now := f.state("a").SeriesVersion
-			if (now != shape) != step.changes {
-				f.Errorf("%s: shape %q then %q", step.name, shape, now)
+			if (now != version) != step.changes {
+				f.Errorf("%s: series version %q, then %q", step.name, version, now)
 			}
-			shape = now
+			version = now
 		}
 		f.target.LoseValues(f.T, f.app, "a")
 		f.family("a", wire.TypeCounter)
-		if now := f.state("a").SeriesVersion; now == shape {
-			f.Errorf("another generation has the same shape %q", now)
+		if now := f.state("a").SeriesVersion; now == version {
+			f.Errorf("another generation has the same series version %q", now)
 		}
 	},
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package conformance_test
+package conformance
 
 import (
 	"context"
@@ -16,24 +16,6 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
-
-// fullest notes what the replies to a pipeline take at most.
-type fullest struct {
-	guard.Limits
-
-	taken int64
-}
-
-func (*fullest) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (*fullest) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
-
-func (f *fullest) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return func(ctx context.Context, cmds []redis.Cmder) error {
-		err := next(ctx, cmds)
-		f.taken = max(f.taken, f.Taken())
-		return err
-	}
-}
 
 // What a connection read last counts until it is used again, and beyond 96 MB the guard
 // lets no long text pass. So no pipeline to an honest app takes a third of that.
@@ -52,7 +34,7 @@ func TestGauges_OfManyProcessesAreFarBelowWhatTheGuardLetsPass(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	full := &fullest{}
+	limits, taken := guard.Limits{}, int64(0)
 	guarded := server.Client(t, func(o *redis.Options) {
 		dial := redis.NewDialer(o)
 		o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -60,10 +42,14 @@ func TestGauges_OfManyProcessesAreFarBelowWhatTheGuardLetsPass(t *testing.T) {
 			if err != nil {
 				return nil, err
 			}
-			return guard.New(conn, addr, &full.Limits, nil), nil
+			return guard.New(conn, addr, &limits, nil), nil
 		}
 	})
-	guarded.AddHook(full)
+	guarded.AddHook(pipelineHook(func(_ []redis.Cmder, next func() error) error {
+		err := next()
+		taken = max(taken, limits.Taken())
+		return err
+	}))
 	store := wire.NewRedis(guarded, "shop")
 	store.Guarded = true
 	gauges, err := store.ReadGauges(t.Context(), app.Writers())
@@ -75,7 +61,7 @@ func TestGauges_OfManyProcessesAreFarBelowWhatTheGuardLetsPass(t *testing.T) {
 			t.Errorf("process %d: %d gauges, %d damaged: %v", i, len(g.Entries), g.Damaged, g.Err)
 		}
 	}
-	if full.taken > 32<<20 {
-		t.Errorf("a pipeline takes %d MB", full.taken>>20)
+	if taken > 32<<20 {
+		t.Errorf("a pipeline takes %d MB", taken>>20)
 	}
 }

@@ -7,7 +7,9 @@ import (
 	"crypto/rand"
 	"flag"
 	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,28 +31,28 @@ var (
 const stepsPerSeed = 150
 
 func TestMemstore_DoesWhatTheScriptsDo(t *testing.T) {
-	client := redistest.Shared(t).Client(t)
-	server := memstore.New()
-	scripts := conformance.RedisTarget(client)
-	memory := conformance.Target{
-		Store:       func(_ testing.TB, app string) wire.Store { return server.Store(app) },
-		SetText:     func(_ testing.TB, app, family, field, text string) { server.SetText(app, family, field, text) },
-		LoseControl: func(_ testing.TB, app, family string) { server.LoseControl(app, family) },
-		LoseValues:  func(_ testing.TB, app, family string) { server.LoseValues(app, family) },
-	}
+	memory := conformance.MemstoreTarget(memstore.New())
+	scripts := conformance.RedisTarget(redistest.Shared(t).Client(t))
+	outcomes := map[string]int{}
 	run := func(seed uint64) bool {
 		app := "app-" + rand.Text()
-		s := newSchedule(t, seed, side{memory, memory.Store(t, app), app}, side{scripts, scripts.Store(t, app), app})
+		one, two := newSide(t, memory, app), newSide(t, scripts, app)
+		s := newSchedule(seed, outcomes)
 		for step := range stepsPerSeed {
-			what, differs := s.step()
+			r := s.next()
 			if *onlySeed > 0 {
-				t.Logf("%d: %s", step, what)
+				t.Logf("%d: %s", step, r.what)
 			}
-			if differs == "" {
-				differs = s.compareStored()
+			answer, other := r.ask(one), r.ask(two)
+			differs := difference("the answers", answer, other)
+			r.learn(answer)
+			for _, part := range storedParts {
+				if differs == "" {
+					differs = difference(part.name, part.read(one), part.read(two))
+				}
 			}
 			if differs != "" {
-				t.Errorf("seed %d, step %d, %s:\n%s", seed, step, what, differs)
+				t.Errorf("seed %d, step %d, %s:\n%s", seed, step, r.what, differs)
 				t.Errorf("to replay it: go test -run TestMemstore . -differential.seed %d -v", seed)
 				return false
 			}
@@ -74,107 +76,99 @@ func TestMemstore_DoesWhatTheScriptsDo(t *testing.T) {
 	}
 }
 
-// outcomes counts what the requests met, so that no rule is left out.
-var outcomes = map[string]int{}
-
-var wantedOutcomes = []string{
-	"registered anew", "registered again", "orphan", "clash",
-	"applied", "duplicate", "gap", "unknown", "malformed", "overflowed", "corrupt replaced",
-	"own index", "another index", "fenced", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
-}
-
-// side is one of the two stores.
+// side is one of the two stores, with what it alone knows: names of generations.
 type side struct {
+	t      *testing.T
+	ctx    context.Context // the test's
 	target conformance.Target
 	store  wire.Store
 	app    string
+
+	generation, former map[string]string // by family: the present one, and the one before
+	version            map[string]string // by family: which series there were at the last look
 }
 
-// both asks both sides and compares their answers.
-func both[R any](s *schedule, ask func(side) R, same func(a, b R) string) (R, string) {
-	a, b := ask(s.sides[0]), ask(s.sides[1])
-	return a, same(a, b)
+func newSide(t *testing.T, target conformance.Target, app string) *side {
+	return &side{
+		t: t, ctx: t.Context(), target: target, store: target.Store(t, app), app: app,
+		generation: map[string]string{}, former: map[string]string{}, version: map[string]string{},
+	}
 }
 
-// sameText compares what two values look like.
-func sameText(a, b any) string {
-	x, y := fmt.Sprintf("%+v", a), fmt.Sprintf("%+v", b)
-	if x == y {
+// must ends the test where a store can't be asked at all.
+func (x *side) must(err error) {
+	x.t.Helper()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+func (x *side) series(family string) []wire.Series {
+	x.t.Helper()
+	list, err := x.store.ScanSeries(x.ctx, family, wire.MaxPage)
+	x.must(err)
+	return list
+}
+
+// difference is empty where two answers look the same.
+func difference(what string, memory, scripts any) string {
+	a, b := fmt.Sprintf("%+v", memory), fmt.Sprintf("%+v", scripts)
+	if a == b {
 		return ""
 	}
-	return fmt.Sprintf("in memory: %s\non Redis:  %s", x, y)
+	return fmt.Sprintf("%s:\nin memory: %s\non Redis:  %s", what, a, b)
 }
 
-// sameError compares two errors by what they mean to a writer.
-func sameError(a, b error) string {
-	return sameText(
-		[]bool{a != nil, wire.Refused(a), wire.Answered(a)},
-		[]bool{b != nil, wire.Refused(b), wire.Answered(b)},
-	)
-}
-
-// compareStored reads everything from both sides, as a page does.
-func (s *schedule) compareStored() string {
-	ctx := context.Background()
-	type head struct {
-		families []string
-		leases   []string
-		lineage  string
-		changed  bool
-		recent   bool // it became another one a moment ago
+// meaning is what an error tells a writer.
+func meaning(err error) string {
+	if err == nil {
+		return ""
 	}
-	_, differs := both(s, func(x side) head {
-		app, err := x.store.ReadApp(ctx)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		h := head{families: slices.Sorted(slices.Values(app.Families)), lineage: app.Lineage}
-		h.changed = !app.Since.IsZero()
-		h.recent = h.changed && app.Now.Sub(app.Since) < time.Minute
+	return fmt.Sprintf("an error; refused: %v, answered: %v", wire.Refused(err), wire.Answered(err))
+}
+
+// storedParts read everything, as a page does, each in an order of its own.
+var storedParts = []struct {
+	name string
+	read func(x *side) any
+}{
+	{"the app", func(x *side) any {
+		app, err := x.store.ReadApp(x.ctx)
+		x.must(err)
+		var leases []string
 		for _, l := range app.Leases {
 			left := l.Deadline.Sub(app.Now).Round(time.Minute)
-			h.leases = append(h.leases, fmt.Sprintf("%d %s %s %v %+v", l.Index, l.Writer, l.Lineage, left, l.Info))
+			leases = append(leases, fmt.Sprintf("%d %s %s %v %+v", l.Index, l.Writer, l.Lineage, left, l.Info))
 		}
-		return h
-	}, func(a, b head) string { return sameText(a, b) })
-	if differs != "" {
-		return "the app:\n" + differs
-	}
-	_, differs = both(s, func(x side) []string {
-		states, err := x.store.ReadFamilies(ctx, families)
-		if err != nil {
-			s.t.Fatal(err)
+		changed := !app.Since.IsZero()
+		return []any{
+			slices.Sorted(slices.Values(app.Families)), leases, app.Lineage, changed, changed && app.Now.Sub(app.Since) < time.Minute,
 		}
+	}},
+	{"the registrations", func(x *side) any {
+		states, err := x.store.ReadFamilies(x.ctx, families)
+		x.must(err)
 		var list []string
 		for i, f := range states {
-			list = append(list, fmt.Sprintf("%s: error %v, generation %s, %+v", families[i], f.Err != nil, nonceOf(f.Generation), f.Definition))
+			changed := x.version[families[i]] != f.SeriesVersion // series came or went
+			x.version[families[i]] = f.SeriesVersion
+			list = append(list, fmt.Sprintf("%s: error %v, generation %s, changed %v, %+v",
+				families[i], f.Err != nil, nonceOf(f.Generation), changed, f.Definition))
 		}
 		return list
-	}, func(a, b []string) string { return sameText(a, b) })
-	if differs != "" {
-		return "the registrations:\n" + differs
-	}
-	for _, family := range families {
-		_, differs := both(s, func(x side) map[string]string {
-			list, err := x.store.ScanSeries(ctx, family, wire.MaxPage)
-			if err != nil {
-				s.t.Fatal(err)
+	}},
+	{"the series", func(x *side) any {
+		series := map[string]string{}
+		for _, family := range families {
+			for _, one := range x.series(family) {
+				series[family+" "+one.Field] = canonical(one.Text)
 			}
-			series := map[string]string{}
-			for _, one := range list {
-				series[one.Field] = canonical(one.Text)
-			}
-			return series
-		}, func(a, b map[string]string) string { return sameText(a, b) })
-		if differs != "" {
-			return "the series of " + family + ":\n" + differs
 		}
-	}
-	_, differs = both(s, func(x side) []string {
-		gauges, err := x.store.ReadGauges(ctx, writers)
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		return series
+	}},
+	{"the gauges", func(x *side) any {
+		gauges, err := x.store.ReadGauges(x.ctx, writers)
+		x.must(err)
 		var list []string
 		for i, of := range gauges {
 			for _, g := range of.Entries {
@@ -183,9 +177,26 @@ func (s *schedule) compareStored() string {
 		}
 		slices.Sort(list)
 		return list
-	}, func(a, b []string) string { return sameText(a, b) })
-	if differs != "" {
-		return "the gauges:\n" + differs
+	}},
+}
+
+// nonceOf is the part of a generation's name that both sides have in common.
+func nonceOf(generation string) string {
+	nonce, _, _ := strings.Cut(generation, "-")
+	return nonce
+}
+
+// canonical writes a vector the same whoever stored it: in order, each number by
+// its bits. What is no vector stays.
+func canonical(text string) string {
+	vector, err := wire.ParseVector(nil, text)
+	if err != nil {
+		return text
 	}
-	return s.compareShapes()
+	parts := make([]string, len(vector))
+	for i, c := range vector {
+		parts[i] = fmt.Sprintf("%s:%x", c.Name, math.Float64bits(c.Value+0))
+	}
+	slices.Sort(parts)
+	return strings.Join(parts, " ")
 }

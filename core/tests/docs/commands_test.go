@@ -43,19 +43,14 @@ func (h *trips) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 // many, up to 8,000, and nobody uses KEYS or SCAN.
 func TestScrape_RoundTripsDoNotGrowWithTheSeries(t *testing.T) {
 	server := redistest.Start(t)
-	writing := shoal.New()
-	if err := writing.Connect(server.Client(t), shoal.Opts{App: "shop", OnError: quiet}); err != nil {
-		t.Fatal(err)
-	}
+	writing := connect(t, server.Client(t), shoal.Opts{App: "shop"})
 	defer func() { _ = writing.Close(t.Context()) }()
 	orders := writing.NewCounterVec(shoal.CounterOpts{Name: "orders_total"}, []string{"n"})
 	took := writing.NewHistogramVec(shoal.HistogramOpts{Name: "took_seconds"}, []string{"n"})
 
-	reading, client, count := shoal.New(), server.Client(t), new(trips)
+	client, count := server.Client(t), new(trips)
 	client.AddHook(count)
-	if err := reading.Connect(client, shoal.Opts{App: "shop", ReadOnly: true, OnError: quiet}); err != nil {
-		t.Fatal(err)
-	}
+	reading := connect(t, client, shoal.Opts{App: "shop", ReadOnly: true})
 	defer func() { _ = reading.Close(t.Context()) }()
 
 	measure := func(series int) int64 {
@@ -64,9 +59,7 @@ func TestScrape_RoundTripsDoNotGrowWithTheSeries(t *testing.T) {
 			orders.WithLabelValues(fmt.Sprint(i)).Inc()
 			took.WithLabelValues(fmt.Sprint(i)).Observe(1)
 		}
-		if err := writing.Flush(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		must(t, writing.Flush(t.Context()))
 		scrape(t, reading) // learns the series
 		before := count.n.Load()
 		scrape(t, reading)

@@ -60,7 +60,7 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 	if s.Skip != "" {
 		skip = regexp.MustCompile(s.Skip)
 	}
-	d := roll(s.seed, round, 0)
+	d := roll(s.Seed, round, 0)
 	own, foreign := s.targets()
 	n := 1 + d.IntN(6)
 	if d.one(12) {
@@ -68,7 +68,7 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 	}
 	a := &attack{touched: map[string]bool{}}
 	for i := range n {
-		d := roll(s.seed, round, uint64(i)+1)
+		d := roll(s.Seed, round, uint64(i)+1)
 		t := own[d.IntN(len(own))]
 		switch d.IntN(6) {
 		case 0:

@@ -3,19 +3,17 @@
 package hostile_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/common/expfmt"
 	shoal "github.com/shoal-metrics/shoal/core"
 )
-
-type counter = atomic.Int64
 
 // live lets the processes go on amid hostile contents: requests, flushes, deletions,
 // synchronous calls, housekeeping.
@@ -35,19 +33,14 @@ func (s *session) live(d rng) error {
 	if err := s.late("a request never waits", time.Since(begin), requestTime); err != nil {
 		return err
 	}
-	var calls sync.WaitGroup
-	var mu sync.Mutex
-	var errs []error
+	var calls []func() error
 	call := func(promise string, f func(ctx context.Context)) {
-		calls.Go(func() {
+		calls = append(calls, func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), flushTimeout)
 			defer cancel()
 			begin := time.Now()
 			f(ctx)
-			err := s.late(promise, time.Since(begin), flushTimeout+slack)
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, err)
+			return s.late(promise, time.Since(begin), flushTimeout+slack)
 		})
 	}
 	for _, a := range s.apps {
@@ -65,57 +58,59 @@ func (s *session) live(d rng) error {
 	if d.one(6) {
 		call("housekeeping ends with its context", func(ctx context.Context) { _ = s.store.Housekeep(ctx, 30*24*time.Hour, 0) })
 	}
-	calls.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return errFailed
-		}
+	return together(calls)
+}
+
+// together makes calls at the same time, and returns the first error.
+func together(calls []func() error) error {
+	errs := make([]error, len(calls))
+	var all sync.WaitGroup
+	for i, call := range calls {
+		all.Go(func() { errs[i] = call() })
 	}
-	return nil
+	all.Wait()
+	return cmp.Or(errs...)
 }
 
 // show reads the page of each process: whole and true, or a 503 in time.
 func (s *session) show(d rng) error {
-	var reads sync.WaitGroup
 	first := d.IntN(3)
-	regs := []*shoal.Registry{s.apps[0].reg, s.apps[1].reg, s.reader}
-	errs := make([]error, len(regs))
-	for i, reg := range regs {
+	var reads []func() error
+	for i, reg := range s.registries() {
 		format := formats[(first+i)%3]
-		reads.Go(func() {
+		reads = append(reads, func() error {
 			p, err := read(reg, format, pageTimeout)
-			switch {
-			case err != nil:
-				errs[i] = s.fails("a page is valid", "page %d: %v", i, err)
-			case p.samples == nil:
-				s.answered[1].Add(1)
-				errs[i] = s.late("a page comes in its time", p.took, pageTimeout+slack)
-			default:
-				s.answered[0].Add(1)
-				if errs[i] = s.late("a page comes in its time", p.took, pageTimeout+slack); errs[i] == nil {
-					errs[i] = s.untouched(p, format, fmt.Sprint("page ", i), i < 2, s.acked, s.since)
-				}
+			if err != nil {
+				return s.fails("a page is valid", "page %d: %v", i, err)
 			}
+			if err := s.late("a page comes in its time", p.took, pageTimeout+slack); err != nil {
+				return err
+			}
+			if p.samples == nil {
+				s.note(func(sum *summary) { sum.Held++ })
+				return nil
+			}
+			s.note(func(sum *summary) { sum.Pages++ })
+			return s.untouched(p, fmt.Sprint("page ", i), i < 2, s.acked, s.since)
 		})
 	}
-	reads.Wait()
-	for _, err := range errs {
-		if err != nil {
-			return errFailed
-		}
-	}
-	return nil
+	return together(reads)
+}
+
+// registries are those of all processes; the third only reads.
+func (s *session) registries() []*shoal.Registry {
+	return []*shoal.Registry{s.apps[0].reg, s.apps[1].reg, s.reader}
 }
 
 // untouched checks the families that nobody has written to but shoal: so many events at
 // least, and at most, since the base. A page that is whole has them even if the list of
 // families lost them: a process that writes sees to that, or shows no page.
-func (s *session) untouched(p *page, format expfmt.Format, who string, whole bool, least, most float64) error {
+func (s *session) untouched(p *page, who string, whole bool, least, most float64) error {
 	for _, sm := range summed {
 		if s.attack.touched[sm.family] || s.unsure[sm.family] || s.lost[sm.family] {
 			continue
 		}
-		got, shown := p.samples[nameIn(format, sm.series)]
+		got, shown := p.samples[sm.series]
 		base := s.base[sm.series]
 		switch {
 		case !shown && (!whole && s.attack.touched["families"] || s.hidden(sm.family)):
@@ -138,54 +133,59 @@ func (s *session) hidden(family string) bool {
 	return false
 }
 
-// nameIn is how a format writes a series.
-func nameIn(format expfmt.Format, series string) string {
-	if format.FormatType() == expfmt.TypeOpenMetrics {
-		return strings.NewReplacer(`le="8"`, `le="8.0"`, `le="1"`, `le="1.0"`).Replace(series)
-	}
-	return series
-}
-
 // heal waits, now and then, until the processes have mended what is hostile by
 // themselves: nobody has to delete a key by hand.
 func (s *session) heal(d rng) error {
 	if !d.one(4) && s.Round < 0 {
 		return nil
 	}
-	for i, a := range s.apps {
-		if err := s.awaitFlush(a, "a process mends what it needs", fmt.Sprint("process ", i)); err != nil {
-			return err
-		}
+	if err := s.flushAll("a process mends what it needs"); err != nil || s.crowded {
+		return err
 	}
-	for i, reg := range []*shoal.Registry{s.apps[0].reg, s.apps[1].reg, s.reader} {
-		if s.crowded {
-			break
-		}
-		p, err := s.awaitPage(reg, "a page comes back", fmt.Sprint("page ", i))
+	for i, reg := range s.registries() {
+		who := fmt.Sprintf("page %d, mended", i)
+		p, err := s.awaitPage(reg, who)
 		if err != nil {
 			return err
 		}
-		if err := s.untouched(p, expfmt.FmtText, fmt.Sprintf("page %d, mended", i), i < 2, s.since, s.since); err != nil {
+		if err := s.untouched(p, who, i < 2, s.since, s.since); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// awaitFlush flushes until that succeeds, but for families that are now of another type.
-func (s *session) awaitFlush(a *app, promise, who string) error {
-	deadline := time.Now().Add(s.Patience)
-	for {
-		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-		err := a.reg.Flush(ctx)
-		cancel()
-		if s.onlyClashes(err) {
+// await tries until nothing is missing any more, and no longer than there is patience.
+func (s *session) await(promise, who string, attempt func() (missing string, err error)) error {
+	for deadline := time.Now().Add(s.Patience); ; {
+		missing, err := attempt()
+		switch {
+		case err != nil:
+			return err
+		case missing == "":
 			return nil
-		}
-		if time.Now().After(deadline) {
-			return s.overdue(promise, "%s: %.600q", who, err)
+		case time.Now().After(deadline):
+			return s.overdue(promise, "still after %v: %s: %.600q", s.Patience, who, missing)
 		}
 	}
+}
+
+// flushAll flushes each process until that succeeds, but for families that are now of
+// another type.
+func (s *session) flushAll(promise string) error {
+	for i, a := range s.apps {
+		if err := s.await(promise, fmt.Sprint("process ", i), func() (string, error) {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			if err := a.reg.Flush(ctx); !s.onlyClashes(err) {
+				return err.Error(), nil
+			}
+			return "", nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // onlyClashes says whether all that an error tells is that families are of another type,
@@ -211,50 +211,36 @@ func (s *session) onlyClashes(err error) bool {
 }
 
 // awaitPage reads until there is a page.
-func (s *session) awaitPage(reg *shoal.Registry, promise, who string) (*page, error) {
-	deadline := time.Now().Add(s.Patience)
-	for {
-		p, err := read(reg, expfmt.FmtText, 2*time.Second)
-		switch {
-		case err != nil:
-			return nil, s.fails("a page is valid", "%s: %v", who, err)
-		case p.samples != nil:
-			return p, nil
-		case time.Now().After(deadline):
-			return nil, s.overdue(promise, "%s: %.600q", who, p.reason)
+func (s *session) awaitPage(reg *shoal.Registry, who string) (p *page, err error) {
+	err = s.await("a page comes back", who, func() (string, error) {
+		if p, err = read(reg, expfmt.FmtText, 2*time.Second); err != nil {
+			return "", s.fails("a page is valid", "%s: %v", who, err)
 		}
-	}
-}
-
-// flushAll flushes everything, with no hostile contents left.
-func (s *session) flushAll() error {
-	for i, a := range s.apps {
-		if err := s.awaitFlush(a, "a process recovers", fmt.Sprint("process ", i)); err != nil {
-			return err
-		}
-	}
-	return nil
+		return p.reason, nil
+	})
+	return p, err
 }
 
 // settle checks a page when nothing hostile is left: what nobody touched is exact, and
 // what was lost has begun again. From there on all is exact.
 func (s *session) settle() error {
 	var p *page
-	for deadline := time.Now().Add(s.Patience); ; {
+	if err := s.await("what was lost begins again", "the page", func() (string, error) {
 		var err error
-		if p, err = s.awaitPage(s.apps[0].reg, "a page comes back", "process 0, cleaned"); err != nil {
-			return err
+		if p, err = s.awaitPage(s.apps[0].reg, "process 0, cleaned"); err != nil {
+			return "", err
 		}
-		if err := s.untouched(p, expfmt.FmtText, "cleaned", true, s.since, s.since); err != nil {
-			return err
+		if err := s.untouched(p, "cleaned", true, s.since, s.since); err != nil {
+			return "", err
 		}
-		missing := slices.IndexFunc(summed, func(sm sample) bool { return !p.has(sm.series) && !s.lost[sm.family] })
-		if missing < 0 {
-			break
+		for _, sm := range summed {
+			if !p.has(sm.series) && !s.lost[sm.family] {
+				return fmt.Sprintf("lacks %s; it said %s", sm.series, s.said()), nil
+			}
 		}
-		if time.Now().After(deadline) {
-			return s.overdue("what was lost begins again", "there is no %s; it said %s", summed[missing].series, s.said())
-		}
+		return "", nil
+	}); err != nil {
+		return err
 	}
 	for _, sm := range summed {
 		got := p.samples[sm.series]
@@ -271,22 +257,36 @@ func (s *session) settle() error {
 	return nil
 }
 
-// goOn checks that all processes count on, exactly, and show their gauges.
+// goOn checks that all processes count on, exactly, and show their gauges. Gauges may
+// come late: a lease has to be had.
 func (s *session) goOn() error {
 	s.count(1)
 	s.set()
-	if err := s.flushAll(); err != nil {
+	if err := s.flushAll(recovers); err != nil {
 		return err
 	}
 	s.acked = s.since
-	readers := []*shoal.Registry{s.apps[1].reg, s.reader}
-	for i, reg := range readers[s.round%2 : s.round%2+1] {
-		if err := s.settled(reg, fmt.Sprintf("page %d, settled", i+1)); err != nil {
-			return err
+	i := 1 + s.round%2
+	who := fmt.Sprintf("page %d, with nothing hostile left", i)
+	return s.await("gauges come back", who, func() (string, error) {
+		p, err := s.awaitPage(s.registries()[i], who)
+		if err != nil {
+			return "", err
 		}
-	}
-	return nil
+		if err := s.untouched(p, who, true, s.since, s.since); err != nil {
+			return "", err
+		}
+		missing := wantGauges(p, float64(s.round), float64(s.round+1), s.lost)
+		if missing == nil {
+			return "", nil
+		}
+		s.set() // the stamps of two sets of one moment may be the wrong way round
+		return missing.Error(), s.flushAll(recovers)
+	})
 }
+
+// recovers is what a process does once nothing hostile is left.
+const recovers = "a process recovers"
 
 // set sets all gauges.
 func (s *session) set() {
@@ -295,34 +295,6 @@ func (s *session) set() {
 	}
 	s.apps[1].last.Set(float64(s.round + 1))
 }
-
-// settled checks a page when all is well. Gauges may come late: a lease has to be had.
-func (s *session) settled(reg *shoal.Registry, who string) error {
-	deadline := time.Now().Add(s.Patience)
-	for {
-		p, err := s.awaitPage(reg, "a page comes back", who)
-		if err != nil {
-			return err
-		}
-		if err := s.untouched(p, expfmt.FmtText, who, true, s.since, s.since); err != nil {
-			return err
-		}
-		err = wantGauges(p, float64(s.round), float64(s.round+1), s.lost)
-		switch {
-		case err == nil:
-			return nil
-		case time.Now().After(deadline):
-			return s.overdue("gauges come back", "%s: %v", who, err)
-		}
-		time.Sleep(5 * time.Millisecond)
-		s.set() // the stamps of two sets of one moment may be the wrong way round
-		if err := s.flushAll(); err != nil {
-			return err
-		}
-	}
-}
-
-const reportPromise = "a report is one printable line"
 
 // reports are what a process said of troubles in a session.
 type reports struct {
@@ -362,7 +334,7 @@ func (s *session) checkReports() error {
 		r.mu.Unlock()
 		switch {
 		case bad != "":
-			return s.fails(reportPromise, "process %d: %s", i, bad)
+			return s.fails("a report is one printable line", "process %d: %s", i, bad)
 		case n > mostReports:
 			return s.fails("reports are few", "process %d: %d, such as %s", i, n, last)
 		}

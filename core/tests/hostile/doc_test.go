@@ -5,16 +5,16 @@
 // make no sense, and looks at what the processes of the app make of them.
 //
 //	hostile_test.go  the seeds: how many, who runs them, what a failure prints
-//	shrink_test.go   a failure's own writes, found by leaving out the others
-//	runner_test.go   a process of the test that runs seeds, and tells the test
-//	limits_test.go   the limits of that process, and how long it kept Redis busy
+//	driver_test.go   starts processes that run seeds, and leaves out writes that a failure does not need
+//	runner_test.go   such a process
+//	limits_*_test.go the limits of that process
 //	session_test.go  one seed: the processes of an app, and the rounds
 //	checks_test.go   what must hold in a round
 //	app_test.go      the metrics of an app, and what they must show
 //	page_test.go     a page in any format, read strictly
 //	crowd_test.go    very many entries, each as it should be
 //	attack_test.go   which keys are written to, and how
-//	contents_test.go contents of the shapes that the protocol has, nearly
+//	contents_test.go contents that look nearly as the protocol says
 //	texts_test.go    hostile texts and numbers
 //
 // A seed is one app: two processes that write, one with a client of Open and one

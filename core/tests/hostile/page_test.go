@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
@@ -26,8 +27,8 @@ import (
 // page is an answer of /metrics.
 type page struct {
 	status  int
-	reason  string             // of a 503
-	samples map[string]float64 // of a 200, by name{labels}
+	reason  string  // of a 503
+	samples samples // of a 200
 	took    time.Duration
 }
 
@@ -91,24 +92,24 @@ const maxLine = 2 << 10
 var unknownType = regexp.MustCompile(`(?m)^(# TYPE \S+) unknown$`)
 
 // parse reads a page strictly: as Prometheus does, and no series twice.
-func parse(body []byte, format expfmt.Format) (map[string]float64, error) {
-	if format.FormatType() == expfmt.TypeProtoDelim {
-		decoder := expfmt.NewDecoder(bytes.NewReader(body), format)
+func parse(body []byte, format expfmt.Format) (samples, error) {
+	switch format.FormatType() {
+	case expfmt.TypeProtoDelim:
 		var text bytes.Buffer
-		for {
+		for decoder := expfmt.NewDecoder(bytes.NewReader(body), format); ; {
 			var family dto.MetricFamily
-			if err := decoder.Decode(&family); err == io.EOF {
+			err := decoder.Decode(&family)
+			if err == nil {
+				_, err = expfmt.MetricFamilyToText(&text, &family)
+			}
+			if err == io.EOF {
 				break
 			} else if err != nil {
 				return nil, err
 			}
-			if _, err := expfmt.MetricFamilyToText(&text, &family); err != nil {
-				return nil, err
-			}
 		}
 		body = text.Bytes()
-	}
-	if format.FormatType() == expfmt.TypeOpenMetrics {
+	case expfmt.TypeOpenMetrics:
 		rest, ok := bytes.CutSuffix(body, []byte("# EOF\n"))
 		if !ok {
 			return nil, errors.New("the page does not end with # EOF")
@@ -125,58 +126,64 @@ func parse(body []byte, format expfmt.Format) (map[string]float64, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w in a page of %d bytes", err, len(body))
 	}
+	s := samples{}
 	for _, f := range families {
 		for _, m := range f.Metric {
-			if err := ascends(m.GetHistogram()); err != nil {
+			if err := s.add(f.GetName(), m); err != nil {
 				return nil, fmt.Errorf("%s%.300v: %w", f.GetName(), m.Label, err)
 			}
 		}
 	}
-	return samplesOf(string(body))
+	return s, nil
 }
 
-// ascends checks that the buckets of a histogram do, and end with its count.
-func ascends(h *dto.Histogram) error {
-	last, bound := uint64(0), 0.0
-	for i, b := range h.GetBucket() {
-		if b.GetCumulativeCount() < last || i > 0 && b.GetUpperBound() <= bound {
-			return fmt.Errorf("the bucket le=%v has %d, the one below, le=%v, %d", b.GetUpperBound(), b.GetCumulativeCount(), bound, last)
-		}
-		last, bound = b.GetCumulativeCount(), b.GetUpperBound()
+// samples are values by name{labels}, as the text format writes them.
+type samples map[string]float64
+
+// add enters the samples of a metric: none twice, and buckets that ascend and end with
+// the count.
+func (s samples) add(name string, m *dto.Metric) error {
+	var labels, twice string
+	for _, l := range m.Label {
+		labels += fmt.Sprintf(",%s=%q", l.GetName(), l.GetValue())
 	}
-	if len(h.GetBucket()) > 0 && last != h.GetSampleCount() {
-		return fmt.Errorf("the last bucket has %d, the count is %d", last, h.GetSampleCount())
+	set := func(suffix, more string, v float64) {
+		series := name + suffix
+		if all := strings.TrimPrefix(labels+more, ","); all != "" {
+			series += "{" + all + "}"
+		}
+		if _, ok := s[series]; ok {
+			twice = series
+		}
+		s[series] = v
+	}
+	switch h := m.Histogram; {
+	case m.Counter != nil:
+		set("", "", m.Counter.GetValue())
+	case m.Gauge != nil:
+		set("", "", m.Gauge.GetValue())
+	case m.Untyped != nil:
+		set("", "", m.Untyped.GetValue())
+	case m.Summary != nil:
+		set("_sum", "", m.Summary.GetSampleSum())
+		set("_count", "", float64(m.Summary.GetSampleCount()))
+	case h != nil:
+		set("_sum", "", h.GetSampleSum())
+		set("_count", "", float64(h.GetSampleCount()))
+		last, bound := uint64(0), math.Inf(-1)
+		for _, b := range h.Bucket {
+			if b.GetCumulativeCount() < last || b.GetUpperBound() <= bound {
+				return fmt.Errorf("the bucket le=%v has %d, the one below, le=%v, %d", b.GetUpperBound(), b.GetCumulativeCount(), bound, last)
+			}
+			last, bound = b.GetCumulativeCount(), b.GetUpperBound()
+			set("_bucket", fmt.Sprintf(",le=\"%g\"", bound), float64(last))
+		}
+		if len(h.Bucket) > 0 && last != h.GetSampleCount() {
+			return fmt.Errorf("the last bucket has %d, the count is %d", last, h.GetSampleCount())
+		}
+	}
+	if twice != "" {
+		return fmt.Errorf("%.200q is there twice", twice)
 	}
 	return nil
-}
-
-func samplesOf(body string) (map[string]float64, error) {
-	samples := map[string]float64{}
-	types := map[string]bool{}
-	for line := range strings.SplitSeq(strings.TrimSuffix(body, "\n"), "\n") {
-		if name, ok := strings.CutPrefix(line, "# TYPE "); ok {
-			if types[name] {
-				return nil, fmt.Errorf("the family %.100q is there twice", name)
-			}
-			types[name] = true
-			continue
-		}
-		if strings.HasPrefix(line, "#") {
-			continue
-		}
-		at := strings.LastIndexByte(line, ' ')
-		if at < 0 {
-			return nil, fmt.Errorf("the line %.100q has no value", line)
-		}
-		series := line[:at]
-		value, err := strconv.ParseFloat(line[at+1:], 64)
-		if err != nil {
-			return nil, fmt.Errorf("the line %.200q: %w", line, err)
-		}
-		if _, twice := samples[series]; twice {
-			return nil, fmt.Errorf("the series %.200q is there twice", series)
-		}
-		samples[series] = value
-	}
-	return samples, nil
 }

@@ -3,17 +3,18 @@
 package hostile_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"os"
 	"runtime/debug"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -29,130 +30,191 @@ type runnerConfig struct {
 	Memory   uint64        // that it may take, in bytes; 0 for any
 	Script   time.Duration // for which it may keep Redis busy with one call
 	Sessions int           // at once
+	Job      job           // but for its seed
+	Seeds    []uint64      // to run; where there are none, each Step-th from First on
+	First    uint64
+	Step     uint64
+	End      uint64    // the first that is not run; 0 for none
+	Until    time.Time // when no further round begins; zero for never
 }
+
+// seeds lists the seeds to run.
+func (c *runnerConfig) seeds() iter.Seq[uint64] {
+	if c.Seeds != nil || c.Step == 0 {
+		return slices.Values(c.Seeds)
+	}
+	return func(yield func(uint64) bool) {
+		for seed := c.First; c.End == 0 || seed < c.End; seed += c.Step {
+			if c.over() || !yield(seed) {
+				return
+			}
+		}
+	}
+}
+
+// from is the same with another first seed.
+func (c runnerConfig) from(seed uint64) runnerConfig {
+	c.First = seed
+	return c
+}
+
+func (c *runnerConfig) over() bool { return !c.Until.IsZero() && time.Now().After(c.Until) }
 
 // message is a line that it writes: one of these.
 type message struct {
-	Done   *uint64  `json:",omitempty"` // a seed that was run
+	Begin  *uint64  `json:",omitempty"` // a seed
+	Done   *uint64  `json:",omitempty"` // a seed
+	Writes *failure `json:",omitempty"` // what a round is going to write
 	Failed *failure `json:",omitempty"`
-	Begun  *failure `json:",omitempty"` // what a round is going to write
 	Sum    *summary `json:",omitempty"` // at its end
 }
 
-// summary is what a process of the test has seen.
+// summary is what processes of the test have seen.
 type summary struct {
 	Rounds        int64
 	Pages, Held   int64         // amid hostile contents: shown, and 503
-	Memory        uint64        // peak
+	Memory        uint64        // peak of one
 	Longest       time.Duration // call to Redis
 	LongestCall   string
 	NeighbourHeld time.Duration // longest wait of another tenant
 	Keys          int64         // that are left in Redis
 }
 
-// runner runs the jobs that it reads, line by line, until its input ends.
-type runner struct {
-	world
-	config  runnerConfig
-	mu      sync.Mutex
-	out     io.Writer       // guarded by mu
-	running map[uint64]bool // seeds; guarded by mu
-	sum     summary         // guarded by mu
-	rounds  atomic.Int64
+func (s *summary) add(o summary) {
+	s.Rounds += o.Rounds
+	s.Pages += o.Pages
+	s.Held += o.Held
+	s.Keys += o.Keys
+	s.Memory = max(s.Memory, o.Memory)
+	s.NeighbourHeld = max(s.NeighbourHeld, o.NeighbourHeld)
+	if o.Longest > s.Longest {
+		s.Longest, s.LongestCall = o.Longest, o.LongestCall
+	}
 }
 
-func runnerMain(config string, in io.Reader, out io.Writer) int {
-	r := &runner{out: out, running: map[uint64]bool{}}
-	if err := json.Unmarshal([]byte(config), &r.config); err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 2
-	}
-	if r.config.Memory > 0 {
-		debug.SetMemoryLimit(int64(r.config.Memory / 2))
-		// What Go has given back to the system counts against this limit, so that it is
-		// the net for what would take all at once; what is resident is checked at the end.
-		if err := limitMemory(2 * r.config.Memory); err != nil {
-			_, _ = fmt.Fprintln(os.Stderr, err)
-			return 2
-		}
-	}
-	debug.SetGCPercent(400) // it is to be quick, and the limit bounds it
-	redis.SetLogger(silence{})
-	opts, err := redis.ParseURL(r.config.URL)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 2
-	}
-	opts.PoolSize, opts.ContextTimeoutEnabled = 2*r.config.Sessions, true
-	users := *opts
-	opts.ClientName = attackerName
-	r.url, r.attacker, r.users = r.config.URL, redis.NewClient(opts), redis.NewClient(&users)
-	r.tell = r.failed
-	r.begun = func(f failure) { r.write(message{Begun: &f}) }
+// mostFailures are told before a runner begins no further seed.
+const mostFailures = 12
 
+// runner runs seeds, several at once, on one Redis.
+type runner struct {
+	config   runnerConfig
+	attacker redis.UniversalClient // with a name of its own
+	users    redis.UniversalClient // what users hand to Connect
+
+	mu       sync.Mutex
+	out      io.Writer       // guarded by mu
+	running  map[uint64]bool // seeds; guarded by mu
+	sum      summary         // guarded by mu
+	failures int             // guarded by mu
+}
+
+func runnerMain(config string, out io.Writer) int {
+	r := &runner{out: out, running: map[uint64]bool{}}
+	if err := r.begin(config); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
+	go func() { // nobody reads on
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(4)
+	}()
 	stop := make(chan struct{})
-	var watchers sync.WaitGroup
+	var watchers, sessions sync.WaitGroup
 	watchers.Go(func() { r.watch(stop) })
 	watchers.Go(func() { r.neighbour(stop) })
-	var sessions sync.WaitGroup
 	slots := make(chan struct{}, r.config.Sessions)
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		var j job
-		if err := json.Unmarshal(lines.Bytes(), &j); err != nil {
-			_, _ = fmt.Fprintln(os.Stderr, err)
-			return 2
-		}
+	for seed := range r.config.seeds() {
 		slots <- struct{}{}
+		if r.failed() >= mostFailures {
+			break
+		}
 		sessions.Go(func() {
 			defer func() { <-slots }()
-			r.session(j)
+			r.session(seed)
 		})
 	}
 	sessions.Wait()
 	r.awaitRedis()
 	close(stop)
 	watchers.Wait()
-	r.mu.Lock()
-	sum := r.sum
-	r.mu.Unlock()
-	sum.Rounds, sum.Pages, sum.Held, sum.Memory = r.rounds.Load(), r.answered[0].Load(), r.answered[1].Load(), memoryPeak()
-	sum.Keys = r.attacker.DBSize(context.Background()).Val()
-	r.write(message{Sum: &sum})
+	r.sum.Memory, r.sum.Keys = memoryPeak(), r.attacker.DBSize(context.Background()).Val()
+	r.write(message{Sum: &r.sum})
 	return 0
 }
 
+func (r *runner) begin(config string) error {
+	if err := json.Unmarshal([]byte(config), &r.config); err != nil {
+		return err
+	}
+	if r.config.Memory > 0 {
+		debug.SetMemoryLimit(int64(r.config.Memory / 2))
+		// What Go has given back to the system counts against this limit, so that it is
+		// the net for what would take all at once; what is resident is checked at the end.
+		if err := limitMemory(2 * r.config.Memory); err != nil {
+			return err
+		}
+	}
+	debug.SetGCPercent(400) // it is to be quick, and the limit bounds it
+	redis.SetLogger(silence{})
+	opts, err := redis.ParseURL(r.config.URL)
+	if err != nil {
+		return err
+	}
+	opts.PoolSize, opts.ContextTimeoutEnabled = 2*r.config.Sessions, true
+	users := *opts
+	opts.ClientName = attackerName
+	r.attacker, r.users = redis.NewClient(opts), redis.NewClient(&users)
+	return nil
+}
+
 // session runs one seed, and ends the process if it hangs.
-func (r *runner) session(j job) {
+func (r *runner) session(seed uint64) {
+	j := r.config.Job
+	j.Seed = seed
 	r.mu.Lock()
-	r.running[j.Seed] = true
+	r.running[seed] = true
 	r.mu.Unlock()
+	r.write(message{Begin: &seed})
 	hangs := time.AfterFunc(time.Duration(rounds)*4*patience, func() {
-		r.failed(failure{Seed: j.Seed, Round: -1, Promise: "nothing hangs", Detail: "the session did not end", Timed: true})
+		r.fail(failure{Seed: seed, Round: -1, Promise: "nothing hangs", Detail: "the session did not end", Timed: true})
 		_ = pprof.Lookup("goroutine").WriteTo(os.Stderr, 2)
 		os.Exit(3)
 	})
-	r.run(j)
+	run(r, j)
 	hangs.Stop()
-	r.rounds.Add(rounds)
 	r.mu.Lock()
-	delete(r.running, j.Seed)
+	delete(r.running, seed)
 	r.mu.Unlock()
-	r.write(message{Done: &j.Seed})
+	r.write(message{Done: &seed})
 }
 
-func (r *runner) failed(f failure) { r.write(message{Failed: &f}) }
+// note changes what is told at the end.
+func (r *runner) note(change func(sum *summary)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.sum)
+}
+
+func (r *runner) failed() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.failures
+}
+
+func (r *runner) fail(f failure) {
+	r.mu.Lock()
+	r.failures++
+	r.mu.Unlock()
+	r.write(message{Failed: &f})
+}
 
 // failedAll tells of something that any of the seeds under way may have caused.
 func (r *runner) failedAll(promise, detail string, timed bool) {
 	r.mu.Lock()
-	var seeds []uint64
-	for seed := range r.running {
-		seeds = append(seeds, seed)
-	}
+	seeds := slices.Collect(maps.Keys(r.running))
 	r.mu.Unlock()
 	for _, seed := range seeds {
-		r.failed(failure{Seed: seed, Round: -1, Promise: promise, Detail: detail, Timed: timed})
+		r.fail(failure{Seed: seed, Round: -1, Promise: promise, Detail: detail, Timed: timed})
 	}
 }
 
@@ -192,13 +254,9 @@ func (r *runner) watch(stop <-chan struct{}) {
 				}
 				newest = max(newest, e.ID)
 				call := fmt.Sprintf("%.1000q", e.Args)
-				r.mu.Lock()
-				if e.Duration > r.sum.Longest {
-					r.sum.Longest, r.sum.LongestCall = e.Duration, call
-				}
-				r.mu.Unlock()
+				r.note(func(sum *summary) { sum.add(summary{Longest: e.Duration, LongestCall: call}) })
 				if e.Duration > r.config.Script {
-					r.failed(failure{
+					r.fail(failure{
 						Seed: seedOf(e.Args), Round: -1, Promise: "no call keeps Redis from others", Timed: true,
 						Detail: fmt.Sprintf("%v: %s", e.Duration, call),
 					})
@@ -248,9 +306,7 @@ func (r *runner) neighbour(stop <-chan struct{}) {
 		begin := time.Now()
 		err := reg.Flush(ctx)
 		cancel()
-		r.mu.Lock()
-		r.sum.NeighbourHeld = max(r.sum.NeighbourHeld, time.Since(begin))
-		r.mu.Unlock()
+		r.note(func(sum *summary) { sum.add(summary{NeighbourHeld: time.Since(begin)}) })
 		if err != nil {
 			r.failedAll("another app goes on", err.Error(), true)
 			return

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	shoal "github.com/shoal-metrics/shoal/core"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -52,21 +51,22 @@ type failure struct {
 	Timed   bool   // it may be the machine's fault
 }
 
-// world is what the sessions of a process share.
-type world struct {
-	url      string
-	attacker redis.UniversalClient // with a name of its own
-	users    redis.UniversalClient // what users hand to Connect
-	tell     func(failure)
-	begun    func(failure) // with a round's writes, before they are made
-	answered [2]counter    // pages amid hostile contents: shown, and not
+// size is how much there is to read; what the session did not tell has no writes.
+func (f failure) size() int {
+	if f.Number == 0 {
+		return mostWrites
+	}
+	return f.Number
+}
+
+func (f failure) String() string {
+	return fmt.Sprintf("%s (seed %d, round %d)\n  %s\nafter\n%s", f.Promise, f.Seed, f.Round, f.Detail, f.Writes)
 }
 
 // session is one app.
 type session struct {
-	*world
+	*runner
 	job
-	seed     uint64
 	name     string
 	apps     []*app // two processes that write
 	reader   *shoal.Registry
@@ -91,12 +91,12 @@ type session struct {
 var errFailed = errors.New("a promise was not kept")
 
 // run runs one seed. Where it returns, nothing of the app is left.
-func (w *world) run(j job) {
+func run(r *runner, j job) {
 	if j.Patience == 0 {
 		j.Patience = patience
 	}
 	s := &session{
-		world: w, job: j, seed: j.Seed, name: fmt.Sprintf("h.%d", j.Seed), base: map[string]float64{},
+		runner: r, job: j, name: fmt.Sprintf("h.%d", j.Seed), base: map[string]float64{},
 		unsure: map[string]bool{}, attack: &attack{}, leftover: map[string]bool{},
 		ever: map[string]bool{}, lost: map[string]bool{},
 	}
@@ -104,13 +104,15 @@ func (w *world) run(j job) {
 	if s.begin() != nil {
 		return
 	}
-	for s.round = range rounds {
-		if j.Round >= 0 && s.round > j.Round {
+	last := rounds
+	if j.Round >= 0 {
+		last = j.Round + 1
+	}
+	for s.round = range last {
+		if r.config.over() || s.once() != nil {
 			return
 		}
-		if s.once() != nil {
-			return
-		}
+		r.note(func(sum *summary) { sum.Rounds++ })
 	}
 }
 
@@ -118,30 +120,29 @@ func (s *session) key(rest string) string { return "shoal:1:{" + s.name + rest }
 
 // fails tells of a promise that was not kept.
 func (s *session) fails(promise, format string, args ...any) error {
-	s.tell(failure{s.seed, s.round, promise, fmt.Sprintf(format, args...), s.attack.String(), len(s.attack.writes), false})
-	return errFailed
+	return s.tell(false, promise, format, args...)
 }
 
-// overdue tells that what must come has not come, for all the patience there is.
+// overdue tells of a promise that was not kept in time, which may be the machine's fault.
 func (s *session) overdue(promise, format string, args ...any) error {
-	detail := fmt.Sprintf("still after %v: ", s.Patience) + fmt.Sprintf(format, args...)
-	s.tell(failure{s.seed, s.round, promise, detail, s.attack.String(), len(s.attack.writes), true})
+	return s.tell(true, promise, format, args...)
+}
+
+func (s *session) tell(timed bool, promise, format string, args ...any) error {
+	s.fail(failure{s.Seed, s.round, promise, fmt.Sprintf(format, args...), s.attack.String(), len(s.attack.writes), timed})
 	return errFailed
 }
 
-// failsOwn tells that the test could not do what it wanted to. Redis hangs, or the machine.
-func (s *session) failsOwn(err error) error {
-	s.tell(failure{s.seed, s.round, "the test's own calls succeed", err.Error(), s.attack.String(), len(s.attack.writes), true})
-	return errFailed
-}
+// ownCalls is the promise that the test could do what it wanted to: else Redis hangs, or
+// the machine.
+const ownCalls = "the test's own calls succeed"
 
 // late tells of a call that took too long.
 func (s *session) late(promise string, took, limit time.Duration) error {
 	if took <= limit {
 		return nil
 	}
-	s.tell(failure{s.seed, s.round, promise, fmt.Sprintf("took %v, want %v at most", took, limit), s.attack.String(), len(s.attack.writes), true})
-	return errFailed
+	return s.overdue(promise, "took %v, want %v at most", took, limit)
 }
 
 // begin starts the processes and brings their first values to Redis.
@@ -150,12 +151,12 @@ func (s *session) begin() error {
 		r := &reports{}
 		s.reports = append(s.reports, r)
 		return shoal.Opts{
-			App: s.name, Interval: time.Hour, RefreshPeriod: 500 * time.Millisecond, LeaseDuration: 2 * time.Second,
+			App: s.name, Interval: time.Hour, RefreshPeriod: 300 * time.Millisecond, LeaseDuration: 600 * time.Millisecond,
 			SeriesLimit: 50, Host: "host", Version: "v", OnError: r.add,
 		}
 	}
 	s.apps = []*app{newApp(), newApp()}
-	if err := s.apps[0].reg.Open(s.url, opts()); err != nil {
+	if err := s.apps[0].reg.Open(s.config.URL, opts()); err != nil {
 		return s.fails("a process starts", "%v", err)
 	}
 	if err := s.apps[1].reg.Connect(s.users, opts()); err != nil {
@@ -165,16 +166,16 @@ func (s *session) begin() error {
 	o.ReadOnly = true
 	s.reader = shoal.New()
 	err := s.reader.Connect(s.users, o)
-	if s.seed%4 == 0 {
+	if s.Seed%4 == 0 {
 		s.reader = shoal.New()
-		err = s.reader.Open(s.url, o)
+		err = s.reader.Open(s.config.URL, o)
 	}
 	if err != nil {
 		return s.fails("a process starts", "%v", err)
 	}
 	s.store = wire.NewRedis(s.attacker, s.name)
 	s.count(1)
-	if err := s.flushAll(); err != nil {
+	if err := s.flushAll(recovers); err != nil {
 		return err
 	}
 	s.acked = s.since
@@ -192,11 +193,11 @@ func (s *session) once() error {
 	s.crowded = false
 	if s.Round < 0 || s.round == s.Round {
 		if err := s.findWriters(ctx); err != nil {
-			return s.failsOwn(err)
+			return s.overdue(ownCalls, "%v", err)
 		}
 		a, err := s.plan(ctx, uint64(s.round))
 		if err != nil {
-			return s.failsOwn(err)
+			return s.overdue(ownCalls, "%v", err)
 		}
 		s.attack = a
 		for _, key := range a.keys {
@@ -204,22 +205,22 @@ func (s *session) once() error {
 		}
 		maps.Copy(s.ever, a.touched)
 		if s.Tell {
-			s.begun(failure{Seed: s.seed, Round: s.round, Writes: a.String(), Number: len(a.writes)})
+			s.write(message{Writes: &failure{Seed: s.Seed, Round: s.round, Writes: a.String(), Number: len(a.writes)}})
 		}
 		if err := a.launch(ctx, s.attacker); err != nil {
-			return s.failsOwn(err)
+			return s.overdue(ownCalls, "%v", err)
 		}
 	}
-	d := roll(s.seed, uint64(s.round), 1<<31)
+	d := roll(s.Seed, uint64(s.round), 1<<31)
 	for _, step := range []func(rng) error{s.live, s.show, s.heal} {
 		if err := step(d); err != nil {
 			return err
 		}
 	}
 	if err := s.clean(ctx); err != nil {
-		return s.failsOwn(err)
+		return s.overdue(ownCalls, "%v", err)
 	}
-	if err := s.flushAll(); err != nil {
+	if err := s.flushAll(recovers); err != nil {
 		return err
 	}
 	s.acked = s.since

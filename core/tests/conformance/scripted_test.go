@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package conformance_test
+package conformance
 
 import (
 	"slices"
@@ -12,11 +12,11 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// toxic is a server that keeps nothing. It notes what it is asked and answers
+// scriptedServer is a server that keeps nothing. It notes what it is asked and answers
 // scripts as the test says. It passes for a single server, for the only node
 // of a Cluster and for the only Sentinel of a set of which it is the master.
 // Like a server before Redis 6 it knows no HELLO.
-type toxic struct {
+type scriptedServer struct {
 	addr string
 
 	mu     sync.Mutex                  // guards all below
@@ -24,15 +24,15 @@ type toxic struct {
 	script func(n int, p *server.Peer) // the n-th call, from 1
 }
 
-// startToxic starts a server and ends it with the test.
-func startToxic(t *testing.T, script func(n int, p *server.Peer)) *toxic {
+// startScripted starts a server and ends it with the test.
+func startScripted(t *testing.T, script func(n int, p *server.Peer)) *scriptedServer {
 	t.Helper()
 	s, err := server.NewServer("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
-	x := &toxic{addr: s.Addr().String(), script: script}
+	x := &scriptedServer{addr: s.Addr().String(), script: script}
 	host, port, _ := strings.Cut(x.addr, ":")
 	strs := func(list ...string) func(*server.Peer, []string) {
 		return func(p *server.Peer, _ []string) { p.WriteStrings(list) }
@@ -78,7 +78,7 @@ func answer(t *testing.T, s *server.Server, command string, f func(*server.Peer,
 }
 
 // called is a commit: hash, 2, two keys, generation, writer, previous number, number.
-func (x *toxic) called(p *server.Peer, args []string) {
+func (x *scriptedServer) called(p *server.Peer, args []string) {
 	x.mu.Lock()
 	x.asked = append(x.asked, args[7])
 	n, script := len(x.asked), x.script
@@ -87,7 +87,7 @@ func (x *toxic) called(p *server.Peer, args []string) {
 }
 
 // batches lists the numbers of the batches that it was sent.
-func (x *toxic) batches() []string {
+func (x *scriptedServer) batches() []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return slices.Clone(x.asked)

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package redistest
+
+import (
+	"bytes"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+)
+
+// LossyProxy stands between clients and a server. It can pass a request on, wait until
+// the server has answered it, and cut the connection instead of passing the answer on:
+// the client can't tell whether the request was executed.
+type LossyProxy struct {
+	Addr string
+	Lost atomic.Int64 // answers that were cut off
+
+	group  sync.WaitGroup
+	mu     sync.Mutex
+	server string                    // where new connections lead; guarded by mu
+	doomed func(request []byte) bool // whether its answer is lost; guarded by mu
+	conns  map[net.Conn]bool         // guarded by mu
+}
+
+// StartLossyProxy starts a proxy before a server, and ends it with the test.
+func StartLossyProxy(t testing.TB, server string) *LossyProxy {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &LossyProxy{Addr: listener.Addr().String(), server: server, conns: map[net.Conn]bool{}}
+	p.group.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			p.group.Go(func() { p.serve(client) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		p.hangUp()
+		p.group.Wait()
+	})
+	return p
+}
+
+// Lose makes the answers to requests lost for which doomed holds; to none where it is nil.
+func (p *LossyProxy) Lose(doomed func(request []byte) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.doomed = doomed
+}
+
+// Mentioning holds for the first n requests that contain all of the texts.
+func Mentioning(n int64, texts ...string) func(request []byte) bool {
+	var seen atomic.Int64
+	return func(request []byte) bool {
+		for _, text := range texts {
+			if !bytes.Contains(request, []byte(text)) {
+				return false
+			}
+		}
+		return seen.Add(1) <= n
+	}
+}
+
+// MoveTo cuts all connections, and leads new ones to another server, as after a failover.
+func (p *LossyProxy) MoveTo(server string) {
+	p.mu.Lock()
+	p.server = server
+	p.mu.Unlock()
+	p.hangUp()
+}
+
+func (p *LossyProxy) hangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for conn := range p.conns {
+		_ = conn.Close()
+	}
+}
+
+// enter notes a connection until it is left, which closes it.
+func (p *LossyProxy) enter(conn net.Conn) (leave func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns[conn] = true
+	return func() {
+		_ = conn.Close()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		delete(p.conns, conn)
+	}
+}
+
+func (p *LossyProxy) serve(client net.Conn) {
+	defer p.enter(client)()
+	p.mu.Lock()
+	addr := p.server
+	p.mu.Unlock()
+	server, err := net.Dial("tcp", addr)
+	if err != nil {
+		return
+	}
+	defer p.enter(server)()
+	var cut atomic.Bool // the next answer is lost
+	p.group.Go(func() {
+		defer func() { _ = client.Close() }()
+		pass(server, client, func([]byte) bool {
+			if cut.Load() {
+				p.Lost.Add(1)
+				return false
+			}
+			return true
+		})
+	})
+	pass(client, server, func(request []byte) bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.doomed != nil && p.doomed(request) {
+			cut.Store(true)
+		}
+		return true
+	})
+}
+
+// pass copies until the end, or until goesOn says no to a piece.
+func pass(from, to net.Conn, goesOn func(piece []byte) bool) {
+	piece := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(piece)
+		if err != nil || !goesOn(piece[:n]) {
+			return
+		}
+		if _, err := to.Write(piece[:n]); err != nil {
+			return
+		}
+	}
+}
