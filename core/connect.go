@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/shoal-metrics/shoal/core/internal/bridge"
+	"github.com/shoal-metrics/shoal/core/internal/redisclient"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -47,14 +48,14 @@ type connection struct {
 // a Sentinel, can make a client of yours take all memory or end the process. The
 // clients of Open are guarded against that.
 func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
-	if err := refuseClient(client); err != nil {
+	if err := redisclient.Check(client); err != nil {
+		return fmt.Errorf("shoal: Connect: %w", err)
+	}
+	if err := r.connect(opts, r.newStore(client, false), nil); err != nil {
 		return err
 	}
-	err := r.connect(opts, r.newStore(client, false), nil)
-	if err == nil {
-		r.warnOf(client)
-	}
-	return err
+	r.warnOf(client)
+	return nil
 }
 
 // Open is Connect with a client of its own, made from a Redis URL and closed
@@ -71,16 +72,34 @@ func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
 // error that says what it was, and stored texts longer than 64 KiB take no memory.
 // rediss:// also keeps others on the line from reading and changing what is sent.
 func (r *Registry) Open(url string, opts Opts) error {
-	client, err := newClient(url, opts.App)
+	client, err := redisclient.New(url, opts.App)
 	if err != nil {
-		return err
+		return fmt.Errorf("shoal: Open: %w", err)
 	}
-	err = r.connect(opts, r.newStore(client, true), client)
-	if err != nil {
+	if err := r.connect(opts, r.newStore(client, true), client); err != nil {
 		return errors.Join(err, client.Close())
 	}
 	r.warnOf(client)
 	return nil
+}
+
+// newStore returns what makes the store of an app behind a client, whose connections may
+// be guarded.
+func (r *Registry) newStore(client redis.UniversalClient, guarded bool) func(app string) wire.Store {
+	return func(app string) wire.Store {
+		store := wire.NewRedis(client, app)
+		store.Guarded = guarded
+		store.Report = func(err error) { r.report("client", fmt.Errorf("shoal: the Redis client: %w", err)) }
+		store.Mended = r.mended
+		return store
+	}
+}
+
+// warnOf reports the client's settings that do harm, once.
+func (r *Registry) warnOf(client redis.UniversalClient) {
+	for i, err := range redisclient.Warnings(client) {
+		r.report(fmt.Sprint("client ", i), fmt.Errorf("shoal: the Redis client: %w", err))
+	}
 }
 
 func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, client io.Closer) error {

@@ -84,7 +84,7 @@ func (r *Redis) hidesCluster(ctx context.Context) (bool, error) {
 	}
 	hidden := infoField(info, "cluster_enabled") == "1"
 	if r.hidden.CompareAndSwap(nil, &hidden) && hidden && r.Report != nil {
-		r.Report(fmt.Errorf("shoal: the Redis client: there is a Cluster behind a %T, which hides that: "+
+		r.Report(fmt.Errorf("there is a Cluster behind a %T, which hides that: "+
 			"shoal can't ask each of its servers, nor look for the new master after a failover, so until the client does "+
 			"pages are 503 and writes wait, and a page may show totals that stepped back. "+
 			"Give Connect the *redis.ClusterClient itself, embed it in the struct, "+

@@ -52,6 +52,9 @@ type Redis struct {
 
 var _ Store = (*Redis)(nil)
 
+// FailoverAddr is what go-redis has as the address of a client whose server Sentinels name.
+const FailoverAddr = "FailoverClient"
+
 // NewRedis returns the store of one app. It does no I/O, and it does not own
 // the client.
 func NewRedis(client redis.UniversalClient, app string) *Redis {
@@ -60,7 +63,7 @@ func NewRedis(client redis.UniversalClient, app string) *Redis {
 	_, r.oneServer = inner.(*redis.Client)
 	switch c := inner.(type) {
 	case interface{ Options() *redis.Options }:
-		r.sentinel = c.Options().Addr == "FailoverClient" // so go-redis calls it
+		r.sentinel = c.Options().Addr == FailoverAddr
 		r.tls = c.Options().TLSConfig != nil
 		r.plain = !r.tls && c.Options().Network != "unix"
 	case interface{ Options() *redis.ClusterOptions }:
