@@ -25,9 +25,6 @@ var DefBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 // DefExpire is how long a gauge outlives its last refresh by default.
 const DefExpire = 60 * time.Second
 
-// selfPrefix is kept for shoal's own metrics.
-const selfPrefix = "shoal_"
-
 // maxLabelValue is the length in bytes beyond which a label value is cut: a
 // value comes from anywhere, and each is stored in Redis and in each reader.
 const maxLabelValue = 1024
@@ -106,8 +103,8 @@ func (d *definition) problem() error {
 	if err := d.tooMuch(); err != nil {
 		return err
 	}
-	if strings.HasPrefix(d.name, selfPrefix) && !d.self {
-		return fmt.Errorf("the prefix %s is reserved for shoal's own metrics: choose another name", selfPrefix)
+	if strings.HasPrefix(d.name, wire.SelfPrefix) && !d.self {
+		return fmt.Errorf("the prefix %s is reserved for shoal's own metrics: choose another name", wire.SelfPrefix)
 	}
 	if !utf8.ValidString(d.help) {
 		return errors.New("the help text is not valid UTF-8")
@@ -126,7 +123,7 @@ func (d *definition) problem() error {
 		switch {
 		case !wire.IsLabelName(name):
 			return fmt.Errorf("%q is not a label name: use letters, digits and '_', and no digit first", name)
-		case reservedLabel(name):
+		case wire.IsReservedLabel(name):
 			return fmt.Errorf("the label name %q is reserved: choose another", name)
 		case seen[name]:
 			return fmt.Errorf("the label %q is declared twice", name)
@@ -176,28 +173,6 @@ func (d *definition) tooMuch() error {
 // hasLabel says whether the metric was declared with this label.
 func (d *definition) hasLabel(name string) bool {
 	return slices.Contains(d.labelNames, name) || slices.Contains(d.constNames, name)
-}
-
-// reservedLabel says whether a label name has a meaning of its own on the page.
-func reservedLabel(name string) bool {
-	return name == "le" || name == "quantile" || name == "gauge_index" || strings.HasPrefix(name, "__")
-}
-
-// ownedNames lists the names on the page that a family of this name and type
-// occupies: its own and those of its samples. OpenMetrics has the
-// counter x_total as the family x.
-func ownedNames(name, kind string) []string {
-	switch kind {
-	case wire.TypeHistogram:
-		return []string{name, name + "_bucket", name + "_sum", name + "_count", name + "_created"}
-	case wire.TypeSummary:
-		return []string{name, name + "_sum", name + "_count", name + "_created"}
-	case wire.TypeCounter:
-		if base, ok := strings.CutSuffix(name, "_total"); ok {
-			return []string{name, base, base + "_created"}
-		}
-	}
-	return []string{name}
 }
 
 // same says whether two declarations mean the same metric. The values of their

@@ -116,7 +116,7 @@ func pageLabels(field string) ([]wire.Label, error) {
 		return nil, err
 	}
 	for _, l := range labels {
-		if reservedLabel(l.Name) {
+		if wire.IsReservedLabel(l.Name) {
 			return nil, &wire.StoredError{What: "field", Text: field, Part: l.Name, Why: errReserved}
 		}
 	}

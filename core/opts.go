@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -87,7 +85,7 @@ func (o Opts) complete() (Opts, error) {
 	switch {
 	case o.App == "":
 		return o, fmt.Errorf("shoal: Opts.App is empty: give the application's name, such as \"shop\"")
-	case !utf8.ValidString(o.App), strings.ContainsFunc(o.App, badInApp):
+	case !wire.IsAppName(o.App):
 		return o, fmt.Errorf("shoal: Opts.App is %q: braces, slashes, spaces and control characters are not allowed", o.App)
 	case o.Index != nil && (*o.Index < 0 || *o.Index > wire.MaxIndex):
 		return o, fmt.Errorf("shoal: Opts.Index is %d: use a number from 0 to %d, or nil", *o.Index, wire.MaxIndex)
@@ -146,10 +144,6 @@ func beginning(text string, n int) string {
 		n--
 	}
 	return text[:n]
-}
-
-func badInApp(r rune) bool {
-	return strings.ContainsRune("{}/", r) || unicode.IsSpace(r) || unicode.IsControl(r)
 }
 
 // checkExpire returns an error for a gauge that would expire between two

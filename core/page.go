@@ -149,7 +149,7 @@ func (b *pageBuilder) build(families []readFamily) (*page, error) {
 			b.reg.omitFamily(f.name, fmt.Errorf("%s, registered before it, writes samples of the same name: rename one of the two", other))
 			continue
 		}
-		for _, name := range ownedNames(f.name, f.state.Type) {
+		for _, name := range wire.OwnedNames(f.name, f.state.Type) {
 			owners[name] = f.name
 		}
 		if large[i] {
@@ -165,7 +165,7 @@ func (b *pageBuilder) build(families []readFamily) (*page, error) {
 }
 
 func occupied(owners map[string]string, name, kind string) string {
-	for _, owned := range ownedNames(name, kind) {
+	for _, owned := range wire.OwnedNames(name, kind) {
 		if other := owners[owned]; other != "" {
 			return other
 		}

@@ -263,9 +263,7 @@ func TestPage_WhatIsCorruptLeavesTheRestValid(t *testing.T) {
 	f.process("a", wire.Info{Host: "a\"b\\c\nd"},
 		gaugeText("g", "", "1"), gaugeText("g", labels("a", "x"), "abc"), gaugeText("g", labels("le", "1"), "1"),
 		gaugeText("odd", "", "3"), gaugeText("nobody registered this", "", "4"))
-	if err := f.store.Touch(context.Background(), []string{"listed_only", "not a name", ""}); err != nil {
-		t.Fatal(err)
-	}
+	server.List("shop", "listed_only", "not a name", "")
 
 	heard := new(troubles)
 	r := New()

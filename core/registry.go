@@ -64,7 +64,7 @@ func (r *Registry) declare(d definition) (*constants, error) {
 		}
 		return f.constantsOf(&d), nil
 	}
-	for _, name := range ownedNames(d.name, d.kind) {
+	for _, name := range wire.OwnedNames(d.name, d.kind) {
 		if f := r.owners[name]; f != nil {
 			return nil, fmt.Errorf("shoal: %s %q would write samples of the name %s, as %s does: rename one of the two",
 				d.kind, d.name, name, &f.def)
@@ -82,7 +82,7 @@ func (r *Registry) declare(d definition) (*constants, error) {
 		f.bounds = append(f.bounds, wire.FormatBound(b))
 	}
 	r.byName[d.name] = f
-	for _, name := range ownedNames(d.name, d.kind) {
+	for _, name := range wire.OwnedNames(d.name, d.kind) {
 		r.owners[name] = f
 	}
 	list := append(slices.Clone(*r.families.Load()), f)

@@ -135,6 +135,15 @@ func (s *Server) LoseLeases(app string) {
 	a.lineage, a.since, a.housekept = "", time.Time{}, time.Time{}
 }
 
+// List lists names of families as processes do that are about to register them.
+func (s *Server) List(app string, names ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		s.of(app).touched[name] = s.now()
+	}
+}
+
 // SetText overwrites the stored text of a series, if its family has values.
 func (s *Server) SetText(app, name, field, text string) {
 	s.mu.Lock()

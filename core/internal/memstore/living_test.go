@@ -123,9 +123,7 @@ func TestHousekeep_RemovesByAgeAlone(t *testing.T) {
 	ctx := context.Background()
 	f.hold("a", wire.NoIndex, wire.NoIndex)
 	f.commit(0, 1, plus("", "1"))
-	if err := f.store.Touch(ctx, []string{"orders"}); err != nil {
-		t.Fatal(err)
-	}
+	f.server.List("shop", "orders")
 	housekeep := func(retention time.Duration) {
 		t.Helper()
 		if err := f.store.Housekeep(ctx, retention, 0); err != nil {

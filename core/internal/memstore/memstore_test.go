@@ -230,7 +230,7 @@ func TestFaults_RefusedIsNotAppliedAndLostReplyIs(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := f.store.Touch(ctx, []string{"x"}); !errors.Is(err, context.Canceled) {
+	if _, err := f.store.ReadApp(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a canceled context: %v", err)
 	}
 }
@@ -266,9 +266,7 @@ func TestStore_AppsNeverMeet(t *testing.T) {
 	f := newFixture(t)
 	ctx := context.Background()
 	f.commit(0, 1, plus("", "1"))
-	if err := f.store.Touch(ctx, []string{"orders"}); err != nil {
-		t.Fatal(err)
-	}
+	f.server.List("shop", "orders")
 	other := f.server.Store("shop2") // a prefix of the name is not the name
 	app, err := other.ReadApp(ctx)
 	if err != nil || len(app.Families) != 0 {

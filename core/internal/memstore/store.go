@@ -43,7 +43,7 @@ func (s *store) Register(ctx context.Context, regs []wire.Registration) []wire.R
 		names[i] = r.Family
 	}
 	// Listed first, so that no family has data and is on no list.
-	if err := s.Touch(ctx, names); err != nil {
+	if err := s.touch(ctx, names); err != nil {
 		for i := range replies {
 			replies[i].Err = err
 		}
@@ -77,7 +77,8 @@ func (s *store) Commit(ctx context.Context, commits []wire.Commit) []wire.Commit
 	return replies
 }
 
-func (s *store) Touch(ctx context.Context, families []string) error {
+// touch lists families, or lists them anew.
+func (s *store) touch(ctx context.Context, families []string) error {
 	if len(families) == 0 {
 		return nil
 	}

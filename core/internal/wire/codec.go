@@ -115,24 +115,6 @@ func DecodeField(field string) ([]Label, error) {
 	return labels, nil
 }
 
-// IsLabelName says whether s is a label name by the rule that every
-// Prometheus reads: [a-zA-Z_][a-zA-Z0-9_]*.
-func IsLabelName(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// IsMetricName says whether s is a metric name by the rule that every
-// Prometheus reads: [a-zA-Z_:][a-zA-Z0-9_:]*.
-func IsMetricName(s string) bool {
-	return s != "" && IsLabelName(strings.ReplaceAll(s, ":", "_"))
-}
-
 // Fits says whether a page makes something of all components of a stored vector, of
 // a summary or else of a histogram.
 func Fits(vector []Component, summary bool) bool {
@@ -286,4 +268,9 @@ func ParseVector(dst []Component, text string) ([]Component, error) {
 		}
 		rest = after
 	}
+}
+
+// Clamp keeps a sum finite: an infinity would stay in Redis for ever.
+func Clamp(v float64) float64 {
+	return max(-math.MaxFloat64, min(v, math.MaxFloat64))
 }

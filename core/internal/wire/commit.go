@@ -7,6 +7,76 @@ import (
 	"strconv"
 )
 
+// OpKind is one of the four things that a batch can do to a series.
+type OpKind byte
+
+const (
+	// OpAdd adds the sparse vector Value to the series, created if absent.
+	OpAdd OpKind = '+'
+	// OpLatest sets Value, "number stamp deadline" (microseconds of the
+	// store's clock, deadline 0 for none), unless a newer stamp is stored.
+	OpLatest OpKind = '='
+	// OpDelete removes the series.
+	OpDelete OpKind = '-'
+	// OpClear removes all series of the family.
+	OpClear OpKind = '*'
+)
+
+// Op is one step of a batch. A batch names each field at most once.
+type Op struct {
+	Kind  OpKind
+	Field string // see EncodeField; unused by OpClear
+	Value string
+}
+
+// Commit carries one batch: the frozen Ops under a header that may change
+// from one attempt to the next.
+type Commit struct {
+	Family     string
+	Generation string
+	Writer     string
+	Prev       uint64 // the newest number that the store is believed to have
+	Seq        uint64
+	// Limit is the cap of series of the family, fleet-wide; 0 is no cap.
+	// Overflow is the field that takes what would go to a series beyond it.
+	Limit    int
+	Overflow string
+	// Totals asks for the values of the batch's series after it.
+	Totals bool
+	Ops    []Op
+}
+
+// CommitStatus is the store's answer to a batch.
+type CommitStatus byte
+
+const (
+	// CommitOK: applied now.
+	CommitOK CommitStatus = iota + 1
+	// CommitDuplicate: it had been applied before; Last tells up to where. It is
+	// [MaxSequence] where the writer's entry is damaged: then nothing was done.
+	CommitDuplicate
+	// CommitGap: the store's last number is Last, not Prev. Nothing done.
+	CommitGap
+	// CommitUnknown: the family's generation is another. Nothing done.
+	CommitUnknown
+)
+
+// CommitReply answers a [Commit].
+type CommitReply struct {
+	// Err is set when there is no status. [Refused] tells whether the batch
+	// was definitely not applied or is in doubt.
+	Err    error
+	Status CommitStatus
+	Last   uint64
+	// Corrupt counts stored texts that did not parse and were replaced.
+	Corrupt int
+	// Overflowed counts ops that were folded into the overflow series.
+	Overflowed int
+	// Totals runs parallel to Ops if it was asked for: the stored text of the
+	// series that took the op (after a duplicate, as it is now).
+	Totals []string
+}
+
 // Commit implements [Store]. The batches travel in one pipeline as they are
 // given: the caller bounds what one call may cost the server.
 func (r *Redis) Commit(ctx context.Context, commits []Commit) []CommitReply {

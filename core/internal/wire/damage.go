@@ -2,8 +2,6 @@
 
 package wire
 
-import "strconv"
-
 // StoredError says what is wrong with a stored text. A page may find many and
 // reports few, so its own text is made when somebody asks for it.
 type StoredError struct {
@@ -23,25 +21,3 @@ func (e *StoredError) Error() string {
 
 // Unwrap returns Why.
 func (e *StoredError) Unwrap() error { return e.Why }
-
-// unexpectedError is an errReply, and says a little of the reply: it may be as
-// large as anybody who stands between us and the server likes.
-type unexpectedError struct{ reply any }
-
-func (e unexpectedError) Error() string {
-	text := errReply.Error()
-	switch reply := e.reply.(type) {
-	case string:
-		text += ": " + Quote(reply)
-	case []any:
-		text += ": a list of " + strconv.Itoa(len(reply))
-		if len(reply) > 0 {
-			if first, ok := reply[0].(string); ok {
-				text += " that begins with " + Quote(first)
-			}
-		}
-	}
-	return text
-}
-
-func (e unexpectedError) Unwrap() error { return errReply }

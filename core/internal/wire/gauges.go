@@ -9,6 +9,50 @@ import (
 	"time"
 )
 
+// GaugeOp sets or deletes one gauge of a writer.
+type GaugeOp struct {
+	Field  string // see GaugeField
+	Value  string
+	Expire time.Duration // of this entry, from when the store executes it
+	Delete bool
+}
+
+// GaugeWrite is one versioned step of a writer's gauges.
+type GaugeWrite struct {
+	Writer  string
+	Index   int
+	Version uint64
+	Full    bool // the ops replace everything stored
+	Own     int  // how many gauges the writer has after it; 0 where it does not say
+	Ops     []GaugeOp
+}
+
+// GaugeStatus is the store's answer to a [GaugeWrite].
+type GaugeStatus byte
+
+const (
+	// GaugesOK: applied now.
+	GaugesOK GaugeStatus = iota + 1
+	// GaugesDuplicate: this version had been applied before.
+	GaugesDuplicate
+	// GaugesWantFull: the stored version is not the one before; send all.
+	GaugesWantFull
+	// GaugesLostLease: the index belongs to somebody else, or to nobody.
+	GaugesLostLease
+	// GaugesAhead: a later version is stored than this one. Nothing done.
+	GaugesAhead
+	// GaugesMixed: applied now, and there are more gauges than the writer's: a
+	// full write is to remove them.
+	GaugesMixed
+)
+
+// GaugesReply is what a writer's gauges are.
+type GaugesReply struct {
+	Err     error // they could not be read; those of others may be fine
+	Entries []Series
+	Damaged int // how many were not readable
+}
+
 // WriteGauges implements [Store].
 func (r *Redis) WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, error) {
 	const head = 5

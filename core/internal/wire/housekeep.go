@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// SequenceAge is how long the sequence number of a silent writer is kept.
+const SequenceAge = 7 * 24 * time.Hour
+
 // What one call of Housekeep does, in slices that are short for the server. What is
 // beyond it, in keys that somebody filled, waits for the next.
 const (
@@ -170,7 +173,7 @@ func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 		n := listedName{text(stale[i]), text(stale[i+1])}
 		gone, err := r.forgetFamily(ctx, n, retention.Milliseconds())
 		if err == nil && !gone {
-			err = r.Touch(ctx, []string{n.name})
+			err = r.touch(ctx, []string{n.name})
 		}
 		if err != nil {
 			causes.Add("family "+QuoteName(n.name), err)

@@ -13,6 +13,62 @@ import (
 	"time"
 )
 
+// NoIndex says that no index, or no particular one, is meant.
+const NoIndex = -1
+
+// HoldRequest asks for a lease or its renewal.
+type HoldRequest struct {
+	Writer string
+	Index  int // the index held so far, or NoIndex
+	Wanted int // the index asked for, whoever holds it, or NoIndex
+	// Lineage is the history of the data that the writer has verified; empty
+	// where it is not known.
+	Lineage string
+	// Current is the history as the store told it just before, if it did. The
+	// store records it, and when it became another. Changed says that the
+	// writer knew another one and has not looked at its families since: then
+	// this is no first start, even if nothing is recorded.
+	Current string
+	Changed bool
+	// Unverified says that the writer found something of its own gone, in this
+	// same history, and has not looked at all its families since.
+	Unverified bool
+	// Info describes the instance to readers.
+	Info Info
+	TTL  time.Duration
+}
+
+// Info describes an instance. Its texts may hold any characters.
+type Info struct {
+	Host    string
+	Version string
+	Started int64 // Unix time in microseconds, by the instance's own clock
+}
+
+// HoldReply answers a [HoldRequest].
+type HoldReply struct {
+	Index int
+	// Fenced is the writer that lost this index to us, if any did.
+	Fenced string
+	// Lost says that the writer had held an index and its entry was gone: the
+	// store may lack more. The new entry is Unverified.
+	Lost bool
+	// Now is the store's time.
+	Now time.Time
+}
+
+// Lease is one living instance.
+type Lease struct {
+	Index    int
+	Writer   string
+	Deadline time.Time
+	TTL      time.Duration // for which it was given; 0 where that is not known
+	Lineage  string
+	// Unverified says that its writer is looking for what the store may have lost.
+	Unverified bool
+	Info       Info
+}
+
 // Hold implements [Store].
 func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	changed := 0
@@ -114,7 +170,7 @@ func parseLease(field, entry string) (Lease, error) {
 	if e == nil && (l.Index < 0 || l.Index > MaxIndex || strconv.Itoa(l.Index) != number) { // 01 would be a second 1
 		check(errIndex)
 	}
-	if l.Writer = words[0]; !isWriter(l.Writer) {
+	if l.Writer = words[0]; !isWriterID(l.Writer) {
 		check(errWriter)
 	}
 	deadline, e := strconv.ParseInt(words[1], 10, 64)
@@ -139,18 +195,6 @@ func parseLease(field, entry string) (Lease, error) {
 }
 
 var errWriter = errors.New("not the id of a writer")
-
-// isWriter says whether a text can be the id of a writer, by which its gauges have
-// their key: another one could name a key of somebody else.
-func isWriter(id string) bool {
-	for i := 0; i < len(id); i++ {
-		c := id[i]
-		if c != '-' && c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return id != "" && len(id) <= MaxWriter
-}
 
 // lineageField holds the recorded lineage, beside the leases.
 const lineageField = "lineage"
@@ -203,17 +247,4 @@ func recordedLineage(entries []any) (lineage string, since time.Time) {
 		return name, time.UnixMilli(ms)
 	}
 	return "", time.Time{}
-}
-
-// serverTime makes a time of the two numbers of TIME.
-func serverTime(seconds, micros any) (time.Time, error) {
-	s, err := strconv.ParseInt(text(seconds), 10, 64)
-	if err != nil {
-		return time.Time{}, err
-	}
-	us, err := strconv.ParseInt(text(micros), 10, 64)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return time.Unix(s, us*1000), nil
 }

@@ -14,16 +14,10 @@ import (
 const (
 	// MaxText bounds a stored text in bytes: a field, a value, a lease.
 	MaxText = 64 << 10
-	// MaxName bounds the name of a family in bytes.
-	MaxName = 1 << 10
 	// MaxHelp bounds a declared help text, and MaxRegistration what is read of a
 	// family's registration in all, in bytes.
 	MaxHelp         = 16 << 10
 	MaxRegistration = 2*MaxText + 4<<10
-	// MaxGeneration bounds the name of a generation in bytes, and MaxWriter a
-	// writer's id.
-	MaxGeneration = 256
-	MaxWriter     = 64
 	// MaxLease bounds the entry of a lease in bytes, MaxInfo the host and the
 	// version in it.
 	MaxLease = 4 << 10

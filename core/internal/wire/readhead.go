@@ -7,6 +7,14 @@ import (
 	"errors"
 )
 
+// Head is what a page begins with.
+type Head struct {
+	Lineage string // as the store told it before the rest was read
+	App     AppState
+	States  []FamilyState // parallel to App.Families
+	Gauges  []GaugesReply // parallel to App.Leases
+}
+
 // HeadInParts reads a head by a call for each of its parts, which guesses
 // nothing.
 func HeadInParts(ctx context.Context, s Store) (Head, error) {

@@ -5,11 +5,37 @@ package wire
 import (
 	"context"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
+
+// SeriesQuery names fields of a family to read.
+type SeriesQuery struct {
+	Family string
+	Fields []string
+	// Texts is how many bytes the values had the last time, by which a reading
+	// is cut into pieces.
+	Texts int
+}
+
+// SeriesReply runs parallel to the Fields of its [SeriesQuery].
+type SeriesReply struct {
+	Err    error // this family could not be read; the others may be fine
+	Values []SeriesValue
+	Texts  int // how many bytes they have
+}
+
+// SeriesValue is the stored text of one series, if there is one.
+type SeriesValue struct {
+	Text  string
+	Found bool
+}
+
+// Series is one stored series, or one gauge of a writer.
+type Series struct {
+	Field string
+	Text  string
+}
 
 // What one round trip for values may cost the server, see read.go.
 const (
@@ -254,53 +280,4 @@ func (s *seriesReading) readParsed(ctx context.Context, parts []valueCall) error
 		}
 	}
 	return nil
-}
-
-// parseValues reads the reply to HMGET, whose texts then share one piece of
-// memory. Where there are fewer than asked for, the server has ended it there. It
-// returns false for whatever is no list of at most as many texts and nils. Long says
-// whether one stands for a text that is too long.
-func parseValues(raw []byte, into []SeriesValue) (n int, long, ok bool) {
-	rest := string(raw)
-	count, rest, ok := cutNumber(rest, '*')
-	if !ok || count < 0 || count > len(into) || count == 0 && len(into) > 0 {
-		return 0, false, false
-	}
-	long, ok = parseElements(count, rest, into)
-	return count, long, ok
-}
-
-// parseElements reads as many texts and nils.
-func parseElements(count int, rest string, into []SeriesValue) (long, ok bool) {
-	for i := range count {
-		if strings.HasPrefix(rest, "_\r\n") { // RESP3's nil
-			rest = rest[3:]
-			continue
-		}
-		var size int
-		size, rest, ok = cutNumber(rest, '$')
-		switch {
-		case !ok || size < -1 || size > len(rest)-2:
-			return false, false
-		case size >= 0:
-			into[i] = SeriesValue{Text: rest[:size], Found: true}
-			long = long || size == len(Overlong) && into[i].Text == Overlong
-			rest = rest[size+2:]
-		}
-	}
-	return long, rest == ""
-}
-
-// cutNumber reads a line that begins with a sign of its type and goes on with
-// a number.
-func cutNumber(s string, sign byte) (n int, rest string, ok bool) {
-	if s == "" || s[0] != sign {
-		return 0, s, false
-	}
-	line, rest, ok := strings.Cut(s[1:], "\r\n")
-	if !ok {
-		return 0, s, false
-	}
-	n, err := strconv.Atoi(line)
-	return n, rest, err == nil
 }

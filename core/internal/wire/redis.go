@@ -200,3 +200,23 @@ func spread(calls []*call) {
 		}
 	}
 }
+
+// mended tells of what a script has replaced: reply is how much, if it replied.
+func (r *Redis) mended(where string, reply any) {
+	if n, _ := reply.(int64); n > 0 && r.Mended != nil {
+		r.Mended(where, int(n))
+	}
+}
+
+type span struct{ from, to int }
+
+// chunks cuts n things into spans of at most size.
+func chunks(n, size int) func(yield func(span) bool) {
+	return func(yield func(span) bool) {
+		for from := 0; from < n; from += size {
+			if !yield(span{from, min(from+size, n)}) {
+				return
+			}
+		}
+	}
+}

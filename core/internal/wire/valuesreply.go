@@ -5,6 +5,8 @@ package wire
 import (
 	"bytes"
 	"io"
+	"strconv"
+	"strings"
 )
 
 // valuesReply takes in a reply to HMGET while go-redis reads it from a connection that
@@ -134,4 +136,53 @@ func (v *valuesReply) passed(n int) {
 	if v.text -= n; v.text == 0 {
 		v.left--
 	}
+}
+
+// parseValues reads the reply to HMGET, whose texts then share one piece of
+// memory. Where there are fewer than asked for, the server has ended it there. It
+// returns false for whatever is no list of at most as many texts and nils. Long says
+// whether one stands for a text that is too long.
+func parseValues(raw []byte, into []SeriesValue) (n int, long, ok bool) {
+	rest := string(raw)
+	count, rest, ok := cutNumber(rest, '*')
+	if !ok || count < 0 || count > len(into) || count == 0 && len(into) > 0 {
+		return 0, false, false
+	}
+	long, ok = parseElements(count, rest, into)
+	return count, long, ok
+}
+
+// parseElements reads as many texts and nils.
+func parseElements(count int, rest string, into []SeriesValue) (long, ok bool) {
+	for i := range count {
+		if strings.HasPrefix(rest, "_\r\n") { // RESP3's nil
+			rest = rest[3:]
+			continue
+		}
+		var size int
+		size, rest, ok = cutNumber(rest, '$')
+		switch {
+		case !ok || size < -1 || size > len(rest)-2:
+			return false, false
+		case size >= 0:
+			into[i] = SeriesValue{Text: rest[:size], Found: true}
+			long = long || size == len(Overlong) && into[i].Text == Overlong
+			rest = rest[size+2:]
+		}
+	}
+	return long, rest == ""
+}
+
+// cutNumber reads a line that begins with a sign of its type and goes on with
+// a number.
+func cutNumber(s string, sign byte) (n int, rest string, ok bool) {
+	if s == "" || s[0] != sign {
+		return 0, s, false
+	}
+	line, rest, ok := strings.Cut(s[1:], "\r\n")
+	if !ok {
+		return 0, s, false
+	}
+	n, err := strconv.Atoi(line)
+	return n, rest, err == nil
 }

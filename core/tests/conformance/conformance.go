@@ -20,6 +20,8 @@ type Target struct {
 	Store func(t testing.TB, app string) wire.Store
 	// Advance puts the store's clock forward. Nil where real time passes.
 	Advance func(t testing.TB, d time.Duration)
+	// List lists names of families that nobody has registered.
+	List func(t testing.TB, app string, names ...string)
 	// SetText overwrites the stored text of a series.
 	SetText func(t testing.TB, app, family, field, text string)
 	// LoseControl loses the key with a family's registration.

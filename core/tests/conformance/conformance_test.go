@@ -42,6 +42,7 @@ func TestMemstore(t *testing.T) {
 	conformance.Run(t, conformance.Target{
 		Store:   func(_ testing.TB, app string) wire.Store { return server.Store(app) },
 		Advance: func(_ testing.TB, d time.Duration) { server.Advance(d) },
+		List:    func(_ testing.TB, app string, names ...string) { server.List(app, names...) },
 		SetText: func(_ testing.TB, app, family, field, text string) {
 			server.SetText(app, family, field, text)
 		},

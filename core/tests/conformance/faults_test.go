@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
+	"github.com/shoal-metrics/shoal/core/tests/conformance"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
@@ -297,9 +298,7 @@ func TestHousekeep_RechecksOnTheServer(t *testing.T) {
 		prepare()
 		store := wire.NewRedis(interrupted(server.Client(t), "evalsha", func() {
 			if score := client.ZScore(t.Context(), families, "a").Val(); score == 1 && client.Exists(t.Context(), control).Val() == 0 {
-				if err := plain.Touch(t.Context(), []string{"a"}); err != nil {
-					t.Error(err)
-				}
+				conformance.RedisTarget(client).List(t, app, "a")
 			}
 		}), app)
 		if err := store.Housekeep(t.Context(), retention, 0); err != nil {

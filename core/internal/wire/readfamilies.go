@@ -9,90 +9,24 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
-// What one round trip may cost the server: the calls of a pipeline whose requests
-// are short run back to back there, so each is bounded to some milliseconds and
-// awaited.
-const (
-	fieldsPerScan     = 1000 // of HSCAN, awaited slice by slice
-	familiesPerLookup = 500
-	bytesPerReply     = 1 << 20 // of texts, where the server bounds them
-	// bytesPerPipeline is far below what the guard lets pass: what a connection read
-	// last counts until it is used again.
-	bytesPerPipeline = callsPerPipeline * bytesPerReply
-)
+const familiesPerLookup = 500 // in one pipeline: see read.go
 
-// roomForFamilies bounds what is read of the registrations of all families.
+// roomForFamilies bounds what is read of the registrations of all families, in bytes.
 const roomForFamilies = MaxPage / 8
 
-// sliceTimeout bounds the wait for one slice of a scan.
-const sliceTimeout = 5 * time.Second
-
-// ReadApp implements [Store].
-func (r *Redis) ReadApp(ctx context.Context) (AppState, error) {
-	c := r.appCall()
-	r.run(ctx, c)
-	return r.appState(ctx, c)
-}
-
-func (r *Redis) appCall() *call {
-	leases := r.keys.leases()
-	return &call{script: headScript, keys: []string{r.keys.families(), leases},
-		args: []any{MaxFamilies, MaxName, MaxLeases, MaxLease, flag(r.long.has(leases))}}
-}
-
-func (r *Redis) appState(ctx context.Context, c *call) (AppState, error) {
-	reply, err := c.cmd.Slice()
-	if err != nil {
-		return AppState{}, r.whichKey(ctx, err)
-	}
-	if len(reply) != 6 {
-		return AppState{}, unexpectedError{reply}
-	}
-	var state AppState
-	if state.Now, err = serverTime(reply[0], reply[1]); err != nil {
-		return AppState{}, unexpectedError{reply}
-	}
-	if held, _ := reply[5].(int64); held > MaxLeases {
-		return AppState{}, &TooManyLeasesError{r.keys.leases(), held}
-	}
-	families, _ := reply[2].([]any)
-	omitted, _ := reply[4].(int64)
-	state.Omitted = int(omitted)
-	for _, v := range families {
-		if name := text(v); IsMetricName(name) {
-			state.Families = append(state.Families, name)
-		} else {
-			state.Omitted++
-		}
-	}
-	entries, _ := reply[3].([]any)
-	state.Leases, state.Damaged = livingLeases(entries, state.Now)
-	state.Lineage, state.Since = recordedLineage(entries)
-	long := 0
-	for i := 0; i+1 < len(entries); i += 2 {
-		if text(entries[i]) == Overlong {
-			long++
-		}
-	}
-	state.Damaged += long
-	r.long.note(r.keys.leases(), long > 0)
-	return state, nil
-}
-
-// whichKey tells which of the app's two keys is of a wrong type, if one is.
-func (r *Redis) whichKey(ctx context.Context, err error) error {
-	if !Damaged(err) {
-		return err
-	}
-	c := r.reading(bytesPerReply, "hget", r.keys.leases(), lineageField)
-	r.run(ctx, c)
-	if Damaged(c.cmd.Err()) {
-		return &WrongTypeError{r.keys.leases(), err}
-	}
-	return &WrongTypeError{r.keys.families(), err}
+// FamilyState is a family's registration as stored.
+type FamilyState struct {
+	Err        error
+	Generation string
+	// SeriesVersion changes whenever series were added to the family or removed. An empty
+	// one says nothing.
+	SeriesVersion string
+	// Created is when this generation was registered first, in microseconds
+	// of the store's clock.
+	Created int64
+	Definition
 }
 
 // ReadFamilies implements [Store].
@@ -244,67 +178,3 @@ var (
 	errType         = errors.New("not one that a metric has")
 	errBounds       = fmt.Errorf("more than %d", MaxBounds)
 )
-
-// ScanSeries implements [Store].
-func (r *Redis) ScanSeries(ctx context.Context, family string, room int) ([]Series, error) {
-	var series []Series
-	err := r.scanWhole(ctx, r.keys.values(family), func(field, value string) bool {
-		if field != GenerationField {
-			series = append(series, Series{Field: field, Text: value})
-			room -= Cost(field, value)
-		}
-		return room >= 0
-	})
-	if err == nil && room < 0 {
-		err = ErrTooLarge
-	}
-	if err != nil {
-		return nil, err
-	}
-	return series, nil
-}
-
-// scanWhole visits each field of a hash once, as long as visit returns true. A scan
-// may name a field twice, and whatever was there all the while is named at least once.
-func (r *Redis) scanWhole(ctx context.Context, key string, visit func(field, value string) bool) error {
-	seen := make(map[string]struct{})
-	long := false
-	err := r.scan(ctx, key, func(field, value string) bool {
-		if _, ok := seen[field]; ok {
-			return true
-		}
-		seen[field] = struct{}{}
-		long = long || field == Overlong || value == Overlong
-		return visit(field, value)
-	})
-	r.long.note(key, long)
-	return err
-}
-
-// scan visits the fields of a hash, in slices that are awaited one by one, as long
-// as visit returns true.
-func (r *Redis) scan(ctx context.Context, key string, visit func(field, value string) bool, match ...any) error {
-	for cursor := "0"; ; {
-		args := append([]any{cursor, "count", fieldsPerScan}, match...)
-		c := r.reading(bytesPerReply, "hscan", key, args...)
-		sliceCtx, cancel := context.WithTimeout(ctx, sliceTimeout) // a scan of many may take long, one may not
-		r.run(sliceCtx, c)
-		cancel()
-		reply, err := c.cmd.Slice()
-		if err != nil {
-			return err
-		}
-		if len(reply) != 2 {
-			return unexpectedError{reply}
-		}
-		fields, _ := reply[1].([]any)
-		for i := 0; i+1 < len(fields); i += 2 {
-			if !visit(text(fields[i]), text(fields[i+1])) {
-				return nil
-			}
-		}
-		if cursor = text(reply[0]); cursor == "0" || cursor == "" {
-			return nil
-		}
-	}
-}
