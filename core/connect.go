@@ -186,7 +186,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	if ctx.Err() != nil {
 		err = c.writer.left(err)
 	}
-	return fmt.Errorf("shoal: flush: %w", err)
+	return prefixOnce(fmt.Errorf("shoal: flush: %w", err))
 }
 
 // Close brings everything to Redis, removes this process's gauges, gives its

@@ -30,7 +30,7 @@ func (r *Registry) Instances(ctx context.Context) ([]Instance, error) {
 	}
 	app, err := c.reader.readApp(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("shoal: instances of app %q: %w", c.opts.App, err)
+		return nil, prefixOnce(fmt.Errorf("shoal: instances of app %q: %w", c.opts.App, err))
 	}
 	list := make([]Instance, len(app.Leases))
 	for i, l := range app.Leases {

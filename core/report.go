@@ -85,7 +85,7 @@ func (r *Registry) reportIf(kind string, cause func() error) bool {
 	if !pass {
 		return false
 	}
-	err := wire.Printable(cause())
+	err := prefixOnce(wire.Printable(cause()))
 	if further {
 		err = furtherError{err, held}
 	}

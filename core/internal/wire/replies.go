@@ -10,7 +10,7 @@ import (
 
 // errReply is for a reply that no script of ours gives: another version of the
 // protocol, or something between us and the server.
-var errReply = errors.New("shoal: unexpected reply of the store")
+var errReply = errors.New("unexpected reply of the store")
 
 // unexpectedError is an errReply, and says a little of the reply: it may be as
 // large as anybody who stands between us and the server likes.
