@@ -2,12 +2,12 @@
 
 package wire
 
-// StoredError says what is wrong with a stored text. A page may find many and
-// reports few, so its own text is made when somebody asks for it.
+// StoredError says what is wrong with a stored text. A page may find many and reports few:
+// Error builds its text only when it is called.
 type StoredError struct {
-	What string // that it should be
+	What string // what the text should be
 	Text string // as stored
-	Part string // of it, that is wrong; empty for the whole
+	Part string // the part of Text that is wrong; empty for all of it
 	Why  error
 }
 

@@ -2,7 +2,7 @@
 
 package wire
 
-// Family types, as stored.
+// The types of a family, as stored.
 const (
 	TypeCounter   = "counter"
 	TypeGauge     = "gauge"
@@ -10,12 +10,12 @@ const (
 	TypeHistogram = "histogram"
 )
 
-// IsType says whether a stored type is one of them.
+// IsType says whether s is the type of a family.
 func IsType(s string) bool {
 	return s == TypeCounter || s == TypeGauge || s == TypeSummary || s == TypeHistogram
 }
 
-// Gauge modes, as stored. The empty mode shows each process by itself.
+// The modes of a gauge, as stored. The empty mode shows each process's value.
 const (
 	ModeSum    = "sum"
 	ModeMax    = "max"
@@ -25,7 +25,7 @@ const (
 	ModeTotal  = "total"
 )
 
-// Definition is what the page needs to know of a family beside its values.
+// Definition is what a page must know of a family besides its values.
 type Definition struct {
 	Type   string
 	Help   string
@@ -33,17 +33,17 @@ type Definition struct {
 	Bounds []string // histograms only: ascending, canonical text, without +Inf
 }
 
-// Latest says whether the page shows of each series the value set last.
+// Latest says whether each series shows the value that any process set last.
 func (d Definition) Latest() bool { return d.Type == TypeGauge && d.Mode == ModeLatest }
 
-// Total says whether the page shows the sums of a gauge.
+// Total says whether each series is the sum of what all processes added to a gauge.
 func (d Definition) Total() bool { return d.Type == TypeGauge && d.Mode == ModeTotal }
 
-// Shared says whether the values of all processes are joined in the family's
-// own hash, and not kept apart by process.
+// Shared says whether all processes share the family's series. See [Shared].
 func (d Definition) Shared() bool { return Shared(d.Type, d.Mode) }
 
-// Shared is [Definition.Shared] of a type and a mode.
+// Shared says whether all processes share the series of a family of this type and mode, in
+// the family's own hash. The gauges that they do not share are in a hash for each process.
 func Shared(kind, mode string) bool {
 	return kind != TypeGauge || mode == ModeLatest || mode == ModeTotal
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// NoIndex says that no index, or no particular one, is meant.
+// NoIndex, in place of an index, means none, or no particular one.
 const NoIndex = -1
 
 // HoldRequest asks for a lease or its renewal.
@@ -21,17 +21,17 @@ type HoldRequest struct {
 	Writer string
 	Index  int // the index held so far, or NoIndex
 	Wanted int // the index asked for, whoever holds it, or NoIndex
-	// Lineage is the history of the data that the writer has verified; empty
-	// where it is not known.
+	// Lineage is the one under which the writer verified all its families; empty if it has
+	// not, or the store does not tell its lineage.
 	Lineage string
-	// Current is the history as the store told it just before, if it did. The
-	// store records it, and when it became another. Changed says that the
-	// writer knew another one and has not looked at its families since: then
-	// this is no first start, even if nothing is recorded.
+	// Current is the lineage that the store told just before; empty if it did not. The
+	// store records it, and when it changed. Changed says that the writer knew another one
+	// and has not verified its families since: even if nothing is recorded, this is not the
+	// app's first start.
 	Current string
 	Changed bool
-	// Unverified says that the writer found something of its own gone, in this
-	// same history, and has not looked at all its families since.
+	// Unverified says that the writer found its lease or a family gone, in this same
+	// lineage, and has not verified all its families since.
 	Unverified bool
 	// Info describes the instance to readers.
 	Info Info
@@ -48,10 +48,10 @@ type Info struct {
 // HoldReply answers a [HoldRequest].
 type HoldReply struct {
 	Index int
-	// Fenced is the writer that lost this index to us, if any did.
+	// Fenced is the writer from which this one took the index; empty if from none.
 	Fenced string
-	// Lost says that the writer had held an index and its entry was gone: the
-	// store may lack more. The new entry is Unverified.
+	// Lost says that the writer had an index and its entry was gone: the store may lack
+	// more. The new entry is Unverified.
 	Lost bool
 	// Now is the store's time.
 	Now time.Time
@@ -62,9 +62,9 @@ type Lease struct {
 	Index    int
 	Writer   string
 	Deadline time.Time
-	TTL      time.Duration // for which it was given; 0 where that is not known
+	TTL      time.Duration // for which it was given; 0 if the entry does not tell
 	Lineage  string
-	// Unverified says that its writer is looking for what the store may have lost.
+	// Unverified says that its writer is verifying what the store may have lost.
 	Unverified bool
 	Info       Info
 }
@@ -108,8 +108,8 @@ func (r *Redis) Release(ctx context.Context, writer string, index int) error {
 	return c.cmd.Err()
 }
 
-// leaseTail is what stands behind the writer and the deadline in an entry:
-// "lineage host version started ttl".
+// leaseTail returns the words of an entry behind the writer and the deadline: "lineage host
+// version started ttl".
 func leaseTail(req HoldRequest) string {
 	lineage := leaseWord(req.Lineage)
 	if req.Unverified {
@@ -120,12 +120,12 @@ func leaseTail(req HoldRequest) string {
 		strconv.FormatInt(req.TTL.Milliseconds(), 10)
 }
 
-// unverifiedWord stands for the lineage in an entry whose writer found that the
-// store had lost something of its own. An escaped text never is that word.
+// unverifiedWord is in the place of the lineage while a lease is Unverified. No escaped text
+// is that word.
 const unverifiedWord = "?"
 
-// leaseWord makes one word of a text: no space stays in it, and it is not
-// empty. A lone dash stands for the empty text.
+// leaseWord escapes a text to one word: without spaces, and not empty. A lone dash stands
+// for the empty text.
 func leaseWord(s string) string {
 	switch s {
 	case "":
@@ -148,9 +148,8 @@ var (
 	errIndex = errors.New("not the number of an index")
 )
 
-// parseLease reads an entry of the leases: field i:<index>, and "writer
-// deadline lineage host version started ttl". A later version may append words, and
-// an earlier one has no ttl.
+// parseLease reads an entry of the leases: field i:<index>, and "writer deadline lineage host
+// version started ttl". Later releases may append words, and earlier ones wrote no ttl.
 func parseLease(field, entry string) (Lease, error) {
 	number, ok := strings.CutPrefix(field, "i:")
 	words := strings.Split(entry, " ")
@@ -196,18 +195,18 @@ func parseLease(field, entry string) (Lease, error) {
 
 var errWriter = errors.New("not the id of a writer")
 
-// lineageField holds the recorded lineage, beside the leases.
+// lineageField has the recorded lineage, in the hash of the leases.
 const lineageField = "lineage"
 
-// livingLeases reads the entries of a reply whose deadline has not passed,
-// ordered by index, and counts the damaged ones, which hold no index. Of several of
-// one writer that counts which lasts longest: it was renewed last.
+// livingLeases returns the leases of a reply whose deadline has not passed, ordered by index,
+// and how many entries were damaged, which hold no index. Of several leases of one writer it
+// returns the one with the latest deadline, which was renewed last.
 func livingLeases(entries []any, now time.Time) (leases []Lease, damaged int) {
 	places := make(map[string]int, len(entries)/2) // of the writers
 	for i := 0; i+1 < len(entries); i += 2 {
 		field := text(entries[i])
 		if !strings.HasPrefix(field, "i:") {
-			continue // the lineage, or of a later version
+			continue // the lineage, housekept, or a field of a later release
 		}
 		l, err := parseLease(field, text(entries[i+1]))
 		if err != nil {

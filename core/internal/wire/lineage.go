@@ -14,13 +14,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Lineage implements [Store]. A server names the history of its data in
-// master_replid of INFO replication: another one after each restart and each
-// promotion of a replica. All masters' together name that of the app's data;
-// which of them hold keys of the app does not matter.
+// Lineage implements [Store]. A server names the history of its data by master_replid in
+// INFO replication; each restart, and each promotion of a replica, begins another one. The
+// ids of all masters together name the lineage, whether or not they hold keys of the app.
 func (r *Redis) Lineage(ctx context.Context) (string, error) {
 	if hidden, err := r.hidesCluster(ctx); hidden || err != nil {
-		return "", err // each time another server would answer
+		return "", err // INFO would be answered by another server each time
 	}
 	var mu sync.Mutex
 	var infos []string // guarded by mu
@@ -34,7 +33,7 @@ func (r *Redis) Lineage(ctx context.Context) (string, error) {
 	return lineageOf(infos, r.explain(err, nil))
 }
 
-// lineageOf makes the lineage of what the masters said of their replication.
+// lineageOf computes the lineage from the INFO replication of all masters.
 func lineageOf(infos []string, err error) (string, error) {
 	switch {
 	case untold(err):
@@ -54,8 +53,7 @@ func lineageOf(infos []string, err error) (string, error) {
 	return hex.EncodeToString(sum[:8]), nil
 }
 
-// eachMaster calls do for the one server, or for each master of a Cluster at
-// the same time.
+// eachMaster calls do for the one server, or for all masters of a Cluster at the same time.
 func (r *Redis) eachMaster(ctx context.Context, do func(context.Context, redis.Cmdable) error) error {
 	if r.cluster == nil {
 		return do(ctx, r.client)
@@ -68,8 +66,8 @@ func replicationOf(ctx context.Context, server redis.Cmdable) (string, error) {
 	return infoOf(ctx, server, "replication")
 }
 
-// infoOf asks a server for a section of INFO, in a pipeline like everything
-// else: a client may have a second pool of connections for single commands.
+// infoOf asks a server for a section of INFO. It does so in a pipeline, like every call
+// here: a client may have a second pool of connections for single commands.
 func infoOf(ctx context.Context, server redis.Cmdable, section string) (string, error) {
 	pipe := server.Pipeline()
 	info := pipe.Info(ctx, section)
@@ -80,21 +78,20 @@ func infoOf(ctx context.Context, server redis.Cmdable, section string) (string, 
 	return info.Val(), info.Err()
 }
 
-// greetingError is why a server would not talk to us at all. It is no answer to
-// what was to be asked.
+// greetingError is why a server refused the connection's greeting. It is no answer to the
+// command itself.
 type greetingError struct{ error }
 
 func (e greetingError) Unwrap() error { return e.error }
 
-// untold says whether a server does not tell of itself: it refuses INFO, for
-// want of a right or since it does not know the command, as some proxies don't, or
-// the section, as miniredis doesn't. What is only so for the moment is an error.
+// untold says whether a server does not tell its INFO: the user may not ask, a proxy does
+// not know the command, or miniredis not the section. A refusal that passes is an error.
 func untold(err error) bool {
 	var greeting greetingError
 	return Answered(err) && !momentary(err) && !errors.As(err, &greeting)
 }
 
-// infoField reads a line "name:value" of INFO, or gives "".
+// infoField returns the value of a line "name:value" of INFO, or "".
 func infoField(info, name string) string {
 	for line := range strings.Lines(info) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+":"); ok {

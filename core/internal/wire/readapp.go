@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// AppState is the head of a page.
+// AppState is what a page must know of the app as a whole.
 type AppState struct {
 	Now      time.Time
 	Families []string // in no particular order
 	Leases   []Lease
-	// Lineage is the history that writers recorded last; empty if none did.
-	// Since is when it became another one; zero if it never did.
+	// Lineage is the one that writers recorded last; empty if none did. Since is when it
+	// changed; zero if it never did.
 	Lineage string
 	Since   time.Time
-	// Omitted is how many listed names are not in Families: of more than
-	// MaxFamilies, those touched first, and what is no metric's name.
+	// Omitted is how many listed names are not in Families: of more than MaxFamilies those
+	// touched first, and what is not a metric's name.
 	Omitted int
-	// Damaged is how many leases were not readable.
+	// Damaged is how many entries of leases were damaged.
 	Damaged int
 }
 
-// Writers lists the writers of the leases, in their order.
+// Writers lists the writers of the leases, in the same order.
 func (a AppState) Writers() []string {
 	writers := make([]string, len(a.Leases))
 	for i, l := range a.Leases {
@@ -84,7 +84,7 @@ func (r *Redis) appState(ctx context.Context, c *call) (AppState, error) {
 	return state, nil
 }
 
-// whichKey tells which of the app's two keys is of a wrong type, if one is.
+// whichKey finds out which of the app's two keys is of a wrong type, if one is.
 func (r *Redis) whichKey(ctx context.Context, err error) error {
 	if !Damaged(err) {
 		return err

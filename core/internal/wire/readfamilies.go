@@ -20,11 +20,10 @@ const roomForFamilies = MaxPage / 8
 type FamilyState struct {
 	Err        error
 	Generation string
-	// SeriesVersion changes whenever series were added to the family or removed. An empty
-	// one says nothing.
+	// SeriesVersion changes whenever series are added to the family or removed. It is empty
+	// if it is damaged.
 	SeriesVersion string
-	// Created is when this generation was registered first, in microseconds
-	// of the store's clock.
+	// Created is when this generation began, in microseconds of the store's clock.
 	Created int64
 	Definition
 }
@@ -35,8 +34,8 @@ func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState
 	if err := r.readFamilies(ctx, names, states); err != nil {
 		return nil, err
 	}
-	// The two keys of a family are read one after the other. Where they don't
-	// agree, a new generation may have begun in between.
+	// The two keys of a family are read one after the other. If their generations differ, a
+	// new one may have begun in between.
 	for i, name := range names {
 		if errors.Is(states[i].Err, errGeneration) {
 			if err := r.readFamilies(ctx, names[i:i+1], states[i:i+1]); err != nil {
@@ -62,7 +61,8 @@ func (r *Redis) readFamilies(ctx context.Context, names []string, into []FamilyS
 	return nil
 }
 
-// fitFamilies leaves out the registrations that do not fit into room.
+// fitFamilies sets ErrTooLarge in the registrations that do not fit into room, and subtracts
+// the size of all from it.
 func fitFamilies(states []FamilyState, room *int) {
 	for i, s := range states {
 		size := len(s.Generation) + len(s.SeriesVersion) + len(s.Help) + seriesOverhead
@@ -75,8 +75,8 @@ func fitFamilies(states []FamilyState, room *int) {
 	}
 }
 
-// familyCalls are two for each family: its control hash, and the generation
-// that its values repeat.
+// familyCalls returns two calls for each family: one reads its control hash, one the
+// generation in its values.
 func (r *Redis) familyCalls(names []string) []*call {
 	calls := make([]*call, 0, 2*len(names))
 	for _, name := range names {
@@ -108,7 +108,7 @@ func (r *Redis) familyStates(calls []*call, into []FamilyState) error {
 		default:
 			long := slices.Contains(fields, any(Overlong))
 			r.long.note(calls[2*i].keys[0], long)
-			if generation == Overlong { // a reading of the values will tell when it is gone
+			if generation == Overlong { // until a reading of the values does not meet it
 				r.long.note(calls[2*i+1].keys[0], true)
 			}
 			if into[i] = familyState(fields, generation); long && into[i].Err == nil {
@@ -119,14 +119,14 @@ func (r *Redis) familyStates(calls []*call, into []FamilyState) error {
 	return nil
 }
 
-// familyState makes sense of what control holds, given the generation of the
-// values. Where the rest of it is damaged the generation is known nevertheless.
+// familyState reads the fields of a control hash, given the generation in the values. It
+// sets the generation even if the rest is damaged.
 func familyState(control []any, generation string) FamilyState {
 	size := 0
 	for _, v := range control {
 		size += len(text(v))
 	}
-	if len(control) != 7 || size > MaxRegistration { // the server stops where it is longer
+	if len(control) != 7 || size > MaxRegistration { // of a longer one, the reply has fewer fields
 		if len(control) > 0 && text(control[0]) == generation && len(generation) <= MaxGeneration {
 			return FamilyState{Err: errRegistration, Generation: generation}
 		}
@@ -143,7 +143,7 @@ func familyState(control []any, generation string) FamilyState {
 		return FamilyState{Err: errRegistration}
 	}
 	if seriesVersion = gen + " " + seriesVersion; len(seriesVersion) > 2*MaxGeneration {
-		seriesVersion = "" // not one of ours
+		seriesVersion = "" // damaged
 	}
 	damaged := func(what, text string, why error) FamilyState {
 		return FamilyState{Err: &StoredError{What: what, Text: text, Why: why}, Generation: gen}
@@ -152,7 +152,7 @@ func familyState(control []any, generation string) FamilyState {
 	if err != nil || created < 0 || created > MaxSequence {
 		return damaged("the time of the family's registration", text(control[5]), errNumber)
 	}
-	if !IsType(kind) { // it would be a line of the page
+	if !IsType(kind) { // the page would show it
 		return damaged("type", kind, errType)
 	}
 	d := Definition{Type: kind, Help: text(control[2])}

@@ -12,40 +12,38 @@ import (
 type Registration struct {
 	Family string
 	Writer string
-	// Nonce names, with the store's time, the generation that begins if the
-	// family has none yet. It is fresh for each request and, like a writer's id,
-	// random.
+	// Nonce, with the store's time, names the generation that begins if the family has
+	// none. It is random, and another one in each request.
 	Nonce string
-	// Born is when the writer's process came up, in microseconds of the
-	// store's clock. The youngest writer's definition is shown.
+	// Born is when the writer's process started, in microseconds of the store's clock. Pages
+	// show the definition of the process that started last.
 	Born int64
 	Definition
 }
 
 // RegisterReply answers a [Registration].
 type RegisterReply struct {
-	// Err is set when the store could not be asked, or refused.
+	// Err is set if the store gave no answer, or refused.
 	Err error
-	// Clash holds the type under which the family is already registered, if
-	// that is another one. Nothing was changed then.
+	// Clash is the type with which the family is registered, if that is another one. Nothing
+	// was changed then.
 	Clash string
 	// Generation names this life of the family's data.
 	Generation string
-	// Orphan says that this generation began over data whose sequence
-	// numbers were lost: what was in doubt then can't be told apart.
+	// Orphan says that this generation began over values whose sequence numbers were lost:
+	// the values may have the batches that were in doubt then.
 	Orphan bool
-	// Last is the number of the writer's newest applied batch, 0 for none, and
-	// [MaxSequence] where the entry is damaged: nobody knows which it was.
+	// Last is the number of the writer's newest applied batch; 0 for none, and [MaxSequence]
+	// if the writer's entry is damaged.
 	Last uint64
 }
 
-// pipelinedScripts bounds how many scripts of the light kind travel together:
-// those that Redis takes in with one piece of a connection's requests run back
-// to back, and other clients wait.
+// pipelinedScripts bounds how many registrations go in one pipeline: Redis executes those
+// that it has read one after the other, and other clients wait.
 const pipelinedScripts = 256
 
-// Register implements [Store]. The families are listed before they are
-// registered, so that none has data and is on no list.
+// Register implements [Store]. It lists the families before it registers them, so that none
+// has data and is on no list.
 func (r *Redis) Register(ctx context.Context, regs []Registration) []RegisterReply {
 	replies := make([]RegisterReply, len(regs))
 	names := make([]string, len(regs))

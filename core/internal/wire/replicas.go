@@ -12,12 +12,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// AwaitReplicas implements [Store]. WAIT heeds the writes of its own
-// connection, so each server is given one first: a verification, which writes
-// its stamp and is behind all that was acknowledged before.
+// AwaitReplicas implements [Store]. WAIT waits for the writes of its own connection, so each
+// server gets one before it: a verification, which writes a stamp, and comes after all that
+// was acknowledged.
 func (r *Redis) AwaitReplicas(ctx context.Context, verifications []Commit, timeout time.Duration) (unconfirmed int, err error) {
 	if hidden, err := r.hidesCluster(ctx); hidden || err != nil {
-		return 0, err // WAIT would reach any server
+		return 0, err // WAIT would reach some server or other
 	}
 	type server struct {
 		client redis.UniversalClient
@@ -50,14 +50,15 @@ func (r *Redis) AwaitReplicas(ctx context.Context, verifications []Commit, timeo
 	return unconfirmed, nil
 }
 
-// ErrSteppedBack says that a server lacks what it had acknowledged.
+// ErrSteppedBack says that a server lacks a batch that it had acknowledged.
 var ErrSteppedBack = errors.New("the server has stepped back")
 
-// awaitReplica asks one server. It is content where there is no replica.
+// awaitReplica asks one server. It returns true where there is no replica to wait for, and
+// where nobody can know.
 func (r *Redis) awaitReplica(ctx context.Context, server redis.UniversalClient, verification *Commit, timeout time.Duration) (bool, error) {
 	info, err := replicationOf(ctx, server)
 	if untold(err) {
-		return true, nil // nor is there a way to know of replicas
+		return true, nil // it does not tell of its replicas either
 	}
 	if err != nil {
 		return false, err
@@ -82,7 +83,7 @@ func (r *Redis) awaitReplica(ctx context.Context, server redis.UniversalClient, 
 	n, err := confirmed.Int()
 	switch {
 	case Answered(err):
-		return true, nil // it refuses WAIT, so there is no way to know
+		return true, nil // it refuses WAIT
 	case err != nil:
 		return false, fmt.Errorf("WAIT: %w", err)
 	}

@@ -8,12 +8,10 @@ import (
 	"time"
 )
 
-// errReply is for a reply that no script of ours gives: another version of the
-// protocol, or something between us and the server.
+// errReply is for a reply that no script of shoal gives: it may come from a proxy.
 var errReply = errors.New("unexpected reply of the store")
 
-// unexpectedError is an errReply, and says a little of the reply: it may be as
-// large as anybody who stands between us and the server likes.
+// unexpectedError is errReply with the beginning of the reply, which may be of any size.
 type unexpectedError struct{ reply any }
 
 func (e unexpectedError) Error() string {
@@ -34,13 +32,13 @@ func (e unexpectedError) Error() string {
 
 func (e unexpectedError) Unwrap() error { return errReply }
 
-// text gives a string of a reply, and "" for anything else.
+// text returns a string of a reply, and "" for anything else.
 func text(v any) string {
 	s, _ := v.(string)
 	return s
 }
 
-// serverTime makes a time of the two numbers of TIME.
+// serverTime returns the time that the two numbers of TIME mean.
 func serverTime(seconds, micros any) (time.Time, error) {
 	s, err := strconv.ParseInt(text(seconds), 10, 64)
 	if err != nil {

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// What one round trip may cost the server: the calls of a pipeline whose requests
-// are short run back to back there, so each is bounded to some milliseconds and
-// awaited.
+// What one round trip may cost. Redis executes the short requests of a pipeline one after the
+// other, so each pipeline takes it some milliseconds at most, and the next one is sent when
+// the reply has come.
 const (
-	fieldsPerScan = 1000    // of HSCAN, awaited slice by slice
-	bytesPerReply = 1 << 20 // of texts, where the server bounds them
-	// bytesPerPipeline is far below what the guard lets pass: what a connection read
-	// last counts until it is used again.
+	fieldsPerScan = 1000    // of HSCAN
+	bytesPerReply = 1 << 20 // of texts, by read-1.lua and living-1.lua
+	// bytesPerPipeline is far below what the guard lets pass, which counts a reply until its
+	// connection is used again.
 	bytesPerPipeline = callsPerPipeline * bytesPerReply
 )
 
@@ -40,8 +40,8 @@ func (r *Redis) ScanSeries(ctx context.Context, family string, room int) ([]Seri
 	return series, nil
 }
 
-// scanWhole visits each field of a hash once, as long as visit returns true. A scan
-// may name a field twice, and whatever was there all the while is named at least once.
+// scanWhole visits each field of a hash once, as long as visit returns true. HSCAN may name
+// a field twice; it names each field at least once that exists from its beginning to its end.
 func (r *Redis) scanWhole(ctx context.Context, key string, visit func(field, value string) bool) error {
 	seen := make(map[string]struct{})
 	long := false
@@ -63,7 +63,7 @@ func (r *Redis) scan(ctx context.Context, key string, visit func(field, value st
 	for cursor := "0"; ; {
 		args := append([]any{cursor, "count", fieldsPerScan}, match...)
 		c := r.reading(bytesPerReply, "hscan", key, args...)
-		sliceCtx, cancel := context.WithTimeout(ctx, sliceTimeout) // a scan of many may take long, one may not
+		sliceCtx, cancel := context.WithTimeout(ctx, sliceTimeout)
 		r.run(sliceCtx, c)
 		cancel()
 		reply, err := c.cmd.Slice()
