@@ -10,15 +10,15 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// Instance is one living process of the app: it holds a lease.
+// Instance is one living process of the app: one that has a lease.
 type Instance struct {
 	// Index is its gauge_index.
 	Index int
-	// Host and Version are those of its Opts.
+	// Host and Version are from its Opts.
 	Host, Version string
 	// Started is when the process started, by its own clock.
 	Started time.Time
-	// Expires is when its lease ends unless it is renewed, by Redis's clock.
+	// Expires is when its lease ends if it is not renewed, by Redis's clock.
 	Expires time.Time
 }
 
