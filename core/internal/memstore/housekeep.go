@@ -40,7 +40,7 @@ func (a *app) housekeep(retention time.Duration, now time.Time) {
 			continue
 		}
 		if f == nil || f.control == nil {
-			f = &family{control: &control{}} // it is only listed
+			f = &family{control: &control{}} // listed only
 		}
 		for writer, p := range f.control.writers {
 			if p.stamp.After(now) {

@@ -43,7 +43,7 @@ func TestCheck_RefusesNoClient(t *testing.T) {
 		"a nil client in a wrapper": embedding{(*redis.Client)(nil)},
 		"a nil wrapper with Unwrap": (*telling)(nil),
 	} {
-		if err := Check(client); err == nil || !strings.Contains(err.Error(), "is nil") {
+		if err := Check(client); err == nil || !strings.Contains(err.Error(), "is nil: make one with redis.NewClient") {
 			t.Errorf("%s: Check gives %v", name, err)
 		}
 	}
