@@ -123,6 +123,26 @@ func (e *WrongTypeError) Error() string {
 
 func (e *WrongTypeError) Unwrap() error { return e.Err }
 
+// StoredError says what is wrong with a stored text. A page may find many and reports few:
+// Error builds its text only when it is called.
+type StoredError struct {
+	What string // what the text should be
+	Text string // as stored
+	Part string // the part of Text that is wrong; empty for all of it
+	Why  error
+}
+
+func (e *StoredError) Error() string {
+	text := e.What + " " + Quote(e.Text) + ": "
+	if e.Part != "" {
+		text += Quote(e.Part) + ": "
+	}
+	return text + e.Why.Error()
+}
+
+// Unwrap returns Why.
+func (e *StoredError) Unwrap() error { return e.Why }
+
 // Damaged says whether err means that a key is of another type, and so not shoal's: trouble
 // of one family and not of the server.
 func Damaged(err error) bool { return isReply(err, "WRONGTYPE") }
