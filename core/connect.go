@@ -14,74 +14,91 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/shoal-metrics/shoal/core/internal/bridge"
 	"github.com/shoal-metrics/shoal/core/internal/page"
+	"github.com/shoal-metrics/shoal/core/internal/redisclient"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// connection is what a registry has once it is connected.
+// connection is the part of a registry that exists once it is connected.
 type connection struct {
 	opts   Opts
 	writer *writer // nil when read only
 	pages  *page.Reader
-	client io.Closer // owned; nil if the user's
+	client io.Closer // made by Open, and closed by Close; nil if it is the caller's
 
 	sampled *sampler // the registry's
 
-	// Close takes awaiting, and a synchronous write holds it for reading while
-	// its value and its waiter are entered.
+	// A synchronous write holds awaiting for reading while it enters its value and its
+	// waiter. Close takes it before it begins.
 	awaiting sync.RWMutex
 
 	stop   chan struct{}  // closed by Close; stops the sampler's clock
 	group  sync.WaitGroup // the goroutines
-	begun  atomic.Bool    // by the first Close
+	begun  atomic.Bool    // set by the first Close
 	done   chan struct{}  // closed when Close has its result
 	result error          // of Close; read it after done
 }
 
 // Connect binds the registry to Redis: a single server, Sentinel or a Cluster.
-// It validates and does no I/O, so an application starts while Redis is down.
-// The client stays the caller's: close it after the registry. A client inside
-// another type is seen if that embeds it by an exported name, or has a method
-// Unwrap() redis.UniversalClient. Connect fails if the registry is connected or
-// closed, the client nil or a Ring, or an option wrong.
+// It checks its arguments and does no I/O, so an application starts while Redis is down. The
+// client stays the caller's: close it after the registry. shoal finds a client inside a type
+// that embeds it by an exported name, or has a method Unwrap() redis.UniversalClient. Connect
+// fails if the registry is connected or closed, the client nil or a Ring, or an option wrong.
 //
-// go-redis believes what answers: anybody who sits on the line, or passes for Redis or for
-// a Sentinel, can make a client of yours take all memory or end the process. The
-// clients of Open are guarded against that.
+// go-redis trusts the server: anybody who can change what comes over the connection, or passes
+// for Redis or for a Sentinel, can make a client of yours take all memory or end the process.
+// The clients of Open are guarded against that.
 func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
-	if err := refuseClient(client); err != nil {
+	if err := redisclient.Check(client); err != nil {
+		return fmt.Errorf("shoal: Connect: %w", err)
+	}
+	if err := r.connect(opts, r.newStore(client, false), nil); err != nil {
 		return err
 	}
-	err := r.connect(opts, r.newStore(client, false), nil)
-	if err == nil {
-		r.warnOf(client)
-	}
-	return err
+	r.warnOf(client)
+	return nil
 }
 
 // Open is Connect with a client of its own, made from a Redis URL and closed
 // with the registry. Beside redis://, rediss:// and unix:// it takes the
 // parameters of [redis.ParseURL]; several addr parameters name a Cluster, a
 // master_name parameter a Sentinel set, with the URL's host as first address.
-// What stands before the @ of a Sentinel set's URL goes to Sentinel; Redis's own
-// user and password are the parameters username and password. The URL names all
-// Sentinels: none is asked that another one names. Where it does not say otherwise
-// the client has 4 connections, and timeouts of 2 s to dial and 3 s to read or write.
-// max_retries is not heeded: trying again is the registry's own business.
+// In the URL of a Sentinel set, user and password before the @ are for Sentinel; those for
+// Redis are the parameters username and password. The URL has to name all Sentinels: shoal
+// asks no others. By default the client has 4 connections, and timeouts of 2 s to dial and 3 s
+// to read or write. max_retries has no effect: the registry tries again by itself.
 //
 // Its connections are guarded: a reply that no Redis gives ends the connection, with an
-// error that says what it was, and stored texts longer than 64 KiB take no memory.
-// rediss:// also keeps others on the line from reading and changing what is sent.
+// error that says what it was, and stored texts longer than 64 KiB take no memory. With
+// rediss:// nobody on the network can read or change what is sent.
 func (r *Registry) Open(url string, opts Opts) error {
-	client, err := newClient(url, opts.App)
+	client, err := redisclient.New(url, opts.App)
 	if err != nil {
-		return err
+		return fmt.Errorf("shoal: Open: %w", err)
 	}
-	err = r.connect(opts, r.newStore(client, true), client)
-	if err != nil {
+	if err := r.connect(opts, r.newStore(client, true), client); err != nil {
 		return errors.Join(err, client.Close())
 	}
 	r.warnOf(client)
 	return nil
+}
+
+// newStore returns what makes the store of an app behind a client, whose connections may
+// be guarded.
+func (r *Registry) newStore(client redis.UniversalClient, guarded bool) func(app string) wire.Store {
+	return func(app string) wire.Store {
+		store := wire.NewRedis(client, app)
+		store.Guarded = guarded
+		store.Report = func(err error) { r.report("client", fmt.Errorf("shoal: the Redis client: %w", err)) }
+		store.Mended = r.mended
+		return store
+	}
+}
+
+// warnOf reports the client's settings that do harm, once.
+func (r *Registry) warnOf(client redis.UniversalClient) {
+	for i, err := range redisclient.Warnings(client) {
+		r.report(fmt.Sprint("client ", i), fmt.Errorf("shoal: the Redis client: %w", err))
+	}
 }
 
 func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, client io.Closer) error {
@@ -141,7 +158,7 @@ func (r *Registry) connected() (*connection, error) {
 	return c, nil
 }
 
-// writing is connected for those who write.
+// writing is connected for writes: it fails on a read-only registry.
 func (r *Registry) writing() (*connection, error) {
 	c, err := r.connected()
 	if err == nil && c.writer == nil {
@@ -150,14 +167,15 @@ func (r *Registry) writing() (*connection, error) {
 	return c, err
 }
 
-// Flush brings everything that was written before the call to Redis, and waits
-// for it, trying until the context ends. A serverless handler, which may be
-// frozen between two requests, calls it before it answers; a program that ends
-// calls Close. On a read-only registry it does nothing. At the context's end it
-// returns an [*UndeliveredError]; what that names stays queued. A metric whose
-// name another type holds is an error too, a [*TypeClashError]. After
-// [ErrNotConnected] everything stays in memory until Connect. [ErrClosed] means
-// that Close has begun: its error tells what was not delivered.
+// Flush sends Redis everything that was written before the call, and waits until Redis has
+// it. It tries until the context ends. A serverless handler, which may be frozen between two
+// requests, calls it before it answers; a program that ends calls Close. On a read-only
+// registry it does nothing.
+//
+// When the context ends it returns an [*UndeliveredError]; what that names stays queued. If a
+// metric's name is registered with another type, it returns a [*TypeClashError]. After
+// [ErrNotConnected] everything stays in memory until Connect. [ErrClosed] means that Close has
+// begun, whose error tells what was not delivered.
 func (r *Registry) Flush(ctx context.Context) error {
 	c, err := r.connected()
 	if err != nil || c.writer == nil {
@@ -171,16 +189,16 @@ func (r *Registry) Flush(ctx context.Context) error {
 	if ctx.Err() != nil {
 		err = c.writer.left(err)
 	}
-	return fmt.Errorf("shoal: flush: %w", err)
+	return prefixOnce(fmt.Errorf("shoal: flush: %w", err))
 }
 
-// Close brings everything to Redis, removes this process's gauges, gives its
-// index back and stops every goroutine. It tries until the context ends (10 s
-// where that has no deadline) and then returns an [*UndeliveredError]. A program
-// calls it at its end, a job as well as a server: without it, the process counts
-// as living until its lease ends. Call it when nothing writes any more: what is
-// written after it began may go nowhere, and what after it ended does. Closing
-// again returns the same result, closing an unconnected registry nil.
+// Close sends Redis everything, removes this process's gauges, gives its index back and stops
+// all goroutines. It tries until the context ends, or for 10 s if that has no deadline, and
+// then returns an [*UndeliveredError]. A program calls it at its end, a job as well as a
+// server: without it, the process counts as living until its lease ends. Call it when nothing
+// writes any more: what is written after Close began may go nowhere, and what is written after
+// it ended goes nowhere. A second Close returns the same result; Close of an unconnected
+// registry returns nil.
 func (r *Registry) Close(ctx context.Context) error {
 	r.mu.Lock()
 	r.closed = true
@@ -220,12 +238,12 @@ func (c *connection) close(ctx context.Context) error {
 	}
 }
 
-// lingerTimeout bounds how long Close waits, when all is delivered, for a
-// scrape under way and for a gauge function, which may hang.
+// lingerTimeout is how long Close waits at most, when all is delivered, for a scrape and for
+// gauge functions that have not returned.
 const lingerTimeout = 500 * time.Millisecond
 
-// shutDown returns at the context's deadline at the latest. A call to Redis
-// that is still under way then ends by its own timeout.
+// shutDown delivers and stops everything. It returns at the context's deadline at the latest;
+// a call to Redis that is still under way then ends by its own timeout.
 func (c *connection) shutDown(ctx context.Context) error {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc

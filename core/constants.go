@@ -10,18 +10,18 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// constants are one set of values of a family's constant labels. A declaration
-// with other values has a set of its own, whose children no other set reaches.
-// The family's name, its place in Redis and its cap of series are common to all.
+// constants are one set of values of a family's constant labels, and the children with it. A
+// declaration with other values has a set of its own. All sets of a family share its name,
+// its keys in Redis and its cap of series.
 type constants struct {
 	fam    *family
 	values []string // parallel to fam.def.constNames
 
-	// salt goes into the hash of each child, so that the family's table tells
-	// children apart that differ in nothing else. The first set has 0.
+	// salt is part of the hash of each child: the family's table so tells children apart
+	// that differ only in the set. It is 0 for the first set.
 	salt uint64
 
-	overflowField string // the storage identity of the overflow series
+	overflowField string // the stored field of the overflow series
 
 	// dirty is the head of a list of the series written since they were last
 	// drained. Whoever writes a metric pushes, the writer goroutine takes the whole
@@ -31,11 +31,11 @@ type constants struct {
 	taking       sync.Mutex
 	deletedDirty atomic.Int64 // how many deleted series may be on the list, at least
 
-	overflow *series // the local overflow child, once needed; guarded by fam.mu
+	overflow *series // the overflow series; nil until it is needed; guarded by fam.mu
 }
 
-// constantsOf returns the set with the definition's values, a new one if need
-// be. The caller holds the registry's mu, or has the family alone.
+// constantsOf returns the set with the definition's values, and adds it if there is none. The
+// caller holds the registry's mu, or no other goroutine knows the family yet.
 func (f *family) constantsOf(d *definition) *constants {
 	sets := *f.sets.Load()
 	for _, c := range sets {
@@ -53,11 +53,11 @@ func (f *family) constantsOf(d *definition) *constants {
 	return c
 }
 
-// hash is that of a child in the family's table. Of two children with equal
-// values and different sets it always differs, so the table compares no sets.
+// hash is the hash of a child in the family's table. It differs for two children with equal
+// label values in different sets, so the table need not compare the sets.
 func (c *constants) hash(values []string) uint64 { return hashValues(values) ^ c.salt }
 
-// field gives the storage identity of the child with these label values.
+// field returns the stored field of the child with these label values.
 func (c *constants) field(values []string) string {
 	d := &c.fam.def
 	field := wire.EncodeField(slices.Concat(d.constNames, d.labelNames), slices.Concat(c.values, values))
@@ -76,8 +76,8 @@ func (c *constants) labels() Labels {
 	return labels
 }
 
-// push puts a series on the dirty list. The caller has set its dirty flag, or
-// found it set when it took the list.
+// push puts a series on the dirty list. Its dirty flag is set: by the caller, or before the
+// caller took the list.
 func (c *constants) push(s *series) {
 	for {
 		head := c.dirty.Load()
@@ -88,7 +88,7 @@ func (c *constants) push(s *series) {
 	}
 }
 
-// anyDirty says whether a series is on the dirty list.
+// anyDirty says whether the dirty list has a series.
 func (c *constants) anyDirty() bool {
 	c.taking.Lock()
 	defer c.taking.Unlock()

@@ -35,7 +35,7 @@ func (o CounterOpts) definition(labels []string) definition {
 type Counter struct {
 	series
 	delta
-	_ [2]uint64 // up to 128 bytes, which Go aligns to a cache line
+	_ [2]uint64 // makes it 128 bytes, which Go aligns to a cache line
 }
 
 // Inc adds 1. It touches only memory and never fails.
@@ -44,9 +44,8 @@ func (c *Counter) Inc() {
 	c.touch()
 }
 
-// Add adds v. It touches only memory and never fails: a negative v, NaN and
-// the infinities are dropped and counted in
-// shoal_rejected_observations_total.
+// Add adds v. It touches only memory and never fails: a negative v, NaN and the infinities
+// are dropped, and counted in shoal_rejected_observations_total.
 func (c *Counter) Add(v float64) {
 	if !addable(v) {
 		c.consts.fam.reg.reject(reasonOf(v), c.consts.fam)
@@ -64,9 +63,9 @@ func (c *Counter) IncSync(ctx context.Context) (total float64, err error) {
 	return c.AddSync(ctx, 1)
 }
 
-// AddSync adds v, waits until Redis has it and returns the total of all
-// processes, which includes v and may include later additions (0 if the series
-// was deleted meanwhile). Concurrent callers share round trips.
+// AddSync adds v, waits until Redis has it, and returns the total of all processes. The total
+// includes v, and perhaps later additions; it is 0 if the series was deleted meanwhile.
+// Concurrent callers share round trips.
 //
 // Its errors tell what becomes of v. They wrap
 //   - [ErrRejected], [ErrReadOnly] or [ErrClosed]: v goes nowhere;
@@ -74,7 +73,7 @@ func (c *Counter) IncSync(ctx context.Context) (total float64, err error) {
 //     and it is not sent again;
 //   - [ErrNotConnected]: v is kept, and delivered after Connect or Open;
 //   - a [*TypeClashError]: v is kept, and delivered if the name becomes free;
-//   - the context's error: v is not confirmed yet. It stays queued and is
+//   - the context's error: Redis has not acknowledged v yet. It stays queued and is
 //     delivered exactly once, unless the error of Close says otherwise.
 //
 // So add v again only after an error of the first kind, if at all.
@@ -89,7 +88,7 @@ func (c *Counter) AddSync(ctx context.Context, v float64) (total float64, err er
 	return wire.ParseNumber(text)
 }
 
-// drain takes what was added since the last time.
+// drain takes what was added since the last drain.
 func (c *Counter) drain(dst []wire.Component) []wire.Component {
 	return append(dst, wire.Component{Value: c.take()})
 }

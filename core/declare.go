@@ -2,9 +2,9 @@
 
 package shoal
 
-// Each metric can be declared in three ways: New… on the default registry or
-// on one of your own, which panics on a mistake as a package variable must, and
-// Register… which returns the error.
+// Each metric can be declared in three ways: by New… on the default registry or on one of
+// your own, which panics on a mistake, as the declaration of a package variable has to, and by
+// Register…, which returns the error.
 
 // RegisterCounter declares a counter.
 func (r *Registry) RegisterCounter(o CounterOpts) (*Counter, error) {

@@ -6,8 +6,8 @@ import "sync"
 
 var defaultRegistry = sync.OnceValue(New)
 
-// Default returns the registry of the package's own New… functions. It is the
-// same one for the life of the process.
+// Default returns the registry on which the package's New… functions declare metrics: one for
+// the whole process.
 func Default() *Registry { return defaultRegistry() }
 
 // NewCounter declares a counter on the default registry; see [Registry.NewCounter].

@@ -22,20 +22,17 @@ type Labels map[string]string
 // seconds: those of client_golang, made for the latency of a network service.
 var DefBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10}
 
-// DefExpire is how long a gauge outlives its last refresh by default.
+// DefExpire is how long a gauge stays in Redis after its last refresh, by default.
 const DefExpire = 60 * time.Second
 
-// selfPrefix is kept for shoal's own metrics.
-const selfPrefix = "shoal_"
-
-// maxLabelValue is the length in bytes beyond which a label value is cut: a
-// value comes from anywhere, and each is stored in Redis and in each reader.
+// maxLabelValue is the length in bytes beyond which a label value is cut: values may come
+// from a request, and Redis and each reader store them.
 const maxLabelValue = 1024
 
-// definition is what a metric was declared with. It never changes.
+// definition is a metric as it was declared. It never changes.
 type definition struct {
 	name       string
-	noName     bool // Opts.Name was empty: name is what stands before it
+	noName     bool // Opts.Name was empty: name is Namespace and Subsystem
 	help       string
 	kind       string // wire.TypeCounter, ...
 	mode       Mode   // gauges
@@ -58,6 +55,7 @@ func fullName(namespace, subsystem, name string) string {
 	return strings.Join(parts, "_")
 }
 
+// setConstLabels takes over the constant labels, ordered by name.
 func (d *definition) setConstLabels(labels Labels) {
 	for name := range labels {
 		d.constNames = append(d.constNames, name)
@@ -68,8 +66,8 @@ func (d *definition) setConstLabels(labels Labels) {
 	}
 }
 
-// setBuckets takes over the upper bounds, the default for none. A +Inf at the
-// end is implied and dropped, negative zero is zero.
+// setBuckets takes over the upper bounds, or DefBuckets if there are none. It drops a +Inf at
+// the end, which is implied, and makes negative zero 0.
 func (d *definition) setBuckets(bounds []float64) {
 	if len(bounds) == 0 {
 		bounds = DefBuckets
@@ -85,8 +83,7 @@ func (d *definition) setBuckets(bounds []float64) {
 	}
 }
 
-// validate returns an error that names the metric, what is wrong with it and
-// what to do.
+// validate returns an error that names the metric, what is wrong with it, and what to do.
 func (d *definition) validate() error {
 	if err := d.problem(); err != nil {
 		return fmt.Errorf("shoal: %s %q: %w", d.kind, d.name, err)
@@ -94,6 +91,7 @@ func (d *definition) validate() error {
 	return nil
 }
 
+// problem is validate's error without the metric's name.
 func (d *definition) problem() error {
 	if d.noName {
 		return fmt.Errorf("%s%sOpts.Name is empty: set it; Namespace and Subsystem only stand before it",
@@ -105,8 +103,8 @@ func (d *definition) problem() error {
 	if err := d.tooMuch(); err != nil {
 		return err
 	}
-	if strings.HasPrefix(d.name, selfPrefix) && !d.cadence.own() {
-		return fmt.Errorf("the prefix %s is reserved for shoal's own metrics: choose another name", selfPrefix)
+	if strings.HasPrefix(d.name, wire.SelfPrefix) && !d.cadence.own() {
+		return fmt.Errorf("the prefix %s is reserved for shoal's own metrics: choose another name", wire.SelfPrefix)
 	}
 	if !utf8.ValidString(d.help) {
 		return errors.New("the help text is not valid UTF-8")
@@ -145,8 +143,8 @@ func (d *definition) problem() error {
 	return nil
 }
 
-// tooMuch returns an error for what readers would take for damaged, as nobody is
-// known to need so much; see [wire.MaxText].
+// tooMuch returns an error for a definition or series beyond the limits of what readers
+// believe; see [wire.MaxText].
 func (d *definition) tooMuch() error {
 	field := len(d.name) // of the series with the longest values, as it is stored
 	for _, name := range d.labelNames {
@@ -177,15 +175,15 @@ func (d *definition) hasLabel(name string) bool {
 	return slices.Contains(d.labelNames, name) || slices.Contains(d.constNames, name)
 }
 
-// same says whether two declarations mean the same metric. The values of their
-// constant labels may differ.
+// same says whether two declarations are of one metric: only the values of their constant
+// labels may differ.
 func (d *definition) same(o *definition) bool {
 	return d.name == o.name && d.help == o.help && d.kind == o.kind && d.mode == o.mode &&
 		d.expire == o.expire && slices.Equal(d.upper, o.upper) &&
 		slices.Equal(d.labelNames, o.labelNames) && slices.Equal(d.constNames, o.constNames)
 }
 
-// String shows a definition the way that an error should.
+// String is the definition in an error.
 func (d *definition) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s (help %q", d.kind, d.name, d.help)
@@ -208,7 +206,7 @@ func (d *definition) String() string {
 	return b.String()
 }
 
-// wire gives the part of the definition that is stored.
+// wire returns the part of the definition that is stored.
 func (d *definition) wire() wire.Definition {
 	w := wire.Definition{Type: d.kind, Help: d.help, Mode: string(d.mode)}
 	for _, b := range d.upper {

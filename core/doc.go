@@ -3,12 +3,11 @@
 // Package shoal gives an application that runs as many processes one truthful
 // /metrics page.
 //
-// Prometheus takes a target for one process. Where several stand behind one
-// address (prefork workers, replicas, the old and the new side of a deploy, a
-// cron job, a serverless handler) each counts its own part, a scrape meets any
-// one of them, and counters seem to jump back and forth. Shoal adds the parts
-// up in a Redis that the application has anyway, so that every process answers
-// for all of them, with the same numbers.
+// Prometheus assumes that a target is one process. If several are behind one address
+// (prefork workers, replicas, the old and the new side of a deploy, a cron job, a serverless
+// handler), each counts its own part, a scrape reaches any one of them, and counters seem to
+// jump back and forth. shoal adds the parts up in Redis, so that every process serves the
+// same page for all.
 //
 // # Quick start
 //
@@ -41,16 +40,15 @@
 //
 // # The life of an increment
 //
-// [Counter.Inc] adds to an atomic number in this process and puts the series on
-// a list. That takes nanoseconds, and it neither blocks nor fails, whatever
-// Redis does. Once a second ([Opts].Interval) the registry's goroutine takes from
-// each series on the list what gathered there and freezes it into a batch with
-// the writer's next sequence number. One script on Redis applies the batch,
-// if its number is the next one, and notes the number in the same step. When
-// the reply is lost, the same batch is sent again, and Redis finds by its
-// number that it has it. Acknowledged batches are kept for ten minutes, in case
-// Redis steps back (a failover to a replica that lagged): then they are sent
-// once more. A scrape reads the sums.
+// [Counter.Inc] adds to an atomic number in this process and puts the series on a list. That
+// takes nanoseconds, and neither blocks nor fails, whatever Redis does. Once a second
+// ([Opts].Interval) the registry's goroutine, the writer, takes what the series on the list
+// counted and freezes it into a batch with the writer's next sequence number. A script in
+// Redis applies the batch if its number is the next one, and stores the number in the same
+// step. If the reply is lost, the writer sends the same batch again, and the script finds by
+// its number that Redis has it. The writer keeps acknowledged batches for ten minutes: if
+// Redis steps back (a failover to a replica that lagged), it sends them again. A scrape
+// reads the sums.
 //
 // [Counter.AddSync] and the other synchronous forms do the same and wait for the
 // acknowledgement; callers at the same time share a batch. Their errors say
@@ -67,40 +65,36 @@
 //     died as well. Living writers bring their part back.
 //   - Redis was emptied: counters begin at zero, which Prometheus understands.
 //     What was not acknowledged before is still delivered.
-//   - A batch of which nobody can tell whether Redis applied it, since the
-//     sequence numbers are gone too or a day has passed, is dropped rather than
-//     perhaps counted twice.
+//   - A batch of which nobody can tell whether Redis applied it, since the sequence numbers
+//     are gone too or a day has passed, is dropped: sent again, it might count twice.
 //
-// What a living process knows to be lost is counted in
-// shoal_lost_batches_total. Values that no metric may take (NaN and infinities
-// in sums, negative increments) are dropped, label values that are not valid
-// UTF-8 or too long repaired, both counted in
-// shoal_rejected_observations_total. Label sets beyond [Opts].SeriesLimit share
+// shoal_lost_batches_total counts what a living process knows to be lost. Values that a
+// metric may not take (NaN and infinities in sums, negative increments) are dropped, and
+// label values that are too long or not valid UTF-8 are repaired;
+// shoal_rejected_observations_total counts both. Label sets beyond [Opts].SeriesLimit share
 // one overflow series.
 //
 // # Gauges
 //
-// A gauge is the state of one process, shown with the label gauge_index, the
-// small number that the process holds while it lives; a [Mode] folds those of
-// all processes into one. It vanishes when the process closes, or within
-// seconds after it died. Two modes belong to no process and stay: a [Latest]
-// gauge is what was set last, a [Total] what all processes ever added, counted
-// as a counter is. A Total can't be set and a Latest can't be added to: both
-// are dropped and counted in shoal_rejected_observations_total.
+// A gauge is the state of one process. The page shows it with the label gauge_index, a small
+// number that the process has while it lives; a [Mode] makes one value of those of all
+// processes. It vanishes when the process closes, or within seconds after it died. In two
+// modes a gauge belongs to no process and stays: [Latest] is the value set last, [Total] the
+// sum of all that any process added. A Total can't be set and a Latest can't be added to:
+// such a write is dropped and counted in shoal_rejected_observations_total.
 //
 // # Concurrency
 //
-// Everything may be used from any number of goroutines at once. A registry has
-// a goroutine that does all its writing, one that tells when gauge functions are
-// due, one for each of these while it is called, and one while a scrape reads;
-// all end with Close. Functions of the application ([Opts].OnError, those of
-// [Registry.NewGaugeFunc]) are called without a lock held, and panics of the
-// latter contained.
+// Everything is safe for concurrent use. A registry has one goroutine that does all its
+// writing, one that begins the calls of gauge functions, one for each of these calls, and one
+// while a scrape reads; all end with Close. Functions of the application ([Opts].OnError,
+// those of [Registry.NewGaugeFunc]) are called without a lock. A panic of a gauge function is
+// contained.
 //
 // # Scrape once
 //
-// Every process serves the sum over all processes. Let Prometheus scrape the
-// application, not each of its processes: one target, such as the load
-// balancer's address or the Kubernetes Service by its DNS name. Scraping every
-// replica would multiply all sums by their number.
+// Every process serves the sum over all processes. Let Prometheus scrape the application, not
+// each of its processes: one target, such as the load balancer's address or the DNS name of
+// the Kubernetes Service. If Prometheus scraped each of 10 replicas, every sum would be 10
+// times too high.
 package shoal

@@ -5,6 +5,7 @@ package shoal
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -71,8 +72,8 @@ type UndeliveredError struct {
 }
 
 func (e *UndeliveredError) Error() string {
-	return fmt.Sprintf("shoal: not delivered: values of %d series, %d batches without an answer: %v",
-		e.Series, e.Batches, e.Err)
+	return onePrefix(fmt.Sprintf("shoal: not delivered: values of %d series, %d batches without an answer: %v",
+		e.Series, e.Batches, e.Err))
 }
 
 // Unwrap returns Err.
@@ -90,7 +91,7 @@ type ReplicationError struct {
 
 func (e *ReplicationError) Error() string {
 	if e.Err != nil {
-		return fmt.Sprintf("shoal: everything was delivered, but whether a replica has it is not known: %v", e.Err)
+		return onePrefix(fmt.Sprintf("shoal: everything was delivered, but whether a replica has it is not known: %v", e.Err))
 	}
 	return fmt.Sprintf("shoal: everything was delivered, but of %d Redis servers no replica has it after %v: "+
 		"a failover now would lose it", e.Servers, replicaTimeout)
@@ -112,4 +113,34 @@ func (e *RecoveredError) Error() string {
 		unit = time.Millisecond
 	}
 	return fmt.Sprintf("shoal: Redis is back after %v", e.After.Round(unit))
+}
+
+// prefixOnce returns err with a text that has the prefix "shoal: " once: the errors that
+// it wraps may have it as well. It is for errors that leave the package.
+func prefixOnce(err error) error {
+	text := err.Error()
+	if short := onePrefix(text); short != text {
+		return shortenedError{err, short}
+	}
+	return err
+}
+
+// shortenedError is an error with another text.
+type shortenedError struct {
+	error
+	text string
+}
+
+func (e shortenedError) Error() string { return e.text }
+
+func (e shortenedError) Unwrap() error { return e.error }
+
+// onePrefix removes the prefix of the wrapped errors from an error's text.
+func onePrefix(text string) string {
+	const prefix = "shoal: "
+	rest, found := strings.CutPrefix(text, prefix)
+	if !found {
+		return text
+	}
+	return prefix + strings.NewReplacer(": "+prefix, ": ", "; "+prefix, "; ", "\n"+prefix, "\n").Replace(rest)
 }

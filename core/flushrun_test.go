@@ -279,7 +279,7 @@ func TestFlushRun_AClonesDoubtfulBatchesAreDroppedAndCounted(t *testing.T) {
 func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
 	for _, lease := range []time.Duration{time.Second, 3 * time.Second, DefLeaseDuration, time.Minute} {
 		_, w := stepped(memstore.New().Store("shop"))
-		w.opts.LeaseDuration = lease
+		w.schedule.opts.LeaseDuration = lease
 		for range 20 { // Redis has been away for long
 			w.failed(errBroken)
 		}

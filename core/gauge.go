@@ -12,22 +12,21 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// Mode says how the gauges of several processes become the page's samples.
+// Mode says how the page shows a gauge that several processes set.
 //
-// Of what a process has itself, such as its open connections, the living
-// processes' sum is wanted: Sum. What one process opens and another may close,
-// such as a cart, is counted up and down by all of them: Total. What each of
-// several processes measures of the same thing, such as the length of a queue
-// in a database, is one value: Max, or Latest.
+// For what a process has itself, such as its open connections, use Sum: the sum over the
+// living processes. For what one process opens and another may close, such as a cart, use
+// Total. For one thing that several processes measure, such as the length of a queue in a
+// database, use Max or Latest.
 type Mode string
 
-// The modes of a gauge. The folds look only at living processes and skip NaN.
+// The modes of a gauge. Sum, Max, Min and Avg look only at living processes and skip NaN.
 const (
-	// PerProcess shows every process's value, told apart by the label
-	// gauge_index. It is the default.
+	// PerProcess shows the value of each process, with its gauge_index as a label. It is the
+	// default.
 	PerProcess Mode = ""
-	// Sum shows the sum over the living processes: what a process had goes
-	// with it.
+	// Sum shows the sum over the living processes. The value of a process that ends is no
+	// longer part of it.
 	Sum Mode = wire.ModeSum
 	// Max shows the largest value of a living process.
 	Max Mode = wire.ModeMax
@@ -35,30 +34,28 @@ const (
 	Min Mode = wire.ModeMin
 	// Avg shows the mean over the living processes.
 	Avg Mode = wire.ModeAvg
-	// Latest shows the value that was set last, whichever process set it. It
-	// belongs to no process and survives it: a batch job's last success. It
-	// can only be set: Add, Inc, Dec and Sub are refused, since no process
-	// knows what it would add to.
+	// Latest shows the value that was set last, by whichever process. It belongs to no
+	// process, and so outlives it: a batch job's last success. It can only be set: Add, Inc,
+	// Dec and Sub are refused, since no process knows to what it would add.
 	Latest Mode = wire.ModeLatest
-	// Total shows the sum of everything that all processes ever added, those
-	// that are gone included, each addition exactly once: a counter that can
-	// go down. It shows 0 from the declaration on, and a child with labels
-	// from when it is asked for. It can only be added to: Set is refused, and
-	// so are NaN and the infinities. What a killed process had not sent, or
-	// would have subtracted later, stays wrong: use Sum for what ends with
-	// its process.
+	// Total shows the sum of all that any process ever added, ended ones included, each
+	// addition exactly once: a counter that can go down. It shows 0 from its declaration on;
+	// a child with labels from when it is asked for. It can only be added to: Set is
+	// refused, and so are NaN and the infinities. What a killed process had not sent, or
+	// would have subtracted later, stays wrong: use Sum for what ends with its process.
 	Total Mode = wire.ModeTotal
 )
 
-// gaugeWrites is what a mode makes of writes, in a form that they look at quickly.
+// gaugeWrites is what writes do in a mode, in a form that is quick to compare.
 type gaugeWrites uint8
 
 const (
-	ownValue    gaugeWrites = iota // of this process: set and added to
-	latestValue                    // of all: set, with the time of it
-	totalValue                     // of all: added to
+	ownValue    gaugeWrites = iota // set this process's value, or add to it
+	latestValue                    // set the value of all processes, with the time
+	totalValue                     // add to the sum of all processes
 )
 
+// writes is what a gauge of this mode does when it is written.
 func (m Mode) writes() gaugeWrites {
 	switch m {
 	case Latest:
@@ -86,10 +83,9 @@ type GaugeOpts struct {
 	// Mode says what the page shows of several processes' values. Defaults to
 	// PerProcess.
 	Mode Mode
-	// Expire is how long a value outlives its last refresh. It must be above
-	// the registry's Opts.RefreshPeriod, except for Latest gauges, which are
-	// not refreshed. A Total gauge has none. Defaults to 60 s, and for Latest
-	// to no end.
+	// Expire is how long a value stays in Redis after its last refresh. It must be above the
+	// registry's Opts.RefreshPeriod, except for a Latest gauge, which is not refreshed. A
+	// Total gauge has none. Defaults to 60 s, and for Latest to no end.
 	Expire time.Duration
 }
 
@@ -105,26 +101,25 @@ func (o GaugeOpts) definition(labels []string) definition {
 	return d
 }
 
-// Gauge is a number that goes up and down. What it holds belongs to this
-// process: it appears with its first write, is refreshed while the process
-// lives, and vanishes when it closes or dies. In the modes [Latest] and
-// [Total] it belongs to no process. See [Mode] for what the page makes of
+// Gauge is a number that goes up and down. Its value belongs to this process: it appears on
+// the page with the first write, and vanishes when the process closes or dies. In the modes
+// [Latest] and [Total] it belongs to no process. [Mode] says how the page shows the values of
 // several processes. Its methods are safe for concurrent use.
 //
 // A write that the mode does not allow is dropped and counted in
 // shoal_rejected_observations_total.
 type Gauge struct {
 	series
-	bits  atomic.Uint64 // of the float64 value; not of a Total
-	at    atomic.Int64  // Latest only: when it was set, see monotonicNow
-	delta               // Total only
+	bits  atomic.Uint64 // the float64 value; unused by a Total
+	at    atomic.Int64  // Latest only: when it was set, by monotonicNow
+	delta               // Total only: what was added since the last drain
 }
 
-// What a gauge's series.state says of its value.
+// The values of a gauge's series.state.
 const (
-	gaugeUnset   = iota // never written, or deleted: not shown; a Total's, always
-	gaugeSet            // shown
-	gaugeDropped        // deleted here, and Redis must hear of it
+	gaugeUnset   = iota // never written, or deleted; of a Total always
+	gaugeSet            // it has a value
+	gaugeDropped        // deleted here, and not in Redis yet
 )
 
 // Set sets the value, which may be NaN or an infinity. A [Total] refuses it. It
@@ -147,9 +142,8 @@ func (g *Gauge) Dec() { g.Add(-1) }
 // Sub subtracts v.
 func (g *Gauge) Sub(v float64) { g.Add(-v) }
 
-// Add adds v, which may be negative, to what this process holds; of a [Total],
-// to the sum of all processes. A [Latest] refuses it, and a Total refuses NaN
-// and the infinities.
+// Add adds v, which may be negative, to this process's value; for a [Total], to the sum of all
+// processes. A [Latest] refuses it, and a Total refuses NaN and the infinities.
 func (g *Gauge) Add(v float64) {
 	if g.consts.fam.writes == ownValue {
 		addFloat(&g.bits, v)
@@ -164,7 +158,7 @@ func (g *Gauge) Add(v float64) {
 	g.touch()
 }
 
-// refusesAdd says why v may not be added; empty if it may.
+// refusesAdd says why v may not be added; it is empty if it may.
 func (g *Gauge) refusesAdd(v float64) (reason string) {
 	switch {
 	case g.consts.fam.writes == latestValue:
@@ -200,7 +194,7 @@ func (g *Gauge) AddSync(ctx context.Context, v float64) error {
 	return err
 }
 
-// written notes that bits has another value.
+// written marks the gauge as set, and its series as dirty, after bits was stored.
 func (g *Gauge) written() {
 	if g.consts.fam.writes == latestValue {
 		g.at.Store(monotonicNow())
@@ -211,8 +205,8 @@ func (g *Gauge) written() {
 	g.touch()
 }
 
-// show is Set, but does nothing where v is shown already: the refresh sees to
-// that it stays. A Latest gauge's value is as old as its last Set.
+// setIfChanged is Set, unless v is the gauge's value already: a refresh will send that again. A
+// Latest gauge is always set, for its value is as old as its last Set.
 func (g *Gauge) setIfChanged(v float64) {
 	same := g.bits.Load() == math.Float64bits(v) && g.state.Load() == gaugeSet
 	if !same || g.consts.fam.writes == latestValue {
@@ -220,17 +214,17 @@ func (g *Gauge) setIfChanged(v float64) {
 	}
 }
 
-// drain takes what was added to a Total since the last time.
+// drain takes what was added to a Total since the last drain.
 func (g *Gauge) drain(dst []wire.Component) []wire.Component {
 	return append(dst, wire.Component{Value: g.take()})
 }
 
-// value is what this process holds.
+// value is this process's value.
 func (g *Gauge) value() float64 { return math.Float64frombits(g.bits.Load()) }
 
-// started anchors monotonicNow.
+// started is the origin of monotonicNow.
 var started = time.Now()
 
-// monotonicNow is the time since this process started, in nanoseconds, which
-// no change of the wall clock disturbs.
+// monotonicNow is the time since this process started, in nanoseconds. Changes of the wall
+// clock do not affect it.
 func monotonicNow() int64 { return int64(time.Since(started)) }

@@ -12,48 +12,51 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// sampleTimeout bounds how long a scrape, Flush or Close waits for the gauge
-// functions. One that takes longer is not waited for again until it returns.
+// sampleTimeout is how long a scrape, Flush or Close waits for the gauge functions at
+// most. A function that takes longer is not waited for again until it has returned.
 const sampleTimeout = 500 * time.Millisecond
 
-// GaugeFunc is a gauge whose value is asked for: see [Registry.NewGaugeFunc].
+// GaugeFunc is a gauge whose value a function returns: see [Registry.NewGaugeFunc].
 type GaugeFunc struct {
 	gauge *Gauge
 	f     func() float64
 
-	began time.Time // the call under way; guarded by the sampler's mu, as those below
+	// Guarded by the sampler's mu.
 	busy  bool      // a call is under way
-	next  *sampling // the call after that one, if somebody asked for it
+	began time.Time // when it began
+	next  *sampling // the call after it; nil if nobody waits for one
 }
 
-// sampling is a call of a gauge function that has not begun when it is asked for.
+// sampling is a call of a gauge function that begins after somebody asked for it.
 type sampling struct {
 	waiting int           // how many wait for it; guarded by the sampler's mu
-	done    chan struct{} // closed when it has returned
+	done    chan struct{} // closed when the function has returned
 }
 
-// NewGaugeFunc declares a gauge whose value f gives, and panics where
+// NewGaugeFunc declares a gauge whose value f returns, and panics where
 // [Registry.RegisterGaugeFunc] returns an error.
 func (r *Registry) NewGaugeFunc(o GaugeOpts, f func() float64) *GaugeFunc {
 	return must(r.RegisterGaugeFunc(o, f))
 }
 
-// RegisterGaugeFunc declares a gauge whose value f gives. While the registry
-// is connected, f is called at once, three times in every Opts.LeaseDuration
-// (each 5 s by default), and before each page of this process, Flush and Close,
-// which wait for it for half a second at most; after that the last value
-// stays. It is never called twice at once, but at the same time as other
-// functions. It should not call Flush, Close, Gather or the page of its own
-// registry: these would wait for it that long. A panic in it is contained,
-// counted and reported; the last value then stays. A second declaration keeps
-// the first one's function.
+// RegisterGaugeFunc declares a gauge whose value f returns. While the registry is
+// connected, shoal calls f at once, then three times in every Opts.LeaseDuration (every
+// 5 s by default), and before each page of this process, Flush and Close, which wait for
+// it for half a second at most. If f takes longer, or panics, the gauge keeps its last
+// value; a panic is counted and reported. Two calls of f never overlap; calls of different
+// functions may. f should not call Flush, Close, Gather or the page of its own registry:
+// these would wait half a second for f. A second declaration keeps the first one's
+// function.
 func (r *Registry) RegisterGaugeFunc(o GaugeOpts, f func() float64) (*GaugeFunc, error) {
-	if f == nil {
-		return nil, fmt.Errorf("shoal: gauge function %q: the function is nil", fullName(o.Namespace, o.Subsystem, o.Name))
+	wrong := ""
+	switch {
+	case f == nil:
+		wrong = "the function is nil"
+	case o.Mode == Total:
+		wrong = "a Total gauge can only be added to, and the result of a function is set: use another mode, or NewGauge"
 	}
-	if o.Mode == Total {
-		return nil, fmt.Errorf("shoal: gauge function %q: what a function gives is set, and a Total gauge can only be added to: "+
-			"use another mode, or NewGauge", fullName(o.Namespace, o.Subsystem, o.Name))
+	if wrong != "" {
+		return nil, fmt.Errorf("shoal: gauge function %q: %s", fullName(o.Namespace, o.Subsystem, o.Name), wrong)
 	}
 	g, err := r.RegisterGauge(o)
 	if err != nil {
@@ -62,17 +65,17 @@ func (r *Registry) RegisterGaugeFunc(o GaugeOpts, f func() float64) (*GaugeFunc,
 	return r.sampled.add(&GaugeFunc{gauge: g, f: f}), nil
 }
 
-// sampler calls the gauge functions, each in a goroutine of its own while it is
-// called, so that one that hangs delays no other.
+// sampler calls the gauge functions. Each call has a goroutine of its own, so that a
+// function that hangs delays no other.
 type sampler struct {
 	mu    sync.Mutex
 	open  bool           // between Connect and Close; guarded by mu
 	funcs []*GaugeFunc   // guarded by mu
-	calls sync.WaitGroup // under way; begun under mu while open
+	calls sync.WaitGroup // those under way; they begin under mu, while open
 }
 
-// add enters a function, and calls it if the registry is connected. It does not
-// wait: the caller may hold a lock that the function takes.
+// add enters a function, and begins a call of it if the registry is connected. It does
+// not wait for the call: its own caller may hold a lock that the function takes.
 func (s *sampler) add(g *GaugeFunc) *GaugeFunc {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +88,7 @@ func (s *sampler) add(g *GaugeFunc) *GaugeFunc {
 	return g
 }
 
-// call begins a call of the function unless one is under way. The caller holds mu.
+// call begins a call of the function if none is under way. The caller holds mu.
 func (s *sampler) call(g *GaugeFunc) {
 	if g.busy || !s.open {
 		return
@@ -93,7 +96,7 @@ func (s *sampler) call(g *GaugeFunc) {
 	this := g.next
 	g.busy, g.began, g.next = true, time.Now(), nil
 	s.calls.Go(func() {
-		defer func() { // also when the function ends the goroutine
+		defer func() { // also if the function calls runtime.Goexit
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			g.busy = false
@@ -108,7 +111,7 @@ func (s *sampler) call(g *GaugeFunc) {
 	})
 }
 
-// sample calls the function and shows what it returns.
+// sample calls the function and sets the gauge to what it returns.
 func (g *GaugeFunc) sample() {
 	r := g.gauge.consts.fam.reg
 	defer func() {
@@ -130,11 +133,11 @@ func (s *sampler) callAll() {
 	}
 }
 
-// wait calls every function, and those that they declare, and waits for them,
-// but no longer than limit or sampleTimeout. A call that is under way does not
-// count: what it returns may be older than this wait.
+// wait calls every function, and those that they declare meanwhile, and waits for the
+// calls, for limit at most. A call that is already under way does not count: the value
+// that it returns may be older than this wait.
 func (s *sampler) wait(ctx context.Context, limit time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, min(limit, sampleTimeout))
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	for from, more := 0, true; more; {
 		var asked []*GaugeFunc
@@ -158,9 +161,9 @@ func (s *sampler) wait(ctx context.Context, limit time.Duration) {
 	}
 }
 
-// ask asks for a call that begins now, or after the one under way; nil if that
-// has been under way for too long, or the registry is not connected. The caller
-// holds mu.
+// ask asks for a call that begins now, or when the one under way returns. It returns nil
+// if that one has been under way for too long, or the registry is not connected. The
+// caller holds mu.
 func (s *sampler) ask(g *GaugeFunc) *sampling {
 	if !s.open || g.busy && time.Since(g.began) >= sampleTimeout {
 		return nil
@@ -174,8 +177,8 @@ func (s *sampler) ask(g *GaugeFunc) *sampling {
 	return c
 }
 
-// giveUp takes back the calls that have not begun and that nobody else waits
-// for: a function that asks for its own page would be called for ever.
+// giveUp cancels the calls that have not begun and that nobody else waits for. Otherwise
+// a function that asks for its own page would be called again and again.
 func (s *sampler) giveUp(funcs []*GaugeFunc, calls []*sampling) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -186,7 +189,7 @@ func (s *sampler) giveUp(funcs []*GaugeFunc, calls []*sampling) {
 	}
 }
 
-// start lets functions be called, and calls all.
+// start allows calls, and begins one of each function.
 func (s *sampler) start() {
 	s.mu.Lock()
 	s.open = true
@@ -194,7 +197,7 @@ func (s *sampler) start() {
 	s.callAll()
 }
 
-// stop lets no more calls begin. Those under way go on.
+// stop allows no more calls. Those under way go on.
 func (s *sampler) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,7 +210,7 @@ func (s *sampler) stop() {
 	}
 }
 
-// run calls the functions every period until stop is closed.
+// run calls all functions once every period until stop is closed.
 func (s *sampler) run(period time.Duration, stop <-chan struct{}) {
 	ticker := time.NewTicker(period)
 	defer ticker.Stop()

@@ -215,7 +215,7 @@ func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
 	defer cancel()
 	p, err := r.scrape(ctx, DefScrapeTimeout, nil)
 	if err != nil {
-		return nil, fmt.Errorf("shoal: gather: %w", err)
+		return nil, prefixOnce(fmt.Errorf("shoal: gather: %w", err))
 	}
 	return p.Proto(), nil
 }

@@ -166,7 +166,7 @@ func parsePage(t testing.TB, body string) samples {
 	}
 	s := samples{}
 	for _, f := range families {
-		if strings.HasPrefix(f.GetName(), selfPrefix) {
+		if strings.HasPrefix(f.GetName(), "shoal_") {
 			continue
 		}
 		s.add(t, f)

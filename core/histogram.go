@@ -19,9 +19,9 @@ type HistogramOpts struct {
 	// ConstLabels are labels with fixed values. A further declaration of the
 	// metric with other values has series of its own. Defaults to none.
 	ConstLabels Labels
-	// Buckets are the upper bounds of the buckets, each inclusive, ascending.
-	// +Inf is implied. A later deploy may change them: what was counted before
-	// moves to the next larger bound. Defaults to [DefBuckets].
+	// Buckets are the upper bounds of the buckets, inclusive and ascending. +Inf is implied.
+	// A later deploy may change them: the page then shows earlier counts at the next larger
+	// bound. Defaults to [DefBuckets].
 	Buckets []float64
 }
 
@@ -43,9 +43,8 @@ type Histogram struct {
 	upper []float64 // the family's
 }
 
-// Observe adds one observation. It touches only memory and never fails: NaN
-// and the infinities are dropped and counted in
-// shoal_rejected_observations_total.
+// Observe adds one observation. It touches only memory and never fails: NaN and the
+// infinities are dropped, and counted in shoal_rejected_observations_total.
 func (h *Histogram) Observe(v float64) {
 	if !finite(v) {
 		h.consts.fam.reg.reject(reasonOf(v), h.consts.fam)
@@ -55,8 +54,8 @@ func (h *Histogram) Observe(v float64) {
 	h.touch()
 }
 
-// bucketOf finds the first bucket whose bound is not below v. Up to some
-// thirty bounds a plain walk beats a binary search: it predicts well.
+// bucketOf returns the first bucket whose bound is not below v. Up to some thirty bounds a
+// linear search is faster than a binary one: the processor predicts its branches well.
 func (h *Histogram) bucketOf(v float64) int {
 	if len(h.upper) > 32 {
 		return sort.SearchFloat64s(h.upper, v)
@@ -79,8 +78,8 @@ func (h *Histogram) ObserveSync(ctx context.Context, v float64) error {
 	return err
 }
 
-// drain takes the buckets that are not empty, and the sum. The count is what
-// the buckets add up to.
+// drain takes the buckets that are not empty, and the sum, since the last drain. The count is
+// the sum of the buckets.
 func (h *Histogram) drain(dst []wire.Component) []wire.Component {
 	bucket := make([]uint64, len(h.upper)+1)
 	sum := h.take(bucket)
@@ -92,26 +91,25 @@ func (h *Histogram) drain(dst []wire.Component) []wire.Component {
 	return append(dst, wire.Component{Name: wire.ComponentSum, Value: sum})
 }
 
-// LinearBuckets returns count upper bounds, the first start and each width
-// above the one before: bit for bit those of client_golang, so that a program
-// that moves from it goes on with the same series. It panics if count is below
-// 1. A width that is not positive makes bounds that no histogram takes.
+// LinearBuckets returns count upper bounds: start, and then each width above the one before.
+// They are bit for bit those of client_golang, so that a program that comes from there goes
+// on with the same series. It panics if count is below 1. If width is not positive, no
+// histogram accepts the bounds.
 func LinearBuckets(start, width float64, count int) []float64 {
 	if count < 1 {
 		panic("shoal: LinearBuckets needs a count of at least 1")
 	}
 	bounds := make([]float64, count)
 	for i := range bounds {
-		bounds[i] = start // a sum, not a product: the two round differently
+		bounds[i] = start // added up, not multiplied: the two round differently
 		start += width
 	}
 	return bounds
 }
 
-// ExponentialBuckets returns count upper bounds, the first start and each
-// factor times the one before: bit for bit those of client_golang. It panics if
-// count is below 1, start is not positive or factor is not above 1. NaN makes
-// bounds that no histogram takes.
+// ExponentialBuckets returns count upper bounds: start, and then each factor times the one
+// before. They are bit for bit those of client_golang. It panics if count is below 1, start
+// is not positive or factor is not above 1. With NaN, no histogram accepts the bounds.
 func ExponentialBuckets(start, factor float64, count int) []float64 {
 	if count < 1 || start <= 0 || factor <= 1 {
 		panic("shoal: ExponentialBuckets needs a count of at least 1, a positive start and a factor above 1")

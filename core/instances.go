@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// Instance is one living process of the app: it holds a lease.
+// Instance is one living process of the app: one that has a lease.
 type Instance struct {
 	// Index is its gauge_index.
 	Index int
-	// Host and Version are those of its Opts.
+	// Host and Version are from its Opts.
 	Host, Version string
 	// Started is when the process started, by its own clock.
 	Started time.Time
-	// Expires is when its lease ends unless it is renewed, by Redis's clock.
+	// Expires is when its lease ends if it is not renewed, by Redis's clock.
 	Expires time.Time
 }
 
@@ -28,7 +28,7 @@ func (r *Registry) Instances(ctx context.Context) ([]Instance, error) {
 	}
 	app, err := c.pages.App(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("shoal: instances of app %q: %w", c.opts.App, err)
+		return nil, prefixOnce(fmt.Errorf("shoal: instances of app %q: %w", c.opts.App, err))
 	}
 	list := make([]Instance, len(app.Leases))
 	for i, l := range app.Leases {

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -23,71 +21,68 @@ const (
 	DefRetention     = 30 * 24 * time.Hour
 )
 
-// KeepForever, as Opts.Retention, keeps every family.
+// KeepForever, as Opts.Retention, means that no family is ever removed.
 const KeepForever time.Duration = -1
 
 // Opts are the settings of a connection. All but App may be left out.
 type Opts struct {
-	// App is the application's name in Redis. All processes that give the same
-	// one share their metrics, and no others can see them. It may not hold
-	// braces, slashes, spaces or control characters. There is no default.
+	// App is the application's name in Redis. All processes with the same App share their
+	// metrics; others do not see them. It may not have braces, slashes, spaces or control
+	// characters. There is no default.
 	App string
 
-	// Version of the application, for shoal_instance_info, of which 255 bytes are
-	// told. Defaults to none.
+	// Version of the application, for shoal_instance_info, which shows its first 255 bytes.
+	// Defaults to none.
 	Version string
-	// Host names the machine or the pod, for shoal_instance_info, of which 255
-	// bytes are told. Defaults to the operating system's host name.
+	// Host is the name of the machine or the pod, for shoal_instance_info, which shows its
+	// first 255 bytes. Defaults to the operating system's host name.
 	Host string
-	// Index asks for this gauge_index and takes it from whoever holds it: give
-	// it to prefork workers (their number) and to StatefulSets (the ordinal),
-	// so that a replacement takes over its predecessor's place at once. No two
-	// living processes may ask for the same one. Defaults to the lowest free
-	// index.
+	// Index asks for this gauge_index, and takes it from the process that has it: give
+	// prefork workers their number and the pods of a StatefulSet their ordinal, so that a
+	// replacement takes over its predecessor's index at once. No two living processes may
+	// ask for the same one. Defaults to the lowest free index.
 	Index *int
 
-	// ReadOnly makes a registry that serves the app's page and never writes:
-	// it has no lease, and what its own metrics count goes nowhere. Defaults to
-	// false.
+	// ReadOnly makes a registry that serves the app's page and never writes: it has no
+	// lease, and what its own metrics count goes nowhere. Defaults to false.
 	ReadOnly bool
 
-	// Interval is the time between two flushes of what changed, give or take a
-	// tenth. It stretches by itself when Redis is slow. Defaults to 1 s.
+	// Interval is the time between two flushes, give or take a tenth. It grows by itself
+	// while Redis is slow. Defaults to 1 s.
 	Interval time.Duration
-	// RefreshPeriod is the time between two refreshes of this process's
-	// gauges, less up to a fifth. It must be below every gauge's Expire.
-	// Defaults to 30 s.
+	// RefreshPeriod is the time between two refreshes of this process's gauges, less up to a
+	// fifth. It must be below every gauge's Expire. Defaults to 30 s.
 	RefreshPeriod time.Duration
-	// LeaseDuration is how long this process's gauges outlive a crash at most.
-	// The lease is renewed three times in it. At most a day. Defaults to 15 s.
+	// LeaseDuration is how long this process's gauges stay on the page after a crash, at
+	// most. The lease is renewed three times in it. At most a day. Defaults to 15 s.
 	LeaseDuration time.Duration
 
-	// SeriesLimit is the cap of series for each family: in Redis over all
-	// processes, and in this process's memory. What exceeds it is summed in one
-	// overflow series. Defaults to 10,000.
+	// SeriesLimit is the cap of series for each family, in Redis over all processes, and in
+	// this process's memory. Label sets beyond it share one overflow series. Defaults to
+	// 10,000.
 	SeriesLimit int
-	// Retention is how long a family stays in Redis that no living process
-	// declares, at least twice RefreshPeriod. Defaults to 30 days; KeepForever
-	// keeps it.
+	// Retention is how long a family stays in Redis that no living process declares, at
+	// least twice RefreshPeriod. Defaults to 30 days; KeepForever keeps it.
 	Retention time.Duration
 
-	// OnError hears of troubles that no call returns, each kind once a minute
-	// at most. What is wrong with Redis as a whole is one kind, whatever fails
-	// because of it, and a [*RecoveredError] says that it is over. It is called
-	// from shoal's goroutines or, for a rejected value and a scrape, from the
-	// caller's, and must not block. Defaults to writing to Logger.
+	// OnError is called with troubles that no call returns, each kind once a minute at most.
+	// Trouble of Redis as a whole is one kind, whatever fails because of it, and a
+	// [*RecoveredError] says that it is over. OnError is called from shoal's goroutines; for
+	// a rejected value and a scrape from the caller's. It must not block. Defaults to a
+	// warning to Logger.
 	OnError func(error)
-	// Logger takes warnings where OnError is nil, and that Redis is back.
+	// Logger takes warnings where OnError is nil, and the message that Redis is back.
 	// Defaults to slog.Default().
 	Logger *slog.Logger
 }
 
-// complete fills in the defaults and returns an error that says what is wrong.
+// complete returns the options with the defaults in them, or an error that says what is
+// wrong.
 func (o Opts) complete() (Opts, error) {
 	switch {
 	case o.App == "":
 		return o, fmt.Errorf("shoal: Opts.App is empty: give the application's name, such as \"shop\"")
-	case !utf8.ValidString(o.App), strings.ContainsFunc(o.App, badInApp):
+	case !wire.IsAppName(o.App):
 		return o, fmt.Errorf("shoal: Opts.App is %q: braces, slashes, spaces and control characters are not allowed", o.App)
 	case o.Index != nil && (*o.Index < 0 || *o.Index > wire.MaxIndex):
 		return o, fmt.Errorf("shoal: Opts.Index is %d: use a number from 0 to %d, or nil", *o.Index, wire.MaxIndex)
@@ -122,13 +117,13 @@ func (o Opts) complete() (Opts, error) {
 	if o.Retention == 0 {
 		o.Retention = DefRetention
 	}
-	// Refreshes are what tells that a family is declared.
+	// A refresh tells Redis that the family is still declared.
 	if o.Retention != KeepForever && o.Retention < 2*o.RefreshPeriod {
 		return o, fmt.Errorf("shoal: Opts.Retention is %v: use at least twice the RefreshPeriod of %v, or KeepForever",
 			o.Retention, o.RefreshPeriod)
 	}
 	if o.Host == "" {
-		o.Host, _ = os.Hostname() // without a name the label is left out
+		o.Host, _ = os.Hostname() // shoal_instance_info lacks the label if there is none
 	}
 	o.Host, o.Version = beginning(o.Host, wire.MaxInfo), beginning(o.Version, wire.MaxInfo)
 	if o.Logger == nil {
@@ -137,7 +132,7 @@ func (o Opts) complete() (Opts, error) {
 	return o, nil
 }
 
-// beginning cuts a text that is longer than n bytes, before a character.
+// beginning returns the first n bytes of a text at most, up to the end of a character.
 func beginning(text string, n int) string {
 	if len(text) <= n {
 		return text
@@ -148,12 +143,7 @@ func beginning(text string, n int) string {
 	return text[:n]
 }
 
-func badInApp(r rune) bool {
-	return strings.ContainsRune("{}/", r) || unicode.IsSpace(r) || unicode.IsControl(r)
-}
-
-// checkExpire returns an error for a gauge that would expire between two
-// refreshes.
+// checkExpire returns an error for a gauge that would expire between two refreshes.
 func checkExpire(d *definition, refresh time.Duration) error {
 	if d.mode != Latest && d.expire != 0 && refresh >= d.expire && !d.cadence.own() {
 		return fmt.Errorf("shoal: gauge %q expires after %v, but Opts.RefreshPeriod is %v: "+

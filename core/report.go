@@ -12,34 +12,34 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// reportEvery is how long a kind of trouble stays quiet after it was reported.
+// reportEvery is the time between two reports of one kind of trouble.
 const reportEvery = time.Minute
 
-// What bounds the limiter's memory, and what it lets pass in a minute.
+// The limits of the limiter's memory, and so of how many reports it passes on in a minute.
 const (
 	maxReportKinds = 100
 	maxKind        = 200 // bytes of a kind
 )
 
-// errorLimiter passes troubles on, each kind once a minute. When it knows as many
-// kinds as it may, all further ones are one.
+// errorLimiter passes troubles on to the application, each kind once a minute. All kinds that
+// come when it remembers maxReportKinds count as one.
 type errorLimiter struct {
 	mu      sync.Mutex
 	last    map[string]time.Time // when each kind was reported; guarded by mu
-	expires time.Time            // of the oldest in last, or earlier; guarded by mu
+	expires time.Time            // no kind in last can be forgotten before; guarded by mu
 	further furtherKinds         // guarded by mu
 	onError func(error)          // guarded by mu
 	logger  *slog.Logger         // guarded by mu
 	outage  outage               // guarded by mu
 }
 
-// furtherKinds are all that the limiter has no room for.
+// furtherKinds are the kinds that the limiter does not remember.
 type furtherKinds struct {
-	last time.Time // when one was reported
-	held int       // how many were not, since then
+	last time.Time // when a trouble of them was reported
+	held int       // how many were not reported since
 }
 
-// furtherError is a trouble of a further kind.
+// furtherError is a trouble of one of furtherKinds.
 type furtherError struct {
 	error
 	held int
@@ -52,30 +52,29 @@ func (e furtherError) Error() string {
 
 func (e furtherError) Unwrap() error { return e.error }
 
-// outage is the time in which something fails because of Redis as a whole.
+// outage is a time in which something fails because of Redis as a whole.
 type outage struct {
-	failing  map[string]bool // what does; empty where there is no outage
+	failing  map[string]bool // the parts of shoal that fail; empty if there is no outage
 	begun    time.Time
 	reported bool
-	reason   string // the last refusal that was reported; none yet if empty
+	reason   string // code of the refusal that was reported last; empty before the first
 }
 
-// connect sets where troubles go.
+// connect sets where troubles go. Before it, none is reported.
 func (l *errorLimiter) connect(onError func(error), logger *slog.Logger) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.onError, l.logger = onError, logger
 }
 
-// report passes err on unless its kind was just reported or nobody is there to
-// hear it yet, and says whether it did. It may be called from the path of a
-// request, so it costs little when quiet; the functions of the user are called
-// without a lock.
+// report passes err on, unless its kind was reported within the last minute or the registry
+// is not connected yet, and says whether it did. A request may call it, so it costs little
+// when it does not report. It calls OnError without a lock.
 func (r *Registry) report(kind string, err error) bool {
 	return r.reportIf(kind, func() error { return err })
 }
 
-// reportIf is report for an error that takes some work to make.
+// reportIf is report for an error that is made only if it is reported.
 func (r *Registry) reportIf(kind string, cause func() error) bool {
 	l := &r.limiter
 	l.mu.Lock()
@@ -85,7 +84,7 @@ func (r *Registry) reportIf(kind string, cause func() error) bool {
 	if !pass {
 		return false
 	}
-	err := wire.Printable(cause())
+	err := prefixOnce(wire.Printable(cause()))
 	if further {
 		err = furtherError{err, held}
 	}
@@ -97,8 +96,8 @@ func (r *Registry) reportIf(kind string, cause func() error) bool {
 	return true
 }
 
-// admit decides whether a trouble is passed on now, and as which. The caller holds
-// mu.
+// admit decides whether a trouble is passed on now, and whether it is one of furtherKinds, of
+// which held were not reported before it. The caller holds mu.
 func (l *errorLimiter) admit(kind string, now time.Time) (pass, further bool, held int) {
 	last, known := l.last[kind]
 	switch {
@@ -119,8 +118,8 @@ func (l *errorLimiter) admit(kind string, now time.Time) (pass, further bool, he
 	return true, true, held
 }
 
-// hasRoom says whether one more kind can be remembered; it forgets those whose
-// minute is over. The caller holds mu.
+// hasRoom says whether one more kind can be remembered, after it forgot those whose minute is
+// over. The caller holds mu.
 func (l *errorLimiter) hasRoom(now time.Time) bool {
 	if len(l.last) >= maxReportKinds && !now.Before(l.expires) {
 		l.expires = now.Add(reportEvery)
@@ -135,9 +134,9 @@ func (l *errorLimiter) hasRoom(now time.Time) bool {
 	return len(l.last) < maxReportKinds
 }
 
-// reportRedis reports the failure of a part of shoal. Where the reason is Redis
-// as a whole, that is one kind of trouble for all parts. In an outage of which a
-// reason is known, silence tells nothing new: servers that refuse may hang up.
+// reportRedis reports that a part of shoal failed. Trouble of Redis as a whole is one kind for
+// all parts. After a reported refusal, silence is not reported in the same outage: servers
+// that refuse may also close connections.
 func (r *Registry) reportRedis(part string, err error) (reported bool) {
 	trouble := wire.Trouble(err)
 	if trouble == "" {
@@ -152,7 +151,8 @@ func (r *Registry) reportRedis(part string, err error) (reported bool) {
 // redisKind begins the kinds of what is wrong with Redis as a whole.
 const redisKind = "Redis: "
 
-// explained says whether there is an outage of which a refusal was just reported.
+// explained says whether there is an outage, of which a refusal was reported within the last
+// minute.
 func (l *errorLimiter) explained() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -160,12 +160,12 @@ func (l *errorLimiter) explained() bool {
 	return len(o.failing) > 0 && o.reason != "" && time.Since(l.last[redisKind+o.reason]) < reportEvery
 }
 
-// redisFails is reportRedis for a part that tries again by itself: redisServes
-// tells when it succeeds.
+// redisFails is reportRedis for a part that tries again by itself, and calls redisServes when
+// it succeeds.
 func (r *Registry) redisFails(part string, err error) {
 	trouble := wire.Trouble(err)
 	if trouble == "" && wire.Answered(err) {
-		r.redisServes(part) // it is there, and refuses one metric, perhaps for ever
+		r.redisServes(part) // Redis is back: it refuses one metric alone
 	}
 	reported := r.reportRedis(part, err)
 	if trouble == "" {
@@ -185,8 +185,8 @@ func (r *Registry) redisFails(part string, err error) {
 	}
 }
 
-// scrapeFails reports a scrape that got no page. Nobody says when the next comes,
-// so where a writer tries as well, it tells when Redis is back.
+// scrapeFails reports a scrape that got no page. It is no part that tries again by itself if
+// there is a writer, which notices sooner than the next scrape when Redis is back.
 func (r *Registry) scrapeFails(err error) {
 	err = fmt.Errorf("shoal: a scrape failed: %w", err)
 	if c := r.conn.Load(); c != nil && c.writer == nil {
@@ -196,8 +196,8 @@ func (r *Registry) scrapeFails(err error) {
 	r.reportRedis("scrape", err)
 }
 
-// redisServes notes that a part succeeded. When no part fails any more, an
-// outage that was reported is reported as over.
+// redisServes notes that a part succeeded. If no other part fails, an outage that was reported
+// is over, and that is reported.
 func (r *Registry) redisServes(part string) {
 	l := &r.limiter
 	l.mu.Lock()

@@ -74,20 +74,25 @@ func (m *selfMetrics) declare(r *Registry) {
 	}
 }
 
-// reject counts a value that was dropped or repaired.
+// reject counts a value that the metric may not take, which is dropped, or a label value
+// that was repaired.
 func (r *Registry) reject(reason string, f *family) {
 	r.self.rejected.WithLabelValues(reason).Inc()
 	r.report("rejected "+f.def.name, &rejectedError{f, reason})
 }
 
-// rejectedError tells of a value that was dropped or repaired.
+// rejectedError tells of such a value.
 type rejectedError struct {
 	f      *family
 	reason string
 }
 
 func (e *rejectedError) Error() string {
-	return "shoal: " + e.f.def.kind + " " + e.f.def.name + ": a value was dropped or repaired (" + e.reason +
+	what := "a value was dropped"
+	if e.reason == reasonInvalidUTF8 || e.reason == reasonLongLabel {
+		what = "a label value was repaired"
+	}
+	return "shoal: " + e.f.def.kind + " " + e.f.def.name + ": " + what + " (" + e.reason +
 		"); shoal_rejected_observations_total counts them" + remedies[e.reason]
 }
 

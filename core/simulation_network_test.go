@@ -17,7 +17,6 @@ type operation int
 const (
 	opRegister operation = iota
 	opCommit
-	opTouch
 	opHold
 	opRelease
 	opWriteGauges
@@ -33,7 +32,7 @@ const (
 )
 
 var operationNames = [operations]string{
-	memstore.OpRegister, memstore.OpCommit, memstore.OpTouch, memstore.OpHold, memstore.OpRelease,
+	memstore.OpRegister, memstore.OpCommit, memstore.OpHold, memstore.OpRelease,
 	memstore.OpWriteGauges, memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpReadSeries,
 	memstore.OpScanSeries, memstore.OpReadGauges, memstore.OpHousekeep, memstore.OpLineage, memstore.OpAwaitReplicas,
 }
@@ -289,10 +288,6 @@ func (l *link) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitR
 		l.w.ledger.answered(l.p, commits[i], r, changes)
 	}
 	return replies
-}
-
-func (l *link) Touch(ctx context.Context, families []string) error {
-	return l.done(ctx, opTouch, func(ctx context.Context) error { return l.store.Touch(ctx, families) })
 }
 
 func (l *link) Hold(ctx context.Context, req wire.HoldRequest) (wire.HoldReply, error) {

@@ -10,11 +10,11 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// stripes gathers observations between two drains. Sum and bucket of one
-// observation change under one lock, so a drain never takes a half of it.
+// stripes gathers observations between two drains. The sum and the bucket of an observation
+// change under one lock, so a drain takes both or neither.
 //
-// Under contention writers spread over further stripes, which are made when
-// the first one is found locked: most series never are, and stay small.
+// Goroutines that observe at the same time spread over several stripes. Those beyond the
+// first are made when the first is found locked: the locks of most series never are.
 type stripes struct {
 	first stripe
 	more  atomic.Pointer[[extraStripes]stripe]
@@ -22,12 +22,11 @@ type stripes struct {
 
 const extraStripes = 3
 
-// stripe is one of the places where observations gather. The padding keeps
-// two of them off one cache line.
+// stripe gathers observations under one lock. The padding keeps two stripes off one cache line.
 type stripe struct {
 	mu     sync.Mutex
 	sum    float64  // guarded by mu
-	bucket []uint64 // counts, guarded by mu; a summary has one for all
+	bucket []uint64 // counts; a summary has one for all observations; guarded by mu
 	_      [64]byte
 }
 
@@ -35,7 +34,7 @@ func (c *stripes) init(buckets int) {
 	c.first.bucket = make([]uint64, buckets)
 }
 
-// observe adds one observation to the bucket with this number.
+// observe adds one observation to a bucket, which is given by its place.
 func (c *stripes) observe(v float64, bucket int) {
 	s := c.lock()
 	s.sum += v
@@ -43,7 +42,7 @@ func (c *stripes) observe(v float64, bucket int) {
 	s.mu.Unlock()
 }
 
-// lock returns a locked stripe, by preference one that nobody holds.
+// lock locks a stripe, if possible one that nobody holds, and returns it.
 func (c *stripes) lock() *stripe {
 	if c.first.mu.TryLock() {
 		return &c.first
@@ -61,6 +60,7 @@ func (c *stripes) lock() *stripe {
 	return &c.first
 }
 
+// grow makes the further stripes.
 func (c *stripes) grow() *[extraStripes]stripe {
 	more := new([extraStripes]stripe)
 	for i := range more {
@@ -72,8 +72,8 @@ func (c *stripes) grow() *[extraStripes]stripe {
 	return c.more.Load()
 }
 
-// take forgets what was gathered and returns its sum. The buckets are added to
-// bucket, which is as long as those of the stripes.
+// take removes what was gathered. It returns the sum and adds the counts to bucket, which is
+// as long as those of the stripes.
 func (c *stripes) take(bucket []uint64) (sum float64) {
 	take := func(s *stripe) {
 		s.mu.Lock()

@@ -29,18 +29,16 @@ func (o SummaryOpts) definition(labels []string) definition {
 	return d
 }
 
-// Summary is the count and the sum of what all processes of the app ever
-// observed. It has no quantiles: those of several processes cannot be joined.
-// Use a [Histogram] where they are needed. Its methods are safe for concurrent
-// use.
+// Summary is the count and the sum of what all processes of the app ever observed. It has no
+// quantiles, since those of several processes cannot be joined: use a [Histogram] for them.
+// Its methods are safe for concurrent use.
 type Summary struct {
 	series
 	stripes
 }
 
-// Observe adds one observation. It touches only memory and never fails: NaN
-// and the infinities are dropped and counted in
-// shoal_rejected_observations_total.
+// Observe adds one observation. It touches only memory and never fails: NaN and the
+// infinities are dropped, and counted in shoal_rejected_observations_total.
 func (s *Summary) Observe(v float64) {
 	if !finite(v) {
 		s.consts.fam.reg.reject(reasonOf(v), s.consts.fam)
@@ -60,6 +58,7 @@ func (s *Summary) ObserveSync(ctx context.Context, v float64) error {
 	return err
 }
 
+// drain takes what was observed since the last drain.
 func (s *Summary) drain(dst []wire.Component) []wire.Component {
 	var count [1]uint64
 	sum := s.take(count[:])

@@ -87,13 +87,13 @@ func (c *connection) enter(s *series, write func()) (*waiter, error) {
 
 // unconfirmed is the error of a synchronous write: what becomes of its value, and why.
 func (f *family) unconfirmed(what string, err error) error {
-	return fmt.Errorf("shoal: %s %q: %s: %w", f.def.kind, f.def.name, what, err)
+	return prefixOnce(fmt.Errorf("shoal: %s %q: %s: %w", f.def.kind, f.def.name, what, err))
 }
 
 // of names the family in the outcome's error.
 func (o outcome) of(f *family) (string, error) {
 	if o.err != nil {
-		return "", fmt.Errorf("%s %q: %w", f.def.kind, f.def.name, o.err)
+		return "", prefixOnce(fmt.Errorf("shoal: %s %q: %w", f.def.kind, f.def.name, o.err))
 	}
 	return o.text, nil
 }

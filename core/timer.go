@@ -15,8 +15,8 @@ type ObserverFunc func(v float64)
 // Observe calls f(v).
 func (f ObserverFunc) Observe(v float64) { f(v) }
 
-// Timer measures how long something takes. It may be used from several
-// goroutines, each of whose observations counts from NewTimer.
+// Timer measures how long something takes. Several goroutines may use it; all measure from
+// NewTimer.
 type Timer struct {
 	begin    time.Time
 	observer Observer
@@ -29,8 +29,7 @@ func NewTimer(o Observer) *Timer {
 	return &Timer{begin: time.Now(), observer: o}
 }
 
-// ObserveDuration gives the observer the time since NewTimer, in seconds, and
-// returns it.
+// ObserveDuration passes the time since NewTimer to the observer, in seconds, and returns it.
 func (t *Timer) ObserveDuration() time.Duration {
 	d := time.Since(t.begin)
 	if t.observer != nil {

@@ -2,18 +2,16 @@
 
 package shoal
 
-import (
-	"fmt"
-)
+import "fmt"
 
-// Vec is a metric with labels: one child of type M for each set of label
-// values. Its methods are safe for concurrent use.
+// Vec is a metric with labels: one child of type M for each set of label values. Its methods
+// are safe for concurrent use.
 //
-// Asking for a child exposes its 0 (but for gauges that are not [Total]), so
-// that rate() sees the first event. Beyond Opts.SeriesLimit label sets, further
-// ones share one child whose label values all are "shoal_overflow". A label value
-// that is not valid UTF-8 is repaired with U+FFFD, one above 1,024 bytes is cut;
-// both are counted in shoal_rejected_observations_total.
+// A child is on the page with the value 0 from when it is asked for, so that rate() sees its
+// first event; a gauge, unless it is a [Total], from its first write. Label sets beyond
+// Opts.SeriesLimit share one child, all of whose label values are "shoal_overflow". A label
+// value that is not valid UTF-8 is repaired with U+FFFD, one of more than 1,024 bytes is cut;
+// shoal_rejected_observations_total counts both.
 type Vec[M Counter | Gauge | Summary | Histogram] struct {
 	consts *constants
 }
@@ -69,7 +67,7 @@ func (v *Vec[M]) GetMetricWith(labels Labels) (*M, error) {
 	return v.GetMetricWithLabelValues(values...)
 }
 
-// valuesOf orders a complete set of labels as the declaration does.
+// valuesOf returns the values of a complete set of labels, in the order of the declaration.
 func (f *family) valuesOf(labels Labels) ([]string, error) {
 	values := make([]string, 0, len(f.def.labelNames))
 	for _, name := range f.def.labelNames {

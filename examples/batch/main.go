@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command batch is a job that runs for a moment and is gone when Prometheus
-// looks. What it counted stays, and adds up over its runs; no Pushgateway is
-// needed. When it succeeded last is a Latest gauge, which belongs to no process
-// and so outlives this one.
+// Command batch is a job that ends before Prometheus could scrape it. What it counted
+// stays in Redis and adds up over its runs, without a Pushgateway. The time of its last
+// success is a Latest gauge, which belongs to no process and so outlives this one.
 //
 //	go run ./examples/batch
 //	REDIS_URL=redis://127.0.0.1:6379/0 go run ./examples/batch
 //
-// It ends by printing its part of the page. See it grow from run to run with a
-// real Redis; the exporter example serves it: -app billing.
+// At its end it prints its part of the page. With a Redis that outlives it, the numbers
+// grow from run to run; the exporter example serves them by -app billing.
 package main
 
 import (
@@ -39,7 +38,7 @@ var (
 )
 
 func main() {
-	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that to an embedded one")
+	redis := anyredis.Flag()
 	count := flag.Int("invoices", 100, "`number` of invoices to send")
 	flag.Parse()
 	if err := run(context.Background(), *redis, *count); err != nil {
@@ -69,8 +68,8 @@ func run(ctx context.Context, redis string, count int) error {
 	timer.ObserveDuration()
 	lastSuccess.SetToCurrentTime()
 
-	// A job lives too short for the flush of every second: Close sends what is
-	// left, and its error is the job's, since then Redis lacks something.
+	// Close sends what was not sent yet, here all of it. If it fails, Redis lacks
+	// something, and so the job fails.
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := reg.Close(ctx); err != nil {
@@ -79,13 +78,13 @@ func run(ctx context.Context, redis string, count int) error {
 	return show(ctx, redis)
 }
 
-// show prints what is in Redis now, as anybody else would see it.
+// show prints what Redis has now, by a registry that only reads.
 func show(ctx context.Context, redis string) error {
 	reg := shoal.New()
 	if err := reg.Open(redis, shoal.Opts{App: "billing", ReadOnly: true}); err != nil {
 		return err
 	}
-	defer func() { _ = reg.Close(ctx) }() // it has nothing to lose
+	defer func() { _ = reg.Close(ctx) }() // it has nothing to deliver
 	families, err := reg.Gather()
 	if err != nil {
 		return err

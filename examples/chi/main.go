@@ -12,6 +12,7 @@ import (
 	"context"
 	"flag"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -25,8 +26,8 @@ import (
 	shoalchi "github.com/shoal-metrics/shoal/middleware/chi"
 )
 
-// What the shop itself counts. Package variables, used at once; they reach
-// Redis when main connects the registry.
+// What the shop itself counts. Metrics may be package variables: what they count before
+// run opens the registry is kept, and sent then.
 var (
 	orders = shoal.NewCounterVec(shoal.CounterOpts{
 		Name: "shop_orders_total", Help: "Orders placed.",
@@ -35,20 +36,20 @@ var (
 		Name: "shop_order_amount", Help: "Worth of an order, in its currency.",
 		Buckets: []float64{1, 5, 10, 50, 100, 500, 1000},
 	}, []string{"currency"})
-	// A cart that this process opens may be ordered from in another: Total adds up
-	// what all of them count, up and down, and what a process counted stays when it
-	// ends. Sum, which goes with the process, would then be off by its carts.
+	// A cart may be opened in one process and ordered in another, so the mode is Total,
+	// which adds up what all processes count, up and down, those that have ended included.
+	// Sum would forget the carts of a process that ends.
 	carts = shoal.NewGauge(shoal.GaugeOpts{
 		Name: "shop_carts_open", Help: "Carts being filled, over all processes.", Mode: shoal.Total,
 	})
 )
 
-// currencies that the shop takes. A label's values are never left to clients.
+// currencies are the values of the label: never let clients choose a label's values.
 var currencies = []string{"EUR", "GBP", "USD"}
 
 func main() {
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
-	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that to an embedded one")
+	redis := anyredis.Flag()
 	flag.Parse()
 	if err := run(*addr, *redis); err != nil {
 		log.Fatal(err)
@@ -64,6 +65,10 @@ func run(addr, redis string) error {
 		return err
 	}
 	defer stopRedis()
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
 	reg := shoal.Default()
 	if err := reg.Open(redis, shoal.Opts{App: "shop"}); err != nil {
 		return err
@@ -74,8 +79,8 @@ func run(addr, redis string) error {
 	router.Post("/carts", openCart)
 	router.Post("/orders/{currency}", placeOrder)
 
-	log.Printf("serving on http://%s, metrics in %s", addr, anyredis.Shown(redis))
-	return shoalchi.Run(ctx, router, addr, reg)
+	log.Printf("serving on http://%s, metrics in %s", listener.Addr(), anyredis.Shown(redis))
+	return shoalchi.RunListener(ctx, router, listener, reg)
 }
 
 func openCart(w http.ResponseWriter, _ *http.Request) {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command exporter serves the page of an app without being part of it. It is
-// the best thing to scrape: one target that says what all processes counted,
-// however many of them there are, whether or not one of them is alive.
+// Command exporter serves the page of an app from a process of its own. It is the best
+// target for Prometheus: one address that tells what all processes counted, however many
+// there are, and even when none is alive.
 //
 //	REDIS_URL=redis://127.0.0.1:6379/0 go run ./examples/exporter -app shop
 //	curl localhost:9090/metrics
 //
-// It only reads. It needs no place in the fleet, so it has no lease, no
-// gauge_index and no goroutines that write.
+// It only reads, so it has no lease and no gauge_index, and sends nothing to Redis but
+// queries.
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"context"
 	"flag"
 	"log"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
@@ -23,6 +24,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
+	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
 
 const localRedis = "redis://127.0.0.1:6379/0"
@@ -42,10 +44,14 @@ func run(addr, redis, app string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
 	reg := shoal.New()
 	if err := reg.Open(redis, shoal.Opts{App: app, ReadOnly: true}); err != nil {
 		return err
 	}
-	log.Printf("serving the metrics of %s in %s on http://%s/metrics", app, anyredis.Shown(redis), addr)
-	return httpmetrics.Serve(ctx, reg, httpmetrics.PageServer(addr, reg))
+	log.Printf("serving the metrics of %s in %s on http://%s/metrics", app, anyredis.Shown(redis), listener.Addr())
+	return shoalhttp.RunListener(ctx, httpmetrics.PageServer("", reg), listener, reg)
 }

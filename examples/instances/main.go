@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command instances is one application in two processes, each with a port of
-// its own, as replicas behind a load balancer are. Both serve the same page.
+// Command instances runs one application as two processes with a port each, as replicas
+// behind a load balancer are. Both serve the same page.
 //
 //	go run ./examples/instances
 //	curl localhost:8081/
@@ -9,8 +9,8 @@
 //	curl localhost:8081/metrics
 //	curl localhost:8082/metrics
 //
-// What belongs to one process, its gauges, is told apart by gauge_index;
-// shoal_instance_info says which is which.
+// The gauges of each process have its gauge_index as a label; shoal_instance_info says
+// which process that is.
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -35,7 +36,7 @@ import (
 
 func main() {
 	addrs := flag.String("addrs", "127.0.0.1:8081,127.0.0.1:8082", "`addresses` to serve on, one process each")
-	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that to an embedded one")
+	redis := anyredis.Flag()
 	addr := flag.String("serve", "", "used for the two: serve on this `address`")
 	flag.Parse()
 	if err := run(*addrs, *addr, *redis); err != nil {
@@ -46,8 +47,8 @@ func main() {
 func run(addrs, addr, redis string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	if addr != "" {
-		// A second Ctrl-C ends it at once. A SIGTERM never does, not even while it
-		// returns: the parent sends one on top of the first Ctrl-C.
+		// A second Ctrl-C ends this process at once. A second SIGTERM must not: after a
+		// Ctrl-C, which reaches parent and children, the parent sends one as well.
 		context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 		return serve(ctx, addr, anyredis.URL(redis))
 	}
@@ -58,6 +59,10 @@ func run(addrs, addr, redis string) error {
 
 // serve is all that an instance does.
 func serve(ctx context.Context, addr, redis string) error {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
 	reg := shoal.Default()
 	if err := reg.Open(redis, shoal.Opts{App: "instances", Version: "1.0"}); err != nil {
 		return err
@@ -65,10 +70,10 @@ func serve(ctx context.Context, addr, redis string) error {
 	mux := http.NewServeMux()
 	handler := shoalhttp.Install(mux, reg, shoalhttp.Opts{})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprintf(w, "process %d on %s\n", os.Getpid(), addr)
+		_, _ = fmt.Fprintf(w, "process %d on %s\n", os.Getpid(), listener.Addr())
 	})
-	log.Printf("serving on http://%s", addr)
-	return shoalhttp.Run(ctx, httpmetrics.NewServer(addr, handler), reg)
+	log.Printf("serving on http://%s", listener.Addr())
+	return shoalhttp.RunListener(ctx, httpmetrics.NewServer("", handler), listener, reg)
 }
 
 // start runs the instances until ctx is done or one of them ends.

@@ -2,10 +2,9 @@
 
 //go:build unix
 
-// Command prefork is a server of several processes on one port, as Node's
-// cluster module, gunicorn or PHP-FPM run them: a parent opens the port and
-// starts workers, which inherit it. Whichever worker answers /metrics, the
-// page is that of all.
+// Command prefork is a server of several processes on one port, as Node's cluster module,
+// gunicorn and PHP-FPM run them: a parent opens the port and starts workers, which inherit
+// it. Any worker may answer /metrics: the page tells of all.
 //
 //	go run ./examples/prefork
 //	for i in $(seq 100); do curl -s localhost:8080/; done
@@ -32,7 +31,7 @@ func main() {
 	log.SetFlags(0)
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
 	workers := flag.Int("workers", 4, "`number` of processes")
-	redis := flag.String("redis", "", "`URL` of a Redis; defaults to $REDIS_URL, where a password belongs, and without that the parent runs an embedded one")
+	redis := anyredis.Flag()
 	index := flag.Int("worker", -1, "used by the parent: be the worker of this `number`")
 	flag.Parse()
 
@@ -45,8 +44,8 @@ func run(index int, addr string, workers int, redis string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	if index >= 0 {
 		log.SetPrefix("worker: ")
-		// A second Ctrl-C ends it at once. A SIGTERM never does, not even while it
-		// returns: the parent sends one on top of the first Ctrl-C.
+		// A second Ctrl-C ends this worker at once. A second SIGTERM must not: after a
+		// Ctrl-C, which reaches parent and workers, the parent sends one as well.
 		context.AfterFunc(ctx, func() { signal.Reset(os.Interrupt) })
 		return work(ctx, index, anyredis.URL(redis))
 	}

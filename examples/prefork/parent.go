@@ -24,10 +24,10 @@ const (
 	// inheritedFile is the descriptor at which a worker finds the listener:
 	// the first after standard input, output and error.
 	inheritedFile = 3
-	// respawnPause keeps a worker that dies at once from being started in a
-	// tight loop.
+	// respawnPause is the least time between two starts of one worker: one may die at
+	// once, again and again.
 	respawnPause = 200 * time.Millisecond
-	// patience is what a worker gets to drain and close before it is killed.
+	// patience is the time that a worker has to drain and close before it is killed.
 	patience = 30 * time.Second
 )
 
@@ -38,7 +38,7 @@ func supervise(ctx context.Context, addr string, workers int, redis string) erro
 	if err != nil {
 		return err
 	}
-	defer stopRedis() // last: the workers bring their last counts there
+	defer stopRedis() // last, since the workers send their last counts at their end
 
 	port, err := openPort(addr)
 	if err != nil {
@@ -51,7 +51,7 @@ func supervise(ctx context.Context, addr string, workers int, redis string) erro
 		group.Go(func() { errs[index] = keep(ctx, index, port, redis) })
 	}
 	<-ctx.Done()
-	_ = port.Close() // nobody accepts here, so nothing may queue up
+	_ = port.Close() // the parent does not accept: no connection may queue up for it
 	group.Wait()
 	return errors.Join(errs...)
 }
@@ -84,14 +84,14 @@ func runWorker(ctx context.Context, index int, port *os.File, redis string) erro
 	cmd.ExtraFiles = []*os.File{port}
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = patience
-	alive, err := cmd.StdinPipe() // its end tells the worker that we are gone
+	alive, err := cmd.StdinPipe() // closed when the parent ends, by which the worker notices
 	if err != nil {
 		return err
 	}
 	defer func() { _ = alive.Close() }()
 	err = cmd.Run()
 	if ctx.Err() != nil && (cmd.ProcessState == nil || cmd.ProcessState.Success()) {
-		return nil // it ended because we asked it to, or had not begun
+		return nil // it ended at our SIGTERM, or was never started
 	}
 	if err != nil {
 		err = fmt.Errorf("worker %d: %w", index, err)
@@ -99,7 +99,7 @@ func runWorker(ctx context.Context, index int, port *os.File, redis string) erro
 	return err
 }
 
-// openPort listens on addr and returns a descriptor to hand down.
+// openPort listens on addr and returns a descriptor that workers inherit.
 func openPort(addr string) (*os.File, error) {
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -110,9 +110,9 @@ func openPort(addr string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Not TCPListener.File: handing such a file down makes it blocking, for the
-	// workers that accept on it already as well, until the new worker undoes
-	// that. One that accepts in between can't be stopped from accepting.
+	// Not TCPListener.File: exec makes such a file blocking when a child inherits it, also
+	// for the workers that accept on it already, until the new worker sets it back. A
+	// worker that calls accept in between could not be stopped.
 	var fd int
 	var dupErr error
 	err = conn.Control(func(original uintptr) {

@@ -20,8 +20,8 @@ import (
 // work serves on the listener that the parent handed down, until ctx is done.
 func work(ctx context.Context, index int, redis string) error {
 	reg := shoal.Default()
-	// The index makes a replacement the successor of the worker that died: it
-	// has the same gauge_index, at once.
+	// A worker that takes the place of a dead one asks for its index, and so takes over
+	// its gauge_index at once.
 	if err := reg.Open(redis, shoal.Opts{App: "prefork", Index: &index}); err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func work(ctx context.Context, index int, redis string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // ends when the parent does, however it does
+		_, _ = io.Copy(io.Discard, os.Stdin) // ends when the parent ends, even by a kill -9
 		cancel()
 	}()
 

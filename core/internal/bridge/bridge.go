@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bridge lets shoal's own packages connect a registry to a store that
-// is not Redis, without a method on the registry that its users would see.
+// Package bridge lets shoal's own packages connect a registry to a store in memory. A method
+// of the registry would do, but its users would see it.
 package bridge
 
 import "github.com/shoal-metrics/shoal/core/internal/wire"

@@ -9,55 +9,54 @@ import (
 	"syscall"
 )
 
-// Error says that something was read which no server says that shoal asks. It
-// holds nothing of what was read but numbers.
+// Error says that something was read which no Redis replies to shoal. Of what was read it
+// has nothing but numbers.
 type Error struct {
-	Addr string // of who said it
-	What string
+	Addr string // of what replied
+	What string // is wrong
 }
 
 func (e *Error) Error() string {
 	return fmt.Sprintf("what answers at %s is no Redis, or it is broken: %s", e.Addr, e.What)
 }
 
-// Timeout makes it a [net.Error], as which it counts, with Temporary.
+// Timeout, with Temporary, makes it a [net.Error]: trouble of the connection.
 func (*Error) Timeout() bool { return false }
 
 // Temporary is part of [net.Error].
 func (*Error) Temporary() bool { return false }
 
-// Limits bounds what the replies take that one client reads. Its connections
-// share it.
+// Limits is shared by the connections of one client, and counts the memory of their replies.
 type Limits struct {
-	// Redirect, if there is any, is asked whether the client may learn of a server
-	// from a redirection.
+	// Redirect, if not nil, says whether the client may learn of a server from a
+	// redirection.
 	Redirect func(addr string) bool
 
-	taken atomic.Int64
+	taken atomic.Int64 // in bytes
 }
 
-// Taken tells what the replies under way take: it is 0 when no connection is open.
+// Taken returns how many bytes the replies take: 0 when no connection is open.
 func (l *Limits) Taken() int64 { return l.taken.Load() }
 
-// Conn is a guarded connection. Like that under it, it is read by one goroutine
-// at a time; the other methods may be called at the same time.
+// Conn is a guarded connection. One goroutine at a time may read it; other methods may be
+// called at the same time.
 type Conn struct {
 	net.Conn
 
 	addr   string
 	limits *Limits
 	stale  func() error
-	taken  atomic.Int64 // of the replies since the last request; it is in limits before
+	taken  atomic.Int64 // by the replies since the last request; limits counts it too
 	closed atomic.Bool
 
 	replies replies
-	ready   []byte // to be read before anything else; part of small
+	ready   []byte // what Read returns first; part of small
 	small   [2 * maxHeld]byte
 }
 
-// New guards a connection to addr. A socket keeps showing that it is one, so that
-// the client can look whether the server has closed it. Stale is asked before each
-// use, and says why the connection is not to be used any more; it may be nil.
+// New guards a connection to addr. Over a socket, the result is a [syscall.Conn] as well, by
+// which go-redis finds out whether the server has closed it. Before each use, stale says
+// whether the connection may still be used, by an error if not; it may be nil.
 func New(conn net.Conn, addr string, limits *Limits, stale func() error) net.Conn {
 	if stale == nil {
 		stale = func() error { return nil }
@@ -73,7 +72,7 @@ func New(conn net.Conn, addr string, limits *Limits, stale func() error) net.Con
 // socketConn is a Conn over a socket.
 type socketConn struct{ *Conn }
 
-// SyscallConn is asked by the client before each use.
+// SyscallConn is called by go-redis before each use.
 func (c socketConn) SyscallConn() (syscall.RawConn, error) {
 	if err := c.stale(); err != nil {
 		return nil, err
@@ -81,7 +80,7 @@ func (c socketConn) SyscallConn() (syscall.RawConn, error) {
 	return c.Conn.Conn.(syscall.Conn).SyscallConn()
 }
 
-// Write sends requests. The client has read all replies to those before.
+// Write sends requests. The client has read the replies to all earlier ones.
 func (c *Conn) Write(b []byte) (int, error) {
 	if err := c.stale(); err != nil {
 		return 0, err
@@ -98,20 +97,21 @@ func (c *Conn) Close() error {
 	return err
 }
 
+// release subtracts the replies so far: the client is done with them.
 func (c *Conn) release() { c.limits.taken.Add(-c.taken.Swap(0)) }
 
-// take enters what the client will need for something of that size.
+// take counts memory that the client will take.
 func (c *Conn) take(size int64) {
 	c.limits.taken.Add(size)
 	c.taken.Add(size)
-	if c.closed.Load() { // while it was read
+	if c.closed.Load() { // during a Read
 		c.release()
 	}
 }
 
-// Read reads what may pass. It works in place: what goes on is never longer than
-// what came in. It may read often before something passes, always under the
-// deadline that was set.
+// Read returns what passes. It filters in place, since what passes is never longer than what
+// was read. It may read from the connection several times before anything passes, always
+// under the deadline that was set.
 func (c *Conn) Read(p []byte) (int, error) {
 	for {
 		switch {
@@ -136,7 +136,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 			return 0, err
 		case passed == 0:
 		case len(into) == len(p):
-			return passed, nil // an error comes again
+			return passed, nil // the next Read returns the error again
 		default:
 			c.ready = into[:passed]
 		}

@@ -7,52 +7,53 @@ import (
 	"fmt"
 )
 
-// maxHeld bounds what is held back until it is complete: the head of a text or a
+// maxHeld bounds in bytes what is held back until it is complete: the head of a text or a
 // list, or a redirection.
 const maxHeld = 512
 
-// overlong is a text on the wire but for the end of its line, which is that of the text
-// in whose place it stands: the client must not believe that it has all while some is
-// still to come, or it finds it when it uses the connection next.
+// overlong is Overlong as a server sends it, without the end of its line. The end of the text
+// that it replaces follows: the client must not have a complete reply before the server has
+// sent all of the text, or the rest would be taken for the next reply.
 const overlong = "$1\r\n" + Overlong
 
-// replies follows a stream of replies. It and the client must agree where each
-// one ends: what the client takes for a head is never taken for a text here.
+// replies follows a stream of replies. It must find the same ends of replies and texts as the
+// client does: what the client takes for a head must not pass as part of a text.
 type replies struct {
 	conn *Conn
-	err  error // from then on nothing passes
+	err  error // what was refused; from then on nothing passes
 
-	lacking [maxDepth]int64 // elements of the lists under way, from the outside
-	depth   int
+	lacking [maxDepth]int64 // how many elements the open lists still lack, outermost first
+	depth   int             // how many lists are open
 
 	text  int64 // bytes of a text still to come, with the end of its line
 	drop  bool  // that text does not pass
-	line  int   // bytes of a line so far, if one is under way
+	line  int   // bytes so far of a line that has not ended
 	limit int   // of that line
 	cr    bool  // its last byte was a carriage return
 
-	held  [maxHeld]byte // what is to be looked at again with what follows it
+	held  [maxHeld]byte // an incomplete head, to be read again with what follows it
 	nHeld int
 }
 
-// unhold puts what was held back before what is read next.
+// unhold puts what was held back at the beginning of into.
 func (r *replies) unhold(into []byte) int {
 	n := copy(into, r.held[:r.nHeld])
 	r.nHeld = 0
 	return n
 }
 
+// refuse ends the connection.
 func (r *replies) refuse(format string, args ...any) {
 	r.err = &Error{Addr: r.conn.addr, What: fmt.Sprintf(format, args...)}
 }
 
-// filter looks at what was read and leaves at its beginning what may pass.
+// filter follows the bytes in b, and moves those that pass to its beginning.
 func (r *replies) filter(b []byte) (passed int) {
 	var (
 		taken = r.conn.limits.taken.Load()
-		size  int64 // of short texts, entered at the end
-		from  int   // b[from:at] passes, and is not in its place yet
-		at    int
+		size  int64 // of short texts, not counted in taken yet
+		from  int   // b[from:at] passes, and was not moved yet
+		at    int   // what was followed so far
 	)
 	for at < len(b) && r.err == nil {
 		if r.text > 0 {
@@ -103,11 +104,11 @@ func (r *replies) filter(b []byte) (passed int) {
 			r.refuse("it answers with more than %d MB", maxTotal>>20)
 		case length > maxLone, length > maxText && r.depth > 0, length > longText && taken+size > fewTexts:
 			passed = move(b, passed, from, at)
-			passed += copy(b[passed:], overlong) // no longer than what stood there
+			passed += copy(b[passed:], overlong) // which is no longer than the head that it replaces
 			from = at + n
 			r.text, r.drop = length, true
 		case length > maxText:
-			r.conn.take(length) // the client takes it at once
+			r.conn.take(length) // the client allocates it before the text comes
 			r.text = length + 2
 		default:
 			size += length
@@ -124,8 +125,8 @@ func (r *replies) filter(b []byte) (passed int) {
 	return move(b, passed, from, at)
 }
 
-// shorts passes over texts of a list that are there as a whole, as most are, in a
-// third of the time that the general way takes. It leaves the last one of the list.
+// shorts follows texts of a list that are completely in b, as most are, in a third of the
+// time that filter's loop takes. It leaves the last text of the list to that.
 func (r *replies) shorts(b []byte) (passed int, size int64) {
 	const ends = len("\r\n")
 	lacking := r.lacking[r.depth-1]
@@ -154,7 +155,7 @@ func (r *replies) shorts(b []byte) (passed int, size int64) {
 	return passed, size
 }
 
-// move brings b[from:to] to its place behind what has passed.
+// move moves b[from:to] behind what has passed.
 func move(b []byte, passed, from, to int) int {
 	if passed != from {
 		copy(b[passed:], b[from:to])
@@ -162,8 +163,8 @@ func move(b []byte, passed, from, to int) int {
 	return passed + to - from
 }
 
-// other looks at what is no text: the head of a list, or a line. It returns how
-// many bytes pass.
+// other follows what is no text: the head of a list, or a line. It returns how many bytes
+// pass.
 func (r *replies) other(b []byte) int {
 	if r.line > 0 {
 		return r.follow(b)
@@ -177,7 +178,7 @@ func (r *replies) other(b []byte) int {
 		return r.begin(b, maxShort)
 	case '>', '|', '!':
 		r.refuse("it says what nobody asked for (a push, an attribute or a long error)")
-	case 0x15, 0x16: // an alert, or another record
+	case 0x15, 0x16: // an alert or a handshake record
 		r.refuse("it speaks TLS; use rediss:// in place of redis://")
 	case 'H': // HTTP/1.1 400 Bad Request
 		r.refuse("it speaks HTTP")
@@ -187,6 +188,7 @@ func (r *replies) other(b []byte) int {
 	return 0
 }
 
+// list follows the head of a list.
 func (r *replies) list(b []byte) int {
 	length, n := number(b[1:])
 	if n <= 0 {
@@ -213,7 +215,7 @@ func (r *replies) list(b []byte) int {
 	return n + 1
 }
 
-// begin looks at a line from its first byte.
+// begin follows a line from its first byte.
 func (r *replies) begin(b []byte, limit int) int {
 	end := bytes.IndexByte(b, '\n')
 	if b[0] == '-' && r.depth == 0 && r.conn.limits.Redirect != nil {
@@ -230,7 +232,7 @@ func (r *replies) begin(b []byte, limit int) int {
 	return r.follow(b)
 }
 
-// redirection tells where an error leads.
+// redirection returns the address of the server to which an error leads.
 func redirection(b []byte, end int) (addr string, ok bool) {
 	if !bytes.HasPrefix(b, []byte("-MOVED ")) && !bytes.HasPrefix(b, []byte("-ASK ")) {
 		return "", false
@@ -242,7 +244,7 @@ func redirection(b []byte, end int) (addr string, ok bool) {
 	return string(b[bytes.LastIndexByte(b, ' ')+1:]), true
 }
 
-// follow looks at more of a line.
+// follow follows more of a line.
 func (r *replies) follow(b []byte) int {
 	n := bytes.IndexByte(b, '\n') + 1
 	ends := n > 0
@@ -272,8 +274,8 @@ func (r *replies) follow(b []byte) int {
 	return n
 }
 
-// incomplete holds back what does not end in what was read, or refuses it where n,
-// as number returned it, says that it never will.
+// incomplete holds b back, whose end was not read yet. It refuses b if n, which number
+// returned, says that it is no number.
 func (r *replies) incomplete(b []byte, n int) {
 	if n < 0 {
 		r.refuse("it announces a length that is no number")
@@ -282,7 +284,7 @@ func (r *replies) incomplete(b []byte, n int) {
 	r.nHeld = copy(r.held[:], b)
 }
 
-// ended notes the end of an element, and of the lists whose last one it was.
+// ended notes the end of an element, and of the lists of which it was the last.
 func (r *replies) ended() {
 	for r.depth > 0 {
 		last := &r.lacking[r.depth-1]
@@ -293,12 +295,11 @@ func (r *replies) ended() {
 	}
 }
 
-// maxDigits is more than any length needs that is let through.
+// maxDigits is more than any length has that passes.
 const maxDigits = 15
 
-// number reads a length and the end of its line, n bytes altogether. It returns 0
-// for n where the line is not complete, and -1 for what is no length. Of negative
-// numbers only -1 is one: that of a nil.
+// number reads a length and the end of its line, n bytes together. n is 0 if the line is not
+// complete, and -1 if it is no length. The only negative length is -1, which means nil.
 func number(b []byte) (length int64, n int) {
 	if len(b) > 0 && b[0] == '-' {
 		const null = "-1\r\n"

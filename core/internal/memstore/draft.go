@@ -4,7 +4,6 @@ package memstore
 
 import (
 	"errors"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,18 +12,18 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// draft gathers what a batch does to a family's series, so that a batch which
-// turns out to be malformed changes nothing.
+// draft is the outcome of a batch for a family's series. store makes it real: a batch that
+// turns out to be malformed has changed nothing.
 type draft struct {
 	now        int64             // in microseconds
-	stored     map[string]string // not changed before store
-	cleared    bool
-	set        map[string]string
-	gone       map[string]bool
-	count      int // of the series there would be
+	stored     map[string]string // the series before the batch; only store changes it
+	cleared    bool              // all of them go
+	gone       map[string]bool   // these go
+	set        map[string]string // these come or change
+	count      int               // how many series there are after it
 	corrupt    int
 	overflowed int
-	took       []string // for each op the field that it went to, if it did
+	took       []string // for each op the field of the series that took it; empty if none did
 }
 
 func newDraft(stored map[string]string, now time.Time) *draft {
@@ -98,7 +97,7 @@ func (d *draft) apply(op wire.Op, limit int, overflow string) error {
 	return nil
 }
 
-// totals gives the text that each op left.
+// totals returns the text of the series that took each op.
 func (d *draft) totals(ops []wire.Op) []string {
 	totals := make([]string, len(ops))
 	for i, op := range ops {
@@ -109,7 +108,7 @@ func (d *draft) totals(ops []wire.Op) []string {
 	return totals
 }
 
-// store makes the draft come true and says whether the set of series changed.
+// store changes the series as the draft says, and returns whether any came or went.
 func (d *draft) store(series map[string]string) bool {
 	changed := d.cleared
 	for field := range series {
@@ -129,8 +128,8 @@ func (d *draft) store(series map[string]string) bool {
 	return changed
 }
 
-// add gives the sum of two sparse vectors. A stored text that does not parse
-// is replaced, which intact tells.
+// add returns the sum of a stored vector and a delta. intact is false if the stored one was
+// damaged, and the delta alone is the sum.
 func add(text string, exists bool, delta string) (sum string, intact bool, err error) {
 	more, err := wire.ParseVector(nil, delta)
 	if err != nil {
@@ -159,8 +158,8 @@ func add(text string, exists bool, delta string) (sum string, intact bool, err e
 	return sum, intact, nil
 }
 
-// fits says whether a page makes something of what was stored, now that a delta was
-// added to it.
+// fits says whether a page can show the components that were stored, now that a delta was
+// added to them.
 func fits(stored, delta []wire.Component) bool {
 	return stored[0].Name == "" ||
 		wire.Fits(stored, slices.ContainsFunc(delta, func(c wire.Component) bool { return c.Name == wire.ComponentCount }))
@@ -169,22 +168,17 @@ func fits(stored, delta []wire.Component) bool {
 func addComponent(vector []wire.Component, c wire.Component) []wire.Component {
 	for i := range vector {
 		if vector[i].Name == c.Name {
-			vector[i].Value = clamp(vector[i].Value + c.Value)
+			vector[i].Value = wire.Clamp(vector[i].Value + c.Value)
 			return vector
 		}
 	}
-	c.Value = clamp(c.Value)
+	c.Value = wire.Clamp(c.Value)
 	return append(vector, c)
 }
 
-// clamp keeps sums finite: an infinity would swallow all that comes later.
-func clamp(f float64) float64 {
-	return max(-math.MaxFloat64, min(math.MaxFloat64, f))
-}
-
-// latest keeps the stored "number stamp deadline" if its stamp is newer. A stored
-// stamp in the future is not believed, as the clock has been set back since; a new
-// one in the future becomes the present.
+// latest returns that of two "number stamp deadline" with the newer stamp. A stored stamp
+// that is still to come is not believed: a clock noted it that has been set back. A new one
+// that is still to come becomes the present, and its deadline as much earlier.
 func (d *draft) latest(text string, exists bool, value string) (kept string, intact bool, err error) {
 	number, stamp, deadline, ok := stamped(value)
 	if !ok {
@@ -208,7 +202,7 @@ func (d *draft) latest(text string, exists bool, value string) (kept string, int
 	return value, ok, nil
 }
 
-// stamped reads a value of a Latest gauge.
+// stamped reads "number stamp deadline".
 func stamped(text string) (number string, stamp, deadline int64, ok bool) {
 	parts := strings.Split(text, " ")
 	if len(parts) != 3 {
@@ -219,7 +213,7 @@ func stamped(text string) (number string, stamp, deadline int64, ok bool) {
 	return parts[0], stamp, deadline, ok && okDeadline
 }
 
-// microseconds reads a time, the greatest for one that is too great.
+// microseconds reads a time; the largest if it is too large.
 func microseconds(text string) (int64, bool) {
 	n, err := strconv.ParseUint(text, 10, 63)
 	return int64(n), err == nil || errors.Is(err, strconv.ErrRange)

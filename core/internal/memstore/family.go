@@ -12,8 +12,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// family is what Redis keeps in the two keys of a family. Either can be lost
-// without the other, so each names the generation that it belongs to.
+// family is what Redis has in the two keys of a family. Each key has the generation in it,
+// since either may be lost.
 type family struct {
 	control *control // nil if that key is missing
 	values  *values  // nil if that key is missing
@@ -25,13 +25,13 @@ type control struct {
 	created       time.Time
 	written       time.Time
 	seriesVersion uint64    // counts the changes of the set of series
-	shaped        time.Time // the last of them: after a step back the same count comes again
+	shaped        time.Time // when it changed last: after a step back the same count comes again
 	born          int64     // of the writer whose definition is kept
 	definition    wire.Definition
 	writers       map[string]progress
 }
 
-// progress is the newest batch of a writer and when it was last heard of.
+// progress is the number of a writer's newest batch, and its stamp.
 type progress struct {
 	last  uint64
 	stamp time.Time
@@ -85,9 +85,9 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 	}
 }
 
-// replaces says whether the definition of a process that came up at born takes
-// the place of that of another. A time to come is not believed: the clock that
-// gave it has been set back.
+// replaces says whether the definition of a process that started at born replaces that of
+// another one. A time that is still to come was noted by a clock that has been set back, and
+// loses against any other.
 func replaces(born, other, now int64) bool {
 	if believed := born <= now; believed != (other <= now) {
 		return believed
@@ -95,8 +95,7 @@ func replaces(born, other, now int64) bool {
 	return born >= other
 }
 
-// commit checks the states in the order that the protocol demands: each next
-// one relies on the former having been ruled out.
+// commit checks the states in the protocol's order.
 func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 	f := a.families[c.Family]
 	if !f.whole() || f.control.generation != c.Generation {

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// Names of the operations, as the hooks of [Server.Fail] and
-// [Server.LoseReply] see them. Those of a single family have its name behind
-// a space: "commit orders_total".
+// The operations, as the hooks of [Server.Fail] and [Server.LoseReply] are told them. For an
+// operation on one family, the family's name follows after a space: "commit orders_total".
 const (
 	OpRegister     = "register"
 	OpCommit       = "commit"
@@ -24,14 +23,14 @@ const (
 	OpReadSeries   = "read-series"
 	OpScanSeries   = "scan-series"
 	OpReadGauges   = "read-gauges"
-	OpHousekeep    = "housekeep" // asks whether it is this process's turn to
-	OpPrune        = "prune"     // is what it does then
+	OpHousekeep    = "housekeep" // asks for the turn
+	OpPrune        = "prune"     // does the housekeeping
 
 	OpAwaitReplicas = "await-replicas"
 )
 
-// RefusedError is a definite no of the server: nothing was applied. It has the
-// method by which go-redis marks the error replies of a server.
+// RefusedError is the error reply of a server: nothing was applied. By its method RedisError
+// go-redis recognises such replies.
 type RefusedError string
 
 func (e RefusedError) Error() string { return string(e) }
@@ -39,20 +38,20 @@ func (e RefusedError) Error() string { return string(e) }
 // RedisError marks the error as a server's reply.
 func (RefusedError) RedisError() {}
 
-// Fail sets a hook that is asked before an operation is applied. An error from
-// it is returned instead of applying: a [RefusedError] is a server's refusal,
-// any other looks like a connection that broke. Nil removes the hook.
+// Fail sets a hook that is asked before each operation, or removes it if hook is nil. If it
+// returns an error, the operation is not applied: a [RefusedError] is a server's refusal, any
+// other error looks like a broken connection.
 //
-// The pipelined calls, Register and Commit, ask once for each of their items,
-// without a lock, so a hook may also use the server or wait.
+// Register and Commit ask once for each of their items. No lock is held: a hook may use the
+// server, or wait.
 func (s *Server) Fail(hook func(op string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fail = hook
 }
 
-// LoseReply sets a hook that is asked after an operation was applied. An error
-// from it is returned instead of the reply. Nil removes the hook.
+// LoseReply sets a hook that is asked after an operation was applied, or removes it if hook is
+// nil. If it returns an error, the caller gets that instead of the reply.
 func (s *Server) LoseReply(hook func(op string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -97,8 +96,8 @@ func (s *Server) Restart() {
 	s.history++
 }
 
-// HideLineage makes the server not tell its lineage, like one that allows no
-// INFO, or tell it again.
+// HideLineage makes the server keep its lineage to itself, like one that refuses INFO, or tell
+// it again.
 func (s *Server) HideLineage(hidden bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -135,6 +134,15 @@ func (s *Server) LoseLeases(app string) {
 	a.lineage, a.since, a.housekept = "", time.Time{}, time.Time{}
 }
 
+// List lists names of families as processes do that are about to register them.
+func (s *Server) List(app string, names ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		s.of(app).touched[name] = s.now()
+	}
+}
+
 // SetText overwrites the stored text of a series, if its family has values.
 func (s *Server) SetText(app, name, field, text string) {
 	s.mu.Lock()
@@ -144,21 +152,21 @@ func (s *Server) SetText(app, name, field, text string) {
 	}
 }
 
-// Snapshot is a copy of everything that a server held at one moment.
+// Snapshot is a copy of all that a server had at one moment.
 type Snapshot struct {
 	apps map[string]*app
 }
 
-// Snapshot copies what the server holds.
+// Snapshot copies all that the server has.
 func (s *Server) Snapshot() *Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &Snapshot{cloneApps(s.apps)}
 }
 
-// Restore goes back to a snapshot and begins another lineage, like a failover
-// to a replica that lagged or a restart from an older file. The clock goes on.
-// A snapshot can be restored any number of times.
+// Restore goes back to a snapshot and begins another lineage, like a failover to a replica
+// that lagged, or a restart from an older file. The clock goes on. A snapshot can be restored
+// any number of times.
 func (s *Server) Restore(snapshot *Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

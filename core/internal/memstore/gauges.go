@@ -10,9 +10,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// gaugeSet is what one writer's gauges are. Its key lives as long as the
-// longest entry that it had since the last full write, and takes the version
-// with it.
+// gaugeSet is the key of one writer's gauges. It expires, and the version with it, at the
+// latest deadline that an entry had since the last full write.
 type gaugeSet struct {
 	version  uint64
 	deadline time.Time
@@ -24,8 +23,8 @@ type gauge struct {
 	deadline time.Time
 }
 
-// writeGauges demands the lease first, so that a process which lost its index
-// can't bring back what its successor replaced.
+// writeGauges asks for the lease first: a process that lost its index must not bring back what
+// its successor replaced.
 func (a *app) writeGauges(w wire.GaugeWrite, now time.Time) wire.GaugeStatus {
 	if held, ok := a.leases[w.Index]; !ok || held.writer != w.Writer {
 		return wire.GaugesLostLease
@@ -75,7 +74,7 @@ func (a *app) writeGauges(w wire.GaugeWrite, now time.Time) wire.GaugeStatus {
 // alive says whether the key still exists.
 func (g *gaugeSet) alive(now time.Time) bool { return now.Before(g.deadline) }
 
-// living lists the entries whose own deadline has not passed.
+// living returns the entries whose own deadline has not passed.
 func (g *gaugeSet) living(now time.Time) []wire.Series {
 	if g == nil {
 		return nil

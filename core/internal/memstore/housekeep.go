@@ -8,9 +8,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// takeTurn says whether the house is to be kept now, as nobody began to within
-// pause, and notes it. A turn in the future was taken by a clock that has been
-// set back.
+// takeTurn says whether housekeeping begins now, since none began within pause, and notes it.
+// A turn that is still to come was noted by a clock that has been set back.
 func (a *app) takeTurn(pause time.Duration, now time.Time) bool {
 	if since := now.Sub(a.housekept); !a.housekept.IsZero() && since >= 0 && since < pause {
 		return false
@@ -19,9 +18,9 @@ func (a *app) takeTurn(pause time.Duration, now time.Time) bool {
 	return true
 }
 
-// housekeep removes by age alone. The age of what was written at a time to come
-// begins now, as a clock noted it that has been set back. A writer that seems dead may still have a
-// batch on its way, so its sequence number stays until it can't have one.
+// housekeep removes by age alone. The age of what was written at a time that is still to come
+// begins now: a clock noted it that has been set back. A writer that seems dead may still have
+// a batch on its way, so its sequence number stays for SequenceAge.
 func (a *app) housekeep(retention time.Duration, now time.Time) {
 	for index, l := range a.leases {
 		if l.expired(now) || l.deadline.After(deadline(now, l.ttl)) {

@@ -10,25 +10,20 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// lease is the entry of one index. It stays when its deadline has passed,
-// until somebody takes the index or housekeeping removes it: its owner may
-// still come back for it.
+// lease is the entry of one index. After its deadline it stays until a writer takes the index
+// or housekeeping removes it: its own writer may still renew it.
 type lease struct {
 	writer   string
 	deadline time.Time
 	ttl      time.Duration
 	lineage  string
-	// unverified is set in place of the lineage until the writer has looked at
-	// all that the server may have lost of its own.
+	// unverified takes the place of the lineage until the writer has verified all its
+	// families.
 	unverified bool
 	info       wire.Info
 }
 
-// hold gives the first that applies: the index that the writer held, if it is
-// still its own; any index that is the writer's (the reply of an earlier call
-// was lost, or the server stepped back); the index that it held, if nobody has
-// it; the index wanted, from whoever has it; the lowest index that is free
-// or expired.
+// hold takes or renews a lease, and records the lineage. See [wire.Store].
 func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 	index, fenced, found := a.choose(req, now)
 	lost := req.Index != wire.NoIndex && !found
@@ -45,17 +40,21 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 	}
 	a.leases[index] = held
 	if another := req.Current != a.lineage; req.Current != "" && (another || req.Changed && a.since.IsZero()) {
-		if a.lineage != "" || req.Changed { // else it is the app's first start
+		if a.lineage != "" || req.Changed { // else this is the app's first start
 			a.since = now.Truncate(time.Millisecond)
 		}
 		a.lineage = req.Current
 	} else if req.Current != "" && now.Truncate(time.Millisecond).Before(a.since) {
-		a.since = time.UnixMilli(1) // long ago: a clock noted it that has been set back
+		a.since = time.UnixMilli(1) // long ago, in place of a time to come
 	}
 	return wire.HoldReply{Index: index, Fenced: fenced, Lost: lost, Now: now}
 }
 
-// choose also says whether an entry of the writer's was found.
+// choose returns the first index that applies: the one that the writer held, if the entry is
+// still its own; any whose entry is the writer's (the reply of an earlier call was lost, or
+// the server stepped back); the one that it held, if that has no entry; the one wanted, from
+// whoever has it; the lowest that is free or expired. found says whether an entry was the
+// writer's.
 func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced string, found bool) {
 	held, taken := a.leases[req.Index]
 	if taken && held.writer == req.Writer {
@@ -80,8 +79,7 @@ func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced str
 	}
 }
 
-// deadline is when what lives for ttl ends, in the resolution of Redis's own
-// expiry.
+// deadline is the end of what lives for ttl, in milliseconds, as Redis's expiry has it.
 func deadline(now time.Time, ttl time.Duration) time.Time {
 	return now.Truncate(time.Millisecond).Add(ttl.Truncate(time.Millisecond))
 }

@@ -81,7 +81,7 @@ func TestFaults_RefusedIsNotAppliedAndLostReplyIs(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := f.store.Touch(ctx, []string{"x"}); !errors.Is(err, context.Canceled) {
+	if _, err := f.store.ReadApp(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a canceled context: %v", err)
 	}
 }

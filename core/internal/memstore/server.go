@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package memstore keeps an application's metrics in memory by the same rules
-// as Redis does for [wire.Redis]: the same states of a commit in the same
-// order, the same leases, the same deadlines. Unit tests of applications run
-// on it without a server, and shoal's fault simulation runs on it because its
-// clock, its refusals and its lost replies are in the test's hands.
-//
-// It favours the plain reading of the rules over speed.
+// Package memstore is a [wire.Store] in memory, by the rules of docs/protocol.md: what the
+// scripts do for [wire.Redis], in plain Go. Unit tests of applications use it without a
+// server. shoal's simulation uses it since a test controls its clock, its refusals and its
+// lost replies. It prefers code that reads as the rules do to speed.
 package memstore
 
 import (
@@ -16,15 +13,14 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// Server stands for one Redis that any number of processes share.
+// Server takes the place of one Redis, which any number of processes share.
 type Server struct {
-	mu    sync.Mutex // guards all below, and every state reachable from apps
-	apps  map[string]*app
-	clock func() time.Time
-	ahead time.Duration // by which the server's time is before the clock's
-	// history counts the times that the data may have stepped back.
-	history int
-	hidden  bool // the lineage is not told
+	mu      sync.Mutex // guards all below, and all that is reachable from apps
+	apps    map[string]*app
+	clock   func() time.Time
+	ahead   time.Duration // added to the clock
+	history int           // names the lineage; counts how often the data may have stepped back
+	hidden  bool          // whether the server does not tell its lineage
 	fail    func(op string) error
 	lose    func(op string) error
 }
@@ -32,13 +28,13 @@ type Server struct {
 // app is all that the server holds of one application.
 type app struct {
 	families map[string]*family
-	touched  map[string]time.Time // the listed families and their last sign of life
+	touched  map[string]time.Time // the listed families, and when they were touched last
 	leases   map[int]lease
-	lineage  string               // as writers recorded it; empty if none did
-	since    time.Time            // when it became another; zero if it never did
+	lineage  string               // the recorded one; empty if there is none
+	since    time.Time            // when it changed; zero if it never did
 	gauges   map[string]*gaugeSet // by writer
 
-	housekept time.Time // when somebody last began to keep house
+	housekept time.Time // when the last housekeeping began
 }
 
 // New returns an empty server that follows the real time.
@@ -46,13 +42,13 @@ func New() *Server {
 	return &Server{apps: make(map[string]*app), clock: time.Now}
 }
 
-// Store gives access to one application's metrics. Stores of the same name
-// share them; stores of different names never meet.
+// Store gives access to one app's metrics. All stores of one name share them; a store sees
+// nothing of other names.
 func (s *Server) Store(app string) wire.Store {
 	return &store{server: s, app: app}
 }
 
-// SetClock makes the server take its time from now, plus what Advance added.
+// SetClock makes the server take its time from now. What Advance added stays.
 func (s *Server) SetClock(now func() time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,7 +67,7 @@ func (s *Server) now() time.Time {
 	return s.clock().Add(s.ahead).Truncate(time.Microsecond)
 }
 
-// of returns an application's state, empty at first. The caller holds mu.
+// of returns an app's state, which is empty at first. The caller holds mu.
 func (s *Server) of(name string) *app {
 	a := s.apps[name]
 	if a == nil {

@@ -18,8 +18,8 @@ type store struct {
 	app    string
 }
 
-// do runs one operation: the context and the hook before it, apply under the
-// server's lock, and the hook after it.
+// do executes one operation: it asks the hook of Fail, calls apply under the server's lock,
+// and asks the hook of LoseReply.
 func (s *store) do(ctx context.Context, op string, apply func(a *app, now time.Time) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -42,8 +42,8 @@ func (s *store) Register(ctx context.Context, regs []wire.Registration) []wire.R
 	for i, r := range regs {
 		names[i] = r.Family
 	}
-	// Listed first, so that no family has data and is on no list.
-	if err := s.Touch(ctx, names); err != nil {
+	// List them first, so that no family has data and is on no list.
+	if err := s.touch(ctx, names); err != nil {
 		for i := range replies {
 			replies[i].Err = err
 		}
@@ -77,7 +77,8 @@ func (s *store) Commit(ctx context.Context, commits []wire.Commit) []wire.Commit
 	return replies
 }
 
-func (s *store) Touch(ctx context.Context, families []string) error {
+// touch lists families, or lists them anew.
+func (s *store) touch(ctx context.Context, families []string) error {
 	if len(families) == 0 {
 		return nil
 	}
@@ -112,7 +113,7 @@ func (s *store) Lineage(ctx context.Context) (string, error) {
 	return name, err
 }
 
-// AwaitReplicas finds no replicas: there are none.
+// AwaitReplicas has no replicas to wait for.
 func (s *store) AwaitReplicas(ctx context.Context, _ []wire.Commit, _ time.Duration) (int, error) {
 	return 0, s.do(ctx, OpAwaitReplicas, func(*app, time.Time) error { return nil })
 }
@@ -139,7 +140,7 @@ func (s *store) WriteGauges(ctx context.Context, w wire.GaugeWrite) (wire.GaugeS
 	return status, nil
 }
 
-// ReadHead reads part by part, so that anything may happen in between.
+// ReadHead reads one part after the other, so that tests may have things happen in between.
 func (s *store) ReadHead(ctx context.Context, _ wire.AppState) (wire.Head, error) {
 	return wire.HeadInParts(ctx, s)
 }
@@ -149,7 +150,7 @@ func (s *store) ReadApp(ctx context.Context) (wire.AppState, error) {
 	err := s.do(ctx, OpReadApp, func(a *app, now time.Time) error {
 		state = wire.AppState{
 			Now:      now,
-			Families: slices.Sorted(maps.Keys(a.touched)), // the same run for the same seed
+			Families: slices.Sorted(maps.Keys(a.touched)), // a simulation must run alike each time
 			Leases:   a.living(now),
 			Lineage:  a.lineage,
 			Since:    a.since,

@@ -8,24 +8,23 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// oneShot is a command that go-redis must not send a second time by itself.
-// Were it to, an error reply to the second attempt would hide that the first
-// may have been executed, and a batch in doubt would pass for a refused one.
-// Redirections are still followed: a redirected command was not executed.
+// oneShot is a command that go-redis must not send a second time by itself. An error
+// reply to the second attempt would hide that the first may have been executed, so that a
+// batch in doubt would pass for a refused one. go-redis still follows redirections: a
+// redirected command was not executed.
 //
-// It also watches what really happens to the command, since its error alone
-// does not tell. The time to wait for a connection may end just as that for an
-// answer does. Where a redirected command is lost, go-redis leaves the
-// redirection as its error. And an application may have a hook that tries again,
-// sends the command to another server as well, or puts an error of its own in
-// place of the server's.
+// oneShot also follows what happens to the command, since its error alone does not tell. A
+// timeout may have ended the wait for a connection, or that for an answer. If a command is
+// lost after a redirection, go-redis returns the redirection as its error. And a hook of
+// the application may send the command again, or to another server as well, or replace the
+// server's error by its own.
 type oneShot struct {
 	*redis.Cmd
 
 	attempt *attempt
 }
 
-// NoRetry is asked by go-redis.
+// NoRetry tells go-redis not to send the command again.
 func (oneShot) NoRetry() bool { return true }
 
 // SetErr is called by go-redis with what became of the command, and by hooks.
@@ -34,19 +33,19 @@ func (o oneShot) SetErr(err error) {
 	o.attempt.ended(err)
 }
 
-// attempt follows one command. Its place is an argument of the command, the
-// script's hash or source: go-redis asks for its bytes when it writes them.
+// attempt follows one command. It is an argument of the command, in the place of the
+// script's hash or source: go-redis calls MarshalBinary when it sends the command.
 //
-// A hook that looks at the arguments may ask as well, from a goroutine of its
-// own too. That can't be told from sending, so it is taken for it: a command
-// that was refused may then count as in doubt, and is sent again, which harms
-// nothing. The other way round would.
+// A hook that looks at the arguments may call it too, even from a goroutine of its own.
+// Nobody can tell that from sending, so it counts as sending. A command that was refused
+// may so count as in doubt and is sent again, which does no harm; a command in doubt never
+// counts as refused.
 type attempt struct {
-	text string
+	text string // the script's hash or source
 
 	mu      sync.Mutex
-	sent    bool // and nothing was heard of it since; guarded by mu
-	doubt   bool // it may have been executed without its answer being the last; guarded by mu
+	sent    bool // without an answer yet; guarded by mu
+	doubt   bool // an earlier sending may have been executed; guarded by mu
 	unknown bool // the last answer was that the server does not know the script; guarded by mu
 }
 
@@ -63,9 +62,8 @@ func (a *attempt) MarshalText() ([]byte, error) { return []byte(a.text), nil }
 
 func (a *attempt) String() string { return a.text }
 
-// ended takes in what is said of the command. A refusal settles what was sent
-// before it; without an answer, or after one that says that it was executed,
-// any later refusal is one of a further attempt.
+// ended notes a result of the command. A refusal answers what was sent before it. After any
+// other result a later refusal can only answer a further sending.
 func (a *attempt) ended(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -77,13 +75,12 @@ func (a *attempt) ended(err error) {
 		a.unknown = isReply(err, "NOSCRIPT")
 	case err == nil && a.sent:
 		a.unknown = false
-	} // else a hook has put its own word in place of the server's
+	} // else err is a hook's own and says nothing of the script
 	a.sent = false
 }
 
-// settle turns the error of a call's command into one of which [Refused] holds
-// exactly when the command was not executed, as far as can be known, and notes
-// what a further attempt has to know.
+// settle turns the error of a call's command into one of which [Refused] is true only if
+// the command was not executed. It notes in the call what a further attempt needs.
 func (a *attempt) settle(c *call) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -102,7 +99,7 @@ func (a *attempt) settle(c *call) {
 // doubtfulError is the refusal of one attempt while another one is in doubt.
 type doubtfulError struct{ error }
 
-// Unwrap hides a redirection: the node that was to be asked next gave no answer.
+// Unwrap hides a redirection: the server to which it leads gave no answer.
 func (e doubtfulError) Unwrap() error {
 	if isReply(e.error, "MOVED") || isReply(e.error, "ASK") {
 		return nil

@@ -17,10 +17,9 @@ import (
 // Silence is the [Trouble] where nobody answers.
 const Silence = "silence"
 
-// Trouble names what is wrong with Redis as a whole, by which whatever else
-// fails with the same name fails for the same reason: the code of a refusal, or
-// [Silence]. It is empty for errors that concern one family, and for those that
-// are not Redis's.
+// Trouble names what is wrong with Redis as a whole: the code of a refusal, or [Silence].
+// Errors of the same name have the same cause. The name is empty for errors that concern
+// one family, and for those that are not Redis's.
 func Trouble(err error) string {
 	switch code := ReplyCode(err); code {
 	case "": // no refusal
@@ -50,11 +49,11 @@ func Trouble(err error) string {
 	return ""
 }
 
-// maxTold bounds how many errors one error tells.
+// maxTold bounds how many causes one error names.
 const maxTold = 10
 
-// Causes gathers the errors of many families, so that each cause is told once,
-// and few causes. The zero value is empty.
+// Causes gathers the errors of many families into one that names each cause once, up to
+// maxTold causes. The zero value is empty.
 type Causes struct {
 	list   []cause
 	untold int // errors of further causes
@@ -62,12 +61,12 @@ type Causes struct {
 
 type cause struct {
 	key    string
-	what   string // that failed first
+	what   string // failed first
 	err    error
-	others int // that failed likewise
+	others int // failed likewise
 }
 
-// Add takes in that something failed.
+// Add notes that what failed with err.
 func (c *Causes) Add(what string, err error) {
 	key := Trouble(err)
 	if key == "" {
@@ -102,7 +101,7 @@ func (c *Causes) Err() error {
 	return Join(errs...)
 }
 
-// Join is [errors.Join] on one line, which tells the first of many.
+// Join is [errors.Join] on one line. Of many errors it shows the first.
 func Join(errs ...error) error {
 	var list joined
 	for _, err := range errs {

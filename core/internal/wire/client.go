@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// cluster is what a Cluster's client can do beside running commands.
+// cluster are the methods by which a Cluster's client gives access to its servers.
 type cluster interface {
 	ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
 	MasterForKey(context.Context, string) (*redis.Client, error)
@@ -20,10 +20,9 @@ type cluster interface {
 // maxWrappers bounds how deep a client may be wrapped: one might hold itself.
 const maxWrappers = 16
 
-// Innermost looks through what an application has put around a client: types
-// that have a method Unwrap, and structs that embed a client by an exported
-// name, as struct{ redis.UniversalClient } does. It returns nil where nothing
-// is inside.
+// Innermost returns the client inside those that an application has wrapped around it: types
+// with a method Unwrap() redis.UniversalClient, and structs that embed a client by an
+// exported name, such as struct{ redis.UniversalClient }. It returns nil if none is inside.
 func Innermost(client redis.UniversalClient) redis.UniversalClient {
 	for range maxWrappers {
 		inner, wrapped := inside(client)
@@ -35,6 +34,7 @@ func Innermost(client redis.UniversalClient) redis.UniversalClient {
 	return client
 }
 
+// inside returns the client inside one wrapper.
 func inside(client redis.UniversalClient) (inner redis.UniversalClient, wrapped bool) {
 	switch c := client.(type) {
 	case *redis.Client, *redis.ClusterClient, *redis.Ring:
@@ -59,15 +59,15 @@ func inside(client redis.UniversalClient) (inner redis.UniversalClient, wrapped 
 	universal := reflect.TypeFor[redis.UniversalClient]()
 	for i := range v.NumField() {
 		if f := v.Type().Field(i); f.Anonymous && f.IsExported() && f.Type.Implements(universal) {
-			inner, _ = v.Field(i).Interface().(redis.UniversalClient) // nil where nothing was put in
+			inner, _ = v.Field(i).Interface().(redis.UniversalClient) // nil if the field is
 			return inner, true
 		}
 	}
 	return nil, false
 }
 
-// hidesCluster finds out whether a Cluster is behind a client of which nobody
-// knows the kind. It asks until it was told, and then no more.
+// hidesCluster finds out whether a client of unknown kind talks to a Cluster. It asks until
+// it has an answer.
 func (r *Redis) hidesCluster(ctx context.Context) (bool, error) {
 	if !r.opaque {
 		return false, nil
@@ -84,7 +84,7 @@ func (r *Redis) hidesCluster(ctx context.Context) (bool, error) {
 	}
 	hidden := infoField(info, "cluster_enabled") == "1"
 	if r.hidden.CompareAndSwap(nil, &hidden) && hidden && r.Report != nil {
-		r.Report(fmt.Errorf("shoal: the Redis client: there is a Cluster behind a %T, which hides that: "+
+		r.Report(fmt.Errorf("there is a Cluster behind a %T, which hides that: "+
 			"shoal can't ask each of its servers, nor look for the new master after a failover, so until the client does "+
 			"pages are 503 and writes wait, and a page may show totals that stepped back. "+
 			"Give Connect the *redis.ClusterClient itself, embed it in the struct, "+

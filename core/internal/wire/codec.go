@@ -12,23 +12,24 @@ import (
 	"unicode/utf8"
 )
 
-// Separator stands between label names and values in a stored field. The byte
-// occurs in no valid UTF-8 text, so neither needs escaping.
+// Separator stands between label names and values in a stored field. No valid UTF-8 text
+// has this byte, so neither needs escaping.
 const Separator = "\xff"
 
-// GenerationField is the one field of a family's values that is no series: it
-// repeats the generation, so that a stranger's or half-lost key is recognised.
+// GenerationField is the one field of a family's values that is no series. It repeats the
+// generation, by which a key is recognised that somebody else wrote, or whose counterpart
+// is lost.
 const GenerationField = "\xfe"
 
-// TotalMark begins the field of a series of a gauge of mode total. So the sums
-// and what the mode latest stores lie side by side when a deploy changes the
-// mode: neither overwrites the other. It too occurs in no valid UTF-8 text.
+// TotalMark begins the field of a series in a gauge of mode total. When a deploy changes the
+// mode between total and latest, old and new processes write to one hash: by the mark they
+// do not overwrite each other's series. No valid UTF-8 text has this byte.
 const TotalMark = "\xfd"
 
 // IsTotal says whether a field is that of a series of mode total.
 func IsTotal(field string) bool { return strings.HasPrefix(field, TotalMark) }
 
-// Components of summaries and histograms beside the bucket bounds.
+// The components of summaries and histograms, besides the bounds of buckets.
 const (
 	ComponentSum   = "sum"
 	ComponentCount = "count" // summaries only: a histogram's is derived
@@ -39,10 +40,9 @@ type Label struct {
 	Name, Value string
 }
 
-// EncodeField gives the storage identity of a series: the labels ordered by
-// name, those with an empty value left out (Prometheus holds them equal to
-// absent ones). The slices run parallel and are not changed. The series
-// without labels is the empty field.
+// EncodeField returns the field of a series: its labels ordered by name, without those that
+// have an empty value, which Prometheus takes for absent. The slices run parallel and are
+// not changed. The field of the series without labels is empty.
 func EncodeField(names, values []string) string {
 	order := make([]int, 0, len(names))
 	size := 0
@@ -66,8 +66,8 @@ func EncodeField(names, values []string) string {
 	return b.String()
 }
 
-// FieldValues gives the values that [EncodeField] wrote for names into a field,
-// parallel to names. They share the field's memory.
+// FieldValues returns the values that a field of [EncodeField] has for names, parallel to
+// them. They share the field's memory.
 func FieldValues(field string, names []string) []string {
 	values := make([]string, len(names))
 	for rest := strings.TrimPrefix(field, TotalMark); rest != ""; {
@@ -81,10 +81,9 @@ func FieldValues(field string, names []string) []string {
 	return values
 }
 
-// DecodeField reads what [EncodeField] wrote and what other writers may have
-// written: labels in any order, empty values. It returns them ordered by name,
-// and an error for a field that is no label set. The mark of a total is no part
-// of them.
+// DecodeField returns the labels of a field, ordered by name, and an error for a field that
+// is no label set. It also reads what clients in other languages may write: labels in any
+// order, and empty values. The mark of a total is not part of the labels.
 func DecodeField(field string) ([]Label, error) {
 	set := strings.TrimPrefix(field, TotalMark)
 	if set == "" {
@@ -115,26 +114,8 @@ func DecodeField(field string) ([]Label, error) {
 	return labels, nil
 }
 
-// IsLabelName says whether s is a label name by the rule that every
-// Prometheus reads: [a-zA-Z_][a-zA-Z0-9_]*.
-func IsLabelName(s string) bool {
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// IsMetricName says whether s is a metric name by the rule that every
-// Prometheus reads: [a-zA-Z_:][a-zA-Z0-9_:]*.
-func IsMetricName(s string) bool {
-	return s != "" && IsLabelName(strings.ReplaceAll(s, ":", "_"))
-}
-
-// Fits says whether a page makes something of all components of a stored vector, of
-// a summary or else of a histogram.
+// Fits says whether a page can show all components of a stored vector, which is that of a
+// summary or else of a histogram.
 func Fits(vector []Component, summary bool) bool {
 	for _, c := range vector {
 		switch {
@@ -159,15 +140,14 @@ func GaugeField(family, field string) string {
 	return family + Separator + field
 }
 
-// SplitGaugeField takes apart what [GaugeField] joined.
+// SplitGaugeField undoes [GaugeField].
 func SplitGaugeField(s string) (family, field string) {
 	family, field, _ = strings.Cut(s, Separator)
 	return family, field
 }
 
-// AppendNumber appends f so that reading it back gives f again: whole numbers
-// below 2^53 without a point, the rest in the shortest form. Negative zero
-// becomes 0.
+// AppendNumber appends the text of f that reads back as f: whole numbers below 2^53 without
+// a point, others in the shortest form. Negative zero becomes 0.
 func AppendNumber(dst []byte, f float64) []byte {
 	if f == math.Trunc(f) && math.Abs(f) < 1<<53 {
 		return strconv.AppendInt(dst, int64(f), 10)
@@ -180,7 +160,8 @@ func FormatNumber(f float64) string {
 	return string(AppendNumber(nil, f))
 }
 
-// FormatBound gives the canonical text of a bucket's upper bound.
+// FormatBound returns the canonical text of a bucket's upper bound: equal bounds must be
+// one component.
 func FormatBound(f float64) string {
 	if f == 0 {
 		f = 0 // negative zero
@@ -198,9 +179,8 @@ var (
 	errNumber    = errors.New("not a number")
 )
 
-// ParseNumber reads a stored decimal number. Infinities, NaN, hexadecimal
-// forms and underscores, which Go would read, are errors: nobody stores them
-// in a sum.
+// ParseNumber reads a stored decimal number. Infinities, NaN, hexadecimal forms and
+// underscores, which strconv.ParseFloat would read, are errors.
 func ParseNumber(s string) (float64, error) {
 	if n, ok := parseWhole(s); ok {
 		return n, nil
@@ -222,8 +202,8 @@ func ParseNumber(s string) (float64, error) {
 	return f, nil
 }
 
-// parseWhole reads what most numbers are, digits that a float64 holds exactly,
-// in a third of the general reader's time.
+// parseWhole reads a number of up to 15 digits, as most are, in a third of the time that
+// strconv.ParseFloat takes.
 func parseWhole(s string) (float64, bool) {
 	if s == "" || len(s) > 15 {
 		return 0, false
@@ -239,15 +219,15 @@ func parseWhole(s string) (float64, bool) {
 	return float64(n), true
 }
 
-// Component is one number of a sparse vector. That of a counter or a
-// total gauge has the empty name.
+// Component is one number of a sparse vector. The one of a counter or a total gauge has an
+// empty name.
 type Component struct {
 	Name  string
 	Value float64
 }
 
-// AppendVector appends the text of a sparse vector: "name:number" pairs with
-// single spaces between, or one bare number if the only name is empty.
+// AppendVector appends the text of a sparse vector: "name:number" pairs with single spaces
+// between, or a bare number if the only name is empty.
 func AppendVector(dst []byte, vector []Component) []byte {
 	for i, c := range vector {
 		if i > 0 {
@@ -262,8 +242,8 @@ func AppendVector(dst []byte, vector []Component) []byte {
 	return dst
 }
 
-// ParseVector appends to dst what [AppendVector] wrote. The names share the
-// text's memory.
+// ParseVector appends to dst the vector that a text of [AppendVector] has. The names share
+// the text's memory.
 func ParseVector(dst []Component, text string) ([]Component, error) {
 	for rest := text; ; {
 		pair, after, more := strings.Cut(rest, " ")

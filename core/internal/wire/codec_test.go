@@ -64,18 +64,6 @@ func TestDecodeField_ReadsOtherWritersAndRefusesJunk(t *testing.T) {
 	}
 }
 
-func TestNames_FollowTheLegacyRule(t *testing.T) {
-	for name, want := range map[string][2]bool{ // as a label's, as a metric's
-		"": {}, "a": {true, true}, "_": {true, true}, "A9_z": {true, true},
-		"9a": {}, "a:b": {false, true}, ":": {false, true}, ":9": {false, true},
-		"a-b": {}, "é": {}, "a b": {}, "a\xff": {}, "a/b": {}, "a}": {},
-	} {
-		if got := [2]bool{IsLabelName(name), IsMetricName(name)}; got != want {
-			t.Errorf("%q: %v, want %v", name, got, want)
-		}
-	}
-}
-
 func TestNumbers_AreReadBackExactly(t *testing.T) {
 	for number, want := range map[float64]string{
 		0: "0", 1: "1", -3: "-3", 0.5: "0.5", 0.30000000000000004: "0.30000000000000004",

@@ -6,25 +6,23 @@
 --      2  the family's values hash
 -- ARGV 1  generation
 --      2  writer
---      3  prev: the writer's number that the control hash must hold
---      4  seq: this batch's number, above prev (or equal: a verification)
---      5  cap of series, 0 for none
---      6  field of the overflow series
---      7  1 to get the totals, else 0
---      8  the ops' kinds: a letter for each, or one that holds for all
+--      3  prev: the number that the control hash must have for the writer
+--      4  seq: the number of this batch, above prev; equal in a verification
+--      5  cap: how many series the family may have; 0 for any number
+--      6  overflow: the field of the overflow series
+--      7  totals: 1 to get them, else 0
+--      8  kinds: a letter for each op, or one letter for all
 --      9… the fields of all ops, then as many values
 -- Returns {OK, seq, corrupt, overflowed, total…}  applied now
 --         {DUP, last, 0, 0, total…}               was applied before
---         {GAP, last}                             last is not prev
+--         {GAP, last}                             the writer's number is last, and not prev
 --         {UNKNOWN}                               another generation, or no such keys
 --
--- What the keys hold may be anybody's. So everything here takes time in proportion
--- to the length of what is read: a pattern that can fail begins with ^. An entry of
--- the writer that is no number of its own counts as the largest there is, so that
--- nothing is applied and the writer, which never gave that one, goes on under
--- another name.
+-- Twice is safe: the second time, the writer's number is seq already.
 --
--- Twice is safe: the second time, the number is not below seq any more.
+-- The rules: docs/protocol.md, Commit. Anybody may have stored what the keys hold. So the
+-- script takes time in proportion to the bytes that it reads: a pattern that can fail
+-- begins with ^, or Lua would try it at each byte.
 
 local call, find, match, gmatch = redis.call, string.find, string.match, string.gmatch
 local gsub, sub, format, floor, concat = string.gsub, string.sub, string.format, math.floor, table.concat
@@ -32,14 +30,14 @@ local gsub, sub, format, floor, concat = string.gsub, string.sub, string.format,
 local HEAD = 8
 local GENERATION = '\254'
 local MAX = 1.7976931348623157e308
-local WHOLE = 9007199254740992 -- 2^53: below, every whole number is exact
-local LARGEST = '9007199254740991' -- the largest number of a batch: no writer comes so far
+local WHOLE = 9007199254740992 -- 2^53: a float64 holds each whole number below it
+local LARGEST = '9007199254740991' -- the largest number of a batch, which no writer reaches
 local MAX_TEXT = 65536 -- bytes of a stored text; a longer one is damaged
-local MAX_NUMBER = 400 -- bytes of a number's
+local MAX_NUMBER = 400 -- bytes of a number
 local MAX_COMPONENTS = 2002 -- of a vector
-local WORK = 33554432 -- bytes of deltas times bytes of texts that quick takes on
-local THOROUGH = 251 -- one in so many batches of vectors is for careful; a prime, so that it is any series' turn
-local CHUNK = 2000 -- arguments of one redis.call; unpack has its limit at 8000
+local WORK = 33554432 -- for quick: at most so many bytes of deltas times bytes of texts
+local THOROUGH = 251 -- careful does one in so many batches of vectors; a prime, so that each series has its turn
+local CHUNK = 2000 -- arguments of one redis.call; unpack takes less than 8000
 
 local ctl, v = KEYS[1], KEYS[2]
 local me = 'w:' .. ARGV[2]
@@ -56,13 +54,12 @@ local function value_of(i) return ARGV[HEAD + ops + i] end
 
 local function plus0(s) return s + 0 end
 
--- DECIMAL are the characters of decimal numbers. What consists of them and is
--- a number for Lua is a decimal one.
+-- DECIMAL are the characters of decimal numbers. A text of nothing else that Lua takes for
+-- a number is a decimal one.
 local DECIMAL = '[%d.eE+%-]+'
 
--- number reads a decimal number, or gives nil. Not tonumber: that reads 0x10
--- and nan, and where it is imitated it fails on 1e5. Adding 0 also makes the
--- negative zero the usual one.
+-- number reads a decimal number; nil if it is none. tonumber would read 0x10 and nan, and
+-- miniredis's fails on 1e5. Adding 0 also turns negative zero into 0.
 local function number(s)
   if #s < 300 and find(s, '^-?%d+$') then return s + 0 end
   if #s > MAX_NUMBER or not find(s, '^' .. DECIMAL .. '$') then return nil end
@@ -71,12 +68,12 @@ local function number(s)
   return n
 end
 
--- NUMBERS are those with colons between; the range is +,-./0123456789: and holds
--- nothing else that Lua reads as a part of a number.
+-- NUMBERS matches decimal numbers with colons between. The range +-: is +,-./0123456789:
+-- of which Lua reads no other character than DECIMAL's as part of a number.
 local NUMBERS = '^[+-:eE]*$'
-local PAIR = '( [^ :]+:)(' .. DECIMAL .. ')' -- of a vector with a space before it
+local PAIR = '( [^ :]+:)(' .. DECIMAL .. ')' -- one component of a vector that begins with a space
 local CUT = '^(' .. DECIMAL .. ')() '
-local SHORT = 1e14 -- whole numbers below it need no format: Lua writes 14 digits
+local SHORT = 1e14 -- Lua writes 14 digits: whole numbers below it need no format
 
 local function text(n)
   if n > MAX then n = MAX elseif n < -MAX then n = -MAX end
@@ -84,11 +81,11 @@ local function text(n)
   return format('%.17g', n)
 end
 
--- adders makes what careful adds with. Redis makes a script's functions anew in each
--- call, and few batches need these.
+-- adders makes the functions by which careful adds. Redis creates a script's functions
+-- anew in each call, and few batches need these.
 local function adders()
-  -- pairs_of reads "name:number name:number" strictly, or gives nil. The pattern
-  -- matches any word, so that none is gone through twice.
+  -- pairs_of reads "name:number name:number"; nil if the text is anything else. The pattern
+  -- matches any word, so that Lua passes over none twice.
   local function pairs_of(s)
     local names, numbers, wholes, n, size = {}, {}, {}, 0, -1
     for whole, name, num in gmatch(s, '(([^ :]+):?([^ ]*))') do
@@ -101,16 +98,17 @@ local function adders()
     return names, numbers, wholes, n
   end
 
-  -- The components that a page can show. With any other, or with a count below
-  -- zero, it omits the whole series.
+  -- The components that a page can show. A page omits a series with any other, or with a
+  -- count below zero.
   local SUMMARY, HISTOGRAM = {sum = true, count = true}, {sum = true, ['+Inf'] = true}
   local function fits(name, kind)
     if not kind[name] and kind == HISTOGRAM and number(name) then kind[name] = true end
     return kind[name]
   end
 
-  -- add gives the sum of a stored vector (false if there is none) and a delta,
-  -- and whether the stored one was damaged; nil if the delta is.
+  -- add returns the sum of a stored vector (false if there is none) and a delta, and
+  -- whether the stored one was damaged, which the delta then replaces. It returns nil for a
+  -- delta that is malformed.
   local add
   function add(stored, delta)
     if stored and #stored > MAX_TEXT then return (add(false, delta)), true end
@@ -159,7 +157,7 @@ local function adders()
       if d then
         k = k + 1
         out[k] = names[i] .. ':' .. text(d)
-        more[names[i]] = nil -- named twice in the delta: it is summed already
+        more[names[i]] = nil -- the delta may name it again: d has the sum
       end
     end
     local sum = concat(out, ' ')
@@ -167,9 +165,9 @@ local function adders()
     return sum, false
   end
 
-  -- latest gives the one of two "number stamp deadline" with the newer stamp. A
-  -- stored stamp in the future is not believed, as the clock has been set back since;
-  -- a new one in the future becomes the present, and its deadline as much earlier.
+  -- latest returns that of two "number stamp deadline" with the newer stamp. A stored stamp
+  -- that is still to come is not believed: a clock noted it that has been set back. A new
+  -- one that is still to come becomes the present, and its deadline as much earlier.
   local STAMPED = '^(%S+) (%d+) (%d+)$'
   local function latest(stored, new, now)
     local value, stamp, deadline = match(new, STAMPED)
@@ -188,7 +186,7 @@ local function adders()
   return add, latest
 end
 
--- fetch reads the ops' fields in calls of bounded size; an absent one is false.
+-- fetch reads the ops' fields, in calls of bounded size. An absent one is false.
 local function fetch()
   local texts = {}
   for from = 1, ops, CHUNK do
@@ -202,9 +200,9 @@ end
 
 local state, generation = redis.pcall('HMGET', ctl, 'gen', me, 'shape'), redis.pcall('HGET', v, GENERATION)
 if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
-  -- A key of another type is as good as none: the registration replaces it.
+  -- A key of another type counts as none: register-2.lua replaces it.
   local function strange(reply) return type(reply) == 'table' and find(reply.err or '', 'WRONGTYPE', 1, true) end
-  if state.err and not strange(state) then call('HMGET', ctl, 'gen') end -- fails, and tells where
+  if state.err and not strange(state) then call('HMGET', ctl, 'gen') end -- raises the error
   if type(generation) == 'table' and not strange(generation) then call('HGET', v, GENERATION) end
   return {'UNKNOWN'}
 end
@@ -222,8 +220,8 @@ local now = time[1]
 local micros = time[1] * 1000000 + time[2]
 
 if tonumber(last) >= seq then
-  -- The write makes a demoted master say READONLY instead of acknowledging
-  -- what its successor may not have.
+  -- This write makes a demoted master answer READONLY: it must not acknowledge what its
+  -- successor may lack.
   call('HSET', ctl, me, last .. ' ' .. now, 'touched', now)
   local reply = {'DUP', last, 0, 0}
   if totals then
@@ -245,18 +243,19 @@ end
 if tonumber(last) ~= prev then return {'GAP', last} end
 
 local stored = fetch()
-local set, gone, results = {}, {}, {} -- fields and texts in turns; fields; the text that each op left
+local set = {} -- what to write: fields and texts by turns
+local gone = {} -- fields to remove
+local results = {} -- for each op the text of its series after it
 
--- quick works out the outcome of a batch which only adds to series that are
--- all there, in texts as this script writes them. That is nearly every batch.
--- It looks at all bare numbers together, changes only those components of a
--- vector that the delta names, and leaves it to Redis to write numbers. It
--- raises an error, or gives false, where anything is otherwise: then careful
--- judges. It takes about half of careful's time for numbers, and a third where
--- 3 of a histogram's 13 components change.
+-- quick works out the outcome of a batch that only adds to series which all exist, in texts
+-- as this script writes them: nearly every batch. It checks all bare numbers in one match,
+-- changes only those components of a vector that the delta names, and has Lua write most
+-- numbers. For any other batch it returns false or raises an error, and careful works out
+-- the outcome. It takes about half of careful's time for numbers, and a third where 3 of a
+-- histogram's 13 components change.
 local function quick()
   if kinds ~= '+' then return false end
-  local ARGV, at = ARGV, HEAD + ops -- the values are behind it
+  local ARGV, at = ARGV, HEAD + ops -- the values begin behind at
   if not find(ARGV[at + 1], ':', 1, true) then
     local had = concat(stored, ':')
     if #had > MAX_TEXT or not find(had, NUMBERS) or not find(concat(ARGV, ':', at + 1), NUMBERS) then return false end
@@ -277,13 +276,13 @@ local function quick()
     return true
   end
 
-  -- What a delta does not name is looked at so little here that a component which
-  -- makes a page omit the series would stay for ever.
+  -- quick does not check the components that a delta does not name: one that makes a page
+  -- omit the series would stay for ever.
   if seq % THOROUGH == 0 then return false end
   local out, seen, work = {}, {}, 0
   for i = 1, ops do
     local delta, rest, k, size = ' ' .. ARGV[at + i], ' ' .. stored[i] .. ' ', 0, 0
-    work = work + #delta * #rest -- for each component of the delta, the text is gone through
+    work = work + #delta * #rest -- each component of the delta is searched for in the text
     if work > WORK or #rest > MAX_TEXT + 2 then return false end
     for key, num in gmatch(delta, PAIR) do
       if seen[key] == i then return false end
@@ -301,8 +300,8 @@ local function quick()
       out[k + 1], out[k + 2] = key, num
       k = k + 2
     end
-    -- What was not touched is whole numbers with a name, and the last space. Where
-    -- they are so many that the sum may have too many, careful counts.
+    -- The rest must be components that are whole numbers, and the last space. If the sum
+    -- might have too many components, careful counts them.
     local others, n = gsub(rest, ' [^ :]+:%d+', '')
     if size ~= #delta or others ~= ' ' or n > MAX_COMPONENTS - 1001 then return false end
     local sum = sub(concat(out, '', 1, k) .. rest, 2, -2)
@@ -312,14 +311,15 @@ local function quick()
   return true
 end
 
--- careful works out the outcome of any batch. It returns what is wrong with it
--- or nil, how many texts were corrupt, how many ops overflowed, whether all
--- series go, and whether some come or go. (It may not set outer variables:
--- after an error, imitations lose what functions set.)
+-- careful works out the outcome of any batch. It returns what is wrong with the batch or
+-- nil, how many stored texts were corrupt, how many ops overflowed, whether all series go,
+-- and whether any series comes or goes. (It sets no outer variable: miniredis forgets what
+-- a function set before an error.)
 local function careful()
   local add, latest = adders()
   local corrupt, overflowed, cleared = 0, 0, false
-  local was, is, target = {}, {}, {} -- was and is: texts by field, false if absent
+  local was, is = {}, {} -- texts by field, before and after; false if absent
+  local target = {} -- for each op the field that it went to
   for i = 1, ops do was[field_of(i)], is[field_of(i)] = stored[i], stored[i] end
   local grown, series = 0, nil
   for i = 1, ops do
@@ -354,7 +354,7 @@ local function careful()
   end
 
   local changed = cleared
-  for i in pairs(set) do set[i] = nil end -- quick may have begun it
+  for i in pairs(set) do set[i] = nil end -- quick may have failed half-way
   if cleared then set[1], set[2] = GENERATION, ARGV[1] end
   for field, now_text in pairs(is) do
     local before = was[field]
@@ -383,12 +383,11 @@ if ops > 0 then
   end
 end
 
--- Nothing above has written. The first write is one that checks the memory, so
--- that OOM leaves all as it was; after it, Redis lets the script finish.
-if changed or #(state[3] or '') > 99 then -- longer than any of ours: each batch would read it
-  -- The shape is a count and a time: a server that was set back to an older
-  -- state would reach the same count again with other series, and a clock may
-  -- stand still.
+-- Nothing above has written. The first write is an HSET, which checks the memory: OOM
+-- changes nothing. After it, Redis lets the script finish.
+if changed or #(state[3] or '') > 99 then -- too long to be a shape: each batch would read it
+  -- The shape is a count and a time. After a step back of Redis the same count would come
+  -- again with other series; and a clock may stand still.
   local count = (tonumber(match(state[3] or '', '^%d+') or '0') or 0) + 1
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now,
     'shape', format('%.0f', count) .. ' ' .. now .. '.' .. time[2])

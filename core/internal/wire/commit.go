@@ -7,8 +7,78 @@ import (
 	"strconv"
 )
 
-// Commit implements [Store]. The batches travel in one pipeline as they are
-// given: the caller bounds what one call may cost the server.
+// OpKind is one of the four things that a batch can do to a series.
+type OpKind byte
+
+const (
+	// OpAdd adds the sparse vector Value to the series, created if absent.
+	OpAdd OpKind = '+'
+	// OpLatest stores Value, "number stamp deadline", unless a newer stamp is stored. Times
+	// are in microseconds of the store's clock; deadline 0 is none.
+	OpLatest OpKind = '='
+	// OpDelete removes the series.
+	OpDelete OpKind = '-'
+	// OpClear removes all series of the family.
+	OpClear OpKind = '*'
+)
+
+// Op is one step of a batch. A batch names each field at most once.
+type Op struct {
+	Kind  OpKind
+	Field string // see EncodeField; unused by OpClear
+	Value string
+}
+
+// Commit is one batch. Its Ops never change once it was sent; the rest, its header, may
+// change between two attempts to send it.
+type Commit struct {
+	Family     string
+	Generation string
+	Writer     string
+	Prev       uint64 // the number that the store should have for the writer
+	Seq        uint64
+	// Limit is the cap of the family's series, over all processes; 0 is no cap. Overflow is
+	// the field that takes what would go to a series beyond it.
+	Limit    int
+	Overflow string
+	// Totals asks for the values of the batch's series after it.
+	Totals bool
+	Ops    []Op
+}
+
+// CommitStatus is the store's answer to a batch.
+type CommitStatus byte
+
+const (
+	// CommitOK: applied now.
+	CommitOK CommitStatus = iota + 1
+	// CommitDuplicate: it was applied before. Last is the writer's newest number. It is
+	// [MaxSequence] if the writer's entry is damaged: then nothing was done.
+	CommitDuplicate
+	// CommitGap: the writer's newest number is Last, not Prev. Nothing was done.
+	CommitGap
+	// CommitUnknown: the family's generation is another. Nothing was done.
+	CommitUnknown
+)
+
+// CommitReply answers a [Commit].
+type CommitReply struct {
+	// Err is set if there is no status. [Refused] tells whether the batch was not applied, or
+	// is in doubt.
+	Err    error
+	Status CommitStatus
+	Last   uint64
+	// Corrupt counts stored texts that were damaged and were replaced.
+	Corrupt int
+	// Overflowed counts ops that were folded into the overflow series.
+	Overflowed int
+	// Totals, if asked for, runs parallel to Ops: the stored text of the series that took
+	// the op. After a duplicate it is the present one.
+	Totals []string
+}
+
+// Commit implements [Store]. The batches go in one pipeline: the caller bounds what one call
+// costs the server.
 func (r *Redis) Commit(ctx context.Context, commits []Commit) []CommitReply {
 	replies := make([]CommitReply, len(commits))
 	calls := make([]*call, len(commits))
@@ -34,7 +104,7 @@ func (r *Redis) commitCall(c *Commit) *call {
 		args[6] = 1
 	}
 	args[7] = kinds(c.Ops)
-	// A pointer to a string takes no memory of its own, as a string would.
+	// A pointer to a string goes into an interface without an allocation.
 	for i := range c.Ops {
 		args[head+i], args[head+len(c.Ops)+i] = &c.Ops[i].Field, &c.Ops[i].Value
 	}
@@ -46,7 +116,7 @@ func (r *Redis) commitCall(c *Commit) *call {
 	}
 }
 
-// kinds tells the kinds of ops, in one letter if all are alike.
+// kinds returns the letters of the ops' kinds; one letter if all are alike.
 func kinds(ops []Op) string {
 	alike := true
 	for i := range ops {

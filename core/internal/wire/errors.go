@@ -12,15 +12,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Refused says whether an error means that the store definitely did not do
-// what it was asked: the server answered with an error (READONLY, OOM,
-// TRYAGAIN, LOADING, NOSCRIPT, WRONGTYPE, …), or the request was never sent
-// since no connection could be had in time. False, for an error, means in doubt: the
-// request was sent, or may have been, and no reply came.
+// Refused says whether an error means that the call was not executed: the server answered
+// with an error (READONLY, OOM, TRYAGAIN, LOADING, NOSCRIPT, WRONGTYPE, …), or the request
+// was never sent, for want of a connection. Of any other error the call is in doubt: the
+// request was sent, or may have been, and no answer came.
 //
-// This holds because no request of [Redis] that writes is sent twice by the
-// client underneath: see oneShot. A script that fails has written nothing,
-// since each one reads and checks everything before its first write.
+// The package documentation says on what this relies.
 func Refused(err error) bool {
 	if err == nil || errors.Is(err, redis.Nil) {
 		return false
@@ -43,10 +40,9 @@ func Refused(err error) bool {
 		errors.Is(err, redis.ErrClosed)
 }
 
-// HandshakeFailed says whether err means that client and server did not agree
-// on a TLS connection, so that no request was sent: one of them does not accept
-// the other's certificate, or there is none. Of the server's alerts only those
-// count that no connection gets once it is used.
+// HandshakeFailed says whether err means that client and server did not agree on TLS, so
+// that no request was sent: one does not accept the other's certificate, or lacks one. Of
+// the server's alerts only those count that come before a connection is used.
 func HandshakeFailed(err error) bool {
 	var ours *tls.CertificateVerificationError
 	if errors.As(err, &ours) {
@@ -60,9 +56,9 @@ func HandshakeFailed(err error) bool {
 	return strings.Contains(alert, "certificate") || strings.Contains(alert, "handshake failure")
 }
 
-// Answered says whether err is the answer of a server: it is there and refused
-// this request. Others may fare better, while an error without an answer
-// leaves little hope for the next request.
+// Answered says whether err is the answer of a server, which refused this request. It may
+// accept another one, while after an error without an answer the next request will fail
+// likewise.
 func Answered(err error) bool { return answerIn(err) != nil }
 
 // answerIn returns the answer of a server in err, or nil.
@@ -78,15 +74,15 @@ func answerIn(err error) redis.Error {
 	return reply
 }
 
-// SentinelError is why Sentinels did not tell who the master is. It hides from go-redis
-// that one of them may have answered: a connection that could not be had would pass
-// for one to a server that refuses the greeting, and be kept.
+// SentinelError is why Sentinels did not name the master. It hides from go-redis that one of
+// them answered with an error: go-redis would take that for the answer of the master to its
+// first commands, and keep the connection.
 type SentinelError struct{ Err error }
 
 func (e *SentinelError) Error() string { return e.Err.Error() }
 
-// momentary says whether a server refuses for a reason that passes, or that
-// concerns the whole connection and not the one command.
+// momentary says whether a server refuses for a reason that passes, or that concerns the
+// connection rather than the command.
 func momentary(err error) bool {
 	switch ReplyCode(err) {
 	case "LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOAUTH", "WRONGPASS", "DENIED":
@@ -95,7 +91,7 @@ func momentary(err error) bool {
 	return strings.Contains(replyText(err), "max number of clients")
 }
 
-// PoolTaken says whether all of the client's connections were taken by others.
+// PoolTaken says whether all connections of the client's pool were in use.
 func PoolTaken(err error) bool {
 	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted)
 }
@@ -103,7 +99,7 @@ func PoolTaken(err error) bool {
 // ErrTooLarge is why something is omitted from a page that does not fit into it.
 var ErrTooLarge = fmt.Errorf("it takes more than its part of the %d MiB that are read for a page", MaxPage>>20)
 
-// TooManyLeasesError says that there are too many leases to tell who lives.
+// TooManyLeasesError says that there are too many leases to tell which processes live.
 type TooManyLeasesError struct {
 	Key   string
 	Count int64
@@ -114,8 +110,8 @@ func (e *TooManyLeasesError) Error() string {
 		"delete that key, and those that live take new ones", e.Count, e.Key, MaxLeases)
 }
 
-// WrongTypeError says that a key which the whole app needs holds something that is
-// not shoal's.
+// WrongTypeError says that a key which the whole app needs is of another type: it is not
+// shoal's.
 type WrongTypeError struct {
 	Key string
 	Err error
@@ -127,17 +123,37 @@ func (e *WrongTypeError) Error() string {
 
 func (e *WrongTypeError) Unwrap() error { return e.Err }
 
-// Damaged says whether err means that a key holds something that is not
-// shoal's: trouble of one family and not of the server.
+// StoredError says what is wrong with a stored text. A page may find many and reports few:
+// Error builds its text only when it is called.
+type StoredError struct {
+	What string // what the text should be
+	Text string // as stored
+	Part string // the part of Text that is wrong; empty for all of it
+	Why  error
+}
+
+func (e *StoredError) Error() string {
+	text := e.What + " " + Quote(e.Text) + ": "
+	if e.Part != "" {
+		text += Quote(e.Part) + ": "
+	}
+	return text + e.Why.Error()
+}
+
+// Unwrap returns Why.
+func (e *StoredError) Unwrap() error { return e.Why }
+
+// Damaged says whether err means that a key is of another type, and so not shoal's: trouble
+// of one family and not of the server.
 func Damaged(err error) bool { return isReply(err, "WRONGTYPE") }
 
 // ErrUnregistered is the Err of a [FamilyState] whose family is listed and not
 // registered: its first registration is under way, or its keys were lost.
 var ErrUnregistered = errors.New("the family has no registration")
 
-// isReply says whether err is the error reply of a server with the given code.
-// The code of a command that failed inside a script stands in the middle of
-// the text before Redis 7, and without the dash in miniredis.
+// isReply says whether err is the error reply of a server with the given code. If a command
+// failed inside a script, Redis before 7 has the code in the middle of the text, and
+// miniredis has it there without the dash.
 func isReply(err error, code string) bool {
 	text := replyText(err)
 	return strings.HasPrefix(text, code+" ") || strings.Contains(text, "-"+code+" ") || strings.Contains(text, " "+code+" ")
@@ -152,8 +168,8 @@ func replyText(err error) string {
 	return reply.Error()
 }
 
-// maxCode bounds the code of a refusal, which stands on pages. Redis's longest has
-// 14 letters.
+// maxCode bounds the code of a refusal in bytes, since pages show it. Redis's longest has 14
+// letters.
 const maxCode = 32
 
 // ReplyCode returns the code with which a server refused, such as NOAUTH, or ""
@@ -164,7 +180,7 @@ func ReplyCode(err error) string {
 		return ""
 	}
 	code, rest, _ := strings.Cut(reply.Error(), " ")
-	if strings.Contains(rest, "unauthenticated") { // a longer command than a stranger may send
+	if strings.Contains(rest, "unauthenticated") { // Redis refuses long commands before AUTH in other words
 		return "NOAUTH"
 	}
 	if code == "" || len(code) > maxCode || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {

@@ -1,25 +1,27 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Sets and deletes gauges of a writer that holds its lease.
+-- Sets and deletes gauges of a writer that has its lease.
 --
 -- KEYS 1  the app's leases
 --      2  the writer's gauges: field = "value deadline", \254 = version
 -- ARGV 1  writer
 --      2  index
 --      3  version of this write
---      4  1 if it replaces everything stored, else 0
---      5  how many gauges the writer has after it, or -1 where it does not say
---      6… kind (+ or -), field, value and time to live in milliseconds of each
+--      4  replaces: 1 if this write replaces everything stored, else 0
+--      5  gauges: how many the writer has after this write; -1 if it does not say
+--      6… kind (+ or -), field, value and time to live in milliseconds of each op
 -- Returns {OK, damaged}     applied now
 --         {DUP, damaged}    this version was applied before
 --         {AHEAD, damaged}  a later version is stored
 --         {FULL, damaged}   the stored version is not the one before: send everything
 --         {LOST, damaged}   the lease is not the writer's
---         damaged being how much was: a key of another type, which is removed, a
---         version that is none, which counts as 0, and gauges beside the writer's,
---         which go with the next write that replaces everything
+--         damaged counts what was not as this script writes it: a key of another type and
+--         a version that is no number, which are replaced, and gauges that the writer does
+--         not have, which the next write that replaces everything removes
 --
 -- Twice is safe: the second time, the version is stored already.
+--
+-- The rules: docs/protocol.md, Gauges.
 
 local leases, key = KEYS[1], KEYS[2]
 local VERSION = '\254'
@@ -27,10 +29,11 @@ local HEAD, CHUNK = 5, 2000
 local WHOLE, LONGEST = 9007199254740992, 1e13 -- milliseconds: some 300 years
 local full = ARGV[4] == '1'
 
-local damaged, odd = 0, 0 -- odd: the version, counted when it is replaced
+local damaged = 0
+local odd = 0 -- 1 for a version that is no number; it is counted when it is replaced
 
--- failed says whether a reply is an error; one of another kind than a key of another
--- type is to be raised.
+-- failed says whether a reply is an error, and strange whether the error is that of a key
+-- of another type. A second call of the command raises any other error.
 local function failed(reply) return type(reply) == 'table' and reply.err end
 local function strange(reply) return string.find(reply.err, 'WRONGTYPE', 1, true) end
 
@@ -38,7 +41,7 @@ local field = 'i:' .. ARGV[2]
 local entry = redis.pcall('HGET', leases, field)
 if failed(entry) then
   if not strange(entry) then redis.call('HGET', leases, field) end
-  entry = false -- who takes a lease replaces it
+  entry = false -- hold-1.lua replaces the key
 end
 if not entry or string.sub(entry, 1, #ARGV[1] + 1) ~= ARGV[1] .. ' ' then return {'LOST', 0} end
 
@@ -76,7 +79,7 @@ for i = HEAD + 1, #ARGV, 4 do
 end
 if not full then longest = math.min(LONGEST, math.max(longest, redis.call('PTTL', key))) end
 
-redis.call('HSET', key, VERSION, ARGV[3]) -- first a write that checks the memory; UNLINK does not
+redis.call('HSET', key, VERSION, ARGV[3]) -- the first write checks the memory, as UNLINK does not
 if full then
   redis.call('UNLINK', key)
 elseif #gone > 0 then

@@ -9,6 +9,50 @@ import (
 	"time"
 )
 
+// GaugeOp sets or deletes one gauge of a writer.
+type GaugeOp struct {
+	Field  string // see GaugeField
+	Value  string
+	Expire time.Duration // of this entry, from when the store executes it
+	Delete bool
+}
+
+// GaugeWrite is one versioned step of a writer's gauges.
+type GaugeWrite struct {
+	Writer  string
+	Index   int
+	Version uint64
+	Full    bool // the ops replace everything stored
+	Own     int  // how many gauges the writer has after it; 0 if it does not say
+	Ops     []GaugeOp
+}
+
+// GaugeStatus is the store's answer to a [GaugeWrite].
+type GaugeStatus byte
+
+const (
+	// GaugesOK: applied now.
+	GaugesOK GaugeStatus = iota + 1
+	// GaugesDuplicate: this version had been applied before.
+	GaugesDuplicate
+	// GaugesWantFull: the stored version is not the one before; send all.
+	GaugesWantFull
+	// GaugesLostLease: the index belongs to somebody else, or to nobody.
+	GaugesLostLease
+	// GaugesAhead: a later version is stored than this one. Nothing done.
+	GaugesAhead
+	// GaugesMixed: applied now, but more gauges are stored than the writer has: remove them
+	// by a full write.
+	GaugesMixed
+)
+
+// GaugesReply is what was read of a writer's gauges.
+type GaugesReply struct {
+	Err     error // they could not be read; those of others may be fine
+	Entries []Series
+	Damaged int // how many were not readable
+}
+
 // WriteGauges implements [Store].
 func (r *Redis) WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, error) {
 	const head = 5
@@ -62,18 +106,17 @@ func (r *Redis) WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, err
 }
 
 // pipelinedWriters bounds how many writers' gauges are read in one pipeline, and
-// pipelinedGauges how many gauges, some 50 ms of the server's time. A writer with
-// more than its part of them is read in slices.
+// pipelinedGauges how many gauges: they take Redis some 50 ms. A writer with more than its
+// part of them is read in slices.
 const (
 	pipelinedWriters = 64
 	pipelinedGauges  = 64_000
 )
 
-// roomForGauges bounds what is read of the gauges of all writers.
+// roomForGauges bounds what is read of the gauges of all writers, in bytes.
 const roomForGauges = MaxPage / 2
 
-// ReadGauges implements [Store]. The key of a writer that holds something else
-// than gauges does not spoil the others.
+// ReadGauges implements [Store]. A writer whose key is of another type spoils no other.
 func (r *Redis) ReadGauges(ctx context.Context, writers []string) ([]GaugesReply, error) {
 	gauges := make([]GaugesReply, len(writers))
 	room := roomForGauges
@@ -97,8 +140,8 @@ func (r *Redis) gaugeCalls(writers []string) []*call {
 	return calls
 }
 
-// gaugesOf reads the replies to gaugeCalls, and the gauges that are not in them. It
-// takes them off room.
+// gaugesOf reads the replies to gaugeCalls, and by further calls the gauges that they lack.
+// It subtracts their size from room.
 func (r *Redis) gaugesOf(ctx context.Context, calls []*call, into []GaugesReply, room *int) error {
 	for i, c := range calls {
 		reply, err := c.cmd.Slice()
@@ -116,7 +159,7 @@ func (r *Redis) gaugesOf(ctx context.Context, calls []*call, into []GaugesReply,
 	return nil
 }
 
-// gaugesIn makes gauges of one reply.
+// gaugesIn reads one reply to gaugeCalls.
 func (r *Redis) gaugesIn(ctx context.Context, key string, reply []any, into *GaugesReply, room *int) error {
 	if len(reply) != 4 {
 		return unexpectedError{reply}
@@ -174,7 +217,7 @@ func (l *livingGauges) add(field, entry string) bool {
 	ms, err := strconv.ParseInt(deadline, 10, 64)
 	switch {
 	case !ok || err != nil:
-		l.Damaged++ // not written by us: no deadline says that it is alive
+		l.Damaged++ // shoal did not write it; it has no deadline, so it counts as expired
 	case l.now.Before(time.UnixMilli(ms)):
 		l.Entries = append(l.Entries, Series{Field: field, Text: value})
 	}

@@ -1,20 +1,22 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Reads the head of a page: the time, the families, the leases. What is too long or too
--- much stays here.
+-- Reads what a page begins with: the time, the families, the leases. It leaves out what
+-- is too long or too much.
 --
 -- KEYS 1  the app's sorted set of families
 --      2  the app's leases
--- ARGV 1  how many families: of more, those that were touched last
---      2  the longest name, in bytes: longer ones are left out
---      3  how many leases: of more, none
---      4  the longest entry of a lease: for a longer one, and its field, stands the byte \252
---      5  1 if the leases were seen to hold longer ones: their lengths are asked for first,
---         and they are not copied
+-- ARGV 1  families: how many at most; if there are more, those that were touched last
+--      2  name: bytes of the longest; a longer one is left out
+--      3  leases: how many at most; if there are more, none is read
+--      4  entry: bytes of the longest of a lease; \252 stands for a longer one and its field
+--      5  lengths: 1 to ask for each length first, so that Redis does not copy what is too
+--         long; 0 while none was met
 -- Returns {seconds, microseconds, {name…}, {field, entry…}, how many names were left out,
 --          how many leases there are}
 --
 -- Twice is safe: it only reads.
+--
+-- The rules: docs/protocol.md, Reads and Limits.
 
 local call = redis.call
 local time = call('TIME')
@@ -23,7 +25,7 @@ local most, longest = tonumber(ARGV[1]), tonumber(ARGV[2])
 local listed = call('ZRANGE', KEYS[1], -(most + 1), -1)
 local omitted = 0
 if #listed > most then
-  -- A score that is still to come says nothing, and a writer replaces it.
+  -- A score that is still to come counts as the oldest. A writer replaces it.
   local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
   listed = call('ZREVRANGEBYSCORE', KEYS[1], now, '-inf', 'LIMIT', 0, most)
   omitted = call('ZCARD', KEYS[1]) - #listed

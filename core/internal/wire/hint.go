@@ -21,7 +21,7 @@ type hintedError struct {
 }
 
 func (e hintedError) Error() string {
-	if ReplyCode(e.error) == "NOAUTH" { // the server's words are of its own protocol
+	if ReplyCode(e.error) == "NOAUTH" { // the server's own text explains HELLO and AUTH
 		return "NOAUTH: " + e.hint
 	}
 	return strings.TrimRight(e.error.Error(), ". ") + ": " + e.hint
@@ -29,8 +29,8 @@ func (e hintedError) Error() string {
 
 func (e hintedError) Unwrap() error { return e.error }
 
-// explain adds to an error what it means, where its own words don't tell, and
-// sees to it that these take one line. The call may be nil.
+// explain adds to an error what to do about it, if its own text does not tell, and brings
+// that text on one line. The call may be nil.
 func (r *Redis) explain(err error, c *call) error {
 	if err == nil || isNil(err) {
 		return err
@@ -92,8 +92,8 @@ var (
 	luaCall    = regexp.MustCompile(`\bcall\('?(\w+)'?`)
 )
 
-// calledAt names the command that a script called when it failed: servers tell
-// only the line.
+// calledAt names the command that a script called when it failed: a server tells only the
+// line.
 func calledAt(text string, c *call) string {
 	at := scriptLine.FindStringSubmatch(text)
 	if at == nil || c == nil || c.script == nil {
@@ -114,8 +114,8 @@ func calledAt(text string, c *call) string {
 	return " (" + strings.Join(names, " or ") + ")"
 }
 
-// hintOfSilence is for errors that are no answer. TLS on one side alone shows
-// as silence or as a connection that is closed, before anything was sent.
+// hintOfSilence is for errors without an answer. Where only one side uses TLS, the other
+// stays silent or closes the connection before anything was sent.
 func (r *Redis) hintOfSilence(err error) string {
 	const noTLS = "if the port is one without TLS, use redis:// in place of rediss://, or leave TLSConfig out"
 	var header tls.RecordHeaderError

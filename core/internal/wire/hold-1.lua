@@ -1,50 +1,34 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Takes or renews a lease. The first match decides: the index held so far, if
--- its entry is the writer's, even an expired one; any entry that is the writer's,
--- since the reply that told of it was lost or the server stepped back; the index
--- held so far, if it has no entry; the index wanted, whoever holds it; the lowest
--- index that is free or expired. So no writer ever has two.
---
--- What is no lease holds no index: an entry that is not "writer deadline …", or stands
--- under something else than the plain number of an index. Where there are more
--- leases than a page shows, not all are looked through: a writer that is not where it
--- was may then have a second entry until the first expires, and one that finds
--- none of the first indexes free takes one far above them.
---
--- A writer that held an index and has no entry any more must ask whether the server
--- has lost more of its own: until it says that it has, its entry has ? in place of
--- the lineage, and readers wait.
---
--- Beside it, records the lineage of the data as the writer has just read it, and
--- since when it is another one: 0 at the app's first start, as nobody can have
--- seen more than there is then, and 1, long ago, in place of a time to come, which
--- a clock noted that has been set back.
+-- Takes or renews a lease, and records the lineage of the data.
 --
 -- KEYS 1  the app's leases: i:<index> = "writer deadline lineage info…",
 --         lineage = "lineage milliseconds"
 -- ARGV 1  writer
---      2  the index held so far, or -1
---      3  the index wanted, or -1
+--      2  held: the index that the writer has had so far, or -1
+--      3  wanted: the index that it asks for, or -1
 --      4  time to live in milliseconds
---      5  what follows the deadline in the entry
---      6  the lineage as it is now, or ''
---      7  1 if the writer knew another one before, and has not looked yet
+--      5  entry: its words behind the deadline
+--      6  lineage as it is now, or '' if it is not known
+--      7  knew another: 1 if the writer knew another lineage before, and has not verified its
+--         families since
 -- Returns {index, the other writer that had it or '', seconds, microseconds,
 --          1 if the writer held an index and has no entry any more, else 0,
 --          how much was damaged and replaced}
 --
--- Twice is safe: the second time renews what the first took, and finds the
--- lineage recorded.
+-- Twice is safe: the second run renews the lease that the first took, and finds the lineage
+-- recorded.
+--
+-- The rules: docs/protocol.md, Leases and Lineage.
 
 local call, match = redis.call, string.match
 local leases, writer, held, wanted = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local MANY = 10000 -- as many as a page shows
+local MANY = 10000 -- a page shows no more leases
 local MAX_ENTRY, MAX_INDEX, WHOLE = 4096, 2147483647, 9007199254740992
 local mended = 0
 
--- failed says whether a reply is an error, and the command is to be called again: a
--- key of another type is removed, and any other error is to be raised in its place.
+-- failed says whether a reply is an error. If so, call the command again: failed has
+-- removed a key of another type; the second call raises any other error.
 local function failed(reply, key)
   if type(reply) ~= 'table' or not reply.err then return false end
   if string.find(reply.err, 'WRONGTYPE', 1, true) then
@@ -62,7 +46,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function field(k) return 'i:' .. string.format('%.0f', k) end
 
--- lease gives the writer and the deadline of an entry, or nothing if it is none.
+-- lease returns the writer and the deadline of an entry; nil for an entry that is no
+-- lease, which so holds no index.
 local function lease(entry)
   if not entry or #entry > MAX_ENTRY then return nil end
   local who, deadline = match(entry, '^(%S+) (%d+) ')
@@ -73,15 +58,20 @@ end
 
 local function is_own(entry) return string.sub(entry, 1, #writer + 1) == writer .. ' ' end
 
+-- The first match decides. The writer's own entry goes first, even an expired one, so that
+-- no writer has two.
 local index, fenced, lost
 if held >= 0 and state[1] and is_own(state[1]) then index = held end
 if not index then
+  -- The writer's entry may be at another index: the reply that told of it was lost, or
+  -- Redis stepped back. Of more leases than MANY not all are read. Then the writer may have
+  -- a second entry, until the first expires.
   local all
   if call('HLEN', leases) <= MANY then
     all = {}
     for _, name in ipairs(call('HKEYS', leases)) do
       local k = name == 'i:0' and 0 or tonumber(match(name, '^i:([1-9]%d*)$') or '')
-      -- What is too long is not copied: many such texts would take long.
+      -- Do not copy what is too long: many such texts would take long.
       if k and k <= MAX_INDEX and call('HSTRLEN', leases, name) <= MAX_ENTRY then
         all[k] = call('HGET', leases, name)
         if is_own(all[k]) and (not index or k < index) then index = k end
@@ -106,6 +96,7 @@ if not index then
         if not who or deadline <= now then break end
         index = index + 1
       end
+      -- None is free: take one far above, derived from the writer's id.
       if index == MANY then index = MANY + tonumber(string.sub(redis.sha1hex(writer), 1, 7), 16) end
     end
     fenced = at(index)
@@ -114,6 +105,7 @@ end
 
 local deadline = string.format('%.0f', now + tonumber(ARGV[4]))
 local tail = ARGV[5]
+-- ? in place of the lineage: readers wait until the writer has verified all its families.
 if lost then tail = string.gsub(tail, '^%S+', '?') end
 local set = {field(index), writer .. ' ' .. deadline .. ' ' .. tail}
 if ARGV[6] ~= '' then
@@ -124,9 +116,9 @@ if ARGV[6] ~= '' then
   if ARGV[7] == '1' and (another or since == '0') or another and recorded then
     set[3], set[4] = 'lineage', ARGV[6] .. ' ' .. string.format('%.0f', now)
   elseif another then
-    set[3], set[4] = 'lineage', ARGV[6] .. ' 0'
+    set[3], set[4] = 'lineage', ARGV[6] .. ' 0' -- the app's first start: nobody saw more
   elseif now < (tonumber(since) or WHOLE) then
-    set[3], set[4] = 'lineage', ARGV[6] .. ' 1'
+    set[3], set[4] = 'lineage', ARGV[6] .. ' 1' -- long ago: a clock that was set back noted since
   end
 end
 call('HSET', leases, unpack(set))

@@ -8,8 +8,11 @@ import (
 	"time"
 )
 
-// What one call of Housekeep does, in slices that are short for the server. What is
-// beyond it, in keys that somebody filled, waits for the next.
+// SequenceAge is how long the sequence number of a silent writer is kept.
+const SequenceAge = 7 * 24 * time.Hour
+
+// What one Housekeep does, in slices that take Redis a moment each. What is beyond, in keys
+// that somebody has filled, waits for the next one.
 const (
 	forgottenPerRound = 100
 	namesPerRound     = 2 * MaxFamilies
@@ -22,8 +25,7 @@ const (
 // UnregisteredFor is how long a name may be listed before it is registered.
 const UnregisteredFor = 10 * time.Minute
 
-// Housekeep implements [Store]. Trouble with one family does not keep it from
-// the others.
+// Housekeep implements [Store]. After trouble with one family it goes on with the others.
 func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) error {
 	turn := &call{script: turnScript, keys: []string{r.keys.leases()}, args: []any{pause.Milliseconds()}}
 	r.run(ctx, turn)
@@ -43,8 +45,8 @@ func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) e
 	return causes.Err()
 }
 
-// sweep goes through a hash by a script that takes a cursor and how many fields, and
-// returns the next cursor and how much was damaged.
+// sweep goes through a hash, slice by slice, by a script that takes a cursor and how many
+// fields, and returns the next cursor and how much was damaged.
 func (r *Redis) sweep(ctx context.Context, s *script, key, where, cursor string, more ...any) error {
 	for range slicesPerRound {
 		c := &call{script: s, keys: []string{key}, args: append([]any{cursor, sliceFields}, more...)}
@@ -58,6 +60,7 @@ func (r *Redis) sweep(ctx context.Context, s *script, key, where, cursor string,
 	return nil
 }
 
+// swept reads the reply of such a script.
 func (r *Redis) swept(c *call, where string) (cursor string, err error) {
 	reply, err := c.cmd.Slice()
 	if err != nil {
@@ -73,8 +76,8 @@ func (r *Redis) swept(c *call, where string) (cursor string, err error) {
 // listedName is an entry of the list of families.
 type listedName struct{ name, score string }
 
-// keepFamilies prunes all families that are listed, and takes those off the list
-// that nobody registered.
+// keepFamilies prunes all listed families, and removes those from the list that nobody
+// registered.
 func (r *Redis) keepFamilies(ctx context.Context, causes *Causes) error {
 	for rank, seen := int64(0), 0; rank >= 0 && seen < namesPerRound; seen += sliceFields {
 		c := &call{script: listedScript, keys: []string{r.keys.families()}, args: []any{rank, sliceFields, MaxName}}
@@ -118,8 +121,8 @@ func listed(reply []any) (now int64, names []listedName, next int64, err error) 
 	return now, names, next, nil
 }
 
-// prune removes the sequence numbers of families that are too old. Those of a time
-// to come begin to age. It returns how many names it took off the list.
+// prune removes the sequence numbers of families that are too old. It returns how many names
+// it removed from the list.
 func (r *Redis) prune(ctx context.Context, names []listedName, now int64, causes *Causes) (unlisted int) {
 	age := int64(SequenceAge / time.Second)
 	calls := make([]*call, len(names))
@@ -147,16 +150,16 @@ func (r *Redis) prune(ctx context.Context, names []listedName, now int64, causes
 	return unlisted
 }
 
-// overdue says whether a name was listed so long ago that its registration, which
-// follows at once, is not under way any more.
+// overdue says whether a name was listed so long ago that its registration, which follows at
+// once, can't be under way any more.
 func (n listedName) overdue(now int64) bool {
 	at, err := strconv.ParseFloat(n.score, 64)
 	return err == nil && (at > float64(now) || at < float64(now-UnregisteredFor.Milliseconds()))
 }
 
-// forget removes the families that nobody declared or wrote for retention. The
-// list only proposes: a script at the family itself decides, and what stays is put
-// back on the list with the present time.
+// forget removes the families that nobody declared or wrote for retention. The list tells
+// which may be so old; a script decides by the family's own keys. What stays is listed anew
+// with the present time.
 func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 	list := &call{script: staleScript, keys: []string{r.keys.families()},
 		args: []any{retention.Milliseconds(), forgottenPerRound}}
@@ -170,7 +173,7 @@ func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 		n := listedName{text(stale[i]), text(stale[i+1])}
 		gone, err := r.forgetFamily(ctx, n, retention.Milliseconds())
 		if err == nil && !gone {
-			err = r.Touch(ctx, []string{n.name})
+			err = r.touch(ctx, []string{n.name})
 		}
 		if err != nil {
 			causes.Add("family "+QuoteName(n.name), err)
@@ -179,8 +182,8 @@ func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 	return causes.Err()
 }
 
-// forgetFamily removes a family that is older than retention, in milliseconds, and
-// takes it off the list. With -1, only one that has no keys.
+// forgetFamily removes a family that is older than retention, in milliseconds, and its name
+// from the list; with -1 only a name without keys.
 func (r *Redis) forgetFamily(ctx context.Context, n listedName, retention int64) (gone bool, err error) {
 	family := &call{script: forgetScript, args: []any{retention, n.score},
 		keys: []string{r.keys.control(n.name), r.keys.values(n.name)}}

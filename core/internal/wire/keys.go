@@ -2,10 +2,9 @@
 
 package wire
 
-// All keys begin with the version of the protocol. What stands in braces is
-// the hash tag, so that a Cluster keeps the two keys of a family together, and
-// all keys that belong to no single family. No family's name holds a slash, so
-// an app's keys can't be those of another app, whatever the names of the apps.
+// keyPrefix begins all keys with the version of the protocol. The hash tag is in braces: a
+// Cluster keeps the two keys of a family on one server, and the keys of an app without a
+// family on another. No family's name has a slash, so no key belongs to two apps.
 const keyPrefix = "shoal:1:{"
 
 // keys builds the keys of one app. Nothing else knows how a key looks.
@@ -13,12 +12,12 @@ type keys struct {
 	app string
 }
 
-// control holds a family's registration and its writers' sequence numbers.
+// control is a hash: a family's registration and its writers' sequence numbers.
 func (k keys) control(family string) string {
 	return keyPrefix + k.app + "/" + family + "}:ctl"
 }
 
-// values holds a family's series.
+// values is a hash: a family's series.
 func (k keys) values(family string) string {
 	return keyPrefix + k.app + "/" + family + "}:v"
 }

@@ -13,6 +13,62 @@ import (
 	"time"
 )
 
+// NoIndex, in place of an index, means none, or no particular one.
+const NoIndex = -1
+
+// HoldRequest asks for a lease or its renewal.
+type HoldRequest struct {
+	Writer string
+	Index  int // the index held so far, or NoIndex
+	Wanted int // the index asked for, whoever holds it, or NoIndex
+	// Lineage is the one under which the writer verified all its families; empty if it has
+	// not, or the store does not tell its lineage.
+	Lineage string
+	// Current is the lineage that the store told just before; empty if it did not. The
+	// store records it, and when it changed. Changed says that the writer knew another one
+	// and has not verified its families since: even if nothing is recorded, this is not the
+	// app's first start.
+	Current string
+	Changed bool
+	// Unverified says that the writer found its lease or a family gone, in this same
+	// lineage, and has not verified all its families since.
+	Unverified bool
+	// Info describes the instance to readers.
+	Info Info
+	TTL  time.Duration
+}
+
+// Info describes an instance. Its texts may hold any characters.
+type Info struct {
+	Host    string
+	Version string
+	Started int64 // Unix time in microseconds, by the instance's own clock
+}
+
+// HoldReply answers a [HoldRequest].
+type HoldReply struct {
+	Index int
+	// Fenced is the writer from which this one took the index; empty if from none.
+	Fenced string
+	// Lost says that the writer had an index and its entry was gone: the store may lack
+	// more. The new entry is Unverified.
+	Lost bool
+	// Now is the store's time.
+	Now time.Time
+}
+
+// Lease is one living instance.
+type Lease struct {
+	Index    int
+	Writer   string
+	Deadline time.Time
+	TTL      time.Duration // for which it was given; 0 if the entry does not tell
+	Lineage  string
+	// Unverified says that its writer is verifying what the store may have lost.
+	Unverified bool
+	Info       Info
+}
+
 // Hold implements [Store].
 func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	changed := 0
@@ -52,8 +108,8 @@ func (r *Redis) Release(ctx context.Context, writer string, index int) error {
 	return c.cmd.Err()
 }
 
-// leaseTail is what stands behind the writer and the deadline in an entry:
-// "lineage host version started ttl".
+// leaseTail returns the words of an entry behind the writer and the deadline: "lineage host
+// version started ttl".
 func leaseTail(req HoldRequest) string {
 	lineage := leaseWord(req.Lineage)
 	if req.Unverified {
@@ -64,12 +120,12 @@ func leaseTail(req HoldRequest) string {
 		strconv.FormatInt(req.TTL.Milliseconds(), 10)
 }
 
-// unverifiedWord stands for the lineage in an entry whose writer found that the
-// store had lost something of its own. An escaped text never is that word.
+// unverifiedWord is in the place of the lineage while a lease is Unverified. No escaped text
+// is that word.
 const unverifiedWord = "?"
 
-// leaseWord makes one word of a text: no space stays in it, and it is not
-// empty. A lone dash stands for the empty text.
+// leaseWord escapes a text to one word: without spaces, and not empty. A lone dash stands
+// for the empty text.
 func leaseWord(s string) string {
 	switch s {
 	case "":
@@ -92,9 +148,8 @@ var (
 	errIndex = errors.New("not the number of an index")
 )
 
-// parseLease reads an entry of the leases: field i:<index>, and "writer
-// deadline lineage host version started ttl". A later version may append words, and
-// an earlier one has no ttl.
+// parseLease reads an entry of the leases: field i:<index>, and "writer deadline lineage host
+// version started ttl". Later releases may append words, and earlier ones wrote no ttl.
 func parseLease(field, entry string) (Lease, error) {
 	number, ok := strings.CutPrefix(field, "i:")
 	words := strings.Split(entry, " ")
@@ -114,7 +169,7 @@ func parseLease(field, entry string) (Lease, error) {
 	if e == nil && (l.Index < 0 || l.Index > MaxIndex || strconv.Itoa(l.Index) != number) { // 01 would be a second 1
 		check(errIndex)
 	}
-	if l.Writer = words[0]; !isWriter(l.Writer) {
+	if l.Writer = words[0]; !isWriterID(l.Writer) {
 		check(errWriter)
 	}
 	deadline, e := strconv.ParseInt(words[1], 10, 64)
@@ -140,30 +195,18 @@ func parseLease(field, entry string) (Lease, error) {
 
 var errWriter = errors.New("not the id of a writer")
 
-// isWriter says whether a text can be the id of a writer, by which its gauges have
-// their key: another one could name a key of somebody else.
-func isWriter(id string) bool {
-	for i := 0; i < len(id); i++ {
-		c := id[i]
-		if c != '-' && c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return id != "" && len(id) <= MaxWriter
-}
-
-// lineageField holds the recorded lineage, beside the leases.
+// lineageField has the recorded lineage, in the hash of the leases.
 const lineageField = "lineage"
 
-// livingLeases reads the entries of a reply whose deadline has not passed,
-// ordered by index, and counts the damaged ones, which hold no index. Of several of
-// one writer that counts which lasts longest: it was renewed last.
+// livingLeases returns the leases of a reply whose deadline has not passed, ordered by index,
+// and how many entries were damaged, which hold no index. Of several leases of one writer it
+// returns the one with the latest deadline, which was renewed last.
 func livingLeases(entries []any, now time.Time) (leases []Lease, damaged int) {
 	places := make(map[string]int, len(entries)/2) // of the writers
 	for i := 0; i+1 < len(entries); i += 2 {
 		field := text(entries[i])
 		if !strings.HasPrefix(field, "i:") {
-			continue // the lineage, or of a later version
+			continue // the lineage, housekept, or a field of a later release
 		}
 		l, err := parseLease(field, text(entries[i+1]))
 		if err != nil {
@@ -203,17 +246,4 @@ func recordedLineage(entries []any) (lineage string, since time.Time) {
 		return name, time.UnixMilli(ms)
 	}
 	return "", time.Time{}
-}
-
-// serverTime makes a time of the two numbers of TIME.
-func serverTime(seconds, micros any) (time.Time, error) {
-	s, err := strconv.ParseInt(text(seconds), 10, 64)
-	if err != nil {
-		return time.Time{}, err
-	}
-	us, err := strconv.ParseInt(text(micros), 10, 64)
-	if err != nil {
-		return time.Time{}, err
-	}
-	return time.Unix(s, us*1000), nil
 }

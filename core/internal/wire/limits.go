@@ -7,35 +7,29 @@ import (
 	"time"
 )
 
-// What a process believes of what Redis holds. Anybody who can write the app's keys can
-// store anything there; what is beyond these limits is damaged, takes no memory, and
-// is replaced where a living process writes the same. What shoal itself writes stays
-// within them, which declarations check.
+// The limits of what a process believes of what Redis holds, together with those of names
+// (names.go). Anybody who can write the app's keys can store anything there. What exceeds a
+// limit is damaged: a reader does not take it into memory, and a process that writes the
+// same thing replaces it. A declaration that would exceed one is refused.
 const (
 	// MaxText bounds a stored text in bytes: a field, a value, a lease.
 	MaxText = 64 << 10
-	// MaxName bounds the name of a family in bytes.
-	MaxName = 1 << 10
 	// MaxHelp bounds a declared help text, and MaxRegistration what is read of a
 	// family's registration in all, in bytes.
 	MaxHelp         = 16 << 10
 	MaxRegistration = 2*MaxText + 4<<10
-	// MaxGeneration bounds the name of a generation in bytes, and MaxWriter a
-	// writer's id.
-	MaxGeneration = 256
-	MaxWriter     = 64
 	// MaxLease bounds the entry of a lease in bytes, MaxInfo the host and the
 	// version in it.
 	MaxLease = 4 << 10
 	MaxInfo  = 255
-	// MaxTTL is the longest time for which a lease is given: who finds one that
-	// seems to last for longer does not believe it.
+	// MaxTTL is the longest time for which a lease is given. A deadline further ahead is
+	// not believed.
 	MaxTTL = 24 * time.Hour
-	// MaxBounds bounds how many buckets a histogram has, without +Inf: a series
-	// of so many, each with the longest numbers, fits in MaxText.
+	// MaxBounds bounds how many buckets a histogram has, besides +Inf: a series of as
+	// many, each with the longest numbers, fits into MaxText.
 	MaxBounds = 1000
-	// MaxComponents bounds those of a stored vector: the buckets before and after a
-	// deploy that changed all of them.
+	// MaxComponents bounds the components of a stored vector: the buckets of before and
+	// after a deploy that changed all of them.
 	MaxComponents = 2 * (MaxBounds + 1)
 	// MaxNumber bounds the text of a number in bytes: the largest has 309 digits.
 	MaxNumber = 400
@@ -46,27 +40,26 @@ const (
 	MaxGauges = 500_000
 	// MaxIndex is the largest index of a lease.
 	MaxIndex = 1<<31 - 1
-	// MaxSequence is the largest sequence number, and version of gauges: a float64,
-	// as which Lua has it, holds every whole number up to there.
+	// MaxSequence is the largest sequence number, and version of gauges. In Lua they are
+	// float64, which holds each whole number up to there.
 	MaxSequence = 1<<53 - 1
-	// MaxPage bounds a page in bytes: as text, not compressed, and what is read of
-	// series for it. Half of it is the bound for what is read of the gauges of
-	// processes.
+	// MaxPage bounds a page in bytes: its text, not compressed, and what is read of series
+	// for it. What is read of processes' gauges is bounded by half of it.
 	MaxPage = 256 << 20
 )
 
-// Overlong stands in a reply for a text longer than MaxText, which was not read. The
-// byte occurs in no valid UTF-8 text, so that it is no name, field or value.
+// Overlong stands in a reply for a text longer than MaxText, which was not read. No valid
+// UTF-8 text has this byte, so it is no name, field or value.
 const Overlong = "\xfc"
 
-// What a series takes in memory beside its texts while a page is made of it: by
+// What a series takes in memory besides its texts while a page is made of it, in bytes: by
 // itself, and for each name and each value of its labels.
 const (
 	seriesOverhead = 100
 	labelOverhead  = 16
 )
 
-// Cost is what a stored series or gauge takes of the bytes that are read for a page.
+// Cost is how much a stored series or gauge counts of the bytes that are read for a page.
 func Cost(field, text string) int {
 	return len(field) + len(text) + seriesOverhead + labelOverhead*strings.Count(field, Separator)
 }

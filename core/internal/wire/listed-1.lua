@@ -1,16 +1,18 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Reads a slice of the list of families, and takes off it what is no name of a metric.
+-- Reads a slice of the list of families, and removes from it what is not a metric's name.
 --
 -- KEYS 1  the app's sorted set of families
--- ARGV 1  rank of the first
---      2  how many at most
---      3  bytes of the longest name
+-- ARGV 1  rank of the slice's first name
+--      2  how many names at most
+--      3  longest name, in bytes
 -- Returns {milliseconds of now, rank of the next slice or -1 at the end, how much was
 --          damaged, {name, score…}}
 --
--- Twice is safe: it removes nothing that anybody's is. A slice may miss a name whose
--- rank changed meanwhile.
+-- Twice is safe: no process puts on the list what this removes. A slice may miss a name
+-- whose rank changed since the slice before; the next housekeeping finds it.
+--
+-- The rules: docs/protocol.md, Housekeeping.
 
 local time = redis.call('TIME')
 local from, count, longest = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])

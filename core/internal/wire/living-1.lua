@@ -1,18 +1,20 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Reads a writer's gauges and the time that their deadlines go by. Where they are many or
--- long it says only how many: they are read in slices then.
+-- Reads a writer's gauges, with the time to compare their deadlines with. If they are many
+-- or long, it only counts them, and the reader fetches them by HSCAN.
 --
 -- KEYS 1  the writer's gauges
--- ARGV 1  how many gauges
---      2  how many bytes
---      3  the longest text, in bytes
---      4  1 if the hash was seen to hold longer ones: their lengths are asked for first,
---         they are not copied, and for each and its field stands the byte \252
+-- ARGV 1  gauges: how many at most
+--      2  bytes of all of them at most
+--      3  longest text, in bytes
+--      4  lengths: 1 to ask for each length first, so that Redis does not copy what is too
+--         long, but has \252 stand for it and its field; 0 while none was met
 -- Returns {seconds, microseconds, {field, "value deadline"…}, 0}
---         {seconds, microseconds, {}, how many gauges}  where they are many or long
+--         {seconds, microseconds, {}, how many gauges}  if they are many or long
 --
 -- Twice is safe: it only reads.
+--
+-- The rules: docs/protocol.md, Reads and Limits.
 
 local time = redis.call('TIME')
 local many = redis.call('HLEN', KEYS[1])

@@ -2,7 +2,41 @@
 
 package wire
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Every rule of what a name may be is in this file. Keys are made of names in keys.go.
+
+// How long names are at most, in bytes.
+const (
+	MaxName       = 1 << 10 // of a metric, which is that of its family
+	MaxWriter     = 64      // a writer's id
+	MaxGeneration = 256     // of a generation
+)
+
+// SelfPrefix begins the names of shoal's own metrics, and no others.
+const SelfPrefix = "shoal_"
+
+// IsLabelName says whether s is a label name by the rule that every
+// Prometheus reads: [a-zA-Z_][a-zA-Z0-9_]*.
+func IsLabelName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (i == 0 || c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// IsMetricName says whether s is a metric name by the rule that every
+// Prometheus reads: [a-zA-Z_:][a-zA-Z0-9_:]*.
+func IsMetricName(s string) bool {
+	return s != "" && IsLabelName(strings.ReplaceAll(s, ":", "_"))
+}
 
 // IsReservedLabel says whether a label name has a meaning of its own on the page.
 func IsReservedLabel(name string) bool {
@@ -24,4 +58,25 @@ func OwnedNames(name, kind string) []string {
 		}
 	}
 	return []string{name}
+}
+
+// IsAppName says whether s can be the name of an app. Its keys hold the name between
+// braces, which are the hash tag, and before a slash.
+func IsAppName(s string) bool {
+	bad := func(r rune) bool {
+		return strings.ContainsRune("{}/", r) || unicode.IsSpace(r) || unicode.IsControl(r)
+	}
+	return s != "" && utf8.ValidString(s) && !strings.ContainsFunc(s, bad)
+}
+
+// isWriterID says whether s can be the id of a writer. The key of the writer's gauges
+// ends in it: another text could make it somebody else's key.
+func isWriterID(s string) bool {
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c != '-' && c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= MaxWriter
 }

@@ -1,22 +1,20 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Removes, in one slice of a control hash, the sequence numbers of writers that have
--- been silent for long.
+-- Removes, from one slice of a control hash, the sequence numbers of writers that were
+-- silent for long.
 --
 -- KEYS 1  a family's control hash
--- ARGV 1  cursor of the slice, 0 at first
---      2  about how many fields
+-- ARGV 1  cursor of the slice; 0 for the first
+--      2  fields: about how many
 --      3  age in seconds
 -- Returns {cursor of the next slice or 0, how much was damaged, 1 if there is no such
 --          hash else 0}
 --
--- A stamp of a time to come was given by a clock that has been set back: its age
--- begins now. So does that of an entry that is damaged, and its number becomes the
--- largest there is, as which everybody takes it: if it went away, its writer would
--- take what it had sent for lost. Under what is longer than a writer's name there is
--- nobody's number, and it goes.
+-- Twice is safe: each run judges the stamps that are stored then.
 --
--- Twice is safe: the age is looked at again each time, here and now.
+-- The rules: docs/protocol.md, Housekeeping, Times and Damage. A damaged number is not
+-- removed, but becomes the largest there is: without an entry, its writer would believe that
+-- Redis lost all that it sent.
 
 local WHOLE, LARGEST = 9007199254740992, '9007199254740991'
 local LONGEST = 66 -- bytes of w:<writer>
@@ -25,10 +23,11 @@ local limit = now - tonumber(ARGV[3])
 
 local slice = redis.pcall('HSCAN', KEYS[1], ARGV[1], 'MATCH', 'w:*', 'COUNT', ARGV[2])
 if slice.err then
-  if string.find(slice.err, 'WRONGTYPE', 1, true) then return {'0', 0, 0} end -- the next registration replaces it
+  if string.find(slice.err, 'WRONGTYPE', 1, true) then return {'0', 0, 0} end -- register-2.lua replaces the key
   slice = redis.call('HSCAN', KEYS[1], ARGV[1], 'MATCH', 'w:*', 'COUNT', ARGV[2])
 end
-local list, gone, anew, damaged = slice[2], {}, {}, 0
+local list, damaged = slice[2], 0
+local gone, anew = {}, {} -- fields to remove; fields and entries to write, whose age begins now
 for i = 1, #list, 2 do
   local field, entry = list[i], list[i + 1]
   local seq, stamp = string.match(entry, '^(%d+) (%d+)$')

@@ -9,16 +9,16 @@ import (
 	"unicode/utf8"
 )
 
-// What of a stranger's text stands in an error, in bytes.
+// How much of a foreign text an error shows, in bytes.
 const (
 	maxQuoted = 200  // of something stored
-	maxSaid   = 500  // of what a server or a client says in an error
-	maxLine   = 2000 // of the whole line in which all of that stands
+	maxSaid   = 500  // of the error of a server or a client
+	maxLine   = 2000 // of the whole line
 )
 
-// Quote shows something stored, or sent by anybody else, in an error or a log
-// line: in quotes, on one line, with everything escaped that is not printable,
-// and no more than its first 200 bytes.
+// Quote returns a text that shoal did not write, such as a stored one, for an error or a log
+// line: in quotes, on one line, with everything escaped that is not printable, and no more
+// than its first 200 bytes.
 func Quote(text string) string {
 	if len(text) <= maxQuoted {
 		return strconv.Quote(text)
@@ -26,8 +26,8 @@ func Quote(text string) string {
 	return fmt.Sprintf("%s... (%d bytes)", strconv.Quote(cut(text, maxQuoted)), len(text))
 }
 
-// QuoteName is [Quote] for what should be the name of a metric, which needs no
-// quotes if it is one.
+// QuoteName is [Quote] for what should be the name of a metric: if it is one, it has no
+// quotes.
 func QuoteName(name string) string {
 	if len(name) <= maxQuoted && IsMetricName(name) {
 		return name
@@ -35,12 +35,12 @@ func QuoteName(name string) string {
 	return Quote(name)
 }
 
-// Cut returns what [Quote] shows of a text, in memory of its own.
+// Cut returns the part of a text that [Quote] shows, in memory of its own.
 func Cut(text string) string { return strings.Clone(cut(text, maxQuoted)) }
 
-// Printable returns err itself if its text takes one line of reasonable length,
-// or else err with a text that does, in which everything is escaped that is not
-// printable. The text may come from a server, a client's hook or a panic.
+// Printable returns err with a text that is one line of bounded length, in which everything
+// is escaped that is not printable. The text may come from a server, a client's hook or a
+// panic.
 func Printable(err error) error { return printable(err, maxLine) }
 
 func printable(err error, most int) error {
@@ -90,7 +90,7 @@ func oneLine(text string, most int) string {
 	return line
 }
 
-// cut returns the beginning of a text, which ends with a whole character.
+// cut returns the beginning of a text, up to the end of a character.
 func cut(text string, most int) string {
 	if len(text) <= most {
 		return text

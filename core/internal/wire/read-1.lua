@@ -1,27 +1,29 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Executes one reading command on a hash, and keeps what a stranger may have stored there
--- from whoever reads: a text that is too long, or too many long ones. So also read clients
--- that would send the command itself to a replica.
+-- Executes a reading command on a hash, with limits: a text that is too long does not leave
+-- Redis, and neither do too many. Clients that would send the command itself to a replica
+-- use it too, as scripts go to masters.
 --
 -- KEYS 1  the hash
 -- ARGV 1  hget, hmget or hscan
---      2  the longest text, in bytes: a longer one is replaced by the byte \252
---      3  how many bytes a reply has; it ends with the text by which it has more
---      4  1 if the hash was seen to hold longer texts: their lengths are asked for
---         first, and they are not copied
+--      2  longest text, in bytes; \252 stands for a longer one
+--      3  bytes of a reply: it ends with the text that exceeds them
+--      4  lengths: 1 to ask for each length first, so that Redis does not copy what is too
+--         long; 0 while none was met in this hash
 --      5… the command's arguments behind the key; of hscan: cursor, 'count',
 --         how many, and 'match', pattern or nothing
--- Returns the command's reply; of hmget the first texts of it, one at least
+-- Returns the command's reply; of hmget perhaps only the first texts, at least one
 --
 -- Twice is safe: it only reads.
+--
+-- The rules: docs/protocol.md, Reads and Limits.
 
 local call, key, longest, room = redis.call, KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local size = 0 -- of the reply, with what is replaced in it
+local size = 0 -- of the reply in bytes; a text that is too long counts whole
 local list = {}
 
 if ARGV[1] == 'hscan' then
-  -- The first slices are small: nobody knows yet how long the texts are.
+  -- The first slices are small, since the texts may be long.
   local cursor, wanted, count, n = ARGV[5], tonumber(ARGV[7]), 16, 0
   repeat
     local part = call('HSCAN', key, cursor, 'COUNT', count, unpack(ARGV, 8))

@@ -7,8 +7,15 @@ import (
 	"errors"
 )
 
-// HeadInParts reads a head by a call for each of its parts, which guesses
-// nothing.
+// Head is what a page reads before the series.
+type Head struct {
+	Lineage string // as the store told it before the rest was read
+	App     AppState
+	States  []FamilyState // parallel to App.Families
+	Gauges  []GaugesReply // parallel to App.Leases
+}
+
+// HeadInParts reads a head by one call for each of its parts.
 func HeadInParts(ctx context.Context, s Store) (Head, error) {
 	var head Head
 	var err error
@@ -27,11 +34,10 @@ func HeadInParts(ctx context.Context, s Store) (Head, error) {
 	return head, nil
 }
 
-// ReadHead implements [Store]. One server is asked for everything in one
-// pipeline, which it executes in its order. The servers of a Cluster have no
-// order among them, so there nothing is guessed: a family that was looked up
-// before its writer brought something back, and a lease read after the writer
-// said so, would not belong together.
+// ReadHead implements [Store]. One server is asked in one pipeline, which it executes in
+// order, for everything that the last head had. In a Cluster the order among servers is not
+// fixed: a family might be read before its writer brings something back, and the lease after
+// the writer says so. So there one part is read after the other.
 func (r *Redis) ReadHead(ctx context.Context, last AppState) (Head, error) {
 	if !r.oneServer {
 		return HeadInParts(ctx, r)
@@ -58,7 +64,7 @@ func (r *Redis) ReadHead(ctx context.Context, last AppState) (Head, error) {
 	}
 	fitFamilies(states, &roomFamilies)
 
-	// What was guessed takes its place; what was not is read now.
+	// Put what was read in its place, and read what the last head did not have.
 	var missing []string
 	var places []int
 	known := make(map[string]FamilyState, len(families))

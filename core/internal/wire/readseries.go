@@ -5,36 +5,62 @@ package wire
 import (
 	"context"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// What one round trip for values may cost the server, see read.go.
+// SeriesQuery asks for the values of some fields of a family.
+type SeriesQuery struct {
+	Family string
+	Fields []string
+	// Texts is how many bytes the values had the last time, by which the reading is divided
+	// into calls.
+	Texts int
+}
+
+// SeriesReply runs parallel to the Fields of its [SeriesQuery].
+type SeriesReply struct {
+	Err    error // of this family alone
+	Values []SeriesValue
+	Texts  int // how many bytes the values have
+}
+
+// SeriesValue is the stored text of one series, if Found.
+type SeriesValue struct {
+	Text  string
+	Found bool
+}
+
+// Series is one stored series, or one gauge of a writer.
+type Series struct {
+	Field string
+	Text  string
+}
+
+// What one round trip for values may cost the server; see scan.go.
 const (
-	fieldsPerCall    = 500                           // of HMGET: 0.1 to 0.2 ms
+	fieldsPerCall    = 500                           // of HMGET, which takes 0.1 to 0.2 ms
 	callsPerPipeline = 16                            // of that size
-	costOfCall       = 20                            // in fields: what a call costs beside its fields
-	costlyText       = bytesPerReply / fieldsPerCall // in bytes: a longer text costs more than a field
+	costOfCall       = 20                            // in fields: the cost of a call without any
+	costlyText       = bytesPerReply / fieldsPerCall // in bytes: a longer text costs more than one field
 )
 
 // valueCall reads a slice of a query's fields.
 type valueCall struct {
-	query    int // which
-	from, to int // fields of it
+	query    int // its place in queries
+	from, to int // the slice of its fields
 }
 
-// seriesReading is what ReadSeries does.
+// seriesReading is one ReadSeries.
 type seriesReading struct {
 	r       *Redis
 	queries []SeriesQuery
 	replies []SeriesReply
-	keys    []string // of the queries
-	long    []bool   // which of them have a text that is too long
-	average []int    // how many bytes their values have, as far as is known
-	left    []valueCall
-	room    int // in bytes
+	keys    []string    // parallel to queries
+	long    []bool      // whether a text was met that is too long; parallel to queries
+	average []int       // bytes of a value, as far as is known; parallel to queries
+	left    []valueCall // still to be sent
+	room    int         // in bytes
 }
 
 // ReadSeries implements [Store].
@@ -88,12 +114,12 @@ func (s *seriesReading) cost(c valueCall) int {
 	return max(fields, fields*s.average[c.query]/costlyText) + costOfCall
 }
 
-// call prepares a call: the server ends the reply where it costs more.
+// call prepares a call. The server ends the reply when it costs more than expected.
 func (s *seriesReading) call(c valueCall, args ...any) *call {
 	return s.r.reading(s.cost(c)*costlyText, "hmget", s.keys[c.query], args...)
 }
 
-// cut makes calls of a slice.
+// cut divides a slice into calls.
 func (s *seriesReading) cut(c valueCall) {
 	size := min(fieldsPerCall, max(1, bytesPerReply/(s.average[c.query]+1)))
 	for part := range chunks(c.to-c.from, size) {
@@ -101,9 +127,9 @@ func (s *seriesReading) cut(c valueCall) {
 	}
 }
 
-// took notes that a call was answered: with its first n values, which have so many
-// bytes. The rest is asked for in smaller calls. A family that takes more than its part
-// of the room is given up.
+// took notes that a call was answered with its first n values, which have so many bytes. It
+// asks for the rest in smaller calls. A family that takes more than half of the room is given
+// up.
 func (s *seriesReading) took(c valueCall, n, bytes int) error {
 	reply := &s.replies[c.query]
 	if n == 0 && c.to > c.from {
@@ -114,7 +140,7 @@ func (s *seriesReading) took(c valueCall, n, bytes int) error {
 	}
 	s.room -= bytes
 	reply.Texts += bytes
-	if reply.Texts > s.room { // what is left now and it have been twice as much
+	if reply.Texts > s.room { // more than half of what was left before this family
 		s.room += reply.Texts
 		*reply = SeriesReply{Err: ErrTooLarge}
 		s.left = slices.DeleteFunc(s.left, func(other valueCall) bool { return other.query == c.query })
@@ -127,22 +153,21 @@ func (s *seriesReading) took(c valueCall, n, bytes int) error {
 	return nil
 }
 
-// readRaw reads in one pipeline, and takes the replies as they are on the wire:
-// go-redis would make two allocations for each value, and one for each field
-// that is not handed over by its place. That is a third of the time.
+// readRaw reads in one pipeline, and parses the replies itself: go-redis would make two
+// allocations for each value, and one for each field that is not passed by a pointer, which
+// takes a third more time.
 //
-// Where no guard has looked at them, they are bounded while they are read.
+// For a client without a guard, valuesReply bounds the replies while they are read.
 //
-// It cannot tell a redirection, or another error, from a reply. Such calls are
-// made again in the ordinary way, which follows or reports it, and makes a script
-// known.
+// A reply that is no list of values, such as a redirection or another error, is not
+// understood here. Its call is made again by readParsed, which follows or reports it, and
+// makes an unknown script known.
 //
-// The last pipeline to one server also asks for the replication, from which the
-// lineage follows, behind everything else.
+// The last pipeline to a single server ends with INFO replication, for the lineage.
 func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, last bool) (info *redis.StringCmd, err error) {
 	words := 0
 	for _, c := range calls {
-		words += c.to - c.from + costOfCall // which are more than stand before the fields
+		words += c.to - c.from + costOfCall // more than come before the fields
 	}
 	args := make([]any, 0, words)
 	cmds := make([]redis.Cmder, len(calls))
@@ -165,7 +190,7 @@ func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, last boo
 		for f := c.from; f < c.to; f++ {
 			args = append(args, &fields[f])
 		}
-		words := args[begin:len(args):len(args)] // a hook may hold on to them
+		words := args[begin:len(args):len(args)] // a hook may keep them
 		if streams {
 			bounded[i].room = s.cost(c) * costlyText
 			cmds[i] = redis.NewRawWriteToCmd(ctx, &bounded[i], words...)
@@ -212,7 +237,7 @@ func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, last boo
 	if len(again) > 0 {
 		return nil, s.readParsed(ctx, again)
 	}
-	if len(s.left) > 0 { // what a reply lacked
+	if len(s.left) > 0 { // a reply was not complete
 		info = nil
 	}
 	return info, nil
@@ -254,53 +279,4 @@ func (s *seriesReading) readParsed(ctx context.Context, parts []valueCall) error
 		}
 	}
 	return nil
-}
-
-// parseValues reads the reply to HMGET, whose texts then share one piece of
-// memory. Where there are fewer than asked for, the server has ended it there. It
-// returns false for whatever is no list of at most as many texts and nils. Long says
-// whether one stands for a text that is too long.
-func parseValues(raw []byte, into []SeriesValue) (n int, long, ok bool) {
-	rest := string(raw)
-	count, rest, ok := cutNumber(rest, '*')
-	if !ok || count < 0 || count > len(into) || count == 0 && len(into) > 0 {
-		return 0, false, false
-	}
-	long, ok = parseElements(count, rest, into)
-	return count, long, ok
-}
-
-// parseElements reads as many texts and nils.
-func parseElements(count int, rest string, into []SeriesValue) (long, ok bool) {
-	for i := range count {
-		if strings.HasPrefix(rest, "_\r\n") { // RESP3's nil
-			rest = rest[3:]
-			continue
-		}
-		var size int
-		size, rest, ok = cutNumber(rest, '$')
-		switch {
-		case !ok || size < -1 || size > len(rest)-2:
-			return false, false
-		case size >= 0:
-			into[i] = SeriesValue{Text: rest[:size], Found: true}
-			long = long || size == len(Overlong) && into[i].Text == Overlong
-			rest = rest[size+2:]
-		}
-	}
-	return long, rest == ""
-}
-
-// cutNumber reads a line that begins with a sign of its type and goes on with
-// a number.
-func cutNumber(s string, sign byte) (n int, rest string, ok bool) {
-	if s == "" || s[0] != sign {
-		return 0, s, false
-	}
-	line, rest, ok := strings.Cut(s[1:], "\r\n")
-	if !ok {
-		return 0, s, false
-	}
-	n, err := strconv.Atoi(line)
-	return n, rest, err == nil
 }

@@ -14,43 +14,45 @@ import (
 // Redis keeps an app's metrics in a Redis server, behind Sentinel, or in a
 // Cluster. See the package documentation for the protocol.
 type Redis struct {
-	// Report hears what is found out of the client at the first contact, once.
-	// It may be nil; set it before the first use.
+	// Report, if not nil, is called once with trouble that the first contact shows with the
+	// client. Set it before the first use.
 	Report func(error)
-	// Guarded says that the client's connections refuse replies of hostile
-	// lengths, and put [Overlong] in place of a text longer than [MaxText]. For
-	// other clients a valuesReply does the latter with the values of a page, and
-	// the script that other reads travel inside. Set it before the first use.
+	// Mended, if not nil, is called when a call replaced what was damaged in the keys that it
+	// writes: where, and how much. Set it before the first use.
+	Mended func(where string, n int)
+	// Guarded says that package guard checks what comes over the client's connections: it
+	// puts [Overlong] in place of a text longer than [MaxText]. For other clients read-1.lua
+	// does so on the server, and valuesReply with the values of a page. Set it before the
+	// first use.
 	Guarded bool
 
-	// Mended hears what was damaged in the keys that a call writes, and was
-	// replaced: where, and how much. It may be nil; set it before the first use.
-	Mended func(where string, n int)
-
-	client redis.UniversalClient // as it was given, with all that wraps it
+	client redis.UniversalClient // as it was given, with all its wrappers
 	keys   keys
-	// oneServer says that all keys are on one server, so that a script which
-	// was sent once is known for the whole pipeline.
+	// oneServer says that all keys are on one server: a script that was sent once is known
+	// to the rest of the pipeline.
 	oneServer bool
-	// replicas says that the client would send reading commands to replicas.
-	// Reads then travel inside a script, which only masters execute.
+	// replicas says that the client would send reading commands to replicas. A script does
+	// the reading then, since scripts go to masters.
 	replicas bool
-	// cluster is what tells of a Cluster's servers; nil for other clients.
+	// cluster gives access to a Cluster's servers; nil for other clients.
 	cluster cluster
-	// opaque says that nobody knows what kind of client it is; see hidesCluster.
+	// opaque says that the kind of the client is unknown; hidden is what hidesCluster found.
 	opaque bool
 	hidden atomic.Pointer[bool]
-	// sentinel says that Sentinel is asked where the master is.
+	// sentinel says that Sentinels name the master.
 	sentinel bool
-	// tls and plain say how the client connects; neither where that is unknown.
+	// tls and plain say how the client connects; both are false if that is unknown.
 	tls, plain bool
-	// hashless says that the server refuses to run a script by its hash.
+	// hashless says that the server refuses EVALSHA.
 	hashless atomic.Bool
-	// long are keys that hold texts longer than what is read of them.
+	// long are the keys in which a text was met that is too long.
 	long longKeys
 }
 
 var _ Store = (*Redis)(nil)
+
+// FailoverAddr is what go-redis has as the address of a client whose server Sentinels name.
+const FailoverAddr = "FailoverClient"
 
 // NewRedis returns the store of one app. It does no I/O, and it does not own
 // the client.
@@ -60,7 +62,7 @@ func NewRedis(client redis.UniversalClient, app string) *Redis {
 	_, r.oneServer = inner.(*redis.Client)
 	switch c := inner.(type) {
 	case interface{ Options() *redis.Options }:
-		r.sentinel = c.Options().Addr == "FailoverClient" // so go-redis calls it
+		r.sentinel = c.Options().Addr == FailoverAddr
 		r.tls = c.Options().TLSConfig != nil
 		r.plain = !r.tls && c.Options().Network != "unix"
 	case interface{ Options() *redis.ClusterOptions }:
@@ -76,25 +78,25 @@ func NewRedis(client redis.UniversalClient, app string) *Redis {
 // call is one execution of a script, or one reading command.
 type call struct {
 	script  *script
-	command string // if there is no script
+	command string // if script is nil
 	keys    []string
 	args    []any
-	cmd     *redis.Cmd
-	// room, if there is any, is for the whole line: args, which are long then,
-	// are in their place at its end.
+	cmd     *redis.Cmd // its reply
+	// room, if not nil, is a slice for all words of the command, whose end is args: so a
+	// long list of args is not copied.
 	room []any
 
 	doubt   bool  // an earlier attempt may have been executed
-	unknown bool  // the server did not know the script, whatever the error says
-	refusal error // of a way to make the script known, or to name it
+	unknown bool  // the server did not know the script, whatever cmd's error says
+	refusal error // of SCRIPT LOAD or EVALSHA
 }
 
-// lineHead is how many words stand before the keys of a script's call.
+// lineHead is how many words come before the keys in a script's call.
 const lineHead = 3
 
-// reading prepares a command that reads a hash, so that a master executes it and
-// no text comes back that is too long. Room is how many bytes of texts, give or take
-// one, the reply has at most; of a client with a guard that is left to the guard.
+// reading prepares a command that reads a hash on a master and does not return texts that
+// are too long. The texts of the reply have some room bytes at most; for a guarded client the
+// guard sees to that.
 func (r *Redis) reading(room int, command, key string, args ...any) *call {
 	if careful := r.long.has(key); r.replicas || !r.Guarded || careful {
 		return &call{script: readScript, keys: []string{key}, args: append([]any{command, MaxText, room, flag(careful)}, args...)}
@@ -128,9 +130,9 @@ func (r *Redis) run(ctx context.Context, calls ...*call) {
 	}
 }
 
-// reloadAfter makes a Cluster's client look where the slots are if an error says
-// that they may have moved. The client itself asks only once in a while (60 s by
-// default), and when it was redirected. After a failover that is late.
+// reloadAfter makes a Cluster's client ask where the slots are, if an error says that they
+// may have moved. By itself the client asks after a redirection, and else once a minute,
+// which is late after a failover.
 func (r *Redis) reloadAfter(ctx context.Context, err error) (reloaded bool) {
 	if r.cluster == nil || err == nil || (Answered(err) && !isReply(err, "CLUSTERDOWN") && !isReply(err, "READONLY")) {
 		return false
@@ -139,7 +141,7 @@ func (r *Redis) reloadAfter(ctx context.Context, err error) (reloaded bool) {
 	return true
 }
 
-// send sends calls in one pipeline, and their scripts in one of the ways.
+// send sends calls in one pipeline, and their scripts in the way that how says.
 func (r *Redis) send(ctx context.Context, calls []*call, how way) {
 	t := teller{redis: r, how: how}
 	attempts := make([]attempt, len(calls))
@@ -167,9 +169,9 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way) {
 	}
 	_, err := pipe.Exec(ctx)
 	for i, c := range calls {
-		// Each command has its own error, with one exception: where a server
-		// refuses the greeting on a new connection (LOADING, WRONGPASS), nothing
-		// was sent and go-redis leaves the commands as they were.
+		// Each command has its own error, but for one case: if a server refuses the greeting
+		// on a new connection (LOADING, WRONGPASS), nothing was sent, and go-redis sets no
+		// errors.
 		if err != nil && c.cmd.Err() == nil && c.cmd.Val() == nil {
 			c.cmd.SetErr(err)
 		}
@@ -181,8 +183,8 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way) {
 	spread(calls)
 }
 
-// spread tells the calls without a script what those with one show: that none of
-// the pipeline was sent.
+// spread marks the errors of calls without a script as unsent if those with a script show
+// that nothing of the pipeline was sent.
 func spread(calls []*call) {
 	unsent := func(c *call) bool {
 		var err unsentError
@@ -194,6 +196,26 @@ func spread(calls []*call) {
 	for _, c := range calls {
 		if err := c.cmd.Err(); err != nil && c.script == nil && !Answered(err) {
 			c.cmd.SetErr(unsentError{err})
+		}
+	}
+}
+
+// mended tells Mended how much a script has replaced: its reply, if it is a number.
+func (r *Redis) mended(where string, reply any) {
+	if n, _ := reply.(int64); n > 0 && r.Mended != nil {
+		r.Mended(where, int(n))
+	}
+}
+
+type span struct{ from, to int }
+
+// chunks divides n things into spans of at most size.
+func chunks(n, size int) func(yield func(span) bool) {
+	return func(yield func(span) bool) {
+		for from := 0; from < n; from += size {
+			if !yield(span{from, min(from+size, n)}) {
+				return
+			}
 		}
 	}
 }

@@ -4,22 +4,46 @@ package wire
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 )
 
-// errReply is for a reply that no script of ours gives: another version of the
-// protocol, or something between us and the server.
-var errReply = errors.New("shoal: unexpected reply of the store")
+// Registration announces one family on behalf of one writer.
+type Registration struct {
+	Family string
+	Writer string
+	// Nonce, with the store's time, names the generation that begins if the family has
+	// none. It is random, and another one in each request.
+	Nonce string
+	// Born is when the writer's process started, in microseconds of the store's clock. Pages
+	// show the definition of the process that started last.
+	Born int64
+	Definition
+}
 
-// pipelinedScripts bounds how many scripts of the light kind travel together:
-// those that Redis takes in with one piece of a connection's requests run back
-// to back, and other clients wait.
+// RegisterReply answers a [Registration].
+type RegisterReply struct {
+	// Err is set if the store gave no answer, or refused.
+	Err error
+	// Clash is the type with which the family is registered, if that is another one. Nothing
+	// was changed then.
+	Clash string
+	// Generation names this life of the family's data.
+	Generation string
+	// Orphan says that this generation began over values whose sequence numbers were lost:
+	// the values may have the batches that were in doubt then.
+	Orphan bool
+	// Last is the number of the writer's newest applied batch; 0 for none, and [MaxSequence]
+	// if the writer's entry is damaged.
+	Last uint64
+}
+
+// pipelinedScripts bounds how many registrations go in one pipeline: Redis executes those
+// that it has read one after the other, and other clients wait.
 const pipelinedScripts = 256
 
-// Register implements [Store]. The families are listed before they are
-// registered, so that none has data and is on no list.
+// Register implements [Store]. It lists the families before it registers them, so that none
+// has data and is on no list.
 func (r *Redis) Register(ctx context.Context, regs []Registration) []RegisterReply {
 	replies := make([]RegisterReply, len(regs))
 	names := make([]string, len(regs))
@@ -35,7 +59,7 @@ func (r *Redis) Register(ctx context.Context, regs []Registration) []RegisterRep
 			},
 		}
 	}
-	if err := r.Touch(ctx, names); err != nil {
+	if err := r.touch(ctx, names); err != nil {
 		for i := range replies {
 			replies[i].Err = err
 		}
@@ -69,8 +93,8 @@ func (r *Redis) registerReply(family string, c *call) RegisterReply {
 	return RegisterReply{Err: unexpectedError{reply}}
 }
 
-// Touch implements [Store].
-func (r *Redis) Touch(ctx context.Context, families []string) error {
+// touch lists families, or lists them anew: their retention starts now.
+func (r *Redis) touch(ctx context.Context, families []string) error {
 	if len(families) == 0 {
 		return nil
 	}
@@ -82,30 +106,4 @@ func (r *Redis) Touch(ctx context.Context, families []string) error {
 	r.run(ctx, c)
 	r.mended("the list of families", c.cmd.Val())
 	return c.cmd.Err()
-}
-
-// mended tells of what a script has replaced: reply is how much, if it replied.
-func (r *Redis) mended(where string, reply any) {
-	if n, _ := reply.(int64); n > 0 && r.Mended != nil {
-		r.Mended(where, int(n))
-	}
-}
-
-// text gives a string of a reply, and "" for anything else.
-func text(v any) string {
-	s, _ := v.(string)
-	return s
-}
-
-type span struct{ from, to int }
-
-// chunks cuts n things into spans of at most size.
-func chunks(n, size int) func(yield func(span) bool) {
-	return func(yield func(span) bool) {
-		for from := 0; from < n; from += size {
-			if !yield(span{from, min(from+size, n)}) {
-				return
-			}
-		}
-	}
 }

@@ -8,7 +8,7 @@ import (
 	"encoding/hex"
 )
 
-// A script's file is named name-K.lua, K being the number of its keys. All
+// scriptFiles has a file name-K.lua for each script, where K is the number of its keys. All
 // keys of a call share one hash tag.
 //
 //go:embed *.lua

@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Lists the families that nobody touched for long, or at a time to come, by a clock
--- that has been set back.
+-- Lists the families that nobody touched for long, and those whose time is still to come:
+-- a clock noted it that has been set back.
 --
 -- KEYS 1  the app's sorted set of families
 -- ARGV 1  retention in milliseconds
@@ -9,6 +9,8 @@
 -- Returns {name, score, …}
 --
 -- Twice is safe: it only reads.
+--
+-- The rules: docs/protocol.md, Housekeeping. forget-2.lua decides which of them go.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

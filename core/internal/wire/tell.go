@@ -10,23 +10,23 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// way is how scripts are sent.
+// way is how the calls of a pipeline name their scripts.
 type way int
 
 const (
-	// byHash sends the hash alone: the server knows the script, as a rule.
+	// byHash sends the hash alone: as a rule, the server knows the script.
 	byHash way = iota
-	// loaded sends the source ahead by SCRIPT LOAD, once for each script.
+	// loaded sends the source before the calls by SCRIPT LOAD, once for each script.
 	loaded
-	// carried sends the source by EVAL with the first call of each script, in
-	// a Cluster of each script and key: so it reaches also servers that the
-	// client has not heard of yet.
+	// carried sends the source by EVAL with the first call of each script; in a Cluster with
+	// the first call of each script and key, so that it also reaches servers of which the
+	// client has not heard yet.
 	carried
 	// always sends the source by EVAL with every call.
 	always
 )
 
-// usually is how scripts are sent first.
+// usually is the way that is tried first.
 func (r *Redis) usually() way {
 	if r.hashless.Load() {
 		return always
@@ -34,14 +34,13 @@ func (r *Redis) usually() way {
 	return byHash
 }
 
-// runOtherwise sends calls again that were not executed, in the ways that are
-// left, until the server takes them. Where an ACL is least, it allows SCRIPT
-// LOAD on one server and EVAL in a Cluster: these ways come first, so that
-// nothing is refused for which an entry in ACL LOG would be made.
+// runOtherwise sends calls again that were not executed, in the other ways, until the server
+// accepts one. A user with the least rights may use SCRIPT LOAD on one server and EVAL in a
+// Cluster (docs/redis.md). These ways come first, since each refusal is logged in ACL LOG.
 func (r *Redis) runOtherwise(ctx context.Context, calls []*call) {
 	var ways []way
 	switch {
-	case r.hashless.Load(): // EVAL is refused now: begin anew with the next call
+	case r.hashless.Load(): // EVAL was refused: the next call begins with EVALSHA again
 		r.hashless.Store(false)
 		return
 	case refusesHash(calls):
@@ -63,7 +62,7 @@ func (r *Redis) runOtherwise(ctx context.Context, calls []*call) {
 			return
 		}
 	}
-	for _, c := range calls { // why the script is unknown says more than that it is
+	for _, c := range calls { // NOSCRIPT alone does not tell why the script could not be loaded
 		switch err := c.cmd.Err(); {
 		case c.refusal == nil || err == nil:
 		case isReply(err, "NOSCRIPT"):
@@ -74,10 +73,9 @@ func (r *Redis) runOtherwise(ctx context.Context, calls []*call) {
 	}
 }
 
-// unexecuted picks the calls to be sent again: those whose script the server
-// did not know, or would not run in this way, and later ones on the same keys,
-// which may have been answered in the light of the former's absence. Whether an
-// earlier attempt is in doubt does not matter: each script is safe to run twice.
+// unexecuted returns the calls to be sent again: those whose script the server did not know,
+// or refused to run in this way, and later calls on the same keys, whose answers may be wrong
+// without the former. Attempts in doubt do not matter: each script is safe to run twice.
 func unexecuted(calls []*call) []*call {
 	var missing []*call
 	keys := make(map[string]bool)
@@ -94,7 +92,7 @@ func unexecuted(calls []*call) []*call {
 	return missing
 }
 
-// refusesHash says whether the server refuses EVALSHA altogether.
+// refusesHash says whether the server refuses EVALSHA for every script.
 func refusesHash(calls []*call) bool {
 	refused := false
 	for _, c := range calls {
@@ -105,8 +103,8 @@ func refusesHash(calls []*call) bool {
 	return refused
 }
 
-// refusesCommand says whether a server does not know a command, or does not
-// allow it: it was renamed, an ACL is in the way, or a proxy.
+// refusesCommand says whether a server does not know a command, or does not allow it: the
+// command was renamed, or an ACL or a proxy refuses it.
 func refusesCommand(err error, name string) bool {
 	text := strings.ToLower(replyText(err))
 	if !strings.HasPrefix(text, "err") && !strings.HasPrefix(text, "noperm") {
@@ -115,20 +113,20 @@ func refusesCommand(err error, name string) bool {
 	return strings.Contains(text, name) || text == "err unknown command" || text == "err unsupported command"
 }
 
-// teller makes the scripts of one pipeline known in the way that was chosen.
+// teller makes the scripts of one pipeline known to the server.
 type teller struct {
 	redis *Redis
 	how   way
-	done  map[place]*redis.StringCmd // what was told, by SCRIPT LOAD or (nil) by EVAL
+	done  map[place]*redis.StringCmd // the scripts told so far: SCRIPT LOAD, or nil for EVAL
 }
 
-// place is where a script was told.
+// place is where a script was told: on the server, or by carried in a Cluster on that of key.
 type place struct {
 	script *script
 	key    string
 }
 
-// tell returns the command for a call of a script, and the text that names the
+// tell returns the command that calls a script, and the hash or the source that names the
 // script in it.
 func (t *teller) tell(ctx context.Context, pipe redis.Pipeliner, c *call) (command, text string) {
 	switch t.how {
@@ -157,7 +155,7 @@ func (t *teller) tell(ctx context.Context, pipe redis.Pipeliner, c *call) (comma
 	return "eval", c.script.source
 }
 
-// told notes with each call whether the server refused to be told its script.
+// told notes in each call whether the server refused SCRIPT LOAD of its script.
 func (t *teller) told(calls []*call) {
 	if t.how != loaded {
 		return

@@ -1,13 +1,15 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Lists families, or lists them anew, as declared by a living writer. A list of
--- another type is replaced: every writer lists its families anew with its refresh.
+-- Lists families, or lists them anew, as declared by a living writer.
 --
 -- KEYS 1  the app's sorted set of families
 -- ARGV 1… names
--- Returns how much was damaged and replaced
+-- Returns how much was damaged and replaced: 1 for a list of another type, else 0
 --
--- Twice is safe: it only makes the time a little later.
+-- Twice is safe: the second run only writes a later time. A list that was replaced is
+-- complete again when each writer has refreshed its families.
+--
+-- The rules: docs/protocol.md, Register.
 
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))

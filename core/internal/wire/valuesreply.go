@@ -5,28 +5,31 @@ package wire
 import (
 	"bytes"
 	"io"
+	"strconv"
+	"strings"
 )
 
-// valuesReply takes in a reply to HMGET while go-redis reads it from a connection that
-// has no guard: [Overlong] takes the place of a text that is too long, and of a reply
-// that has more than room bytes the first values are kept, as read-1.lua does it on the
-// server in twice the time. What is no such reply is not kept at all.
+// valuesReply receives a reply to HMGET while go-redis reads it from a connection without a
+// guard. It keeps [Overlong] in place of a text that is too long, and of a reply with more
+// than room bytes only the first values. read-1.lua does the same on the server, in twice the
+// time. Of anything but a list of values it keeps nothing.
 type valuesReply struct {
-	room int
+	room int // in bytes
 
-	kept []byte // the elements that are kept, as on the wire
+	kept []byte // the elements that are kept, as the server sent them
 	n    int    // how many these are
 	left int    // elements still to come
-	odd  bool   // it is something else, such as an error
+	odd  bool   // the reply is not a list of values, but for instance an error
 
-	line [40]byte // that is under way
-	size int      // of it
+	line [40]byte // the line that is being read
+	size int      // its bytes so far
 	text int      // bytes of a text still to come, with the end of its line
-	drop bool     // that text is not kept
+	drop bool     // do not keep that text
 	some [512]byte
 }
 
-// values puts the values where they belong: the first n of those asked for.
+// values copies the values into into: the first n of those asked for. long says whether one
+// of them is Overlong.
 func (v *valuesReply) values(into []SeriesValue) (n int, long, ok bool) {
 	if v.odd || v.left > 0 || v.n > len(into) || v.n == 0 && len(into) > 0 {
 		return 0, false, false
@@ -38,7 +41,7 @@ func (v *valuesReply) values(into []SeriesValue) (n int, long, ok bool) {
 // empty says whether nothing was read.
 func (v *valuesReply) empty() bool { return v.n == 0 && v.left == 0 && !v.odd }
 
-// Write is called for the lines, and may be for texts.
+// Write is called with lines, and perhaps with texts.
 func (v *valuesReply) Write(p []byte) (int, error) {
 	for at := 0; at < len(p); {
 		if v.text > 0 {
@@ -65,7 +68,7 @@ func (v *valuesReply) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// ReadFrom is called for a text, and reads to the end of it.
+// ReadFrom is called for a text, and reads it to its end.
 func (v *valuesReply) ReadFrom(r io.Reader) (read int64, err error) {
 	for {
 		var n int
@@ -95,7 +98,7 @@ func (v *valuesReply) head(line []byte) {
 	if v.odd {
 		return
 	}
-	if v.left == 0 { // of the first reply, or of another where a hook sends twice
+	if v.left == 0 { // a reply begins: the first, or a second if a hook sends the command twice
 		n, rest, ok := cutNumber(string(line), '*')
 		v.kept, v.n, v.left = v.kept[:0], 0, max(n, 0)
 		v.odd = !ok || rest != "" || n < 0
@@ -129,9 +132,56 @@ func (v *valuesReply) head(line []byte) {
 	v.text = size + len("\r\n")
 }
 
-// passed notes that so many bytes of a text were read.
+// passed notes that n bytes of a text were read.
 func (v *valuesReply) passed(n int) {
 	if v.text -= n; v.text == 0 {
 		v.left--
 	}
+}
+
+// parseValues reads a reply to HMGET of at most len(into) texts and nils, which may be fewer
+// than were asked for; ok is false for anything else. The texts share one piece of memory.
+// long says whether one of them is Overlong.
+func parseValues(raw []byte, into []SeriesValue) (n int, long, ok bool) {
+	rest := string(raw)
+	count, rest, ok := cutNumber(rest, '*')
+	if !ok || count < 0 || count > len(into) || count == 0 && len(into) > 0 {
+		return 0, false, false
+	}
+	long, ok = parseElements(count, rest, into)
+	return count, long, ok
+}
+
+// parseElements reads count texts and nils.
+func parseElements(count int, rest string, into []SeriesValue) (long, ok bool) {
+	for i := range count {
+		if strings.HasPrefix(rest, "_\r\n") { // RESP3's nil
+			rest = rest[3:]
+			continue
+		}
+		var size int
+		size, rest, ok = cutNumber(rest, '$')
+		switch {
+		case !ok || size < -1 || size > len(rest)-2:
+			return false, false
+		case size >= 0:
+			into[i] = SeriesValue{Text: rest[:size], Found: true}
+			long = long || size == len(Overlong) && into[i].Text == Overlong
+			rest = rest[size+2:]
+		}
+	}
+	return long, rest == ""
+}
+
+// cutNumber reads a line of the sign of its type and a number.
+func cutNumber(s string, sign byte) (n int, rest string, ok bool) {
+	if s == "" || s[0] != sign {
+		return 0, s, false
+	}
+	line, rest, ok := strings.Cut(s[1:], "\r\n")
+	if !ok {
+		return 0, s, false
+	}
+	n, err := strconv.Atoi(line)
+	return n, rest, err == nil
 }

@@ -21,6 +21,8 @@ type Target struct {
 	Store func(t testing.TB, app string) wire.Store
 	// Advance puts the store's clock forward. Nil where real time passes.
 	Advance func(t testing.TB, d time.Duration)
+	// List lists names of families that nobody has registered.
+	List func(t testing.TB, app string, names ...string)
 	// SetText overwrites the stored text of a series.
 	SetText func(t testing.TB, app, family, field, text string)
 	// LoseControl loses the key with a family's registration.
@@ -34,6 +36,7 @@ func MemstoreTarget(server *memstore.Server) Target {
 	return Target{
 		Store:   func(_ testing.TB, app string) wire.Store { return server.Store(app) },
 		Advance: func(_ testing.TB, d time.Duration) { server.Advance(d) },
+		List:    func(_ testing.TB, app string, names ...string) { server.List(app, names...) },
 		SetText: func(_ testing.TB, app, family, field, text string) {
 			server.SetText(app, family, field, text)
 		},

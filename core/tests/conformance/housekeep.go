@@ -87,9 +87,7 @@ var housekeepTests = map[string]func(f *fixture){
 		f.apply(batch("old", old, 0, 1, add("x", "1")))
 		f.advance(retention - day)
 		f.apply(batch("written", written, 0, 1, add("x", "1")))
-		if err := f.store.Touch(f.ctx, []string{"declared"}); err != nil {
-			f.Fatal(err)
-		}
+		f.family("declared", wire.TypeCounter)
 		f.housekeep(retention)
 		if n := len(f.head().Families); n != 3 {
 			f.Errorf("%d families before their time, want 3", n)
@@ -116,12 +114,6 @@ var housekeepTests = map[string]func(f *fixture){
 		}
 	},
 	"Housekeep_TakesOffTheListWhatIsNoFamily": func(f *fixture) {
-		touch := func(names ...string) {
-			f.Helper()
-			if err := f.store.Touch(f.ctx, names); err != nil {
-				f.Fatal(err)
-			}
-		}
 		want := func(names ...string) {
 			f.Helper()
 			f.housekeep(0)
@@ -132,7 +124,7 @@ var housekeepTests = map[string]func(f *fixture){
 		f.family("a", wire.TypeCounter)
 		f.family("lost", wire.TypeCounter)
 		f.target.LoseControl(f.T, f.app, "lost") // its series are there
-		touch("never", "a b", "", strings.Repeat("a", wire.MaxName+1))
+		f.target.List(f.T, f.app, "never", "a b", "", strings.Repeat("a", wire.MaxName+1))
 		want("a", "lost", "never")
 		f.advance(9 * time.Minute)
 		want("a", "lost", "never")

@@ -59,6 +59,13 @@ func RedisTarget(client redis.UniversalClient) Target {
 	}
 	return Target{
 		Store: func(_ testing.TB, app string) wire.Store { return wire.NewRedis(client, app) },
+		List: func(t testing.TB, app string, names ...string) {
+			now, err := client.Time(t.Context()).Result()
+			must(t, err)
+			for _, name := range names {
+				must(t, client.ZAdd(t.Context(), familiesKey(app), redis.Z{Score: float64(now.UnixMilli()), Member: name}).Err())
+			}
+		},
 		SetText: func(t testing.TB, app, family, field, text string) {
 			must(t, client.HSet(t.Context(), valuesKey(app, family), field, text).Err())
 		},

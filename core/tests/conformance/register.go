@@ -168,9 +168,6 @@ var registerTests = map[string]func(f *fixture){
 		if replies := f.store.Register(f.ctx, nil); len(replies) != 0 {
 			f.Errorf("%d replies", len(replies))
 		}
-		if err := f.store.Touch(f.ctx, nil); err != nil {
-			f.Errorf("touching nothing: %v", err)
-		}
 		if replies := f.store.Commit(f.ctx, nil); len(replies) != 0 {
 			f.Errorf("%d replies", len(replies))
 		}

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package anyredis finds the Redis of an example, and lets it run without one at
-// hand.
+// Package anyredis finds the Redis of an example, or starts an embedded one.
 package anyredis
 
 import (
+	"flag"
 	"fmt"
 	"net/url"
 	"os"
@@ -13,10 +13,14 @@ import (
 	"github.com/shoal-metrics/shoal/embedded"
 )
 
-// Variable is the environment variable that has the URL. It belongs there:
-// anybody on the machine can read the arguments of a process, and with them the
-// password.
+// Variable is the environment variable that has the URL. A URL with a password belongs
+// there: everybody on the machine can read the arguments of a process.
 const Variable = "REDIS_URL"
+
+// Flag declares the flag -redis.
+func Flag() *string {
+	return flag.String("redis", "", "`URL` of a Redis; defaults to $"+Variable+", where a password belongs, and without that to an embedded Redis")
+}
 
 // URL returns the value of the flag, or of the environment variable if that is
 // empty. It may be empty too.
@@ -27,11 +31,11 @@ func URL(flag string) string {
 	return os.Getenv(Variable)
 }
 
-// Open returns what [URL] does, or the URL of an embedded Redis if that is
-// empty, and what ends it. Call stop last: registries need Redis to close.
-func Open(flag string) (used string, stop func(), err error) {
-	if used = URL(flag); used != "" {
-		return used, func() {}, nil
+// Open returns [URL], or that of an embedded Redis if it is empty. Call stop last, which
+// ends the embedded one: registries need Redis to close.
+func Open(flag string) (url string, stop func(), err error) {
+	if url = URL(flag); url != "" {
+		return url, func() {}, nil
 	}
 	server, err := embedded.Start("")
 	if err != nil {
@@ -40,13 +44,13 @@ func Open(flag string) (used string, stop func(), err error) {
 	return server.URL(), server.Close, nil
 }
 
-// Environment is this process's for a child, with the URL in it.
+// Environment is the environment for a child process, with the URL in it.
 func Environment(redis string) []string {
 	return append(os.Environ(), Variable+"="+redis)
 }
 
-// Shown is the URL for a log: without user, password and parameters. Where a
-// password was not escaped, its rest may stand anywhere: then nothing is shown.
+// Shown is the URL for a log: without user, password and parameters. The rest of a
+// password that was not escaped may stand anywhere; of such a URL nothing is shown.
 func Shown(redis string) string {
 	u, err := url.Parse(redis)
 	if err != nil || u.Fragment != "" || strings.Contains(u.Opaque+u.Path+u.RawQuery, "@") {

@@ -10,12 +10,11 @@ import (
 // maxLongKeys bounds the memory of longKeys.
 const maxLongKeys = 10_000
 
-// longKeys remembers the keys in which the last reading met a text that is too
-// long. The next one asks for the lengths first, so that the server neither copies
-// nor sends such a text for each page. The zero value is empty. It is safe for
-// concurrent use.
+// longKeys remembers the keys in which the last reading met a text that is too long. The
+// next reading of such a key asks for the lengths first, so that Redis does not copy the
+// text again. The zero value is empty. It is safe for concurrent use.
 type longKeys struct {
-	n    atomic.Int64 // how many there are: none as a rule, and that costs no lock
+	n    atomic.Int64 // how many keys: as a rule none, and then nobody takes the lock
 	mu   sync.Mutex
 	keys map[string]struct{} // guarded by mu
 }
@@ -30,7 +29,7 @@ func (l *longKeys) has(key string) bool {
 	return found
 }
 
-// note takes in whether a whole reading of a key met one.
+// note notes whether a complete reading of a key met such a text.
 func (l *longKeys) note(key string, met bool) {
 	if !met && l.n.Load() == 0 {
 		return

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package redisclient
 
 import (
 	"bytes"
@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -18,7 +20,7 @@ import (
 // What the URL of a Sentinel set says of Redis reaches the client of the master,
 // and what it says of Sentinel those of the Sentinels.
 func TestSentinel_EachSideHasItsOwnPartOfTheURL(t *testing.T) {
-	client, err := newClient("rediss://watcher:p%40s@one:26379/3?master_name=shop&addr=two:26379&username=shop&password=s%2Fp&"+
+	client, err := New("rediss://watcher:p%40s@one:26379/3?master_name=shop&addr=two:26379&username=shop&password=s%2Fp&"+
 		"protocol=2&read_timeout=7s&min_retry_backoff=1s&conn_max_lifetime=1m&skip_verify=true&use_disconnected_replicas=true", "shop")
 	if err != nil {
 		t.Fatal(err)
@@ -36,11 +38,13 @@ func TestSentinel_EachSideHasItsOwnPartOfTheURL(t *testing.T) {
 	for i, addr := range []string{"one:26379", "two:26379"} {
 		o := sentinels.clients[i].Options()
 		if o.Addr != addr || o.Username != "watcher" || o.Password != "p@s" || o.DB != 0 || o.Protocol != 2 || o.TLSConfig == nil ||
-			!o.TLSConfig.InsecureSkipVerify || o.ReadTimeout.Seconds() != 7 || o.PoolSize != clientPoolSize {
+			!o.TLSConfig.InsecureSkipVerify || o.ReadTimeout.Seconds() != 7 || o.PoolSize != 4 {
 			t.Errorf("the Sentinel %s is asked as %+v", addr, o)
 		}
 	}
-	mentions(t, New().Open("redis://localhost?master_name=m&replica_only=true", Opts{App: "shop"}), "replica_only")
+	if _, err := New("redis://localhost?master_name=m&replica_only=true", "shop"); err == nil || !strings.Contains(err.Error(), "replica_only") {
+		t.Errorf("a URL that asks for replicas gives %v", err)
+	}
 }
 
 func TestSentinel_ItsAnswerIsAHostAndAPort(t *testing.T) {
@@ -85,7 +89,7 @@ func TestSentinel_OneThatHangsKeepsNobodyFromAskingTheOthers(t *testing.T) {
 		}
 		defer func() { _ = s.close() }()
 		s.last.Store(0)
-		ctx, cancel := context.WithTimeout(t.Context(), clientDialTimeout)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
 		if addr, err := s.find(ctx); addr != "redis-2:6379" || err != nil {
 			t.Errorf("the master is %q: %v", addr, err)

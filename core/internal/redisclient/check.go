@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package redisclient
 
 import (
 	"errors"
@@ -12,62 +12,50 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// fewConnections is below what a client needs that an application shares:
-// shoal takes one to write and one to read, and the application needs some.
-const fewConnections = 3
+const (
+	// fewConnections is the least that a client needs which the application uses too:
+	// shoal takes one to write and one to read.
+	fewConnections = 3
+	// longTimeout is the longest that the client's own timeout should be, where nothing
+	// else ends a call: the lease is not renewed meanwhile.
+	longTimeout = 10 * time.Second
+)
 
-// longTimeout is more than a call of shoal's may take where nothing but the
-// client's own timeout ends it: a lease could not be renewed meanwhile.
-const longTimeout = 2 * callTimeout
-
-// refuseClient returns an error for a client with which shoal can't keep what
-// it promises.
-func refuseClient(client redis.UniversalClient) error {
+// Check returns an error for a client with which shoal can't keep its promises.
+func Check(client redis.UniversalClient) error {
 	inner := wire.Innermost(client)
 	if inner == nil || reflect.ValueOf(inner).Kind() == reflect.Pointer && reflect.ValueOf(inner).IsNil() {
-		return errors.New("shoal: Connect: the Redis client is nil: make one with redis.NewClient, or use Open")
+		return errors.New("the Redis client is nil: make one with redis.NewClient, or use Open")
 	}
 	if _, ring := inner.(interface{ Options() *redis.RingOptions }); ring {
-		return errors.New("shoal: Connect: the Redis client is a redis.Ring, which moves keys to other servers " +
+		return errors.New("the Redis client is a redis.Ring, which moves keys to other servers " +
 			"when one is away, so that totals would be torn apart: use a client of one server, of Sentinel or of a Cluster")
 	}
 	return nil
 }
 
-// newStore returns what makes the store of an app behind a client, whose
-// connections may be guarded.
-func (r *Registry) newStore(client redis.UniversalClient, guarded bool) func(app string) wire.Store {
-	return func(app string) wire.Store {
-		store := wire.NewRedis(client, app)
-		store.Guarded = guarded
-		store.Report = func(err error) { r.report("client", err) }
-		store.Mended = r.mended
-		return store
-	}
-}
-
-// clientSettings are those that single clients and a Cluster's have in common,
-// as go-redis keeps them: no timeout is 0, and one that not even a context's
-// deadline replaces is negative.
-type clientSettings struct {
-	contexts    bool
+// settings are those of a client that shoal warns of. Timeouts are as go-redis keeps
+// them: 0 for one that was switched off by -1, which the deadline of a context replaces,
+// and negative for one that was switched off altogether.
+type settings struct {
+	contexts    bool // ContextTimeoutEnabled
 	read, write time.Duration
-	connections int
-	replicas    bool
+	connections int  // of all pools
+	replicas    bool // reads go to replicas
 }
 
-// settingsOf reads a client's settings. Where a type hides the client they are
-// not known.
-func settingsOf(client redis.UniversalClient) (s clientSettings, known bool) {
+// settingsOf reads a client's settings. They are not known where another type hides the
+// client.
+func settingsOf(client redis.UniversalClient) (s settings, known bool) {
 	var pipelines int
 	switch c := wire.Innermost(client).(type) {
 	case interface{ Options() *redis.Options }:
 		o := c.Options()
-		s = clientSettings{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolSize, false}
+		s = settings{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolSize, false}
 		pipelines = o.PipelinePoolSize
 	case interface{ Options() *redis.ClusterOptions }:
 		o := c.Options()
-		s = clientSettings{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolSize, o.ReadOnly}
+		s = settings{o.ContextTimeoutEnabled, o.ReadTimeout, o.WriteTimeout, o.PoolSize, o.ReadOnly}
 		pipelines = o.PipelinePoolSize
 	default:
 		return s, false
@@ -79,15 +67,15 @@ func settingsOf(client redis.UniversalClient) (s clientSettings, known bool) {
 	return s, true
 }
 
-// clientWarnings says which settings of a client harm, why, and what to set.
-func clientWarnings(client redis.UniversalClient) []error {
+// Warnings says which settings of a client do harm, why, and what to set instead.
+func Warnings(client redis.UniversalClient) []error {
 	s, known := settingsOf(client)
 	if !known {
 		return nil
 	}
 	var list []error
 	warn := func(format string, args ...any) {
-		list = append(list, fmt.Errorf("shoal: the Redis client: "+format, args...))
+		list = append(list, fmt.Errorf(format, args...))
 	}
 	if !s.contexts {
 		warn("ContextTimeoutEnabled is false, so go-redis ignores the deadlines of shoal's calls, " +
@@ -115,11 +103,4 @@ func clientWarnings(client redis.UniversalClient) []error {
 			"They lag, and counters would step back, so shoal reads from masters all the same, by scripts")
 	}
 	return list
-}
-
-// warnOf reports what [clientWarnings] finds, once.
-func (r *Registry) warnOf(client redis.UniversalClient) {
-	for i, err := range clientWarnings(client) {
-		r.report(fmt.Sprint("client ", i), err)
-	}
 }

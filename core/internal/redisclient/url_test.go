@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package redisclient
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestOpen_SaysWhichPartOfItsURLIsWrong(t *testing.T) {
+func TestNew_SaysWhichPartOfItsURLIsWrong(t *testing.T) {
 	for url, part := range map[string]string{
 		"":                                     "no scheme",
 		"localhost":                            "no scheme",
@@ -55,14 +55,14 @@ func TestOpen_SaysWhichPartOfItsURLIsWrong(t *testing.T) {
 		"unix:///run/redis.sock?db=x":     "parameter db ",
 		"unix:///run/redis.sock?addr=h:1": "scheme is unix",
 	} {
-		_, err := newClient(url, "shop")
+		_, err := New(url, "shop")
 		if err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%q gives %v, want %q", url, err, part)
 		}
 	}
 }
 
-func TestOpen_TakesEveryURLThatGoRedisUnderstands(t *testing.T) {
+func TestNew_TakesEveryURLThatGoRedisUnderstands(t *testing.T) {
 	for _, url := range []string{
 		"redis://", "redis://localhost", "redis://localhost/", "redis://localhost/3", "redis://:6379", "redis://[::1]:6379",
 		"redis://:pass@localhost", "redis://user:p%40s%3A%2F%3F%23%25s@localhost", "redis://user@localhost",
@@ -70,7 +70,7 @@ func TestOpen_TakesEveryURLThatGoRedisUnderstands(t *testing.T) {
 		"redis://localhost?addr=a:1&addr=b:2&max_redirects=4", "redis://localhost?master_name=m&username=u&password=p&addr=a:1",
 		"redis://localhost?master_name=m&replica_only=false&db=2", "unix:///run/redis.sock?db=2", "unix://user:pass@/run/redis.sock",
 	} {
-		client, err := newClient(url, "shop")
+		client, err := New(url, "shop")
 		if err != nil {
 			t.Errorf("%s: %v", url, err)
 			continue
@@ -81,7 +81,7 @@ func TestOpen_TakesEveryURLThatGoRedisUnderstands(t *testing.T) {
 
 // Whatever characters a password has, and wherever it ends up because of them:
 // no word of it is in the error.
-func TestOpen_NoPartOfASecretIsInTheErrorOfItsURL(t *testing.T) {
+func TestNew_NoPartOfASecretIsInTheErrorOfItsURL(t *testing.T) {
 	const special = "@:/?#%[]&=;+ \\\"'<>^`{|}~!$*(),\n\x7f\x00ä"
 	secrets := []string{"zq1", "jx2", "wv3"}
 	for _, a := range special {
@@ -93,7 +93,7 @@ func TestOpen_NoPartOfASecretIsInTheErrorOfItsURL(t *testing.T) {
 				"unix://:%s@/run/redis.sock?db=1", "redis://localhost?%s=1", "redis://localhost/%s", "redis://localhost:%s",
 			} {
 				url := fmt.Sprintf(format, password)
-				client, err := newClient(url, "shop")
+				client, err := New(url, "shop")
 				if err == nil {
 					_ = client.Close()
 					continue

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package redisclient
 
 import (
 	"context"
@@ -19,25 +19,26 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// sentinelPeriod is how often a Sentinel is asked whether there is another master, and
-// how long it has to answer before the others are asked as well.
-const sentinelPeriod = time.Second
-
-// failoverAddr is what go-redis calls a client whose server Sentinels name.
-const failoverAddr = "FailoverClient"
+const (
+	// sentinelPeriod is how often a Sentinel is asked for the master's address, and how
+	// long one has to answer before the others are asked as well.
+	sentinelPeriod = time.Second
+	// sentinelTimeout bounds one search for the master, among all Sentinels.
+	sentinelTimeout = 5 * time.Second
+)
 
 // sentinelClient is a client of the master that Sentinels name.
 //
-// go-redis has one of its own. But it trusts Sentinels: anybody who passes for one ends
-// the process, in a goroutine where nobody can recover, with an answer of no address or a
-// message that it does not expect; and it asks every further Sentinel that one names.
+// go-redis's own trusts Sentinels. Whoever passes for one ends the process, by an answer
+// without an address or a message of another form: go-redis panics in a goroutine where
+// nobody can recover. It also asks every further Sentinel that one of them names.
 type sentinelClient struct {
-	*redis.Client
+	*redis.Client // of the master
 
 	sentinels *sentinels
 }
 
-// newSentinelClient takes a URL that was checked.
+// newSentinelClient takes a URL that parseURL accepts, with the defaults in it.
 func newSentinelClient(u *url.URL, app string) (redis.UniversalClient, error) {
 	f, err := redis.ParseFailoverURL(u.String())
 	if err != nil {
@@ -50,28 +51,28 @@ func newSentinelClient(u *url.URL, app string) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, badURL(unusable)
 	}
-	query, limits := u.Query(), &guard.Limits{}
-	setSingle(o, query, app)
+	set(o, u, app)
+	limits := &guard.Limits{}
 	s := &sentinels{set: f.MasterName, limits: limits, dial: redis.NewDialer(o)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.last.Store(none)
 	for _, addr := range f.SentinelAddrs {
-		each := &redis.Options{
+		one := &redis.Options{
 			Addr: addr, Username: f.SentinelUsername, Password: f.SentinelPassword, Protocol: f.Protocol,
 			TLSConfig: o.TLSConfig, DialTimeout: o.DialTimeout, ReadTimeout: o.ReadTimeout, WriteTimeout: o.WriteTimeout,
 			PoolSize: o.PoolSize, ClientName: o.ClientName,
 		}
-		setSingle(each, query, app)
-		each.Dialer = guardedDialer(each, limits)
-		s.clients = append(s.clients, redis.NewClient(each))
+		set(one, u, app)
+		one.Dialer = guardedDialer(one, limits)
+		s.clients = append(s.clients, redis.NewClient(one))
 	}
 	s.group.Go(s.watch)
-	o.Addr, o.Dialer = failoverAddr, s.dialMaster
+	o.Addr, o.Dialer = wire.FailoverAddr, s.dialMaster
 	return &sentinelClient{redis.NewClient(o), s}, nil
 }
 
-// masterURL is the URL of a Sentinel set as that of a single server: what stands
-// before the @ is for Sentinel, and Redis's own user and password are parameters.
+// masterURL turns the URL of a Sentinel set into that of a single server. In the former,
+// user and password before the @ are for Sentinel, and those for Redis are parameters.
 func masterURL(u *url.URL) string {
 	query, master := u.Query(), *u
 	master.User = nil
@@ -93,45 +94,47 @@ func (c *sentinelClient) Close() error {
 	return errors.Join(c.sentinels.close(), c.Client.Close())
 }
 
-// none says that no Sentinel is known to answer.
+// none, in sentinels.last, means that no Sentinel has answered yet, or the last one has
+// stopped.
 const none = -1
 
-// sentinels finds the master of a set, and notices when it becomes another one.
+// sentinels finds the master of a set, and notices when another server becomes it.
 type sentinels struct {
-	set     string
-	clients []*redis.Client // of those in the URL
+	set     string          // the master_name
+	clients []*redis.Client // of the Sentinels in the URL
 	limits  *guard.Limits
 	dial    dialer // to a master
 
-	master atomic.Pointer[string] // its address, as it was told last
-	last   atomic.Int32           // which Sentinel answered last, or none
+	master atomic.Pointer[string] // its address, by the last answer; nil before the first
+	last   atomic.Int32           // index in clients of the Sentinel that answered last, or none
 
 	ctx    context.Context // of watch; ends with close
 	cancel context.CancelFunc
 	group  sync.WaitGroup // watch
 }
 
-// dialMaster is called by the client of the master.
+// dialMaster is the dialer of the master's client. A connection ends as soon as another
+// server is the master.
 func (s *sentinels) dialMaster(ctx context.Context, network, _ string) (net.Conn, error) {
 	addr, err := s.find(ctx)
 	if err != nil {
-		return failed(err), nil
+		return failedDial(err), nil
 	}
 	conn, err := s.dial(ctx, network, addr)
 	if err != nil {
-		return failed(err), nil
+		return failedDial(err), nil
 	}
-	s.master.CompareAndSwap(nil, &addr) // find notes nothing when it is late
+	s.master.CompareAndSwap(nil, &addr) // ask stores nothing once its context has ended
 	return guard.New(conn, addr, s.limits, func() error {
 		if now := *s.master.Load(); now != addr {
-			return fmt.Errorf("shoal: the master is %s now, and no more %s", now, addr)
+			return fmt.Errorf("the master is %s now, and no more %s", now, addr)
 		}
 		return nil
 	}), nil
 }
 
-// watch asks again and again. A master that is cut off from the Sentinels does not
-// know that it was replaced, and what it takes is lost.
+// watch asks for the master every sentinelPeriod. A master that is cut off from the
+// Sentinels does not know that it was replaced: what it still acknowledges is lost.
 func (s *sentinels) watch() {
 	ticker := time.NewTicker(sentinelPeriod)
 	defer ticker.Stop()
@@ -141,18 +144,19 @@ func (s *sentinels) watch() {
 			return
 		case <-ticker.C:
 		}
-		ctx, cancel := context.WithTimeout(s.ctx, callTimeout)
-		_, _ = s.find(ctx) // in vain: whoever dials next says why
+		ctx, cancel := context.WithTimeout(s.ctx, sentinelTimeout)
+		_, _ = s.find(ctx) // if it fails, the next dial says why
 		cancel()
 	}
 }
 
-// find asks the Sentinel that answered last, and if it does not all of them.
+// find asks the Sentinel that answered last. If it does not answer now, find asks all of
+// them at once and takes the first answer.
 func (s *sentinels) find(ctx context.Context) (addr string, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	if last := s.last.Load(); last != none {
-		// It may hang while the others answer: leave time to ask them.
+		// It may hang: leave time to ask the others.
 		lastCtx, cancel := context.WithTimeout(ctx, sentinelPeriod)
 		addr, err = s.ask(lastCtx, last)
 		cancel()
@@ -167,7 +171,7 @@ func (s *sentinels) find(ctx context.Context) (addr string, err error) {
 	}
 	answers := make(chan answer, len(s.clients))
 	for i := range s.clients {
-		go func() { // ends with the context
+		go func() { // ends when find returns, which cancels ctx
 			addr, err := s.ask(ctx, int32(i))
 			answers <- answer{addr, err}
 		}()
@@ -187,7 +191,7 @@ func (s *sentinels) find(ctx context.Context) (addr string, err error) {
 	return "", err
 }
 
-// ask asks one Sentinel, and notes what it says.
+// ask asks one Sentinel for the master's address and remembers the answer.
 func (s *sentinels) ask(ctx context.Context, i int32) (string, error) {
 	client := s.clients[i]
 	reply, err := client.Do(ctx, "sentinel", "get-master-addr-by-name", s.set).StringSlice()
@@ -208,7 +212,7 @@ func (s *sentinels) ask(ctx context.Context, i int32) (string, error) {
 	return addr, nil
 }
 
-// isAddress says whether a reply is a host and a port.
+// isAddress says whether a reply is a host and a port. Anybody may have sent it.
 func isAddress(reply []string) bool {
 	if len(reply) != 2 {
 		return false

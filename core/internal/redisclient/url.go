@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package shoal
+package redisclient
 
 import (
 	"errors"
@@ -22,6 +22,7 @@ const (
 	clusterServers
 )
 
+// kindOf tells the kind by the URL's parameters.
 func kindOf(query url.Values) serverKind {
 	switch {
 	case query.Has("master_name"):
@@ -32,7 +33,7 @@ func kindOf(query url.Values) serverKind {
 	return singleServer
 }
 
-// parses says whether go-redis takes a URL of this kind.
+// parses returns go-redis's error for a URL of this kind.
 func (k serverKind) parses(text string) error {
 	var err error
 	switch k {
@@ -46,10 +47,10 @@ func (k serverKind) parses(text string) error {
 	return err
 }
 
-// parseURL checks a Redis URL. Its error says which part is wrong, and nothing
-// of what it holds. Not even the parser's own words are safe: of
-// redis://user:pass#word@host it calls "pass" a port, of
-// redis://user:12/word@host it calls "word@host" a database.
+// parseURL checks a Redis URL. Its error says which part is wrong and quotes nothing of
+// the URL, which may hold a password. Even the parser's own words would show one: for
+// redis://user:pass#word@host it calls "pass" a port, for redis://user:12/word@host it
+// calls "word@host" a database.
 func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -61,11 +62,11 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// unusable is said where it is not known which part is wrong.
+// unusable is the reason where nobody knows which part is wrong.
 const unusable = "its host, its database or one of its parameters is not valid"
 
 func badURL(reason string) error {
-	return fmt.Errorf("shoal: Open: the Redis URL is not usable: %s; give redis://user:password@host:6379/0, "+
+	return fmt.Errorf("the Redis URL is not usable: %s; give redis://user:password@host:6379/0, "+
 		"with @ : / ? # and %% in the password written as %%40 %%3A %%2F %%3F %%23 %%25", reason)
 }
 
@@ -73,7 +74,7 @@ func badURL(reason string) error {
 func unparsable(err error) string {
 	var parse *url.Error
 	errors.As(err, &parse)
-	words := parse.Err.Error() // it quotes the part
+	words := parse.Err.Error() // which quote the part: keep them to ourselves
 	for _, p := range []struct{ sign, reason string }{
 		{"invalid control character", "it has a control character, such as the end of a line"},
 		{"missing protocol scheme", "it has no scheme"},
@@ -92,14 +93,14 @@ func unparsable(err error) string {
 	return "it does not parse"
 }
 
-// wrongPart names what is wrong with a URL that could be parsed, or returns "".
+// wrongPart names what is wrong with a URL that net/url parsed, or returns "".
 func wrongPart(text string, u *url.URL) string {
 	query, err := url.ParseQuery(u.RawQuery)
 	kind := kindOf(query)
 	database := strings.FieldsFunc(u.Path, func(r rune) bool { return r == '/' })
 	port, _ := strconv.Atoi(u.Port())
 	switch {
-	case strings.Contains(text, "#"): // what follows is the rest of a password
+	case strings.Contains(text, "#"): // what follows may be the rest of a password
 		return "it has a # in it"
 	case u.Scheme == "":
 		return "it has no scheme"
@@ -134,8 +135,8 @@ func isDatabase(text string) bool {
 	return err == nil && n >= 0
 }
 
-// wrongParameter asks go-redis of each parameter alone. It names only those
-// that go-redis knows: the name of any other may be the rest of a password.
+// wrongParameter has go-redis parse each parameter alone, and names the one that fails.
+// It names only parameters that go-redis knows: any other may be the rest of a password.
 func wrongParameter(u *url.URL, query url.Values, kind serverKind) string {
 	base := u.Scheme + "://host?"
 	if u.Scheme == "unix" {
