@@ -50,9 +50,6 @@ func (w *writer) finish(ctx context.Context) {
 	w.finished = true
 }
 
-// replicaTimeout is how long Close waits for a replica.
-const replicaTimeout = time.Second
-
 // replicated waits until what this process brought to Redis would outlive a
 // failover: from now on there is nobody who would bring it again. It reports
 // false if the failover has just been, and there is something to bring.

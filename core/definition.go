@@ -215,6 +215,10 @@ func (d *definition) wire() wire.Definition {
 	return w
 }
 
+// overflowValue is the value of every label of the overflow series, which takes what
+// exceeds the cap of series.
+const overflowValue = "shoal_overflow"
+
 // overflowValues are the label values of the overflow series.
 func (d *definition) overflowValues() []string {
 	values := make([]string, len(d.labelNames))

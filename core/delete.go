@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"math"
 	"strings"
-
-	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // DeleteLabelValues deletes the series with these label values, everywhere:
@@ -166,28 +164,4 @@ func (f *family) queueDeletion(add func(r *deletions, limit int) bool) {
 		f.reg.report("deletions", fmt.Errorf("shoal: %s %q: %d deletions wait for Redis already: one was dropped, "+
 			"and what it names stays; Reset needs no room", f.def.kind, f.def.name, f.reg.seriesLimit()))
 	}
-}
-
-// fieldMatches says whether a stored field has all these labels.
-func fieldMatches(field string, match Labels) bool {
-	labels, err := wire.DecodeField(field)
-	if err != nil {
-		return false
-	}
-	for name, want := range match {
-		if valueOf(labels, name) != want {
-			return false
-		}
-	}
-	return true
-}
-
-// valueOf gives the value of a label: an absent one equals an empty one.
-func valueOf(labels []wire.Label, name string) string {
-	for _, l := range labels {
-		if l.Name == name {
-			return l.Value
-		}
-	}
-	return ""
 }

@@ -100,3 +100,27 @@ func matchKey(names []string, value func(name string) string) string {
 	}
 	return b.String()
 }
+
+// fieldMatches says whether a stored field has all these labels.
+func fieldMatches(field string, match Labels) bool {
+	labels, err := wire.DecodeField(field)
+	if err != nil {
+		return false
+	}
+	for name, want := range match {
+		if valueOf(labels, name) != want {
+			return false
+		}
+	}
+	return true
+}
+
+// valueOf gives the value of a label: an absent one equals an empty one.
+func valueOf(labels []wire.Label, name string) string {
+	for _, l := range labels {
+		if l.Name == name {
+			return l.Value
+		}
+	}
+	return ""
+}

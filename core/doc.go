@@ -98,3 +98,26 @@
 // the Kubernetes Service. If Prometheus scraped each of 10 replicas, every sum would be 10
 // times too high.
 package shoal
+
+// How the files build on each other, for readers of the code. From the ground up:
+//
+//   - internal/wire: names, keys and scripts, all of Redis. internal/page reads Redis and
+//     renders pages, internal/redisclient makes the clients of Open; both build on wire
+//     and neither knows this package.
+//   - definition, mode, opts: what is declared. outbox, lease, lineage, schedule,
+//     requests: the parts of the writer, which do no I/O.
+//   - family, constants, table and series, with counter, gauge, summary and histogram:
+//     what is counted. delete, deletions and deleted take it out.
+//   - registry, with selfmetrics, report and damage: all metrics of an application.
+//   - writer, with heartbeat, flushrun, answers, freeze, gaugesend and close: what brings
+//     them to Redis.
+//   - connect, instances, handler, sending: what joins a registry with a writer and a
+//     reader of pages, and answers scrapes.
+//
+// Four kinds of arrows point up:
+//
+//   - A metric knows its registry: that counts and reports what the metric refuses, and
+//     has the cap of series.
+//   - A registry knows its connection, which comes and goes while metrics are in use.
+//   - A synchronous write (sync) asks the connection for its writer and waits for it.
+//   - A batch of an outbox carries the waiters that it answers.

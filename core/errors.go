@@ -79,6 +79,9 @@ func (e *UndeliveredError) Error() string {
 // Unwrap returns Err.
 func (e *UndeliveredError) Unwrap() error { return e.Err }
 
+// replicaTimeout is how long Close waits for a replica.
+const replicaTimeout = time.Second
+
 // ReplicationError says that Close delivered everything, and that no replica
 // has confirmed to have it: if Redis failed over now, what this process wrote
 // last might be lost.

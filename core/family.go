@@ -51,6 +51,12 @@ type series struct {
 	outside atomic.Bool // not in the table, or about to leave it: deleted, or the overflow series
 }
 
+// drainer is a metric whose values are added up in Redis.
+type drainer interface {
+	// drain appends what was gathered since the last time, and forgets it.
+	drain(dst []wire.Component) []wire.Component
+}
+
 // touch puts the series on the dirty list of its set unless it is there. Call
 // it after the write: the writer goroutine clears the flag before it drains,
 // so a write that it did not see marks the series again.
@@ -220,10 +226,6 @@ func (f *family) repair(v string) string {
 	}
 	return v
 }
-
-// overflowValue is the value of every label of the overflow series, which takes what
-// exceeds the cap of series.
-const overflowValue = "shoal_overflow"
 
 // overflowChild returns the series that takes the values of all label sets
 // beyond the cap.

@@ -12,12 +12,6 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// drainer is a metric whose values are added up in Redis.
-type drainer interface {
-	// drain appends what was gathered since the last time, and forgets it.
-	drain(dst []wire.Component) []wire.Component
-}
-
 // freezer gathers what a family has to say into batches.
 type freezer struct {
 	w *writer

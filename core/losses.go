@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // Why batches were lost: the label of shoal_lost_batches_total.
@@ -20,16 +18,6 @@ const (
 
 var lossReasons = []string{lostRollback, lostWiped, lostOrphan, lostExpired}
 
-func (o *outbox) lose(reason string, n uint64) {
-	if n == 0 {
-		return
-	}
-	if o.lost == nil {
-		o.lost = map[string]int{}
-	}
-	o.lost[reason] += int(n)
-}
-
 // lossText tells that this many batches of these metrics were lost.
 func lossText(reason string, batches int, names []string) string {
 	const most = 5
@@ -39,17 +27,4 @@ func lossText(reason string, batches int, names []string) string {
 		text += fmt.Sprintf(" and %d more metrics", more)
 	}
 	return text
-}
-
-// counted says whether the batch added anything. Zeros only show that a series is
-// there; deletions and values of Latest gauges are not lost with what an emptied
-// store had: there is nothing to delete, and the values are set again.
-func (b *batch) counted() bool {
-	return slices.ContainsFunc(b.ops, func(op wire.Op) bool {
-		if op.Kind != wire.OpAdd {
-			return false
-		}
-		vector, err := wire.ParseVector(nil, op.Value)
-		return err != nil || slices.ContainsFunc(vector, func(c wire.Component) bool { return c.Value != 0 })
-	})
 }

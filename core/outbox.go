@@ -242,3 +242,27 @@ func (b *batch) finish(text string, err error) {
 	}
 	b.waiters = nil
 }
+
+// lose counts batches that are lost, until the writer collects them.
+func (o *outbox) lose(reason string, n uint64) {
+	if n == 0 {
+		return
+	}
+	if o.lost == nil {
+		o.lost = map[string]int{}
+	}
+	o.lost[reason] += int(n)
+}
+
+// counted says whether the batch added anything. Zeros only show that a series is
+// there; deletions and values of Latest gauges are not lost with what an emptied
+// store had: there is nothing to delete, and the values are set again.
+func (b *batch) counted() bool {
+	return slices.ContainsFunc(b.ops, func(op wire.Op) bool {
+		if op.Kind != wire.OpAdd {
+			return false
+		}
+		vector, err := wire.ParseVector(nil, op.Value)
+		return err != nil || slices.ContainsFunc(vector, func(c wire.Component) bool { return c.Value != 0 })
+	})
+}

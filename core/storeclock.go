@@ -30,3 +30,10 @@ func (c *storeClock) set(store time.Time, moment int64) (back bool) {
 	*c = storeClock{store: store, local: moment}
 	return back
 }
+
+// started is the origin of monotonicNow.
+var started = time.Now()
+
+// monotonicNow is the time since this process started, in nanoseconds. Changes of the wall
+// clock do not affect it.
+func monotonicNow() int64 { return int64(time.Since(started)) }

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+// waiter is a synchronous write that waits for Redis. Waiters of one family
+// share batches, and all families share pipelines: that is the group commit.
+type waiter struct {
+	series *series
+	op     int  // its place in the batch, where the total will be
+	gone   bool // the caller gave up; guarded by its family's mu
+	done   chan outcome
+}
+
+type outcome struct {
+	text string // the series as Redis has it
+	err  error
+}
+
+// finish answers the waiter. It may have given up: the channel has room for the
+// answer.
+func (w *waiter) finish(text string, err error) {
+	select {
+	case w.done <- outcome{text, err}:
+	default:
+	}
+}
+
+// waitOn makes waiters wait for the next batch, since the one that they were taken for
+// was not made; but not those that gave up meanwhile. The caller holds mu.
+func (f *family) waitOn(list ...*waiter) {
+	for _, w := range list {
+		if !w.gone {
+			f.waiters = append(f.waiters, w)
+		}
+	}
+}
+
+// abandon takes out a waiter that gave up, if no batch has taken it yet: else they
+// would pile up while Redis is away.
+func (s *series) abandon(w *waiter) {
+	f := s.consts.fam
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w.gone = true
+	for i, other := range f.waiters {
+		if other == w {
+			f.waiters = append(f.waiters[:i], f.waiters[i+1:]...)
+			return
+		}
+	}
+}
