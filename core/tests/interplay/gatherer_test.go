@@ -75,7 +75,7 @@ func TestGatherer_PromhttpSaysThatRedisIsAway(t *testing.T) {
 	shopUnconnected := reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
 	shopUnconnected.Inc()
 	status, body := get(t, promhttp.HandlerFor(reg, promhttp.HandlerOpts{}), "")
-	if status != http.StatusInternalServerError || !strings.Contains(body, shoal.ErrNotConnected.Error()) {
+	if status != http.StatusInternalServerError || !strings.Contains(body, strings.TrimPrefix(shoal.ErrNotConnected.Error(), "shoal: ")) {
 		t.Errorf("status %d: %s", status, body)
 	}
 }
