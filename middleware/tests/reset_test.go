@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-//nolint:staticcheck // http2 is deprecated, but it is how frames are written
 package tests
 
 import (

@@ -42,7 +42,7 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				f := &redisFixture{fixture: newFixture(t, target), client: client, mended: map[string]int{}}
-				f.store.(*wire.Redis).Mended = func(where string, n int) { f.mended[where] += n } //nolint:errcheck // it is one
+				f.store.(*wire.Redis).Mended = func(where string, n int) { f.mended[where] += n }
 				test(f)
 			})
 		}

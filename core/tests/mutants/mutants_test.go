@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// mutantSeeds is in how many seeds a mutant must be found; most need a few.
-	mutantSeeds = 1000
+	// mutantSeeds is in how many seeds a mutant must be found; most need a few, those that scrapes at the same time must notice some hundreds.
+	mutantSeeds = 5000
 	// plainSeeds only shows that this way of building does no harm. The core's own
 	// test runs more.
 	plainSeeds = 100
