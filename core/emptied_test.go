@@ -86,6 +86,23 @@ func TestRecovery_NoPageIsShownBeforeTheFamiliesOfThisProcessAreBack(t *testing.
 	})
 }
 
+func TestRecovery_ASecondLossIsWaitedForAsTheFirstWas(t *testing.T) {
+	inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {
+		r := process(t, server, Opts{})
+		r.NewCounter(CounterOpts{Name: "c_total"}).Add(7)
+		elapse(20 * time.Second)
+		lose()
+		if rec := askPage(r, HandlerOpts{Timeout: 20 * time.Millisecond}); rec.Code != http.StatusServiceUnavailable {
+			t.Fatalf("%d after the first loss", rec.Code)
+		}
+		elapse(5 * time.Minute) // all is back, and nobody has asked for a page
+		lose()
+		if after := onlyWhole(t, r, "\nc_total "); after < 0 || after > 2*DefLeaseDuration {
+			t.Errorf("the first page was shown after %v", after)
+		}
+	})
+}
+
 func TestRecovery_NoPageIsShownBeforeTheFamiliesOfTheOthersAreBack(t *testing.T) {
 	for _, reader := range []string{"a process", "a reader"} {
 		inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {

@@ -28,6 +28,7 @@ type recovery struct {
 
 	begun   time.Time // when pages began to be held back; zero if they are not
 	lineage string    // Redis's then
+	held    *Held     // what Redis had of this process then
 
 	emptied emptied // whether Redis lost everything
 }
@@ -57,8 +58,11 @@ func (r *recovery) check(head wire.Head, held *Held, observer Observer) error {
 		r.begun = time.Time{}
 		return nil
 	}
-	if current := cmp.Or(head.Lineage, head.App.Lineage); r.begun.IsZero() || r.lineage != current {
-		r.lineage, r.begun = current, time.Now()
+	// What is lost now may not be what was lost when the wait began: it was brought back,
+	// while nobody asked for a page, and lost again.
+	current := cmp.Or(head.Lineage, head.App.Lineage)
+	if r.begun.IsZero() || r.lineage != current || s.lacks && r.held != held {
+		r.lineage, r.held, r.begun = current, held, time.Now()
 	}
 	if wait := r.waitFor(&s, len(head.App.Leases)); wait != "" {
 		return &RecoveringError{cause: r.causeOf(&s), wait: wait, stale: s.stale, lacks: s.lacks}
