@@ -22,7 +22,7 @@ quick: ## the inner loop: format, vet, and the unit tests without the race detec
 test: ## everything that a change must pass, but lint
 	scripts/test.sh
 
-versions: ## test with the oldest supported go-redis, chi, gin and echo
+versions: ## test with the oldest supported chi, gin and echo
 	scripts/versions.sh
 
 race: ## only the tests, with the race detector
