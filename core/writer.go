@@ -239,7 +239,11 @@ func (w *writer) failed(err error) {
 	w.trouble.Store(&err)
 	w.schedule.failed()
 	w.reg.self.flushFailures.Inc()
-	w.reg.redisFails("flush", err)
+	report := err
+	if wire.Trouble(err) != "" {
+		report = fmt.Errorf("shoal: counts wait in memory until Redis takes them: %w", err)
+	}
+	w.reg.redisFails("flush", report)
 	w.answer(err)
 }
 

@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The inner loop, in less than a minute: the core with few seeds of its simulation, the
-# middlewares and the embedded Redis, all without the race detector and without servers.
+# The inner loop, in less than a minute: the core with few seeds of its simulation, and the
+# middlewares, without the race detector and without servers.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 . scripts/steps.sh
 
-formatted() { ! gofmt -l core embedded middleware | grep .; }
+formatted() { ! gofmt -l core middleware | grep .; }
 
-packages=(./core/... ./embedded/... ./middleware/{nethttp,chi,gin,echo}/...)
+packages=(./core/... ./middleware/{nethttp,chi,gin,echo}/...)
 step "format" . formatted
 step "vet" . go vet "${packages[@]}"
 step "test" . go test -vet=off -short -timeout 2m "${packages[@]}"
 
-echo "Left out: the race detector, most seeds of the simulation, the tests on real servers, the other modules, lint. make test and make lint have them."
+echo "Left out: the race detector, most seeds of the simulation, the tests on real servers, the other modules (the embedded Redis among them), lint. make test and make lint have them."
 summary "of the quick test"

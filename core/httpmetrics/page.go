@@ -41,7 +41,7 @@ func discard(w http.ResponseWriter) {
 // [DefMetricsPath]. It keeps the page off the address that the public
 // reaches:
 //
-//	httpmetrics.Serve(ctx, reg, app, httpmetrics.PageServer(":9090", reg))
+//	httpmetrics.Serve(ctx, reg, app, httpmetrics.PageServer(":9091", reg))
 func PageServer(addr string, reg *shoal.Registry) *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle(DefMetricsPath, Handler(reg, shoal.HandlerOpts{}))

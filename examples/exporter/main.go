@@ -5,7 +5,7 @@
 // there are, and even when none is alive.
 //
 //	REDIS_URL=redis://127.0.0.1:6379/0 go run ./examples/exporter -app shop
-//	curl localhost:9090/metrics
+//	curl localhost:9091/metrics
 //
 // It only reads, so it has no lease and no gauge_index, and sends nothing to Redis but
 // queries.
@@ -30,7 +30,7 @@ import (
 const localRedis = "redis://127.0.0.1:6379/0"
 
 func main() {
-	addr := flag.String("addr", "127.0.0.1:9090", "`address` to serve on")
+	addr := flag.String("addr", "127.0.0.1:9091", "`address` to serve on")
 	redis := flag.String("redis", "",
 		"`URL` of the app's Redis; defaults to $REDIS_URL, where a password belongs, and without that to "+localRedis)
 	app := flag.String("app", "shop", "`name` of the app")

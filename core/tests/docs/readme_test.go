@@ -23,7 +23,7 @@ import (
 // The program of the README is built as it stands there, but for its two addresses,
 // and does what the README says of it.
 func TestReadme_TheCompleteProgramRuns(t *testing.T) {
-	source := completeProgram(t)
+	source := completeProgram(t, "README.md")
 	if formatted, err := format.Source([]byte(source)); err != nil || string(formatted) != source {
 		t.Errorf("the program is not what gofmt makes of it: %v", err)
 	}
@@ -34,7 +34,7 @@ func TestReadme_TheCompleteProgramRuns(t *testing.T) {
 		}
 		source = strings.Replace(source, old, actual, 1)
 	}
-	program := exec.Command(build(t, source))
+	program := exec.Command(build(t, "nethttp", source))
 	var log bytes.Buffer
 	program.Stderr = &log
 	if err := program.Start(); err != nil {
@@ -66,25 +66,38 @@ func TestReadme_TheCompleteProgramRuns(t *testing.T) {
 	}
 }
 
-func completeProgram(t *testing.T) string {
+// So are the programs of the middlewares' READMEs.
+func TestReadme_TheProgramOfEachMiddlewareBuilds(t *testing.T) {
+	for _, router := range []string{"nethttp", "chi", "gin", "echo"} {
+		t.Run(router, func(t *testing.T) {
+			source := completeProgram(t, "middleware/"+router+"/README.md")
+			if formatted, err := format.Source([]byte(source)); err != nil || string(formatted) != source {
+				t.Errorf("the program is not what gofmt makes of it: %v", err)
+			}
+			build(t, router, source)
+		})
+	}
+}
+
+func completeProgram(t *testing.T, file string) string {
 	t.Helper()
-	list, _ := blocks(t, "README.md")
+	list, _ := blocks(t, file)
 	for _, b := range list {
 		if b.language == "go" && strings.HasPrefix(b.text, "package main\n") {
 			return b.text
 		}
 	}
-	t.Fatal("README.md has no complete program")
+	t.Fatalf("%s has no complete program", file)
 	return ""
 }
 
 // build compiles a program in the module of the middleware that it uses, where the
 // overlay adds it without a trace.
-func build(t *testing.T, source string) (binary string) {
+func build(t *testing.T, middleware, source string) (binary string) {
 	t.Helper()
 	dir := t.TempDir()
 	file, overlay, binary := filepath.Join(dir, "main.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "program")
-	module, err := filepath.Abs(filepath.Join(root, "middleware", "nethttp"))
+	module, err := filepath.Abs(filepath.Join(root, "middleware", middleware))
 	if err != nil {
 		t.Fatal(err)
 	}
