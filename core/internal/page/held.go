@@ -15,7 +15,7 @@ type Held struct {
 	Generations map[string]string // of the families that it has registered, by name
 }
 
-// MissingIn says whether a head lacks any of it. A nil h holds nothing.
+// MissingIn says whether a head lacks any of what is held. A nil h holds nothing.
 func (h *Held) MissingIn(head wire.Head) bool {
 	if h == nil {
 		return false

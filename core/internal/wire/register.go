@@ -93,7 +93,7 @@ func (r *Redis) registerReply(family string, c *call) RegisterReply {
 	return RegisterReply{Err: unexpectedError{reply}}
 }
 
-// touch lists families, or lists them anew: their retention starts now.
+// touch lists families, or renews their scores in the list: their retention starts now.
 func (r *Redis) touch(ctx context.Context, families []string) error {
 	if len(families) == 0 {
 		return nil
