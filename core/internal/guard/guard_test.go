@@ -94,7 +94,7 @@ const byteText = overlong + "\r\n"
 
 func TestConn_PutsOneByteInPlaceOfALongText(t *testing.T) {
 	long := func(kind string, n int) string {
-		return fmt.Sprintf("%s%d\r\n%s\r\n", kind, n, strings.Repeat("*", n)) // heads, were they read
+		return fmt.Sprintf("%s%d\r\n%s\r\n", kind, n, strings.Repeat("*", n)) // read as heads, these would be refused
 	}
 	for name, tt := range map[string]struct{ said, want string }{
 		"in a list": {"*3\r\n$1\r\na\r\n" + long("$", 65537) + "$1\r\nb\r\n+OK\r\n", "*3\r\n$1\r\na\r\n" + byteText + "$1\r\nb\r\n+OK\r\n"},

@@ -266,13 +266,13 @@ func TestPage_FollowsSeriesThatComeAndGo(t *testing.T) {
 // gauge is shown once, as the process stored it, whatever the order of the two.
 func TestPage_ShowsAGaugeOfAProcessOnce(t *testing.T) {
 	own := wire.Series{Field: wire.GaugeField("g", "a\xffx"), Text: "1"}
-	strangers := []wire.Series{
+	foreign := []wire.Series{
 		{Field: own.Field + "\xffb\xff", Text: "2"},
 		{Field: "g\xff0b\xff\xffa\xffx", Text: "2"},
 		{Field: "g\xffb\xff\xffa\xffx", Text: "2"},
 	}
 	for _, mode := range []string{"", wire.ModeSum, wire.ModeMax} {
-		for _, entries := range [][]wire.Series{append(strangers[:3:3], own), append([]wire.Series{own}, strangers...)} {
+		for _, entries := range [][]wire.Series{append(foreign[:3:3], own), append([]wire.Series{own}, foreign...)} {
 			b := newBuilder(t.Context(), newCounts(), wire.AppState{})
 			b.addGauges(wire.Lease{Index: 3}, wire.GaugesReply{Entries: entries})
 			shown := &shownFamily{name: "g"}

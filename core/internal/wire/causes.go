@@ -53,7 +53,7 @@ func Trouble(err error) string {
 const maxCauses = 10
 
 // Causes gathers the errors of many families into one that names each cause once, up to
-// maxCauses causes. The zero value is empty.
+// maxCauses of them. The zero value is empty.
 type Causes struct {
 	list []cause
 	more int // errors of further causes

@@ -243,7 +243,7 @@ end
 if tonumber(last) ~= prev then return {'GAP', last} end
 
 local stored = fetch()
-local set = {} -- what to write: fields and texts by turns
+local set = {} -- what to write: pairs of field and text
 local gone = {} -- fields to remove
 local results = {} -- for each op the text of its series after it
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Registration announces one family on behalf of one writer.
+// Registration registers one family on behalf of one writer.
 type Registration struct {
 	Family string
 	Writer string

@@ -13,7 +13,7 @@ import (
 // Its methods are safe for concurrent use. Each returns within the client's own timeouts,
 // and none tries again by itself.
 type Store interface {
-	// Register announces families: it lists them, starts their retention anew, and
+	// Register registers families: it lists them, starts their retention again, and
 	// renews the stamp of the writer's sequence number. Replies run parallel to regs.
 	Register(ctx context.Context, regs []Registration) []RegisterReply
 
