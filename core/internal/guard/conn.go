@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// Error says that something was read which no Redis replies to shoal. Of what was read it
-// has nothing but numbers.
+// Error says that something was read which no Redis replies to shoal. It quotes nothing of
+// that but numbers.
 type Error struct {
-	Addr string // of what replied
-	What string // is wrong
+	Addr string // of the server that replied
+	What string // what is wrong
 }
 
 func (e *Error) Error() string {
@@ -97,14 +97,14 @@ func (c *Conn) Close() error {
 	return err
 }
 
-// release subtracts the replies so far: the client is done with them.
+// release subtracts the memory of the replies so far: the client is done with them.
 func (c *Conn) release() { c.limits.taken.Add(-c.taken.Swap(0)) }
 
 // take counts memory that the client will take.
 func (c *Conn) take(size int64) {
 	c.limits.taken.Add(size)
 	c.taken.Add(size)
-	if c.closed.Load() { // during a Read
+	if c.closed.Load() { // while Read was running
 		c.release()
 	}
 }

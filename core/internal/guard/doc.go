@@ -3,7 +3,7 @@
 // Package guard checks what comes over a connection to Redis before the client reads it.
 // go-redis allocates as many bytes as a reply announces, recurses as deep as a reply is
 // nested, and reads a line until it ends. So anybody who can change what comes over the
-// connection, or passes for Redis, could end the process with a few bytes.
+// connection, or who pretends to be Redis, could end the process with a few bytes.
 //
 // A [Conn] follows the framing of the replies (RESP2 and RESP3). A reply that no Redis gives
 // to shoal's commands ends the connection with an [*Error]. In place of a text that is too

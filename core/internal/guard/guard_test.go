@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// stream is a connection on which a server says something, in pieces.
+// stream is a connection over which a server sends something, in pieces.
 type stream struct {
 	net.Conn
 
@@ -33,7 +33,7 @@ func (s *stream) Read(p []byte) (int, error) {
 func (s *stream) Write(p []byte) (int, error) { return len(p), nil }
 func (s *stream) Close() error                { return nil }
 
-// read reads all that passes of what a server says, in pieces, by buffers.
+// read reads all that passes of what a server sends, in pieces, by buffers.
 func read(said string, limits *Limits, piece, buffer func() int) (string, error) {
 	conn := New(&stream{rest: said, size: piece}, "redis:6379", limits, nil)
 	var passed strings.Builder
@@ -52,7 +52,7 @@ func read(said string, limits *Limits, piece, buffer func() int) (string, error)
 
 func always(n int) func() int { return func() int { return n } }
 
-// ways are those in which what is said may be cut into pieces, and read.
+// ways are those in which what a server sends may be cut into pieces, and read.
 var ways = []struct {
 	name          string
 	piece, buffer func() int
@@ -94,7 +94,7 @@ const byteText = overlong + "\r\n"
 
 func TestConn_PutsOneByteInPlaceOfALongText(t *testing.T) {
 	long := func(kind string, n int) string {
-		return fmt.Sprintf("%s%d\r\n%s\r\n", kind, n, strings.Repeat("*", n)) // heads, were they read
+		return fmt.Sprintf("%s%d\r\n%s\r\n", kind, n, strings.Repeat("*", n)) // read as heads, these would be refused
 	}
 	for name, tt := range map[string]struct{ said, want string }{
 		"in a list": {"*3\r\n$1\r\na\r\n" + long("$", 65537) + "$1\r\nb\r\n+OK\r\n", "*3\r\n$1\r\na\r\n" + byteText + "$1\r\nb\r\n+OK\r\n"},
@@ -152,7 +152,7 @@ func TestConn_RefusesWhatNoRedisSays(t *testing.T) {
 	}
 }
 
-// A page of damaged texts lacks them: it is no reason to read nothing at all.
+// A page omits damaged texts, however many: they are no reason to read nothing at all.
 func TestConn_LetsOnlyShortTextsPassWhereAllAreTooMuch(t *testing.T) {
 	limits := &Limits{}
 	const others = fewTexts - million
@@ -207,8 +207,8 @@ func TestConn_ManyConnectionsShareOneBound(t *testing.T) {
 	}
 }
 
-// While a text is thrown away, the client must not believe that the reply is there: it
-// would find the rest of it when it uses the connection next.
+// While a text is thrown away, the client must not take the reply for complete: it would
+// read the rest as the reply to its next request.
 func TestConn_AReplyEndsWhenAllOfItWasRead(t *testing.T) {
 	said := "*1\r\n$70000\r\n" + strings.Repeat("*", 70_000) + "\r\n"
 	for end := range len(said) {
@@ -309,8 +309,9 @@ func BenchmarkConn_Page(b *testing.B) {
 	}
 }
 
-// A client may close a connection that it reads. Nothing frees then what is entered later.
-func TestConn_TakesNothingOnceItIsClosed(t *testing.T) {
+// A client may close a connection while it reads from it. Nothing would subtract what is
+// counted after that.
+func TestConn_CountsNothingOnceItIsClosed(t *testing.T) {
 	limits := &Limits{}
 	server := &stream{rest: "*1000\r\n$5\r\nhello\r\n"}
 	conn := New(server, "redis:6379", limits, nil)

@@ -126,7 +126,7 @@ func (r *replies) filter(b []byte) (passed int) {
 }
 
 // shorts follows texts of a list that are completely in b, as most are, in a third of the
-// time that filter's loop takes. It leaves the last text of the list to that.
+// time that filter's loop takes. It leaves the last text of the list to filter.
 func (r *replies) shorts(b []byte) (passed int, size int64) {
 	const ends = len("\r\n")
 	lacking := r.lacking[r.depth-1]
@@ -274,8 +274,8 @@ func (r *replies) follow(b []byte) int {
 	return n
 }
 
-// incomplete holds b back, whose end was not read yet. It refuses b if n, which number
-// returned, says that it is no number.
+// incomplete holds back b, whose end was not read yet. n is what number returned: if it is
+// negative, there is no number, and incomplete refuses b.
 func (r *replies) incomplete(b []byte, n int) {
 	if n < 0 {
 		r.refuse("it announces a length that is no number")

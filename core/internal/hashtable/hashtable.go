@@ -11,7 +11,7 @@ import "sync/atomic"
 // empty to an entry, and from an entry to removed; growing publishes a new array, so
 // that a lookup meanwhile goes on with the old one. The zero Table is empty.
 //
-// Lookups need no lock. Changes need one of the owner's.
+// Lookups need no lock. The owner makes changes under a lock of its own.
 type Table[E any] struct {
 	slots   atomic.Pointer[[]atomic.Pointer[E]]
 	removed *E  // marks a slot whose entry was removed, so that probing goes on
@@ -51,8 +51,8 @@ func (t *Table[E]) Removed(e *E) bool { return e == t.removed }
 // Len returns how many entries there are.
 func (t *Table[E]) Len() int { return int(t.live.Load()) }
 
-// Insert adds e, which is not in the table yet. hashOf gives the hash of any entry,
-// for growing.
+// Insert adds e, which is not in the table yet. hashOf returns the hash of any entry:
+// if the table grows, all entries are inserted again.
 func (t *Table[E]) Insert(e *E, hashOf func(*E) uint64) {
 	slots := t.slots.Load()
 	if slots == nil || (t.used+1)*4 > len(*slots)*3 {

@@ -16,8 +16,8 @@ func find(t *Table[uint64], n uint64) bool {
 	}
 }
 
-// Slots that were removed must not fill the table: a lookup of what is not there
-// would never end.
+// Removed entries must not fill the table: a lookup of what is not there would never
+// end.
 func TestTable_ComingAndGoingLeavesRoom(t *testing.T) {
 	var table Table[uint64]
 	for i := range uint64(10_000) {

@@ -12,14 +12,14 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// draft is the outcome of a batch for a family's series. store makes it real: a batch that
-// turns out to be malformed has changed nothing.
+// draft is what a batch will make of a family's series. Nothing changes until store: so a
+// batch that turns out to be malformed has changed nothing.
 type draft struct {
 	now        int64             // in microseconds
 	stored     map[string]string // the series before the batch; only store changes it
-	cleared    bool              // all of them go
-	gone       map[string]bool   // these go
-	set        map[string]string // these come or change
+	cleared    bool              // all of them are to go
+	gone       map[string]bool   // fields of series that are to go
+	set        map[string]string // texts by field of series that are to come or change
 	count      int               // how many series there are after it
 	corrupt    int
 	overflowed int
@@ -85,11 +85,11 @@ func (d *draft) apply(op wire.Op, limit int, overflow string) error {
 	if op.Kind == wire.OpLatest {
 		fold = d.latest
 	}
-	result, stored, err := fold(text, exists, op.Value)
+	result, intact, err := fold(text, exists, op.Value)
 	if err != nil {
 		return err
 	}
-	if !stored {
+	if !intact {
 		d.corrupt++
 	}
 	d.put(field, result)
@@ -176,9 +176,10 @@ func addComponent(vector []wire.Component, c wire.Component) []wire.Component {
 	return append(vector, c)
 }
 
-// latest returns that of two "number stamp deadline" with the newer stamp. A stored stamp
-// that is still to come is not believed: a clock noted it that has been set back. A new one
-// that is still to come becomes the present, and its deadline as much earlier.
+// latest returns that of two "number stamp deadline" with the newer stamp. A stored stamp in
+// the future is not believed: it was written before the clock was set back. A new one in the
+// future becomes the present, and its deadline moves back as far. intact is false if the
+// stored text was damaged.
 func (d *draft) latest(text string, exists bool, value string) (kept string, intact bool, err error) {
 	number, stamp, deadline, ok := stamped(value)
 	if !ok {
@@ -213,7 +214,7 @@ func stamped(text string) (number string, stamp, deadline int64, ok bool) {
 	return parts[0], stamp, deadline, ok && okDeadline
 }
 
-// microseconds reads a time; the largest if it is too large.
+// microseconds reads a time. One that is too large becomes the largest.
 func microseconds(text string) (int64, bool) {
 	n, err := strconv.ParseUint(text, 10, 63)
 	return int64(n), err == nil || errors.Is(err, strconv.ErrRange)

@@ -25,8 +25,8 @@ type control struct {
 	created       time.Time
 	written       time.Time
 	seriesVersion uint64    // counts the changes of the set of series
-	shaped        time.Time // when it changed last: after a step back the same count comes again
-	born          int64     // of the writer whose definition is kept
+	seriesChanged time.Time // when it changed last: after a step back the same count comes again
+	born          int64     // when the process started whose definition is kept
 	definition    wire.Definition
 	writers       map[string]progress
 }
@@ -86,8 +86,8 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 }
 
 // replaces says whether the definition of a process that started at born replaces that of
-// another one. A time that is still to come was noted by a clock that has been set back, and
-// loses against any other.
+// another one. A time in the future was written before the clock was set back, and loses
+// against any other.
 func replaces(born, other, now int64) bool {
 	if believed := born <= now; believed != (other <= now) {
 		return believed
@@ -126,7 +126,7 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 	control.written = now
 	if d.store(f.values.series) {
 		control.seriesVersion++
-		control.shaped = now
+		control.seriesChanged = now
 	}
 	reply := wire.CommitReply{
 		Status:     wire.CommitOK,
@@ -140,9 +140,8 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 	return reply, nil
 }
 
-// totals gives the text of the series that took each op of a batch that was applied
-// before, as it is now. An op whose field is not there was folded into the overflow
-// series, or deletes.
+// totals returns the present text of the series that took each op of a batch that was
+// applied before. If the field of an op is not there, the overflow series took the op.
 func (v *values) totals(c wire.Commit) []string {
 	totals := make([]string, len(c.Ops))
 	for i, op := range c.Ops {
@@ -168,12 +167,12 @@ func (f *family) state(name string) wire.FamilyState {
 	c := f.control
 	state := wire.FamilyState{
 		Generation:    c.generation,
-		SeriesVersion: c.generation + " " + strconv.FormatUint(c.seriesVersion, 10) + " " + strconv.FormatInt(c.shaped.UnixMicro(), 10),
+		SeriesVersion: c.generation + " " + strconv.FormatUint(c.seriesVersion, 10) + " " + strconv.FormatInt(c.seriesChanged.UnixMicro(), 10),
 		Created:       c.created.UnixMicro(),
 		Definition:    c.definition,
 	}
 	state.Bounds = nil
-	switch c.definition.Type { // what others have is nothing that a reader needs
+	switch c.definition.Type { // a reader gets only what the type uses
 	case wire.TypeHistogram:
 		state.Mode, state.Bounds = "", slices.Clone(c.definition.Bounds)
 	case wire.TypeCounter, wire.TypeSummary:

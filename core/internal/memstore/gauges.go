@@ -23,8 +23,8 @@ type gauge struct {
 	deadline time.Time
 }
 
-// writeGauges asks for the lease first: a process that lost its index must not bring back what
-// its successor replaced.
+// writeGauges first looks at the lease: a process that lost its index must not bring back
+// what its successor replaced.
 func (a *app) writeGauges(w wire.GaugeWrite, now time.Time) wire.GaugeStatus {
 	if held, ok := a.leases[w.Index]; !ok || held.writer != w.Writer {
 		return wire.GaugesLostLease

@@ -8,8 +8,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// takeTurn says whether housekeeping begins now, since none began within pause, and notes it.
-// A turn that is still to come was noted by a clock that has been set back.
+// takeTurn says whether the turn is the caller's, since none began within pause, and notes it.
+// A turn in the future was written before the clock was set back.
 func (a *app) takeTurn(pause time.Duration, now time.Time) bool {
 	if since := now.Sub(a.housekept); !a.housekept.IsZero() && since >= 0 && since < pause {
 		return false
@@ -18,9 +18,9 @@ func (a *app) takeTurn(pause time.Duration, now time.Time) bool {
 	return true
 }
 
-// housekeep removes by age alone. The age of what was written at a time that is still to come
-// begins now: a clock noted it that has been set back. A writer that seems dead may still have
-// a batch on its way, so its sequence number stays for SequenceAge.
+// housekeep removes by age alone. What has a time in the future was written before the clock
+// was set back: its age begins now. A writer that seems dead may still have a batch on its
+// way, so its sequence number stays for SequenceAge.
 func (a *app) housekeep(retention time.Duration, now time.Time) {
 	for index, l := range a.leases {
 		if l.expired(now) || l.deadline.After(deadline(now, l.ttl)) {
@@ -55,7 +55,7 @@ func (a *app) housekeep(retention time.Duration, now time.Time) {
 		case f.control.written.After(now):
 			f.control.written, a.touched[name] = now, now
 		case now.Sub(f.control.written) < retention:
-			a.touched[name] = now // still written, though nobody declares it
+			a.touched[name] = now // still written, though nobody registers it
 		default:
 			delete(a.touched, name)
 			delete(a.families, name)

@@ -45,16 +45,16 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 		}
 		a.lineage = req.Current
 	} else if req.Current != "" && now.Truncate(time.Millisecond).Before(a.since) {
-		a.since = time.UnixMilli(1) // long ago, in place of a time to come
+		a.since = time.UnixMilli(1) // long ago, in place of a time in the future
 	}
 	return wire.HoldReply{Index: index, Fenced: fenced, Lost: lost, Now: now}
 }
 
 // choose returns the first index that applies: the one that the writer held, if the entry is
-// still its own; any whose entry is the writer's (the reply of an earlier call was lost, or
-// the server stepped back); the one that it held, if that has no entry; the one wanted, from
-// whoever has it; the lowest that is free or expired. found says whether an entry was the
-// writer's.
+// still its own; the lowest whose entry is the writer's (the reply of an earlier call was
+// lost, or the server stepped back); the one that it held, if that has no entry; the one
+// wanted, whoever holds it; the lowest that is free or expired. found says whether an entry
+// was the writer's.
 func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced string, found bool) {
 	held, taken := a.leases[req.Index]
 	if taken && held.writer == req.Writer {

@@ -13,9 +13,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// The rules of the protocol are tested by core/tests/conformance, which runs on this
-// store too, and core/tests/differential compares it with the scripts. Here is what
-// only this store has: faults on request, and snapshots.
+// core/tests/conformance tests the rules of the protocol on this store too, and
+// core/tests/differential compares it with the scripts. The tests here are of what only
+// this store has: faults on request, and snapshots.
 
 var (
 	_ wire.Store  = (*store)(nil)

@@ -3,7 +3,7 @@
 // Package memstore is a [wire.Store] in memory, by the rules of docs/protocol.md: what the
 // scripts do for [wire.Redis], in plain Go. Unit tests of applications use it without a
 // server. shoal's simulation uses it since a test controls its clock, its refusals and its
-// lost replies. It prefers code that reads as the rules do to speed.
+// lost replies. Its code follows the rules closely rather than being fast.
 package memstore
 
 import (

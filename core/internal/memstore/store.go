@@ -42,7 +42,7 @@ func (s *store) Register(ctx context.Context, regs []wire.Registration) []wire.R
 	for i, r := range regs {
 		names[i] = r.Family
 	}
-	// List them first, so that no family has data and is on no list.
+	// List them first, so that no family has data without being listed.
 	if err := s.touch(ctx, names); err != nil {
 		for i := range replies {
 			replies[i].Err = err
@@ -77,7 +77,7 @@ func (s *store) Commit(ctx context.Context, commits []wire.Commit) []wire.Commit
 	return replies
 }
 
-// touch lists families, or lists them anew.
+// touch lists families, or renews their times in the list.
 func (s *store) touch(ctx context.Context, families []string) error {
 	if len(families) == 0 {
 		return nil
@@ -140,7 +140,7 @@ func (s *store) WriteGauges(ctx context.Context, w wire.GaugeWrite) (wire.GaugeS
 	return status, nil
 }
 
-// ReadHead reads one part after the other, so that tests may have things happen in between.
+// ReadHead reads one part after the other, so that a test can change something in between.
 func (s *store) ReadHead(ctx context.Context, _ wire.AppState) (wire.Head, error) {
 	return wire.HeadInParts(ctx, s)
 }

@@ -37,7 +37,7 @@ func newBuilder(ctx context.Context, observer Observer, app wire.AppState) *buil
 	return &builder{ctx: ctx, observer: observer, leases: app.Leases, now: app.Now, gauges: map[string]*gaugeSamples{}}
 }
 
-// ended says now and then whether the page's time is over.
+// ended says whether the page's time is over, and looks once in endedEvery calls.
 func (b *builder) ended() bool {
 	b.rows++
 	return b.rows%endedEvery == 0 && b.ctx.Err() != nil

@@ -9,14 +9,14 @@
 // Whatever the number of metrics, a page takes few round trips:
 //
 //  1. The head: the lineage of the data, then the names of the families, the
-//     leases, the registrations and the gauges of the living processes. The names
-//     of the last head are the guess by which all of this fits into one.
+//     leases, the registrations and the gauges of the living processes. The reader
+//     asks for what the last head named, so that as a rule one round trip is enough.
 //  2. The series of each family that is new, or whose seriesVersion changed. They
-//     are scanned in slices, so that Redis can answer others in between, and then
-//     the registrations of these families are read once more: series may have come
+//     are scanned in slices, so that Redis can answer others in between. Then the
+//     registrations of these families are read once more: series may have come
 //     and gone since the head.
-//  3. The values of all other series by name, and then the lineage again. If it is
-//     another one the page is of two histories: it is dropped, and read again.
+//  3. The values of all other series by name, and then the lineage again. If that has
+//     changed, the page is of two histories: it is dropped, and read again.
 //
 // Three groups of types hold what there is at each step:
 //
@@ -27,8 +27,8 @@
 //   - what is rendered: a [Page] of shownFamilies, rows of numbers beside those
 //     labels, from which each format is written
 //
-// What a reading scanned enters the index only when the reading turned out to be of
-// one history and the family's seriesVersion is the same behind the scan. After
+// What a reading scanned enters the index only if the reading turned out to be of
+// one history and the family's seriesVersion is the same after the scan. After
 // a failover Redis may return to a version that it had before, and what was scanned
 // in between is not what that version has.
 //
@@ -45,8 +45,8 @@
 // and Prometheus would add the whole again when they come back. So every reading is
 // checked before its values are read (see recovery): by the lineage, by what the
 // leases say of their writers, by what this process itself had in Redis, and by what
-// the last reading had seen. While anything is missing, a scrape polls until its time
-// is over, which is then a [RecoveringError]. Meanwhile this process's own writer is
-// asked to hurry. The wait is bounded by two lease durations: by then who lives has
-// returned, and the page is shown as it is and counted as unconfirmed.
+// the last reading had seen. While anything is missing, a scrape reads again and asks
+// this process's own writer to catch up; if its time ends, it fails with a
+// [RecoveringError]. The wait is bounded by two lease durations. By then every living
+// process has returned, and the page is shown as it is and counted as unconfirmed.
 package page

@@ -10,17 +10,17 @@ import (
 )
 
 // emptied notices that Redis lost everything that it had of an app, by comparing
-// readings. What the last one had tells whom and what to wait for.
+// readings. The last reading tells for which processes and families to wait.
 type emptied struct {
 	last     wire.Head       // without gauges
 	at       time.Time       // when everything was lost
-	missing  map[string]bool // writers that were alive before that and have not returned
-	families map[string]bool // that were there before that and are not back
+	missing  map[string]bool // writers that were alive before the loss and have not returned
+	families map[string]bool // families that were there before the loss and are not back
 }
 
 // notice compares a reading with the last one, and says whether everything was lost
-// in between. The processes that were alive are missing then. Where they still have
-// their leases, nothing tells whether they have looked for their families, so the
+// in between. Then the processes that were alive are missing. If they still have their
+// leases, these do not tell whether the processes have verified their families, so the
 // families are missing. A process that is not back within grace, and a family that is
 // not back within bound, has gone for good.
 func (e *emptied) notice(head wire.Head, grace, bound time.Duration) (lost bool) {
@@ -72,8 +72,8 @@ func (e *emptied) notice(head wire.Head, grace, bound time.Duration) (lost bool)
 
 func isRegistered(s wire.FamilyState) bool { return s.Generation != "" }
 
-// sinceLoss is how long ago everything was lost at least: as long as the oldest
-// family is there that was registered since.
+// sinceLoss is how long ago everything was lost at least: the age of the oldest family,
+// since all were registered after the loss.
 func sinceLoss(head wire.Head) (age time.Duration) {
 	for _, s := range head.States {
 		if isRegistered(s) && s.Err == nil {

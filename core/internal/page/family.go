@@ -16,8 +16,8 @@ type shownFamily struct {
 	kind   string    // one of wire's types
 	bounds []float64 // of a histogram, without +Inf
 	labels *labelSets
-	// rows tells which of the label sets belongs to each row; nil where that is
-	// the one of the same place.
+	// rows has for each row the place of its label set; nil if each row has the
+	// label set of its own place.
 	rows []int
 	// numbers holds width numbers for each row. Of a counter or gauge, its
 	// value; of a summary, sum and count; of a histogram, sum and the
@@ -78,7 +78,7 @@ func (f *shownFamily) upper(i int) float64 {
 	return math.Inf(1)
 }
 
-// toCount makes a count of a stored number, which a stranger may have written.
+// toCount makes a count of a stored number, which anybody may have written.
 func toCount(f float64) uint64 {
 	return uint64(max(0, min(f, math.MaxInt64)))
 }

@@ -17,7 +17,7 @@ var (
 	errTotal     = errors.New("a Total among the gauges of a process")
 	errNoNumber  = errors.New("not a number")
 	errNoLatest  = errors.New("not that of a Latest gauge")
-	errSameGauge = errors.New("another of this process means the same labels")
+	errSameGauge = errors.New("another gauge of this process means the same labels")
 )
 
 // gaugeSample is one gauge of one living process.
@@ -31,7 +31,7 @@ type gaugeSample struct {
 // gaugeSamples are those of one family.
 type gaugeSamples struct {
 	list []gaugeSample
-	text int // how long they are as text, but for what is escaped
+	text int // how long they are as text, without what escaping adds
 }
 
 // addGauges takes in the gauges of a living process.
@@ -64,8 +64,8 @@ func (b *builder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
 	}
 }
 
-// addGaugeRows adds the gauges of a family, each process's by itself or folded,
-// as the youngest writer's registration says.
+// addGaugeRows adds the gauges of a family, each process's by itself or folded, as
+// the registered mode says.
 func (b *builder) addGaugeRows(shown *shownFamily, mode string) {
 	var samples []gaugeSample
 	if g := b.gauges[shown.name]; g != nil {
@@ -102,8 +102,8 @@ func (b *builder) addGaugeRows(shown *shownFamily, mode string) {
 	}
 }
 
-// fold joins the values of several processes; NaN says nothing, unless nobody
-// says more.
+// fold makes one value of those of several processes. It skips NaN; if all are NaN,
+// so is the result.
 func fold(mode string, samples []gaugeSample) float64 {
 	result, n := math.NaN(), 0
 	for _, s := range samples {
@@ -136,8 +136,8 @@ func withIndex(labels []wire.Label, index int) []wire.Label {
 	return slices.Insert(slices.Clone(labels), at, l)
 }
 
-// addLatestRows adds gauges that belong to no process: of one label set the
-// newest value, if its time has not run out.
+// addLatestRows adds gauges that belong to no process: for each label set, the
+// newest of the values whose deadline has not passed.
 func (b *builder) addLatestRows(shown *shownFamily, f *storedFamily) {
 	shown.labels = f.series.labels
 	newest, same := int64(math.MinInt64), false // same: the last row has these labels

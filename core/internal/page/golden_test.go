@@ -128,7 +128,7 @@ func TestPage_InEachFormat(t *testing.T) {
 	golden(t, "page.txt", decoded.String())
 }
 
-// However scrapers word what they accept, those who share a page share its bodies.
+// Scrapers that share a page share its bodies, however they word what they accept.
 func TestPage_HasOneBodyForEachFormatHoweverThatIsWorded(t *testing.T) {
 	p := everything(t)
 	for range 2 {

@@ -11,12 +11,11 @@ import (
 // Held is what Redis has of this process, as far as its writer knows. It never
 // changes.
 type Held struct {
-	Writer      string            // that holds a lease; empty if it does not
-	Generations map[string]string // of the families that are registered, by name
+	Writer      string            // this process's, if it holds a lease; else empty
+	Generations map[string]string // of the families that it has registered, by name
 }
 
-// MissingIn says whether some of it is not in what was read. Nothing is held where h
-// is nil.
+// MissingIn says whether a head lacks any of what is held. A nil h holds nothing.
 func (h *Held) MissingIn(head wire.Head) bool {
 	if h == nil {
 		return false

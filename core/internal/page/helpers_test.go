@@ -59,7 +59,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// family registers a family on behalf of a writer that came up at born.
+// family registers a family on behalf of a writer whose process started at born.
 func (f *fixture) family(name string, born int64, d wire.Definition) {
 	f.t.Helper()
 	r := f.store.Register(f.t.Context(), []wire.Registration{{
@@ -71,7 +71,7 @@ func (f *fixture) family(name string, born int64, d wire.Definition) {
 	f.gen[name] = r.Generation
 }
 
-// add adds texts to fields, which come by turns.
+// add adds texts to fields: each pair is a field and a text.
 func (f *fixture) add(name string, pairs ...string) {
 	f.t.Helper()
 	for pair := range slices.Chunk(pairs, 2) {
@@ -121,8 +121,8 @@ func (f *fixture) page() *Page {
 	return p
 }
 
-// shows fails the test unless the page's samples of the families whose names begin
-// so are these, in the text format.
+// shows fails the test unless the page's lines with this prefix are these samples, in
+// the text format.
 func (f *fixture) shows(prefix string, samples ...string) {
 	f.t.Helper()
 	var got []string
@@ -145,7 +145,7 @@ func text(t *testing.T, p *Page) string {
 	return string(body)
 }
 
-// labels gives the field of names and values by turns, in the order given.
+// labels returns the field of pairs of names and values, in the order given.
 func labels(pairs ...string) string { return strings.Join(pairs, wire.Separator) }
 
 func counterDef(help string) wire.Definition {

@@ -35,9 +35,9 @@ type seriesIndex struct {
 // sameAsNext says whether the series i means the same labels as the next one.
 func (s *seriesIndex) sameAsNext(i int) bool { return i < len(s.joined) && s.joined[i] }
 
-// retryTooLarge is how long a family is omitted, without a look at its series,
-// that did not fit into a page: to find that out takes about as long as to read all
-// the others.
+// retryTooLarge is how long a family that did not fit into a page is omitted before
+// its series are read again: to find out that they do not fit takes about as long as
+// to read all other families.
 const retryTooLarge = 5 * time.Minute
 
 // keep forgets all families but these.
@@ -56,9 +56,8 @@ func (x *index) keep(families []storedFamily) {
 }
 
 // remember keeps what was scanned for later readings of the same seriesVersion. Call
-// it only when the reading turned out to be of one history: after a failover Redis
-// may return to a version that was seen before it, and what was scanned behind the
-// failover is not what that version has.
+// it only when the reading turned out to be of one history: see the package
+// documentation.
 func (x *index) remember(families []storedFamily) {
 	for _, f := range families {
 		if f.scanned {
@@ -87,7 +86,7 @@ func (x *index) isTooLarge(name string) bool {
 	return known
 }
 
-// endedEvery is after how many series a page that is being made looks whether its time is
+// endedEvery is how many series of a page are made between two looks whether its time is
 // over.
 const endedEvery = 256
 
@@ -117,7 +116,7 @@ func indexSeries(ctx context.Context, observer Observer, name, version string, s
 	compared := 0
 	slices.SortFunc(entries, func(a, b entry) int {
 		if compared++; compared%endedEvery == 0 && ctx.Err() != nil || compared < 0 {
-			compared = math.MinInt // the rest is no work any more
+			compared = math.MinInt // from now on nothing is compared
 			return 0
 		}
 		return cmp.Or(compareLabels(a.labels, b.labels), cmp.Compare(a.Field, b.Field))

@@ -13,12 +13,12 @@ import (
 )
 
 // labelSets are the labels of a family's series, ordered as the page shows
-// them. They are written and built once, when a page first needs them, and kept
-// as long as the series are known: so a scrape does no label work, and what no
-// scraper asks for takes no memory.
+// them. They are written as text and built as protobuf once, when a page first
+// needs that, and kept as long as the series are known: so a scrape does no label
+// work, and a format that no scraper asks for takes no memory.
 type labelSets struct {
-	// fields are the stored identities, decoded when needed; or the labels are
-	// in decoded.
+	// The labels are in fields, as stored, to be decoded when needed; or else in
+	// decoded.
 	fields  []string
 	decoded [][]wire.Label
 
@@ -76,8 +76,8 @@ func (s *labelSets) write() {
 	s.written.text = string(buf)
 }
 
-// pairs returns the labels of all series as protobuf, made in few pieces: each
-// by itself, they would take several allocations for every label.
+// pairs returns the labels of all series as protobuf, made in few allocations: one
+// by one, they would take several for every label.
 func (s *labelSets) pairs() [][]*dto.LabelPair {
 	b := &s.built
 	b.Do(func() {
@@ -108,8 +108,8 @@ func (s *labelSets) pairs() [][]*dto.LabelPair {
 
 var errReserved = errors.New("a reserved label")
 
-// pageLabels reads the labels of a stored field. Labels that have a meaning of
-// their own on the page make it invalid.
+// pageLabels reads the labels of a stored field. A label that has a meaning of its
+// own on the page is an error.
 func pageLabels(field string) ([]wire.Label, error) {
 	labels, err := wire.DecodeField(field)
 	if err != nil {
@@ -123,7 +123,7 @@ func pageLabels(field string) ([]wire.Label, error) {
 	return labels, nil
 }
 
-// compareLabels orders label sets by their pairs, the first difference first.
+// compareLabels orders label sets by the first pair in which they differ.
 func compareLabels(a, b []wire.Label) int {
 	return slices.CompareFunc(a, b, func(x, y wire.Label) int {
 		return cmp.Or(cmp.Compare(x.Name, y.Name), cmp.Compare(x.Value, y.Value))

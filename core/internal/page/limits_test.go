@@ -43,8 +43,9 @@ func TestPage_EndsWithItsContext(t *testing.T) {
 	}
 }
 
-// A vector whose buckets are none of the current ones costs no more the more bounds there are.
-func TestPage_ForeignBucketsCostNoProductOfTheirNumberAndTheBounds(t *testing.T) {
+// A stored vector may have many buckets, none of them a current one. To add it must not
+// take longer where there are more current bounds.
+func TestPage_TimeForForeignBucketsDoesNotGrowWithTheBounds(t *testing.T) {
 	cost := func(bounds int, bucket string) time.Duration {
 		sum := vectorSum{kind: wire.TypeHistogram}
 		for i := range bounds {
@@ -70,7 +71,8 @@ func TestPage_ForeignBucketsCostNoProductOfTheirNumberAndTheBounds(t *testing.T)
 	}
 }
 
-// What a page would be is computed before anything is made of it, and the largest goes.
+// The size of a page's text is computed before the page is made, without the largest
+// families if it is too long.
 func TestPage_ThatWouldBeTooLongAsTextLacksItsLargestFamilies(t *testing.T) {
 	b := newBuilder(t.Context(), newCounts(), wire.AppState{})
 	family := func(name string, n, bounds int) storedFamily {

@@ -9,7 +9,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// overlong remembers leases that seem to last for longer than they were given.
+// overlong remembers leases that seem to last for longer than they were given for.
 type overlong struct {
 	seen map[string]sighting // by writer
 }
@@ -21,9 +21,9 @@ type sighting struct {
 }
 
 // remove takes out of a head the leases whose process must be dead although they
-// seem to last. A lease that seems to last for longer than it was given was written
-// before Redis's clock was set back; if its process lives, it renews the lease soon.
-// A lease that does not tell how long it was given for has the duration lease.
+// seem to last. An overlong lease was written before Redis's clock was set back; if
+// its process lives, it renews the lease soon. A lease that does not tell how long it
+// was given for has the duration lease.
 func (o *overlong) remove(head *wire.Head, lease time.Duration) {
 	seen := map[string]sighting{}
 	dead := map[string]bool{}

@@ -99,15 +99,14 @@ var gzipWriters = sync.Pool{New: func() any {
 	return z
 }}
 
-// write writes the page anew. The text format is our own work, the others are
-// expfmt's.
+// write writes the page, the text format by itself and the others by expfmt.
 func (p *Page) write(w io.Writer, format expfmt.Format) error {
 	if format.FormatType() == expfmt.TypeTextPlain {
 		return p.writeText(w)
 	}
 	// Names on a page need no escaping, so expfmt need not look at each.
 	encoder := expfmt.NewEncoder(w, expfmt.NewFormat(format.FormatType())+"; escaping=allow-utf-8")
-	for _, f := range p.families { // each made and dropped: as protobuf they take several times the page
+	for _, f := range p.families { // one by one: as protobuf they take several times the page
 		if err := encoder.Encode(f.toProto()); err != nil {
 			return fmt.Errorf("encoding %s: %w", f.name, err)
 		}

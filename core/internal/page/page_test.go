@@ -211,13 +211,13 @@ func TestPage_OfSeveralLatestTheNewestIsShown(t *testing.T) {
 	f.shows("last", `last{a="1",b="2"} 2`)
 }
 
-// Whatever else lies beside the sums, in the family or among the gauges of a
-// process, is not shown as one of them.
+// What is stored beside the sums, in the family or among the gauges of a process, is
+// not shown as one of them.
 func TestPage_OfTotalsShowsTheMarkedSeriesOnly(t *testing.T) {
 	f := newFixture(t)
 	f.family("g", 1, gaugeDef(wire.ModeTotal))
 	f.add("g", wire.TotalMark, "-2.5", wire.TotalMark+labels("b", "2", "a", "1"), "3", wire.TotalMark+labels("a", "1", "b", "2"), "-1")
-	f.add("g", labels("a", "1", "b", "2"), "50", "", "60") // of nobody: a Latest would not look like it
+	f.add("g", labels("a", "1", "b", "2"), "50", "", "60") // neither of a Total nor of a Latest
 	f.family("c", 1, counterDef(""))
 	f.add("c", wire.TotalMark, "7", "", "1")
 	f.family("bad", 1, gaugeDef(wire.ModeTotal))
@@ -262,17 +262,17 @@ func TestPage_FollowsSeriesThatComeAndGo(t *testing.T) {
 	}
 }
 
-// Two fields of a process may mean the same gauge, if a stranger stored one: it is
-// shown once, as the process stored it, whatever the order in which they come.
+// Two fields of a process may mean the same gauge, if somebody else stored one. The
+// gauge is shown once, as the process stored it, whatever the order of the two.
 func TestPage_ShowsAGaugeOfAProcessOnce(t *testing.T) {
 	own := wire.Series{Field: wire.GaugeField("g", "a\xffx"), Text: "1"}
-	strangers := []wire.Series{
+	foreign := []wire.Series{
 		{Field: own.Field + "\xffb\xff", Text: "2"},
 		{Field: "g\xff0b\xff\xffa\xffx", Text: "2"},
 		{Field: "g\xffb\xff\xffa\xffx", Text: "2"},
 	}
 	for _, mode := range []string{"", wire.ModeSum, wire.ModeMax} {
-		for _, entries := range [][]wire.Series{append(strangers[:3:3], own), append([]wire.Series{own}, strangers...)} {
+		for _, entries := range [][]wire.Series{append(foreign[:3:3], own), append([]wire.Series{own}, foreign...)} {
 			b := newBuilder(t.Context(), newCounts(), wire.AppState{})
 			b.addGauges(wire.Lease{Index: 3}, wire.GaugesReply{Entries: entries})
 			shown := &shownFamily{name: "g"}

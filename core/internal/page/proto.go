@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// toProto makes the family's protobuf, in few pieces: a slice for each kind of
-// message instead of an allocation for each message and each number.
+// toProto makes the family's protobuf in few allocations: a slice for each kind of
+// message, instead of one allocation for each message and each number.
 func (f *shownFamily) toProto() *dto.MetricFamily {
 	family := &dto.MetricFamily{Name: proto.String(f.name), Type: metricType(f.kind).Enum()}
 	if f.help != "" {

@@ -17,30 +17,27 @@ import (
 type storedFamily struct {
 	name    string
 	state   wire.FamilyState
-	series  *seriesIndex       // nil if its values are the processes' gauges, or not readable
+	series  *seriesIndex       // nil if its values are gauges of processes, or not readable
 	values  []wire.SeriesValue // parallel to series.labels
 	scanned bool               // series is new, and all there is of this state
 }
 
-// shows says whether the series i belongs to what the mode shows. A gauge whose mode
-// changed may have series of Latest and of Total, side by side.
+// shows says whether the series i is of the registered mode. A gauge whose mode
+// changed may have series of Latest and of Total side by side.
 func (f *storedFamily) shows(i int) bool {
 	return wire.IsTotal(f.series.labels.fields[i]) == f.state.Total()
 }
 
-// readPage reads everything that a page shows. The round trips are few, and
-// their number does not depend on that of the metrics, but for families whose
-// series changed and for slices that keep Redis free for others.
-//
-// The lineage is read before and after: what was read in between is shown only
-// if it is all of one history, and one that the writers have looked at.
+// readPage reads everything that a page shows: see the package documentation. The
+// lineage is read before and after it: what was read in between is shown only if it
+// is all of one history, under which the writers have verified their families.
 func (r *Reader) readPage(ctx context.Context) (*Page, error) {
 	var held *Held
 	if r.config.Held != nil {
-		held = r.config.Held() // before the head is read, which may have more
+		held = r.config.Held() // before the head is read, or the head might lack what is registered meanwhile
 	}
 	head, err := r.store.ReadHead(ctx, r.app)
-	r.app = head.App // none after an error, which the guess may have caused
+	r.app = head.App // empty after an error: what was asked for may have caused it
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +62,7 @@ func (r *Reader) readPage(ctx context.Context) (*Page, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(head.App.Families) == 0 && len(head.App.Leases) == 0 && r.config.Held == nil { // a writer will be there itself
+	if len(head.App.Families) == 0 && len(head.App.Leases) == 0 && r.config.Held == nil { // a process that writes will soon be there itself
 		page.Note = fmt.Sprintf("shoal: Redis has no metric and no living process of the app %q: is that its name?", r.config.App)
 	}
 	return page, nil
@@ -77,7 +74,7 @@ var (
 	errDeadline = errors.New("entries without a deadline")
 )
 
-// tellOmitted tells the observer what of the head was not readable.
+// tellOmitted tells the observer what the head omits.
 func (r *Reader) tellOmitted(head wire.Head) {
 	if n := head.App.Omitted; n > 0 {
 		r.observer.OmittedFamilies("names of the list of metrics", n, errNames)
@@ -121,10 +118,9 @@ func (r *Reader) omit(name string, err error) {
 	r.observer.OmittedFamilies(name, 1, err)
 }
 
-// readValues reads the values of all families that have any in Redis, and then
-// the lineage. Before is the lineage as it was read first. Of the bytes that are read
-// for a page a family takes half of what is left at most, so that none pushes all
-// others off.
+// readValues reads the values of all shared families, and then the lineage. Before is
+// the lineage as it was read first. A family takes at most half of what is left of the
+// bytes that are read for a page, so that none pushes all others off.
 func (r *Reader) readValues(ctx context.Context, families []storedFamily, before string) (lineage string, err error) {
 	var queries []wire.SeriesQuery
 	var asked, scanned []int // the families of the queries, and those that were scanned
@@ -135,8 +131,8 @@ func (r *Reader) readValues(ctx context.Context, families []storedFamily, before
 			continue // its values are with the writers' gauges
 		}
 		if known := r.index.families[f.name]; known != nil {
-			// Where the lineage is not told, a failover within a reading goes
-			// unseen: what is remembered then is not believed for long.
+			// Where Redis does not tell the lineage, a failover within a reading goes
+			// unseen: then what is remembered is not believed for long.
 			believed := before != "" || time.Since(known.scanned) < r.recovery.bound()
 			if known.version == f.state.SeriesVersion && known.version != "" && believed {
 				f.series = known
@@ -195,10 +191,10 @@ func (r *Reader) scan(ctx context.Context, f *storedFamily, room int) error {
 	return err
 }
 
-// recheckGenerations looks up families again whose series were scanned, or have none
-// left. Series may have come or gone between the head and the scan; then the scan
-// is not that of the seriesVersion of the head, nor for sure that of the one now. If
-// Redis lost a family meanwhile, or everything, it returns an error.
+// recheckGenerations looks up again the families that were scanned, or that have no
+// known series left. If Redis lost one of them meanwhile, it returns an error. If series
+// came or went between the head and the scan, nobody knows of which seriesVersion the
+// scan is, so the family does not count as scanned.
 func (r *Reader) recheckGenerations(ctx context.Context, families []storedFamily, which []int) error {
 	if len(which) == 0 {
 		return nil

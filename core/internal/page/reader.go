@@ -12,12 +12,12 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// readTimeout bounds one reading of Redis, however patient the scrapes are.
+// readTimeout bounds one reading of Redis, however long the scrapes would wait.
 const readTimeout = 30 * time.Second
 
-// ErrHasty is the cause of the end of a scrape's context where the scraper asked
-// for less time than it would have got without asking. That such a scrape gets no
-// page need not mean that anything is wrong here.
+// ErrHasty is why the context of a hasty scrape ended: of one that asked for less
+// time than it would have got without asking. If a hasty scrape gets no page, nothing
+// need be wrong here.
 var ErrHasty = fmt.Errorf("the scraper asked for no more time: %w", context.DeadlineExceeded)
 
 // Config is what a reader knows of its process.
@@ -42,20 +42,18 @@ type Config struct {
 
 // Observer hears what pages lack and how readings end.
 type Observer interface {
-	// OmittedValues hears that n stored values of a family, or of what else the
-	// name says, are not readable and omitted; OmittedFamilies that n families
-	// are.
+	// OmittedValues hears that a page omits n stored values of a family, or of what
+	// else the name says, and why; OmittedFamilies, that it omits n families.
 	OmittedValues(name string, n int, err error)
 	OmittedFamilies(name string, n int, err error)
 	// Unconfirmed hears that a page will be shown although it may lack something.
 	Unconfirmed(err error)
-	// ReadingEnded hears how long a reading took, whatever its result. All that it omits
-	// was told before.
+	// ReadingEnded hears how long a reading took, whatever its result. The observer has
+	// heard before of all that the reading omits.
 	ReadingEnded(took time.Duration)
 	// ScrapesFailed hears why scrapes got no page in their time, when the reading that they
-	// waited for has ended. Hasty is how many scrapes failed that had asked for
-	// little time; whoever asked has counted the others. Err is nil if it was told
-	// of the reading before.
+	// waited for has ended. Hasty is how many hasty scrapes failed; the callers of Read
+	// have counted the others. Err is nil if the cause was told with the reading before.
 	ScrapesFailed(hasty int, err error)
 }
 
@@ -76,7 +74,7 @@ type Reader struct {
 	active bool     // a goroutine works on readings; guarded by mu
 
 	// The rest belongs to the reading under way.
-	app      wire.AppState // of the last reading, by which the next head is guessed
+	app      wire.AppState // of the last reading: what the next one asks for at once
 	index    index
 	overlong overlong
 	recovery recovery
@@ -87,8 +85,8 @@ type reading struct {
 	done    chan struct{} // closed when there is a result
 	page    *Page
 	err     error
-	overdue bool // a scrape's time ended before; guarded by the reader's mu
-	hasty   int  // scrapes whose time ended before and that had asked for little; guarded by the reader's mu
+	overdue bool // the time of a scrape ended before the reading; guarded by the reader's mu
+	hasty   int  // how many hasty scrapes' time ended before it; guarded by the reader's mu
 }
 
 // New returns a reader of an app's store. It reads nothing until it is asked.
@@ -99,8 +97,8 @@ func New(store wire.Store, config Config, observer Observer) *Reader {
 	return r
 }
 
-// Stop ends the reading under way and lets no other begin. The cause is what all
-// calls return from here on.
+// Stop ends the reading under way and lets no other begin. From then on all calls
+// return the cause.
 func (r *Reader) Stop(cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -187,7 +185,7 @@ func (r *Reader) giveUp(ctx context.Context, mine *reading) (*Page, error) {
 
 // work reads as long as somebody waits for it.
 func (r *Reader) work() {
-	failed := false // the reading before
+	failed := false // whether the reading before did
 	for {
 		r.mu.Lock()
 		job := r.next
@@ -209,10 +207,10 @@ func (r *Reader) work() {
 	}
 }
 
-// end publishes the result of a reading, and reports it where a scrape could not
-// wait for it. A reading that succeeded after one that failed was late for the
-// reason that was reported of that one. Scrapes that had asked for little time count
-// if no other would have got a page either.
+// end publishes the result of a reading, and reports it if a scrape could not wait
+// for it. A reading that succeeds after one that failed is late for the reason that
+// was reported of the latter. Hasty scrapes count only if a scrape that asks for no
+// time would have got no page either.
 func (r *Reader) end(job *reading, took time.Duration, afterFailure bool) {
 	r.mu.Lock()
 	close(job.done)
@@ -234,8 +232,9 @@ func (r *Reader) end(job *reading, took time.Duration, afterFailure bool) {
 	r.observer.ScrapesFailed(hasty, err)
 }
 
-// App reads who lives and which families there are. It returns when ctx ends, though
-// the call to Redis may go on: go-redis ignores deadlines unless told not to.
+// App reads which processes live and which families there are. It returns when ctx
+// ends, though the call to Redis may go on: go-redis ignores deadlines unless told not
+// to.
 func (r *Reader) App(ctx context.Context) (wire.AppState, error) {
 	type result struct {
 		app wire.AppState

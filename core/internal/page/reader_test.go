@@ -62,9 +62,10 @@ func TestReader_AScrapeJoinsOnlyAReadingThatHasNotBegun(t *testing.T) {
 	})
 }
 
-// A failover falls into a reading, and the server that was away comes back before
-// the reading has ended: all series are scanned on another server than their
-// registrations were read from. Where Redis does not tell its lineage nobody sees that.
+// A failover comes in the middle of a reading, and the former server is back before
+// the reading ends: the series are scanned on another server than the one from which
+// their registrations were read. Where Redis does not tell its lineage, the reader can't
+// see that.
 func TestReader_WhatADiscardedReadingScannedIsForgotten(t *testing.T) {
 	for _, hidden := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -94,7 +95,7 @@ func TestReader_WhatADiscardedReadingScannedIsForgotten(t *testing.T) {
 
 // A deletion comes between a family's registration and the scan of its series, and
 // then a replica that has not heard of it takes over.
-func TestReader_AScanIsRememberedOnlyUnderAVersionThatIsTheSameBehindIt(t *testing.T) {
+func TestReader_AScanIsRememberedOnlyIfTheSeriesVersionIsTheSameAfterIt(t *testing.T) {
 	f := newFixture(t)
 	f.family("c_total", 1, counterDef(""))
 	f.add("c_total", labels("n", "a"), "7")
@@ -105,8 +106,8 @@ func TestReader_AScanIsRememberedOnlyUnderAVersionThatIsTheSameBehindIt(t *testi
 	f.shows("c_total", `c_total{n="a"} 7`)
 }
 
-// Everything goes between a reading's registrations and its values, whether these
-// are scanned or read by name.
+// Redis loses everything between a reading's registrations and its values, which are
+// scanned or read by name.
 func TestReader_AReadingInWhichTheStoreIsEmptiedIsNotShown(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		for _, hidden := range []bool{true, false} {
@@ -126,8 +127,7 @@ func TestReader_AReadingInWhichTheStoreIsEmptiedIsNotShown(t *testing.T) {
 	}
 }
 
-// What the process of the page is asked for while it waits, and what it is told of
-// scrapes that could not wait.
+// While a page waits for its own process, the reader asks that process to catch up.
 func TestReader_AScrapeAsksItsProcessForWhatIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
@@ -158,7 +158,7 @@ func TestReader_AScrapeAsksItsProcessForWhatIsMissing(t *testing.T) {
 	})
 }
 
-func TestReader_WhoStopsItIsWhyItDoesNotRead(t *testing.T) {
+func TestReader_CallsAfterStopReturnItsCause(t *testing.T) {
 	f := newFixture(t)
 	closed := errors.New("closed")
 	f.Stop(closed)
@@ -173,8 +173,8 @@ func TestReader_WhoStopsItIsWhyItDoesNotRead(t *testing.T) {
 	}
 }
 
-// The observer hears of a scrape that could not wait when its reading has ended,
-// and why; of one that had asked for little only if no other would have got a page.
+// When a reading has ended, the observer hears of a scrape that could not wait for it,
+// and why; of a hasty one only if no other would have got a page either.
 func TestReader_TellsWhatBecameOfAReadingThatAScrapeCouldNotWaitFor(t *testing.T) {
 	broken := errors.New("broken")
 	for name, tt := range map[string]struct {

@@ -11,44 +11,45 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// recoveryPoll is how long a scrape waits before it looks again whether the
-// writers have caught up with another history of the data.
+// recoveryPoll is how long a scrape waits before it reads again, to see whether the
+// writers have brought back what Redis lacked.
 const recoveryPoll = 100 * time.Millisecond
 
 // recovery holds pages back while they may lack what living processes will bring
 // back: after a restart or a failover of Redis, and when Redis has lost something,
-// until every living writer has given it what it lacks. To show the last values
+// until every living writer has sent what Redis lacks. To show the last values
 // instead could not work: another process may never have seen them.
 type recovery struct {
 	lease time.Duration // of this process: others are taken to have the same
 	// grace is how long after a change of the lineage pages are held back at least:
-	// in that time a writer renews a lease that was lost with the change, or that ran
-	// out in the outage before.
+	// within it a writer renews a lease that was lost with the change, or that expired
+	// in the outage before.
 	grace time.Duration
 
 	begun   time.Time // when pages began to be held back; zero if they are not
-	lineage string    // Redis's then
-	held    *Held     // what Redis had of this process then
+	lineage string    // Redis's at that time
+	held    *Held     // what Redis had of this process at that time
 
 	emptied emptied // whether Redis lost everything
 }
 
-// RecoveringError says that the page has to wait, for whom, and how long at most.
+// RecoveringError says that the page has to wait, for which processes, and how long
+// at most.
 type RecoveringError struct {
 	cause string
 	wait  string
-	stale bool // nobody has noted Redis's present lineage yet
+	stale bool // no writer has recorded Redis's present lineage yet
 	lacks bool // Redis lacks something of this process
 }
 
 func (e *RecoveringError) Error() string { return "recovering: " + e.cause + "; " + e.wait }
 
-// bound is how long pages are held back at most. A process that has died is
-// gone from the leases before, and one that lives has made its refresh.
+// bound is how long pages are held back at most. By then the lease of a process that
+// died has expired, and a living process has made its refresh.
 func (r *recovery) bound() time.Duration { return 2 * r.lease }
 
-// check says whether a page may be shown of what was read. Held is what Redis had of
-// this process before the head was read.
+// check returns an error if no page may be shown yet of what was read. Held is what
+// Redis had of this process before the head was read.
 func (r *recovery) check(head wire.Head, held *Held, observer Observer) error {
 	if r.emptied.notice(head, r.grace, r.bound()) {
 		r.begun = time.Time{}
@@ -80,24 +81,24 @@ func (r *recovery) check(head wire.Head, held *Held, observer Observer) error {
 
 // shortfall is what speaks against showing a page.
 type shortfall struct {
-	stale       bool // nobody has noted Redis's present lineage yet
-	young       bool // it was noted so lately that processes without a lease may return
+	stale       bool // no writer has recorded Redis's present lineage yet
+	young       bool // it was recorded so lately that processes without a lease may return
 	lacks       bool // Redis lacks something of this process
 	unverified  bool // a process knows that Redis lacks something of its own
-	unconfirmed int  // processes that have not made sure that Redis has all of theirs
-	missing     int  // processes that were alive before everything was lost
-	families    int  // that were there before everything was lost
+	unconfirmed int  // processes that have not verified that Redis has all of theirs
+	missing     int  // processes that were alive before everything was lost, and have not returned
+	families    int  // families that were there before everything was lost, and are not back
 
-	age time.Duration // of the change of lineage that was noted; negative for none
+	age time.Duration // of the recorded change of lineage; negative for none
 }
 
 func (s shortfall) nothing() bool { return s == shortfall{age: s.age} }
 
 func (r *recovery) shortfallOf(head wire.Head, held *Held) shortfall {
 	app := head.App
-	told := app.Lineage != "" // else it was wiped, or no writer was ever told
+	recorded := app.Lineage != "" // else the record was wiped, or no writer was ever told a lineage
 	s := shortfall{
-		stale:    told && head.Lineage != "" && head.Lineage != app.Lineage,
+		stale:    recorded && head.Lineage != "" && head.Lineage != app.Lineage,
 		lacks:    held.MissingIn(head),
 		missing:  len(r.emptied.missing),
 		families: len(r.emptied.families),
@@ -106,14 +107,14 @@ func (r *recovery) shortfallOf(head wire.Head, held *Held) shortfall {
 	changed := !app.Since.IsZero()
 	if changed {
 		if s.age = app.Now.Sub(app.Since); s.age < 0 {
-			s.age = math.MaxInt64 // noted by a clock that has been set back: nobody knows when, but it is past
+			s.age = math.MaxInt64 // recorded before the clock was set back: nobody knows when, but it is past
 		}
 	}
 	s.young = changed && s.age < r.grace
 	for _, l := range app.Leases {
-		// A writer that can't read the lineage looks at its families with each
+		// A writer that is not told the lineage verifies its families with each
 		// refresh.
-		blind := !told || l.Lineage == "" && (!changed || s.age >= r.bound())
+		blind := !recorded || l.Lineage == "" && (!changed || s.age >= r.bound())
 		if s.stale || l.Unverified || l.Lineage != app.Lineage && !blind {
 			s.unconfirmed++
 		}
@@ -127,7 +128,7 @@ func (r *recovery) shortfallOf(head wire.Head, held *Held) shortfall {
 func (r *recovery) waitFor(s *shortfall, living int) string {
 	waited, emptied := time.Since(r.begun), time.Since(r.emptied.at)
 	if s.age > waited && !s.stale && !s.lacks && !s.unverified {
-		waited = s.age // all that is missing is due to that change
+		waited = s.age // that change is why all of it is missing
 	}
 	upTo := "waiting up to " + seconds(r.bound()-waited) + " more for "
 	switch {

@@ -14,16 +14,16 @@ import (
 // redis is what a head tells of an app.
 type redis struct {
 	lineage  string        // as Redis tells it
-	noted    string        // by writers
-	since    time.Duration // how long ago they noted another one; 0 for never, negative if it is yet to come
-	leases   string        // words: a writer, ":", and the lineage that it has verified, "?" if it is looking
+	recorded string        // by writers
+	since    time.Duration // how long ago they recorded a change; 0 for never, negative if it is in the future
+	leases   string        // words: a writer, ":", and the lineage that it has verified, "?" while it verifies
 	families string        // words: a name, ":", and its generation
 	age      time.Duration // of the families
 }
 
 func (r redis) head() wire.Head {
 	now := time.Now()
-	head := wire.Head{Lineage: r.lineage, App: wire.AppState{Now: now, Lineage: r.noted}}
+	head := wire.Head{Lineage: r.lineage, App: wire.AppState{Now: now, Lineage: r.recorded}}
 	if r.since != 0 {
 		head.App.Since = now.Add(-r.since)
 	}
@@ -44,9 +44,9 @@ func (r redis) head() wire.Head {
 func TestRecovery_HoldsPagesBackWhileTheyMayLackSomethingAndNoLonger(t *testing.T) {
 	type reading struct {
 		redis
-		after time.Duration // the one before
+		after time.Duration // the reading before
 		waits string        // for what and why; empty if the page is shown
-		lacks string        // what the page may lack that is shown
+		lacks string        // what a page that is shown may lack
 	}
 	const s = time.Second
 	both := redis{"A", "A", 0, "a:A b:A", "c:1 d:1", 0}

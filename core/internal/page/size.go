@@ -16,8 +16,8 @@ const longestNumber = 24
 
 var errText = fmt.Errorf("the page would have more than %d MiB of text", wire.MaxPage>>20)
 
-// tooLarge picks the families with which the page would be too long a text: the
-// largest. It is nil where there are none.
+// tooLarge picks the largest families, without which the page's text is not too long.
+// It is nil if the text is not too long with all of them.
 func (b *builder) tooLarge(families []storedFamily) map[int]bool {
 	own := 0 // of shoal_instance_info and its like
 	for _, l := range b.leases {
@@ -46,8 +46,9 @@ func (b *builder) tooLarge(families []storedFamily) map[int]bool {
 	return large
 }
 
-// textBound is how long a family is as text at most. It needs no memory: a page is
-// made of what fits. It is known of series that are sums of several as well.
+// textBound is how long a family is as text at most, but for escapes in gauges of
+// processes. It is computed before anything is made of the family. Series that will be
+// summed count one by one.
 func (b *builder) textBound(f *storedFamily) int {
 	head := 2*len(f.name) + 2*len(f.state.Help) + len("# HELP  \n# TYPE  histogram\n")
 	if !f.state.Shared() {
@@ -75,10 +76,10 @@ func (b *builder) textBound(f *storedFamily) int {
 	return addBounded(head, size)
 }
 
-// labelLength is how long the labels of a field are as text, but for what is escaped.
+// labelLength is how long the labels of a field are as text, without what escaping adds.
 func labelLength(field string) int { return len(field) + strings.Count(field, wire.Separator) + 2 }
 
-// escapes counts the characters of a field that two stand for as text.
+// escapes counts the characters of a field that take two characters as text.
 func escapes(field string) int {
 	return strings.Count(field, `"`) + strings.Count(field, `\`) + strings.Count(field, "\n")
 }

@@ -29,7 +29,7 @@ func floats(list ...float64) []byte {
 	return b
 }
 
-// What we write by ourselves is what expfmt writes, to the byte, and however a
+// The text that this package writes is what expfmt writes, to the byte, however a
 // scraper wants names to be escaped.
 func FuzzPageText_IsThatOfExpfmt(f *testing.F) {
 	for kind := range uint8(5) {

@@ -34,8 +34,8 @@ func (b *builder) addVectorRows(shown *shownFamily, f *storedFamily) {
 				b.observer.OmittedValues(f.name, 1, err)
 			}
 		}
-		// Other writers may have stored one label set in several ways: they
-		// are neighbours, and summed.
+		// Clients in other languages may have stored one label set as several
+		// fields. They are neighbours here, and are summed.
 		if f.series.sameAsNext(i) {
 			continue
 		}
@@ -71,7 +71,7 @@ func (s *vectorSum) reset() {
 	s.found, s.value, s.sum, s.count, s.buckets = false, 0, 0, 0, s.buckets[:0]
 }
 
-// add adds a stored vector, or nothing of it.
+// add adds a stored vector, or returns an error and adds nothing of it.
 func (s *vectorSum) add(text string) error {
 	vector, err := wire.ParseVector(s.buf[:0], text)
 	if err != nil {
@@ -107,8 +107,9 @@ func (s *vectorSum) add(text string) error {
 	return nil
 }
 
-// nearBounds is among how many bounds place looks for a text. A stranger's may be in
-// none of them, of as many as there may be, for each of its counts.
+// nearBounds is how many bounds place compares with a text before it parses that. A
+// vector that somebody else stored may have many buckets that are none of the bounds: to
+// compare each with all bounds would take long.
 const nearBounds = 16
 
 // place finds the smallest current bound at or above a stored one. Most are

@@ -13,11 +13,11 @@ import (
 )
 
 const (
-	// fewConnections is the least that a client needs which the application uses too:
-	// shoal takes one to write and one to read.
+	// fewConnections is how many connections a client needs at least that the application
+	// uses too: shoal takes one to write and one to read.
 	fewConnections = 3
-	// longTimeout is the longest that the client's own timeout should be, where nothing
-	// else ends a call: the lease is not renewed meanwhile.
+	// longTimeout bounds what the client's own timeout should be where nothing else ends
+	// a call: the lease is not renewed meanwhile.
 	longTimeout = 10 * time.Second
 )
 
@@ -34,9 +34,9 @@ func Check(client redis.UniversalClient) error {
 	return nil
 }
 
-// settings are those of a client that shoal warns of. Timeouts are as go-redis keeps
-// them: 0 for one that was switched off by -1, which the deadline of a context replaces,
-// and negative for one that was switched off altogether.
+// settings are those of a client of which shoal warns. Timeouts are as go-redis keeps
+// them: 0 for one that was switched off by -1, so that only the deadline of a context
+// counts, and negative for one that was switched off altogether.
 type settings struct {
 	contexts    bool // ContextTimeoutEnabled
 	read, write time.Duration

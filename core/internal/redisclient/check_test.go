@@ -36,7 +36,7 @@ func TestCheck_RefusesARing(t *testing.T) {
 	}
 }
 
-func TestCheck_RefusesNoClient(t *testing.T) {
+func TestCheck_RefusesANilClient(t *testing.T) {
 	for name, client := range map[string]redis.UniversalClient{
 		"nil": nil, "a nil client": (*redis.Client)(nil), "a nil Cluster's client": (*redis.ClusterClient)(nil),
 		"a nil wrapper": (*embedding)(nil), "an empty wrapper": embedding{}, "an empty one in another": &embedding{embedding{}},
@@ -58,7 +58,7 @@ func TestCheck_LooksThroughWrappersForABoundedTimeOnly(t *testing.T) {
 	}
 }
 
-// Each harmful setting is named with what to set, once, and no harmless one is.
+// Each harmful setting has one warning, which says what to set; a harmless one has none.
 func TestWarnings_NameEachHarmfulSettingOnce(t *testing.T) {
 	single := func(o redis.Options) redis.UniversalClient {
 		o.Addr, o.MaxRetries, o.DialerRetries = "127.0.0.1:1", -1, 1

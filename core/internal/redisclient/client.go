@@ -80,11 +80,10 @@ func set(o *redis.Options, u *url.URL, app string) {
 	}
 }
 
-// nameConnection gives each new connection a name, for whoever reads CLIENT LIST in
-// trouble. It does so by HELLO, to which every user has a right. go-redis's ClientName
-// uses CLIENT SETNAME: where the user lacks that right, each connection would leave an
-// entry in ACL LOG, and fail. A server that refuses HELLO has no names, or demands a
-// password.
+// nameConnection gives each new connection a name, which CLIENT LIST shows. It does so by
+// HELLO, to which every user has a right. go-redis's ClientName uses CLIENT SETNAME: where
+// the user lacks that right, each connection would leave an entry in ACL LOG, and fail. A
+// server that refuses HELLO has no names, or demands a password.
 func nameConnection(protocol int, name string) func(context.Context, *redis.Conn) error {
 	if protocol != 2 {
 		protocol = 3 // go-redis's default

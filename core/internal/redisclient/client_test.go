@@ -102,7 +102,7 @@ func TestNew_ItsClientsHaveTheSettingsThatShoalNeeds(t *testing.T) {
 	}
 }
 
-// A connection that could not be had reports so by its first use.
+// A dial that failed is the error of the connection's first use.
 func TestNew_AFailedDialIsReportedByWhoUsesIt(t *testing.T) {
 	client, err := New("redis://127.0.0.1:1", "shop")
 	if err != nil {

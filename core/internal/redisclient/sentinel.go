@@ -29,9 +29,10 @@ const (
 
 // sentinelClient is a client of the master that Sentinels name.
 //
-// go-redis's own trusts Sentinels. Whoever passes for one ends the process, by an answer
-// without an address or a message of another form: go-redis panics in a goroutine where
-// nobody can recover. It also asks every further Sentinel that one of them names.
+// go-redis's own client trusts Sentinels. Whoever pretends to be one can end the process,
+// by an answer without an address or a message of another form: go-redis panics in a
+// goroutine where nobody can recover. It also asks every further Sentinel that one of them
+// names.
 type sentinelClient struct {
 	*redis.Client // of the master
 
@@ -94,8 +95,8 @@ func (c *sentinelClient) Close() error {
 	return errors.Join(c.sentinels.close(), c.Client.Close())
 }
 
-// none, in sentinels.last, means that no Sentinel has answered yet, or the last one has
-// stopped.
+// none, in sentinels.last, means that no Sentinel has answered yet, or that the one which
+// answered last has stopped answering.
 const none = -1
 
 // sentinels finds the master of a set, and notices when another server becomes it.
@@ -113,8 +114,8 @@ type sentinels struct {
 	group  sync.WaitGroup // watch
 }
 
-// dialMaster is the dialer of the master's client. A connection ends as soon as another
-// server is the master.
+// dialMaster is the dialer of the master's client. A connection is not used any more once
+// another server is the master.
 func (s *sentinels) dialMaster(ctx context.Context, network, _ string) (net.Conn, error) {
 	addr, err := s.find(ctx)
 	if err != nil {

@@ -70,8 +70,8 @@ func TestSentinel_TheMastersURLHasNothingOfSentinels(t *testing.T) {
 	}
 }
 
-// The host of the Sentinel that answered last may be gone together with the master. The
-// others tell the new one to the first that asks.
+// The Sentinel that answered last may have been on the master's host, and hang. The
+// others then name the new master to the first who asks.
 func TestSentinel_OneThatHangsKeepsNobodyFromAskingTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &sentinels{set: "shop"}

@@ -62,7 +62,7 @@ func parseURL(text string) (*url.URL, error) {
 	return u, nil
 }
 
-// unusable is the reason where nobody knows which part is wrong.
+// unusable is the reason where it is not known which part is wrong.
 const unusable = "its host, its database or one of its parameters is not valid"
 
 func badURL(reason string) error {

@@ -79,8 +79,8 @@ func TestNew_TakesEveryURLThatGoRedisUnderstands(t *testing.T) {
 	}
 }
 
-// Whatever characters a password has, and wherever it ends up because of them:
-// no word of it is in the error.
+// Whatever characters a password has, and whatever part of the URL they make it look
+// like, the error quotes no word of it.
 func TestNew_NoPartOfASecretIsInTheErrorOfItsURL(t *testing.T) {
 	const special = "@:/?#%[]&=;+ \\\"'<>^`{|}~!$*(),\n\x7f\x00ä"
 	secrets := []string{"zq1", "jx2", "wv3"}

@@ -9,15 +9,15 @@ import (
 )
 
 // oneShot is a command that go-redis must not send a second time by itself. An error
-// reply to the second attempt would hide that the first may have been executed, so that a
-// batch in doubt would pass for a refused one. go-redis still follows redirections: a
+// reply to the second attempt would hide that the first may have been executed, and a
+// batch in doubt would be taken for a refused one. go-redis still follows redirections: a
 // redirected command was not executed.
 //
-// oneShot also follows what happens to the command, since its error alone does not tell. A
-// timeout may have ended the wait for a connection, or that for an answer. If a command is
-// lost after a redirection, go-redis returns the redirection as its error. And a hook of
-// the application may send the command again, or to another server as well, or replace the
-// server's error by its own.
+// oneShot also records what happens to the command, since its error alone does not tell
+// whether it was executed. A timeout may have ended the wait for a connection, or the wait
+// for an answer. If a command is lost after a redirection, go-redis returns the redirection
+// as its error. And a hook of the application may send the command again, or to another
+// server as well, or replace the server's error by its own.
 type oneShot struct {
 	*redis.Cmd
 
@@ -37,14 +37,14 @@ func (o oneShot) SetErr(err error) {
 // script's hash or source: go-redis calls MarshalBinary when it sends the command.
 //
 // A hook that looks at the arguments may call it too, even from a goroutine of its own.
-// Nobody can tell that from sending, so it counts as sending. A command that was refused
-// may so count as in doubt and is sent again, which does no harm; a command in doubt never
-// counts as refused.
+// That cannot be told from sending, so it counts as sending. A refused command may then
+// count as in doubt and be sent again, which does no harm; a command in doubt never counts
+// as refused.
 type attempt struct {
 	text string // the script's hash or source
 
 	mu      sync.Mutex
-	sent    bool // without an answer yet; guarded by mu
+	sent    bool // and not answered yet; guarded by mu
 	doubt   bool // an earlier sending may have been executed; guarded by mu
 	unknown bool // the last answer was that the server does not know the script; guarded by mu
 }
@@ -62,8 +62,8 @@ func (a *attempt) MarshalText() ([]byte, error) { return []byte(a.text), nil }
 
 func (a *attempt) String() string { return a.text }
 
-// ended notes a result of the command. A refusal answers what was sent before it. After any
-// other result a later refusal can only answer a further sending.
+// ended notes a result of the command. A refusal is the answer to what was sent before it.
+// After any other result, a later refusal can only be the answer to a later sending.
 func (a *attempt) ended(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

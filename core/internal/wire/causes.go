@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Silence is the [Trouble] where nobody answers.
+// Silence is the [Trouble] when no server answers.
 const Silence = "silence"
 
 // Trouble names what is wrong with Redis as a whole: the code of a refusal, or [Silence].
@@ -49,21 +49,21 @@ func Trouble(err error) string {
 	return ""
 }
 
-// maxTold bounds how many causes one error names.
-const maxTold = 10
+// maxCauses bounds how many causes one error names.
+const maxCauses = 10
 
 // Causes gathers the errors of many families into one that names each cause once, up to
-// maxTold causes. The zero value is empty.
+// maxCauses of them. The zero value is empty.
 type Causes struct {
-	list   []cause
-	untold int // errors of further causes
+	list []cause
+	more int // errors of further causes
 }
 
 type cause struct {
 	key    string
-	what   string // failed first
+	what   string // what failed first for this cause
 	err    error
-	others int // failed likewise
+	others int // how many others failed for it
 }
 
 // Add notes that what failed with err.
@@ -78,8 +78,8 @@ func (c *Causes) Add(what string, err error) {
 			return
 		}
 	}
-	if len(c.list) == maxTold {
-		c.untold++
+	if len(c.list) == maxCauses {
+		c.more++
 		return
 	}
 	c.list = append(c.list, cause{key: key, what: what, err: err})
@@ -95,8 +95,8 @@ func (c *Causes) Err() error {
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", what, e.err))
 	}
-	if c.untold > 0 {
-		errs = append(errs, fmt.Errorf("%d more errors of other causes", c.untold))
+	if c.more > 0 {
+		errs = append(errs, fmt.Errorf("%d more errors of other causes", c.more))
 	}
 	return Join(errs...)
 }

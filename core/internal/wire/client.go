@@ -10,14 +10,14 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// cluster are the methods by which a Cluster's client gives access to its servers.
+// cluster has the methods by which a Cluster's client gives access to its servers.
 type cluster interface {
 	ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
 	MasterForKey(context.Context, string) (*redis.Client, error)
 	ReloadState(context.Context)
 }
 
-// maxWrappers bounds how deep a client may be wrapped: one might hold itself.
+// maxWrappers bounds how deep a client may be wrapped: a wrapper might hold itself.
 const maxWrappers = 16
 
 // Innermost returns the client inside those that an application has wrapped around it: types
@@ -77,7 +77,7 @@ func (r *Redis) hidesCluster(ctx context.Context) (bool, error) {
 	}
 	info, err := infoOf(ctx, r.client, "cluster")
 	switch {
-	case untold(err):
+	case refusesInfo(err):
 		return false, nil
 	case err != nil:
 		return false, r.explain(err, nil)

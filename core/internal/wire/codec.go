@@ -17,13 +17,13 @@ import (
 const Separator = "\xff"
 
 // GenerationField is the one field of a family's values that is no series. It repeats the
-// generation, by which a key is recognised that somebody else wrote, or whose counterpart
-// is lost.
+// generation of the control hash. If the two differ, one of the keys was lost, or somebody
+// else wrote it.
 const GenerationField = "\xfe"
 
 // TotalMark begins the field of a series in a gauge of mode total. When a deploy changes the
-// mode between total and latest, old and new processes write to one hash: by the mark they
-// do not overwrite each other's series. No valid UTF-8 text has this byte.
+// mode between total and latest, old and new processes write to one hash. Because of the
+// mark, they do not overwrite each other's series. No valid UTF-8 text has this byte.
 const TotalMark = "\xfd"
 
 // IsTotal says whether a field is that of a series of mode total.
@@ -114,8 +114,8 @@ func DecodeField(field string) ([]Label, error) {
 	return labels, nil
 }
 
-// Fits says whether a page can show all components of a stored vector, which is that of a
-// summary or else of a histogram.
+// Fits says whether a page can show all components of a stored vector: a summary's, or else
+// a histogram's.
 func Fits(vector []Component, summary bool) bool {
 	for _, c := range vector {
 		switch {

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestEncodeField_OrdersNamesAndLeavesOutEmptyValues(t *testing.T) {
+func TestEncodeField_OrdersNamesAndOmitsEmptyValues(t *testing.T) {
 	for _, test := range []struct {
 		names, values []string
 		want          string

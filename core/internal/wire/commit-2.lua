@@ -22,7 +22,7 @@
 --
 -- The rules: docs/protocol.md, Commit. Anybody may have stored what the keys hold. So the
 -- script takes time in proportion to the bytes that it reads: a pattern that can fail
--- begins with ^, or Lua would try it at each byte.
+-- begins with ^, else Lua would try it at each byte.
 
 local call, find, match, gmatch = redis.call, string.find, string.match, string.gmatch
 local gsub, sub, format, floor, concat = string.gsub, string.sub, string.format, math.floor, table.concat
@@ -35,8 +35,8 @@ local LARGEST = '9007199254740991' -- the largest number of a batch, which no wr
 local MAX_TEXT = 65536 -- bytes of a stored text; a longer one is damaged
 local MAX_NUMBER = 400 -- bytes of a number
 local MAX_COMPONENTS = 2002 -- of a vector
-local WORK = 33554432 -- for quick: at most so many bytes of deltas times bytes of texts
-local THOROUGH = 251 -- careful does one in so many batches of vectors; a prime, so that each series has its turn
+local WORK = 33554432 -- quick does no more: bytes of the deltas times bytes of the texts
+local THOROUGH = 251 -- careful does one of so many batches of vectors; a prime, so that each series has its turn
 local CHUNK = 2000 -- arguments of one redis.call; unpack takes less than 8000
 
 local ctl, v = KEYS[1], KEYS[2]
@@ -85,7 +85,7 @@ end
 -- anew in each call, and few batches need these.
 local function adders()
   -- pairs_of reads "name:number name:number"; nil if the text is anything else. The pattern
-  -- matches any word, so that Lua passes over none twice.
+  -- matches any word, so that Lua does not try one again from each of its bytes.
   local function pairs_of(s)
     local names, numbers, wholes, n, size = {}, {}, {}, 0, -1
     for whole, name, num in gmatch(s, '(([^ :]+):?([^ ]*))') do
@@ -166,8 +166,8 @@ local function adders()
   end
 
   -- latest returns that of two "number stamp deadline" with the newer stamp. A stored stamp
-  -- that is still to come is not believed: a clock noted it that has been set back. A new
-  -- one that is still to come becomes the present, and its deadline as much earlier.
+  -- in the future is not believed: it was written before the clock was set back. A new one
+  -- in the future becomes the present, and its deadline moves back as far.
   local STAMPED = '^(%S+) (%d+) (%d+)$'
   local function latest(stored, new, now)
     local value, stamp, deadline = match(new, STAMPED)
@@ -243,16 +243,16 @@ end
 if tonumber(last) ~= prev then return {'GAP', last} end
 
 local stored = fetch()
-local set = {} -- what to write: fields and texts by turns
+local set = {} -- what to write: pairs of field and text
 local gone = {} -- fields to remove
 local results = {} -- for each op the text of its series after it
 
--- quick works out the outcome of a batch that only adds to series which all exist, in texts
--- as this script writes them: nearly every batch. It checks all bare numbers in one match,
--- changes only those components of a vector that the delta names, and has Lua write most
--- numbers. For any other batch it returns false or raises an error, and careful works out
--- the outcome. It takes about half of careful's time for numbers, and a third where 3 of a
--- histogram's 13 components change.
+-- quick works out the outcome of nearly every batch: of one that only adds, to series that
+-- all exist, whose texts are as this script writes them. It checks all bare numbers in one
+-- match, changes only those components of a vector that the delta names, and has Lua write
+-- most numbers. For any other batch it returns false or raises an error, and careful works
+-- out the outcome. quick takes about half of careful's time for numbers, and a third where 3
+-- of a histogram's 13 components change.
 local function quick()
   if kinds ~= '+' then return false end
   local ARGV, at = ARGV, HEAD + ops -- the values begin behind at
@@ -276,8 +276,8 @@ local function quick()
     return true
   end
 
-  -- quick does not check the components that a delta does not name: one that makes a page
-  -- omit the series would stay for ever.
+  -- quick does not check the components that a delta does not name. One that makes a page
+  -- omit the series would stay for ever, so careful does a batch now and then.
   if seq % THOROUGH == 0 then return false end
   local out, seen, work = {}, {}, 0
   for i = 1, ops do
@@ -383,11 +383,11 @@ if ops > 0 then
   end
 end
 
--- Nothing above has written. The first write is an HSET, which checks the memory: OOM
--- changes nothing. After it, Redis lets the script finish.
+-- Nothing above has written. The first write is an HSET, which checks the memory: if Redis
+-- answers OOM, nothing has changed. After it, Redis lets the script finish.
 if changed or #(state[3] or '') > 99 then -- too long to be a shape: each batch would read it
-  -- The shape is a count and a time. After a step back of Redis the same count would come
-  -- again with other series; and a clock may stand still.
+  -- The shape is a count and a time. If Redis steps back, the same count comes again with
+  -- other series; and a clock may stand still.
   local count = (tonumber(match(state[3] or '', '^%d+') or '0') or 0) + 1
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now,
     'shape', format('%.0f', count) .. ' ' .. now .. '.' .. time[2])

@@ -57,7 +57,7 @@ const (
 	CommitDuplicate
 	// CommitGap: the writer's newest number is Last, not Prev. Nothing was done.
 	CommitGap
-	// CommitUnknown: the family's generation is another. Nothing was done.
+	// CommitUnknown: the family has another generation. Nothing was done.
 	CommitUnknown
 )
 
@@ -73,7 +73,7 @@ type CommitReply struct {
 	// Overflowed counts ops that were folded into the overflow series.
 	Overflowed int
 	// Totals, if asked for, runs parallel to Ops: the stored text of the series that took
-	// the op. After a duplicate it is the present one.
+	// the op. After a duplicate it is the text as it is now.
 	Totals []string
 }
 
@@ -140,9 +140,9 @@ func commitReply(c *Commit, sent *call) CommitReply {
 	if err != nil {
 		return CommitReply{Err: err}
 	}
-	damaged := CommitReply{Err: unexpectedError{reply}}
+	unexpected := CommitReply{Err: unexpectedError{reply}}
 	if len(reply) == 0 {
-		return damaged
+		return unexpected
 	}
 	var out CommitReply
 	switch reply[0] {
@@ -155,20 +155,20 @@ func commitReply(c *Commit, sent *call) CommitReply {
 	case "UNKNOWN":
 		return CommitReply{Status: CommitUnknown}
 	default:
-		return damaged
+		return unexpected
 	}
 	if len(reply) < 2 {
-		return damaged
+		return unexpected
 	}
 	if out.Last, err = strconv.ParseUint(text(reply[1]), 10, 64); err != nil {
-		return damaged
+		return unexpected
 	}
 	if out.Status == CommitGap {
 		return out
 	}
 	const head = 4
 	if len(reply) < head || c.Totals && len(reply) != head+len(c.Ops) {
-		return damaged
+		return unexpected
 	}
 	corrupt, _ := reply[2].(int64)
 	overflowed, _ := reply[3].(int64)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wire is shoal's protocol in Redis: how an application's metrics are stored,
-// and by which rules its processes change them. No other package knows a key or a script.
+// Package wire is shoal's protocol in Redis: how an app's metrics are stored, and by
+// which rules its processes change them. No other package knows a key or a script.
 //
 // The rules stand in docs/protocol.md, and only there: keys and fields, what each script
 // takes and returns, what a client does with the answers, what is damaged, the limits.
-// core/tests/docs compares its arguments with the scripts, and core/tests/conformance
-// tests its rules on [Redis] and on package memstore. This package is the code of it:
+// core/tests/docs compares its table of scripts with the scripts, and
+// core/tests/conformance tests its rules on [Redis] and on package memstore. The code:
 //
 //	store.go             [Store], the calls that the rest of shoal makes
 //	register.go …        one file for each call: what it takes and returns, how Redis does it
@@ -14,14 +14,16 @@
 //	names.go, keys.go    what a name may be, and the keys that are made of names
 //	codec.go             fields, vectors and numbers as texts
 //	limits.go            what is believed of what Redis holds
-//	redis.go, tell.go    pipelines, and how a server gets to know a script
+//	redis.go             pipelines
+//	loadscripts.go       how a server gets to know a script
 //	attempt.go           what became of one attempt to send a command
 //	errors.go, hint.go   what an error means, and what to do about it
 //
 // # Refused, or in doubt
 //
-// A caller must know of each error whether the call may have been executed: a batch that
-// was refused may change, one in doubt may not. [Refused] tells. It relies on two things.
+// A caller must know of each error whether the call may have been executed. For example,
+// when a new generation begins over old values, the writer sends a batch that was refused
+// and drops one in doubt. [Refused] tells. It relies on two things.
 //
 //   - A script that fails has changed nothing. All reads and all parsing come before the
 //     first write, and the first write is an HSET, which Redis refuses when memory is
@@ -34,8 +36,8 @@
 //
 // A replica lags, and totals would step back, so all reads go to masters. A Cluster client
 // that would send reads to replicas is given scripts instead, which it sends to masters.
-// Redis executes the short requests of a pipeline one after the other, and other clients
-// wait meanwhile: so a round trip reads what takes a few milliseconds.
+// Redis executes the short requests of a pipeline one after the other, while other clients
+// wait. So one round trip reads only as much as takes Redis a few milliseconds.
 //
 // # Scripts
 //

@@ -14,7 +14,7 @@ import (
 
 // Refused says whether an error means that the call was not executed: the server answered
 // with an error (READONLY, OOM, TRYAGAIN, LOADING, NOSCRIPT, WRONGTYPE, …), or the request
-// was never sent, for want of a connection. Of any other error the call is in doubt: the
+// was never sent, for want of a connection. After any other error the call is in doubt: the
 // request was sent, or may have been, and no answer came.
 //
 // The package documentation says on what this relies.
@@ -42,7 +42,7 @@ func Refused(err error) bool {
 
 // HandshakeFailed says whether err means that client and server did not agree on TLS, so
 // that no request was sent: one does not accept the other's certificate, or lacks one. Of
-// the server's alerts only those count that come before a connection is used.
+// the server's alerts, only those count that come before a connection is used.
 func HandshakeFailed(err error) bool {
 	var ours *tls.CertificateVerificationError
 	if errors.As(err, &ours) {
@@ -56,9 +56,9 @@ func HandshakeFailed(err error) bool {
 	return strings.Contains(alert, "certificate") || strings.Contains(alert, "handshake failure")
 }
 
-// Answered says whether err is the answer of a server, which refused this request. It may
-// accept another one, while after an error without an answer the next request will fail
-// likewise.
+// Answered says whether err is the answer of a server, which refused this request. The
+// server may accept another one. After an error without an answer, expect the next request
+// to fail too.
 func Answered(err error) bool { return answerIn(err) != nil }
 
 // answerIn returns the answer of a server in err, or nil.
@@ -96,7 +96,7 @@ func PoolTaken(err error) bool {
 	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted)
 }
 
-// ErrTooLarge is why something is omitted from a page that does not fit into it.
+// ErrTooLarge is why a page omits what does not fit into it.
 var ErrTooLarge = fmt.Errorf("it takes more than its part of the %d MiB that are read for a page", MaxPage>>20)
 
 // TooManyLeasesError says that there are too many leases to tell which processes live.
@@ -123,8 +123,8 @@ func (e *WrongTypeError) Error() string {
 
 func (e *WrongTypeError) Unwrap() error { return e.Err }
 
-// StoredError says what is wrong with a stored text. A page may find many and reports few:
-// Error builds its text only when it is called.
+// StoredError says what is wrong with a stored text. The reader may find many such texts and
+// reports few: so Error builds its text only when it is called.
 type StoredError struct {
 	What string // what the text should be
 	Text string // as stored

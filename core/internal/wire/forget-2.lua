@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Removes a family that nobody declared or wrote for long.
+-- Removes a family that nobody registered or wrote for long.
 --
 -- KEYS 1  the family's control hash
 --      2  the family's values hash
@@ -26,7 +26,7 @@ end
 local touched = tonumber(string.match(stored or '', '^%d+$') or '0') or 9007199254740992
 local lost = redis.call('EXISTS', KEYS[1]) == 0
 if lost then touched = (tonumber(ARGV[2]) or 0) / 1000 end
-if touched * 1000 > now then -- noted by a clock that has been set back: its age begins now
+if touched * 1000 > now then -- written before the clock was set back: its age begins now
   if not lost then redis.pcall('HSET', KEYS[1], 'touched', time[1]) end
   return 0
 end

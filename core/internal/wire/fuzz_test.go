@@ -184,8 +184,8 @@ func FuzzParseLease_NeverPanics(f *testing.F) {
 	})
 }
 
-// What stands beside the series: the registration, the leases with the lineage,
-// and the gauges of a writer.
+// The replies that hold no series: a registration, the leases with the lineage, the gauges
+// of a writer.
 func FuzzReplies_OfGarbageAreHarmless(f *testing.F) {
 	f.Add("gen", "counter", "1", "1 1.5", "i:0", "w 99999999999999 l h v 5", "depth", "3 99999999999999")
 	f.Add("", "", "x", "", "lineage", "abc 17", "\xfe", "1")

@@ -16,7 +16,7 @@
 --         {FULL, damaged}   the stored version is not the one before: send everything
 --         {LOST, damaged}   the lease is not the writer's
 --         damaged counts what was not as this script writes it: a key of another type and
---         a version that is no number, which are replaced, and gauges that the writer does
+--         a version that is no number, both replaced now; and gauges that the writer does
 --         not have, which the next write that replaces everything removes
 --
 -- Twice is safe: the second time, the version is stored already.
@@ -32,8 +32,8 @@ local full = ARGV[4] == '1'
 local damaged = 0
 local odd = 0 -- 1 for a version that is no number; it is counted when it is replaced
 
--- failed says whether a reply is an error, and strange whether the error is that of a key
--- of another type. A second call of the command raises any other error.
+-- failed says whether a reply is an error, and strange whether the error says that the key
+-- is of another type. To raise any other error, call the command again.
 local function failed(reply) return type(reply) == 'table' and reply.err end
 local function strange(reply) return string.find(reply.err, 'WRONGTYPE', 1, true) end
 

@@ -37,9 +37,9 @@ const (
 	GaugesDuplicate
 	// GaugesWantFull: the stored version is not the one before; send all.
 	GaugesWantFull
-	// GaugesLostLease: the index belongs to somebody else, or to nobody.
+	// GaugesLostLease: the lease of the index is another writer's, or there is none.
 	GaugesLostLease
-	// GaugesAhead: a later version is stored than this one. Nothing done.
+	// GaugesAhead: a version later than this one is stored. Nothing was done.
 	GaugesAhead
 	// GaugesMixed: applied now, but more gauges are stored than the writer has: remove them
 	// by a full write.
@@ -116,7 +116,8 @@ const (
 // roomForGauges bounds what is read of the gauges of all writers, in bytes.
 const roomForGauges = MaxPage / 2
 
-// ReadGauges implements [Store]. A writer whose key is of another type spoils no other.
+// ReadGauges implements [Store]. If one writer's key is of another type, the gauges of the
+// others are read all the same.
 func (r *Redis) ReadGauges(ctx context.Context, writers []string) ([]GaugesReply, error) {
 	gauges := make([]GaugesReply, len(writers))
 	room := roomForGauges

@@ -1,17 +1,17 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Reads what a page begins with: the time, the families, the leases. It leaves out what
--- is too long or too much.
+-- Reads what a page begins with: the time, the families, the leases. It omits what is too
+-- long or too much.
 --
 -- KEYS 1  the app's sorted set of families
 --      2  the app's leases
 -- ARGV 1  families: how many at most; if there are more, those that were touched last
---      2  name: bytes of the longest; a longer one is left out
+--      2  name: bytes of the longest; a longer one is omitted
 --      3  leases: how many at most; if there are more, none is read
 --      4  entry: bytes of the longest of a lease; \252 stands for a longer one and its field
 --      5  lengths: 1 to ask for each length first, so that Redis does not copy what is too
 --         long; 0 while none was met
--- Returns {seconds, microseconds, {name…}, {field, entry…}, how many names were left out,
+-- Returns {seconds, microseconds, {name…}, {field, entry…}, how many names were omitted,
 --          how many leases there are}
 --
 -- Twice is safe: it only reads.
@@ -25,7 +25,7 @@ local most, longest = tonumber(ARGV[1]), tonumber(ARGV[2])
 local listed = call('ZRANGE', KEYS[1], -(most + 1), -1)
 local omitted = 0
 if #listed > most then
-  -- A score that is still to come counts as the oldest. A writer replaces it.
+  -- A score in the future counts as the oldest. A writer replaces it.
   local now = time[1] .. string.format('%03d', math.floor(time[2] / 1000))
   listed = call('ZREVRANGEBYSCORE', KEYS[1], now, '-inf', 'LIMIT', 0, most)
   omitted = call('ZCARD', KEYS[1]) - #listed

@@ -29,7 +29,7 @@ func (e hintedError) Error() string {
 
 func (e hintedError) Unwrap() error { return e.error }
 
-// explain adds to an error what to do about it, if its own text does not tell, and brings
+// explain adds to an error what to do about it, if its own text does not tell, and puts
 // that text on one line. The call may be nil.
 func (r *Redis) explain(err error, c *call) error {
 	if err == nil || isNil(err) {

@@ -46,8 +46,8 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
 local function field(k) return 'i:' .. string.format('%.0f', k) end
 
--- lease returns the writer and the deadline of an entry; nil for an entry that is no
--- lease, which so holds no index.
+-- lease returns the writer and the deadline of an entry. It returns nil for an entry that
+-- is no lease: such an entry holds no index.
 local function lease(entry)
   if not entry or #entry > MAX_ENTRY then return nil end
   local who, deadline = match(entry, '^(%S+) (%d+) ')
@@ -64,8 +64,8 @@ local index, fenced, lost
 if held >= 0 and state[1] and is_own(state[1]) then index = held end
 if not index then
   -- The writer's entry may be at another index: the reply that told of it was lost, or
-  -- Redis stepped back. Of more leases than MANY not all are read. Then the writer may have
-  -- a second entry, until the first expires.
+  -- Redis stepped back. Where there are more leases than MANY, this script does not look for
+  -- it. Then the writer may have a second entry, until the first expires.
   local all
   if call('HLEN', leases) <= MANY then
     all = {}
@@ -116,9 +116,9 @@ if ARGV[6] ~= '' then
   if ARGV[7] == '1' and (another or since == '0') or another and recorded then
     set[3], set[4] = 'lineage', ARGV[6] .. ' ' .. string.format('%.0f', now)
   elseif another then
-    set[3], set[4] = 'lineage', ARGV[6] .. ' 0' -- the app's first start: nobody saw more
+    set[3], set[4] = 'lineage', ARGV[6] .. ' 0' -- the app's first start: no page has shown anything
   elseif now < (tonumber(since) or WHOLE) then
-    set[3], set[4] = 'lineage', ARGV[6] .. ' 1' -- long ago: a clock that was set back noted since
+    set[3], set[4] = 'lineage', ARGV[6] .. ' 1' -- long ago: since was written before the clock was set back
   end
 end
 call('HSET', leases, unpack(set))

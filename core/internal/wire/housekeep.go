@@ -11,15 +11,15 @@ import (
 // SequenceAge is how long the sequence number of a silent writer is kept.
 const SequenceAge = 7 * 24 * time.Hour
 
-// What one Housekeep does, in slices that take Redis a moment each. What is beyond, in keys
-// that somebody has filled, waits for the next one.
+// The most that one turn does, in slices that take Redis a moment each. If somebody has
+// filled the keys, the rest waits for the next turn.
 const (
-	forgottenPerRound = 100
-	namesPerRound     = 2 * MaxFamilies
-	slicesPerRound    = 500
-	sliceFields       = 1000 // of a hash, awaited slice by slice
-	pipelinedPrunes   = 32
-	pruneFields       = 100 // of each that is pruned in a pipeline
+	forgottenPerTurn = 100
+	namesPerTurn     = 2 * MaxFamilies
+	slicesPerTurn    = 500
+	sliceFields      = 1000 // of a hash, awaited slice by slice
+	pipelinedPrunes  = 32
+	pruneFields      = 100 // of each that is pruned in a pipeline
 )
 
 // UnregisteredFor is how long a name may be listed before it is registered.
@@ -48,7 +48,7 @@ func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) e
 // sweep goes through a hash, slice by slice, by a script that takes a cursor and how many
 // fields, and returns the next cursor and how much was damaged.
 func (r *Redis) sweep(ctx context.Context, s *script, key, where, cursor string, more ...any) error {
-	for range slicesPerRound {
+	for range slicesPerTurn {
 		c := &call{script: s, keys: []string{key}, args: append([]any{cursor, sliceFields}, more...)}
 		r.run(ctx, c)
 		next, err := r.swept(c, where)
@@ -79,7 +79,7 @@ type listedName struct{ name, score string }
 // keepFamilies prunes all listed families, and removes those from the list that nobody
 // registered.
 func (r *Redis) keepFamilies(ctx context.Context, causes *Causes) error {
-	for rank, seen := int64(0), 0; rank >= 0 && seen < namesPerRound; seen += sliceFields {
+	for rank, seen := int64(0), 0; rank >= 0 && seen < namesPerTurn; seen += sliceFields {
 		c := &call{script: listedScript, keys: []string{r.keys.families()}, args: []any{rank, sliceFields, MaxName}}
 		r.run(ctx, c)
 		reply, err := c.cmd.Slice()
@@ -121,9 +121,9 @@ func listed(reply []any) (now int64, names []listedName, next int64, err error) 
 	return now, names, next, nil
 }
 
-// prune removes the sequence numbers of families that are too old. It returns how many names
-// it removed from the list.
-func (r *Redis) prune(ctx context.Context, names []listedName, now int64, causes *Causes) (unlisted int) {
+// prune removes old sequence numbers from the control hashes of families, and from the list
+// the names of those that have no keys. It returns how many names it removed.
+func (r *Redis) prune(ctx context.Context, names []listedName, now int64, causes *Causes) (removed int) {
 	age := int64(SequenceAge / time.Second)
 	calls := make([]*call, len(names))
 	for i, n := range names {
@@ -140,14 +140,14 @@ func (r *Redis) prune(ctx context.Context, names []listedName, now int64, causes
 		case calls[i].cmd.Val().([]any)[2] == int64(1) && n.overdue(now):
 			var gone bool
 			if gone, err = r.forgetFamily(ctx, n, -1); gone {
-				unlisted++
+				removed++
 			}
 		}
 		if err != nil {
 			causes.Add("family "+n.name, err)
 		}
 	}
-	return unlisted
+	return removed
 }
 
 // overdue says whether a name was listed so long ago that its registration, which follows at
@@ -157,12 +157,12 @@ func (n listedName) overdue(now int64) bool {
 	return err == nil && (at > float64(now) || at < float64(now-UnregisteredFor.Milliseconds()))
 }
 
-// forget removes the families that nobody declared or wrote for retention. The list tells
-// which may be so old; a script decides by the family's own keys. What stays is listed anew
-// with the present time.
+// forget removes the families that nobody registered or wrote for retention. The list tells
+// which may be so old; a script decides by the family's own keys. A family that stays is
+// listed again, with the present time.
 func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 	list := &call{script: staleScript, keys: []string{r.keys.families()},
-		args: []any{retention.Milliseconds(), forgottenPerRound}}
+		args: []any{retention.Milliseconds(), forgottenPerTurn}}
 	r.run(ctx, list)
 	stale, err := list.cmd.Slice()
 	if err != nil {

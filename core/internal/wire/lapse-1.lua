@@ -35,10 +35,10 @@ for i = 1, #list, 2 do
     ttl = math.min(DAY, tonumber(string.match(entry, '^%S+ %d+ %S+ %S+ %S+ %S+ (%d+)') or '') or DAY)
   end
   if deadline and deadline < WHOLE then
-    -- A deadline further ahead than the lease was given for was noted by a clock that has
-    -- been set back. If its writer lives, it takes its index again.
+    -- A deadline further ahead than the lease's time to live was written before the clock
+    -- was set back. If its writer lives, it takes its index again.
     if deadline <= now or deadline > now + ttl then gone[#gone + 1] = field end
-  -- A field of another kind may be that of a later release, and stays while there is room.
+  -- A field of another name may be of a later release, and stays while there is room.
   elseif string.sub(field, 1, 2) == 'i:' or crowded and field ~= 'lineage' and field ~= 'housekept' then
     damaged = damaged + 1
     gone[#gone + 1] = field

@@ -33,16 +33,16 @@ type HoldRequest struct {
 	// Unverified says that the writer found its lease or a family gone, in this same
 	// lineage, and has not verified all its families since.
 	Unverified bool
-	// Info describes the instance to readers.
+	// Info describes the process to readers.
 	Info Info
 	TTL  time.Duration
 }
 
-// Info describes an instance. Its texts may hold any characters.
+// Info describes a process. Its texts may hold any characters.
 type Info struct {
 	Host    string
 	Version string
-	Started int64 // Unix time in microseconds, by the instance's own clock
+	Started int64 // Unix time in microseconds, by the process's own clock
 }
 
 // HoldReply answers a [HoldRequest].
@@ -57,7 +57,7 @@ type HoldReply struct {
 	Now time.Time
 }
 
-// Lease is one living instance.
+// Lease is the lease of a living process.
 type Lease struct {
 	Index    int
 	Writer   string
@@ -166,7 +166,7 @@ func parseLease(field, entry string) (Lease, error) {
 	var e error
 	l.Index, e = strconv.Atoi(number)
 	check(e)
-	if e == nil && (l.Index < 0 || l.Index > MaxIndex || strconv.Itoa(l.Index) != number) { // 01 would be a second 1
+	if e == nil && (l.Index < 0 || l.Index > MaxIndex || strconv.Itoa(l.Index) != number) { // else 01 and 1 would be one index
 		check(errIndex)
 	}
 	if l.Writer = words[0]; !isWriterID(l.Writer) {

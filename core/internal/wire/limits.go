@@ -28,8 +28,8 @@ const (
 	// MaxBounds bounds how many buckets a histogram has, besides +Inf: a series of as
 	// many, each with the longest numbers, fits into MaxText.
 	MaxBounds = 1000
-	// MaxComponents bounds the components of a stored vector: the buckets of before and
-	// after a deploy that changed all of them.
+	// MaxComponents bounds the components of a stored vector. After a deploy that changed
+	// all bounds it has the buckets of both definitions.
 	MaxComponents = 2 * (MaxBounds + 1)
 	// MaxNumber bounds the text of a number in bytes: the largest has 309 digits.
 	MaxNumber = 400
@@ -40,8 +40,8 @@ const (
 	MaxGauges = 500_000
 	// MaxIndex is the largest index of a lease.
 	MaxIndex = 1<<31 - 1
-	// MaxSequence is the largest sequence number, and version of gauges. In Lua they are
-	// float64, which holds each whole number up to there.
+	// MaxSequence is the largest sequence number, and the largest version of gauges. In
+	// Lua both are float64, which holds each whole number up to there.
 	MaxSequence = 1<<53 - 1
 	// MaxPage bounds a page in bytes: its text, not compressed, and what is read of series
 	// for it. What is read of processes' gauges is bounded by half of it.
@@ -59,7 +59,7 @@ const (
 	labelOverhead  = 16
 )
 
-// Cost is how much a stored series or gauge counts of the bytes that are read for a page.
+// Cost is how many of the bytes that may be read for a page a stored series or gauge takes.
 func Cost(field, text string) int {
 	return len(field) + len(text) + seriesOverhead + labelOverhead*strings.Count(field, Separator)
 }

@@ -36,7 +36,7 @@ func (r *Redis) Lineage(ctx context.Context) (string, error) {
 // lineageOf computes the lineage from the INFO replication of all masters.
 func lineageOf(infos []string, err error) (string, error) {
 	switch {
-	case untold(err):
+	case refusesInfo(err):
 		return "", nil
 	case err != nil:
 		return "", printable(err, maxSaid)
@@ -78,15 +78,16 @@ func infoOf(ctx context.Context, server redis.Cmdable, section string) (string, 
 	return info.Val(), info.Err()
 }
 
-// greetingError is why a server refused the connection's greeting. It is no answer to the
-// command itself.
+// greetingError is why a server refused the connection's greeting (HELLO, AUTH). It is no
+// answer to the command itself.
 type greetingError struct{ error }
 
 func (e greetingError) Unwrap() error { return e.error }
 
-// untold says whether a server does not tell its INFO: the user may not ask, a proxy does
-// not know the command, or miniredis not the section. A refusal that passes is an error.
-func untold(err error) bool {
+// refusesInfo says whether err means that a server never answers INFO: the user may not ask,
+// a proxy does not know the command, or miniredis does not know the section. A refusal that
+// passes is an error.
+func refusesInfo(err error) bool {
 	var greeting greetingError
 	return Answered(err) && !momentary(err) && !errors.As(err, &greeting)
 }

@@ -12,7 +12,7 @@ import (
 
 // How long names are at most, in bytes.
 const (
-	MaxName       = 1 << 10 // of a metric, which is that of its family
+	MaxName       = 1 << 10 // of a metric, and so of its family
 	MaxWriter     = 64      // a writer's id
 	MaxGeneration = 256     // of a generation
 )
@@ -44,8 +44,8 @@ func IsReservedLabel(name string) bool {
 }
 
 // OwnedNames lists the names on the page that a family of this name and type
-// occupies: its own and those of its samples. OpenMetrics has the
-// counter x_total as the family x.
+// occupies: its own and those of its samples. In OpenMetrics the family of the
+// counter x_total is x.
 func OwnedNames(name, kind string) []string {
 	switch kind {
 	case TypeHistogram:
@@ -60,8 +60,8 @@ func OwnedNames(name, kind string) []string {
 	return []string{name}
 }
 
-// IsAppName says whether s can be the name of an app. Its keys hold the name between
-// braces, which are the hash tag, and before a slash.
+// IsAppName says whether s can be the name of an app. The hash tag of its keys, in
+// braces, is the name, or the name, a slash and the name of a family.
 func IsAppName(s string) bool {
 	bad := func(r rune) bool {
 		return strings.ContainsRune("{}/", r) || unicode.IsSpace(r) || unicode.IsControl(r)
@@ -70,7 +70,7 @@ func IsAppName(s string) bool {
 }
 
 // isWriterID says whether s can be the id of a writer. The key of the writer's gauges
-// ends in it: another text could make it somebody else's key.
+// ends in the id: other characters could make it somebody else's key.
 func isWriterID(s string) bool {
 	for i := 0; i < len(s); i++ {
 		c := s[i]

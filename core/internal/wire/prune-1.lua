@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Removes, from one slice of a control hash, the sequence numbers of writers that were
--- silent for long.
+-- Removes from one slice of a control hash the sequence numbers of writers that were silent
+-- for long.
 --
 -- KEYS 1  a family's control hash
 -- ARGV 1  cursor of the slice; 0 for the first
@@ -13,8 +13,8 @@
 -- Twice is safe: each run judges the stamps that are stored then.
 --
 -- The rules: docs/protocol.md, Housekeeping, Times and Damage. A damaged number is not
--- removed, but becomes the largest there is: without an entry, its writer would believe that
--- Redis lost all that it sent.
+-- removed, but becomes the largest there is: without an entry, its writer would take all
+-- that it sent for lost.
 
 local WHOLE, LARGEST = 9007199254740992, '9007199254740991'
 local LONGEST = 66 -- bytes of w:<writer>

@@ -14,7 +14,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// hostileTexts are what somebody stores who wants to write into a log.
+// hostileTexts are texts that somebody may store to forge lines in a log.
 var hostileTexts = []string{
 	"", "plain", "a\nb", "a\r\nlevel=ERROR msg=forged", "\x1b[2J\x1b[31mred", "\x00\x07\x7f", "\xff\xfe\xfd", "a\u2028b\u2029c\u0085d",
 	"\u202egnp.exe", "\u2066hidden\u2069", "\ufeff", "\U000E0001\U000E0041", `"quoted" \n`, "üñí 日本 🙂",
@@ -71,8 +71,8 @@ func TestPrintable_IsTheErrorOnOneLine(t *testing.T) {
 	}
 }
 
-// A page may find very many damaged texts, and tells of the first: the others'
-// errors cost no more than harmless texts do.
+// The reader may find very many damaged texts, and reports the first. The errors of the
+// others must cost no more than those of short texts.
 func TestStoredError_CostsLittleUntilItIsTold(t *testing.T) {
 	long := strings.Repeat("\n", MaxText)
 	for name, read := range map[string]func(string) error{

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Executes a reading command on a hash, with limits: a text that is too long does not leave
--- Redis, and neither do too many. Clients that would send the command itself to a replica
--- use it too, as scripts go to masters.
+-- Executes a reading command on a hash, and limits the length of each text and of the whole
+-- reply. Clients that would send the command itself to a replica use it too, as scripts go
+-- to masters.
 --
 -- KEYS 1  the hash
 -- ARGV 1  hget, hmget or hscan
@@ -19,7 +19,7 @@
 -- The rules: docs/protocol.md, Reads and Limits.
 
 local call, key, longest, room = redis.call, KEYS[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local size = 0 -- of the reply in bytes; a text that is too long counts whole
+local size = 0 -- of the reply in bytes; a text that is too long counts with all its bytes
 local list = {}
 
 if ARGV[1] == 'hscan' then

@@ -16,8 +16,8 @@ type AppState struct {
 	// changed; zero if it never did.
 	Lineage string
 	Since   time.Time
-	// Omitted is how many listed names are not in Families: of more than MaxFamilies those
-	// touched first, and what is not a metric's name.
+	// Omitted is how many listed names are not in Families: what is not a metric's name, and
+	// beyond MaxFamilies those that were touched longest ago.
 	Omitted int
 	// Damaged is how many entries of leases were damaged.
 	Damaged int

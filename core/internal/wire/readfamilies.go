@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-const familiesPerLookup = 500 // in one pipeline: see read.go
+const familiesPerLookup = 500 // in one pipeline: see scan.go
 
 // roomForFamilies bounds what is read of the registrations of all families, in bytes.
 const roomForFamilies = MaxPage / 8
@@ -108,7 +108,7 @@ func (r *Redis) familyStates(calls []*call, into []FamilyState) error {
 		default:
 			long := slices.Contains(fields, any(Overlong))
 			r.long.note(calls[2*i].keys[0], long)
-			if generation == Overlong { // until a reading of the values does not meet it
+			if generation == Overlong { // noted until a reading of the values does not meet it
 				r.long.note(calls[2*i+1].keys[0], true)
 			}
 			if into[i] = familyState(fields, generation); long && into[i].Err == nil {

@@ -37,7 +37,8 @@ func HeadInParts(ctx context.Context, s Store) (Head, error) {
 // ReadHead implements [Store]. One server is asked in one pipeline, which it executes in
 // order, for everything that the last head had. In a Cluster the order among servers is not
 // fixed: a family might be read before its writer brings something back, and the lease after
-// the writer says so. So there one part is read after the other.
+// the writer has noted in it that nothing is missing. So there one part is read after the
+// other.
 func (r *Redis) ReadHead(ctx context.Context, last AppState) (Head, error) {
 	if !r.oneServer {
 		return HeadInParts(ctx, r)

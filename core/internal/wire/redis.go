@@ -14,8 +14,8 @@ import (
 // Redis keeps an app's metrics in a Redis server, behind Sentinel, or in a
 // Cluster. See the package documentation for the protocol.
 type Redis struct {
-	// Report, if not nil, is called once with trouble that the first contact shows with the
-	// client. Set it before the first use.
+	// Report, if not nil, is called once if Redis's first answer shows that the client is of
+	// the wrong kind. Set it before the first use.
 	Report func(error)
 	// Mended, if not nil, is called when a call replaced what was damaged in the keys that it
 	// writes: where, and how much. Set it before the first use.
@@ -51,7 +51,7 @@ type Redis struct {
 
 var _ Store = (*Redis)(nil)
 
-// FailoverAddr is what go-redis has as the address of a client whose server Sentinels name.
+// FailoverAddr is the address that go-redis gives to a client whose master Sentinels name.
 const FailoverAddr = "FailoverClient"
 
 // NewRedis returns the store of one app. It does no I/O, and it does not own
@@ -82,7 +82,7 @@ type call struct {
 	keys    []string
 	args    []any
 	cmd     *redis.Cmd // its reply
-	// room, if not nil, is a slice for all words of the command, whose end is args: so a
+	// room, if not nil, is a slice for all words of the command. Its end is args, so that a
 	// long list of args is not copied.
 	room []any
 
@@ -95,8 +95,8 @@ type call struct {
 const lineHead = 3
 
 // reading prepares a command that reads a hash on a master and does not return texts that
-// are too long. The texts of the reply have some room bytes at most; for a guarded client the
-// guard sees to that.
+// are too long. As a script, it ends its reply with the text that exceeds room bytes. As a
+// plain command, which is for a guarded client, the guard bounds the reply.
 func (r *Redis) reading(room int, command, key string, args ...any) *call {
 	if careful := r.long.has(key); r.replicas || !r.Guarded || careful {
 		return &call{script: readScript, keys: []string{key}, args: append([]any{command, MaxText, room, flag(careful)}, args...)}
@@ -143,7 +143,7 @@ func (r *Redis) reloadAfter(ctx context.Context, err error) (reloaded bool) {
 
 // send sends calls in one pipeline, and their scripts in the way that how says.
 func (r *Redis) send(ctx context.Context, calls []*call, how way) {
-	t := teller{redis: r, how: how}
+	l := loader{redis: r, how: how}
 	attempts := make([]attempt, len(calls))
 	pipe := r.client.Pipeline()
 	for i, c := range calls {
@@ -153,7 +153,7 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way) {
 			args = append(args, c.command)
 		} else {
 			var command string
-			command, attempts[i].text = t.tell(ctx, pipe, c)
+			command, attempts[i].text = l.command(ctx, pipe, c)
 			attempts[i].doubt = c.doubt
 			args = append(args, command, &attempts[i], c.script.keys)
 		}
@@ -169,7 +169,7 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way) {
 	}
 	_, err := pipe.Exec(ctx)
 	for i, c := range calls {
-		// Each command has its own error, but for one case: if a server refuses the greeting
+		// Each command has its own error, with one exception: if a server refuses the greeting
 		// on a new connection (LOADING, WRONGPASS), nothing was sent, and go-redis sets no
 		// errors.
 		if err != nil && c.cmd.Err() == nil && c.cmd.Val() == nil {
@@ -179,13 +179,13 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way) {
 			attempts[i].settle(c)
 		}
 	}
-	t.told(calls)
-	spread(calls)
+	l.noteRefusals(calls)
+	spreadUnsent(calls)
 }
 
-// spread marks the errors of calls without a script as unsent if those with a script show
-// that nothing of the pipeline was sent.
-func spread(calls []*call) {
+// spreadUnsent marks the errors of calls without a script as unsent if those with a script
+// show that nothing of the pipeline was sent.
+func spreadUnsent(calls []*call) {
 	unsent := func(c *call) bool {
 		var err unsentError
 		return errors.As(c.cmd.Err(), &err)

@@ -45,7 +45,8 @@ func TestScripts_AreHeadedByWhatTheyTakeAndGive(t *testing.T) {
 func TestScripts_AreCalledWithTheNumberOfTheirKeys(t *testing.T) {
 	for file, s := range map[string]*script{
 		"commit-2": commitScript, "forget-2": forgetScript, "gauges-2": gaugesScript,
-		"head-2": headScript, "hold-1": holdScript, "living-1": livingScript, "prune-1": pruneScript,
+		"head-2": headScript, "hold-1": holdScript, "lapse-1": lapseScript, "listed-1": listedScript,
+		"living-1": livingScript, "prune-1": pruneScript,
 		"read-1": readScript, "register-2": registerScript, "release-2": releaseScript, "stale-1": staleScript,
 		"touch-1": touchScript, "turn-1": turnScript, "unlist-1": unlistScript,
 	} {
@@ -72,7 +73,7 @@ func TestKeys_OfOneCallShareAHashTag(t *testing.T) {
 	}
 }
 
-func TestRun_SendsAgainWhatTheServerDidNotKnowAndWhatReliedOnIt(t *testing.T) {
+func TestUnexecuted_AreCallsOfUnknownScriptsAndLaterOnesOnTheirKeys(t *testing.T) {
 	noScript := fmt.Errorf("wrapped: %w", redis.ErrNoScript)
 	var calls []*call
 	for _, c := range []struct {
@@ -81,7 +82,7 @@ func TestRun_SendsAgainWhatTheServerDidNotKnowAndWhatReliedOnIt(t *testing.T) {
 	}{
 		{"a", nil},                 // 0: before the trouble
 		{"a", noScript},            // 1
-		{"a", nil},                 // 2: a gap, for lack of the former
+		{"a", nil},                 // 2: its answer is a gap, since 1 did not run
 		{"b", nil},                 // 3: another family
 		{"a", errors.New("reset")}, // 4: in doubt, and must stay so
 		{"b", noScript},            // 5
@@ -95,7 +96,7 @@ func TestRun_SendsAgainWhatTheServerDidNotKnowAndWhatReliedOnIt(t *testing.T) {
 		got = append(got, slices.Index(calls, c))
 	}
 	if want := []int{1, 2, 5}; !slices.Equal(got, want) {
-		t.Errorf("sends again %v, want %v", got, want)
+		t.Errorf("to be sent again are %v, want %v", got, want)
 	}
 }
 

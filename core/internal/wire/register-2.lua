@@ -17,9 +17,9 @@
 --         {CLASH, the type that it is registered with}
 --
 -- Twice is safe: the second run finds the generation of the first and writes the same
--- definition. If a FLUSHALL came between, it begins another generation: the name has the time
--- in it beside the nonce, for the old name without its numbers would make writers believe
--- that Redis stepped back, and send again what they keep.
+-- definition. If a FLUSHALL came between, it begins another generation. Its name has the time
+-- in it beside the nonce, or else the old name would come back without its sequence numbers:
+-- writers would believe that Redis stepped back, and send again what they keep.
 --
 -- The rules: docs/protocol.md, Register, Times and Damage.
 
@@ -92,8 +92,8 @@ local time = redis.call('TIME')
 local created = string.format('%.0f', time[1] * 1000000 + time[2])
 if generation and state[1] == generation then
   local now, mine, stored = tonumber(created), tonumber(born), whole(state[3])
-  -- The definition is that of the youngest process. A time that is still to come was noted
-  -- by a clock that has been set back, and loses against any other.
+  -- The definition is that of the youngest process. A time in the future was written before
+  -- the clock was set back, and loses against any other.
   local damaged = not stored or not sound(kind, state[7], state[8], state[9])
   if damaged then mended = mended + 1 end
   if damaged or mine <= now and stored > now or mine >= stored and (mine <= now or stored > now) then

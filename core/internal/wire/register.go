@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// Registration announces one family on behalf of one writer.
+// Registration registers one family on behalf of one writer.
 type Registration struct {
 	Family string
 	Writer string
-	// Nonce, with the store's time, names the generation that begins if the family has
-	// none. It is random, and another one in each request.
+	// Nonce is random, and new in each request. If the family has no generation, one begins,
+	// named by the nonce and the store's time.
 	Nonce string
 	// Born is when the writer's process started, in microseconds of the store's clock. Pages
 	// show the definition of the process that started last.
@@ -25,13 +25,13 @@ type Registration struct {
 type RegisterReply struct {
 	// Err is set if the store gave no answer, or refused.
 	Err error
-	// Clash is the type with which the family is registered, if that is another one. Nothing
-	// was changed then.
+	// Clash is the type in the store, if it is not the type of the registration. Nothing was
+	// changed then.
 	Clash string
 	// Generation names this life of the family's data.
 	Generation string
 	// Orphan says that this generation began over values whose sequence numbers were lost:
-	// the values may have the batches that were in doubt then.
+	// the values may contain batches that were in doubt then.
 	Orphan bool
 	// Last is the number of the writer's newest applied batch; 0 for none, and [MaxSequence]
 	// if the writer's entry is damaged.
@@ -39,11 +39,11 @@ type RegisterReply struct {
 }
 
 // pipelinedScripts bounds how many registrations go in one pipeline: Redis executes those
-// that it has read one after the other, and other clients wait.
+// that it has read one after the other, while other clients wait.
 const pipelinedScripts = 256
 
-// Register implements [Store]. It lists the families before it registers them, so that none
-// has data and is on no list.
+// Register implements [Store]. It lists the families before it registers them, so that no
+// family has data without being listed.
 func (r *Redis) Register(ctx context.Context, regs []Registration) []RegisterReply {
 	replies := make([]RegisterReply, len(regs))
 	names := make([]string, len(regs))
@@ -93,7 +93,7 @@ func (r *Redis) registerReply(family string, c *call) RegisterReply {
 	return RegisterReply{Err: unexpectedError{reply}}
 }
 
-// touch lists families, or lists them anew: their retention starts now.
+// touch lists families, or renews their scores in the list: their retention starts now.
 func (r *Redis) touch(ctx context.Context, families []string) error {
 	if len(families) == 0 {
 		return nil

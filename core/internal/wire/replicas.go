@@ -12,9 +12,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// AwaitReplicas implements [Store]. WAIT waits for the writes of its own connection, so each
-// server gets one before it: a verification, which writes a stamp, and comes after all that
-// was acknowledged.
+// AwaitReplicas implements [Store]. WAIT waits for the writes of its own connection. So each
+// server first gets a write: a verification, which writes a stamp. A replica that has it
+// also has all that was acknowledged before.
 func (r *Redis) AwaitReplicas(ctx context.Context, verifications []Commit, timeout time.Duration) (unconfirmed int, err error) {
 	if hidden, err := r.hidesCluster(ctx); hidden || err != nil {
 		return 0, err // WAIT would reach some server or other
@@ -53,11 +53,11 @@ func (r *Redis) AwaitReplicas(ctx context.Context, verifications []Commit, timeo
 // ErrSteppedBack says that a server lacks a batch that it had acknowledged.
 var ErrSteppedBack = errors.New("the server has stepped back")
 
-// awaitReplica asks one server. It returns true where there is no replica to wait for, and
-// where nobody can know.
+// awaitReplica asks one server. It returns true where the server has no replica, does not
+// tell whether it has one, or refuses WAIT.
 func (r *Redis) awaitReplica(ctx context.Context, server redis.UniversalClient, verification *Commit, timeout time.Duration) (bool, error) {
 	info, err := replicationOf(ctx, server)
-	if untold(err) {
+	if refusesInfo(err) {
 		return true, nil // it does not tell of its replicas either
 	}
 	if err != nil {
@@ -92,9 +92,9 @@ func (r *Redis) awaitReplica(ctx context.Context, server redis.UniversalClient, 
 
 // verify sends a verification and WAIT over one connection.
 func (r *Redis) verify(ctx context.Context, server redis.UniversalClient, c *call, how way, timeout time.Duration) (confirmed *redis.Cmd) {
-	t := teller{redis: r, how: how}
+	l := loader{redis: r, how: how}
 	pipe := server.Pipeline()
-	command, text := t.tell(ctx, pipe, c)
+	command, text := l.command(ctx, pipe, c)
 	args := []any{command, text, c.script.keys}
 	for _, k := range c.keys {
 		args = append(args, k)

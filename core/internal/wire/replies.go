@@ -38,7 +38,7 @@ func text(v any) string {
 	return s
 }
 
-// serverTime returns the time that the two numbers of TIME mean.
+// serverTime returns the time in a reply to TIME.
 func serverTime(seconds, micros any) (time.Time, error) {
 	s, err := strconv.ParseInt(text(seconds), 10, 64)
 	if err != nil {

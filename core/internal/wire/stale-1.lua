@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Lists the families that nobody touched for long, and those whose time is still to come:
--- a clock noted it that has been set back.
+-- Lists the families that nobody touched for long, and those whose score is in the future:
+-- it was written before the clock was set back.
 --
 -- KEYS 1  the app's sorted set of families
 -- ARGV 1  retention in milliseconds

@@ -13,7 +13,7 @@ import (
 // Its methods are safe for concurrent use. Each returns within the client's own timeouts,
 // and none tries again by itself.
 type Store interface {
-	// Register announces families: it lists them, starts their retention anew, and
+	// Register registers families: it lists them, starts their retention again, and
 	// renews the stamp of the writer's sequence number. Replies run parallel to regs.
 	Register(ctx context.Context, regs []Registration) []RegisterReply
 
@@ -75,9 +75,10 @@ type Store interface {
 	ScanSeries(ctx context.Context, family string, room int) ([]Series, error)
 
 	// Housekeep removes expired leases, sequence numbers of writers that were silent for
-	// SequenceAge, families that nobody declared or wrote for retention (0 keeps them), and
-	// what is no lease, no name of a family, or a name that nobody registered. One process
-	// does it for all: if another began to within pause, it returns at once. The script
-	// that removes something checks it again, so several processes do no harm.
+	// SequenceAge, and families that nobody registered or wrote for retention (0 keeps
+	// them). It also removes from the leases what is no lease, and from the list of families
+	// what is no metric's name or was never registered. One process does it for all: if
+	// another one began less than pause ago, Housekeep returns at once. Each removal is
+	// decided inside a script, so several processes at once do no harm.
 	Housekeep(ctx context.Context, retention, pause time.Duration) error
 }

@@ -1,13 +1,13 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Lists families, or lists them anew, as declared by a living writer.
+-- Puts families of a living writer on the list, or renews their scores.
 --
 -- KEYS 1  the app's sorted set of families
 -- ARGV 1… names
--- Returns how much was damaged and replaced: 1 for a list of another type, else 0
+-- Returns how much was damaged and replaced: 1 for a key of another type, else 0
 --
 -- Twice is safe: the second run only writes a later time. A list that was replaced is
--- complete again when each writer has refreshed its families.
+-- complete again when each writer has registered its families again.
 --
 -- The rules: docs/protocol.md, Register.
 

@@ -14,7 +14,7 @@
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = tonumber(string.match(redis.call('HGET', KEYS[1], 'housekept') or '', '^%d+$') or '')
--- A turn that is still to come was noted by a clock that has been set back.
+-- A turn in the future was written before the clock was set back.
 if last and last <= now and now - last < tonumber(ARGV[1]) then return 0 end
 
 -- A full Redis refuses this write. Then each process that asks has the turn, and makes room.

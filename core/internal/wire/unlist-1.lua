@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 --
--- Removes a forgotten family from the list, unless it was touched meanwhile.
+-- Takes the name of a removed family off the list, unless it was touched meanwhile.
 --
 -- KEYS 1  the app's sorted set of families
 -- ARGV 1  name

@@ -28,8 +28,8 @@ type valuesReply struct {
 	some [512]byte
 }
 
-// values copies the values into into: the first n of those asked for. long says whether one
-// of them is Overlong.
+// values puts the kept values into a slice: they are the first n of those asked for. long
+// says whether one of them is Overlong.
 func (v *valuesReply) values(into []SeriesValue) (n int, long, ok bool) {
 	if v.odd || v.left > 0 || v.n > len(into) || v.n == 0 && len(into) > 0 {
 		return 0, false, false
@@ -93,7 +93,7 @@ func (v *valuesReply) ReadFrom(r io.Reader) (read int64, err error) {
 	}
 }
 
-// head looks at a whole line: the head of the reply or of an element.
+// head takes in a whole line: the head of the reply or of an element.
 func (v *valuesReply) head(line []byte) {
 	if v.odd {
 		return

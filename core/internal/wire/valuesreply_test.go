@@ -12,7 +12,7 @@ import (
 )
 
 // pieces hands a reply over in several ways: as go-redis does, lines by Write and texts
-// by ReadFrom, and in pieces that know nothing of lines.
+// by ReadFrom, and in pieces that end anywhere.
 var pieces = map[string]func(v *valuesReply, reply string){
 	"lines and texts": func(v *valuesReply, reply string) {
 		for reply != "" {

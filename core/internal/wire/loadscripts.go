@@ -75,7 +75,8 @@ func (r *Redis) runOtherwise(ctx context.Context, calls []*call) {
 
 // unexecuted returns the calls to be sent again: those whose script the server did not know,
 // or refused to run in this way, and later calls on the same keys, whose answers may be wrong
-// without the former. Attempts in doubt do not matter: each script is safe to run twice.
+// since the former did not run. Attempts in doubt do not matter: each script is safe to run
+// twice.
 func unexecuted(calls []*call) []*call {
 	var missing []*call
 	keys := make(map[string]bool)
@@ -92,7 +93,8 @@ func unexecuted(calls []*call) []*call {
 	return missing
 }
 
-// refusesHash says whether the server refuses EVALSHA for every script.
+// refusesHash says whether the server refuses EVALSHA for every script. It notes the refusal
+// in the calls.
 func refusesHash(calls []*call) bool {
 	refused := false
 	for _, c := range calls {
@@ -113,55 +115,55 @@ func refusesCommand(err error, name string) bool {
 	return strings.Contains(text, name) || text == "err unknown command" || text == "err unsupported command"
 }
 
-// teller makes the scripts of one pipeline known to the server.
-type teller struct {
+// loader makes the scripts of one pipeline known to the server.
+type loader struct {
 	redis *Redis
 	how   way
-	done  map[place]*redis.StringCmd // the scripts told so far: SCRIPT LOAD, or nil for EVAL
+	done  map[place]*redis.StringCmd // the scripts sent so far: SCRIPT LOAD, or nil for EVAL
 }
 
-// place is where a script was told: on the server, or by carried in a Cluster on that of key.
+// place is where a script was sent: to the one server, or in a Cluster to that of key.
 type place struct {
 	script *script
 	key    string
 }
 
-// tell returns the command that calls a script, and the hash or the source that names the
+// command returns the command that calls a script, and the hash or the source that names the
 // script in it.
-func (t *teller) tell(ctx context.Context, pipe redis.Pipeliner, c *call) (command, text string) {
-	switch t.how {
+func (l *loader) command(ctx context.Context, pipe redis.Pipeliner, c *call) (command, text string) {
+	switch l.how {
 	case byHash:
 		return "evalsha", c.script.sha
 	case always:
 		return "eval", c.script.source
 	}
-	if t.done == nil {
-		t.done = make(map[place]*redis.StringCmd)
+	if l.done == nil {
+		l.done = make(map[place]*redis.StringCmd)
 	}
 	at := place{script: c.script}
-	if t.how == loaded {
-		if _, known := t.done[at]; !known {
-			t.done[at] = pipe.ScriptLoad(ctx, c.script.source)
+	if l.how == loaded {
+		if _, known := l.done[at]; !known {
+			l.done[at] = pipe.ScriptLoad(ctx, c.script.source)
 		}
 		return "evalsha", c.script.sha
 	}
-	if !t.redis.oneServer {
+	if !l.redis.oneServer {
 		at.key = c.keys[0]
 	}
-	if _, known := t.done[at]; known {
+	if _, known := l.done[at]; known {
 		return "evalsha", c.script.sha
 	}
-	t.done[at] = nil
+	l.done[at] = nil
 	return "eval", c.script.source
 }
 
-// told notes in each call whether the server refused SCRIPT LOAD of its script.
-func (t *teller) told(calls []*call) {
-	if t.how != loaded {
+// noteRefusals notes in each call whether the server refused SCRIPT LOAD of its script.
+func (l *loader) noteRefusals(calls []*call) {
+	if l.how != loaded {
 		return
 	}
 	for _, c := range calls {
-		if load := t.done[place{script: c.script}]; load != nil && Answered(load.Err()) {
+		if load := l.done[place{script: c.script}]; load != nil && Answered(load.Err()) {
 			c.refusal = fmt.Errorf("SCRIPT LOAD: %w", load.Err())
 		}
 	}
