@@ -229,7 +229,7 @@ func TestWriter_BacksOffWhileTheStoreIsAway(t *testing.T) {
 	})
 }
 
-func TestWriter_RetriesSoonAgainAfterAnOutageThatAnIdleProcessSaw(t *testing.T) {
+func TestWriter_ANewOutageBeginsTheBackOffAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		j := journalOf(server)

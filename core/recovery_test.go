@@ -132,7 +132,7 @@ func TestRecovery_IsBoundedInTime(t *testing.T) {
 	})
 }
 
-func TestRecovery_AStoreThatIsNewOrTellsNothingHoldsNothingBack(t *testing.T) {
+func TestRecovery_ANewStoreOrAHiddenLineageHoldsNoPageBack(t *testing.T) {
 	for name, change := range map[string]func(*memstore.Server){
 		"at the first start":           func(*memstore.Server) {},
 		"a lineage that is not told":   func(s *memstore.Server) { s.HideLineage(true) },
@@ -179,7 +179,7 @@ func TestLineage_AFamilyThatIsGoneWithItIsSentWhole(t *testing.T) {
 	})
 }
 
-func TestLineage_AStoreThatDoesNotTellItIsAskedForEveryFamilyWhenItComesBack(t *testing.T) {
+func TestLineage_WhereItIsHiddenEveryFamilyIsRecheckedAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		server.HideLineage(true)

@@ -94,7 +94,7 @@ func TestClientGone_WhatAProxyAnswersToNobodyIs499(t *testing.T) {
 	})
 }
 
-func TestClientGone_AnAnswerThatHadBegunKeepsItsStatus(t *testing.T) {
+func TestClientGone_AProxysAnswerThatHadBegunKeepsItsStatus(t *testing.T) {
 	forEach(t, func(t *testing.T, f framework) {
 		behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusAccepted)
