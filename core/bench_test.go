@@ -9,7 +9,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// both runs a benchmark of a hot path from one goroutine and from all.
+// both runs a benchmark of a hot path, from one goroutine and from one for each core.
 func both(b *testing.B, f func()) {
 	b.Run("serial", func(b *testing.B) {
 		b.ReportAllocs()
@@ -51,7 +51,7 @@ func BenchmarkWithLabelValuesInc(b *testing.B) {
 	both(b, func() { v.WithLabelValues("GET", "/users/{id}", "200").Inc() })
 }
 
-// tenThousand is a registry whose writer is stepped, with as many counters.
+// tenThousand is a registry of 10,000 counters whose writer has no goroutine (see stepped).
 func tenThousand(b *testing.B) (*memstore.Server, *writer, []*Counter) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))

@@ -12,7 +12,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// The clock of the store is set back, or a replica with a slower one takes over.
+// backwards is by how much the store's clock is set back, or the clock of a replica that takes over is slow.
 var backwards = map[string]time.Duration{
 	"a little": 300 * time.Millisecond, "a second": time.Second, "some": 10 * time.Second,
 	"an hour": time.Hour, "years": 30 * 365 * 24 * time.Hour,
@@ -36,7 +36,7 @@ func TestClockSetBack_ASetThatIsConfirmedIsShown(t *testing.T) {
 		}
 		elapse(200 * time.Millisecond)
 		server.Advance(-back)
-		// Before and after the next heartbeat tells of it.
+		// Before and after the next heartbeat, by which each process learns of it.
 		for n, g := range []*Gauge{inB, inA, inB, inA} {
 			if err := g.SetSync(t.Context(), float64(n)+2); err != nil {
 				t.Fatal(err)
@@ -85,11 +85,11 @@ func TestClockSetBack_TheYoungestDefinitionIsShownAndStays(t *testing.T) {
 			t.Fatal(err)
 		}
 		register(t, server, "c_total", app.Now.UnixMicro(), wire.Definition{Type: wire.TypeCounter, Help: "Young."})
-		for _, forward := range []time.Duration{0, back / 2, back} { // it catches up, and is set right
+		for _, forward := range []time.Duration{0, back / 2, back} { // behind, then on its way back, then ahead
 			server.Advance(forward)
 			for range 20 {
 				if got := help(); got != "Young." {
-					t.Fatalf("%v ahead again the help is %q", forward, got)
+					t.Fatalf("set forward by %v, the help is %q", forward, got)
 				}
 				elapse(5 * time.Second)
 			}
@@ -99,7 +99,7 @@ func TestClockSetBack_TheYoungestDefinitionIsShownAndStays(t *testing.T) {
 
 func TestClockSetBack_ANewReaderWaitsForNothing(t *testing.T) {
 	inClockBubbles(t, func(t *testing.T, server *memstore.Server, back time.Duration) {
-		// A clock that is set right by years makes what was written before the next refresh old.
+		// KeepForever, since a clock set forward by years makes a family seem unused until its next refresh.
 		r := process(t, server, Opts{Retention: KeepForever})
 		r.NewCounter(CounterOpts{Name: "c_total"}).Inc()
 		elapse(time.Second)
@@ -117,7 +117,7 @@ func TestClockSetBack_ANewReaderWaitsForNothing(t *testing.T) {
 		prompt("at once")
 		elapse(DefLeaseDuration)
 		prompt("later")
-		server.Advance(back) // it catches up
+		server.Advance(back)
 		elapse(DefLeaseDuration / 2)
 		prompt("when the clock was set right")
 	})
@@ -128,13 +128,14 @@ func TestClockSetBack_TheDeadGoInTheirTimeAndTheLivingStay(t *testing.T) {
 		for i, opts := range []Opts{{}, {LeaseDuration: time.Minute}, {LeaseDuration: time.Minute}} {
 			r := process(t, server, opts)
 			r.NewGauge(GaugeOpts{Name: "g"}).Set(float64(i))
-			flush(t, r) // it takes the next index
+			flush(t, r) // so that it takes the next index
 			if i == 2 {
 				kill(t, r)
 			}
 		}
-		server.Fail(only(memstore.OpHousekeep, func(string) error { return refusal })) // it would remove it sooner
-		exporter := readOnly(t, server)                                                // whose own LeaseDuration is the default
+		// Housekeeping would remove the dead process's lease sooner.
+		server.Fail(only(memstore.OpHousekeep, func(string) error { return refusal }))
+		exporter := readOnly(t, server) // its own LeaseDuration is the default
 		scrape(t, exporter).want(t, samples{perIndex(0): 0, perIndex(1): 1, perIndex(2): 2})
 		server.Advance(-back)
 		for begin := time.Now(); time.Since(begin) < 4*time.Minute; elapse(time.Second) {

@@ -116,7 +116,7 @@ func TestClose_SaysWhatItLeavesWhileTheStoreIsAway(t *testing.T) {
 					t.Fatalf("Close returns %v", err)
 				}
 				if got := (left{u.Series, u.Batches}); got != test.want || u.Err == nil {
-					t.Errorf("left are %+v, want %+v: %v", got, test.want, err)
+					t.Errorf("undelivered are %+v, want %+v: %v", got, test.want, err)
 				}
 				if again := r.Close(t.Context()); again != err {
 					t.Errorf("closing again returns %v", again)
@@ -244,9 +244,9 @@ func TestUndeliveredError_CountsAndUnwraps(t *testing.T) {
 	}
 }
 
-// A job that only flushes is taken for a living process until its lease ends, and
-// hides that nothing else lives.
-func TestClose_AJobIsGoneAtOnceAndAfterAFlushAloneItIsNot(t *testing.T) {
+// A job that ends after a Flush alone counts as a living process until its lease ends,
+// which hides that no process lives.
+func TestClose_RemovesAJobAtOnceWhichFlushAloneDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		reader := process(t, server, Opts{ReadOnly: true})

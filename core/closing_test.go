@@ -116,7 +116,7 @@ func TestClose_WithoutAnyTimeSaysWhatIsLeftAtOnce(t *testing.T) {
 		begin := time.Now()
 		err := r.Close(gone)
 		var u *UndeliveredError
-		// The work may have been done all the same, in no time.
+		// No error is right too: the bubble's clock stands still while Close works.
 		if err != nil && (!errors.As(err, &u) || !errors.Is(err, context.Canceled)) {
 			t.Errorf("Close gives %v", err)
 		}
@@ -128,7 +128,7 @@ func TestClose_WithoutAnyTimeSaysWhatIsLeftAtOnce(t *testing.T) {
 
 // Every call after Close is harmless: none panics, none starts a goroutine
 // (the bubble would not end), none asks the store, and each that returns an
-// error says what is the matter.
+// error says that the registry is closed.
 func TestClose_EveryCallAfterItIsHarmless(t *testing.T) {
 	for name, connected := range map[string]bool{"connected": true, "never connected": false} {
 		t.Run(name, func(t *testing.T) {
@@ -223,9 +223,9 @@ func TestClose_EveryCallAfterItIsHarmless(t *testing.T) {
 	}
 }
 
-// Writers that wait, scrapes and several Closes at the same moment: each is
-// answered, and what was confirmed is there.
-func TestClose_RacesWithScrapesAndWritersThatWait(t *testing.T) {
+// Awaited writes, scrapes and several Closes at the same moment: each call returns, and
+// Redis has every write that was confirmed.
+func TestClose_RacesWithScrapesAndAwaitedWrites(t *testing.T) {
 	for range 20 {
 		server := memstore.New()
 		r := New()

@@ -46,7 +46,7 @@ func TestConnect_WarnsOfASettingThatDoesHarm(t *testing.T) {
 	}
 	defer func() { _ = r.Close(t.Context()) }()
 	if len(heard.all()) != 1 || heard.count("shoal: the Redis client: ContextTimeoutEnabled") != 1 {
-		t.Errorf("it hears %v", heard.all())
+		t.Errorf("OnError hears %v", heard.all())
 	}
 }
 

@@ -32,7 +32,7 @@ func TestConstants_OtherValuesAreFurtherSeriesOfEveryType(t *testing.T) {
 	wanted := samples{}
 	for i, label := range []string{`server="public"`, `server="admin"`, ""} {
 		n := float64(i + 1)
-		with := func(name string, others ...string) string { // label comes between code and le, gauge_index before it
+		with := func(name string, others ...string) string { // sorted by name: code, gauge_index, server
 			var parts string
 			for _, part := range append(others, label) {
 				if part != "" {
@@ -57,7 +57,7 @@ func TestConstants_OtherValuesAreFurtherSeriesOfEveryType(t *testing.T) {
 	stored(t, server).want(t, wanted)
 }
 
-func TestConstants_TheSameValuesAreTheFirst(t *testing.T) {
+func TestConstants_TheSameValuesGiveTheSameMetric(t *testing.T) {
 	r := New()
 	labels := []string{"code"}
 	vecs := map[string]*CounterVec{}
@@ -82,8 +82,7 @@ func TestConstants_TheSameValuesAreTheFirst(t *testing.T) {
 	}
 }
 
-// What client_golang refuses too: one family has one help, type and set of
-// label names.
+// One family has one help text, one type and one set of label names, as in client_golang.
 func TestConstants_OtherNamesStayErrors(t *testing.T) {
 	for name, second := range map[string]CounterOpts{
 		"none":                {Name: "c_total"},
@@ -107,7 +106,7 @@ func TestConstants_OtherNamesStayErrors(t *testing.T) {
 	mentions(t, err, "counter x", "gauge x")
 }
 
-func TestConstants_ResetOfAGaugeIsOfItsOwn(t *testing.T) {
+func TestConstants_ResetOfAGaugeLeavesOtherConstants(t *testing.T) {
 	for _, mode := range []Mode{PerProcess, Sum, Latest} {
 		server := memstore.New()
 		r := process(t, server, Opts{})
@@ -126,8 +125,8 @@ func TestConstants_ResetOfAGaugeIsOfItsOwn(t *testing.T) {
 	}
 }
 
-// All sets together may have as many series as the family, and what exceeds
-// that is told apart by the constants, whether this process or Redis finds it.
+// The cap holds for all sets of constants together. Each set has an overflow series of its
+// own, whether this process or Redis finds that the cap is exceeded.
 func TestConstants_ShareTheCapAndOverflowApart(t *testing.T) {
 	const limit = 4
 	over := func(consts Labels) string {
@@ -143,10 +142,10 @@ func TestConstants_ShareTheCapAndOverflowApart(t *testing.T) {
 		}
 	}
 	count(full, public, "1", "2")
-	count(full, admin, "1", "2", "3") // 3 is above the cap, here
+	count(full, admin, "1", "2", "3") // this process finds 3 above the cap
 	count(full, public, "3", "4")
 	flush(t, full)
-	count(later, admin, "4", "5", "1") // 4 and 5 are above the cap, in Redis
+	count(later, admin, "4", "5", "1") // Redis finds 4 and 5 above the cap
 	count(later, public, "5")
 	flush(t, later)
 	stored(t, server).want(t, samples{
@@ -154,7 +153,7 @@ func TestConstants_ShareTheCapAndOverflowApart(t *testing.T) {
 		`c_total{code="1",server="admin"}`: 2, `c_total{code="2",server="admin"}`: 1, over(admin): 3,
 	})
 	if n := full.byName["c_total"].table.series.Len(); n != limit {
-		t.Errorf("%d children here, want %d", n, limit)
+		t.Errorf("%d children in this process, want %d", n, limit)
 	}
 }
 

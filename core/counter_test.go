@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestCounter_CountsWholeAndBrokenNumbers(t *testing.T) {
+func TestCounter_CountsWholeNumbersAndFractions(t *testing.T) {
 	c := New().NewCounter(CounterOpts{Name: "c_total"})
 	drained := func() float64 { return c.drain(nil)[0].Value }
 

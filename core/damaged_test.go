@@ -11,8 +11,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// A stranger's key lies in the place of a metric, so each flush fails. Then the
-// leases are lost: no page waits for longer than it does without that key.
+// A key that is not shoal's lies where a family's data belongs, so every flush fails. When
+// Redis then loses the leases, no page waits longer than it does without that key.
 func TestDamaged_AFamilyThatIsRefusedForEverHoldsNoPageBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()

@@ -113,7 +113,7 @@ func TestDefinition_TakesWhatIsOddButRight(t *testing.T) {
 	}
 }
 
-func TestDefinition_TheSameAgainIsTheFirst(t *testing.T) {
+func TestDefinition_DeclaredAgainIsTheSameMetric(t *testing.T) {
 	r := New()
 	labels := []string{"a", "b"}
 	opts := CounterOpts{Name: "c_total", Help: "h", ConstLabels: Labels{"x": "1", "y": "2"}}
@@ -134,7 +134,7 @@ func TestDefinition_TheSameAgainIsTheFirst(t *testing.T) {
 	}
 }
 
-func TestDefinition_AnotherUnderTheSameNameShowsBoth(t *testing.T) {
+func TestDefinition_TheErrorOfAClashShowsBoth(t *testing.T) {
 	base := GaugeOpts{Name: "g", Help: "first"}
 	tests := []struct {
 		name  string

@@ -6,7 +6,6 @@ import (
 	"context"
 	"maps"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -43,7 +42,7 @@ func TestDelete_IsForAllProcesses(t *testing.T) {
 	all := samples{eurBook: 1, eurCD: 2, usdBook: 3}
 	for name, test := range map[string]struct {
 		do   deletion
-		held any // what the process that holds the children is told
+		held any // what the call returns in the process that has the children
 		left samples
 	}{
 		"Delete":                              {by(Labels{"currency": "EUR", "kind": "book"}), true, samples{eurCD: 2, usdBook: 3}},
@@ -107,8 +106,8 @@ func TestDelete_AnEmptyValueMatchesSeriesWithoutTheLabel(t *testing.T) {
 	stored(t, server).want(t, samples{eurBook: 1, eurCD: 2, usdBook: 3})
 }
 
-// Series of an earlier version of the program have labels that this one's
-// declaration lacks. They are matched by what they have.
+// Redis may hold series of another version of the program, with labels that this
+// declaration lacks. They are matched by the labels that they have.
 func TestDelete_MatchesTheLabelsOfAnotherVersion(t *testing.T) {
 	server := memstore.New()
 	before, after := process(t, server, Opts{}), process(t, server, Opts{})
@@ -151,7 +150,7 @@ func TestDelete_AnotherProcessCountsOnFromZero(t *testing.T) {
 	stored(t, server).want(t, samples{eurBook: 1})
 }
 
-func TestDelete_NamesWhatARepairedLabelMade(t *testing.T) {
+func TestDelete_FindsTheChildOfARepairedLabelValue(t *testing.T) {
 	server := memstore.New()
 	r := process(t, server, Opts{})
 	v := r.NewCounterVec(CounterOpts{Name: "c"}, []string{"a", "b"})
@@ -207,7 +206,7 @@ func TestDelete_AGaugeMadeAnewAtOnceIsShown(t *testing.T) {
 	stored(t, server).want(t, samples{`g{gauge_index="0",room="1"}`: 2}) // what it held, and 1
 }
 
-// What was counted and not sent goes with the series, whose 0 stays away too.
+// What was counted and not sent is dropped, and the page does not even show a 0.
 func TestDelete_OfWhatWasNotSentYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
@@ -278,8 +277,8 @@ func TestDelete_ItsRetryErasesNothingNew(t *testing.T) {
 	})
 }
 
-// A deletion and what is written after it arrive while a freeze, which has
-// taken the deletions before, asks the store which series there are.
+// A freeze has taken the deletions and asks the store which series there are. Meanwhile
+// the application deletes again, and then writes.
 func TestDelete_WhatIsWrittenAfterItIsNeverDeleted(t *testing.T) {
 	deletions := map[string]func(v *CounterVec){
 		"Delete":             func(v *CounterVec) { v.DeleteLabelValues("EUR", "book") },
@@ -297,15 +296,13 @@ func TestDelete_WhatIsWrittenAfterItIsNeverDeleted(t *testing.T) {
 			old.Inc()
 			scanning, goOn := make(chan bool), make(chan bool)
 			var once sync.Once
-			server.Fail(func(op string) error {
-				if strings.HasPrefix(op, memstore.OpScanSeries) {
-					once.Do(func() {
-						scanning <- true
-						<-goOn
-					})
-				}
+			server.Fail(only(memstore.OpScanSeries, func(string) error {
+				once.Do(func() {
+					scanning <- true
+					<-goOn
+				})
 				return nil
-			})
+			}))
 			v.DeletePartialMatch(Labels{"currency": "USD"})
 			flushed := make(chan error)
 			go func() { flushed <- r.Flush(context.Background()) }()
@@ -327,7 +324,7 @@ func TestDelete_WhatIsWrittenAfterItIsNeverDeleted(t *testing.T) {
 	}
 }
 
-func TestDelete_ManyPartialMatchesCostOneLookAtTheStore(t *testing.T) {
+func TestDelete_ManyPartialMatchesCostOneScan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		j := journalOf(server)
@@ -336,17 +333,15 @@ func TestDelete_ManyPartialMatchesCostOneLookAtTheStore(t *testing.T) {
 		v := orders(r)
 		three(v)
 		flush(t, r)
-		j.intervene(func(op string) error {
-			if strings.HasPrefix(op, memstore.OpScanSeries) {
-				time.Sleep(100 * time.Millisecond)
-			}
+		j.intervene(only(memstore.OpScanSeries, func(string) error {
+			time.Sleep(100 * time.Millisecond)
 			return nil
-		})
+		}))
 		v.DeletePartialMatch(Labels{"currency": "EUR"})
 		for i := range 500 {
 			v.DeletePartialMatch(Labels{"kind": strconv.Itoa(i)})
 		}
-		elapse(20 * time.Second) // looking once for each, the lease would end meanwhile
+		elapse(20 * time.Second) // with one scan for each, the lease would end meanwhile
 		stored(t, server).want(t, samples{usdBook: 3, perIndex(0): 1})
 	})
 }

@@ -20,72 +20,72 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// comer is a metric whose children come and go.
-type comer struct {
-	come    func(label string) (write func())
+// childOps are the operations on a metric's children, for any kind of metric.
+type childOps struct {
+	create  func(label string) (write func())
 	deletes func(labels Labels) bool
 	match   func(labels Labels) int
 	reset   func()
 }
 
-func comerOf[M Counter | Gauge | Summary | Histogram](v *Vec[M], write func(*M)) comer {
-	come := func(label string) func() {
+func childOpsOf[M Counter | Gauge | Summary | Histogram](v *Vec[M], write func(*M)) childOps {
+	create := func(label string) func() {
 		m := v.WithLabelValues(label)
 		return func() { write(m) }
 	}
-	return comer{come, v.Delete, v.DeletePartialMatch, v.Reset}
+	return childOps{create, v.Delete, v.DeletePartialMatch, v.Reset}
 }
 
-// comers declares a metric of each kind.
-func comers(r *Registry) map[string]comer {
+// declareAll declares a metric of each kind.
+func declareAll(r *Registry) map[string]childOps {
 	a := []string{"a"}
 	k := CounterOpts{Name: "k_total", ConstLabels: Labels{"k": "v"}}
-	all := map[string]comer{
-		"counter":   comerOf(r.NewCounterVec(CounterOpts{Name: "c_total"}, a), (*Counter).Inc),
-		"constant":  comerOf(r.NewCounterVec(k, a), (*Counter).Inc),
-		"summary":   comerOf(r.NewSummaryVec(SummaryOpts{Name: "s"}, a), func(s *Summary) { s.Observe(1) }),
-		"histogram": comerOf(r.NewHistogramVec(HistogramOpts{Name: "h"}, a), func(h *Histogram) { h.Observe(1) }),
-		"total":     comerOf(r.NewGaugeVec(GaugeOpts{Name: "gtotal", Mode: Total}, a), (*Gauge).Inc),
+	all := map[string]childOps{
+		"counter":   childOpsOf(r.NewCounterVec(CounterOpts{Name: "c_total"}, a), (*Counter).Inc),
+		"constant":  childOpsOf(r.NewCounterVec(k, a), (*Counter).Inc),
+		"summary":   childOpsOf(r.NewSummaryVec(SummaryOpts{Name: "s"}, a), func(s *Summary) { s.Observe(1) }),
+		"histogram": childOpsOf(r.NewHistogramVec(HistogramOpts{Name: "h"}, a), func(h *Histogram) { h.Observe(1) }),
+		"total":     childOpsOf(r.NewGaugeVec(GaugeOpts{Name: "gtotal", Mode: Total}, a), (*Gauge).Inc),
 	}
 	for _, mode := range []Mode{PerProcess, Max, Latest} {
 		v := r.NewGaugeVec(GaugeOpts{Name: "g" + string(mode), Mode: mode}, a)
-		all["gauge "+string(mode)] = comerOf(v, func(g *Gauge) { g.Set(1) })
+		all["gauge "+string(mode)] = childOpsOf(v, func(g *Gauge) { g.Set(1) })
 	}
 	return all
 }
 
-// goings are the ways in which a child is deleted, and what happens to it before
+// waysToDelete are the ways in which a child is deleted, with what is written to it before
 // and after that.
-var goings = map[string]func(c comer, label string){
-	"Delete":                      func(c comer, label string) { c.come(label)(); c.deletes(Labels{"a": label}) },
-	"Delete, unwritten":           func(c comer, label string) { c.come(label); c.deletes(Labels{"a": label}) },
-	"DeletePartialMatch":          func(c comer, label string) { c.come(label)(); c.match(Labels{"a": label}) },
-	"Reset":                       func(c comer, label string) { c.come(label)(); c.reset() },
-	"Delete of what is not there": func(c comer, label string) { c.deletes(Labels{"a": label}) },
-	"the same again":              func(c comer, _ string) { c.come("same")(); c.deletes(Labels{"a": "same"}) },
-	"Delete, then written": func(c comer, label string) {
-		write := c.come(label)
+var waysToDelete = map[string]func(c childOps, label string){
+	"Delete":                      func(c childOps, label string) { c.create(label)(); c.deletes(Labels{"a": label}) },
+	"Delete, unwritten":           func(c childOps, label string) { c.create(label); c.deletes(Labels{"a": label}) },
+	"DeletePartialMatch":          func(c childOps, label string) { c.create(label)(); c.match(Labels{"a": label}) },
+	"Reset":                       func(c childOps, label string) { c.create(label)(); c.reset() },
+	"Delete of what is not there": func(c childOps, label string) { c.deletes(Labels{"a": label}) },
+	"the same again":              func(c childOps, _ string) { c.create("same")(); c.deletes(Labels{"a": "same"}) },
+	"Delete, then written": func(c childOps, label string) {
+		write := c.create(label)
 		c.deletes(Labels{"a": label})
 		write()
 	},
-	"Reset, then written": func(c comer, label string) {
-		write := c.come(label)
+	"Reset, then written": func(c childOps, label string) {
+		write := c.create(label)
 		c.reset()
 		write()
 	},
 }
 
-// heap is what the program's memory holds.
+// heap is how many bytes the live objects take.
 func heap() int64 {
 	var m runtime.MemStats
 	runtime.GC()
-	runtime.GC() // what sync.Pools hold goes with the second
+	runtime.GC() // the second collects what sync.Pools held
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
 
-// However many series come and go while Redis is away, or before there is one, or in
-// a process that only reads: memory is that of the living ones.
+// However many series are created and deleted while Redis is away, before Connect, or in a
+// process that only reads, only those that still exist take memory.
 func TestMemory_OfSeriesThatComeAndGoIsThatOfTheLiving(t *testing.T) {
 	const n, more, limit = 1500, 4500, 100
 	places := map[string]func(t *testing.T) *Registry{
@@ -100,18 +100,18 @@ func TestMemory_OfSeriesThatComeAndGoIsThatOfTheLiving(t *testing.T) {
 		"read only": func(t *testing.T) *Registry { return process(t, memstore.New(), Opts{ReadOnly: true}) },
 	}
 	for place, registry := range places {
-		for going, goes := range goings {
-			if place != "not connected" && going != "Delete" && going != "Reset, then written" {
+		for way, run := range waysToDelete {
+			if place != "not connected" && way != "Delete" && way != "Reset, then written" {
 				continue
 			}
 			r := registry(t)
 			r.limit.Store(limit)
-			all := comers(r)
+			all := declareAll(r)
 			rounds := func(from, to int) int64 {
 				for i := from; i < to; i++ {
 					label := fmt.Sprintf("label value %d", i)
 					for _, c := range all {
-						goes(c, label)
+						run(c, label)
 					}
 				}
 				return heap()
@@ -120,15 +120,15 @@ func TestMemory_OfSeriesThatComeAndGoIsThatOfTheLiving(t *testing.T) {
 			few := rounds(0, n) - before
 			many := rounds(n, more) - before
 			if most := 2*max(few, 0) + 512<<10; many > most {
-				t.Errorf("%s, %s: %d bytes after %d series, %d after %d", place, going, few, n, many, more)
+				t.Errorf("%s, %s: %d bytes after %d series, %d after %d", place, way, few, n, many, more)
 			}
 			runtime.KeepAlive(r)
 		}
 	}
 }
 
-// What was counted is brought to Redis nevertheless, once: what a deletion took is
-// gone, and what is written behind it through old children is in the sums.
+// Many deletions make a family thin out its list of series. What was counted still reaches
+// Redis, once: deleted values do not, and what old children count after that is in the sums.
 func TestDelete_ThinningOutLosesAndDoublesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const limit, rounds = 50, 3 * minDeleted
@@ -136,27 +136,27 @@ func TestDelete_ThinningOutLosesAndDoublesNothing(t *testing.T) {
 		r := process(t, server, Opts{SeriesLimit: limit})
 		synctest.Wait() // it has the index 0
 		other := process(t, server, Opts{SeriesLimit: limit})
-		all := comers(r)
-		for _, c := range comers(other) {
-			c.come("of the other")()
+		all := declareAll(r)
+		for _, c := range declareAll(other) {
+			c.create("of the other")()
 		}
 		for _, c := range all {
-			c.come("dropped")()
+			c.create("dropped")()
 		}
 		flush(t, r)
 		flush(t, other)
 		server.Fail(func(string) error { return io.EOF })
 		for _, c := range all {
-			c.come("kept")()
+			c.create("kept")()
 			c.deletes(Labels{"a": "dropped"})
 			for i := range rounds {
-				write := c.come(fmt.Sprint("old ", i))
+				write := c.create(fmt.Sprint("old ", i))
 				c.deletes(Labels{"a": fmt.Sprint("old ", i)})
 				write()
-				c.come(fmt.Sprint("gone ", i))()
+				c.create(fmt.Sprint("gone ", i))()
 				c.deletes(Labels{"a": fmt.Sprint("gone ", i)})
 			}
-			c.come("kept")()
+			c.create("kept")()
 		}
 		server.Fail(nil)
 		elapse(time.Minute)
@@ -194,8 +194,8 @@ func TestDelete_ThinningOutLosesAndDoublesNothing(t *testing.T) {
 	})
 }
 
-// Thinning out and draining meet writes, deletions and flushes at every moment: what
-// is counted through living children arrives, once, with the Flush that follows it.
+// While a family thins out its list, beside writes, deletions and flushes, what a child that
+// is not deleted counts arrives once, with the Flush that follows.
 func TestDelete_ThinningOutBesideFlushesAndWrites(t *testing.T) {
 	server := memstore.New()
 	r := process(t, server, Opts{Interval: time.Millisecond})
@@ -215,7 +215,7 @@ func TestDelete_ThinningOutBesideFlushesAndWrites(t *testing.T) {
 		living.Inc()
 		flush(t, r)
 		if n, want := stored(t, server)[`c_total{a="living"}`], float64(i+1); n != want {
-			t.Fatalf("%v are stored behind a Flush, want %v", n, want)
+			t.Fatalf("%v are stored after a Flush, want %v", n, want)
 		}
 	}
 	group.Wait()
@@ -247,11 +247,11 @@ func TestDelete_WaitsOnceForEachSeriesWhileRedisIsAway(t *testing.T) {
 	c.Reset()
 	c.DeleteLabelValues("same")
 	if n := f.deletions.len(); n != 1 || !f.deletions.all {
-		t.Errorf("%d deletions wait behind a Reset, want that alone", n)
+		t.Errorf("%d deletions wait after a Reset, want that alone", n)
 	}
 }
 
-// Of a metric with constant labels, Reset deletes by them, and needs no room either.
+// Reset of a metric with constant labels deletes by these labels, and needs no room either.
 func TestDelete_ResetNeedsNoRoomBesideConstantLabels(t *testing.T) {
 	const limit = 5
 	r := New()
@@ -271,8 +271,8 @@ func TestDelete_ResetNeedsNoRoomBesideConstantLabels(t *testing.T) {
 	}
 }
 
-// Deletions that can't be searched for, as the family's server does not answer, wait
-// beside those that are asked for meanwhile, within the same bound.
+// While Redis does not answer, nobody can find the series that deletions match. These
+// deletions wait, and those asked for meanwhile too, within one bound.
 func TestDelete_WhatWaitsForASearchIsBounded(t *testing.T) {
 	const limit = 5
 	server := memstore.New()
@@ -291,13 +291,10 @@ func TestDelete_WhatWaitsForASearchIsBounded(t *testing.T) {
 		}
 	}
 	ask()
-	server.Fail(func(op string) error {
-		if strings.HasPrefix(op, memstore.OpScanSeries) {
-			ask()
-			return errBroken
-		}
-		return nil
-	})
+	server.Fail(only(memstore.OpScanSeries, func(string) error {
+		ask()
+		return errBroken
+	}))
 	for range 4 {
 		if err := w.flushAll(); err == nil {
 			t.Fatal("the search that failed went unnoticed")
@@ -315,8 +312,8 @@ func TestDelete_WhatWaitsForASearchIsBounded(t *testing.T) {
 	}
 }
 
-// An hour without Redis may leave thousands of deletions by partial match: to find what
-// they name takes as long as for few.
+// An hour without Redis may leave thousands of deletions by partial match. To find their
+// series takes as long as for a few.
 func TestDelete_ManyPartialMatchesAreSearchedForTogether(t *testing.T) {
 	took := func(matches int) time.Duration {
 		var r deletions
@@ -351,7 +348,7 @@ func TestMemory_OfSynchronousWritesThatGaveUp(t *testing.T) {
 		c := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a", "b"})
 		c.WithLabelValues("x", "y").Inc()
 		flush(t, r)
-		journalOf(server).intervene(func(op string) error { // gauges and scans, late
+		journalOf(server).intervene(func(op string) error { // writes of gauges, and scans, fail late
 			if strings.HasPrefix(op, memstore.OpWriteGauges) || strings.HasPrefix(op, memstore.OpScanSeries) {
 				time.Sleep(time.Second)
 				return errors.New("OOM")
@@ -375,7 +372,7 @@ func TestMemory_OfSynchronousWritesThatGaveUp(t *testing.T) {
 		for _, f := range []*family{g.consts.fam, c.consts.fam} {
 			f.mu.Lock()
 			if n := len(f.waiters); n > 100 {
-				t.Errorf("%s: %d callers are remembered who gave up", f.def.name, n)
+				t.Errorf("%s: %d callers who gave up are remembered", f.def.name, n)
 			}
 			f.mu.Unlock()
 		}

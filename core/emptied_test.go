@@ -44,9 +44,8 @@ func inLossBubbles(t *testing.T, test func(t *testing.T, server *memstore.Server
 	}
 }
 
-// onlyWhole scrapes until the page has been shown for a while, and wants every page
-// that is shown on the way to have all of the texts. It returns when the first was
-// shown.
+// onlyWhole scrapes for a minute and wants every page that is shown to have all of the
+// texts. It returns how long the first took, or less than 0 if none was shown.
 func onlyWhole(t *testing.T, r *Registry, texts ...string) (after time.Duration) {
 	t.Helper()
 	begin, shown := time.Now(), time.Duration(-1)
@@ -86,7 +85,7 @@ func TestRecovery_NoPageIsShownBeforeTheFamiliesOfThisProcessAreBack(t *testing.
 	})
 }
 
-func TestRecovery_ASecondLossIsWaitedForAsTheFirstWas(t *testing.T) {
+func TestRecovery_NoPageIsShownTooEarlyAfterASecondLoss(t *testing.T) {
 	inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {
 		r := process(t, server, Opts{})
 		r.NewCounter(CounterOpts{Name: "c_total"}).Add(7)
@@ -160,7 +159,7 @@ func TestRecovery_APartIsMissedAsWell(t *testing.T) {
 						}
 						lose(server, app.Families)
 						if readOnly && hidden && name == "the leases" {
-							return // this looks as if everybody had closed
+							return // to the reader it looks as if every process had closed
 						}
 						if after := onlyWhole(t, r, "\nc_total ", "\nshoal_instance_info{"); after < 0 || after > 2*DefLeaseDuration {
 							t.Errorf("the first page was shown after %v", after)
@@ -189,7 +188,7 @@ func TestRecovery_DoesNotWaitForLongForThoseWhoAreReallyGone(t *testing.T) {
 	})
 }
 
-func TestRecovery_NothingIsMissedThatNeverWas(t *testing.T) {
+func TestRecovery_AFirstStartAndACloseHoldNoPageBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		exporter := readOnly(t, server)
@@ -197,7 +196,7 @@ func TestRecovery_NothingIsMissedThatNeverWas(t *testing.T) {
 		scrape(t, exporter)
 		r := process(t, server, Opts{})
 		r.NewCounter(CounterOpts{Name: "c_total"}).Inc()
-		scrape(t, r).want(t, samples{"c_total": 1}) // at its first start
+		scrape(t, r).want(t, samples{"c_total": 1}) // at the app's first start
 		scrape(t, exporter).want(t, samples{"c_total": 1})
 		other := process(t, server, Opts{})
 		elapse(time.Second)

@@ -14,8 +14,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// Errors wrap one another, and each that leaves the package begins with "shoal: ".
-func TestErrors_SayOnceWhoseTheyAre(t *testing.T) {
+// Errors wrap one another, and still each that leaves the package says "shoal: " once.
+func TestErrors_BeginWithShoalOnce(t *testing.T) {
 	check := func(t *testing.T, call string, err error) {
 		t.Helper()
 		switch {
@@ -39,22 +39,17 @@ func TestErrors_SayOnceWhoseTheyAre(t *testing.T) {
 	check(t, "AddSync of NaN", briefly(func(ctx context.Context) error { _, err := unconnected.AddSync(ctx, math.NaN()); return err }))
 
 	for name, fail := range map[string]func(op string) error{
-		"away": away,
-		"it is a replica": func(string) error {
-			return memstore.RefusedError("READONLY You can't write against a read only replica.")
-		},
+		"away":            away,
+		"it is a replica": func(string) error { return refusal },
 		"one family fails": func(op string) error {
 			if strings.HasSuffix(op, " c_total") {
 				return memstore.RefusedError("WRONGTYPE Operation against a key holding the wrong kind of value")
 			}
 			return nil
 		},
-		"no lease": func(op string) error {
-			if op == memstore.OpHold {
-				return memstore.RefusedError("OOM command not allowed when used memory > 'maxmemory'.")
-			}
-			return nil
-		},
+		"no lease": only(memstore.OpHold, func(string) error {
+			return memstore.RefusedError("OOM command not allowed when used memory > 'maxmemory'.")
+		}),
 		"the name is another type's": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +103,7 @@ func TestErrors_SayOnceWhoseTheyAre(t *testing.T) {
 	}
 }
 
-func TestErrors_AreFoundInOneWhoseTextWasMended(t *testing.T) {
+func TestErrors_AreFoundInOneWhoseTextWasChanged(t *testing.T) {
 	clash := &TypeClashError{Name: "c_total"}
 	err := prefixOnce(errors.Join(errors.New("shoal: a"), clash))
 	if want := "shoal: a\n" + strings.TrimPrefix(clash.Error(), "shoal: "); err.Error() != want {

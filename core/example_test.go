@@ -27,8 +27,7 @@ func connected(server *shoaltest.Server) *shoal.Registry {
 	return reg
 }
 
-// show brings everything to the store and prints the page's lines that begin
-// with one of the names.
+// show flushes, and prints the page's lines that begin with one of the names.
 func show(reg *shoal.Registry, names ...string) {
 	if err := reg.Flush(context.Background()); err != nil {
 		log.Fatal(err)
@@ -224,7 +223,7 @@ func ExampleRegistry_NewGaugeFunc() {
 	// it is asked every five seconds once the registry is connected
 }
 
-func ExampleOpts_slot() {
+func ExampleOpts_index() {
 	worker := 3 // a prefork worker's number, or a StatefulSet's ordinal
 	reg := shoal.New()
 	if err := shoaltest.NewServer().Connect(reg, shoal.Opts{App: "shop", Index: &worker}); err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// However many scrapes come at once, Redis is read once at a time, this
-// process flushes once at a time, and a page is encoded once for each form.
+// However many scrapes come at once, the process reads Redis once at a time, flushes once at
+// a time, and encodes a page once for each format.
 func TestHandler_AFloodOfScrapesSharesReadingsFlushesAndEncodings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const flood = 3000
@@ -81,7 +81,7 @@ func TestHandler_ScrapesThatGaveUpAreForgotten(t *testing.T) {
 		w := r.conn.Load().writer
 		w.requests.mu.Lock()
 		if n := len(w.requests.new); n > 0 {
-			t.Errorf("%d requests for a flush wait that nobody waits for", n)
+			t.Errorf("%d requests for a flush are kept, and nobody waits for them", n)
 		}
 		w.requests.mu.Unlock()
 		j.intervene(nil)

@@ -16,7 +16,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// journal notes what a server is asked, and lets a test stand in the way.
+// journal records the operations that a server is asked for, and lets a test delay them or make them fail.
 type journal struct {
 	mu   sync.Mutex
 	ops  []string              // guarded by mu
@@ -40,7 +40,7 @@ func journalOf(server *memstore.Server) *journal {
 	return j
 }
 
-// intervene makes f decide from now on. Nil lets everything pass.
+// intervene calls f before each operation from now on; its error is the answer. Nil ends that.
 func (j *journal) intervene(f func(op string) error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -53,7 +53,7 @@ func (j *journal) forget() {
 	j.ops, j.at = nil, nil
 }
 
-// times are when operations were asked for whose names begin so.
+// times are when operations whose names begin with prefix were asked for.
 func (j *journal) times(prefix string) []time.Time {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -68,13 +68,13 @@ func (j *journal) times(prefix string) []time.Time {
 
 func (j *journal) count(prefix string) int { return len(j.times(prefix)) }
 
-// moments are the different times of operations other than those given.
-func (j *journal) moments(but ...string) int {
+// moments is at how many different times an operation was asked for, other than those given.
+func (j *journal) moments(except ...string) int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	var list []time.Time
 	for i, op := range j.ops {
-		if !slices.Contains(but, op) {
+		if !slices.Contains(except, op) {
 			list = append(list, j.at[i])
 		}
 	}
@@ -162,7 +162,7 @@ func TestWriter_IdleSendsNothingButHeartbeatsAndRefreshes(t *testing.T) {
 			t.Errorf("%d heartbeats in %d minutes, want about 12 a minute", n, minutes)
 		}
 		if n := j.moments(memstore.OpLineage, memstore.OpHold, memstore.OpHousekeep, memstore.OpPrune); n < minutes*2*8/10 || n > minutes*2*12/10 {
-			t.Errorf("something else than heartbeats %d times in %d minutes, want about 2 a minute", n, minutes)
+			t.Errorf("other operations than heartbeats at %d times in %d minutes, want about 2 a minute", n, minutes)
 		}
 		if n := j.count(commitC); n != 0 {
 			t.Errorf("%d commits of a counter that did not change", n)
@@ -173,7 +173,7 @@ func TestWriter_IdleSendsNothingButHeartbeatsAndRefreshes(t *testing.T) {
 	})
 }
 
-func TestWriter_StretchesWhereCommitsLag(t *testing.T) {
+func TestWriter_FlushesLessOftenWhereCommitsAreSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		j := journalOf(server)
@@ -212,7 +212,7 @@ func TestWriter_BacksOffWhileTheStoreIsAway(t *testing.T) {
 		}
 		list := gaps(times)
 		if list[0] > 200*time.Millisecond {
-			t.Errorf("the first try again came after %v", list[0])
+			t.Errorf("the first retry came after %v", list[0])
 		}
 		for _, gap := range list {
 			if gap > maxBackoff {
@@ -229,7 +229,7 @@ func TestWriter_BacksOffWhileTheStoreIsAway(t *testing.T) {
 	})
 }
 
-func TestWriter_AnIdleOneForgetsTheOutageBefore(t *testing.T) {
+func TestWriter_ANewOutageBeginsTheBackOffAnew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		j := journalOf(server)
@@ -245,7 +245,7 @@ func TestWriter_AnIdleOneForgetsTheOutageBefore(t *testing.T) {
 		c.Inc()
 		elapse(5 * time.Second)
 		if list := gaps(j.times(memstore.OpCommit + " c_total")); len(list) == 0 || list[0] > 2*minBackoff {
-			t.Errorf("the tries again came after %v", list)
+			t.Errorf("the retries came after %v", list)
 		}
 	})
 }
@@ -271,7 +271,7 @@ func TestWriter_MemoryStaysBoundedWhileTheStoreIsAway(t *testing.T) {
 					t.Errorf("%s: %d waiters, %d deletions", f.def.name, len(f.waiters), f.deletions.len())
 				}
 			}
-			r.conn.Load().writer.wakeUp() // tells the race detector that the look is over
+			r.conn.Load().writer.wakeUp() // orders these reads before the writer's next step, for the race detector
 			synctest.Wait()
 			if batches > 3+2*len(*r.families.Load()) {
 				t.Errorf("%d batches of 300 series after an hour", batches)

@@ -37,10 +37,10 @@ func TestFlushRun_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.
 		t.Fatal(err)
 	}
 	lost.Inc()
-	for n := range callWeight + batchWeight { // more than one call's batches, all behind the other family's
+	for n := range callWeight + batchWeight { // more batches than fit one call, all after the other family's
 		fine.WithLabelValues(fmt.Sprint(n)).Inc()
 	}
-	server.Fail(func(op string) error { // as the one master of a Cluster does that is away
+	server.Fail(func(op string) error { // as if that family's master in a Cluster were away
 		if strings.HasSuffix(op, " a_total") {
 			return errBroken
 		}
@@ -57,7 +57,7 @@ func TestFlushRun_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.
 	}
 }
 
-// lost is what the process has counted of a reason, sent or not.
+// lost is how many lost batches the process has counted for a reason, sent or not.
 func lost(t *testing.T, w *writer, server *memstore.Server, reason string) float64 {
 	t.Helper()
 	n := selfValue(w.reg, "shoal_lost_batches_total", reason)
@@ -87,8 +87,8 @@ func storedText(t *testing.T, server *memstore.Server, family string) string {
 	return strings.Join(texts, ",")
 }
 
-// Batches that are too old to be told apart must not be sent again, even if
-// the process could not do anything for as long as they grew old.
+// A batch in doubt must not be sent again once Redis may have forgotten the writer's sequence
+// number, even if the process was stopped for all that time.
 func TestFlushRun_AWeekAwayDoublesNothing(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))
@@ -97,19 +97,14 @@ func TestFlushRun_AWeekAwayDoublesNothing(t *testing.T) {
 	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
-	server.LoseReply(func(op string) error {
-		if op == memstore.OpCommit+" c_total" {
-			return errBroken
-		}
-		return nil
-	})
+	server.LoseReply(only(commitC, away))
 	c.Add(3)
 	if err := w.flushAll(); err == nil {
 		t.Fatal("the lost reply went unnoticed")
 	}
 	server.LoseReply(nil)
-	// 8 days pass: another process removes the silent writer's number, and
-	// what this one holds has grown old.
+	// 8 days pass: another process removes the silent writer's number, and the batches
+	// that this process keeps are 8 days old.
 	server.Advance(8 * 24 * time.Hour)
 	if err := server.Store("shop").Housekeep(context.Background(), 0, 0); err != nil {
 		t.Fatal(err)
@@ -189,9 +184,9 @@ func TestFlushRun_ABatchNamesEachSeriesOnce(t *testing.T) {
 	stored(t, server).want(t, samples{`c_total{a="x"}`: 4, `c_total{a="y"}`: 1})
 }
 
-// A clone of this process used the numbers that we were about to use. What is
-// on its way under the old identity when that shows is counted once.
-func TestFlushRun_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
+// A clone of this process used the sequence numbers that we were about to use. What we had
+// sent under the old identity before we noticed is counted once.
+func TestFlushRun_AClonedProcessGoesOnUnderAnotherIdentity(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))
 	var vecs []*Counter
@@ -201,7 +196,7 @@ func TestFlushRun_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
 	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
-	// The twin brings c1 to number 4, with 1 in each batch.
+	// The clone brings c1 to number 4, with 1 in each batch.
 	f := vecs[1].consts.fam
 	for seq := uint64(2); seq <= 4; seq++ {
 		reply := server.Store("shop").Commit(context.Background(), []wire.Commit{{
@@ -209,7 +204,7 @@ func TestFlushRun_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
 			Ops: []wire.Op{{Kind: wire.OpAdd, Value: "1"}},
 		}})[0]
 		if reply.Status != wire.CommitOK {
-			t.Fatalf("the twin was answered %+v", reply)
+			t.Fatalf("the clone was answered %+v", reply)
 		}
 	}
 	before := w.id
@@ -238,7 +233,7 @@ func TestFlushRun_AClonedProcessGoesOnUnderAnotherName(t *testing.T) {
 	}
 }
 
-func TestFlushRun_AClonesDoubtfulBatchesAreDroppedAndCounted(t *testing.T) {
+func TestFlushRun_AClonesBatchesInDoubtAreDroppedAndCounted(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))
 	a, b := r.NewCounter(CounterOpts{Name: "a_total"}), r.NewCounter(CounterOpts{Name: "b_total"})
@@ -247,12 +242,7 @@ func TestFlushRun_AClonesDoubtfulBatchesAreDroppedAndCounted(t *testing.T) {
 	}
 	a.Inc()
 	b.Inc()
-	server.LoseReply(func(op string) error {
-		if strings.HasPrefix(op, memstore.OpCommit) {
-			return errBroken
-		}
-		return nil
-	})
+	server.LoseReply(only(memstore.OpCommit, away))
 	if err := w.flushAll(); err == nil {
 		t.Fatal("the lost reply went unnoticed")
 	}
@@ -289,8 +279,8 @@ func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
 	}
 }
 
-// What the store had of this process before it took another identity is still missed
-// on a page that lacks it.
+// What the store had of this process under its last identity is still missed on a page
+// that lacks it.
 func TestWriter_AnotherIdentityStillMissesWhatTheLastOneHad(t *testing.T) {
 	reg, w := stepped(memstore.New().Store("shop"))
 	reg.NewCounter(CounterOpts{Name: "a_total"}).Inc()
@@ -312,7 +302,7 @@ func TestWriter_AnotherIdentityStillMissesWhatTheLastOneHad(t *testing.T) {
 }
 
 // A process that was fenced off from its index does not take it back when it goes on
-// under another identity. One that had it does.
+// under another identity. A process that had it does.
 func TestWriter_AnotherIdentityDoesNotTakeTheIndexBack(t *testing.T) {
 	server, index := memstore.New(), 3
 	_, old := stepped(server.Store("shop"))

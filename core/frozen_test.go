@@ -11,9 +11,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// A serverless process that was frozen for longer than its lease finds its index
-// taken, looks at all its families, and is frozen again as soon as its Flush has
-// returned: nobody's page waits for it.
+// A serverless process that was frozen for longer than its lease loses it, rechecks all its
+// families, and is frozen again as soon as its Flush has returned. No page waits for it.
 func TestFlush_LeavesNoLeaseThatHoldsPagesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()

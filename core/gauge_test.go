@@ -70,8 +70,8 @@ func TestGauge_ConcurrentAdditionsAddUp(t *testing.T) {
 	}
 }
 
-// Gauges that stay the same are written with the refresh only. A flush of
-// anything else tells that Redis lost everything.
+// Gauges that stay the same are written only with the refresh, but the flush of any other
+// family shows the writer that Redis lost everything.
 func TestGauge_ThatStaysTheSameIsBackSoonAfterRedisLostEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()

@@ -59,8 +59,8 @@ func TestHandler_Headers(t *testing.T) {
 	}
 }
 
-// What a request says in its headers chooses among few encodings of a page, so
-// they can neither fill the memory nor reach the answer's headers.
+// The headers of a request choose among a few encodings of a page, so they can neither fill
+// the memory nor get into the answer's headers.
 func TestHandler_HeadersCanNotGrowTheEncodingsOfAPage(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
 	word := func() string { return fmt.Sprintf("evil%x", rnd.Uint64()) }
@@ -95,7 +95,7 @@ func TestHandler_HeadersCanNotGrowTheEncodingsOfAPage(t *testing.T) {
 	}
 }
 
-// net/http lets a megabyte of headers through. Most of it is not looked at.
+// net/http lets a megabyte of headers through. The handler parses little of it.
 func TestHandler_LongHeadersAreNotParsed(t *testing.T) {
 	h := readOnly(t, memstore.New()).Handler(HandlerOpts{EnableOpenMetrics: true})
 	allocated := func(header http.Header) float64 {

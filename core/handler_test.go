@@ -41,7 +41,7 @@ func TestHandler_SaysWhyItCannotReadTheMetrics(t *testing.T) {
 			r.NewCounter(CounterOpts{Name: "c_total"}).Inc()
 			flush(t, r)
 			j := journalOf(server)
-			if op == memstore.OpReadSeries { // which reads what is known
+			if op == memstore.OpReadSeries { // it reads the series that a page before found
 				scrape(t, r)
 			}
 			j.intervene(only(op, away))
@@ -174,7 +174,7 @@ func TestHandler_ItsOwnFlushIsBoundedAndNeverFailsTheScrape(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := 2.0
-			if name == "slow" { // for which the second scrape left no time
+			if name == "slow" { // the second scraper asked for too short a timeout to count it
 				want = 1
 			}
 			if n := gathered(t, list)["shoal_scrape_flush_failures_total"]; n != want {
@@ -193,7 +193,7 @@ func TestHandler_AScrapeOnlyReads(t *testing.T) {
 		gaugeIn(a).Set(1)
 		flush(t, a)
 		kill(t, a)
-		elapse(time.Hour) // everything of a has expired that can
+		elapse(time.Hour) // all of a that can expire has expired
 		r := readOnly(t, server)
 		j := journalOf(server)
 		scrape(t, r)
@@ -208,7 +208,7 @@ func TestHandler_AScrapeOnlyReads(t *testing.T) {
 			}
 		}
 		if n := j.count(memstore.OpScanSeries + " orders_total"); n != 1 {
-			t.Errorf("what is known was scanned %d times", n)
+			t.Errorf("series that were known were scanned again: %d scans", n)
 		}
 	})
 }

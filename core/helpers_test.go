@@ -22,10 +22,10 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// errBroken looks like a connection that broke: nobody knows what happened.
+// errBroken looks like a connection that broke: the operation was applied or not.
 var errBroken = errors.New("connection reset")
 
-// refusal is a definite no of the server.
+// refusal is an answer that says that nothing was applied.
 const refusal = memstore.RefusedError("READONLY You can't write against a read only replica.")
 
 // connectTo connects reg to server as one more process of the app "shop", and
@@ -65,7 +65,7 @@ func readOnly(t testing.TB, server *memstore.Server) *Registry {
 	return process(t, server, Opts{ReadOnly: true})
 }
 
-// register registers a family as a writer of another program that came up at born.
+// register registers a family as the writer of another program, which started at born.
 func register(t testing.TB, server *memstore.Server, name string, born int64, d wire.Definition) {
 	t.Helper()
 	r := server.Store("shop").Register(t.Context(), []wire.Registration{{Family: name, Writer: "w", Nonce: "n", Born: born, Definition: d}})[0]
@@ -89,7 +89,7 @@ func kill(t testing.TB, reg *Registry) {
 	close(c.done)
 }
 
-// elapse lets time go by in a bubble, and then everything come to rest.
+// elapse lets time go by in a bubble, and waits until everything in it is at rest.
 func elapse(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
@@ -104,7 +104,7 @@ func flush(t testing.TB, reg *Registry) {
 	}
 }
 
-// stored is the page as somebody reads it who writes nothing.
+// stored is the page of a new registry that only reads.
 func stored(t testing.TB, server *memstore.Server) samples {
 	t.Helper()
 	return storedIn(t, server, "shop")
@@ -228,8 +228,8 @@ func (s samples) add(t testing.TB, f *dto.MetricFamily) {
 	}
 }
 
-// want fails the test unless the page has these samples, of each family named
-// among them all and no more.
+// want fails the test unless the page has these samples, and no others of the families
+// that are among them.
 func (s samples) want(t testing.TB, wanted samples) {
 	t.Helper()
 	families := map[string]bool{}
@@ -243,12 +243,12 @@ func (s samples) want(t testing.TB, wanted samples) {
 	}
 	for name, v := range s {
 		if _, ok := wanted[name]; !ok && families[strings.SplitN(name, "{", 2)[0]] {
-			t.Errorf("the page has %s %v, which nobody wants", name, v)
+			t.Errorf("the page has %s %v, which is not wanted", name, v)
 		}
 	}
 }
 
-// lacks fails the test if the page has a series whose name begins so.
+// lacks fails the test if the page has a series whose name begins with prefix.
 func (s samples) lacks(t testing.TB, prefix string) {
 	t.Helper()
 	for name, v := range s {

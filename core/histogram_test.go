@@ -14,7 +14,7 @@ import (
 
 func TestHistogram_AValueOnABoundFallsInside(t *testing.T) {
 	few := []float64{-1, 0, 0.1, 2.5}
-	var many []float64 // more than a plain walk is used for
+	var many []float64 // too many for the linear search
 	for i := range 50 {
 		many = append(many, float64(i))
 	}

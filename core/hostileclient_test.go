@@ -20,7 +20,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// serve runs a server on pipes until it is ended.
+// serve runs a server on pipes until end is called.
 func serve(server *http.Server) (listener *pipes, end func()) {
 	listener = newPipes()
 	served := make(chan struct{})
@@ -41,7 +41,7 @@ func TestHandler_ABodyThatNeverComesHoldsNoPage(t *testing.T) {
 	const get, post = "GET /metrics HTTP/1.1\r\nHost: x\r\n", "POST /metrics HTTP/1.1\r\nHost: x\r\n"
 	for name, tt := range map[string]struct {
 		request string
-		away    bool // is Redis
+		away    bool // Redis is
 		status  int
 	}{
 		"a length":              {get + "Content-Length: 1\r\n\r\n", false, 200},
@@ -141,12 +141,12 @@ func TestHandler_AKeptConnectionOutlivesThePagesDeadlines(t *testing.T) {
 	}
 }
 
-// stuck is a connection whose reader takes only so much, and then a byte now and
-// then.
+// stuck is a connection whose client reads only the bytes that are left, and then one byte
+// at a time.
 type stuck struct {
 	net.Conn
 	left    int
-	every   time.Duration // 0 for never again
+	every   time.Duration // between these; 0 for none
 	unstuck chan struct{}
 }
 
@@ -168,20 +168,37 @@ func (c *stuck) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Over HTTP/2 nothing that the server sends on a connection arrives before what it
-// sent earlier, and so it can't cut a stream off whose connection takes nothing. The
-// page is let go all the same.
+// stuckClient asks over a connection of the listener that is stuck.
+func stuckClient(listener *pipes, protocols *http.Protocols, left int, every time.Duration, unstuck chan struct{}) *http.Transport {
+	return &http.Transport{
+		Protocols: protocols, DisableCompression: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			client, server := net.Pipe()
+			listener.conns <- server
+			return &stuck{client, left, every, unstuck}, nil
+		},
+	}
+}
+
+// hugePage gives a process a page of more than a megabyte.
+func hugePage(t *testing.T, r *Registry) {
+	t.Helper()
+	v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"n"})
+	for i := range 9000 {
+		v.WithLabelValues(strings.Repeat("x", 100) + fmt.Sprint(i)).Inc()
+	}
+	flush(t, r)
+}
+
+// Over HTTP/2 the server can't cut off a stream while its client reads nothing, since the
+// reset would wait behind what was sent before. The page's memory is freed all the same.
 func TestHandler_AStuckHTTP2ConnectionHoldsNoPage(t *testing.T) {
 	for name, every := range map[string]time.Duration{"takes nothing": 0, "takes a byte now and then": 20 * time.Second} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := memstore.New()
 				r := process(t, store, Opts{})
-				v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"n"})
-				for i := range 9000 {
-					v.WithLabelValues(strings.Repeat("x", 100) + fmt.Sprint(i)).Inc()
-				}
-				flush(t, r)
+				hugePage(t, r)
 				var protocols http.Protocols
 				protocols.SetUnencryptedHTTP2(true)
 				listener, end := serve(&http.Server{Handler: r.Handler(HandlerOpts{}), Protocols: &protocols})
@@ -190,14 +207,7 @@ func TestHandler_AStuckHTTP2ConnectionHoldsNoPage(t *testing.T) {
 				var transports []*http.Transport
 				var group sync.WaitGroup
 				for range readers {
-					transport := &http.Transport{
-						Protocols: &protocols, DisableCompression: true,
-						DialContext: func(context.Context, string, string) (net.Conn, error) {
-							client, server := net.Pipe()
-							listener.conns <- server
-							return &stuck{client, 2000, every, unstuck}, nil
-						},
-					}
+					transport := stuckClient(listener, &protocols, 2000, every, unstuck)
 					transports = append(transports, transport)
 					group.Go(func() {
 						res, err := transport.RoundTrip(httptest.NewRequestWithContext(t.Context(), "GET", "http://x/metrics", nil))

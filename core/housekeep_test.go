@@ -24,11 +24,11 @@ func TestHousekeeping_OneProcessDoesItForAll(t *testing.T) {
 		}
 		turns := j.times(memstore.OpPrune)
 		if len(turns) < hours*3 {
-			t.Errorf("somebody kept house %d times in %d hours", len(turns), hours)
+			t.Errorf("housekeeping took place %d times in %d hours", len(turns), hours)
 		}
 		for _, gap := range gaps(turns) {
 			if gap < housekeepTime {
-				t.Errorf("somebody kept house %v after somebody did", gap)
+				t.Errorf("housekeeping took place %v after the last", gap)
 			}
 		}
 	})
@@ -51,10 +51,10 @@ func TestHousekeeping_ADeathInTheMiddleOfItOnlyDelaysIt(t *testing.T) {
 		elapse(2 * time.Hour)
 		turns := j.times(memstore.OpPrune)
 		if died.IsZero() || len(turns) < 2 {
-			t.Fatalf("somebody kept house %d times in two hours", len(turns))
+			t.Fatalf("housekeeping took place %d times in two hours", len(turns))
 		}
 		if took := turns[1].Sub(turns[0]); took < housekeepTime || took > 3*housekeepTime {
-			t.Errorf("the next tried %v later", took)
+			t.Errorf("the next turn was %v later", took)
 		}
 	})
 }

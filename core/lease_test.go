@@ -195,8 +195,8 @@ func TestLease_AProcessWhoseIndexWasTakenGetsAnother(t *testing.T) {
 	})
 }
 
-// The one that came last keeps the index; the other does not take it back.
-func TestLease_TwoThatAskForOneIndexDoNotPlayPingPong(t *testing.T) {
+// The process that came first does not take the index back.
+func TestLease_OfTwoThatAskForOneIndexTheLastKeepsIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		index := 3
@@ -229,7 +229,7 @@ func TestLease_ARefusedRenewalIsReportedAndStopsNoCounter(t *testing.T) {
 		page.want(t, samples{"c_total": 1})
 		page.lacks(t, "g{")
 		if heard.count("lease") == 0 {
-			t.Errorf("nobody heard of it: %v", heard.all())
+			t.Errorf("OnError hears %v", heard.all())
 		}
 		server.Fail(nil)
 		elapse(10 * time.Second)
@@ -240,11 +240,11 @@ func TestLease_ARefusedRenewalIsReportedAndStopsNoCounter(t *testing.T) {
 func TestLatest_IsOrderedByTheStoresTimeAndSurvivesItsProcess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
-		server.Advance(-time.Hour) // the store's clock is another than ours
+		server.Advance(-time.Hour) // the store's clock differs from ours
 		declare := func(r *Registry) *Gauge { return r.NewGauge(GaugeOpts{Name: "last", Mode: Latest}) }
 		a, b := process(t, server, Opts{Interval: time.Hour}), process(t, server, Opts{})
 		synctest.Wait()
-		declare(a).Set(1) // set first, and brought there last
+		declare(a).Set(1) // set first, and stored last
 		time.Sleep(time.Second)
 		declare(b).Set(2)
 		flush(t, b)
@@ -257,7 +257,7 @@ func TestLatest_IsOrderedByTheStoresTimeAndSurvivesItsProcess(t *testing.T) {
 	})
 }
 
-func TestLatest_ExpiresIfToldTo(t *testing.T) {
+func TestLatest_ExpiresWhereExpireIsSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		r := process(t, server, Opts{})
@@ -278,7 +278,7 @@ func TestGauge_NeverExpiresBetweenTwoRefreshes(t *testing.T) {
 		server := memstore.New()
 		r := process(t, server, Opts{RefreshPeriod: 30 * time.Second})
 		r.NewGauge(GaugeOpts{Name: "g", Expire: 31 * time.Second}).Set(1)
-		flush(t, r) // the first may have been before the gauge was set
+		flush(t, r) // the first flush may have been before the gauge was set
 		for range 10 * 60 {
 			elapse(time.Second + time.Millisecond)
 			stored(t, server).want(t, samples{perIndex(0): 1})
@@ -292,8 +292,8 @@ func TestGauge_ARefreshMissedWhileTheStoreIsAwayIsMadeUpFor(t *testing.T) {
 		r := process(t, server, Opts{RefreshPeriod: 30 * time.Second})
 		r.NewGauge(GaugeOpts{Name: "g", Expire: 31 * time.Second}).Set(1)
 		elapse(20 * time.Second)
-		server.Fail(func(string) error { return errBroken })
-		elapse(15 * time.Second) // it falls due in these
+		server.Fail(away)
+		elapse(15 * time.Second) // the refresh falls due meanwhile
 		server.Fail(nil)
 		elapse(maxBackoff + time.Second)
 		stored(t, server).want(t, samples{perIndex(0): 1})

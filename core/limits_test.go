@@ -10,9 +10,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// What readers would take for damaged is refused where it is declared, and what is just
-// below is not.
-func TestLimits_DeclarationsStayWithinWhatReadersBelieve(t *testing.T) {
+// A declaration that readers would take for damage is refused, and the largest that they
+// accept is not.
+func TestLimits_DeclarationsStayWithinWhatReadersAccept(t *testing.T) {
 	ascending := func(n int) []float64 {
 		bounds := make([]float64, n)
 		for i := range bounds {
@@ -57,7 +57,7 @@ func TestLimits_DeclarationsStayWithinWhatReadersBelieve(t *testing.T) {
 	}
 }
 
-func TestLimits_WhatALeaseTellsIsCut(t *testing.T) {
+func TestLimits_LongTextsOfALeaseAreCut(t *testing.T) {
 	o, err := Opts{App: "a", Host: strings.Repeat("h", 300), Version: strings.Repeat("\u00e4", 200)}.complete()
 	if err != nil || len(o.Host) != wire.MaxInfo || o.Version != strings.Repeat("\u00e4", 127) {
 		t.Errorf("%q, %q, %v", o.Host, o.Version, err)

@@ -11,7 +11,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// lossesOf is what the fleet has told to be lost.
+// lossesOf is how many lost batches the page shows, of all processes.
 func lossesOf(t *testing.T, r *Registry) (sum float64) {
 	t.Helper()
 	flush(t, r)
@@ -29,8 +29,8 @@ func lossesOf(t *testing.T, r *Registry) (sum float64) {
 	return sum
 }
 
-// What shoal counts of itself, zeros that only show a series, a value that is set
-// again: none is a loss.
+// None of these is a loss: what shoal counts of itself, zeros that only show a series, and
+// gauges, which are sent again.
 func TestLosses_NothingOfTheUsersIsLostThatWasNotCounted(t *testing.T) {
 	for _, how := range []string{"wiped", "values lost", "registrations lost", "stepped back"} {
 		t.Run(how, func(t *testing.T) {

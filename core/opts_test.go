@@ -10,7 +10,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-func TestOpts_RefusesWhatCannotBeMeant(t *testing.T) {
+func TestOpts_RefusesWhatMakesNoSense(t *testing.T) {
 	negative := -1
 	tests := []struct {
 		name  string

@@ -12,9 +12,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// outboxAt is an outbox in generation "g" whose batches up to acked are
-// acknowledged, of which those above gone are kept, and that has the further
-// ones up to newest in its queue.
+// outboxAt is an outbox in generation "g" with the batches from 1 to newest. Those up to acked
+// are acknowledged: forgotten up to gone, and kept above. The others are in the queue.
 func outboxAt(gone, acked, newest uint64) *outbox {
 	o := &outbox{generation: "g"}
 	for range newest {
@@ -46,7 +45,7 @@ func headers(o *outbox) [][2]uint64 {
 	return list
 }
 
-// state is what a step is expected to leave.
+// outboxState is what a step is expected to leave.
 type outboxState struct {
 	acked       uint64
 	queue, kept []uint64
@@ -70,7 +69,7 @@ func (want outboxState) check(t *testing.T, o *outbox) {
 	}
 }
 
-// afterClash lets another type have taken the name meanwhile.
+// afterClash is o after another type took the name.
 func afterClash(o *outbox) *outbox {
 	o.clashed(errors.New("clash"), time.Now())
 	o.lost = nil
@@ -92,7 +91,7 @@ func TestOutbox_AcknowledgedInOrderUnderConsecutiveHeaders(t *testing.T) {
 	}
 }
 
-// What the store answers to a gap: the newest number that it has.
+// To a gap, the store answers with the newest number that it has.
 func TestOutbox_RewindsToWhatTheStoreHas(t *testing.T) {
 	tests := []struct {
 		name    string
@@ -175,13 +174,13 @@ func TestOutbox_Registered(t *testing.T) {
 			outboxState{queue: []uint64{1, 2}, doubtful: []uint64{1, 2}}, [2]uint64{0, 1}},
 		{"another generation that knows us", outboxAt(0, 2, 3), wire.RegisterReply{Generation: "h", Last: 1, Orphan: true}, false,
 			outboxState{acked: 1, queue: []uint64{2, 3}, kept: []uint64{1}, doubtful: []uint64{2}}, [2]uint64{1, 2}},
-		{"the doubtful one was applied", doubt(outboxAt(0, 2, 3), 3), wire.RegisterReply{Generation: "g", Last: 3}, false,
+		{"the one in doubt was applied", doubt(outboxAt(0, 2, 3), 3), wire.RegisterReply{Generation: "g", Last: 3}, false,
 			outboxState{acked: 2, queue: []uint64{3}, kept: []uint64{1, 2}, doubtful: []uint64{3}}, [2]uint64{2, 3}},
-		{"an orphan: the doubtful are dropped, the certain sent", doubt(outboxAt(0, 2, 5), 3, 4), wire.RegisterReply{Generation: "h", Orphan: true}, true,
+		{"an orphan: those in doubt are dropped, the others sent", doubt(outboxAt(0, 2, 5), 3, 4), wire.RegisterReply{Generation: "h", Orphan: true}, true,
 			outboxState{queue: []uint64{5}, lost: map[string]int{lostOrphan: 2, lostWiped: 2}}, [2]uint64{0, 5}},
 		{"an orphan, nothing in doubt", outboxAt(1, 2, 3), wire.RegisterReply{Generation: "h", Orphan: true}, true,
 			outboxState{queue: []uint64{3}, lost: map[string]int{lostWiped: 1}}, [2]uint64{0, 3}},
-		{"an orphan after a clash: the doubtful are dropped too", afterClash(doubt(outboxAt(0, 2, 4), 3)), wire.RegisterReply{Generation: "h", Orphan: true}, true,
+		{"an orphan after a clash: those in doubt are dropped too", afterClash(doubt(outboxAt(0, 2, 4), 3)), wire.RegisterReply{Generation: "h", Orphan: true}, true,
 			outboxState{queue: []uint64{4}, lost: map[string]int{lostOrphan: 1}}, [2]uint64{0, 4}},
 		{"wiped: what was never acknowledged is sent", doubt(outboxAt(0, 2, 4), 3), wire.RegisterReply{Generation: "h"}, true,
 			outboxState{queue: []uint64{3, 4}, doubtful: []uint64{3}, lost: map[string]int{lostWiped: 2}}, [2]uint64{0, 3}},
@@ -209,8 +208,8 @@ func TestOutbox_Registered(t *testing.T) {
 	}
 }
 
-// After a wipe the numbers before the first are not expected any more, so a
-// gap that a second trouble causes must not count them as lost.
+// After a wipe the store needs no batches from before it, so a gap that a second fault
+// causes must not count these as lost.
 func TestOutbox_NumbersFromBeforeAWipeAreNoHole(t *testing.T) {
 	o := outboxAt(0, 3, 4)
 	o.registered(wire.RegisterReply{Generation: "h"}, "")
@@ -244,7 +243,7 @@ func TestOutbox_ForgetsWithTime(t *testing.T) {
 	if o.expire(now); o.size != 20 {
 		t.Errorf("keeps %d bytes, want 20", o.size)
 	}
-	// 5 and 6 are old too, but certain: they are still sent.
+	// 5 and 6 are old too, but not in doubt: they are still sent.
 	outboxState{acked: 3, queue: []uint64{5, 6}, kept: []uint64{2, 3}, lost: map[string]int{lostExpired: 1}}.check(t, o)
 	if got := <-w.done; !errors.Is(got.err, ErrLost) {
 		t.Errorf("the waiter is told %v, want ErrLost", got.err)
@@ -262,7 +261,7 @@ func TestAge_IsTheLargerOfBothClocks(t *testing.T) {
 	if got := age(then, now); got != time.Minute {
 		t.Errorf("%v, want 1m", got)
 	}
-	// A time that has only the wall clock, as after a sleep that the monotonic one slept through.
+	// A time without the monotonic clock, as when that stood still while the machine slept.
 	if got := age(then.Round(0).Add(-time.Hour), now); got != time.Hour+time.Minute {
 		t.Errorf("%v, want 1h1m", got)
 	}

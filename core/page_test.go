@@ -45,9 +45,9 @@ func TestPage_ReadsTheSameWhicheverProcessAnswers(t *testing.T) {
 	})
 }
 
-// What a page omits is counted each time, and told once a minute: one report of
-// values, and one of metrics.
-func TestPage_WhatItOmitsIsCountedAndTold(t *testing.T) {
+// What a page omits is counted each time, and reported once a minute: once for values and
+// once for families.
+func TestPage_WhatItOmitsIsCountedAndReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, heard := memstore.New(), new(troubles)
 		w := process(t, server, Opts{})
@@ -64,7 +64,8 @@ func TestPage_WhatItOmitsIsCountedAndTold(t *testing.T) {
 		for range 2 {
 			scrape(t, r).want(t, samples{"a_total": 1, "b_total": 1})
 		}
-		if n := selfValue(r, "shoal_corrupt_values_total"); n != 5 { // the label is not read twice
+		// Two values in each scrape, and one label, which the second scrape remembers.
+		if n := selfValue(r, "shoal_corrupt_values_total"); n != 5 {
 			t.Errorf("%v values counted", n)
 		}
 		if n := selfValue(r, "shoal_omitted_families_total"); n != 2 {

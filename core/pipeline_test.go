@@ -44,18 +44,18 @@ func TestFlushRun_OnePipelineCarriesNoMoreThanItsWeight(t *testing.T) {
 		t.Fatal(err)
 	}
 	if store.scalars > callWeight || store.scalars < callWeight*9/10 {
-		t.Errorf("the heaviest pipeline weighs %d, want %d and little less", store.scalars, callWeight)
+		t.Errorf("the heaviest pipeline weighs %d, want %d or little less", store.scalars, callWeight)
 	}
 }
 
-// narrow is a line on which the client stops waiting before a heavy pipeline is
-// written. What was written of it is executed.
-type narrow struct {
+// slowConn is a connection so slow that the client gives up before a heavy pipeline is
+// written. Redis executes what was written of it.
+type slowConn struct {
 	wire.Store
 	scalars int
 }
 
-func (l *narrow) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
+func (l *slowConn) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
 	if weightOf(commits) <= l.scalars {
 		return l.Store.Commit(ctx, commits)
 	}
@@ -67,9 +67,9 @@ func (l *narrow) Commit(ctx context.Context, commits []wire.Commit) []wire.Commi
 	return replies
 }
 
-func TestFlushRun_ANarrowLineGetsShorterPipelinesUntilTheyPass(t *testing.T) {
+func TestFlushRun_ASlowConnectionGetsShorterPipelinesUntilTheySucceed(t *testing.T) {
 	server := memstore.New()
-	r, w := stepped(&narrow{Store: server.Store("shop"), scalars: 2 * (batchWeight + batchCost)})
+	r, w := stepped(&slowConn{Store: server.Store("shop"), scalars: 2 * (batchWeight + batchCost)})
 	vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
 	const series = 9_000
 	for n := range series { // below the cap

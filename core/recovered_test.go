@@ -14,9 +14,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// A stranger's key lies in the place of one metric, so no flush succeeds. When
-// Redis was away meanwhile, its return is told all the same, each time.
-func TestRecovered_IsToldThoughOneMetricIsRefused(t *testing.T) {
+// A key that is not shoal's lies where one family's data belongs, so no flush succeeds. When
+// Redis was away meanwhile, its return is reported all the same, each time.
+func TestRecovered_IsReportedThoughOneFamilyIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		var heard troubles

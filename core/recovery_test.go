@@ -15,9 +15,7 @@ import (
 
 // askPage scrapes r, whatever the answer.
 func askPage(r *Registry, opts HandlerOpts) *httptest.ResponseRecorder {
-	rec := httptest.NewRecorder()
-	r.Handler(opts).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	return rec
+	return ask(r.Handler(opts), http.MethodGet, nil)
 }
 
 // waits scrapes and wants the page to be held back for the reason.
@@ -63,8 +61,8 @@ func TestRecovery_NoPageShowsAFailoverThatTheWritersSurvive(t *testing.T) {
 	})
 }
 
-// A store that restarts without its data is given all of it again, and no page
-// shows a part.
+// After a restart without data the writers bring everything back, and no page shows a part
+// of it.
 func TestRecovery_NoPageShowsAStoreThatIsFilledAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
@@ -86,8 +84,8 @@ func TestRecovery_NoPageShowsAStoreThatIsFilledAgain(t *testing.T) {
 	})
 }
 
-// A process that answers a scrape and sees another lineage looks at once.
-func TestRecovery_AScrapeMakesTheAnsweringProcessLook(t *testing.T) {
+// A process that sees another lineage while it answers a scrape rechecks its families at once.
+func TestRecovery_AScrapeMakesTheAnsweringProcessRecheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		r := process(t, server, Opts{})
@@ -103,7 +101,7 @@ func TestRecovery_AScrapeMakesTheAnsweringProcessLook(t *testing.T) {
 			t.Fatalf("the page answered %d %s", scrape.Code, scrape.Body)
 		}
 		if took := time.Since(begin); took > DefLeaseDuration/3+DefLeaseDuration/30+maxBackoff+time.Second {
-			t.Errorf("the page came after %v, want the grace of a heartbeat", took)
+			t.Errorf("the page came after %v, want at most a heartbeat and the longest back-off", took)
 		}
 	})
 }
@@ -115,13 +113,8 @@ func TestRecovery_IsBoundedInTime(t *testing.T) {
 		c := r.NewCounter(CounterOpts{Name: "c_total"})
 		c.Add(7)
 		elapse(2 * time.Second)
-		// It renews its lease and can't find out what Redis still has.
-		server.Fail(func(op string) error {
-			if strings.HasPrefix(op, memstore.OpRegister+" c_total") {
-				return refusal
-			}
-			return nil
-		})
+		// The process renews its lease and can't find out what Redis still has.
+		server.Fail(only(memstore.OpRegister+" c_total", func(string) error { return refusal }))
 		server.Restore(server.Snapshot())
 		other := readOnly(t, server)
 		begin := time.Now()
@@ -139,7 +132,7 @@ func TestRecovery_IsBoundedInTime(t *testing.T) {
 	})
 }
 
-func TestRecovery_AStoreThatIsNewOrTellsNothingHoldsNothingBack(t *testing.T) {
+func TestRecovery_ANewStoreOrAHiddenLineageHoldsNoPageBack(t *testing.T) {
 	for name, change := range map[string]func(*memstore.Server){
 		"at the first start":           func(*memstore.Server) {},
 		"a lineage that is not told":   func(s *memstore.Server) { s.HideLineage(true) },
@@ -164,7 +157,7 @@ func TestRecovery_AStoreThatIsNewOrTellsNothingHoldsNothingBack(t *testing.T) {
 	}
 }
 
-// A store that went back to before a family's first batch is given all of it.
+// After a step back to before a family's first batch the writer sends all of it.
 func TestLineage_AFamilyThatIsGoneWithItIsSentWhole(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
@@ -179,14 +172,14 @@ func TestLineage_AFamilyThatIsGoneWithItIsSentWhole(t *testing.T) {
 		server.Restore(old)
 		elapse(DefLeaseDuration)
 		stored(t, server).want(t, samples{"c_total": 21})
-		server.Wipe() // in the same lineage: what was seen would be counted twice
+		server.Wipe() // in the same lineage: what Prometheus saw must not be counted twice
 		c.Add(1)
 		elapse(DefRefreshPeriod * 12 / 10)
 		stored(t, server).want(t, samples{"c_total": 1})
 	})
 }
 
-func TestLineage_AStoreThatDoesNotTellItIsAskedForEveryFamilyWhenItComesBack(t *testing.T) {
+func TestLineage_WhereItIsHiddenEveryFamilyIsRecheckedAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		server.HideLineage(true)
@@ -197,7 +190,7 @@ func TestLineage_AStoreThatDoesNotTellItIsAskedForEveryFamilyWhenItComesBack(t *
 		old := server.Snapshot()
 		c.Add(7)
 		elapse(2 * time.Second)
-		server.Fail(func(string) error { return errBroken })
+		server.Fail(away)
 		elapse(2 * DefLeaseDuration / 3) // a heartbeat fails
 		server.Restore(old)
 		server.Fail(nil)

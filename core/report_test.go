@@ -22,7 +22,7 @@ func TestReport_EachKindOnceAMinute(t *testing.T) {
 		r := New()
 		heard := new(troubles)
 		err := errors.New("trouble")
-		r.report("a", err) // nobody is there to hear it, and it counts for nothing
+		r.report("a", err) // before Connect: dropped, and the minute does not begin
 		r.limiter.connect(heard.add, slog.Default())
 		steps := []struct {
 			kind string
@@ -70,9 +70,8 @@ func TestReport_KindsTakeBoundedMemory(t *testing.T) {
 	}
 }
 
-// Kinds beyond those that are remembered share one, so that no number of them
-// floods the log, and it tells how many were held back. Kinds whose minute is over
-// make room.
+// Kinds beyond those that are remembered share one, so that no number of kinds floods the
+// log. Its report says how many were held back. Kinds whose minute is over make room.
 func TestReport_FurtherKindsAreOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New()
@@ -105,8 +104,8 @@ func TestReport_FurtherKindsAreOne(t *testing.T) {
 	})
 }
 
-// What was stored, or said by a server, or panicked with, may stand in any error.
-// It reaches OnError and the log on one line, and not whole.
+// An error may contain what Redis stores, what a server answered, or the value of a panic.
+// OnError and the log get it on one line, and a long one cut.
 func TestReport_IsOnePrintableLine(t *testing.T) {
 	evil := errors.New("a\nlevel=ERROR msg=forged\x1b[2J\u2028\xff" + strings.Repeat("x", 1<<20))
 	var text bytes.Buffer
@@ -127,8 +126,8 @@ func TestReport_IsOnePrintableLine(t *testing.T) {
 	}
 }
 
-// What a page finds damaged again and again is told once a minute. What a commit
-// replaced is gone, so it is told later if it can't be told now.
+// What pages find damaged again and again is reported once a minute. What a commit replaced
+// is never found again, so it is reported later if it can't be reported now.
 func TestReport_DamageIsOneLineOfEachSort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := New()
@@ -175,8 +174,8 @@ func TestReport_GoesToTheLoggerWithoutOnError(t *testing.T) {
 	}
 }
 
-// What is wrong with Redis as a whole is one kind for all parts, its end is told
-// if it was, and silence is not told beside the reason of the same outage.
+// What is wrong with Redis as a whole is one kind, whatever failed by it. Its end is reported
+// if it was itself. In an outage whose reason was reported, a lost connection is not.
 func TestReport_AnOutageIsToldOnceAndSoIsItsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		locked := memstore.RefusedError("NOAUTH Authentication required.")

@@ -17,7 +17,7 @@ const (
 	commitRejected = memstore.OpCommit + " shoal_rejected_observations_total"
 )
 
-// busy has a counter changed for so long, in every flush.
+// busy changes a counter for so long, so often that each flush has it.
 func busy(c *Counter, long time.Duration) {
 	for range long / (100 * time.Millisecond) {
 		c.Inc()
@@ -84,7 +84,7 @@ func TestSelfMetrics_GoWithTheFlushAfterAFailure(t *testing.T) {
 		j.intervene(nil)
 		busy(c, 3*time.Second)
 		if j.count(memstore.OpCommit+" shoal_flush_failures_total") == 0 {
-			t.Errorf("the failures are not told: %v", j.ops)
+			t.Errorf("the failures were not sent: %v", j.ops)
 		}
 	})
 }
@@ -106,7 +106,7 @@ func TestGaugeFunc_IsSentWhenItsValueChangesAndWithTheRefresh(t *testing.T) {
 	})
 }
 
-func TestSelfMetrics_OfTimesAloneKeepNoScrapeWaiting(t *testing.T) {
+func TestSelfMetrics_OfDurationsAloneKeepNoScrapeWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		r := process(t, server, Opts{})
@@ -127,7 +127,7 @@ func TestSelfMetrics_OfTimesAloneKeepNoScrapeWaiting(t *testing.T) {
 		j.forget()
 		elapse(31 * time.Second)
 		if j.count(commitFlushes) == 0 {
-			t.Errorf("the times do not go with the refresh: %v", j.ops)
+			t.Errorf("flush durations are not sent with the refresh: %v", j.ops)
 		}
 	})
 }

@@ -21,7 +21,7 @@ var actions = []action{
 	{"add synchronously", 8, nil, (*world).addSync},
 	{"scrape", 15, nil, (*world).scrape},
 	{"flush", 2, nil, (*world).flush},
-	{"faultRate", 8, nil, (*world).changeFaultRate},
+	{"change the fault rate", 8, nil, (*world).changeFaultRate},
 	{"new label value", 2, nil, (*world).addLabel},
 	{"rest a while", 2, nil, func(w *world, d *rng) { w.pass(d.between(time.Second, w.plan.opts.RefreshPeriod)) }},
 	{"rest long", 10, func(p *plan) bool { return p.pauses }, func(w *world, d *rng) { w.pass(d.between(time.Minute, keepFor*3/2)) }},
@@ -178,8 +178,8 @@ func (w *world) failover(d *rng) {
 	w.goDown(d.between(time.Millisecond, 4*time.Second), func() { w.restore(lagging) })
 }
 
-// failoverMidway lets the replica take over while a page is read, so fast that
-// nobody loses a call by it.
+// failoverMidway lets the replica take over while a page is read, so fast that no call
+// fails.
 func (w *world) failoverMidway(d *rng) {
 	w.save()
 	lagging := w.saved[len(w.saved)-1]
@@ -198,10 +198,9 @@ func (w *world) failoverMidway(d *rng) {
 	w.locked(func() { w.restore(lagging) })
 }
 
-// anotherStateMidway lets the store have other series while those of a page are
-// scanned, and go back to those it had before: a replica that lags takes over for a
-// moment, all within one reading, or a process deletes them and dies, and later a
-// replica that has not heard of it takes over.
+// anotherStateMidway gives the store other series while a page scans them, and then those of
+// before again. Either a lagging replica takes over for a moment, within one reading; or a
+// process deletes the series and dies, and then a replica without the deletion takes over.
 func (w *world) anotherStateMidway(d *rng) {
 	w.locked(func() { w.faultRate = 0 })
 	reset := func(p *proc) {
@@ -280,11 +279,11 @@ func (w *world) emptied(d *rng) {
 	}
 	wipe()
 	switch d.below(4) {
-	case 0: // again, while everybody is busy with the first
-		w.storm(d)
+	case 0: // again, while the processes still deal with the first
+		w.faultBurst(d)
 		wipe()
-	case 1: // again, with requests under way and nobody who has anything to send
-		w.storm(d)
+	case 1: // again, when old requests are still under way and no process has anything to send
+		w.faultBurst(d)
 		w.locked(func() { w.faultRate = 0 })
 		w.pass(3 * w.plan.opts.Interval)
 		wipe()
@@ -292,8 +291,8 @@ func (w *world) emptied(d *rng) {
 	}
 }
 
-// storm lets everybody be busy while many calls go wrong for a moment.
-func (w *world) storm(d *rng) {
+// faultBurst lets processes count while many calls go wrong for a moment.
+func (w *world) faultBurst(d *rng) {
 	before := w.faultRate
 	w.locked(func() { w.faultRate = max(w.faultRate, 50) })
 	for range 1 + d.below(3) {
@@ -321,8 +320,8 @@ func (w *world) loseKey(d *rng) {
 	if w.plan.totals && d.percent(20) {
 		family = openFamily
 	}
-	if d.percent(50) { // with something in doubt
-		w.storm(d)
+	if d.percent(50) { // while batches are in doubt
+		w.faultBurst(d)
 	}
 	w.locked(func() {
 		if w.ledger.generation[family] == "" {
@@ -407,8 +406,8 @@ func (w *world) job(d *rng) {
 	})
 }
 
-// replace starts a process that asks for a index, and one a little later that
-// takes it over, as when a worker is replaced.
+// replace starts a process that asks for an index, and a little later one that takes it
+// over, as when a worker is replaced.
 func (w *world) replace(d *rng) {
 	if len(w.writers()) >= mostProcesses-1 {
 		return
@@ -419,7 +418,7 @@ func (w *world) replace(d *rng) {
 	w.later(d.between(time.Second, 10*time.Second), func() {
 		w.happened(faultFenced)
 		w.start(false, &index).count(d)
-		if w.plan.rollback && d.percent(50) { // and the store goes back to before that
+		if w.plan.rollback && d.percent(50) { // and the store steps back to before that
 			before := w.saved[len(w.saved)-1]
 			w.later(d.between(time.Second, w.plan.opts.LeaseDuration), func() {
 				if !w.down {

@@ -13,9 +13,9 @@ import (
 // it the counts.
 type amounts [5]float64
 
-// slotOf says where a component's amount is; the bounds are those of the simulation's
+// amountIndex is where a component's amount stands; the bounds are those of the simulation's
 // histogram.
-var slotOf = map[string]int{"": 0, wire.ComponentSum: 0, wire.ComponentCount: 1, "1": 1, "2": 2, "4": 3, "+Inf": 4}
+var amountIndex = map[string]int{"": 0, wire.ComponentSum: 0, wire.ComponentCount: 1, "1": 1, "2": 2, "4": 3, "+Inf": 4}
 
 func parseAmounts(text string) (a amounts) {
 	vector, err := wire.ParseVector(nil, text)
@@ -23,7 +23,7 @@ func parseAmounts(text string) (a amounts) {
 		panic(err)
 	}
 	for _, c := range vector {
-		a[slotOf[c.Name]] = c.Value
+		a[amountIndex[c.Name]] = c.Value
 	}
 	return a
 }

@@ -89,8 +89,8 @@ var faultNames = [faultKinds]string{
 
 func (f fault) String() string { return faultNames[f] }
 
-// callFaults are drawn for single calls while the network is bad, more often
-// where they are more telling.
+// callFaults are drawn for single calls while the network is bad. Those that find more
+// mistakes are in it twice.
 var callFaults = []fault{
 	faultSlow, faultRefused, faultRefusedOne, faultUnreachable, faultLostRequest,
 	faultLostReply, faultLostReply, faultStalled, faultLate, faultLate,

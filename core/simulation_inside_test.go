@@ -11,15 +11,15 @@ import (
 // All that the simulation reads of the fields of a registry and its writer. Otherwise it
 // knows only what a process is told, what it sends and what its pages show.
 
-// books are what a process says of its batches.
+// books are what a process itself says of its batches.
 type books struct {
 	given map[string]uint64 // by family: the last number that is not in the queue any more
 	lost  float64           // what the self-metric on lost batches was told in all
 }
 
-// look reads the books and checks that what the process keeps is within its bounds. Its
+// audit reads the books and checks that what the process keeps is within its bounds. Its
 // writer goroutine, to which all of that belongs, calls it.
-func (p *proc) look() {
+func (p *proc) audit() {
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	p.checkMemory()
@@ -61,7 +61,7 @@ func (p *proc) checkMemory() {
 				fresh++
 			}
 		}
-		if fresh > 4 { // a reset, deletions, additions, and again when a handle is old
+		if fresh > 4 { // a reset, deletions, additions, and again after a write through an old child
 			p.w.violated("%v has frozen %d batches of %s that the store never had", p, fresh, f.def.name)
 		}
 	}

@@ -9,36 +9,36 @@ import (
 )
 
 // checkPage checks a page that a process showed. The caller holds w.mu.
-func (w *world) checkPage(p *proc, g snapshot, s shown) {
+func (w *world) checkPage(p *proc, start snapshot, s shown) {
 	for _, family := range addingFamilies {
-		w.checkFamily(p, g, family, s.values[family])
+		w.checkFamily(p, start, family, s.values[family])
 	}
-	w.checkOpen(p, g, s.values[openFamily])
+	w.checkOpen(p, start, s.values[openFamily])
 	w.checkComeback(p, s)
-	w.checkGauges(p, g, s)
+	w.checkGauges(p, start, s)
 }
 
 // checkOpen wants the page to show a value of the Total that the store had at
 // some moment of the scrape: the last before it, or one since.
-func (w *world) checkOpen(p *proc, g snapshot, page map[string]amounts) {
+func (w *world) checkOpen(p *proc, start snapshot, page map[string]amounts) {
 	l := &w.ledger
 	for k, a := range page {
-		if since := l.total[k][max(0, g.total[k]-1):]; !slices.Contains(since, a[0]) {
+		if since := l.total[k][max(0, start.total[k]-1):]; !slices.Contains(since, a[0]) {
 			w.violated("%v shows %s %q as %v, and since the scrape began it was %v", p, openFamily, k, a[0], since)
 		}
 	}
-	if g.falls[openFamily].any != l.falls[openFamily].any || l.keyWasLost(g, openFamily) {
+	if start.falls[openFamily].any != l.falls[openFamily].any || l.keyWasLost(start, openFamily) {
 		return
 	}
-	for k := range g.stored[openFamily] {
+	for k := range start.stored[openFamily] {
 		if _, ok := page[k]; !ok {
 			w.violated("%v does not show %s %q, which was stored before", p, openFamily, k)
 		}
 	}
 }
 
-// checkComeback wants no page of a process, after the store lost everything, that
-// lacks a family of its own, as long as pages are held back.
+// checkComeback wants a process to hold its page back after the store lost everything,
+// rather than to show one that lacks a family of its own.
 func (w *world) checkComeback(p *proc, s shown) {
 	if p.readOnly || len(s.values[keptFamily]) > 0 || time.Since(w.ledger.emptiedAt) > 2*w.plan.opts.LeaseDuration-time.Second {
 		return
@@ -50,14 +50,14 @@ func (w *world) checkComeback(p *proc, s shown) {
 
 // checkFamily wants a page to show of a family no less than what was stored when the
 // scrape began, and no more than what is stored now, unless the values fell meanwhile.
-func (w *world) checkFamily(p *proc, g snapshot, family string, page map[string]amounts) {
+func (w *world) checkFamily(p *proc, start snapshot, family string, page map[string]amounts) {
 	l := &w.ledger
-	w.checkSurvived(p, g, family, page)
-	if g.falls[family].any != l.falls[family].any {
+	w.checkSurvived(p, start, family, page)
+	if start.falls[family].any != l.falls[family].any {
 		return
 	}
-	if !l.keyWasLost(g, family) {
-		for k, least := range g.stored[family] {
+	if !l.keyWasLost(start, family) {
+		for k, least := range start.stored[family] {
 			if a, ok := page[k]; !ok || a.below(least) {
 				w.violated("%v shows %s %q as %v, though %v was stored before", p, family, k, a, least)
 			}
@@ -70,19 +70,19 @@ func (w *world) checkFamily(p *proc, g snapshot, family string, page map[string]
 	}
 }
 
-// checkSurvived wants a page to show no less than any before it, whatever the store went
-// back to meanwhile, if all who have to bring the rest still live.
-func (w *world) checkSurvived(p *proc, g snapshot, family string, page map[string]amounts) {
+// checkSurvived wants a page to show no less than any before it, even if the store stepped
+// back meanwhile, if all processes that have to bring back the rest live.
+func (w *world) checkSurvived(p *proc, start snapshot, family string, page map[string]amounts) {
 	l := &w.ledger
-	if g.falls[family].forGood != l.falls[family].forGood {
+	if start.falls[family].forGood != l.falls[family].forGood {
 		return
 	}
-	for k, before := range g.most[family] {
+	for k, before := range start.most[family] {
 		a, ok := page[k]
 		if ok && !a.below(before) {
 			continue
 		}
-		if !l.keyWasLost(g, family) && l.mustWait(g, family) {
+		if !l.keyWasLost(start, family) && l.mustWait(start, family) {
 			w.violated("%v shows %s %q as %v, after %v was shown before the store stepped back", p, family, k, a, before)
 		}
 		l.fell(family, falls{forGood: 1}) // or for a while: it was shown
@@ -94,8 +94,8 @@ func (w *world) checkSurvived(p *proc, g snapshot, family string, page map[strin
 }
 
 // checkGauges wants gauges of the living alone, with values that they set.
-func (w *world) checkGauges(p *proc, g snapshot, s shown) {
-	undisturbed := g.changes == w.ledger.changes && g.clockMoves == w.clockMoves
+func (w *world) checkGauges(p *proc, start snapshot, s shown) {
+	undisturbed := start.changes == w.ledger.changes && start.clockMoves == w.clockMoves
 	for index, v := range s.gauges["level"] {
 		owner := w.procs[int(v)/1000-1]
 		switch {
@@ -103,7 +103,7 @@ func (w *world) checkGauges(p *proc, g snapshot, s shown) {
 			w.violated("%v shows a level of %v, which nobody set", p, v)
 		case s.gauges["shoal_instance_info"][index] != 1:
 			w.violated("%v shows a gauge with the index %s, which is nobody's", p, index)
-		case undisturbed && !g.living[owner] && owner.heldAt.Before(g.begin):
+		case undisturbed && !start.living[owner] && owner.heldAt.Before(start.begin):
 			w.violated("%v shows the level %v of %v, which is not alive", p, v, owner)
 		}
 	}

@@ -29,7 +29,7 @@ type ledger struct {
 	sent map[batchKey]*sentBatch
 	content
 	lineage   string         // the store's, or notTold
-	confirmed map[int]string // by process, the lineage that it last said to have looked at
+	confirmed map[int]string // by process, the lineage that it confirmed last
 
 	changes   int                  // how often something happened to the store from outside
 	falls     map[string]falls     // by family

@@ -84,9 +84,9 @@ type step struct {
 // writers send again what they had been told is stored, unless that is
 //
 //   - too long ago: they keep it for a time only;
-//   - of another life of the family than the one that came back: who did not know the
-//     lineage before takes that for a wipe, and after minutes of rest (plan.pauses) the
-//     first batches are kept no more;
+//   - of another generation of the family than the one that came back: a process that did
+//     not know the lineage before takes that for a wipe, and after minutes of rest
+//     (plan.pauses) the first batches are kept no more;
 //   - of a family that fell for good since the state was saved, or that had lost a key.
 func (l *ledger) restored(s *savedState) {
 	before := l.content
@@ -149,18 +149,18 @@ func (l *ledger) owing(family string) map[*proc]bool {
 }
 
 // mustWait says whether a page must wait until what a family lacks is back: pages are
-// still held back, and the store had the leases of those who have to bring it during the
-// whole scrape. For one whose lease went with the step back, or ran out, a page waits a
-// little (recovery.grace), but not as long as a call may hang.
-func (l *ledger) mustWait(g snapshot, family string) bool {
+// still held back, and during the whole scrape the store had the leases of all processes
+// that have to bring it. For a process whose lease went with the step back, or ran out, a
+// page waits a little (recovery.grace), but not as long as a call may hang.
+func (l *ledger) mustWait(start snapshot, family string) bool {
 	lease := l.w.plan.opts.LeaseDuration
 	if l.w.plan.hidden || l.w.clockMoves != l.stepped.clockMoves || time.Since(l.stepped.at) > 2*lease-time.Second {
 		return false
 	}
 	living := l.living()
-	for _, owners := range []map[*proc]bool{g.owing[family], l.owing(family)} {
+	for _, owners := range []map[*proc]bool{start.owing[family], l.owing(family)} {
 		for owner := range owners {
-			if !living[owner] || !g.living[owner] || owner.leasedAt.After(g.begin) {
+			if !living[owner] || !start.living[owner] || owner.leasedAt.After(start.begin) {
 				return false
 			}
 			// A lease that seems to last longer, as the clock was set back, is not believed
@@ -175,6 +175,6 @@ func (l *ledger) mustWait(g snapshot, family string) bool {
 
 // keyWasLost says whether one of the family's keys was missing at some moment of the
 // scrape: it may be lost, and registered anew, while the scrape is under way.
-func (l *ledger) keyWasLost(g snapshot, family string) bool {
-	return g.damaged[family] || l.damaged[family] || g.falls[family].keys != l.falls[family].keys
+func (l *ledger) keyWasLost(start snapshot, family string) bool {
+	return start.damaged[family] || l.damaged[family] || start.falls[family].keys != l.falls[family].keys
 }

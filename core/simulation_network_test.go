@@ -38,8 +38,8 @@ var operationNames = [operations]string{
 }
 
 const (
-	slowest = 3 * time.Second  // of an answer that still comes
-	latest  = 20 * time.Second // after which no lost request turns up any more
+	slowest = 3 * time.Second  // the longest time of each way of a slow call
+	latest  = 20 * time.Second // the longest time in which a delayed request arrives
 )
 
 // link is the network between one process and the store. Each call is a
@@ -68,9 +68,9 @@ type fate struct {
 	size  int           // of the pipeline
 }
 
-// of says what is applied of a pipeline that arrives: its first n calls, of
+// applied says what is applied of a pipeline that arrives: its first n calls, of
 // which one may be refused.
-func (f fate) of() (n, refused int) {
+func (f fate) applied() (n, refused int) {
 	switch f.fault {
 	case faultCut:
 		return f.items, -1
@@ -85,7 +85,7 @@ func (l *link) fate(op operation, size int) (f fate, number int) {
 	w := l.w
 	number = l.calls[op]
 	l.calls[op]++
-	d := newDice(w.seed, uint64(l.p.number), uint64(op), uint64(number))
+	d := newRNG(w.seed, uint64(l.p.number), uint64(op), uint64(number))
 	f = fate{
 		out:  d.between(20*time.Microsecond, time.Millisecond),
 		back: d.between(20*time.Microsecond, time.Millisecond),
@@ -115,11 +115,11 @@ func (l *link) fate(op operation, size int) (f fate, number int) {
 	return f, number
 }
 
-// exchange is one call. Run applies it at the server, under w.mu, as often as
+// roundTrip is one call. Run applies it at the server, under w.mu, as often as
 // it arrives; failed makes the reply of an error.
-func exchange[R any](ctx context.Context, l *link, op operation, size int, run func(fate) R, failed func(error) R) R {
+func roundTrip[R any](ctx context.Context, l *link, op operation, size int, run func(fate) R, failed func(error) R) R {
 	w := l.w
-	l.thawed()
+	l.awaitThaw()
 	if err := ctx.Err(); err != nil {
 		return failed(err)
 	}
@@ -191,13 +191,13 @@ func exchange[R any](ctx context.Context, l *link, op operation, size int, run f
 	case <-ctx.Done():
 		r = failed(context.Cause(ctx))
 	}
-	l.thawed()
+	l.awaitThaw()
 	return r
 }
 
-// thawed returns when the process is not frozen: then nothing in it goes on,
-// whatever time its calls have left.
-func (l *link) thawed() {
+// awaitThaw returns when the process is not frozen. Nothing in a frozen process goes on,
+// even when the time of its calls is over.
+func (l *link) awaitThaw() {
 	for {
 		l.w.mu.Lock()
 		frozen := l.frozen
@@ -217,8 +217,8 @@ type answer[R any] struct {
 
 // whole is a call that is applied as a whole.
 func whole[R any](ctx context.Context, l *link, op operation, run func(ctx context.Context) (R, error)) (R, error) {
-	a := exchange(ctx, l, op, 1, func(f fate) (a answer[R]) {
-		if n, refused := f.of(); n == 0 || refused >= 0 {
+	a := roundTrip(ctx, l, op, 1, func(f fate) (a answer[R]) {
+		if n, refused := f.applied(); n == 0 || refused >= 0 {
 			a.err = errBroken
 			if refused >= 0 {
 				a.err = refusal
@@ -234,12 +234,12 @@ func whole[R any](ctx context.Context, l *link, op operation, run func(ctx conte
 	return a.reply, a.err
 }
 
-// pipelined is a call of several parts, each with a reply of its own. What is
-// behind a cut does not arrive.
+// pipelined is a call of several parts, each with a reply of its own. What comes
+// after a cut does not arrive.
 func pipelined[Q, R any](ctx context.Context, l *link, op operation, parts []Q, run func(part Q) R, failed func(error) R) []R {
-	return exchange(ctx, l, op, len(parts), func(f fate) []R {
+	return roundTrip(ctx, l, op, len(parts), func(f fate) []R {
 		replies := make([]R, len(parts))
-		n, refused := f.of()
+		n, refused := f.applied()
 		for i := range parts {
 			switch {
 			case i >= n:
@@ -269,8 +269,8 @@ func (l *link) Register(ctx context.Context, regs []wire.Registration) []wire.Re
 }
 
 func (l *link) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
-	l.thawed()
-	l.p.look()
+	l.awaitThaw()
+	l.p.audit()
 	l.w.mu.Lock()
 	changes := l.w.ledger.changes
 	for _, c := range commits {
@@ -291,7 +291,7 @@ func (l *link) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitR
 }
 
 func (l *link) Hold(ctx context.Context, req wire.HoldRequest) (wire.HoldReply, error) {
-	l.p.look()
+	l.p.audit()
 	return whole(ctx, l, opHold, func(ctx context.Context) (wire.HoldReply, error) {
 		reply, err := l.store.Hold(ctx, req)
 		l.w.ledger.held(l.p, req, reply)
@@ -317,7 +317,7 @@ func (l *link) Release(ctx context.Context, writer string, index int) error {
 }
 
 func (l *link) WriteGauges(ctx context.Context, g wire.GaugeWrite) (wire.GaugeStatus, error) {
-	l.p.look()
+	l.p.audit()
 	return whole(ctx, l, opWriteGauges, func(ctx context.Context) (wire.GaugeStatus, error) {
 		status, err := l.store.WriteGauges(ctx, g)
 		l.w.ledger.wroteGauges(l.p, g, status)

@@ -14,15 +14,15 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// mark is the most that finished scrapes have shown of a family, of whatever process.
-type mark struct {
+// highWater is the most that finished scrapes of any process have shown of a family.
+type highWater struct {
 	values  map[string]amounts
 	forGood int // how often the family had fallen for good
 }
 
-// noteShown takes in what a page showed of a family.
+// noteShown notes what a page showed of a family.
 func (w *world) noteShown(family string, page map[string]amounts) {
-	m := mark{map[string]amounts{}, w.ledger.falls[family].forGood}
+	m := highWater{map[string]amounts{}, w.ledger.falls[family].forGood}
 	if old := w.most[family]; old.forGood == m.forGood {
 		maps.Copy(m.values, old.values)
 	}
@@ -41,7 +41,7 @@ type snapshot struct {
 	most       map[string]map[string]amounts // shown by any page, also before a step back
 	falls      map[string]falls
 	damaged    map[string]bool
-	owing      map[string]map[*proc]bool // who has something of a family to bring back
+	owing      map[string]map[*proc]bool // the processes that have something of a family to bring back
 	living     map[*proc]bool
 	total      map[string]int // how many values the Total had had
 	changes    int
@@ -52,21 +52,21 @@ type snapshot struct {
 // snapshot notes how things stand. The caller holds w.mu.
 func (w *world) snapshot() snapshot {
 	l := &w.ledger
-	g := snapshot{
+	start := snapshot{
 		begin: time.Now(), stored: l.values.clone(), most: map[string]map[string]amounts{},
 		falls: maps.Clone(l.falls), damaged: maps.Clone(l.damaged), owing: map[string]map[*proc]bool{},
 		living: l.living(), total: map[string]int{}, changes: l.changes, clockMoves: w.clockMoves, calm: w.calm,
 	}
 	for k, values := range l.total {
-		g.total[k] = len(values)
+		start.total[k] = len(values)
 	}
 	for _, family := range summedFamilies {
-		g.owing[family] = l.owing(family)
-		if m := w.most[family]; m.forGood == g.falls[family].forGood {
-			g.most[family] = m.values // replaced, never changed
+		start.owing[family] = l.owing(family)
+		if m := w.most[family]; m.forGood == start.falls[family].forGood {
+			start.most[family] = m.values // replaced, never changed
 		}
 	}
-	return g
+	return start
 }
 
 // scrape asks the process for its page in a goroutine of its own, over HTTP or
@@ -75,15 +75,15 @@ func (p *proc) scrape(http bool) {
 	w := p.w
 	w.callers.Go(func() {
 		w.mu.Lock()
-		g := w.snapshot()
+		start := w.snapshot()
 		w.mu.Unlock()
 		families, err := p.page(http)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.mark("%v was scraped: %v families, %v", p, len(families), err)
 		if err == nil {
-			w.checkPage(p, g, newShown(w, families))
-		} else if g.calm && p.life == alive && !w.mayRecover(err) {
+			w.checkPage(p, start, newShown(w, families))
+		} else if start.calm && p.life == alive && !w.mayRecover(err) {
 			w.violated("%v: nothing is wrong, and a scrape failed: %v", p, err)
 		}
 	})
@@ -91,7 +91,7 @@ func (p *proc) scrape(http bool) {
 
 // mayRecover says whether a page may still be held back after a step back.
 func (w *world) mayRecover(err error) bool {
-	// Where nobody lives, the reader is the first to notice, and waits a little.
+	// Where no process lives, the reader is the first to notice, and waits a little.
 	return strings.Contains(err.Error(), "recovering: ") && (len(w.ledger.living()) == 0 ||
 		time.Since(w.ledger.stepped.at) < 2*w.plan.opts.LeaseDuration+2*DefScrapeTimeout)
 }
@@ -151,7 +151,7 @@ func newShown(w *world, families map[string]*dto.MetricFamily) shown {
 		s.gauges[name] = series
 		for _, m := range f.Metric {
 			k := labelText(m.Label)
-			if name == "shoal_instance_info" { // the host tells the index apart already
+			if name == "shoal_instance_info" { // gauge_index alone, so that two processes under one index are noticed
 				k = labelText(m.Label[:1])
 			}
 			if _, twice := series[k]; twice {

@@ -11,7 +11,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// The families whose values add up in the store. Nobody deletes of kept.
+// The families whose values add up in the store. No process deletes series of kept.
 const (
 	keptFamily    = "kept_total"
 	churnFamily   = "churn_total"
@@ -28,8 +28,8 @@ var (
 
 func addsUp(family string) bool { return slices.Contains(summedFamilies, family) }
 
-// labelValues are those of the families' one label; what a histogram of the
-// simulation observes tells its sum by its buckets.
+// labelValues are those of the families' one label. Each of the observations has a bucket
+// of its own, so that a histogram's buckets tell its sum.
 var (
 	labelValues  = []string{"a", "b", "c", "d"}
 	observations = []float64{1, 2, 4, 8}

@@ -4,13 +4,13 @@ package shoal
 
 import "time"
 
-// rng is the simulation's source of chance (splitmix64). What happens to a
-// call is drawn from an rng of its own, made from the seed, the process, the
-// operation and its number: so one call more or less of one process changes
-// nothing for the others, and a run can be told again from its seed.
+// rng is the simulation's random number generator (splitmix64). What happens to
+// a call is drawn from an rng of its own, made from the seed, the process, the
+// operation and the call's number. So one call more or less of one process
+// changes nothing for the others, and a seed gives the same run again.
 type rng uint64
 
-func newDice(words ...uint64) rng {
+func newRNG(words ...uint64) rng {
 	var d rng
 	for _, w := range words {
 		d ^= rng(w)
@@ -30,11 +30,11 @@ func (d *rng) next() uint64 {
 // below returns a number from 0 up to n, without n.
 func (d *rng) below(n int) int { return int(d.next() % uint64(n)) }
 
-// percent is true so often.
+// percent is true in n of 100 cases.
 func (d *rng) percent(n int) bool { return d.below(100) < n }
 
-// between returns a duration of this range. Its nanoseconds hardly ever come
-// twice, so hardly ever two things happen at one moment.
+// between returns a duration of this range, to the nanosecond, so that two things
+// hardly ever happen at the same moment.
 func (d *rng) between(from, to time.Duration) time.Duration {
 	return from + time.Duration(d.next()%uint64(to-from))
 }

@@ -23,15 +23,18 @@ import (
 // milliseconds.
 //
 //	simulation_test.go            the seeds: how many, what a failure prints
-//	simulation_rng_test.go        chance
+//	simulation_rng_test.go        random numbers
 //	simulation_world_test.go      a run: what a seed may do, the steps, the end
 //	simulation_process_test.go    a process and what is counted in it
 //	simulation_actions_test.go    what happens to the processes and the store
+//	simulation_faults_test.go     what can go wrong
 //	simulation_network_test.go    between a registry and the store
 //	simulation_ledger_test.go     what the store must have, told independently
 //	simulation_losses_test.go     which losses are allowed, after what happened to the store
 //	simulation_leases_test.go     who is alive, as the store knows
 //	simulation_invariants_test.go what must hold, at each step and in the end
+//	simulation_amounts_test.go    what series add up to
+//	simulation_page_test.go       a scrape, and what a page shows
 //	simulation_inside_test.go     all that is read of the fields of a registry and its writer
 //
 // To run more seeds, or one again with its trace:
@@ -42,11 +45,11 @@ import (
 // A seed gives the same run again because nothing in it depends on the real
 // time, each writer's jitter grows from its id, ids come from crypto/rand,
 // whose source is seeded here, and every call takes a time of its own, so that
-// at each moment one goroutine has something to do. That last is a matter of
-// chance, and Go may end a goroutine's turn early, or choose among two that
-// are ready, so it may fail for a seed in some hundreds;
-// TestSimulation_SameSeedRunsTheSame watches it. The race detector makes the
-// scheduler draw at random: with it, no seed is sure to run the same.
+// at each moment one goroutine has something to do. The last of these is not
+// certain: two calls may end at one moment, and Go may end a goroutine's turn
+// early, so one seed in some hundreds may run differently;
+// TestSimulation_SameSeedRunsTheSame watches that. The race detector makes the
+// scheduler choose at random: with it, no seed is sure to run the same.
 // Orders that come from Go's maps (that of the ops in a batch) are different
 // each time and make no difference.
 var (
@@ -119,7 +122,7 @@ func TestSimulation(t *testing.T) {
 
 func TestSimulation_SameSeedRunsTheSame(t *testing.T) {
 	if raceDetector {
-		t.Skip("the race detector makes the scheduler draw at random")
+		t.Skip("the race detector makes the scheduler choose at random")
 	}
 	quietly := steady()
 	defer quietly()
@@ -130,12 +133,12 @@ func TestSimulation_SameSeedRunsTheSame(t *testing.T) {
 			differing = append(differing, seed)
 		}
 	}
-	if len(differing) > 1 { // one may be chance
+	if len(differing) > 1 { // one may differ: see above
 		t.Errorf("the seeds %v of %d ran otherwise the second time", differing, seeds)
 	}
 }
 
-// steady lets one goroutine run at a time, and garbage gather.
+// steady lets one goroutine run at a time, and makes the garbage collector run less often.
 func steady() (undo func()) {
 	procs, percent := runtime.GOMAXPROCS(1), debug.SetGCPercent(800)
 	return func() {

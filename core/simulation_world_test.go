@@ -14,8 +14,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// world is one run of the simulation. Its driver is the bubble's main
-// goroutine: it does one thing at a time, lets all come to rest, and looks.
+// world is one run of the simulation. Its driver is the bubble's main goroutine: it does
+// one thing at a time, and waits until everything is at rest.
 type world struct {
 	t      *testing.T
 	seed   uint64
@@ -40,16 +40,16 @@ type world struct {
 	calm       bool // nothing goes wrong any more
 	ahead      time.Duration
 	clockMoves int
-	behind     time.Duration   // all jumps back: so much longer live the gauges of the dead
-	most       map[string]mark // by family
+	behind     time.Duration        // all jumps back, by which gauges of the dead are shown for longer
+	most       map[string]highWater // by family
 	faults     [faultKinds]int
 	violations []string
 	hash       uint64
 	trace      *strings.Builder // nil unless wanted
 }
 
-// plan is what a seed may do. Each takes a part of what there is, so that what
-// holds only without some faults is tried too.
+// plan is what a seed may do. Each allows some of the faults, so that promises that hold
+// only without the others are tested too.
 type plan struct {
 	opts      Opts
 	processes int
@@ -103,16 +103,16 @@ type event struct {
 }
 
 func newWorld(t *testing.T, seed uint64, traced bool) *world {
-	w := &world{t: t, seed: seed, rng: newDice(seed), server: memstore.New(), began: time.Now(), labels: 2}
+	w := &world{t: t, seed: seed, rng: newRNG(seed), server: memstore.New(), began: time.Now(), labels: 2}
 	w.plan = newPlan(&w.rng)
-	w.plan.totals = seed%3 == 0 // not by the rng: the other seeds go on as they were
+	w.plan.totals = seed%3 == 0 // not drawn, so that the other seeds run as before this option
 	w.ledger = newLedger(w)
 	if w.plan.hidden {
 		w.server.HideLineage(true)
 		w.faults[faultHidden]++
 	}
 	w.ledger.noteLineage()
-	w.most = map[string]mark{}
+	w.most = map[string]highWater{}
 	if traced {
 		w.trace = new(strings.Builder)
 	}
@@ -196,7 +196,7 @@ func (w *world) rest() {
 	}
 	w.locked(func() {
 		w.faultRate, w.calm = 0, true
-		w.mark("all calms down")
+		w.mark("no more faults")
 	})
 	w.pass(latest + slowest + callTimeout) // what was under way has arrived, or never will
 	w.callers.Wait()
@@ -258,10 +258,10 @@ func (w *world) violated(format string, args ...any) {
 	w.violations = append(w.violations, fmt.Sprintf("after %v: %s", time.Since(w.began), text))
 }
 
-// mark takes an event into the run's hash, whatever the order of those of one
-// moment, and into the trace. The caller holds w.mu, or is alone.
+// mark adds an event to the run's hash, in which the order of events of one moment makes
+// no difference, and to the trace. The caller holds w.mu, or is alone.
 func (w *world) mark(format string, args ...any) {
-	h := newDice(uint64(time.Since(w.began)))
+	h := newRNG(uint64(time.Since(w.began)))
 	mix := func(n uint64) { h ^= rng(n); h.next() }
 	text := func(s string) {
 		for i := range len(s) {

@@ -17,8 +17,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// pipes is a listener whose connections live in memory, so that a test has the
-// time of its bubble on both ends.
+// pipes is a listener whose connections are in memory, so that both ends are in the test's
+// bubble.
 type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -77,19 +77,13 @@ func TestHandler_SlowReadersHoldNobodyUpAndAreCutOff(t *testing.T) {
 				store := memstore.New()
 				r := process(t, store, Opts{})
 				longPage(t, r)
-				listener, server := newPipes(), &http.Server{WriteTimeout: tt.own}
 				var handlers sync.WaitGroup
 				h := r.Handler(HandlerOpts{})
-				server.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+				listener, end := serve(&http.Server{WriteTimeout: tt.own, Handler: http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 					handlers.Add(1)
 					defer handlers.Done()
 					h.ServeHTTP(w, req)
-				})
-				served := make(chan struct{})
-				go func() {
-					_ = server.Serve(listener)
-					close(served)
-				}()
+				})})
 				begin := time.Now()
 				var slow []net.Conn
 				var readers sync.WaitGroup
@@ -145,8 +139,7 @@ func TestHandler_SlowReadersHoldNobodyUpAndAreCutOff(t *testing.T) {
 				}
 				readers.Wait()
 				<-ended
-				_ = server.Close()
-				<-served
+				end()
 			})
 		})
 	}

@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// Every observation is 1.0, so at any moment sum, count and buckets are the
-// same number unless a drain took a half of one.
-func TestCells_AnObservationIsNeverHalved(t *testing.T) {
+// Every observation is 1.0, so what a drain takes as sum, count and buckets is the same
+// number unless it took a half of one.
+func TestStripes_AnObservationIsNeverHalved(t *testing.T) {
 	var c stripes
 	c.init(3)
 	const workers, times = 4, 100_000
@@ -51,12 +51,12 @@ func TestCells_AnObservationIsNeverHalved(t *testing.T) {
 	}
 }
 
-func TestCells_SpreadUnderContentionAndAreTakenTogether(t *testing.T) {
+func TestStripes_SpreadUnderContentionAndAreTakenTogether(t *testing.T) {
 	var c stripes
 	c.init(1)
 	c.observe(1, 0)
 	if c.more.Load() != nil {
-		t.Error("a series nobody fights for got further stripes")
+		t.Error("a series without contention got further stripes")
 	}
 	c.first.mu.Lock()
 	c.observe(2, 0) // must not wait
@@ -71,7 +71,7 @@ func TestCells_SpreadUnderContentionAndAreTakenTogether(t *testing.T) {
 	}
 }
 
-func TestCells_SumsThatRanOverGiveANumber(t *testing.T) {
+func TestStripes_SumsThatOverflowStayFinite(t *testing.T) {
 	var c stripes
 	c.init(1)
 	c.first.mu.Lock()

@@ -137,7 +137,7 @@ func TestSync_GivingUpIsNotConfirmedAndDeliveredOnce(t *testing.T) {
 	for name, test := range map[string]struct {
 		set             func(*memstore.Server, func(op string) error)
 		fault           func(op string) error
-		lost, lostGauge bool // is the counter's, the gauge's write not confirmed
+		lost, lostGauge bool // the counter's, the gauge's write is not confirmed
 	}{
 		"the store is away":     {(*memstore.Server).Fail, away, true, true},
 		"its replies are lost":  {(*memstore.Server).LoseReply, away, true, true},
@@ -243,7 +243,7 @@ func TestSync_ErrorsSayWhatBecomesOfTheValue(t *testing.T) {
 	})
 }
 
-// What a call says of its value is true, whenever it meets a Close.
+// Whenever Close comes, what a call says of its value is true.
 func TestSync_ACloseAtTheSameTimeDeliversOrRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
@@ -296,7 +296,7 @@ func TestSync_ACloseAtTheSameTimeDeliversOrRefuses(t *testing.T) {
 }
 
 func TestSync_WhatACloseCouldNotDeliverMayBeLost(t *testing.T) {
-	for _, gaveUp := range []bool{false, true} { // before the writer did
+	for _, gaveUp := range []bool{false, true} { // the callers, before Close
 		synctest.Test(t, func(t *testing.T) {
 			server := memstore.New()
 			r := process(t, server, Opts{})
@@ -336,8 +336,7 @@ func TestSync_WhatACloseCouldNotDeliverMayBeLost(t *testing.T) {
 	}
 }
 
-// A function of the application that hears of a rejected value may close the
-// registry.
+// OnError may close the registry when a value is rejected.
 func TestSync_ARejectedValueIsReportedWithoutALock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var r *Registry
@@ -350,7 +349,7 @@ func TestSync_ARejectedValueIsReportedWithoutALock(t *testing.T) {
 }
 
 // Another type holds the name: waiting would be in vain.
-func TestSync_AClashIsToldAtOnce(t *testing.T) {
+func TestSync_AClashIsReturnedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		a, b := process(t, server, Opts{}), process(t, server, Opts{})

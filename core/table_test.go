@@ -48,7 +48,7 @@ func TestTable_FindsWhatWasPutThroughGrowthAndRemoval(t *testing.T) {
 		n++
 	})
 	if n != len(held) || tab.series.Len() != n {
-		t.Errorf("each shows %d series, live says %d, want %d", n, tab.series.Len(), len(held))
+		t.Errorf("each shows %d series, Len says %d, want %d", n, tab.series.Len(), len(held))
 	}
 }
 

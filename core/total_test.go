@@ -46,7 +46,7 @@ func TestTotal_IsWhatAllProcessesAddedThoseThatAreGoneToo(t *testing.T) {
 		flush(t, b)
 		cartsOpen(b).Add(1000) // only in its memory
 		kill(t, b)
-		elapse(time.Hour) // its lease and its gauges are long over
+		elapse(time.Hour) // its lease and its gauges have long expired
 		want(6)
 		c := process(t, server, Opts{})
 		cartsOpen(c).Inc()
@@ -64,7 +64,7 @@ func TestTotal_ItsZeroIsShownBeforeItsFirstEvent(t *testing.T) {
 	stored(t, server).want(t, samples{"carts_open": 0, firstFloor: 0})
 }
 
-func TestTotal_CountsWholeAndBrokenNumbersUpAndDown(t *testing.T) {
+func TestTotal_CountsWholeNumbersAndFractionsUpAndDown(t *testing.T) {
 	g := cartsOpen(New())
 	for _, tt := range []struct {
 		add  []float64
@@ -91,7 +91,7 @@ func TestTotal_CountsWholeAndBrokenNumbersUpAndDown(t *testing.T) {
 	}
 }
 
-// Redis does not poison a sum either, and keeps whole numbers exact.
+// Redis too keeps sums finite, and whole numbers exact.
 func TestTotal_NumbersAtTheEdgesAddUpInTheStore(t *testing.T) {
 	server := memstore.New()
 	a, b := process(t, server, Opts{}), process(t, server, Opts{})
@@ -184,7 +184,7 @@ func rejectedFor(t testing.TB, r *Registry, reason string) float64 {
 	return gathered(t, families)[`shoal_rejected_observations_total{reason="`+reason+`"}`]
 }
 
-// The other modes take both, as ever.
+// Modes other than Total and Latest take both Set and Add.
 func TestGauge_ModesOfAProcessTakeSetAndAdd(t *testing.T) {
 	for _, mode := range []Mode{PerProcess, Sum, Max, Min, Avg} {
 		r := New()
@@ -291,7 +291,7 @@ func TestTotal_AddSyncWaitsAndSaysOnlyWhetherRedisHasIt(t *testing.T) {
 	})
 }
 
-// once is true of the first operation of this name.
+// once makes the first operation of this name fail.
 func once(name string) func(string) error {
 	done := false
 	return func(op string) error {
@@ -303,8 +303,7 @@ func once(name string) func(string) error {
 	}
 }
 
-// A step back of the store is brought forward again, as a counter's is; a wipe
-// takes the sum with it.
+// After a step back the writer brings the sum back, as a counter's. A wipe takes the sum.
 func TestTotal_AfterAStepBackIsWholeAndAfterAWipeBeginsAtZero(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
@@ -327,13 +326,13 @@ func TestTotal_AfterAStepBackIsWholeAndAfterAWipeBeginsAtZero(t *testing.T) {
 	})
 }
 
-// What processes of a mode write stays what it is while another mode is shown,
-// in whatever order processes of different modes come, write and end.
+// What processes write in one mode is kept while another mode is shown, in whatever order
+// processes of different modes start, write and end.
 func TestTotal_AndOtherModesOfTheNameKeepWhatIsTheirs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		heard := new(troubles)
-		reader := New() // reads on with what it knows, whatever the mode
+		reader := New() // what it remembers of the family outlasts each change of mode
 		connectTo(t, server, reader, Opts{ReadOnly: true, OnError: heard.add})
 		// Registries of one process are equally young, so the last to register
 		// decides; within these seconds nobody registers again.
@@ -373,7 +372,7 @@ func TestTotal_AndOtherModesOfTheNameKeepWhatIsTheirs(t *testing.T) {
 		l.WithLabelValues("x").Set(101)
 		flush(t, last)
 		shows(samples{`g{a="x"}`: 101, `g{a="y"}`: 200})
-		back, again := start(Total) // a roll back
+		back, again := start(Total) // the deploy is rolled back
 		shows(samples{`g{a="x"}`: -3, `g{a="z"}`: 0.5})
 		again.WithLabelValues("x").Add(4)
 		flush(t, back)

@@ -136,7 +136,7 @@ func TestApps_NeverSeeEachOther(t *testing.T) {
 	})
 }
 
-func TestClash_TheFirstRegisteredIsShownAndTheOtherTold(t *testing.T) {
+func TestClash_TheFirstRegisteredIsShownAndTheOtherReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
 		heard := new(troubles)
@@ -189,8 +189,8 @@ func TestClash_WhatWasWithheldArrivesWhenTheNameIsFree(t *testing.T) {
 	})
 }
 
-// The name was ours, the store was wiped, and another type was faster: what
-// had been acknowledged is not sent when the name is free again.
+// The store is wiped, and another type registers our family's name first. What had been
+// acknowledged is not sent again when the name is free.
 func TestClash_AfterAWipeDoublesNothing(t *testing.T) {
 	server := memstore.New()
 	r, w := stepped(server.Store("shop"))

@@ -15,7 +15,7 @@ import (
 	"github.com/shoal-metrics/shoal/embedded"
 )
 
-// patience is a small multiple of what a script may take.
+// patience is a small multiple of the time that a script may take.
 const patience = 30 * time.Second
 
 // patient is a client that waits for its answer, and asks once.
@@ -26,8 +26,8 @@ func patient(t *testing.T, server *embedded.Server) *redis.Client {
 	return client
 }
 
-// hostile are scripts that would run for ever, wait for ever, end the process or read
-// what is none of theirs.
+// hostile are scripts that would run for ever, wait for ever, end the process or read its
+// files.
 var hostile = map[string]string{
 	"a loop":                   `while true do end`,
 	"a loop that writes":       `while true do redis.call('INCR', 'n') end`,
@@ -63,8 +63,7 @@ var hostile = map[string]string{
 	"a function as the result": `return {print = 1, f = function() end, function() end} .. 1`,
 }
 
-// Whatever a script does, others have their answers before long, and the process
-// lives.
+// Whatever a script does, other clients soon get their answers, and the process lives.
 func TestScripts_NoneHangsTheServer(t *testing.T) {
 	for name, script := range hostile {
 		t.Run(name, func(t *testing.T) {
@@ -75,16 +74,16 @@ func TestScripts_NoneHangsTheServer(t *testing.T) {
 			go func() { ended <- client.Eval(ctx, script, nil).Err() }()
 			for range 3 {
 				if err := patient(t, server).Set(ctx, "k", "v", 0).Err(); err != nil {
-					t.Errorf("others hear %v", err)
+					t.Errorf("another client gets %v", err)
 				}
 			}
 			if err := <-ended; err == nil {
-				t.Error("it came to a good end")
+				t.Error("the script succeeded")
 			} else if strings.Contains(err.Error(), "timeout") {
-				t.Errorf("it hangs: %v", err)
+				t.Errorf("the script hangs: %v", err)
 			}
 			if err := client.Eval(ctx, `return redis.call('GET', 'k')`, nil).Err(); err != nil {
-				t.Errorf("the next one: %v", err)
+				t.Errorf("the next script gets %v", err)
 			}
 		})
 	}
@@ -102,7 +101,7 @@ func TestClose_EndsScriptsThatHaveNoEnd(t *testing.T) {
 	for range 3 {
 		group.Go(func() {
 			if err := client.Eval(ctx, `redis.call('PUBLISH', 'running', '') while true do end`, nil).Err(); err == nil {
-				t.Error("it came to a good end")
+				t.Error("the script succeeded")
 			}
 		})
 	}
@@ -117,7 +116,7 @@ func TestClose_EndsScriptsThatHaveNoEnd(t *testing.T) {
 	group.Wait()
 }
 
-// What scripts of applications rely on is that of Redis.
+// What scripts of applications rely on works as in Redis.
 func TestScripts_DoWhatRedisDoes(t *testing.T) {
 	server := start(t)
 	ctx, client := context.Background(), patient(t, server)
@@ -202,7 +201,7 @@ func TestScripts_AreKeptByTheirNames(t *testing.T) {
 	}
 }
 
-// A script is one step for all others, in the database of its client.
+// Other clients see a script as one step. It works in the database of its client.
 func TestScripts_AreAtomic(t *testing.T) {
 	server := start(t)
 	ctx := context.Background()

@@ -105,7 +105,7 @@ func ExampleOpts() {
 		ResponseSize: true,
 		SkipRoutes:   []string{"/healthz"},
 		Methods:      []string{"PROPFIND", "MKCOL"},
-		// A response without end that no media type tells.
+		// A stream that its media type does not show.
 		Stream: func(r *http.Request, _ string) bool { return r.URL.Path == "/ticks" },
 		// Code in there asks for interfaces that a wrapper does not have.
 		Skip: func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/webtransport/") },

@@ -15,8 +15,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 )
 
-// serve runs a handler the way a middleware does, in a goroutine of its own,
-// so that it may panic or end it.
+// serve runs a handler the way a middleware does, in a goroutine of its own, so that the
+// handler may panic or call runtime.Goexit.
 func serve(rec *Recorder, w http.ResponseWriter, r *http.Request, h http.HandlerFunc) (panicked any) {
 	done := make(chan struct{})
 	go func() {
@@ -85,8 +85,8 @@ func TestExchange_PanicTravelsOnWithItsValue(t *testing.T) {
 	}
 }
 
-// A function that recovers its own panic must not recover the handler's, in
-// whose course it may be called.
+// A label's function may be called while the handler panics. Whatever recovers the
+// function's panic must not recover the handler's.
 func TestExchange_PanickingLabelIsContainedAndLeavesTheHandlersPanic(t *testing.T) {
 	reg := shoaltest.New(t)
 	rec := NewRecorder(reg, Opts{Labels: []Label{
@@ -171,7 +171,7 @@ func TestHandler_ThePageItselfIsNotRecorded(t *testing.T) {
 	// Under a route of its own, and behind another wrapper.
 	page := Handler(reg, Opts{}.Page)
 	serve(rec, answer, getRequest(), func(w http.ResponseWriter, r *http.Request) {
-		page.ServeHTTP(leading{w, w}, r)
+		page.ServeHTTP(unwrapping{w, w}, r)
 	})
 	if answer.Code != http.StatusOK || !strings.Contains(answer.Body.String(), `http_requests_in_flight{gauge_index="0"} 0`) {
 		t.Errorf("the page does not show 0 in flight: %d\n%s", answer.Code, answer.Body)

@@ -15,7 +15,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 )
 
-// pipes is a listener whose connections live in memory, in the time of a bubble.
+// pipes is a listener whose connections are in memory, so that both ends are in the test's bubble.
 type pipes struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -101,7 +101,7 @@ func TestServe_EndsConnectionsOnWhichNothingHappens(t *testing.T) {
 	}
 }
 
-// unread is a connection whose client takes nothing after a while.
+// unread is a connection whose client stops reading after a while.
 type unread struct {
 	net.Conn
 	left   int
@@ -118,8 +118,8 @@ func (c *unread) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// A stream of HTTP/2 can't be cut off while its connection takes nothing: the
-// connection is.
+// A stream of HTTP/2 can't be cut off while the client reads nothing of its connection, so
+// the connection is.
 func TestServe_EndsConnectionsOfHTTP2ThatTakeNothing(t *testing.T) {
 	const hour = time.Hour
 	for name, tt := range map[string]struct {

@@ -35,7 +35,7 @@ func listenOn(t *testing.T, network, addr string) net.Listener {
 	return l
 }
 
-// unixSocket is one in a directory whose path is short enough.
+// unixSocket listens in a directory whose path is short enough for a socket.
 func unixSocket(t *testing.T) (l net.Listener, path string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "shoal")

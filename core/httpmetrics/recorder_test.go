@@ -247,7 +247,7 @@ func TestCache_TellsKeysOfDifferentValuesApart(t *testing.T) {
 	}
 }
 
-// Servers hand out strings that they write over for the next request.
+// Some servers reuse the memory of a request's strings for the next request.
 func TestCache_KeepsNoStringOfTheRequest(t *testing.T) {
 	c := new(cache)
 	buf := []byte("/aX")

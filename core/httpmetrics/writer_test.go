@@ -137,7 +137,7 @@ func TestWrap_HasMethodsOfNetHTTPAlone(t *testing.T) {
 			t.Errorf("the wrapper of a writer with %q has\n%v, want\n%v", own, got, want)
 		}
 	}
-	below := leading{newBare(), newHTTP1()}
+	below := unwrapping{newBare(), newHTTP1()}
 	wrapped, _ := wrapFor(t, below, getRequest())
 	want := []string{"Header", "Hijack", "Unwrap", "Write", "WriteHeader"}
 	if got := methodsOf(wrapped.(unwrapper).Unwrap()); !slices.Equal(got, want) {
@@ -179,7 +179,7 @@ func TestWrap_CallsWhatTheWrappedHas(t *testing.T) {
 	}
 }
 
-// What the wrapped writer lacks is done as net/http and io do it.
+// Where the wrapped writer lacks a method, the wrapper does what net/http and io do then.
 func TestWrap_FallsBackWhereTheWrappedHasNothing(t *testing.T) {
 	t.Run("copy", func(t *testing.T) {
 		b := newBare()
@@ -344,14 +344,14 @@ func TestWriter_HijackIs101UnlessItFails(t *testing.T) {
 	}
 }
 
-// leading has neither Flush nor Hijack, as many a logging wrapper has not, but
-// leads to a writer that has both.
-type leading struct {
+// unwrapping has neither Flush nor Hijack, like many logging wrappers, but unwraps to a
+// writer that has both.
+type unwrapping struct {
 	http.ResponseWriter
 	to http.ResponseWriter
 }
 
-func (l leading) Unwrap() http.ResponseWriter { return l.to }
+func (l unwrapping) Unwrap() http.ResponseWriter { return l.to }
 
 func TestWriter_ControllerCannotGetPastTheExchange(t *testing.T) {
 	for name, use := range map[string]struct {
@@ -363,14 +363,14 @@ func TestWriter_ControllerCannotGetPastTheExchange(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBare()
-			w, x := wrapFor(t, leading{b, newHTTP1()}, getRequest())
+			w, x := wrapFor(t, unwrapping{b, newHTTP1()}, getRequest())
 			if err := use.do(http.NewResponseController(w)); err != nil {
 				t.Fatal(err)
 			}
 			if x.Status() != use.want {
 				t.Errorf("status %d, want %d", x.Status(), use.want)
 			}
-			w, x = wrapFor(t, leading{b, b}, getRequest())
+			w, x = wrapFor(t, unwrapping{b, b}, getRequest())
 			if err := use.do(http.NewResponseController(w)); !errors.Is(err, http.ErrNotSupported) {
 				t.Errorf("got %v where nothing can, want ErrNotSupported", err)
 			}

@@ -168,7 +168,7 @@ func TestHooksOfTheResponseStillRunAndMayChangeTheStatus(t *testing.T) {
 	wantOne(t, reg, "GET", "/x", "202")
 }
 
-func TestWriterIsGivenBack(t *testing.T) {
+func TestWriterIsRestored(t *testing.T) {
 	reg := shoaltest.New(t)
 	e := newEcho()
 	var before, after http.ResponseWriter

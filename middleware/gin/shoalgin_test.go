@@ -132,7 +132,7 @@ func TestInstall_RefusesWhenThereAreRoutes(t *testing.T) {
 	t.Error("no panic, and /early would not be recorded")
 }
 
-// A writer that hides Unwrap, as those of gin's own middlewares do.
+// hiding is a writer without Unwrap, like those of gin's own middlewares.
 type hiding struct{ gin.ResponseWriter }
 
 func TestPageIsNotRecordedBehindAWriterWithoutUnwrap(t *testing.T) {
@@ -144,7 +144,7 @@ func TestPageIsNotRecordedBehindAWriterWithoutUnwrap(t *testing.T) {
 	if shoaltest.Exists(t, reg, "http_requests_total", "method", "GET", "route", "/m", "code", "200") {
 		t.Error("the page was recorded")
 	}
-	serve(e, "GET", "/wrapped") // elsewhere, and unreachable: an ordinary request
+	serve(e, "GET", "/wrapped") // the page can't find the exchange, so it is recorded like any route
 	wantOne(t, reg, "GET", "/wrapped", "200")
 }
 

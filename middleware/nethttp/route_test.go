@@ -43,7 +43,7 @@ func override(next http.Handler) http.Handler {
 	})
 }
 
-// refusing stands for an authentication that answers by itself.
+// refusing stands for an authentication that refuses everybody.
 func refusing(http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "who are you?", http.StatusUnauthorized)
@@ -55,8 +55,8 @@ func strip(prefix string) layer {
 }
 
 func TestRoute_IsNotedAtTheMuxWhateverIsInBetween(t *testing.T) {
-	// Were mux asked about the request as it came, it would often name another
-	// route that it has.
+	// If mux were asked about the request as it came, it would often name another of its
+	// routes.
 	newMux := func() *http.ServeMux {
 		mux := http.NewServeMux()
 		mux.Handle("GET /users/{id}", ok)
@@ -114,8 +114,8 @@ func TestRoute_IsNotedAtTheMuxWhateverIsInBetween(t *testing.T) {
 	}
 }
 
-// Its handler goes on after http.TimeoutHandler answered, with the URL that the
-// copies of the request share. Run with -race.
+// The handler goes on after http.TimeoutHandler answered, and changes the URL that all
+// copies of the request share. The race detector must find nothing.
 func TestRoute_OfALateHandlerIsNotedBeforeItRuns(t *testing.T) {
 	for name, between := range map[string][]layer{
 		"the deadline outside": {timeout, strip("/shop")},
@@ -127,7 +127,7 @@ func TestRoute_OfALateHandlerIsNotedBeforeItRuns(t *testing.T) {
 			passed := &deadline{t.Context(), make(chan struct{})}
 			late := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				defer close(ended)
-				close(passed.done) // not before the mux has the request
+				close(passed.done) // the mux has the request
 				for {
 					r.URL.Path, r.URL.RawPath, r.Method, r.Pattern = "/other/7", "", "PUT", "/other/{id}"
 					select {
@@ -291,7 +291,7 @@ func TestRoute_SeveralRequestsAtOnceEachHaveTheirs(t *testing.T) {
 	}
 }
 
-// What is further out may look for the pattern, as tracing does.
+// A middleware further out, such as tracing, may read the pattern.
 func TestInstall_LeavesThePatternForWhatIsAround(t *testing.T) {
 	for name, between := range map[string][]layer{"nothing between": nil, "something between": {transparent}} {
 		mux := http.NewServeMux()

@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
@@ -108,23 +107,6 @@ func TestAsteriskFormIsUnmatched(t *testing.T) {
 	r.RequestURI, r.URL.Path = "*", "*"
 	shoalhttp.Middleware(reg, shoalhttp.Opts{})(mux).ServeHTTP(httptest.NewRecorder(), r)
 	wantOne(t, reg, "OPTIONS", "unmatched", "400")
-}
-
-func TestRoute_OfATimeoutHandlerInTheMuxIsItsPattern(t *testing.T) {
-	// The handler outlasts the deadline for certain: http.TimeoutHandler may pass on
-	// the answer of one that returns because of it.
-	answered, returned := make(chan struct{}), make(chan struct{})
-	stuck := http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		defer close(returned)
-		<-answered
-	})
-	mux := http.NewServeMux()
-	mux.Handle("/slow", http.TimeoutHandler(stuck, time.Millisecond, "too slow"))
-	reg := shoaltest.New(t)
-	serve(shoalhttp.Install(mux, reg, shoalhttp.Opts{}), "GET", "/slow")
-	close(answered)
-	<-returned
-	wantOne(t, reg, "GET", "/slow", "503")
 }
 
 func TestInstall_HandlersInBetweenAreRecordedAndRunInOrder(t *testing.T) {

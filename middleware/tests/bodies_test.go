@@ -13,8 +13,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 )
 
-// sizes makes a site that observes sizes, and asks for a histogram's count and
-// sum on its one route.
+// sizesSite makes a site that observes sizes. The function size returns the count and sum
+// of a histogram for its one route.
 func sizesSite(t *testing.T, f framework, h http.HandlerFunc) (s *site, size func(name, method string) (count, sum float64)) {
 	s = newSite(t, f, httpmetrics.Opts{RequestSize: true, ResponseSize: true},
 		route{"GET", "/body", h}, route{"HEAD", "/body", h}, route{"POST", "/body", h})

@@ -28,7 +28,7 @@ import (
 
 type wrapper = func(http.Handler) http.Handler
 
-// namesFirst is a middleware that names the encoding before it calls the next
+// namesFirst is a middleware that sets Content-Encoding before it calls the next
 // handler, as gorilla's does.
 func namesFirst(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -126,8 +126,7 @@ func compressors(t *testing.T) map[string]func(reg *shoal.Registry) http.Handler
 	return ways
 }
 
-// fetch asks for the page and takes one layer of gzip off, if there is said to
-// be one.
+// fetch asks for the page, and decompresses it once if the header says that it is gzipped.
 func fetch(t *testing.T, h http.Handler, method, accept string) (status int, header http.Header, body string) {
 	t.Helper()
 	server := httptest.NewServer(h)

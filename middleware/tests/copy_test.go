@@ -15,8 +15,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
 )
 
-// source gives n bytes and then does what then does. It has neither WriteTo nor
-// anything else that io.Copy looks for.
+// source gives n bytes and then calls then. It has no WriteTo, nor anything else that
+// io.Copy looks for.
 type source struct {
 	n    int
 	then func() error
@@ -55,8 +55,7 @@ var ways = map[string]func() error{
 	"aborts the response": func() error { panic(http.ErrAbortHandler) },
 }
 
-// Whatever a source does in the end, its copy is recorded as what was sent before,
-// as it is with Write.
+// Whatever a source does at its end, what was sent before is recorded, as with Write.
 func TestCopy_ASourceThatBreaksIsTheStatusAndTheBytesThatWereSent(t *testing.T) {
 	copies := map[string]func(w http.ResponseWriter, src *source){
 		"Copy":       func(w http.ResponseWriter, src *source) { _, _ = io.Copy(w, src) },

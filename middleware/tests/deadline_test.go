@@ -22,8 +22,7 @@ import (
 	shoalecho "github.com/shoal-metrics/shoal/middleware/echo"
 )
 
-// A deadline that passed says nothing about the answer: it is the client's, with
-// its own status.
+// A deadline that passed does not decide the status: what is recorded is what the client got.
 func TestPassedDeadline_TheStatusIsWhatTheClientGot(t *testing.T) {
 	for name, tt := range map[string]struct {
 		handler http.HandlerFunc
@@ -32,7 +31,7 @@ func TestPassedDeadline_TheStatusIsWhatTheClientGot(t *testing.T) {
 		"gateway timeout":   {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusGatewayTimeout) }, 504},
 		"request timeout":   {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestTimeout) }, 408},
 		"bad request":       {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "", http.StatusBadRequest) }, 400},
-		"all right anyhow":  {text("ok"), 200},
+		"ok in spite of it": {text("ok"), 200},
 		"nothing":           {func(http.ResponseWriter, *http.Request) {}, 200},
 		"nothing but hints": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusEarlyHints) }, 200},
 	} {
@@ -87,7 +86,7 @@ func TestPassedDeadline_EchosErrorIsTheStatus(t *testing.T) {
 	}
 }
 
-// What frameworks have for deadlines of their own.
+// The middlewares that frameworks have for deadlines.
 func TestPassedDeadline_TheFrameworksOwn(t *testing.T) {
 	for name, tt := range map[string]struct {
 		build func(reg *shoal.Registry) http.Handler
@@ -103,7 +102,7 @@ func TestPassedDeadline_TheFrameworksOwn(t *testing.T) {
 			e := ginOf(reg)
 			e.GET("/x", func(c *gin.Context) {
 				<-c.Request.Context().Done()
-				c.AbortWithStatus(http.StatusGatewayTimeout) // only noted; gin sends it later
+				c.AbortWithStatus(http.StatusGatewayTimeout) // gin notes it, and sends it later
 			})
 			return deadline(soon)(e)
 		}, 504},

@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// TestAProgramPaysForItsOwnFrameworkOnly builds a throw-away program outside
+// TestAProgramBuildsItsOwnFrameworkOnly builds a throw-away program outside
 // the repository for each middleware, by replace lines alone, and looks at what
 // its build consists of.
-func TestAProgramPaysForItsOwnFrameworkOnly(t *testing.T) {
+func TestAProgramBuildsItsOwnFrameworkOnly(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)

@@ -18,14 +18,13 @@ import (
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 )
 
-// hostile draws requests as no client sends them that means well, from a fixed
-// seed. They are handed to the handler, so that even what net/http would
-// refuse gets there.
+// hostile draws requests of an attacker, from a fixed seed. They are handed to the handler,
+// so that it also gets those that net/http would refuse.
 type hostile struct{ rnd *rand.Rand }
 
 func (h hostile) pick(list ...string) string { return list[h.rnd.IntN(len(list))] }
 
-// word is new with almost every call: text, bytes that are no text, much of it.
+// word is new with almost every call: plain text, invalid UTF-8, long text or odd characters.
 func (h hostile) word() string {
 	w := strconv.FormatUint(h.rnd.Uint64(), 36)
 	switch h.rnd.IntN(32) {
@@ -63,7 +62,7 @@ func (h hostile) request() *http.Request {
 	}
 }
 
-// nowhere takes answers.
+// nowhere discards answers.
 type nowhere struct{ header http.Header }
 
 func (n nowhere) Header() http.Header         { return n.header }
@@ -72,7 +71,7 @@ func (n nowhere) WriteHeader(int)             {}
 
 // usage is what a flood of requests left behind.
 type usage struct {
-	heap    uint64  // bytes in use
+	heap    int64
 	mallocs float64 // a request
 }
 
@@ -86,11 +85,17 @@ func (h hostile) flood(handler http.Handler, n int) usage {
 	}
 	runtime.ReadMemStats(&after)
 	u := usage{mallocs: float64(after.Mallocs-before.Mallocs) / float64(n)}
-	runtime.GC()
-	runtime.GC() // what pools held is gone with the second
-	runtime.ReadMemStats(&after)
-	u.heap = after.HeapAlloc
+	u.heap = heap()
 	return u
+}
+
+// heap is how many bytes the live objects take.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // the second collects what sync.Pools held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 // floodCase is a way to set a middleware up.
@@ -105,7 +110,7 @@ type floodCase struct {
 	adapters []framework
 }
 
-// tenant and host are what nobody should take for labels.
+// hostileLabels are what nobody should take for labels: clients choose their values.
 var hostileLabels = []httpmetrics.Label{
 	{Name: "tenant", Value: func(r *http.Request) string { return r.Header.Get("X-Tenant") }},
 	{Name: "host", Value: func(r *http.Request) string { return r.Host }},
@@ -120,8 +125,8 @@ var floodCases = map[string]floodCase{
 		adapters: frameworks,
 	},
 	// Even labels that a client chooses end at the cap, in OpenTelemetry's names
-	// too. The cache of handles is full after its 16,384. All this is the recorder's:
-	// one adapter tells.
+	// too. The cache of handles is full after its 16,384. All this is the recorder's
+	// doing, so one adapter is enough.
 	"labels from the request, OpenTelemetry's names": {
 		opts: httpmetrics.Opts{
 			Names: httpmetrics.OpenTelemetryNames(), Labels: hostileLabels,
@@ -152,7 +157,7 @@ func TestAttack_AFloodLeavesSeriesMemoryAndWorkAsTheyWere(t *testing.T) {
 				late := h.flood(handler, c.window)
 				runtime.KeepAlive(handler) // what it holds was measured
 
-				grown := int64(late.heap) - int64(early.heap)
+				grown := late.heap - early.heap
 				t.Logf("%d bytes more, %.1f allocations a request, %.1f at first", grown, late.mallocs, early.mallocs)
 				if grown > 128<<10 {
 					t.Errorf("%d requests more took %d bytes of memory for good", c.flood-c.warm-c.window, grown)

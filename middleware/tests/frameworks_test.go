@@ -161,8 +161,8 @@ func freeAddress(addr chan<- string) string {
 	return a
 }
 
-// watched gives a registry that the test closes, and that of another process which
-// sees what it leaves behind.
+// watched gives a registry that the test closes, and that of another process, whose page
+// shows what the first leaves behind.
 func watched(t *testing.T) (reg, watcher *shoal.Registry) {
 	t.Helper()
 	store := shoaltest.NewServer()

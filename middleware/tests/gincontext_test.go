@@ -16,8 +16,8 @@ import (
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
 
-// gin gives a Context to the next request while the middleware further out still
-// ends the exchange of the last one. The race detector sees it.
+// gin reuses a Context for the next request while the middleware further out still ends
+// the exchange of the last one. The race detector must find nothing.
 func TestOnce_GinsPooledContextLeadsToNoOtherRequest(t *testing.T) {
 	reg := shoaltest.New(t)
 	e := gin.New()
@@ -25,7 +25,7 @@ func TestOnce_GinsPooledContextLeadsToNoOtherRequest(t *testing.T) {
 	e.GET("/x", func(c *gin.Context) { c.Status(http.StatusNoContent) })
 	s := siteOf(t, reg, shoalhttp.Middleware(reg, httpmetrics.Opts{})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		e.ServeHTTP(w, r)
-		time.Sleep(100 * time.Microsecond) // meanwhile gin gives its Context to another request, or the next one does
+		time.Sleep(100 * time.Microsecond) // meanwhile gin gives its Context to another request
 	})))
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
 	var wg sync.WaitGroup

@@ -22,7 +22,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 )
 
-// leave sends a request to a path and goes away when it has entered.
+// leave sends a request to a path and goes away when the handler has it.
 func (s *site) leave(path string, entered <-chan struct{}) {
 	s.t.Helper()
 	ctx, cancel := context.WithCancel(s.t.Context())
@@ -56,7 +56,7 @@ func TestClientGone_NothingOrA5xxToNobodyIs499(t *testing.T) {
 			w.Header().Set("Content-Type", "text/event-stream")
 			http.Error(w, "cancelled", http.StatusInternalServerError)
 		}, 499},
-		// What is no 5xx, the handler decided without looking at the client.
+		// On any other status the handler decided without looking at the client.
 		"404": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, 404},
 		"200": {text("ok"), 200},
 	} {
@@ -94,7 +94,7 @@ func TestClientGone_WhatAProxyAnswersToNobodyIs499(t *testing.T) {
 	})
 }
 
-func TestClientGone_AnAnswerThatHadBegunKeepsItsStatus(t *testing.T) {
+func TestClientGone_AProxysAnswerThatHadBegunKeepsItsStatus(t *testing.T) {
 	forEach(t, func(t *testing.T, f framework) {
 		behind := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusAccepted)
@@ -110,7 +110,7 @@ func TestClientGone_AnAnswerThatHadBegunKeepsItsStatus(t *testing.T) {
 	})
 }
 
-// The client left when it had its status.
+// The client leaves when it has its status.
 func TestClientGone_AStatusThatTheClientGotIsKept(t *testing.T) {
 	for _, status := range []int{http.StatusAccepted, http.StatusInternalServerError} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
@@ -170,8 +170,8 @@ func proxyTo(t *testing.T, target string) http.HandlerFunc {
 }
 
 // drained serves an application whose requests all have a base context, begins a
-// request, ends the server, and returns what the client got. serve is given what
-// ends the base.
+// request, ends the server, and returns what the client got. serve gets cancelBase, which
+// ends the base context.
 func drained(t *testing.T, f framework, h http.HandlerFunc,
 	serve func(s *http.Server, l net.Listener, reg *shoal.Registry, cancelBase func(), entered <-chan struct{}) error,
 ) (status int, watcher *shoal.Registry) {
@@ -192,26 +192,14 @@ func drained(t *testing.T, f framework, h http.HandlerFunc,
 	}
 	s.Addr = l.Addr().String()
 	got := make(chan int, 1)
-	go func() { got <- statusWhenUp("http://" + s.Addr + "/slow") }()
+	go func() {
+		status, _ := askWhenUp("http://" + s.Addr + "/slow")
+		got <- status
+	}()
 	if err := serve(s, l, reg, cancelBase, entered); err != nil {
 		t.Errorf("the server: %v", err)
 	}
 	return <-got, watcher
-}
-
-func statusWhenUp(url string) int {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	for {
-		res, err := client.Get(url)
-		if errors.As(err, new(*net.OpError)) {
-			continue
-		}
-		if err != nil {
-			return 0
-		}
-		_ = res.Body.Close()
-		return res.StatusCode
-	}
 }
 
 // ends are the ways to end a server whose requests then see their base context end.
@@ -263,8 +251,8 @@ func TestDraining_WhatIsSentBecauseTheServerEndsIsTheStatus(t *testing.T) {
 	}
 }
 
-// A cause tells that it was not the client: net/http gives none when one leaves.
-// signal.NotifyContext does.
+// A context that ends with a cause shows that no client left: then net/http gives none, and
+// signal.NotifyContext gives one.
 func TestDraining_ABaseThatEndsWithACauseIsNoClientThatLeft(t *testing.T) {
 	forEach(t, func(t *testing.T, f framework) {
 		base, cancel := context.WithCancelCause(t.Context())
@@ -282,7 +270,7 @@ func TestDraining_ABaseThatEndsWithACauseIsNoClientThatLeft(t *testing.T) {
 			<-entered
 			cancel(errors.New("terminated"))
 		}()
-		if status := statusWhenUp(server.URL + "/slow"); status != 503 {
+		if status, _ := askWhenUp(server.URL + "/slow"); status != 503 {
 			t.Errorf("the client got %d", status)
 		}
 		server.Close()
@@ -290,7 +278,7 @@ func TestDraining_ABaseThatEndsWithACauseIsNoClientThatLeft(t *testing.T) {
 	})
 }
 
-// A client may leave while a server drains, whose base is still there.
+// A client may leave while a server drains whose base context has not ended.
 func TestDraining_AClientThatLeavesIsStill499(t *testing.T) {
 	forEach(t, func(t *testing.T, f framework) {
 		reg, watcher := watched(t)

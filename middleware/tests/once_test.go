@@ -305,7 +305,7 @@ func TestOnce_TheOutermostRecords(t *testing.T) {
 func TestOnce_AStreamFurtherInIsRecordedWhenItBegins(t *testing.T) {
 	for _, n := range append(ginNestings, otherNestings...) {
 		if strings.Contains(n.promise, "without a middleware") {
-			continue // nobody tells when it begins
+			continue // without a middleware nobody notices when it begins
 		}
 		t.Run(strings.ReplaceAll(n.promise, " ", "_"), func(t *testing.T) {
 			code := "200"
@@ -374,7 +374,7 @@ func TestOnce_BehindATimeoutHandlerToo(t *testing.T) {
 				app := tt.build(reg, func(w http.ResponseWriter, _ *http.Request) {
 					defer close(ended)
 					if late {
-						close(passed.done) // not before it is reached
+						close(passed.done) // the handler is reached
 						<-answered
 					}
 					w.WriteHeader(http.StatusAccepted)
@@ -397,7 +397,7 @@ func TestOnce_BehindATimeoutHandlerToo(t *testing.T) {
 	}
 }
 
-// Once is once for each registry and name: what counts elsewhere counts by itself.
+// A request is recorded once in each registry and under each name.
 func TestOnce_OtherMetricsCountForThemselves(t *testing.T) {
 	regs := func(t *testing.T) (a, b *shoal.Registry) { return shoaltest.New(t), shoaltest.New(t) }
 	renamed := httpmetrics.Opts{Namespace: "inner"}

@@ -70,7 +70,7 @@ func TestAttack_RapidResetsAreCountedOnceAndLeaveNothingInFlight(t *testing.T) {
 	}
 	for _, line := range series {
 		if !strings.Contains(line, "route=/users/{id}") && !strings.Contains(line, "route=/") || strings.Contains(line, "-") {
-			t.Errorf("a reset made the series %s", line)
+			t.Errorf("resets made the series %s", line)
 		}
 	}
 	if len(series) > 3 {
@@ -79,7 +79,7 @@ func TestAttack_RapidResetsAreCountedOnceAndLeaveNothingInFlight(t *testing.T) {
 }
 
 // resetRapidly begins requests over one connection and resets each at once, until the
-// server has enough of it. What it answers is read away.
+// server closes the connection. The server's frames are read and dropped.
 func resetRapidly(addr string, requests int, path string) error {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -106,7 +106,7 @@ func resetRapidly(addr string, requests int, path string) error {
 			err = framer.WriteRSTStream(id, http2.ErrCodeCancel)
 		}
 	}
-	_ = conn.Close() // the server may have hung up, which is its right
+	_ = conn.Close() // the server may have closed it before
 	reader.Wait()
 	return nil
 }

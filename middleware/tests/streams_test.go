@@ -162,8 +162,14 @@ func TestRunDrainsThenDelivers(t *testing.T) {
 	})
 }
 
-// getWhenUp asks until the server listens.
+// getWhenUp returns the body that askWhenUp gets.
 func getWhenUp(url string) string {
+	_, body := askWhenUp(url)
+	return body
+}
+
+// askWhenUp asks until the server listens. The status is 0 if there was no answer.
+func askWhenUp(url string) (status int, body string) {
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	for {
 		res, err := client.Get(url)
@@ -171,10 +177,10 @@ func getWhenUp(url string) string {
 			continue
 		}
 		if err != nil {
-			return err.Error()
+			return 0, err.Error()
 		}
-		body, _ := io.ReadAll(res.Body)
+		text, _ := io.ReadAll(res.Body)
 		_ = res.Body.Close()
-		return string(body)
+		return res.StatusCode, string(text)
 	}
 }

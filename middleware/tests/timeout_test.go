@@ -14,12 +14,12 @@ import (
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
 )
 
-// soon is a deadline that a handler outlasts, and never a request that does not
-// wait for it; an hour stands for one that nobody outlasts.
+// soon is a deadline that passes only in requests that wait for it. An hour stands for a
+// deadline that never passes.
 const soon = 20 * time.Millisecond
 
-// timeouts runs one request to a site whose application is behind an
-// http.TimeoutHandler, or what around makes of it.
+// timeouts runs one request to a site whose application has around it what around makes,
+// mostly an http.TimeoutHandler.
 func timeouts(t *testing.T, f framework, around func(http.Handler) http.Handler, h http.HandlerFunc) (s *site, status int) {
 	ended := make(chan struct{})
 	s = newSiteBehind(t, f, httpmetrics.Opts{ResponseSize: true}, func(app http.Handler) http.Handler {
@@ -63,7 +63,7 @@ var late = map[string]http.HandlerFunc{
 	},
 }
 
-// It goes on when http.TimeoutHandler has answered for certain: the client has it.
+// The handler goes on when the client has the answer of http.TimeoutHandler.
 func TestTimeoutHandlerAround_ALateHandlerIs503WhateverItWrites(t *testing.T) {
 	for name, h := range late {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
@@ -88,8 +88,8 @@ func TestTimeoutHandlerAround_ALateHandlerIs503WhateverItWrites(t *testing.T) {
 	}
 }
 
-// A handler that waits for its context goes on in the moment in which
-// http.TimeoutHandler begins to answer.
+// A handler that waits for its context goes on at the moment at which http.TimeoutHandler
+// begins to answer.
 func TestTimeoutHandlerAround_AHandlerThatStopsAtItsDeadlineIs503(t *testing.T) {
 	for name, h := range late {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {

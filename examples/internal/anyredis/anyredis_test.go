@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Whatever the URL, right or wrong: a log has its host at most.
+// Whether the URL is right or wrong, what is logged of it has no user and no password.
 func TestShown_HasNothingOfAPassword(t *testing.T) {
 	for url, want := range map[string]string{
 		"redis://127.0.0.1:6379/0":                             "redis://127.0.0.1:6379/0",

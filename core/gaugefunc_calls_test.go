@@ -121,7 +121,7 @@ func TestGaugeFunc_AHangDelaysOnePageAndNoOtherFunction(t *testing.T) {
 				t.Errorf("page %d took %v beside a function that hangs", i, took)
 			}
 		}
-		// A scraper in a hurry is not kept.
+		// A scrape with a short timeout waits less.
 		release <- struct{}{}
 		synctest.Wait()
 		begin := time.Now()
@@ -137,7 +137,7 @@ func TestGaugeFunc_AHangDelaysOnePageAndNoOtherFunction(t *testing.T) {
 	})
 }
 
-func TestGaugeFunc_AGivenUpContextIsNotWaitedFor(t *testing.T) {
+func TestGaugeFunc_FlushWaitsNoLongerThanItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := process(t, memstore.New(), Opts{})
 		funcNamed(r, "g", func() float64 { time.Sleep(400 * time.Millisecond); return 1 })
@@ -154,8 +154,8 @@ func TestGaugeFunc_AGivenUpContextIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-// What waits for the function while the function waits for it gives up, and is
-// no reason to call the function again.
+// A function may call what itself waits for the function. That call gives up, and the
+// function is not called again because of it.
 func TestGaugeFunc_MayCallShoal(t *testing.T) {
 	calls := map[string]func(r *Registry) float64{
 		"Gather": func(r *Registry) float64 { _, _ = r.Gather(); return 1 },
@@ -296,7 +296,7 @@ func TestGaugeFunc_IsNeverCalledTwiceAtOnceNorAfterClose(t *testing.T) {
 	})
 	group.Wait()
 	if n := inside.Load(); n != 0 {
-		t.Errorf("%d calls of one function at the same time as another of it", n)
+		t.Errorf("%d calls began while another call of the same function was running", n)
 	}
 }
 

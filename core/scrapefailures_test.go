@@ -13,8 +13,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 )
 
-// What a client asks for, or its going away, is no failure of ours: where Redis is
-// well and as slow as may be, it raises no counter on which anybody is woken up.
+// A client that asks for a short timeout, or goes away, is no failure of ours. While Redis
+// answers, however slowly, it raises no counter that has an alert.
 func TestHandler_WhatAClientAsksForIsNoFailureOfOurs(t *testing.T) {
 	for name, ask := range map[string]func(h http.Handler){
 		"100 ns":                         func(h http.Handler) { hurried(h, "1e-7") },
@@ -66,8 +66,8 @@ func TestHandler_WhatAClientAsksForIsNoFailureOfOurs(t *testing.T) {
 	}
 }
 
-// A Redis that does not answer is a failure, whatever the scraper asked for: told
-// in time, and counted when it is certain.
+// A Redis that does not answer is a failure, whatever timeout the scraper asked for: the
+// scraper is answered in time, and the failure is counted when it is certain.
 func TestHandler_AnOutageCountsHoweverLittleTimeAScraperHas(t *testing.T) {
 	for name, fault := range map[string]func(string) error{
 		"away": away,
@@ -117,6 +117,7 @@ func TestHandler_AnOutageCountsHoweverLittleTimeAScraperHas(t *testing.T) {
 	}
 }
 
+// hurried asks for the page with a timeout in seconds.
 func hurried(h http.Handler, timeout string) *httptest.ResponseRecorder {
 	header := http.Header{}
 	if timeout != "" {
