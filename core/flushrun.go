@@ -38,7 +38,7 @@ type flushRun struct {
 	broken    error       // why the run ends early: no server answers, or the writer takes another identity
 	another   error       // why the writer takes another identity, if it does
 
-	gaugesLost bool // Redis asked for all of them again: they are sent again once a run
+	gaugesLost bool // Redis asked for all of them again: they are sent again at most once a run
 	delivered  bool // nothing is left to send: a further round only renews the lease
 }
 

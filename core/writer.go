@@ -219,7 +219,7 @@ func (w *writer) flush(upTo cadence) bool {
 		w.schedule.alongsideAt = begin.Add(w.schedule.jitter.around(selfPause))
 	}
 	if !w.lineage.confirmed() {
-		w.schedule.flushAt = time.Now().Add(minBackoff) // Redis still lacks something that it had
+		w.schedule.flushAt = time.Now().Add(minBackoff) // Redis may still lack something that it had
 	}
 	return true
 }
