@@ -17,15 +17,15 @@ var (
 		"the writer goes on under a new identity; who else can write the keys of this app?")
 )
 
-var errChanging = errors.New("Redis keeps changing its mind about the data: is another copy of this process running?")
+var errChanging = errors.New("Redis contradicts its own answers again and again: is another copy of this process running?")
 
-// answered says whether Redis answered a request, be it with a refusal.
+// answered says whether Redis answered a request, even if it refused it.
 func answered(err error) bool { return err == nil || wire.Answered(err) }
 
-// heard ends the run if nobody answered a call to Redis. Where somebody did, a
-// Cluster has other masters that can be reached, and their families go on.
-func (r *flushRun) heard(anybody bool) {
-	if !anybody && r.broken == nil {
+// heard ends the run if no server answered any request of a call. If one did, the run goes on:
+// in a Cluster, the families of other masters can be sent.
+func (r *flushRun) heard(anyAnswer bool) {
+	if !anyAnswer && r.broken == nil {
 		r.broken = r.silence
 	}
 }
@@ -36,7 +36,7 @@ func (r *flushRun) fail(f *familyRun, err error) {
 	f.out.damaged = wire.Damaged(err)
 	if wire.Answered(err) {
 		r.refuse(f, err)
-	} else if r.silence == nil { // once: all families say the same
+	} else if r.silence == nil { // once: it is the same for all families
 		r.silence = fmt.Errorf("shoal: Redis does not answer: %w", err)
 	}
 }
@@ -46,17 +46,17 @@ func (r *flushRun) refuse(f *familyRun, err error) {
 	r.refused.Add(fmt.Sprintf("shoal: %s %q", f.def.kind, f.def.name), err)
 }
 
-// turn counts how often a family had to go back in this run. It reports whether it may
-// go on.
-func (r *flushRun) turn(f *familyRun) bool {
-	if f.turns++; f.turns > maxTurns {
+// mayRetry counts how often a family had to register again or to rewind in this run. It reports
+// whether the family may do so once more.
+func (r *flushRun) mayRetry(f *familyRun) bool {
+	if f.retries++; f.retries > maxRetries {
 		r.refuse(f, errChanging)
 		return false
 	}
 	return true
 }
 
-// registered takes in the answer to a registration.
+// registered handles the answer to a registration.
 func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply) {
 	w, o := r.w, &f.out
 	switch {
@@ -65,14 +65,14 @@ func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply) {
 	case reply.Clash != "":
 		if o.generation != "" {
 			w.doubt()
-			w.gauges.resendAll() // without the family's
+			w.gauges.resendAll() // without those of this family
 		}
 		o.clashed(&TypeClashError{Name: f.def.name, Requested: f.def.kind, Existing: wire.Cut(reply.Clash)}, time.Now().Add(reportEvery))
 		w.reg.taken(f.family)
 		f.failWaiters(o.refused)
 	case reply.Last > o.newest:
 		r.notOurs(f, reply.Last)
-	case r.turn(f):
+	case r.mayRetry(f):
 		if o.replaced(reply) {
 			w.doubt()
 		}
@@ -80,18 +80,18 @@ func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply) {
 			return
 		}
 		if f.shared() {
-			f.each((*series).touch) // the page shows what is known, counters from 0
+			f.each((*series).touch) // so that the page has all its series again, counters from 0
 			f.frozen = false
 		}
 		// Redis lost a family; assume that it lost our gauges too.
 		w.gauges.resendAll()
 		w.doubtGauges()
-		o.unverified = false // this one was just answered
+		o.unverified = false // doubt set it for all families: this one was just answered
 	}
 }
 
-// committed takes in the answers to a family's batches. They run parallel to the
-// head of its queue, from which acknowledged batches leave.
+// committed handles the answers to the first batches of a family's queue, in their order.
+// Acknowledged batches leave the queue meanwhile.
 func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply) {
 	o := &f.out
 	sent := o.queue
@@ -112,7 +112,7 @@ func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply) {
 				return
 			}
 			r.w.acknowledged(f.family, reply)
-		case !r.turn(f):
+		case !r.mayRetry(f):
 			return
 		case reply.Status == wire.CommitGap:
 			o.rewind(reply.Last)
@@ -144,10 +144,9 @@ func (w *writer) acknowledged(f *family, reply wire.CommitReply) {
 	}
 }
 
-// notOurs notes that Redis has a number of this writer that it never gave: another
-// copy of this process writes under its identity, or the entry is damaged. The run
-// goes no further. What was sent under the old identity is still taken in before the
-// new one is assumed.
+// notOurs notes that Redis has a sequence number that this writer never gave: another copy of
+// this process writes under its identity, or the entry is damaged. The run ends, and the writer
+// takes a new identity once it has handled the answers to all that it sent under the old one.
 func (r *flushRun) notOurs(f *familyRun, last uint64) {
 	f.failed = true
 	r.another = errCloned
@@ -158,17 +157,16 @@ func (r *flushRun) notOurs(f *familyRun, last uint64) {
 	r.broken = r.another
 }
 
-// becomeAnother takes a new identity. Where this process runs twice, as after a
-// snapshot of a virtual machine, the other one goes on with the old one. Else
-// nobody does, so that the lease and its gauges are given back; if that fails, they
-// end by themselves.
+// becomeAnother gives the writer a new identity. If this process was cloned, as by a snapshot of
+// a virtual machine, the other copy goes on under the old identity. If the entry was damaged,
+// nobody does: then the writer releases the lease and its gauges. If that fails, they expire.
 func (w *writer) becomeAnother(reason error) {
 	if w.lease.held && errors.Is(reason, errNumber) {
 		ctx, cancel := w.callContext()
 		_ = w.store.Release(ctx, w.id, w.lease.index)
 		cancel()
 		if wanted := w.opts.Index; wanted != nil && *wanted == w.lease.index {
-			w.lease.hadWanted = false // nobody has fenced us off from it
+			w.lease.hadWanted = false // no other process took it: ask for it again
 		}
 	}
 	w.id = newID()

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// trimKept bounds what is kept for a store that steps back, in time and, over
-// all families, in bytes; the oldest go first. It also counts what was lost.
+// trimKept bounds the batches that are kept in case Redis steps back: by their age, and over all
+// families by their bytes, where the oldest go first. It also counts what was lost.
 func (w *writer) trimKept() {
 	now, size := time.Now(), 0
 	families := *w.reg.families.Load()
@@ -29,7 +29,7 @@ func (w *writer) trimKept() {
 	}
 }
 
-// showBacklog shows, in gauges, how far behind the writer is.
+// showBacklog sets the gauges that show how far behind the writer is.
 func (w *writer) showBacklog() {
 	batches, oldest, now := 0, time.Duration(0), time.Now()
 	for _, f := range *w.reg.families.Load() {
@@ -43,8 +43,8 @@ func (w *writer) showBacklog() {
 	w.reg.self.pendingAge.setIfChanged(oldest.Seconds())
 }
 
-// countQueued counts the user's batches that wait for an answer. A Close that
-// gives up asks at any moment.
+// countQueued counts the application's batches that are not acknowledged. It stores their number,
+// since a Close that gives up reads it at any moment.
 func (w *writer) countQueued() {
 	n := 0
 	for _, f := range *w.reg.families.Load() {
@@ -55,9 +55,8 @@ func (w *writer) countQueued() {
 	w.queued.Store(int64(n))
 }
 
-// countLost counts what the families have lost since the last time, and reports
-// it, all of one reason at once. What shoal counts of itself is no loss of the
-// user's.
+// countLost counts what the families have lost since the last time, and reports it, once for each
+// reason. Batches of shoal's own metrics do not count.
 func (w *writer) countLost(families []*family) {
 	for _, reason := range lossReasons {
 		batches, names := 0, []string(nil)

@@ -6,15 +6,15 @@ package shoal
 type cadence uint8
 
 const (
-	// everyFlush is that of the application's metrics: a change asks for a flush.
+	// everyFlush is for the application's metrics: a change asks for a flush.
 	everyFlush cadence = iota
-	// alongside is that of shoal's own metrics. They change with each flush, so each
-	// would cost Redis two more calls: they go along every selfPause and with all that
-	// somebody asks for, and ask for no flush.
+	// alongside is for shoal's own metrics. Each flush changes them, so sending them with
+	// each would cost Redis two more calls. They are sent with one flush every selfPause, and
+	// with each that somebody asks for, and cause no flush themselves.
 	alongside
-	// alongsideUnasked is that of how long flushes and scrapes take, which change with
-	// each scrape. They go as alongside ones do, but a scrape does not wait for them: it
-	// would cost each page a round trip.
+	// alongsideUnasked is for the durations of flushes and scrapes, which change with each
+	// scrape. They are sent as those of alongside are, but a scrape does not wait for them:
+	// that would cost each page a round trip.
 	alongsideUnasked
 )
 

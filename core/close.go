@@ -30,11 +30,11 @@ func (w *writer) closingContext() context.Context {
 	return w.closing
 }
 
-// finish is the goroutine's last work: it delivers what is left and gives up
-// the lease and the gauges, trying until that is done or the context ends.
+// finish is the goroutine's last work: it delivers what is left, then releases the lease and
+// removes the gauges. It tries until that is done or the context ends.
 func (w *writer) finish(ctx context.Context) {
 	w.requests.collect()
-	w.lease.renewNow() // if the store has stepped back, it is now or never
+	w.lease.renewNow() // reads the lineage: the last chance to notice that Redis stepped back
 	for !w.flush(alongsideUnasked) || !w.confirmLineage() || !w.replicated() {
 		if !w.pause(ctx) {
 			w.answer(ErrClosed)
@@ -50,9 +50,9 @@ func (w *writer) finish(ctx context.Context) {
 	w.finished = true
 }
 
-// replicated waits until what this process brought to Redis would outlive a
-// failover: from now on there is nobody who would bring it again. It reports
-// false if the failover has just been, and there is something to bring.
+// replicated waits, for replicaTimeout at most, until replicas have what this process wrote:
+// after Close no writer would send it again. It reports false if Redis has just stepped back, so
+// that there is something to send again.
 func (w *writer) replicated() bool {
 	var list []wire.Commit
 	for _, f := range *w.reg.families.Load() {
@@ -99,8 +99,8 @@ func (w *writer) release() error {
 	return nil
 }
 
-// undelivered describes what Close leaves behind, or is nil. It may be called
-// once the goroutine has ended.
+// undelivered is the error of Close, nil if everything was delivered and replicated. It may be
+// called once the goroutine has ended.
 func (w *writer) undelivered() error {
 	err := wire.Join(w.lastErr, w.refusals())
 	if w.finished && err == nil {
@@ -109,7 +109,8 @@ func (w *writer) undelivered() error {
 	return &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.queued.Load()), Err: err}
 }
 
-// left describes what a caller gives up waiting for, and the trouble behind it.
+// left is the error of a caller that gives up waiting: what is not delivered yet, and the writer's
+// last trouble.
 func (w *writer) left(err error) error {
 	if trouble := w.trouble.Load(); trouble != nil {
 		err = fmt.Errorf("%w; the last trouble was: %w", err, *trouble)

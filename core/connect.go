@@ -27,8 +27,8 @@ type connection struct {
 
 	sampled *sampler // the registry's
 
-	// A synchronous write holds awaiting for reading while it enters its value and its
-	// waiter. Close takes it before it begins.
+	// A synchronous write locks awaiting for reading while it enters its value and its waiter.
+	// Close locks it while it closes stop: a write is entered before that, or refused.
 	awaiting sync.RWMutex
 
 	stop   chan struct{}  // closed by Close; stops the sampler's clock
@@ -44,8 +44,8 @@ type connection struct {
 // that embeds it by an exported name, or has a method Unwrap() redis.UniversalClient. Connect
 // fails if the registry is connected or closed, the client nil or a Ring, or an option wrong.
 //
-// go-redis trusts the server: anybody who can change what comes over the connection, or passes
-// for Redis or for a Sentinel, can make a client of yours take all memory or end the process.
+// go-redis trusts the server: anybody who can change what comes over the connection, or poses
+// as Redis or as a Sentinel, can make a client of yours take all memory or end the process.
 // The clients of Open are guarded against that.
 func (r *Registry) Connect(client redis.UniversalClient, opts Opts) error {
 	if err := redisclient.Check(client); err != nil {
@@ -82,8 +82,8 @@ func (r *Registry) Open(url string, opts Opts) error {
 	return nil
 }
 
-// newStore returns what makes the store of an app behind a client, whose connections may
-// be guarded.
+// newStore returns a function that makes the store of an app. guarded says whether the client's
+// connections are; see package guard.
 func (r *Registry) newStore(client redis.UniversalClient, guarded bool) func(app string) wire.Store {
 	return func(app string) wire.Store {
 		store := wire.NewRedis(client, app)

@@ -17,16 +17,16 @@ type constants struct {
 	fam    *family
 	values []string // parallel to fam.def.constNames
 
-	// salt is part of the hash of each child: the family's table so tells children apart
-	// that differ only in the set. It is 0 for the first set.
+	// salt is part of the hash of each child, by which the family's table tells apart
+	// children that differ only in the set. It is 0 for the first set.
 	salt uint64
 
 	overflowField string // the stored field of the overflow series
 
-	// dirty is the head of a list of the series written since they were last
-	// drained. Whoever writes a metric pushes, the writer goroutine takes the whole
-	// list, and deletions thin it out. Who does more than push holds taking, so that
-	// nobody takes a part for the whole.
+	// dirty is the head of a list of the series written since they were last drained. A
+	// write of a metric pushes its series, the writer goroutine takes the whole list, and
+	// deletions thin it out. All but a push hold taking: while thinOut puts series back,
+	// the list is not complete.
 	dirty        atomic.Pointer[series]
 	taking       sync.Mutex
 	deletedDirty atomic.Int64 // how many deleted series may be on the list, at least

@@ -24,9 +24,9 @@ type damage struct {
 const (
 	valuesOmitted   = iota // by a page, which finds them again the next time
 	familiesOmitted        // likewise
-	valuesReplaced         // by a commit, after which they are mended
-	keysReplaced           // what no script of ours has written, by one that needed its place
-	namesTaken             // for which registering asks again
+	valuesReplaced         // by a commit, which does not find them again
+	keysReplaced           // what shoal does not write, by a script that needed its place
+	namesTaken             // by another type; each registration finds them again
 	damageSorts
 )
 
@@ -97,7 +97,7 @@ func (f finding) err() error {
 	}
 	names := make([]string, len(f.names))
 	for i, name := range f.names {
-		if names[i] = name; f.sort != keysReplaced { // those are words of ours
+		if names[i] = name; f.sort != keysReplaced { // keysReplaced has words of our own
 			names[i] = wire.QuoteName(name)
 		}
 	}
@@ -114,7 +114,7 @@ func (f finding) err() error {
 // taken notes that another type holds the name of a family.
 func (r *Registry) taken(f *family) { r.damage.add(namesTaken, f.def.name, 1, f.out.refused) }
 
-// replaced counts stored values that were not readable and are no more.
+// replaced counts stored values that were not readable and that a commit replaced.
 func (r *Registry) replaced(f *family, n int) {
 	r.self.corrupt.Add(float64(n))
 	r.damage.add(valuesReplaced, f.def.name, n, nil)
@@ -126,8 +126,8 @@ func (r *Registry) mended(where string, n int) {
 	r.damage.add(keysReplaced, where, n, nil)
 }
 
-// tellDamage reports what was found since the last time, of these sorts. What is
-// there no more is told later if it can't be told now.
+// tellDamage reports the damage of these sorts that was found since the last time. Damage that
+// was replaced is not found again: if it can't be reported now, it is part of the next report.
 func (r *Registry) tellDamage(sorts ...int) {
 	for _, sort := range sorts {
 		f := r.damage.take(sort)
@@ -140,7 +140,7 @@ func (r *Registry) tellDamage(sorts ...int) {
 	}
 }
 
-// pageObserver counts and reports what pages lack, and how scrapes fare.
+// pageObserver counts and reports what pages omit, and how scrapes end.
 type pageObserver struct{ reg *Registry }
 
 func (o pageObserver) OmittedValues(name string, n int, err error) {

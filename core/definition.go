@@ -143,8 +143,8 @@ func (d *definition) problem() error {
 	return nil
 }
 
-// tooMuch returns an error for a definition or series beyond the limits of what readers
-// believe; see [wire.MaxText].
+// tooMuch returns an error for a definition that is beyond what readers accept, or whose series
+// may be; see [wire.MaxText].
 func (d *definition) tooMuch() error {
 	field := len(d.name) // of the series with the longest values, as it is stored
 	for _, name := range d.labelNames {

@@ -20,15 +20,14 @@ func (v *Vec[M]) DeleteLabelValues(values ...string) bool {
 // Delete deletes the series with these labels for all processes, with the next
 // flush; Flush waits for it. What any process had brought to Redis by then is
 // gone, and what this process had counted and not sent. What is counted later,
-// through this process's old children too, begins at zero. Of gauges that
-// belong to a process only its own one is deleted; an old child keeps its value
-// and shows it with its next write. It reports whether this
-// process held a child for the labels; labels that the metric does not have
-// delete nothing.
+// through this process's old children too, begins at zero. A gauge that belongs to
+// its process is deleted for this process only; an old child keeps its value, and
+// its next write brings it back. Delete reports whether this process held a child
+// for the labels; labels that the metric does not have delete nothing.
 //
-// While Redis is away, as many deletions of a metric wait as it may have series
-// (Opts.SeriesLimit), equal ones once. A further one only drops what this process
-// has; it is counted in shoal_rejected_observations_total and reported.
+// While Redis is away, up to Opts.SeriesLimit different deletions of a metric wait.
+// A further one only drops what this process has; it is counted in
+// shoal_rejected_observations_total and reported.
 func (v *Vec[M]) Delete(labels Labels) bool {
 	values, err := v.consts.fam.valuesOf(labels)
 	if err != nil {
@@ -39,11 +38,10 @@ func (v *Vec[M]) Delete(labels Labels) bool {
 
 // DeletePartialMatch deletes every series that has all these labels, those
 // that only other processes hold included, as [Vec.Delete] does. It returns
-// how many children this process held. No labels match everything. An empty
-// value of a label that the metric was declared with matches a series without
-// it; a label that a series does not have matches nothing otherwise. Constant
-// labels match too, and a series with other values of them than this metric's
-// is never deleted.
+// how many children this process held. Without labels it deletes every series. If
+// the metric was declared with a label, an empty value matches the series that
+// lack it; any other value matches only series that have it. Constant labels match
+// too, and a series with other values of them than this metric's is never deleted.
 func (v *Vec[M]) DeletePartialMatch(labels Labels) int {
 	f, match := v.consts.fam, v.consts.labels()
 	for name, value := range labels {
@@ -76,8 +74,8 @@ func (c *constants) delete(values []string) bool {
 	return s != nil
 }
 
-// deleteMatching deletes the series that have all these labels, of which the
-// constant ones are some. It returns how many children there were.
+// deleteMatching deletes the series that have all these labels, which include the
+// constant ones. It returns how many children there were.
 func (c *constants) deleteMatching(match Labels) int {
 	n := c.forget(match)
 	switch f := c.fam; {
@@ -86,7 +84,7 @@ func (c *constants) deleteMatching(match Labels) int {
 		f.queueDeletion(func(r *deletions, _ int) bool { return r.addAll() })
 	default:
 		f.queueDeletion(func(r *deletions, limit int) bool {
-			if len(match) == len(c.values) { // a Reset, of which there are as many as sets of constants
+			if len(match) == len(c.values) { // a Reset: no more of them wait than there are sets of constants
 				limit = math.MaxInt
 			}
 			return r.addMatch(match, limit)
@@ -153,8 +151,9 @@ func (f *family) discard(s *series) {
 	s.metric.(drainer).drain(nil)
 }
 
-// queueDeletion queues a deletion for the writer goroutine, by add. While Redis is away the
-// queue is bounded as the series are: what a deletion beyond that names stays.
+// queueDeletion queues a deletion for the writer goroutine, by add. While Redis is away, the
+// queue has as many deletions as the family may have series. A further one is dropped, and the
+// series that it names stay in Redis.
 func (f *family) queueDeletion(add func(r *deletions, limit int) bool) {
 	f.mu.Lock()
 	added := add(&f.deletions, f.reg.seriesLimit())

@@ -15,7 +15,7 @@ func (c *constants) staysDirty() {
 	}
 }
 
-// thinOut takes the deleted series that have nothing to say off the dirty list.
+// thinOut takes the deleted series that have nothing to send off the dirty list.
 // What was written since through handles from before is kept for as many of them as
 // a family may have series; that of the others goes to the overflow series.
 func (c *constants) thinOut() {
@@ -33,7 +33,7 @@ func (c *constants) thinOut() {
 			continue
 		}
 		s.next = nil
-		s.dirty.Store(false) // before looking: a write that is not seen marks it again
+		s.dirty.Store(false) // before unsent looks: a write that it misses marks the series again
 		switch {
 		case !s.unsent():
 		case kept < limit:
@@ -48,8 +48,8 @@ func (c *constants) thinOut() {
 	}
 }
 
-// unsent says whether a deleted series has something to send. A gauge of this
-// process that is to be deleted in Redis has not: all gauges are sent instead.
+// unsent says whether a deleted series has something to send. A per-process gauge that
+// waits for its deletion in Redis has nothing: instead, all gauges are sent.
 func (s *series) unsent() bool {
 	switch m := s.metric.(type) {
 	case *Counter:
@@ -90,10 +90,11 @@ func (s *series) moveTo(other *series) {
 	other.touch()
 }
 
-// forget unsets a gauge without telling Redis by itself.
+// forget unsets a gauge. Instead of the deletion of a per-process gauge, all gauges are
+// sent, in place of what Redis has.
 func (g *Gauge) forget() {
 	if f := g.consts.fam; !f.shared() {
-		f.reg.gaugesForgotten.Store(true) // first: what is not sent any more must go by this
+		f.reg.gaugesForgotten.Store(true) // first: a writer that finds the gauge unset must find this set
 	}
 	g.state.Store(gaugeUnset)
 }

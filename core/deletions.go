@@ -14,10 +14,10 @@ import (
 // once. In which order they were asked for does not matter: nothing is sent between
 // two of them. The zero value is empty.
 type deletions struct {
-	all     bool                // of everything; then nothing else is there
+	all     bool                // of every series; then there are no others
 	fields  map[string]bool     // of single series
 	matches map[string]Labels   // of every series with these labels; by matchKey
-	names   map[string][]string // of labels, in order, in matches; each set of them once
+	names   map[string][]string // each set of label names in matches, sorted; by the joined names
 }
 
 func (r *deletions) len() int {
@@ -33,8 +33,8 @@ func (r *deletions) addAll() bool {
 	return true
 }
 
-// addField adds the deletion of a series, unless limit others wait, of which it
-// says whether that is so.
+// addField adds the deletion of a series, unless limit others wait. It reports whether
+// the series will be deleted.
 func (r *deletions) addField(field string, limit int) (added bool) {
 	switch {
 	case r.all || r.fields[field]:
@@ -70,8 +70,8 @@ func (r *deletions) cover(field string) bool {
 	return r.all || r.fields[field] || r.matchField(field)
 }
 
-// matchField says whether the labels of a field are among those of matches. Its time
-// does not go with how many there are.
+// matchField says whether one of matches deletes the series with this field. Its time
+// grows with the number of sets of label names, not of matches.
 func (r *deletions) matchField(field string) bool {
 	if len(r.matches) == 0 {
 		return false

@@ -10,15 +10,15 @@ import (
 )
 
 // delta is what was added to a counter or a Total gauge since the last drain:
-// whole numbers in one cell, so that Inc is a single atomic add, anything else
-// as the bits of a float64.
+// in whole the whole numbers, so that Inc is a single atomic add, and in rest all
+// others, as the bits of a float64.
 type delta struct {
 	whole atomic.Int64
 	rest  atomic.Uint64
 }
 
-// maxWhole bounds what goes into the whole cell at once, so that it cannot run
-// over within any number of additions that a process lives to make.
+// maxWhole bounds what is added to whole at once, so that whole does not overflow
+// however long a process lives.
 const maxWhole = 1 << 31
 
 // gather adds v, which is finite.

@@ -58,12 +58,12 @@
 //
 // Nothing, while a process lives: what Redis does not take is kept, in memory
 // that is bounded by the number of series and not by the length of the outage.
-//   - A process that is killed takes with it what it had not flushed: an
-//     interval's worth, or that of the outage. [Registry.Close] flushes first,
-//     and returns an [UndeliveredError] that says what stayed.
-//   - Redis loses what neither its replicas nor its disk had when the writer
-//     died as well. Living writers bring their part back.
-//   - Redis was emptied: counters begin at zero, which Prometheus understands.
+//   - When a process is killed, what it had not flushed is lost: an interval's
+//     worth, or that of the outage. [Registry.Close] flushes first, and returns
+//     an [UndeliveredError] that says what was not delivered.
+//   - When Redis restarts or fails over, it loses what neither its disk nor its
+//     replica had. Living writers send their part again; that of dead ones is lost.
+//   - When Redis is emptied, counters begin at zero, which Prometheus understands.
 //     What was not acknowledged before is still delivered.
 //   - A batch of which nobody can tell whether Redis applied it, since the sequence numbers
 //     are gone too or a day has passed, is dropped: sent again, it might count twice.
@@ -107,16 +107,16 @@ package shoal
 //   - definition, mode, opts: what is declared. outbox, lease, lineage, schedule,
 //     requests: the parts of the writer, which do no I/O.
 //   - family, constants, table and series, with counter, gauge, summary and histogram:
-//     what is counted. delete, deletions and deleted take it out.
+//     what is counted. delete, deletions and deleted remove series.
 //   - registry, with selfmetrics, report and damage: all metrics of an application.
 //   - writer, with heartbeat, flushrun, answers, freeze, gaugesend and close: what brings
 //     them to Redis.
 //   - connect, instances, handler, sending: what joins a registry with a writer and a
 //     reader of pages, and answers scrapes.
 //
-// Four kinds of arrows point up:
+// Four references go from a lower part to a higher one:
 //
-//   - A metric knows its registry: that counts and reports what the metric refuses, and
+//   - A metric knows its registry, which counts and reports what the metric refuses, and
 //     has the cap of series.
 //   - A registry knows its connection, which comes and goes while metrics are in use.
 //   - A synchronous write (sync) asks the connection for its writer and waits for it.

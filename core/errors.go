@@ -51,7 +51,7 @@ func (e *DefinitionError) Error() string {
 type TypeClashError struct {
 	Name      string // of the metric
 	Requested string // the type of this process's metric
-	Existing  string // the type that Redis holds, which anybody may have written; cut if it is none
+	Existing  string // the type that Redis holds, which anybody may have written; shortened if it is long
 }
 
 func (e *TypeClashError) Error() string {
@@ -60,8 +60,8 @@ func (e *TypeClashError) Error() string {
 }
 
 // UndeliveredError says what a Flush or Close could not bring to Redis. shoal's
-// own metrics don't count. Both numbers are 0 where only the index could not be
-// given back.
+// own metrics don't count. Both numbers are 0 if only the release of the index
+// failed.
 type UndeliveredError struct {
 	// Series counts the series with values that were not sent yet.
 	Series int
@@ -103,8 +103,8 @@ func (e *ReplicationError) Error() string {
 // Unwrap returns Err.
 func (e *ReplicationError) Unwrap() error { return e.Err }
 
-// RecoveredError tells Opts.OnError that an outage is over of which it was told.
-// It is no trouble.
+// RecoveredError tells Opts.OnError that an outage that was reported is over. It is
+// no trouble.
 type RecoveredError struct {
 	// After is the time since the first failure.
 	After time.Duration

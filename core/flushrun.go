@@ -13,19 +13,19 @@ import (
 const (
 	registersPerCall = 50
 	// callWeight bounds a pipeline, in scalars; a batch by itself costs as much
-	// as batchCost of them. A long pipeline keeps the server at work while the
-	// client writes. Others wait for little of it: Redis takes in a connection's
-	// requests in pieces of tens of KiB and serves everybody in between.
+	// as batchCost of them. A long pipeline lets Redis work while the client writes.
+	// Other clients hardly wait for it: Redis reads a connection's requests in pieces
+	// of tens of KiB and serves others in between.
 	callWeight = 32 * (batchWeight + batchCost)
 	batchCost  = 16
-	// maxTurns bounds how often a family may have to register or rewind in one
+	// maxRetries bounds how often a family may have to register or rewind in one
 	// run before it counts as failed.
-	maxTurns = 8
+	maxRetries = 8
 )
 
 // flushRun brings everything that some families hold to Redis, in rounds: it renews
 // the lease when that is due, registers the families that are new or in doubt, sends
-// a pipeline of batches, and where there are none left, the gauges. The answers only
+// a pipeline of batches, and where none are left, the gauges. The answers only
 // change state (see answers.go); the next round does what they ask for. What cannot be
 // delivered stays for the next run.
 type flushRun struct {
@@ -34,20 +34,20 @@ type flushRun struct {
 
 	refused   wire.Causes // why Redis refused families
 	gaugesErr error       // why the gauges are not sent again in this run
-	silence   error       // the first request without an answer
-	broken    error       // ends the run: nothing can be reached, or this process is to take another identity
-	another   error       // why this process goes on under another identity, if it does
+	silence   error       // of the first request without an answer
+	broken    error       // why the run ends early: no server answers, or the writer takes another identity
+	another   error       // why the writer takes another identity, if it does
 
-	gaugesLost bool // all of them were asked for once more
-	delivered  bool // what follows only tells readers
+	gaugesLost bool // Redis asked for all of them again: they are sent again at most once a run
+	delivered  bool // nothing is left to send: a further round only renews the lease
 }
 
 // familyRun is a family in a flush run.
 type familyRun struct {
 	*family
-	frozen bool // what gathered is in batches: once a run
-	failed bool // Redis refused it or did not answer: not again in this run
-	turns  int
+	frozen  bool // what gathered was frozen, which happens once a run
+	failed  bool // Redis refused it or did not answer: it is not tried again in this run
+	retries int
 }
 
 // runFlush makes a flush run of these families.
@@ -84,7 +84,7 @@ func (r *flushRun) round() (more bool) {
 	r.register()
 	more = r.broken == nil && r.commit()
 	if r.broken == nil && !more && r.gaugesErr == nil {
-		w.showBacklog() // in gauges, which go along
+		w.showBacklog() // in gauges, which are sent next
 		more = r.sendGauges()
 	}
 	if r.broken != nil || r.another != nil {
@@ -94,9 +94,9 @@ func (r *flushRun) round() (more bool) {
 	if !r.delivered {
 		return true
 	}
-	// Pages wait for a lease that says that something is missing. So it is renewed
-	// now, although a family may be refused for ever, and before anybody hears of the
-	// flush: a serverless process may be frozen then.
+	// While this lease says that something may be missing, all pages wait. So it is
+	// renewed now, although Redis may refuse a family for ever, and before the callers
+	// of Flush return: a serverless process may be frozen then.
 	return w.confirmLineage() && w.lease.due(time.Now())
 }
 
@@ -106,8 +106,7 @@ func (r *flushRun) toRegister(f *familyRun) bool {
 	return (o.generation == "" || o.unverified) && !f.failed && !time.Now().Before(o.retryAt)
 }
 
-// register announces the families that are not registered or doubt that they
-// still are.
+// register registers the families that are not registered, or perhaps no longer.
 func (r *flushRun) register() {
 	var list []*familyRun
 	for _, f := range r.families {
@@ -137,7 +136,7 @@ func (r *flushRun) registerChunk(chunk []*familyRun) {
 	ctx, cancel := w.callContext()
 	defer cancel()
 	replies := w.store.Register(ctx, regs)
-	// Where the family is another than before, the lineage tells why.
+	// If a family has another generation than before, the lineage tells why.
 	var unknown error
 	for i, reply := range replies {
 		if chunk[i].out.replaced(reply) {
@@ -166,7 +165,7 @@ func (r *flushRun) commit() bool {
 	defer cancel()
 	replies := w.store.Commit(ctx, commits)
 	if slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return r.Err == nil && r.Status == wire.CommitGap }) {
-		// The data has stepped back. If the lineage can't be read, the next heartbeat does it.
+		// Redis has stepped back. If the lineage can't be read, the next heartbeat reads it.
 		_ = w.readLineage()
 	}
 	for from := 0; from < len(replies); {
@@ -182,8 +181,8 @@ func (r *flushRun) commit() bool {
 	return true
 }
 
-// pipeline gathers the batches of one pipeline, and whose each is. A family that has
-// none left is frozen, once a run.
+// pipeline gathers the batches of one pipeline, and the family of each. A family that
+// has none left is frozen, once a run.
 func (r *flushRun) pipeline() (commits []wire.Commit, owners []*familyRun) {
 	w, weight := r.w, 0
 	for _, f := range r.families {
@@ -213,7 +212,7 @@ func (r *flushRun) pipeline() (commits []wire.Commit, owners []*familyRun) {
 	return commits, owners
 }
 
-// pipelineWeight is what a pipeline may weigh. After failures it is less: where the
-// line is so narrow that a whole pipeline takes longer than the client waits,
-// nothing would ever be acknowledged.
+// pipelineWeight is what a pipeline may weigh. Each failure halves it: on a connection so
+// slow that a full pipeline takes longer than the client waits, no batch would ever be
+// acknowledged.
 func (w *writer) pipelineWeight() int { return callWeight >> min(w.schedule.failures, 8) }

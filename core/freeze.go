@@ -12,18 +12,18 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// freezer gathers what a family has to say into batches.
+// freezer gathers what a family has to send into batches.
 type freezer struct {
 	w *writer
 	f *family
 	packer
-	awaited map[*series][]*waiter // whose series are in no batch yet
+	awaited map[*series][]*waiter // of the series that are in no batch yet
 }
 
-// freeze gathers what a family has to say into batches: deletions first, since
-// what was counted before them was dropped when they were asked for. Deltas
-// are taken after the waiters, so that each waiter's is in this freeze or was
-// in an earlier one. When it fails, everything stays where it was.
+// freeze gathers what a family has to send into batches: deletions first, since what
+// was counted before them was dropped when they were asked for. It takes the waiters
+// before the deltas, so that the delta of each waiter is in this freeze or was in an
+// earlier one. If it fails, the deltas stay in their series, and the waiters wait on.
 func (w *writer) freeze(f *family) error {
 	if before := len(f.out.queue); !f.def.cadence.own() {
 		defer func() { w.queued.Add(int64(len(f.out.queue) - before)) }() // Close may ask while they are sent
@@ -37,11 +37,11 @@ func (w *writer) freeze(f *family) error {
 	err := z.freezeDeletions(asked)
 	z.cut()
 	if err != nil {
-		// Deltas may not overtake the deletion that they came after.
+		// Redis must not get a delta before the deletion that it came after.
 		f.mu.Lock()
 		f.waitOn(waiters...)
 		f.mu.Unlock()
-		for _, match := range asked.matches { // others were asked for meanwhile
+		for _, match := range asked.matches { // the other deletions are in batches
 			f.queueDeletion(func(d *deletions, limit int) bool { return d.addMatch(match, limit) })
 		}
 		return err
@@ -50,8 +50,8 @@ func (w *writer) freeze(f *family) error {
 	for _, wt := range waiters {
 		z.awaited[wt.series] = append(z.awaited[wt.series], wt)
 	}
-	// Each set of constants has batches of its own, since a batch has one
-	// overflow field. Overflow series come when every set has what is below the
+	// Each set of constants has batches of its own, since a batch has one overflow
+	// field. The overflow series come after the series of all sets that are below the
 	// cap.
 	sets := *f.sets.Load()
 	outside := make([][]*series, len(sets))
@@ -61,8 +61,8 @@ func (w *writer) freeze(f *family) error {
 	for i, c := range sets {
 		z.freezeOutside(c, outside[i])
 	}
-	for _, nothingToSay := range z.awaited {
-		for _, wt := range nothingToSay {
+	for _, nothingToSend := range z.awaited {
+		for _, wt := range nothingToSend {
 			wt.finish("", nil)
 		}
 	}
@@ -70,8 +70,8 @@ func (w *writer) freeze(f *family) error {
 }
 
 // freezeDeletions turns deletions into ops. Their order does not matter: nothing is
-// added in between. Those by partial match ask Redis, once for all of them, which
-// series there are; if that fails, they are left.
+// added in between. For those by partial match it asks Redis once which series there
+// are; if that fails, they are not in a batch.
 func (z *freezer) freezeDeletions(d deletions) error {
 	if d.all {
 		z.add(wire.OpClear, "", nil, nil)
@@ -87,7 +87,7 @@ func (z *freezer) freezeDeletions(d deletions) error {
 	ctx, cancel := z.w.callContext()
 	defer cancel()
 	stored, err := z.w.store.ScanSeries(ctx, f.def.name, wire.MaxPage)
-	if errors.Is(err, wire.ErrTooLarge) { // it stays so, and nothing else may wait for it
+	if errors.Is(err, wire.ErrTooLarge) { // it stays too large: the rest of the family must not wait for it
 		f.reg.self.rejected.WithLabelValues(reasonDeletion).Add(float64(len(d.matches)))
 		f.reg.report("deletions", fmt.Errorf("shoal: %s %q: what was to be deleted can't be searched for: %w", f.def.kind, f.def.name, err))
 		return nil
@@ -117,17 +117,17 @@ func (z *freezer) freezeTable(c *constants) (outside []*series) {
 	})
 	for s := range z.awaited {
 		if s.consts == c && !s.outside.Load() {
-			z.take(s, false) // its value went with an earlier freeze: ask for the total alone
+			z.take(s, false) // its value was in an earlier freeze: ask for the total alone
 		}
 	}
 	z.cut()
 	return outside
 }
 
-// freezeOutside takes these series of a set and those that are awaited. A
-// batch names a field once. The series of the table have different fields; one
-// that was deleted, or the overflow, may have that of another. They come last,
-// so that only their fields need be remembered.
+// freezeOutside takes the series of a set that are not in the table (deleted ones and
+// the overflow series), and those that are still awaited. A batch names a field once.
+// The series of the table all have different fields, but a series outside may have the
+// field of another. They come last, so that only their fields need be remembered.
 func (z *freezer) freezeOutside(c *constants, list []*series) {
 	z.overflow = c.overflowField
 	fields := map[string]bool{} // of the batch at hand
@@ -152,10 +152,10 @@ func (z *freezer) freezeOutside(c *constants, list []*series) {
 	z.cut()
 }
 
-// take drains a series into an op, unless a deletion of it was asked for after those
-// that were frozen: it holds what came after that deletion, and must go after it.
-// The family's mu is held until the series is drained, so that no deletion, with what
-// is written after it, comes in between.
+// take drains a series into an op. If a deletion of it was asked for after this freeze
+// began, it leaves the series for the next one: what the series holds was counted after
+// that deletion, and Redis must get it after. The family's mu is held until the series
+// is drained, so that no deletion, with what is written after it, comes in between.
 func (z *freezer) take(s *series, deleted bool) {
 	f := z.f
 	f.mu.Lock()
@@ -174,8 +174,8 @@ func (z *freezer) take(s *series, deleted bool) {
 	}
 }
 
-// op renders what a series has to say; deleted says that the family has it no more.
-// The value is text, which lasts until the next call.
+// op renders what a series has to send. deleted says that the family has it no more.
+// text is valid until the next call.
 func (w *writer) op(s *series, deleted bool) (kind wire.OpKind, text []byte, ok bool) {
 	w.text = w.text[:0]
 	if g, ok := s.metric.(*Gauge); ok && s.consts.fam.def.mode == Latest {

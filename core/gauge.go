@@ -146,8 +146,8 @@ func (g *Gauge) written() {
 	g.touch()
 }
 
-// setIfChanged is Set, unless v is the gauge's value already: a refresh will send that again. A
-// Latest gauge is always set, for its value is as old as its last Set.
+// setIfChanged is Set, unless v is the gauge's value already: the refresh sends that again. A
+// Latest gauge is always set, since Set gives its value a new time.
 func (g *Gauge) setIfChanged(v float64) {
 	same := g.bits.Load() == math.Float64bits(v) && g.state.Load() == gaugeSet
 	if !same || g.consts.fam.writes == latestValue {

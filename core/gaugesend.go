@@ -19,7 +19,7 @@ const gaugesPerCall = 250
 type gaugeSender struct {
 	version uint64 // of the last write
 	full    bool   // what Redis has is not known: send all in place of it
-	refresh bool   // send all, since their time runs out
+	refresh bool   // send all before they expire
 }
 
 // resendAll makes the next write replace what Redis has of this process.
@@ -107,7 +107,7 @@ func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters [
 			}
 		})
 	}
-	if w.reg.gaugesForgotten.Swap(false) { // after the lists were taken, which deletions thin out
+	if w.reg.gaugesForgotten.Swap(false) { // after the lists were taken: see forget
 		w.gauges.resendAll()
 	}
 	if w.gauges.all() {
@@ -123,14 +123,14 @@ func (w *writer) gatherGauges(families []*family) (ops []wire.GaugeOp, waiters [
 	return append(deletions, ops...), waiters
 }
 
-// gaugeOp renders what a gauge has to say, if anything.
+// gaugeOp renders what a gauge has to send, if anything.
 func (w *writer) gaugeOp(s *series) (wire.GaugeOp, bool) {
 	g := s.metric.(*Gauge)
 	op := wire.GaugeOp{Field: wire.GaugeField(s.consts.fam.def.name, s.field)}
 	switch g.state.Load() {
 	case gaugeSet:
 		op.Value, op.Expire = formatGauge(g.value()), s.consts.fam.def.expire
-		if s.consts.fam.def.cadence.own() { // the period was chosen for the user's gauges
+		if s.consts.fam.def.cadence.own() { // Opts.RefreshPeriod is checked for the application's gauges only
 			op.Expire = max(op.Expire, 2*w.opts.RefreshPeriod)
 		}
 		return op, true
@@ -145,8 +145,8 @@ func (w *writer) gaugeOp(s *series) (wire.GaugeOp, bool) {
 // errGaugesLost asks for all gauges to be sent again.
 var errGaugesLost = errors.New("shoal: writing gauges: Redis lost them, or the lease, while they were sent")
 
-// writeGauges sends ops in slices that are short for Redis. After an error
-// nothing is known of what it has.
+// writeGauges sends ops, at most gaugesPerCall in a call. After an error the writer does
+// not know what Redis has.
 func (w *writer) writeGauges(ops []wire.GaugeOp) error {
 	g := &w.gauges
 	if len(ops) == 0 && !g.full {
@@ -156,7 +156,7 @@ func (w *writer) writeGauges(ops []wire.GaugeOp) error {
 	if !w.lease.held {
 		return w.lease.missing()
 	}
-	own := 0 // how many there are, if these are all
+	own := 0 // how many gauges this process has, if ops are all of them
 	for _, op := range ops {
 		if g.all() && !op.Delete {
 			own++
@@ -189,7 +189,7 @@ func (w *writer) writeGauges(ops []wire.GaugeOp) error {
 		}
 		mixed = mixed || status == wire.GaugesMixed
 	}
-	// Gauges that somebody put beside ours go with the next write.
+	// If Redis has gauges that are not ours, the next write replaces all.
 	g.full, g.refresh = mixed, false
 	return nil
 }

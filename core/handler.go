@@ -19,22 +19,22 @@ import (
 // DefScrapeTimeout is how long a scrape may take that names no timeout.
 const DefScrapeTimeout = 5 * time.Second
 
-// minScrapeTimeout and maxScrapeTimeout bound what a request may ask for. In less
-// than the least a Redis that is well may fail to answer: a page takes a flush
-// and two round trips.
+// minScrapeTimeout and maxScrapeTimeout bound what a request may ask for. In less than
+// minScrapeTimeout even a healthy Redis may not answer: a page takes a flush and two
+// round trips.
 const (
 	minScrapeTimeout = 250 * time.Millisecond
 	maxScrapeTimeout = 2 * time.Minute
 )
 
-// writeTimeout bounds how long a client may take to receive an answer, and to send
-// the body of its request: a page that is held for a slow one takes memory. A
-// scraper that waits longer for the page to be read may take as long to receive it.
+// writeTimeout bounds how long a client may take to receive an answer, and to send the
+// body of its request: a page takes memory until it is sent. If the scrape's timeout is
+// longer, that is the bound.
 const writeTimeout = 30 * time.Second
 
-// maxAccept is how much of a header that says what a client accepts is looked at,
-// in bytes. Prometheus sends 300; to parse the megabyte that net/http lets through
-// takes a hundred.
+// maxAccept bounds the headers Accept and Accept-Encoding, in bytes: longer ones count
+// as absent. Prometheus sends 300. Parsing the megabyte that net/http lets through would
+// take many times that memory.
 const maxAccept = 4 << 10
 
 // ownFlushTimeout bounds how long a scrape waits for the answering process's
@@ -50,23 +50,26 @@ type HandlerOpts struct {
 	// DisableCompression answers without gzip. Defaults to false.
 	DisableCompression bool
 	// Timeout bounds a scrape whose request has no header
-	// X-Prometheus-Scrape-Timeout-Seconds; with one, that less a tenth does,
-	// but at least 250 ms and at most 2 min. Defaults to 5 s.
+	// X-Prometheus-Scrape-Timeout-Seconds. With the header, the bound is nine tenths
+	// of its value, at least 250 ms; more than 2 min count as 2 min. Defaults to 5 s.
 	Timeout time.Duration
 }
 
 // Handler serves the metrics of all processes of the app. It answers GET and
-// HEAD in the text format 0.0.4, delimited protobuf or, where enabled,
-// OpenMetrics, gzipped where the scraper takes it, unless a middleware around it
-// compresses, as its Content-Encoding or Vary tells. It first flushes its own
-// process, for a second at most, after half a second at most for its gauge
-// functions. When Redis cannot be read in time it answers
-// 503 and why, never an empty page; the error itself, which may name addresses
-// and users, goes to Opts.OnError. A client has 30 s, or the scrape's timeout if
-// that is longer, to receive the answer and to send the rest of its request, unless
-// the server has a WriteTimeout or a ReadTimeout; where more than 256 MiB of pages are
-// on their way, those to whom the oldest goes are cut off. Over HTTP/1 a request with a
-// body is answered at once, and its connection closed after that.
+// HEAD in the text format 0.0.4, delimited protobuf or, where enabled, OpenMetrics.
+// It compresses with gzip if the scraper accepts that, unless a middleware around it
+// has set Content-Encoding, or Vary to Accept-Encoding: that one compresses.
+//
+// It first waits for the gauge functions of its own process, for half a second at
+// most, and flushes that process, for a second at most. When Redis cannot be read in
+// time it answers 503 and why, never an empty page; the error itself, which may name
+// addresses and users, goes to Opts.OnError.
+//
+// A client has 30 s, or the scrape's timeout if that is longer, to receive the answer
+// and to send the rest of its request, unless the server has a WriteTimeout or a
+// ReadTimeout. When more than 256 MiB of pages are on their way to clients, those that
+// receive the oldest pages are cut off. Over HTTP/1 a request with a body is answered
+// at once, and its connection closed after that.
 func (r *Registry) Handler(opts HandlerOpts) http.Handler {
 	return &handler{r, opts}
 }
@@ -157,8 +160,8 @@ func limitClient(w http.ResponseWriter, req *http.Request, d time.Duration) time
 	return d
 }
 
-// budget is the time that the scraper leaves us, and the cause of its end where that
-// is none of ours.
+// budget is the time that the scrape may take. cause is page.ErrHasty if the client asked
+// for less than the handler would have given it.
 func (h *handler) budget(req *http.Request) (budget time.Duration, cause error) {
 	own := h.opts.Timeout
 	if own <= 0 {
@@ -175,9 +178,9 @@ func (h *handler) budget(req *http.Request) (budget time.Duration, cause error) 
 	return max(time.Duration(asked*0.9*float64(time.Second)), minScrapeTimeout), cause
 }
 
-// scrape flushes this process and reads the page. A flush that fails leaves
-// this process's last values off; it never fails the scrape. It is counted unless
-// the client left no time for it, for which cause is page.ErrHasty, or went away.
+// scrape flushes this process and reads the page. If the flush fails, the page lacks
+// this process's last values, but the scrape goes on. The failure is counted unless
+// the client left no time for it, when cause is page.ErrHasty, or went away.
 func (r *Registry) scrape(ctx context.Context, budget time.Duration, cause error) (*page.Page, error) {
 	c, err := r.connected()
 	if err != nil {
@@ -235,9 +238,9 @@ func (h *handler) negotiate(req *http.Request) (format expfmt.Format, zip bool) 
 }
 
 // compressedAround says whether a middleware around the page compresses what the
-// page writes. Such a one has named the encoding before it calls the page, or at
-// least that its answer depends on Accept-Encoding: echo's names the encoding
-// with the first Write only, and gzips again what is gzipped already.
+// page writes. Before it calls the page, such a middleware sets Content-Encoding, or
+// at least Vary: echo's sets Content-Encoding only with the first Write, and gzips
+// again what is gzipped already.
 func compressedAround(header http.Header) bool {
 	if header.Get("Content-Encoding") != "" {
 		return true

@@ -9,16 +9,14 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// heartbeat reads the lineage and renews the lease when that is due. A refusal is
-// reported and no error: counting goes on without a lease, and only the gauges need
-// one.
+// heartbeat reads the lineage and renews the lease when that is due. If Redis refuses
+// the lease, it reports that and returns nil: only the gauges need a lease.
 func (w *writer) heartbeat(now time.Time) error {
 	if !w.lease.due(now) {
 		return nil
 	}
-	// If this fails, the next heartbeat reads the lineage. But Redis cuts a connection
-	// off that has no password and asks for more, and the end of the connection would
-	// hide the reason.
+	// If this fails, the next heartbeat reads the lineage again. But after NOAUTH Redis
+	// may close the connection, and the error of the next call would hide the reason.
 	if err := w.readLineage(); wire.ReplyCode(err) == "NOAUTH" {
 		return fmt.Errorf("shoal: renewing the lease: %w", err)
 	}
@@ -30,8 +28,8 @@ func (w *writer) heartbeat(now time.Time) error {
 	switch {
 	case err == nil:
 		if w.clock.set(reply.Now, (before+monotonicNow())/2) {
-			// This process came up earlier by that too: else the definitions of processes that
-			// come up later would have to wait until the clock has caught up.
+			// born is set again, by the new clock: otherwise the definitions of processes that
+			// start later would not count until the clock has caught up.
 			w.born = 0
 		}
 		w.renewed(reply)
@@ -79,9 +77,8 @@ func (w *writer) refused(err error) {
 	w.reg.redisFails("lease", err)
 }
 
-// readLineage asks the store for its lineage. On a change nothing is taken for
-// granted any more. That includes a change back: what was acknowledged in the
-// meantime may be missing.
+// readLineage asks Redis for its lineage. After a change every family is verified. A change
+// back counts as well: what was acknowledged in the meantime may be missing.
 func (w *writer) readLineage() error {
 	ctx, cancel := w.callContext()
 	defer cancel()
@@ -93,9 +90,9 @@ func (w *writer) readLineage() error {
 	return err
 }
 
-// doubt notes that the store lacks something that it had, the lease or a family.
-// It may have been emptied, so every family is registered anew. The lease tells
-// readers, who wait until that is done.
+// doubt notes that Redis lacks something that it had, the lease or a family. It may have
+// been emptied, so every family is registered again. The lease tells the readers, which
+// wait until that is done.
 func (w *writer) doubt() {
 	w.lineage.lost = true
 	w.lease.renewNow()
@@ -110,10 +107,10 @@ func (w *writer) doubtFamilies() {
 	}
 }
 
-// confirmLineage notes that the store has, in the lineage seen, all that it ever
-// acknowledged, if that is so, and makes the next heartbeat tell. The lineage
-// was read before the families were registered. If it changed in between, the
-// one noted is not the one that readers find, and they wait on.
+// confirmLineage notes, if it is so, that Redis has in the lineage seen all that it ever
+// acknowledged. The next heartbeat tells the readers. The lineage was read before the
+// families were registered: if it changed in between, the readers find another one than
+// the one noted, and wait on. It reports whether the lineage is confirmed.
 func (w *writer) confirmLineage() bool {
 	if w.lineage.confirmed() {
 		return true

@@ -10,8 +10,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/page"
 )
 
-// publish tells the pages of this process what Redis has of it: one that lacks
-// some of that is not shown.
+// publish tells the pages of this process what Redis has of it. A page that lacks some of
+// that is not shown.
 func (w *writer) publish() {
 	h := &page.Held{Generations: map[string]string{}}
 	if w.lease.held {
@@ -27,7 +27,7 @@ func (w *writer) publish() {
 	}
 }
 
-// catchUp makes the writer do now what a page waits for: renew its lease, and look
+// catchUp makes the writer do now what a page waits for: renew its lease, and ask
 // whether Redis still has all of its families.
 func (w *writer) catchUp(renew, verify bool) {
 	if renew {

@@ -9,8 +9,8 @@ import (
 )
 
 // jitter spreads the times at which a writer does things, so that processes
-// started together do not stay in step. Its source is the writer's own, grown
-// from its random id: who knows the ids can run the same again.
+// started together do not stay in step. Its source is the writer's own, seeded by
+// the writer's random id: a simulation that chooses the ids can be repeated.
 type jitter struct{ source *mathrand.Rand }
 
 func newJitter(id string) jitter {

@@ -10,8 +10,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// lease is this process's place among the living ones: the index under which its
-// gauges are shown. It is held for Opts.LeaseDuration and renewed three times in it.
+// lease is what this process knows of its lease, which says that the process is alive and
+// has the index under which its gauges are shown. Each renewal is for Opts.LeaseDuration,
+// in which it is renewed three times.
 type lease struct {
 	index     int       // wire.NoIndex before the first
 	held      bool      // as far as this process knows
@@ -32,7 +33,7 @@ func (l *lease) lose() {
 	l.renewNow()
 }
 
-// missing is the error of what needs a lease where there is none.
+// missing is the error of a write that needs a lease while there is none.
 func (l *lease) missing() error {
 	if l.refusal != nil {
 		return fmt.Errorf("shoal: the gauges wait for a lease: %w", l.refusal)

@@ -10,9 +10,9 @@ import (
 
 // Why batches were lost: the label of shoal_lost_batches_total.
 const (
-	lostRollback = "rollback" // the store stepped back beyond what was kept
-	lostWiped    = "wiped"    // the store was emptied: what it had is gone with it
-	lostOrphan   = "orphan"   // the sequence numbers were lost and these were in doubt
+	lostRollback = "rollback" // Redis stepped back beyond what was kept
+	lostWiped    = "wiped"    // Redis was emptied, and lost what it had acknowledged
+	lostOrphan   = "orphan"   // in doubt when Redis lost the sequence numbers
 	lostExpired  = "expired"  // in doubt for more than a day
 )
 

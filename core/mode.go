@@ -42,7 +42,7 @@ const (
 	Total Mode = wire.ModeTotal
 )
 
-// gaugeWrites is what writes do in a mode, in a form that is quick to compare.
+// gaugeWrites is what a write does in a mode: quicker to compare than the mode's text.
 type gaugeWrites uint8
 
 const (

@@ -61,15 +61,15 @@ type Opts struct {
 	// this process's memory. Label sets beyond it share one overflow series. Defaults to
 	// 10,000.
 	SeriesLimit int
-	// Retention is how long a family stays in Redis that no living process declares, at
+	// Retention is how long a family that no living process declares stays in Redis, at
 	// least twice RefreshPeriod. Defaults to 30 days; KeepForever keeps it.
 	Retention time.Duration
 
 	// OnError is called with troubles that no call returns, each kind once a minute at most.
 	// Trouble of Redis as a whole is one kind, whatever fails because of it, and a
 	// [*RecoveredError] says that it is over. OnError is called from shoal's goroutines; for
-	// a rejected value and a scrape from the caller's. It must not block. Defaults to a
-	// warning to Logger.
+	// a rejected value from the one that wrote it, and for a scrape from the handler's. It
+	// must not block. Defaults to a warning to Logger.
 	OnError func(error)
 	// Logger takes warnings where OnError is nil, and the message that Redis is back.
 	// Defaults to slog.Default().

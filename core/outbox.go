@@ -11,10 +11,10 @@ import (
 
 // Bounds on what an outbox keeps; see docs/protocol.md.
 const (
-	keepFor     = 10 * time.Minute // acknowledged batches, for a store that steps back
-	keepBytes   = 4 << 20          // of them, over all families
-	doubtfulFor = 24 * time.Hour   // batches that nobody can tell were applied
-	batchWeight = 256              // scalars a batch: each blocks Redis below 1 ms
+	keepFor     = 10 * time.Minute // acknowledged batches, in case Redis steps back
+	keepBytes   = 4 << 20          // of these, over all families
+	doubtfulFor = 24 * time.Hour   // batches in doubt
+	batchWeight = 256              // scalars a batch, so that it blocks Redis for less than 1 ms
 	batchBytes  = 128 << 10
 
 	histogramWeight = 8 // scalars that a histogram's commit costs
@@ -36,26 +36,26 @@ type batch struct {
 }
 
 // outbox is one family's side of the commit protocol: what was frozen and not
-// acknowledged, and what was acknowledged and is kept in case the store steps
-// back. It does no I/O and belongs to the writer goroutine. The states and the
-// answers to them are those of docs/protocol.md.
+// acknowledged, and what was acknowledged and is kept in case Redis steps back. It
+// does no I/O and belongs to the writer goroutine. docs/protocol.md has the table of
+// answers and what follows from each.
 type outbox struct {
 	generation string
 	had        string    // the generation under this process's former identity, until it registers again
-	unverified bool      // whether Redis still has it is to be asked, by registering it
-	damaged    bool      // Redis holds what shoal does not write in its place: no page shows it
+	unverified bool      // Redis may have lost it: register it again to find out
+	damaged    bool      // in its place Redis holds what shoal does not write: no page shows it
 	refused    error     // set while another type holds the name
 	retryAt    time.Time // when to ask for the name again
 
-	acked  uint64   // the newest number that the store is believed to have
+	acked  uint64   // the newest number that Redis is believed to have
 	newest uint64   // the newest number ever given
-	base   uint64   // numbers up to here never come in this generation
+	base   uint64   // numbers up to here are never sent in this generation
 	origin uint64   // the last number before this generation's first batch
 	queue  []*batch // not acknowledged, in order
 	kept   []*batch // acknowledged, in order
 	size   int      // bytes in kept
-	// lineage is the store's lineage as known when the store last acknowledged a batch or
-	// registered the family. If everything is gone in the same one, the store was emptied.
+	// lineage is the lineage as known when Redis last acknowledged a batch or registered
+	// the family. If the family is lost in the same lineage, Redis was emptied.
 	lineage string
 
 	lost map[string]int // batches by reason, since last collected
@@ -68,7 +68,7 @@ func (o *outbox) push(b *batch) {
 	o.queue = append(o.queue, b)
 }
 
-// prev is the number that the store must have before the i-th queued batch.
+// prev is the number that Redis must have before the i-th queued batch.
 func (o *outbox) prev(i int) uint64 {
 	if i == 0 {
 		return o.acked
@@ -95,8 +95,8 @@ func (o *outbox) forget() {
 	o.kept = o.kept[1:]
 }
 
-// rewind goes back to the number that the store has: the kept batches above it
-// return to the queue. Those between it and the oldest kept one are lost.
+// rewind goes back to last, the number that Redis has: the kept batches above it return
+// to the queue. Those between last and the oldest kept one are lost.
 func (o *outbox) rewind(last uint64) {
 	n := len(o.kept)
 	for n > 0 && o.kept[n-1].seq > last {
@@ -110,7 +110,7 @@ func (o *outbox) rewind(last uint64) {
 	o.kept = o.kept[:n:n]
 	from, next := max(last, o.base), o.acked+1
 	if len(o.queue) > 0 {
-		next = o.queue[0].seq // if it is not above last, the store answers that it is a duplicate
+		next = o.queue[0].seq // if it is not above last, Redis answers that it is a duplicate
 	}
 	if next > from+1 {
 		o.lose(lostRollback, next-from-1)
@@ -119,22 +119,21 @@ func (o *outbox) rewind(last uint64) {
 	o.acked = last
 }
 
-// fullyAcked says whether the store is known to have all that it acknowledged, and all
-// that it may have applied without an acknowledgement.
+// fullyAcked says whether Redis is known to have all that it acknowledged, and all that it
+// may have applied without an acknowledgement.
 func (o *outbox) fullyAcked() bool {
 	return o.generation == "" || o.damaged ||
 		!o.unverified && !slices.ContainsFunc(o.queue, func(b *batch) bool { return b.inDoubt })
 }
 
 // replaced says whether the answer to a registration is of another generation than
-// the one that was known: the family was lost, or the store's data is another.
+// the one that was known: Redis lost the family, or has other data than before.
 func (o *outbox) replaced(r wire.RegisterReply) bool {
 	return r.Err == nil && r.Clash == "" && r.Last <= o.newest && o.generation != "" && o.generation != r.Generation
 }
 
-// registered takes in the answer to a registration, made while the store had this lineage. It
-// returns whether the store's data is another than before, so that what is
-// known should be shown anew.
+// registered handles the answer to a registration, made while Redis had this lineage. anew says
+// that Redis may lack the family's series: the writer then sends each of them, if only with 0.
 func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	first, same := o.generation == "", o.generation == r.Generation
 	o.generation, o.had, o.unverified, o.refused, o.damaged = r.Generation, "", false, nil, false
@@ -148,9 +147,9 @@ func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	case r.Orphan:
 		o.dropDoubtful()
 	case first:
-		return o.newest > 0 // it was registered before: a clash or another identity came between
+		return o.newest > 0 // it was registered before, then came a clash or another identity
 	case lineage != o.lineage && lineage != "" && o.lineage != "" && o.keptWhole():
-		// The store went back to before the family's first batch.
+		// Redis stepped back to before the family's first batch.
 		o.rewind(0)
 		return true
 	}
@@ -164,7 +163,7 @@ func (o *outbox) keptWhole() bool {
 }
 
 // clashed notes that another type holds the name. If the family was registered before,
-// everything that the store had of it is gone.
+// Redis lost everything that it had of it.
 func (o *outbox) clashed(err error, retryAt time.Time) {
 	if o.generation != "" {
 		o.wiped()
@@ -204,8 +203,8 @@ func (o *outbox) wiped() {
 	o.restart()
 }
 
-// restart begins anew in a store that has nothing of this process: what was never
-// acknowledged is sent, under its old numbers.
+// restart begins anew when Redis has nothing of this process: what was never acknowledged
+// is sent, under its old numbers.
 func (o *outbox) restart() {
 	o.kept, o.size = nil, 0
 	o.acked, o.base = 0, o.newest
@@ -255,8 +254,8 @@ func (o *outbox) lose(reason string, n uint64) {
 }
 
 // counted says whether the batch added anything. Zeros only show that a series is
-// there; deletions and values of Latest gauges are not lost with what an emptied
-// store had: there is nothing to delete, and the values are set again.
+// there. Deletions and values of Latest gauges are not lost when Redis is emptied: there
+// is nothing to delete, and the values are set again.
 func (b *batch) counted() bool {
 	return slices.ContainsFunc(b.ops, func(op wire.Op) bool {
 		if op.Kind != wire.OpAdd {

@@ -9,8 +9,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// packer cuts ops into batches. It gathers them in memory that is used again,
-// so that a batch is what it needs: its ops, and one text for all their values.
+// packer cuts ops into batches. It gathers them in buffers that it uses again, so that
+// a batch takes no more memory than its ops and one text for all their values.
 type packer struct {
 	out      *outbox
 	now      time.Time
@@ -25,7 +25,7 @@ type packer struct {
 type scratch struct {
 	ops     []wire.Op
 	values  []byte // one after the other
-	ends    []int  // of each in values
+	ends    []int  // where each value ends in values
 	waiters []*waiter
 }
 

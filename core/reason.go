@@ -12,9 +12,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// pageReason says why the metrics can't be read, to whoever can reach the page:
-// enough to know what to look at, and nothing of Redis's address, its users or
-// its certificates, which errors name. The whole error goes to OnError.
+// pageReason says on the page why the metrics can't be read: enough to know what to look
+// at, but not Redis's address, users or certificates, which errors name, since anybody
+// may reach the page. The whole error goes to OnError.
 func pageReason(err error) string {
 	for _, own := range []error{ErrNotConnected, ErrClosed} {
 		if errors.Is(err, own) {

@@ -29,8 +29,8 @@ type Registry struct {
 	damage   damage                    // found in Redis and not reported
 	sampled  sampler                   // the gauge functions
 	outgoing outgoing                  // the pages on their way to clients
-	// gaugesForgotten says that deletions of gauges were dropped: what Redis has
-	// of this process is to be replaced.
+	// gaugesForgotten says that deletions of gauges were dropped: the next write of
+	// gauges replaces all that Redis has of this process.
 	gaugesForgotten atomic.Bool
 
 	mu     sync.Mutex
@@ -130,7 +130,7 @@ func vec[M Counter | Gauge | Summary | Histogram](r *Registry, d definition) (*V
 	return &Vec[M]{c}, nil
 }
 
-// must panics where a declaration fails: a mistake in the program.
+// must panics if a declaration failed, which is a mistake in the program.
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

@@ -21,8 +21,8 @@ const (
 	maxKind        = 200 // bytes of a kind
 )
 
-// errorLimiter passes troubles on to the application, each kind once a minute. All kinds that
-// come when it remembers maxReportKinds count as one.
+// errorLimiter passes troubles on to the application, each kind once a minute. While it
+// remembers maxReportKinds, all further kinds count as one.
 type errorLimiter struct {
 	mu      sync.Mutex
 	last    map[string]time.Time // when each kind was reported; guarded by mu
@@ -35,19 +35,19 @@ type errorLimiter struct {
 
 // furtherKinds are the kinds that the limiter does not remember.
 type furtherKinds struct {
-	last time.Time // when a trouble of them was reported
-	held int       // how many were not reported since
+	last       time.Time // when a trouble of them was reported
+	unreported int       // how many were not reported since
 }
 
 // furtherError is a trouble of one of furtherKinds.
 type furtherError struct {
 	error
-	held int
+	unreported int
 }
 
 func (e furtherError) Error() string {
 	return fmt.Sprintf("%v (there are more than %d kinds of trouble, and further ones are told once in %v: %d were not)",
-		e.error, maxReportKinds, reportEvery, e.held)
+		e.error, maxReportKinds, reportEvery, e.unreported)
 }
 
 func (e furtherError) Unwrap() error { return e.error }
@@ -78,15 +78,15 @@ func (r *Registry) report(kind string, err error) bool {
 func (r *Registry) reportIf(kind string, cause func() error) bool {
 	l := &r.limiter
 	l.mu.Lock()
-	pass, further, held := l.admit(kind[:min(len(kind), maxKind)], time.Now())
+	allowed, further, unreported := l.admit(kind[:min(len(kind), maxKind)], time.Now())
 	onError, logger := l.onError, l.logger
 	l.mu.Unlock()
-	if !pass {
+	if !allowed {
 		return false
 	}
 	err := prefixOnce(wire.Printable(cause()))
 	if further {
-		err = furtherError{err, held}
+		err = furtherError{err, unreported}
 	}
 	if onError != nil {
 		onError(err)
@@ -96,9 +96,9 @@ func (r *Registry) reportIf(kind string, cause func() error) bool {
 	return true
 }
 
-// admit decides whether a trouble is passed on now, and whether it is one of furtherKinds, of
-// which held were not reported before it. The caller holds mu.
-func (l *errorLimiter) admit(kind string, now time.Time) (pass, further bool, held int) {
+// admit decides whether a trouble is reported now, and whether it is one of furtherKinds, of
+// which some were not reported before it. The caller holds mu.
+func (l *errorLimiter) admit(kind string, now time.Time) (allowed, further bool, unreported int) {
 	last, known := l.last[kind]
 	switch {
 	case l.logger == nil || known && now.Sub(last) < reportEvery:
@@ -110,16 +110,16 @@ func (l *errorLimiter) admit(kind string, now time.Time) (pass, further bool, he
 		l.last[strings.Clone(kind)] = now
 		return true, false, 0
 	case now.Sub(l.further.last) < reportEvery:
-		l.further.held++
+		l.further.unreported++
 		return false, false, 0
 	}
-	held = l.further.held
+	unreported = l.further.unreported
 	l.further = furtherKinds{last: now}
-	return true, true, held
+	return true, true, unreported
 }
 
-// hasRoom says whether one more kind can be remembered, after it forgot those whose minute is
-// over. The caller holds mu.
+// hasRoom forgets the kinds whose minute is over, and says whether one more can be remembered.
+// The caller holds mu.
 func (l *errorLimiter) hasRoom(now time.Time) bool {
 	if len(l.last) >= maxReportKinds && !now.Before(l.expires) {
 		l.expires = now.Add(reportEvery)
@@ -185,8 +185,8 @@ func (r *Registry) redisFails(part string, err error) {
 	}
 }
 
-// scrapeFails reports a scrape that got no page. It is no part that tries again by itself if
-// there is a writer, which notices sooner than the next scrape when Redis is back.
+// scrapeFails reports a scrape that got no page. Scrapes are a part of an outage only on a
+// read-only registry: a writer notices sooner than the next scrape when Redis is back.
 func (r *Registry) scrapeFails(err error) {
 	err = fmt.Errorf("shoal: a scrape failed: %w", err)
 	if c := r.conn.Load(); c != nil && c.writer == nil {

@@ -15,12 +15,12 @@ type flushRequest struct {
 	done chan error
 }
 
-// flushRequests are those who wait for a flush.
+// flushRequests are the flush requests that are not answered.
 type flushRequests struct {
 	mu  sync.Mutex
 	new []*flushRequest // guarded by mu
 
-	collected []*flushRequest // by the writer's goroutine, to which they belong; not answered
+	collected []*flushRequest // taken from new; belongs to the writer's goroutine
 }
 
 func (q *flushRequests) add(r *flushRequest) {
@@ -47,7 +47,7 @@ func (q *flushRequests) collect() {
 	q.collected = slices.DeleteFunc(q.collected, func(r *flushRequest) bool { return r.ctx.Err() != nil })
 }
 
-// onlyScrapes says whether nobody else waits.
+// onlyScrapes says whether none but scrapes wait.
 func (q *flushRequests) onlyScrapes() bool {
 	return !slices.ContainsFunc(q.collected, func(r *flushRequest) bool { return !r.once })
 }

@@ -7,10 +7,10 @@ import "time"
 const (
 	minBackoff    = 50 * time.Millisecond
 	maxBackoff    = 2 * time.Second
-	maxInterval   = 10 * time.Second // to which a slow Redis stretches flushes
+	maxInterval   = 10 * time.Second // the longest time between two flushes while Redis is slow
 	housekeepTime = 10 * time.Minute
 	selfPause     = 10 * time.Second // between two flushes that take shoal's own metrics along
-	doubtPause    = time.Second      // between two times that scrapes make the writer register all families
+	doubtPause    = time.Second      // between two registrations of all families that scrapes cause
 )
 
 // schedule says when the writer does what. All times are jittered, so that processes
@@ -20,21 +20,21 @@ type schedule struct {
 	opts   Opts
 
 	flushAt     time.Time
-	alongsideAt time.Time // when a flush takes shoal's own metrics along again; zero if the last did not
+	alongsideAt time.Time // when a flush takes shoal's own metrics along again; zero for the next one
 	refreshAt   time.Time
 	housekeepAt time.Time
 	doubtAt     time.Time // when a scrape may make the writer register all families again
-	retryAt     time.Time // nothing is tried before, since Redis is away
+	retryAt     time.Time // nothing is tried before, since the last try failed
 	failures    int       // flushes in a row that failed
 }
 
-// newSchedule begins at once, but for the housekeeping: a fleet starts at once.
+// newSchedule makes all but the housekeeping due at once. The processes of an app may all
+// start at the same time.
 func newSchedule(opts Opts, jitter jitter) schedule {
 	return schedule{opts: opts, jitter: jitter, housekeepAt: time.Now().Add(jitter.below(housekeepTime))}
 }
 
-// next is when there is something to do without being asked. The lease is to be
-// renewed at renewAt.
+// next is when something is due without anybody asking. The lease is due at renewAt.
 func (s *schedule) next(renewAt time.Time) time.Time {
 	at := s.flushAt
 	for _, t := range []time.Time{s.refreshAt, s.housekeepAt, renewAt} {
@@ -57,9 +57,8 @@ func (s *schedule) flushed(took time.Duration) {
 	s.flushAt = time.Now().Add(s.jitter.around(pause))
 }
 
-// succeeded forgets the failures before. A store that was away may have come
-// back as it was earlier. One that does not tell its lineage is asked at once
-// for every family.
+// succeeded ends a row of failures. Redis may have been away and have come back with an
+// older state. If it does not tell its lineage, the writer asks at once for every family.
 func (s *schedule) succeeded(lineageKnown bool) {
 	if s.failures > 0 && !lineageKnown {
 		s.refreshAt = time.Now()
@@ -67,16 +66,16 @@ func (s *schedule) succeeded(lineageKnown bool) {
 	s.failures, s.retryAt = 0, time.Time{}
 }
 
-// failed sets the time of the next try, which moves away while Redis is.
+// failed sets the time of the next try, which is later after each failure in a row.
 func (s *schedule) failed() {
 	s.failures++
-	// A page is held back for a heartbeat after a change of the lineage (see
-	// leaseGrace): whoever lost its lease meanwhile must be heard in it.
+	// After a change of the lineage pages wait for leaseGrace. In that time a living
+	// writer that lost its lease must have renewed it.
 	longest := min(maxBackoff, max(s.opts.LeaseDuration/6, minBackoff))
 	backoff := min(minBackoff<<min(s.failures, 10), longest)
 	s.retryAt = time.Now().Add(backoff/2 + s.jitter.below(backoff/2))
 	s.flushAt = s.retryAt
-	s.alongsideAt = time.Time{} // what the failure left of them goes with the next try
+	s.alongsideAt = time.Time{} // those that were not sent go with the next try
 }
 
 // refreshDue says whether a refresh is due, and sets the next.
@@ -84,9 +83,9 @@ func (s *schedule) refreshDue(now time.Time) bool {
 	if !due(s.refreshAt, now) {
 		return false
 	}
-	pause := s.jitter.early(s.opts.RefreshPeriod) // not later: an Expire may be just above the period
+	pause := s.jitter.early(s.opts.RefreshPeriod) // never later: an Expire may be just above the period
 	if s.refreshAt.IsZero() {
-		pause = s.jitter.below(s.opts.RefreshPeriod) // a fleet starts at once
+		pause = s.jitter.below(s.opts.RefreshPeriod) // all processes may start at the same time
 	}
 	s.refreshAt = now.Add(pause)
 	return true

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// maxOutgoing is how many bytes of pages may be on their way to clients at once. Each
-// scrape is given a page of its own unless it shares a reading, so that clients which
-// take nothing could otherwise gather as many as are made in their time.
+// maxOutgoing is how many bytes of pages may be on their way to clients at once. Scrapes
+// that share no reading have pages of their own, so clients that receive nothing could
+// otherwise keep in memory all that are made until their time is over.
 const maxOutgoing = 256 << 20
 
-// frame is what is sent at once of a page that may have to be let go: what HTTP/2
-// sends at once as well.
+// frame is how much of a page is written at once over HTTP/2, so that the rest can be
+// dropped meanwhile. HTTP/2 sends as much in one frame.
 const frame = 16 << 10
 
 // outgoing are the pages on their way to clients, in all encodings.
@@ -24,18 +24,18 @@ type outgoing struct {
 	mu    sync.Mutex
 	limit int         // for tests; 0 is maxOutgoing; set before the first page
 	size  int         // of all bodies; guarded by mu
-	pages []*departed // the oldest first; guarded by mu
+	pages []*sentPage // the oldest first; guarded by mu
 }
 
-// departed is a page that at least one client has not received yet.
-type departed struct {
+// sentPage is a page that at least one client has not received completely.
+type sentPage struct {
 	body []byte
 	to   map[*sending]bool
 }
 
-// add notes that s begins to send its page, and returns those that have to end for it:
-// all that send the oldest pages, until the others are within the limit. A page that is
-// being sent already takes no further memory.
+// add notes that s begins to send its page, and returns the sendings to cut: all of the
+// oldest pages, until the others are within the limit. A page that is being sent already
+// takes no further memory.
 func (o *outgoing) add(s *sending, body []byte) (cut []*sending) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -45,7 +45,7 @@ func (o *outgoing) add(s *sending, body []byte) (cut []*sending) {
 			return nil
 		}
 	}
-	o.pages = append(o.pages, &departed{body, map[*sending]bool{s: true}})
+	o.pages = append(o.pages, &sentPage{body, map[*sending]bool{s: true}})
 	o.size += len(body)
 	limit := o.limit
 	if limit == 0 {
@@ -88,8 +88,8 @@ type sending struct {
 	ended bool   // the handler returns: control must not be used any more; guarded by mu
 }
 
-// send writes a page, and lets go of it after d at the latest, or when there are too
-// many. The client then gets less than it was promised.
+// send writes a page. It drops the rest after d, or when more than maxOutgoing is on its
+// way. The client then gets an incomplete answer.
 func (r *Registry) send(w http.ResponseWriter, req *http.Request, body []byte, d time.Duration) {
 	if len(body) == 0 {
 		return
@@ -101,15 +101,15 @@ func (r *Registry) send(w http.ResponseWriter, req *http.Request, body []byte, d
 		for _, old := range cut {
 			old.cut()
 		}
-		r.report("slow clients", fmt.Errorf("shoal: clients that are slow to take the page were cut off: "+
-			"those under way were more than %d MiB", maxOutgoing>>20))
+		r.report("slow clients", fmt.Errorf("shoal: clients that are slow to receive the page were cut off: "+
+			"more than %d MiB of pages were on their way", maxOutgoing>>20))
 	}
 	if req.ProtoMajor == 1 {
 		_, _ = w.Write(body) // a scraper that went away is no trouble of ours
 		return
 	}
-	// The write deadline of HTTP/2 is that of a stream: while the connection takes
-	// nothing, the Write that is under way does not return.
+	// With HTTP/2 the write deadline is that of a stream: while the connection takes
+	// nothing, a Write does not return.
 	defer time.AfterFunc(d, func() {
 		r.outgoing.done(s)
 		s.cut()
@@ -134,8 +134,8 @@ func (s *sending) next(buf []byte) int {
 	return n
 }
 
-// cut lets go of the page, and has whatever is still written to the client fail, so
-// that it can't take what it got for all.
+// cut drops the rest of the page, and makes further writes to the client fail, so that
+// the client can't take what it got for the whole page.
 func (s *sending) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -34,7 +34,7 @@ func (c *stripes) init(buckets int) {
 	c.first.bucket = make([]uint64, buckets)
 }
 
-// observe adds one observation to a bucket, which is given by its place.
+// observe adds one observation to the bucket with this index.
 func (c *stripes) observe(v float64, bucket int) {
 	s := c.lock()
 	s.sum += v

@@ -6,7 +6,7 @@ package shoal
 // share batches, and all families share pipelines: that is the group commit.
 type waiter struct {
 	series *series
-	op     int  // its place in the batch, where the total will be
+	op     int  // the index of its op in the batch, and of its total in the answer
 	gone   bool // the caller gave up; guarded by its family's mu
 	done   chan outcome
 }
@@ -25,8 +25,8 @@ func (w *waiter) finish(text string, err error) {
 	}
 }
 
-// waitOn makes waiters wait for the next batch, since the one that they were taken for
-// was not made; but not those that gave up meanwhile. The caller holds mu.
+// waitOn makes waiters wait for the next batch, if the one that they were taken for was not
+// made. It leaves out those that gave up meanwhile. The caller holds mu.
 func (f *family) waitOn(list ...*waiter) {
 	for _, w := range list {
 		if !w.gone {
@@ -35,8 +35,8 @@ func (f *family) waitOn(list ...*waiter) {
 	}
 }
 
-// abandon takes out a waiter that gave up, if no batch has taken it yet: else they
-// would pile up while Redis is away.
+// abandon removes a waiter that gave up, if no batch has taken it yet. Otherwise such
+// waiters would pile up while Redis is away.
 func (s *series) abandon(w *waiter) {
 	f := s.consts.fam
 	f.mu.Lock()

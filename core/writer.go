@@ -17,8 +17,8 @@ import (
 // callTimeout bounds one call to Redis.
 const callTimeout = 5 * time.Second
 
-// writer is the life of this process as a writer. Its one goroutine does all writing
-// I/O, so nothing below needs a lock but what others hand to it.
+// writer is one life of this process as a writer. Its one goroutine does all writing
+// I/O, so only what others hand to it needs a lock.
 //
 // The goroutine wakes when something is due or somebody asks, and makes a tick: it
 // renews the lease, and brings to Redis what is due, in a flush run (see flushRun).
@@ -30,10 +30,10 @@ type writer struct {
 
 	ctx     context.Context // of all its I/O; ends after Close
 	cancel  context.CancelFunc
-	wake    chan struct{} // has room for one: somebody asks
+	wake    chan struct{} // has room for one; wakes the goroutine
 	stopped chan struct{} // closed when the goroutine has ended
 
-	// What others ask for, and are told.
+	// What other goroutines ask for, and what they read.
 	renewal atomic.Bool           // a scrape waits for the next heartbeat
 	lacking atomic.Bool           // a scrape missed something of this process
 	queued  atomic.Int64          // the application's batches not acknowledged
@@ -47,8 +47,8 @@ type writer struct {
 
 	// The rest belongs to the goroutine.
 	id       string
-	born     int64 // when this process came up, in µs of the store's clock
-	clock    storeClock
+	born     int64 // when this process started, in µs of Redis's clock
+	clock    redisClock
 	schedule schedule
 	lease    lease
 	lineage  lineage
@@ -122,8 +122,8 @@ func (w *writer) heedScrapes(now time.Time) {
 	}
 }
 
-// tick does what is due. It begins with the heartbeat, which also tells the time and
-// whether the store's data is another than before.
+// tick does what is due. It begins with the heartbeat, which also tells Redis's time, and
+// whether Redis has other data than before.
 func (w *writer) tick(now time.Time) {
 	defer w.reg.tellDamage(keysReplaced)
 	refreshing := w.schedule.refreshDue(now)
@@ -139,9 +139,9 @@ func (w *writer) tick(now time.Time) {
 		if w.flush(alongsideUnasked) {
 			w.answer(nil)
 		}
-	case len(w.requests.collected) > 0: // by scrapes, which have nothing to wait for
+	case len(w.requests.collected) > 0: // only by scrapes, which need no flush
 		w.answer(nil)
-	case flushing && !w.active(everyFlush): // the heartbeat was answered
+	case flushing && !w.active(everyFlush): // nothing to send
 		w.succeeded()
 		w.schedule.flushed(0)
 	case flushing && !due(w.schedule.alongsideAt, now):
@@ -167,15 +167,15 @@ func (w *writer) refresh() {
 	}
 }
 
-// asked says whether somebody waits for a flush. Scrapes do only if there is something
-// to send that they would show.
+// asked says whether somebody waits for a flush. A scrape does only if there is something
+// to send that its page would show.
 func (w *writer) asked() bool {
 	return len(w.requests.collected) > 0 &&
 		(!w.requests.onlyScrapes() || w.schedule.alongsideAt.IsZero() || w.active(alongside))
 }
 
-// active says whether a family of one of the cadences up to this one has something
-// to send, or the gauges have.
+// active says whether a family of this cadence or a lower one has something to send, or
+// whether all gauges are to be sent again.
 func (w *writer) active(upTo cadence) bool {
 	if w.gauges.all() || w.reg.gaugesForgotten.Load() {
 		return true
@@ -201,8 +201,8 @@ func (w *writer) awaited() []*family {
 	return list
 }
 
-// flush makes a flush run of the families of the cadences up to this one, and schedules
-// what comes after it. It reports whether everything of theirs was delivered.
+// flush makes a flush run of the families of this cadence and the lower ones, and schedules
+// the next flush. It reports whether everything of these families was delivered.
 func (w *writer) flush(upTo cadence) bool {
 	families := slices.DeleteFunc(slices.Clone(*w.reg.families.Load()), func(f *family) bool { return f.def.cadence > upTo })
 	begin := time.Now()
@@ -219,7 +219,7 @@ func (w *writer) flush(upTo cadence) bool {
 		w.schedule.alongsideAt = begin.Add(w.schedule.jitter.around(selfPause))
 	}
 	if !w.lineage.confirmed() {
-		w.schedule.flushAt = time.Now().Add(minBackoff) // something of before is left to bring back
+		w.schedule.flushAt = time.Now().Add(minBackoff) // Redis may still lack something that it had
 	}
 	return true
 }
@@ -247,9 +247,8 @@ func (w *writer) failed(err error) {
 	w.answer(err)
 }
 
-// housekeep removes what nobody needs any more, for the whole fleet, unless
-// another process did lately. A failure is reported, and mended by the next of
-// any process.
+// housekeep removes what nobody needs any more, for all processes of the app, unless another
+// one did so lately. After a failure, the next turn of any process does it.
 func (w *writer) housekeep() {
 	ctx, cancel := w.callContext()
 	defer cancel()
@@ -270,7 +269,7 @@ func (w *writer) request(ctx context.Context, once bool) error {
 		return err
 	case <-ctx.Done():
 		w.requests.remove(r)
-		w.wakeUp() // for the case that it was collected already
+		w.wakeUp() // the writer may have collected it: it forgets it then
 		err = context.Cause(ctx)
 	case <-w.stopped:
 		err = ErrClosed

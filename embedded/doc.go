@@ -29,9 +29,9 @@
 // that matter, and not where something listens that hands requests on to local
 // ports.
 //
-// What a script can not do is hang it or leave it: a script is ended after 5 s, when
-// others have their turn again (what it has written by then stays), and by Close at
-// once; it can neither read files nor compile text. Others wait while a script runs.
+// A script can neither hang the server nor leave it: the server ends a script after 5 s
+// (what it has written by then stays), and Close ends it at once; a script can neither
+// read files nor compile text. Other commands wait while a script runs.
 //
 // # Commands
 //
@@ -39,8 +39,8 @@
 // runs: EVAL, EVALSHA, their forms that only read, and SCRIPT LOAD, EXISTS and FLUSH,
 // not between MULTI and EXEC, of up to 256 KiB each. They have Lua's basic functions,
 // coroutine, math, string and table, cjson and redis, but not bit, struct and cmsgpack;
-// numbers become texts as in Go, not as in C. What this package adds as well
-// is a clock that runs: there, by default, keys with a time to live stay for ever.
+// numbers become texts as in Go, not as in C. Keys with a time to live expire, which they
+// do not in miniredis by default.
 //
 // [miniredis]: https://github.com/alicebob/miniredis
 package embedded

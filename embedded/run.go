@@ -27,7 +27,7 @@ type run struct {
 	peer      *server.Peer // by which it calls commands; guarded by mu
 	replies   bytes.Buffer // to peer; guarded by mu
 
-	raised string // by redis.call at last; of the script's goroutine
+	raised string // the error that redis.call raised last; belongs to the script's goroutine
 }
 
 func newRun(s *scripting, c *server.Peer, readOnly bool) *run {
@@ -62,7 +62,7 @@ func (r *run) await(code *lua.FunctionProto, keys, argv []string) any {
 
 var errTooLong = errors.New("ERR the script took longer than the embedded server allows, or it was closed")
 
-// do runs a script. What it returns has nothing of the script's state.
+// do runs a script. Its result does not refer to the script's state, which it closes.
 func (r *run) do(ctx context.Context, code *lua.FunctionProto, keys, argv []string) (result any) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -97,8 +97,8 @@ func (r *run) do(ctx context.Context, code *lua.FunctionProto, keys, argv []stri
 	return fromLua(l.Get(-1))
 }
 
-// removed are the functions of Lua's base that a Redis does not have, or that only
-// serve to get round limits: they read files, write to our output, or compile text.
+// removed are the functions of Lua's base that a Redis does not have, or that could get
+// round limits: they read files, write to this process's output, or compile text.
 var removed = []string{
 	"dofile", "loadfile", "load", "loadstring", "print", "_printregs", "module", "require", "newproxy", "collectgarbage",
 	"getfenv", "setfenv",
@@ -165,8 +165,8 @@ func (r *run) open(l *lua.LState) {
 	l.SetGlobal("server", module)
 }
 
-// closeGlobals makes new globals, and reading those that do not exist, the errors that
-// they are in a Redis: a test must not pass here with a script that fails there.
+// closeGlobals makes it an error, as in a Redis, to set a global or to read one that does
+// not exist: a test must not pass here with a script that fails there.
 func closeGlobals(l *lua.LState) {
 	l.G.Global.Metatable = l.SetFuncs(l.NewTable(), map[string]lua.LGFunction{
 		"__index": func(l *lua.LState) int {
@@ -221,7 +221,7 @@ func (r *run) dispatch(args []string) (any, error) {
 		return nil, errors.New("ERR Write commands are not allowed from read-only scripts.")
 	}
 	r.replies.Reset()
-	s.pass(r.peer, cmd, args[1:])
+	s.execute(r.peer, cmd, args[1:])
 	r.peer.Flush()
 	return server.ParseReply(bufio.NewReader(&r.replies))
 }

@@ -18,34 +18,34 @@ import (
 	"github.com/yuin/gopher-lua/parse"
 )
 
-// scriptTimeout is how long a script may take: so long a Redis waits, by default,
-// until it lets others end one. Shoal's take milliseconds. Tests shorten it.
+// scriptTimeout is how long a script may take. By default, a Redis lets others end a script
+// after the same time. Shoal's scripts take milliseconds. Tests shorten it.
 var scriptTimeout = 5 * time.Second
 
 const (
-	// abandonAfter is how much longer a script is waited for. One that is inside a
-	// function of Go, such as a search for a costly pattern, does not see that its
-	// time is over: it goes on alone, and reaches nothing any more.
+	// abandonAfter is how much longer the server waits for a script. A script that is
+	// inside a function of Go, such as a search for a costly pattern, does not notice that
+	// its time is over: it goes on in its goroutine, and its commands are refused.
 	abandonAfter = time.Second
 	// maxScriptLength bounds how deep a script can be nested, and with that the
 	// stack that its compilation takes.
 	maxScriptLength = 256 << 10
-	// maxScripts bounds the scripts that are kept. Clients send one that is gone
+	// maxScripts bounds the scripts that are kept. After NOSCRIPT clients send a script
 	// again.
 	maxScripts = 1000
 )
 
-// scripting runs scripts in place of miniredis, whose own have no limits: they can
-// read files, and one without an end would hold all others up for ever. To keep
+// scripting runs scripts in place of miniredis, which sets them no limits: there they can
+// read files, and one without an end would hold up all other commands for ever. To keep
 // scripts atomic it lets one command run at a time.
 type scripting struct {
 	server *server.Server
 	ctx    context.Context // of the server's life
 
-	// passing has the peers whose command it lets pass: it was given the lock.
-	passing sync.Map
-	// inMulti says whether a peer gathers commands between MULTI and EXEC. It has
-	// those that ever did.
+	// executing has the peers whose command miniredis executes, under mu.
+	executing sync.Map
+	// inMulti says whether a peer gathers commands between MULTI and EXEC. It has an
+	// entry for each peer that ever did.
 	inMulti sync.Map
 
 	mu   sync.Mutex                    // held by the command that runs
@@ -56,10 +56,10 @@ func newScripting(ctx context.Context, srv *server.Server) *scripting {
 	return &scripting{server: srv, ctx: ctx, code: map[string]*lua.FunctionProto{}}
 }
 
-// blocking are the commands that may wait for others, and so can't have the lock.
+// blocking are the commands that may wait for other clients, and so must not hold mu.
 var blocking = set("BLPOP BRPOP BRPOPLPUSH BLMOVE BLMPOP BZPOPMIN BZPOPMAX BZMPOP XREAD XREADGROUP")
 
-// notInScripts are the commands that a script must not call, beside those.
+// notInScripts are the commands that a script must not call, besides the blocking ones.
 var notInScripts = set("EVAL EVAL_RO EVALSHA EVALSHA_RO SCRIPT MULTI EXEC DISCARD WATCH UNWATCH " +
 	"SUBSCRIBE PSUBSCRIBE UNSUBSCRIBE PUNSUBSCRIBE AUTH HELLO CLIENT QUIT RESET")
 
@@ -73,7 +73,7 @@ func set(words string) map[string]bool {
 
 // hook is called with each command, and says whether it has answered it.
 func (s *scripting) hook(c *server.Peer, cmd string, args ...string) bool {
-	if _, ok := s.passing.Load(c); ok || blocking[cmd] {
+	if _, ok := s.executing.Load(c); ok || blocking[cmd] {
 		return false
 	}
 	s.mu.Lock()
@@ -81,7 +81,7 @@ func (s *scripting) hook(c *server.Peer, cmd string, args ...string) bool {
 	switch cmd {
 	case "EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO", "SCRIPT":
 		if in, _ := s.inMulti.Load(c); in == true {
-			s.spoil(c, cmd)
+			s.failTransaction(c, cmd)
 			c.WriteError("ERR the embedded server runs no script between MULTI and EXEC")
 		} else if cmd == "SCRIPT" {
 			s.manage(c, args)
@@ -96,23 +96,23 @@ func (s *scripting) hook(c *server.Peer, cmd string, args ...string) bool {
 	case "EXEC", "DISCARD":
 		s.inMulti.CompareAndSwap(c, true, false)
 	}
-	s.pass(c, cmd, args)
+	s.execute(c, cmd, args)
 	return true
 }
 
-// pass lets miniredis execute a command of c. Call it with the lock.
-func (s *scripting) pass(c *server.Peer, cmd string, args []string) {
-	s.passing.Store(c, true)
-	defer s.passing.Delete(c)
+// execute lets miniredis execute a command of c. The caller holds mu.
+func (s *scripting) execute(c *server.Peer, cmd string, args []string) {
+	s.executing.Store(c, true)
+	defer s.executing.Delete(c)
 	s.server.Dispatch(c, append([]string{cmd}, args...))
 }
 
-// spoil makes miniredis refuse the transaction of c, as it does after any command
-// that can't be queued. Call it with the lock.
-func (s *scripting) spoil(c *server.Peer, cmd string) {
-	unheard := server.NewPeer(bufio.NewWriter(io.Discard))
-	unheard.Ctx = c.Ctx // which has the transaction
-	s.pass(unheard, cmd, nil)
+// failTransaction makes miniredis refuse the transaction of c, as it does after any command
+// that can't be queued. The caller holds mu.
+func (s *scripting) failTransaction(c *server.Peer, cmd string) {
+	silent := server.NewPeer(bufio.NewWriter(io.Discard)) // the client gets our error, not this one
+	silent.Ctx = c.Ctx                                    // which has the transaction
+	s.execute(silent, cmd, nil)
 }
 
 // manage executes SCRIPT.

@@ -30,10 +30,10 @@ func Start(addr string) (*Server, error) {
 		return nil, err
 	}
 	m := miniredis.NewMiniRedis()
-	// Expiry follows the time that the command TIME tells. No goroutine drives
-	// it: each command first removes what has expired since the one before.
+	// Keys expire by the time that the command TIME tells. No goroutine does that: each
+	// command first removes what has expired since the one before.
 	m.ClockTTL(true)
-	m.SetError("LOADING the embedded server starts") // no command passes before the hook is there
+	m.SetError("LOADING the embedded server starts") // so that no command is executed before the hook is set
 	if err := m.StartAddr(listen); err != nil {
 		return nil, fmt.Errorf("embedded: start: %w", err)
 	}
@@ -58,8 +58,8 @@ func (s *Server) Close() {
 	})
 }
 
-// loopback checks an address and fills in what it leaves out. Names are not
-// looked up, but for localhost: what they mean is up to somebody else.
+// loopback checks an address and fills in what it lacks. It takes no name but localhost,
+// which it does not look up: a resolver may give any address for a name.
 func loopback(addr string) (string, error) {
 	if addr == "" {
 		return "127.0.0.1:0", nil

@@ -10,8 +10,8 @@ import (
 	lua "github.com/yuin/gopher-lua"
 )
 
-// maxDepth and maxValues bound a script's result: a table may have itself in it, or
-// another one many times.
+// maxDepth and maxValues bound a script's result: a table may contain itself, or another
+// one many times.
 const (
 	maxDepth  = 100
 	maxValues = 1 << 20
@@ -64,8 +64,8 @@ func fromLua(value lua.LValue) any {
 	return result
 }
 
-// fromLuaIn converts a value that is so deep in the result, of which as many values
-// as left may follow.
+// fromLuaIn converts a value at this depth of the result. left is how many values the
+// result may still have; it is negative once there are too many.
 func fromLuaIn(value lua.LValue, depth int, left *int) any {
 	if *left--; depth > maxDepth {
 		*left = -1

@@ -8,6 +8,6 @@
 //	nethttp, chi, gin, echo   a small shop, one line of middleware
 //	prefork                   workers that share one port
 //	instances                 two processes on two ports, one page
-//	batch                     a job that is gone when Prometheus looks
+//	batch                     a job that has ended before Prometheus scrapes
 //	exporter                  a page without an application behind it
 package examples

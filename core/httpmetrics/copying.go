@@ -17,7 +17,7 @@ type copySource struct {
 }
 
 func (c *copySource) Read(b []byte) (int, error) {
-	// Who reads on has sent what it read before.
+	// The caller reads again only when it has sent what it read before.
 	c.w.noteCopied(c.last, nil)
 	c.told += c.last
 	c.last = 0
@@ -26,9 +26,9 @@ func (c *copySource) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// copiedByKernel says whether net/http may have the kernel send src, as it does
-// with files and connections, whose Read does not panic. Wrapped, they would go
-// through this process's memory.
+// copiedByKernel says whether net/http may have the kernel send src, as it does with
+// files and connections. In a copySource they would go through this process's memory;
+// they need none, since their Read does not panic.
 func copiedByKernel(src io.Reader) bool {
 	if limited, ok := src.(*io.LimitedReader); ok {
 		src = limited.R

@@ -23,10 +23,10 @@
 //
 // # Which status
 //
-// The first final one that was sent: 1xx are no answer, but 101 is. Nothing
-// sent is 200, since net/http then sends that. A hijacked connection is 101. A
-// handler that panicked or ended its goroutine is 500, unless it had sent a
-// status. The panic itself is not touched: it travels on with its own stack.
+// The code is the first final status that was sent: 1xx are not final, but 101 is.
+// If the handler sent nothing, it is 200, since net/http then sends that; for a
+// hijacked connection 101; for a handler that panicked or ended its goroutine 500,
+// unless it had sent a status. The middleware does not recover the panic.
 //
 // Behind an http.TimeoutHandler, a handler that outlasts the deadline is 503 with
 // no bytes, whatever it writes: that is what the client got. If a middleware with a
@@ -34,19 +34,19 @@
 // other deadline changes nothing about what was sent.
 //
 // A client that went away before it had an answer is 499: nothing was sent, or a
-// 5xx after it left, as a reverse proxy does. An end that is the server's own is
-// none of the client's. [Serve] and [Graceful] know that; for a server that is shut
-// down without them, the cause of the context tells it, as signal.NotifyContext
+// 5xx after it left, as a reverse proxy does. A request that ends because the server
+// is shut down is not 499. [Serve] and [Graceful] know that; for a server that is
+// shut down without them, the cause of the context tells it, as signal.NotifyContext
 // gives one.
 //
 // # Streams
 //
 // A hijacked connection, the tunnel of a CONNECT (a WebSocket over HTTP/2 is one)
 // and a response that has no end of its own may live for hours. They are recorded
-// when they begin, with the time it took to get there, so they neither spoil the
-// quantiles nor go uncounted when the process ends first. They are in flight for as
-// long as their handler runs. Their response size is unknown and not observed. Such
-// responses are told by their media type:
+// when they begin, with the time until then, so they neither spoil the quantiles nor
+// go uncounted when the process ends first. They are in flight for as long as their
+// handler runs. Their response size is unknown and not observed. Responses without an
+// end are recognized by their media type:
 //
 //	text/event-stream
 //	application/x-ndjson, /ndjson, /jsonl, /x-jsonl, /jsonlines, /x-jsonlines,
@@ -65,27 +65,27 @@
 // shoalhttp around a chi router has chi's. To have the routes of an inner router
 // instead of the outer's, put the middleware on the inner one alone.
 //
-// The outermost is found below the ResponseWriter. A writer in between that has no
-// Unwrap hides it, and then both record; that of http.TimeoutHandler does not, if
-// the outer middleware is the next around it.
+// A middleware further in finds the outermost one below the ResponseWriter. A writer in
+// between that has no Unwrap hides it, and then both record. The writer of an
+// http.TimeoutHandler does not hide it if the outer middleware is directly around that.
 //
 // # Limits of wrapping
 //
 // Handlers get a ResponseWriter of this package ([Recorder.Wrap]), which has the
 // optional interfaces of net/http that the one underneath has, and leads to it by
 // Unwrap. Code that looks for another interface, or for a type, by a type assertion
-// does not find it: http3's, for WebTransport, is one; [Opts.Skip] leaves such
-// requests alone. http.MaxBytesReader looks for a method that only net/http's own
-// writer can have. Behind the middleware it limits the body all the same, and
-// gives the same error; but net/http is not told to close the connection. If up
-// to 256 KiB of the body are left, it reads them before it sends the answer and
-// keeps the connection; otherwise it closes it.
+// does not find it, such as http3's for WebTransport; [Opts.Skip] leaves such requests
+// alone. http.MaxBytesReader looks for a method that only net/http's own writer can
+// have. Behind the middleware it limits the body all the same, and gives the same
+// error; but it can't tell net/http to close the connection. If up to 256 KiB of the
+// body are left, net/http reads them before it sends the answer and keeps the
+// connection; otherwise it closes it.
 //
 // # Parts
 //
-// [Recorder] knows strings and numbers alone: any server can feed it, and an
-// adapter for one that is no net/http server needs nothing else. [Exchange]
-// follows one net/http request and decides on status, size and time.
+// [Recorder] takes only strings and numbers, so an adapter for a server that is not
+// net/http needs nothing else. [Exchange] follows one net/http request and decides on
+// status, size and time.
 // [Recorder.Wrap] gives a handler a ResponseWriter that tells an Exchange what is
 // sent. An adapter whose writer is its own calls [Recorder.Begin] instead, and gives
 // that writer a method HTTPExchange() *Exchange, by which the page and a middleware

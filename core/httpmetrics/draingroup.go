@@ -9,10 +9,10 @@ import (
 	"sync"
 )
 
-// drainGroup counts the requests that are served over HTTP/2 without TLS. With
-// h2c.NewHandler their connections were hijacked, so that http.Server.Shutdown
-// does not wait for them. It also leads each request of its server to the context
-// that all of them have in common, which may end before they do.
+// drainGroup counts the requests that are served over HTTP/2 without TLS.
+// h2c.NewHandler hijacks their connections, so http.Server.Shutdown does not wait for
+// them. A request finds here the base context of its server, which may end before the
+// request does.
 type drainGroup struct {
 	base     context.Context // set before the server serves
 	byServer bool            // http.Server.Shutdown waits for them; set before the server serves
@@ -45,10 +45,10 @@ func (g *drainGroup) baseContext(of func(net.Listener) context.Context) func(net
 	}
 }
 
-// begin counts a request. It says false if the server waits by itself, which also
-// knows when a request is answered before its handler returns, as by an
-// http.TimeoutHandler; or if it is being shut down: such a request is not waited
-// for, since a client that nobody tells to go away may send new ones without end.
+// begin counts a request. It says false if the server waits for its requests by itself:
+// the server also knows when one is answered before its handler returns, as by an
+// http.TimeoutHandler. It also says false during the shutdown: a client that is not told
+// to go away may send new requests without end.
 func (g *drainGroup) begin() bool {
 	if g.byServer {
 		return false

@@ -21,12 +21,12 @@ import (
 // or has [Recorder.Wrap] do the middle part. An Exchange belongs to the
 // goroutine of the handler, as the ResponseWriter does.
 //
-// One request is recorded once, by the outermost middleware: one further in enters
-// its Exchange.
+// One request is recorded once, by the outermost middleware: those further in enter
+// the Exchange of that one.
 type Exchange struct {
 	rec     *Recorder
 	request *http.Request
-	ctx     context.Context // of the request as it came: handlers may replace it, and end theirs
+	ctx     context.Context // of the request as it came: handlers may replace the request, and end its context
 	routeOf func(*http.Request) string
 	route   string
 	hint    atomic.Pointer[hint] // the route that a middleware further in knows, nil for none
@@ -44,7 +44,7 @@ type Exchange struct {
 	returned bool // the handler came back, and did not panic
 	recorded bool
 	ended    bool
-	awaited  bool // by the drainGroup of its server
+	awaited  bool // the drainGroup of its server waits for it
 }
 
 // Begin starts the clock for r in x, which must be the zero Exchange, counts r as in
@@ -53,9 +53,9 @@ type Exchange struct {
 // when routers that are called later know it.
 //
 // If a middleware further out follows r already, in the same metrics, Begin leaves x
-// alone and returns the exchange of that one, which it enters, as [Exchange.Nest]
-// does. It does not see past a writer that wraps another and has no Unwrap, except
-// that of an http.TimeoutHandler around which the middleware is the next.
+// alone, enters the exchange of that middleware, as [Exchange.Nest] does, and returns
+// it. It does not see past a writer that wraps another and has no Unwrap, except that
+// of an http.TimeoutHandler directly inside that middleware.
 func (rec *Recorder) Begin(x *Exchange, w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) *Exchange {
 	outer, last, flushes := rec.enter(w, r, routeOf)
 	if outer != nil {
@@ -65,7 +65,7 @@ func (rec *Recorder) Begin(x *Exchange, w http.ResponseWriter, r *http.Request, 
 	return x
 }
 
-// begin is Begin of the outermost middleware. Last is the innermost writer below
+// begin is Begin of the outermost middleware. last is the innermost writer below
 // that of the request; flushes says whether it can flush.
 func (x *Exchange) begin(rec *Recorder, last http.ResponseWriter, flushes bool, r *http.Request, routeOf func(*http.Request) string) {
 	// Field by field: x is zero already, and lives on the heap.
@@ -111,8 +111,8 @@ func (x *Exchange) SentHeader(status int, h http.Header) {
 	}
 }
 
-// beginsStream says whether an answer may last: what was upgraded, the tunnel
-// of a CONNECT, and an event stream. Behind an http.TimeoutHandler none does: it
+// beginsStream says whether an answer may last for hours: an upgraded connection, the
+// tunnel of a CONNECT, a stream. Behind an http.TimeoutHandler none does, since that
 // keeps the answer until the handler returns.
 func (x *Exchange) beginsStream(status int, h http.Header) bool {
 	return !x.kept && (status == http.StatusSwitchingProtocols || x.streams(h) ||
@@ -123,8 +123,8 @@ func (x *Exchange) beginsStream(status int, h http.Header) bool {
 // HEAD they never leave the server, and are not counted.
 func (x *Exchange) SentBody(n int64) { x.sent += n }
 
-// Wrote is SentBody with the error of the Write, by which it learns that an
-// http.TimeoutHandler answered before.
+// Wrote is SentBody with the error of the Write, which tells if an http.TimeoutHandler
+// has already answered.
 func (x *Exchange) Wrote(n int64, err error) {
 	x.sent += n
 	if err != nil && isTimeout(err) {
@@ -195,7 +195,7 @@ func (x *Exchange) leave() {
 	}
 }
 
-// decideStatus is about a request that ended.
+// decideStatus decides the status of a request whose handler has ended.
 func (x *Exchange) decideStatus() {
 	if x.status != 0 && !x.kept && !x.refused {
 		return // as it was sent, whatever became of the context
@@ -210,7 +210,7 @@ func (x *Exchange) decideStatus() {
 		x.status = http.StatusInternalServerError
 		return
 	case errors.Is(ended, context.DeadlineExceeded) && !x.flushes:
-		// A server of net/http would send 200 by itself; of this one nothing is known.
+		// net/http would send 200 by itself; what this server sends is not known.
 		x.status = http.StatusServiceUnavailable
 	default:
 		x.status = http.StatusOK

@@ -14,10 +14,9 @@ import (
 // ever receives it.
 const StatusClientGone = 499
 
-// clientLeft says whether ctx, that of a request, ended because the client went
-// away. A deadline is no such end, nor is that of the server. nothingSent says
-// that the request has no answer at all: where net/http could have sent one, the
-// client would have had it.
+// clientLeft says whether ctx, that of a request, ended because the client went away,
+// and not by a deadline or by the server's shutdown. nothingSent says that the request
+// has no answer at all: had net/http been able to send one, the client would have it.
 func clientLeft(ctx context.Context, nothingSent bool) bool {
 	if !errors.Is(ctx.Err(), context.Canceled) {
 		return false
@@ -42,8 +41,8 @@ func clientLeft(ctx context.Context, nothingSent bool) bool {
 	return !drains
 }
 
-// draining holds each *http.Server that is being shut down by [Graceful]. It is
-// global since a request leads to its server and to nothing else.
+// draining holds each *http.Server that [Graceful] is shutting down. It is global since
+// from a request only its server can be found.
 var draining sync.Map
 
 // markDraining says that servers drain, until done is called.

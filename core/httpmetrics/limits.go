@@ -15,14 +15,14 @@ const (
 	// is longer than the ten minutes for which some load balancers keep connections, so
 	// that none sends a request on one that is being closed.
 	idleTimeout = 11 * time.Minute
-	// stuckTimeout bounds how long a connection of HTTP/2 may take nothing at all of
-	// what waits for it. Its streams can't be cut off meanwhile.
+	// stuckTimeout bounds how long the client of an HTTP/2 connection may receive nothing
+	// of what waits for it. The server can't end a stream meanwhile.
 	stuckTimeout = 30 * time.Second
 )
 
 // limit gives a server the limits that it lacks. What its owner set stays: a negative
-// value too, which is none, a ReadTimeout, which net/http takes for those of headers
-// and idle connections, and what http2.ConfigureServer has set up.
+// value, which means no limit; a ReadTimeout, which net/http uses for headers and idle
+// connections as well; and what http2.ConfigureServer has set up.
 func limit(s *http.Server) {
 	if s.ReadTimeout == 0 && s.ReadHeaderTimeout == 0 {
 		s.ReadHeaderTimeout = headerTimeout

@@ -21,7 +21,7 @@ type serving struct {
 	group    drainGroup
 }
 
-// listen opens the listeners of all servers or of none.
+// listen opens the listeners of all servers. If one fails, it closes the others.
 func (g Graceful) listen(ctx context.Context, servers []*http.Server) ([]*serving, error) {
 	all := make([]*serving, len(servers))
 	var errs []error

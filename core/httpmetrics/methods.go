@@ -12,7 +12,7 @@ import (
 // otherMethod stands for the methods that are neither known nor in Opts.Methods.
 const otherMethod = 0
 
-// The numbers of methods whose answers differ from others.
+// The numbers of the methods whose answers are recorded in another way.
 const (
 	methodHead    = 2
 	methodConnect = 7
@@ -95,7 +95,7 @@ func newMethods(o Opts) (m methods, err error) {
 	return m, nil
 }
 
-// tokenChars are the characters of a method (RFC 9110, 5.6.2), but for small
+// tokenChars are the characters of a method (RFC 9110, 5.6.2), without the small
 // letters.
 const tokenChars = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

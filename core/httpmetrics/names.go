@@ -7,9 +7,9 @@ package httpmetrics
 type Names struct {
 	// Requests is the counter of requests. Defaults to "http_requests_total".
 	Requests string
-	// Duration is the histogram of the time from the first look at a request
-	// to the end of its handler, in seconds; with [Summary] it is a summary.
-	// Defaults to "http_request_duration_seconds".
+	// Duration is the histogram of the time from when the middleware gets a
+	// request to the end of its handler, in seconds; with [Summary] it is a
+	// summary. Defaults to "http_request_duration_seconds".
 	Duration string
 	// DurationSummary is the summary beside the histogram, with
 	// [HistogramAndSummary]. It needs a name of its own, since the histogram

@@ -16,7 +16,7 @@ import (
 // follower is a ResponseWriter of an adapter that tells an Exchange what is sent.
 type follower interface{ HTTPExchange() *Exchange }
 
-// exchangeOf returns the exchange that w itself tells what is sent, nil for none.
+// exchangeOf returns the exchange that w tells what is sent through it, nil for none.
 func exchangeOf(w http.ResponseWriter) *Exchange {
 	switch w := w.(type) {
 	case interface{ exchange() *Exchange }: // made by Wrap
@@ -60,10 +60,10 @@ func (rec *Recorder) enter(w http.ResponseWriter, r *http.Request, routeOf func(
 // and comparing types takes less time than asking for two interfaces.
 var serversOwn atomic.Pointer[reflect.Type]
 
-// enterApart is enter for a handler to which an http.TimeoutHandler gave a goroutine
-// of its own, which may outlast the exchange further out: it gets an exchange that
-// records nothing and only tells that one the route. What is further out than that
-// belongs to the other goroutine, and cannot be looked at.
+// enterApart is enter for a handler to which an http.TimeoutHandler gave a goroutine of
+// its own, which may outlast the exchange further out. The handler gets an exchange that
+// records nothing and only tells the outer one the route. Writers further out belong to
+// the other goroutine, so it does not look at them.
 func (rec *Recorder) enterApart(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) *Exchange {
 	outer := exchangeOf(belowTimeoutHandler(w))
 	if outer == nil || outer.rec.feeds != rec.feeds {
@@ -83,16 +83,16 @@ func (x *Exchange) Feeds(rec *Recorder) bool {
 
 // hint is the route that a middleware further in knows.
 type hint struct {
-	depth   int16 // of that middleware while it has the request, then 0
+	depth   int16 // of that middleware while the request is in it, then 0
 	request *http.Request
 	routeOf func(*http.Request) string
 	route   string
 	outer   *Exchange // to be told the route; nil if the hint is its own
 }
 
-// Nest says that a middleware further in has r. From now on, until its End, what
-// it tells x is about that part: its Returned is not the outermost handler's, and
-// its route, by routeOf or SetRoute, counts only if the outermost knows none.
+// Nest says that r has come to a middleware further in. Until End is called for that
+// one, Returned does nothing, and a route, by routeOf or SetRoute, counts only if the
+// outermost middleware knows none.
 func (x *Exchange) Nest(r *http.Request, routeOf func(*http.Request) string) {
 	x.depth++
 	if h := x.hint.Load(); h == nil || h.resolve() == "" {
@@ -104,7 +104,7 @@ func (x *Exchange) Nest(r *http.Request, routeOf func(*http.Request) string) {
 func (x *Exchange) setNested(route string) {
 	h := x.hint.Load()
 	if h.depth != x.depth {
-		return // another one knows a route
+		return // the hint is that of another middleware, which knows a route
 	}
 	h.route = route
 	if h.outer != nil && route != "" && route != Unmatched {
@@ -112,9 +112,9 @@ func (x *Exchange) setNested(route string) {
 	}
 }
 
-// unnest keeps the route while it can be told: chi gives its routing context to
-// another request as soon as the router has returned. For the same reason it is
-// not asked for after an http.TimeoutHandler gave up.
+// unnest asks for the route and keeps it, since chi gives its routing context to another
+// request as soon as the router has returned. For the same reason it does not ask after
+// an http.TimeoutHandler gave up.
 func (x *Exchange) unnest() {
 	if h := x.hint.Load(); h.depth == x.depth {
 		if h.outer == nil || x.ctx.Err() == nil {

@@ -40,7 +40,7 @@ type Opts struct {
 	// Defaults to shoal.DefBuckets.
 	Buckets []float64
 	// RequestSize adds the histogram of request body sizes. A body of unknown
-	// length is not observed. Defaults to false.
+	// size is not observed. Defaults to false.
 	RequestSize bool
 	// ResponseSize adds the histogram of response body sizes, as sent.
 	// Streams are not observed. Defaults to false.

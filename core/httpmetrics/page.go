@@ -22,8 +22,8 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 	})
 }
 
-// discard takes a response out of every exchange that follows it, below whatever
-// wraps it.
+// discard takes the request out of every exchange that follows it, through all writers
+// that w leads to.
 func discard(w http.ResponseWriter) {
 	for {
 		if x := exchangeOf(w); x != nil {
@@ -37,9 +37,8 @@ func discard(w http.ResponseWriter) {
 	}
 }
 
-// PageServer returns a server with nothing but the page, under
-// [DefMetricsPath]. It keeps the page off the address that the public
-// reaches:
+// PageServer returns a server with nothing but the page, under [DefMetricsPath], so
+// that the page is not on the public address:
 //
 //	httpmetrics.Serve(ctx, reg, app, httpmetrics.PageServer(":9091", reg))
 func PageServer(addr string, reg *shoal.Registry) *http.Server {

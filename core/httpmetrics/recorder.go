@@ -67,8 +67,8 @@ func NewRecorder(reg *shoal.Registry, opts Opts) *Recorder {
 
 // RegisterRecorder registers the metrics of a server. It returns an error if a
 // name is unusable, or is registered already with another meaning, if an option
-// makes no sense, or if reg is nil. Options that were registered already give a
-// recorder of the same metrics.
+// makes no sense, or if reg is nil. The same options once more give a recorder of the
+// same metrics.
 func RegisterRecorder(reg *shoal.Registry, opts Opts) (*Recorder, error) {
 	if reg == nil {
 		return nil, errNoRegistry
@@ -230,8 +230,8 @@ func (rec *Recorder) labelValues(r *http.Request) []string {
 	return values
 }
 
-// contained calls a function of the application at a moment when its panic
-// would hit a request that it has no part in, and gives onPanic in its place.
+// contained calls a function of the application and returns onPanic if it panics: the
+// request that it is called for must not fail by that.
 func contained[T any](f func(*http.Request) T, r *http.Request, onPanic T) (value T) {
 	defer func() {
 		if recover() != nil {

@@ -33,26 +33,25 @@ const (
 //
 // A server with an empty Addr listens on ":http", or ":https" if it serves TLS,
 // which it does if its TLSConfig has certificates (Certificates, GetCertificate
-// or GetConfigForClient). A TLSConfig without one is an error, unless it says
-// no more than what http2.ConfigureServer puts there. [Graceful.Listeners] has
-// listeners of other kinds. If one server ends, all end.
+// or GetConfigForClient). A TLSConfig without one is an error, unless it has only
+// what http2.ConfigureServer puts there. For listeners of other kinds there is
+// [Graceful.Listeners]. If one server ends, all end.
 //
 // A server without a ReadHeaderTimeout gets one of 10 s, one without an IdleTimeout
 // one of 11 min (load balancers keep connections for up to 10 as a rule), and one without
-// HTTP2.WriteByteTimeout one of 30 s. What you set stays: negative values, which are
-// none, and a ReadTimeout, which net/http takes for the first two.
+// HTTP2.WriteByteTimeout one of 30 s. What you set stays: negative values, which mean no
+// limit, and a ReadTimeout, which net/http uses in place of the first two.
 //
 // It returns nil after an orderly shutdown, otherwise all errors joined: of
 // listening, of servers that failed, requests that were cut off, and counts
 // that the registry could not deliver. It panics if the registry or a server is
 // nil.
 //
-// Connections that handlers took over are not waited for, since net/http does
-// not know them any more; their handlers may watch ctx. For HTTP/2 without TLS
-// set http.Server.Protocols, whose connections are drained like any other. With
-// h2c.NewHandler in its place, the recorded requests that were being served when
-// ctx was done are waited for, but the clients are not told to go away, and what
-// they begin after that may be cut off.
+// Serve does not wait for hijacked connections, since net/http does not know them any
+// more; their handlers may watch ctx. For HTTP/2 without TLS set http.Server.Protocols:
+// such connections are drained like any other. With h2c.NewHandler in its place, Serve
+// waits for the recorded requests that were being served when ctx was done, but cannot
+// tell the clients to go away, and requests that they begin later may be cut off.
 func Serve(ctx context.Context, reg *shoal.Registry, servers ...*http.Server) error {
 	return Graceful{}.Serve(ctx, reg, servers...)
 }
@@ -67,11 +66,11 @@ type Graceful struct {
 	// CloseTimeout is how long the registry may take to close after that.
 	// Defaults to [DefCloseTimeout].
 	CloseTimeout time.Duration
-	// Listeners are the listeners of servers that do not listen on their Addr
-	// but on a unix socket, on what systemd opened, with SO_REUSEPORT. Serve
-	// closes all of them before it returns, whatever happens. On one of
-	// tls.NewListener a server's TLSConfig is not used; for any other it decides
-	// on TLS as it does for an Addr. Defaults to none.
+	// Listeners are the listeners of servers that do not listen on their Addr: a unix
+	// socket, one that systemd opened, one with SO_REUSEPORT. Serve closes all of
+	// them before it returns, whatever happens. If the listener is one of
+	// tls.NewListener, the server's TLSConfig is not used; otherwise it decides on
+	// TLS as for an Addr. Defaults to none.
 	Listeners map[*http.Server]net.Listener
 }
 
@@ -122,9 +121,9 @@ func (g Graceful) mustBeComplete(reg *shoal.Registry, servers []*http.Server) {
 }
 
 // Shutdown is the second half of Serve, for servers that were started in
-// another way: it drains all of them at once, then closes the registry. It
-// works with a ctx that is done, whose values alone it uses. Of requests behind
-// h2c.NewHandler it does not know, as Serve does. It panics as Serve does.
+// another way: it drains all of them at once, then closes the registry. Of ctx it uses
+// only the values, so ctx may be done. Unlike Serve, it does not wait for requests
+// behind h2c.NewHandler. It panics as Serve does.
 func (g Graceful) Shutdown(ctx context.Context, reg *shoal.Registry, servers ...*http.Server) error {
 	g.mustBeComplete(reg, servers)
 	all := make([]*serving, len(servers))

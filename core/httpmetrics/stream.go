@@ -7,9 +7,8 @@ import (
 	"strings"
 )
 
-// streams says whether a response with these headers is a stream. It looks at
-// the map itself: the key is in canonical form unless somebody went out of
-// their way, and Get would spend time to make sure.
+// streams says whether a response with these headers is a stream. It indexes the map,
+// since Get would take time to make the key canonical, which it is.
 func (x *Exchange) streams(h http.Header) bool {
 	contentType := ""
 	if v := h["Content-Type"]; len(v) > 0 {
@@ -22,9 +21,9 @@ func (x *Exchange) streams(h http.Header) bool {
 	return stream != nil && contained(func(r *http.Request) bool { return stream(r, contentType) }, x.request, false)
 }
 
-// isStreamType knows the media types of responses that have no end of their
-// own, whatever their parameters. It runs for every response, so a letter or two
-// rule out nearly all others.
+// isStreamType says whether a media type, with any parameters, is one of responses that
+// have no end of their own. It runs for every response, so it first rules out nearly all
+// others by a letter or two.
 func isStreamType(contentType string) bool {
 	if len(contentType) < len("application/grpc") { // the shortest
 		return false
@@ -51,13 +50,13 @@ func isStreamType(contentType string) bool {
 	return false
 }
 
-// mediaType leaves out the parameters.
+// mediaType returns a media type without its parameters.
 func mediaType(contentType string) string {
 	contentType, _, _ = strings.Cut(contentType, ";")
 	return strings.TrimRight(contentType, " \t")
 }
 
-// isStreamSubtype is about those of application/.
+// isStreamSubtype is isStreamType for what comes after application/.
 func isStreamSubtype(subtype string) bool {
 	for _, s := range [...]string{
 		"x-ndjson", "ndjson", // a JSON text a line
@@ -71,7 +70,7 @@ func isStreamSubtype(subtype string) bool {
 	return isGRPC(subtype) || hasPrefixFold(subtype, "connect+")
 }
 
-// isGRPC knows grpc, grpc-web and grpc-web-text, with a +codec or without.
+// isGRPC says whether it is grpc, grpc-web or grpc-web-text, with a +codec or without.
 func isGRPC(subtype string) bool {
 	const grpc, web, text = "grpc", "-web", "-text"
 	if !hasPrefixFold(subtype, grpc) {

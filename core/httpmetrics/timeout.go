@@ -9,12 +9,13 @@ import (
 )
 
 // http.TimeoutHandler keeps what its handler writes and sends it when the handler
-// returns. If the deadline passes before, it answers 503 and drops all of it. It
-// tells that to Write alone, and only when it has answered: a late WriteHeader is
-// ignored in silence, and a handler that stops at its deadline may be faster.
+// returns. If the deadline passes before, it answers 503 and drops all of it. Only an
+// error of Write tells that, and only once it has answered: it ignores a late
+// WriteHeader, and a handler that stops at its deadline may be faster.
 
-// Its writer is known by the name of its type, and what it holds has no exported
-// name either; where a version of Go has other names, only what Write says is left.
+// Its writer is recognized by the name of its type, and the fields read by reflection,
+// since none is exported. If a version of Go has other names, only the error of Write
+// tells.
 
 // isTimeout says whether an error of Write is that of an http.TimeoutHandler
 // which has answered.
@@ -25,8 +26,8 @@ func isTimeoutWriter(w http.ResponseWriter) bool {
 }
 
 // noteTimeoutHandler notes whether w, the last writer, is that of an
-// http.TimeoutHandler. Then the context with its deadline decides: another one that
-// has ended, further in, is for the handler to answer.
+// http.TimeoutHandler. If so, the context with its deadline is the one that decides on
+// the status, and not one that a handler further in made.
 func (x *Exchange) noteTimeoutHandler(w http.ResponseWriter) {
 	if x.kept = isTimeoutWriter(w); !x.kept {
 		return
@@ -36,8 +37,8 @@ func (x *Exchange) noteTimeoutHandler(w http.ResponseWriter) {
 	}
 }
 
-// belowTimeoutHandler gives the writer that an http.TimeoutHandler was given, if w
-// is one's, and nil otherwise.
+// belowTimeoutHandler returns the writer that an http.TimeoutHandler got, if w is the
+// writer that it made, and nil otherwise.
 func belowTimeoutHandler(w http.ResponseWriter) http.ResponseWriter {
 	if !isTimeoutWriter(w) {
 		return nil
@@ -46,8 +47,8 @@ func belowTimeoutHandler(w http.ResponseWriter) http.ResponseWriter {
 	return below
 }
 
-// fieldOf gives the pointer in a field of a struct that w points to, and nil if
-// there is none. It is for fields that never change.
+// fieldOf returns the pointer in a field of the struct that w points to, nil if there is
+// none. It is for fields that never change.
 func fieldOf(w http.ResponseWriter, name string) any {
 	v := reflect.ValueOf(w)
 	if v.Kind() != reflect.Pointer || v.Elem().Kind() != reflect.Struct {

@@ -14,14 +14,14 @@ import (
 // which tells the exchange what is sent through it. It has http.Flusher,
 // http.Hijacker and http.Pusher exactly if w has them. Whatever w has, it has
 // io.StringWriter, io.ReaderFrom, FlushError, http.CloseNotifier, and Unwrap for
-// http.ResponseController: where w lacks one, it does what net/http and io do
-// without. A type assertion finds no other method on it.
+// http.ResponseController: where w lacks one, it does what net/http and io do if there
+// is none. A type assertion finds no other method on it.
 //
 // If a middleware further out follows the request already, for the same metrics,
-// Wrap returns w itself and the exchange of that one, as [Recorder.Begin] does.
+// Wrap returns w itself and the exchange of that middleware, as [Recorder.Begin] does.
 //
-// A stream is told, to Opts.Stream as well, by the Content-Type that the handler
-// sets on it, not by one that was set on w before.
+// A stream is recognized, by Opts.Stream as well, by the Content-Type that the handler
+// sets. If the handler sets no header, one that was set on w before does not count.
 //
 // It costs one allocation. The wrapper is not pooled: a handler that kept it and
 // wrote too late would otherwise write into somebody else's response.
@@ -53,9 +53,9 @@ func (w *responseWriter) Header() http.Header {
 	return w.below.Header()
 }
 
-// headerSet is the header, or none if the handler never asked for it and so set
-// nothing. Once anybody asks, net/http copies it before it is sent, which costs
-// an allocation and 1 to 2 % of a small request.
+// headerSet is the header, or nil if the handler never asked for it and so set nothing.
+// Once Header was called, net/http copies the header before it sends it, which costs an
+// allocation and 1 to 2 % of a small request.
 func (w *responseWriter) headerSet() http.Header {
 	if !w.x.header {
 		return nil
@@ -64,7 +64,7 @@ func (w *responseWriter) headerSet() http.Header {
 }
 
 func (w *responseWriter) WriteHeader(status int) {
-	// net/http panics on an impossible status: that was not sent.
+	// first: net/http panics on an impossible status, and sends nothing
 	w.below.WriteHeader(status)
 	w.x.SentHeader(status, w.headerSet())
 }
@@ -91,8 +91,8 @@ func (w *responseWriter) WriteString(s string) (int, error) {
 	return n, err
 }
 
-// ReadFrom is how io.Copy writes. Without one below it writes what it reads, and so
-// does a stream, which begins before its source has anything.
+// ReadFrom is how io.Copy writes. If the writer below has none, it copies by Write. So it
+// does for a stream, which is to be recorded before its source has anything.
 func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	below, ok := w.below.(io.ReaderFrom)
 	if !ok || w.x.status == 0 && w.x.streams(w.headerSet()) {
@@ -109,9 +109,8 @@ func (w *responseWriter) ReadFrom(src io.Reader) (int64, error) {
 	return n, err
 }
 
-// noteCopied says that ReadFrom sent n further bytes. Before any it tells no status:
-// a source that fails at once sends no header, and the handler may still answer
-// with an error.
+// noteCopied says that ReadFrom sent n further bytes. Before the first byte no status is
+// sent: if the source fails at once, the handler may still answer with an error.
 func (w *responseWriter) noteCopied(n int64, err error) {
 	if n > 0 {
 		w.implicitHeader()
@@ -127,7 +126,7 @@ func (w *responseWriter) FlushError() error {
 		w.implicitHeader()
 		return http.NewResponseController(w.below).Flush()
 	}
-	// Only what is further down knows whether it can.
+	// Only the writers further down know whether they can flush.
 	err := http.NewResponseController(w.below).Flush()
 	if err == nil {
 		w.implicitHeader()
@@ -135,8 +134,8 @@ func (w *responseWriter) FlushError() error {
 	return err
 }
 
-// CloseNotify is deprecated, but gin's Stream panics without. Where there is none
-// below, the end of the request's context tells.
+// CloseNotify is deprecated, but gin's Stream panics without. If the writer below has
+// none, the end of the request's context tells.
 func (w *responseWriter) CloseNotify() <-chan bool {
 	if below, ok := w.below.(http.CloseNotifier); ok { //nolint:staticcheck // see above
 		return below.CloseNotify()
@@ -146,9 +145,9 @@ func (w *responseWriter) CloseNotify() <-chan bool {
 	return gone
 }
 
-// Unwrap gives http.ResponseController the next writer, for deadlines and full
-// duplex. Hijack must not get past the exchange that way, which it would where the
-// next writer has none but leads to one that has.
+// Unwrap gives http.ResponseController the next writer, for deadlines and full duplex.
+// Where the next writer has no Hijack but leads to one that has, the controller would
+// hijack past the exchange: then it gets a hijackPassage.
 func (w *responseWriter) Unwrap() http.ResponseWriter {
 	if _, hijacks := w.below.(http.Hijacker); !hijacks {
 		if _, leads := w.below.(unwrapper); leads {
@@ -158,7 +157,7 @@ func (w *responseWriter) Unwrap() http.ResponseWriter {
 	return w.below
 }
 
-// What only some wrappers have; they give these their exported names.
+// What only some wrappers have: the types in writer_types.go export these.
 
 func (w *responseWriter) flush() {
 	w.implicitHeader()
@@ -195,7 +194,7 @@ func (p *hijackPassage) WriteHeader(status int)      { (*responseWriter)(p).Writ
 func (p *hijackPassage) Write(b []byte) (int, error) { return (*responseWriter)(p).Write(b) }
 func (p *hijackPassage) Unwrap() http.ResponseWriter { return p.below }
 
-// Hijack asks what is further down, since only that knows whether it can.
+// Hijack asks the writers further down, since only they know whether they can.
 func (p *hijackPassage) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return (*responseWriter)(p).hijacked(http.NewResponseController(p.below).Hijack())
 }

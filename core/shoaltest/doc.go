@@ -13,5 +13,5 @@
 //
 // Several processes of one application are several registries on one [Server].
 // An application that declares its metrics as package variables, on the default
-// registry, calls [Connect] in TestMain and looks at differences.
+// registry, calls [Connect] in TestMain, and its tests compare values before and after.
 package shoaltest

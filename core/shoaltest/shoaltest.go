@@ -57,7 +57,7 @@ func New(t testing.TB) *shoal.Registry {
 }
 
 // Connect connects a registry, such as [shoal.Default], to a server of its own.
-// It is for TestMain: closing the registry is the caller's, and final.
+// It is for TestMain: the caller closes the registry, which can't be connected again.
 func Connect(reg *shoal.Registry) error {
 	return NewServer().Connect(reg, shoal.Opts{})
 }
@@ -134,7 +134,7 @@ func pairs(t testing.TB, labels []string) map[string]string {
 	return m
 }
 
-// find returns the series, or nil and what there is instead.
+// find returns the series, or nil and the other series of that name.
 func find(families []*dto.MetricFamily, name string, labels map[string]string) (found *dto.Metric, others []string) {
 	for _, f := range families {
 		if f.GetName() != name {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command exporter serves the page of an app from a process of its own. It is the best
-// target for Prometheus: one address that tells what all processes counted, however many
-// there are, and even when none is alive.
+// target for Prometheus: one address for all processes, however many there are, and even
+// when none is alive.
 //
 //	REDIS_URL=redis://127.0.0.1:6379/0 go run ./examples/exporter -app shop
 //	curl localhost:9091/metrics

@@ -4,7 +4,7 @@
 
 // Command prefork is a server of several processes on one port, as Node's cluster module,
 // gunicorn and PHP-FPM run them: a parent opens the port and starts workers, which inherit
-// it. Any worker may answer /metrics: the page tells of all.
+// it. Any worker may answer /metrics: the page has the totals of all.
 //
 //	go run ./examples/prefork
 //	for i in $(seq 100); do curl -s localhost:8080/; done
@@ -12,7 +12,7 @@
 //
 // A worker that dies is replaced (try kill -9 with a number that curl showed)
 // and its successor takes over its gauge_index. SIGTERM to the parent, or
-// Ctrl-C, drains: no request that is being answered is cut off or uncounted. A
+// Ctrl-C, drains: requests that are being answered are finished and counted. A
 // second Ctrl-C ends all at once.
 package main
 

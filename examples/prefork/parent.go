@@ -24,7 +24,7 @@ const (
 	// inheritedFile is the descriptor at which a worker finds the listener:
 	// the first after standard input, output and error.
 	inheritedFile = 3
-	// respawnPause is the least time between two starts of one worker: one may die at
+	// respawnPause is the least time between two starts of one worker, which may die at
 	// once, again and again.
 	respawnPause = 200 * time.Millisecond
 	// patience is the time that a worker has to drain and close before it is killed.
@@ -51,7 +51,7 @@ func supervise(ctx context.Context, addr string, workers int, redis string) erro
 		group.Go(func() { errs[index] = keep(ctx, index, port, redis) })
 	}
 	<-ctx.Done()
-	_ = port.Close() // the parent does not accept: no connection may queue up for it
+	_ = port.Close() // once the workers have ended, nobody accepts: no connection may queue up
 	group.Wait()
 	return errors.Join(errs...)
 }

@@ -20,8 +20,7 @@ import (
 // work serves on the listener that the parent handed down, until ctx is done.
 func work(ctx context.Context, index int, redis string) error {
 	reg := shoal.Default()
-	// A worker that takes the place of a dead one asks for its index, and so takes over
-	// its gauge_index at once.
+	// By Index the successor of a dead worker takes over its gauge_index at once.
 	if err := reg.Open(redis, shoal.Opts{App: "prefork", Index: &index}); err != nil {
 		return err
 	}

@@ -13,18 +13,18 @@
 //
 // # Route
 //
-// The route is the pattern of all routers that the request passed:
+// The route is the joined pattern of all routers that the request went through:
 // /api/v1/items/{id}. A request that no pattern matches is "unmatched", 404 and
 // 405 alike. Where a mounted router knows no route, the pattern ends at the
 // mount: /api/*.
 //
-// http.TimeoutHandler belongs around the router or around a single handler. In
-// router.Use it makes chi give its routing context to the next request while the
-// late handler still has it.
+// http.TimeoutHandler belongs around the router or around a single handler. With
+// router.Use, chi gives its routing context to the next request while a handler that
+// is too late still uses it.
 //
 // # Order
 //
-// [Install] comes before the routes, else chi panics. What is put on the router
-// before it is not recorded if it answers by itself. What is put on the router
-// after it does not guard the page: an authentication comes before.
+// [Install] comes before the routes, else chi panics. A request that middleware added
+// before it answers by itself is not recorded. Middleware added after it does not guard
+// the page: add an authentication before.
 package shoalchi

@@ -66,7 +66,7 @@ func Run(ctx context.Context, handler http.Handler, addr string, reg *shoal.Regi
 	return httpmetrics.Serve(ctx, reg, append([]*http.Server{newServer(handler, addr)}, also...)...)
 }
 
-// RunListener is [Run] on a listener of the server's own: a unix socket, one that
+// RunListener is [Run] on a listener in place of an address: a unix socket, one that
 // systemd opened, one with SO_REUSEPORT. It closes l in any case. See
 // [httpmetrics.Graceful] for listeners of further servers.
 func RunListener(ctx context.Context, handler http.Handler, l net.Listener, reg *shoal.Registry, also ...*http.Server) error {
@@ -82,8 +82,8 @@ func newServer(handler http.Handler, addr string) *http.Server {
 	return httpmetrics.NewServer(addr, handler)
 }
 
-// route gives the pattern of all routers that r passed. It is complete once
-// the handler is reached; a request that no route matched has none.
+// route returns the joined pattern of all routers that r went through. It is complete
+// once the handler is reached; a request that no route matched has none.
 func route(r *http.Request) string {
 	return chi.RouteContext(r.Context()).RoutePattern()
 }
@@ -101,8 +101,8 @@ func page(path string, page http.Handler) func(http.Handler) http.Handler {
 	}
 }
 
-// routePath is the path that the router will look at: what is left of it in a
-// router that is mounted on another.
+// routePath is the path that the router will look at: in a mounted router, what comes
+// after the mount.
 func routePath(r *http.Request) string {
 	if ctx := chi.RouteContext(r.Context()); ctx != nil && ctx.RoutePath != "" {
 		return ctx.RoutePath

@@ -21,10 +21,10 @@
 // # Errors
 //
 // A handler's error becomes an answer in echo's HTTPErrorHandler, which runs
-// after all middleware. To know the status, this middleware calls it itself and
-// returns nil; it runs once. Put this middleware outermost, so that nothing
-// further out waits for the error. What it answers is the status, also after a
-// deadline; a 5xx to a client that is gone is recorded as 499.
+// after all middleware. To know the status, this middleware calls that handler itself
+// and returns nil, so that it runs once. Put this middleware outermost: one further out
+// does not get the error. The status that the error handler sends is recorded, also
+// after a deadline; a 5xx to a client that is gone is recorded as 499.
 //
 // # Order
 //

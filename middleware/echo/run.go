@@ -20,13 +20,13 @@ import (
 // What is set on e counts as in e.Start and e.StartTLS:
 //
 //   - It serves e.Server with its timeouts and its Handler, which is e unless
-//     you set one that wraps it. Or e.TLSServer, if only that has a TLSConfig.
-//     Timeouts that it lacks it gets from httpmetrics.Serve.
-//     TLS begins with the certificates of the server's TLSConfig. For automatic
-//     certificates set it to e.AutoTLSManager.TLSConfig().
-//   - It listens on addr with e.ListenerNetwork. With e.Listener it serves
-//     e.Server on that, with e.TLSListener e.TLSServer on that, and addr is not
-//     used. It closes both in any case.
+//     you set one that wraps it. If only e.TLSServer has a TLSConfig, it serves
+//     that one. Timeouts that the server lacks it gets from httpmetrics.Serve.
+//     It serves TLS if the server's TLSConfig has certificates. For automatic
+//     certificates set that to e.AutoTLSManager.TLSConfig().
+//   - It listens on addr with e.ListenerNetwork. If e.Listener is set, it serves
+//     e.Server on that, and if e.TLSListener is set, e.TLSServer on that; addr is
+//     not used then. It closes both in any case.
 //   - e.DisableHTTP2, e.StdLogger and e.Debug are heeded. It prints no banner.
 //
 // For HTTP/2 without TLS set e.Server.Protocols, in place of e.StartH2CServer.
@@ -61,9 +61,9 @@ func Run(ctx context.Context, e *echo.Echo, addr string, reg *shoal.Registry, al
 }
 
 // RunListener is [Run] with e.Listener set to l, or e.TLSListener if only
-// e.TLSServer has a TLSConfig: a unix socket, one that systemd opened, one with
-// SO_REUSEPORT. It closes l in any case. See
-// [httpmetrics.Graceful] for listeners of further servers.
+// e.TLSServer has a TLSConfig. l may be a unix socket, one that systemd opened, one
+// with SO_REUSEPORT. It closes l in any case. See [httpmetrics.Graceful] for listeners
+// of further servers.
 func RunListener(ctx context.Context, e *echo.Echo, l net.Listener, reg *shoal.Registry, also ...*http.Server) error {
 	mustHave(e)
 	if l == nil {
@@ -77,7 +77,7 @@ func RunListener(ctx context.Context, e *echo.Echo, l net.Listener, reg *shoal.R
 	return Run(ctx, e, "", reg, also...)
 }
 
-// serverOf chooses the server of e that shall serve.
+// serverOf returns the server of e that serves addr.
 func serverOf(e *echo.Echo) *http.Server {
 	if e.Server.TLSConfig == nil && e.TLSServer.TLSConfig != nil {
 		return e.TLSServer
@@ -85,8 +85,8 @@ func serverOf(e *echo.Echo) *http.Server {
 	return e.Server
 }
 
-// listen opens the server for addr. For a network that httpmetrics.Serve does
-// not use by itself it opens a listener, into own.
+// listen prepares the server for addr. If e.ListenerNetwork is one that httpmetrics.Serve
+// does not use by itself, it opens a listener and puts it into own.
 func listen(ctx context.Context, e *echo.Echo, addr string, own map[*http.Server]net.Listener) (*http.Server, error) {
 	server := serverOf(e)
 	server.Addr = addr

@@ -15,10 +15,10 @@ type Opts = httpmetrics.Opts
 // e.Use(shoalecho.Middleware(reg, opts)) before any other Use. It panics if reg
 // is nil or opts clash with what is registered.
 //
-// echo turns a handler's error into an answer only after all middleware, too
-// late to see the status. So this one calls the error handler itself, as echo's
-// Logger does, and returns nil: the handler is called once, and middleware
-// further out sees the answer instead of the error.
+// echo turns a handler's error into an answer only after all middleware, too late to
+// see the status. So this one calls the error handler itself, as echo's Logger does,
+// and returns nil: the error handler runs once, and middleware further out sees the
+// answer instead of the error.
 func Middleware(reg *shoal.Registry, opts Opts) echo.MiddlewareFunc {
 	rec := httpmetrics.NewRecorder(reg, opts)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
@@ -67,10 +67,10 @@ func Install(e *echo.Echo, reg *shoal.Registry, opts Opts) {
 	e.HEAD(opts.PagePath(), page)
 }
 
-// route gives the pattern that the router found. For a path that is known but
-// not for the method, echo names a pattern too, which then has no handler. It
-// has no parameters then either: looking at them first saves most requests the
-// 17 ns of Get, which takes a lock.
+// route returns the pattern that the router found. If a path has routes, but none for the
+// method, echo names a pattern too, although it answers 405. Such a context has no
+// parameters: looking at them first saves most requests the 17 ns of Get, which takes a
+// lock.
 func route(c echo.Context) string {
 	if len(c.ParamNames()) == 0 && c.Get(echo.ContextKeyHeaderAllow) != nil {
 		return httpmetrics.Unmatched

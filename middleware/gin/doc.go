@@ -14,21 +14,21 @@
 // # Route
 //
 // The route is gin's FullPath: /users/:id. A request that no route matches is
-// "unmatched", 404 and 405 alike. The redirects that gin sends for a trailing
-// slash or a path in need of repair never reach any middleware: they are not
-// recorded. A request that engine.HandleContext serves again is recorded once, with
-// the route by which it came, or the new one if it came by none.
+// "unmatched", 404 and 405 alike. The redirects that gin sends for a trailing slash or
+// a path that is not clean never reach any middleware: they are not recorded. A request
+// that engine.HandleContext serves again is recorded once, with the first route that
+// matched it.
 //
 // # Order
 //
-// [Install] comes before routes and groups. gin gives middleware only to what
-// is made later, so Install panics if it finds a route. gin.Recovery may be
-// outside, as gin.Default has it, or inside: a panic is recorded once, as 500. An
+// [Install] comes before routes and groups. gin gives middleware only to routes and
+// groups that are made later, so Install panics if it finds a route. gin.Recovery may
+// be outside, as gin.Default has it, or inside: a panic is recorded once, as 500. An
 // authentication that is added after Install does not guard the page.
 //
 // # Status and size
 //
-// gin sends a status that was only noted (c.Status), and its own 404 and 405,
-// after all middleware. The status is recorded as it will be sent. The few bytes
-// of gin's own 404 and 405 are not in the response size.
+// A status that a handler only sets (c.Status), and its own 404 and 405, gin sends
+// after all middleware. The status is recorded as it will be sent. The few bytes of
+// gin's own 404 and 405 are not in the response size.
 package shoalgin

@@ -11,20 +11,19 @@ import (
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
 )
 
-// engine.HandleContext serves a request again: it resets the Context, its Writer
-// and its Keys included, and runs all middleware once more. So a middleware cannot
-// find there whether another one records the request already. What gin keeps is the
-// array of c.Errors, since it only cuts the slice to no length. The last place of
-// that array, behind all errors, is where a middleware leaves its writer.
+// engine.HandleContext serves a request again: it resets the Context, with its Writer
+// and its Keys, and runs all middleware once more. So a middleware cannot find there
+// whether another one records the request already. But gin keeps the array of c.Errors,
+// since it only cuts the slice to length 0. In the last element of that array, behind
+// all errors, a middleware leaves its writer.
 
-// place is what stands there, as the Meta of a gin.Error.
+// place is what that element has, as the Meta of a gin.Error.
 type place struct {
 	last *writer // of the middleware that entered last and has not left
 }
 
-// placeOf gives the place of c. It is made once for each Context that gin has in its
-// pool; when a request has so many errors that they take it, it is lost and made
-// again.
+// placeOf returns the place of c. It is made once for each Context in gin's pool; if a
+// request has so many errors that one overwrites it, it is made again.
 func placeOf(c *gin.Context) *place {
 	if n := cap(c.Errors); n > len(c.Errors) {
 		if e := c.Errors[:n][n-1]; e != nil {
@@ -33,7 +32,7 @@ func placeOf(c *gin.Context) *place {
 			}
 		}
 	}
-	const room = 8 // for errors of requests, so that they seldom take the place
+	const room = 8 // for the errors of a request, so that they seldom overwrite it
 	p := new(place)
 	c.Errors = slices.Grow(c.Errors, room)
 	n := cap(c.Errors)
@@ -44,13 +43,13 @@ func placeOf(c *gin.Context) *place {
 // errPlace is seen only by code that reads c.Errors beyond its length.
 var errPlace = errors.New("shoalgin: no error, but where the middleware leaves its writer")
 
-// follow puts a writer into c. The exchange that it tells is its own, or that of a
-// middleware further out which records the request.
+// follow puts a writer into c. What is sent, the writer tells its own exchange, or that of
+// a middleware further out which records the request.
 func follow(rec *httpmetrics.Recorder, c *gin.Context) *writer {
 	w := &writer{ResponseWriter: c.Writer}
 	p := placeOf(c)
 	w.place, w.outer, p.last = p, p.last, w
-	told := false // by another writer, of what is sent through c.Writer
+	told := false // another writer tells the exchange what is sent through c.Writer
 	for o := w.outer; o != nil && w.exchange == nil; o = o.outer {
 		if o.ResponseWriter != nil && o.exchange.Feeds(rec) {
 			w.exchange, told = o.exchange, o.leads(c.Writer)
@@ -70,8 +69,8 @@ func follow(rec *httpmetrics.Recorder, c *gin.Context) *writer {
 	return w
 }
 
-// leads says whether what is sent through top reaches w, if need be past a writer
-// that hides what it wraps: such a one passes on a question for the Pusher.
+// leads says whether what is sent through top reaches w. It asks top for its Pusher, and
+// sees whether that call reaches w: a writer may hide what it wraps, but passes calls on.
 func (w *writer) leads(top gin.ResponseWriter) bool {
 	below := w.ResponseWriter
 	p := &probe{ResponseWriter: below}

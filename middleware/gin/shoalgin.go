@@ -40,8 +40,8 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) gin.HandlerFunc {
 }
 
 // Install puts the middleware and the page, for GET and HEAD, on engine. Call
-// it before routes and groups are made: gin would leave those out without a
-// word. So it panics if there is a route already (an earlier group it cannot
+// it before routes and groups are made: gin would silently not give them the
+// middleware. So it panics if there is a route already (an earlier group it cannot
 // see). It also panics if engine or reg is nil, or if opts clash with what is
 // registered.
 //
@@ -66,17 +66,17 @@ func Install(engine *gin.Engine, reg *shoal.Registry, opts Opts) {
 // such as [httpmetrics.PageServer], start and end with it. For TLS, or other
 // settings of a server, use httpmetrics.Serve.
 //
-// With engine.UseH2C it also takes HTTP/2 without TLS, from clients that begin
-// with it, by net/http itself (http.Server.Protocols): the handler that gin has
-// for it, engine.Handler(), takes connections away from the server, which then
-// cannot drain them. A client that asks with Upgrade: h2c is served over HTTP/1.
+// With engine.UseH2C it also serves HTTP/2 without TLS to clients that begin with it. It
+// uses net/http for that (http.Server.Protocols), since gin's engine.Handler() hijacks
+// the connections, so that the server cannot drain them. A client that asks with
+// Upgrade: h2c is served over HTTP/1.
 //
 // It panics if engine, reg or a server is nil.
 func Run(ctx context.Context, engine *gin.Engine, addr string, reg *shoal.Registry, also ...*http.Server) error {
 	return httpmetrics.Serve(ctx, reg, append([]*http.Server{newServer(engine, addr)}, also...)...)
 }
 
-// RunListener is [Run] on a listener of the server's own: a unix socket, one that
+// RunListener is [Run] on a listener in place of an address: a unix socket, one that
 // systemd opened, one with SO_REUSEPORT. It closes l in any case. See
 // [httpmetrics.Graceful] for listeners of further servers.
 func RunListener(ctx context.Context, engine *gin.Engine, l net.Listener, reg *shoal.Registry, also ...*http.Server) error {

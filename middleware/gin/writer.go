@@ -11,14 +11,14 @@ import (
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
 )
 
-// writer tells the exchange what is sent through gin's writer. Whatever else
-// that one can do, it does through the embedded interface.
+// writer tells the exchange what is sent through gin's writer. All other methods of
+// gin's writer it has by the embedded interface.
 type writer struct {
 	gin.ResponseWriter                       // nil if another writer tells the exchange
 	exchange           *httpmetrics.Exchange // own, or that of a middleware further out
 	own                httpmetrics.Exchange
 	outer              *writer // of a middleware further out, nil for none
-	place              *place  // where placeOf found room for this one
+	place              *place  // has this writer until end
 }
 
 // Unwrap lets http.ResponseController find gin's writer and what is below.
@@ -60,9 +60,9 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, rw, err
 }
 
-// implicitHeader tells the status that gin and net/http send by themselves
-// before a body. After an informational one, gin takes no other status, and
-// net/http sends 200.
+// implicitHeader tells the exchange the status that gin and net/http send by themselves
+// before a body. After an informational status gin accepts no other, and net/http sends
+// 200.
 func (w *writer) implicitHeader() {
 	if w.exchange.Status() != 0 {
 		return
@@ -74,9 +74,9 @@ func (w *writer) implicitHeader() {
 	w.exchange.SentHeader(status, w.Header())
 }
 
-// returned is called when the handlers came back. gin sends a status that was
-// noted, its own 404 and 405 included, only after all middleware; 200 is what
-// it has without anybody noting one, so that tells nothing.
+// returned is called when the handlers came back. A status that was only set, and its own
+// 404 and 405, gin sends after all middleware. 200 is the status if nobody set one, so it
+// says nothing.
 func (w *writer) returned() {
 	if w.ResponseWriter != nil {
 		if status := w.Status(); status != http.StatusOK {
@@ -88,8 +88,8 @@ func (w *writer) returned() {
 
 // end is deferred: it runs for panics as well.
 func (w *writer) end(c *gin.Context) {
-	// gin gives c to another request while one further out may still end this one's
-	// exchange: nothing of it may be left there.
+	// gin gives c to another request when the engine returns, while a middleware around the
+	// engine may still have the exchange open: nothing of this request may be left in c.
 	w.place.last = w.outer
 	switch c.Writer {
 	case w:
@@ -100,8 +100,8 @@ func (w *writer) end(c *gin.Context) {
 	w.exchange.End()
 }
 
-// catchUp tells what was sent past this writer: HandleContext puts gin's own writer
-// in its place, and the handlers that serve the request then may be behind no
+// catchUp tells the exchange what was sent past this writer: HandleContext puts gin's own
+// writer in its place, and the handlers that then serve the request may be behind no
 // middleware of ours.
 func (w *writer) catchUp() {
 	if w.Written() {

@@ -17,18 +17,19 @@
 // "GET shop.example/cart/{item}" is /cart/{item}. A request that no pattern
 // matches is "unmatched", 404 and 405 alike; a redirect that the mux itself
 // sends, to /tree/ or to a cleaned path, has the pattern it leads to. Behind
-// http.StripPrefix a nested mux sees a copy of the request, so the route is the
+// http.StripPrefix a nested mux gets a copy of the request, so the route is the
 // outer pattern, /api/. To see the inner routes, put the middleware around the
-// inner mux instead. A further mux that gets the request itself has the last word
-// if it has a pattern.
+// inner mux instead. If a nested mux gets the request itself and has a pattern for
+// it, that pattern is the route.
 //
 // A handler between the middleware and the mux that changes or replaces the request
 // (http.StripPrefix, http.TimeoutHandler, a method override, r.WithContext) hides
-// the pattern. [Install] takes such handlers and notes the request as the mux gets
-// it, before its handler runs; if one of them answers by itself, as it got it.
-// [Middleware] knows all routes only if the mux is what it wraps.
+// the pattern. [Install] takes such handlers. It notes the request as the mux gets it,
+// or if one of these handlers answers by itself, as that one got it. [Middleware]
+// knows all routes only if the mux is what it wraps.
 //
-// A CONNECT has its pattern, and is "unmatched" where the mux redirects it, since
-// the mux then reports the path in place of a pattern. Around anything but the mux,
-// a pattern that ends in a slash and does not name CONNECT is taken for such a path.
+// The route of a CONNECT is its pattern, but "unmatched" if the mux redirects it, since
+// the mux then reports the path in place of a pattern. If the middleware is around
+// anything but the mux, it takes a pattern that ends in a slash and does not name
+// CONNECT for such a path.
 package shoalhttp

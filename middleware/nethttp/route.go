@@ -11,25 +11,24 @@ import (
 	"sync"
 )
 
-// question is the part of a request that decides which pattern a ServeMux
-// chooses. It is a copy, since inner code may change the request, and the URL that
-// copies of the request share, while it serves it and, after an
-// http.TimeoutHandler gave up, even later.
-type question struct {
+// routed is the part of a request by which a ServeMux chooses a pattern. It is a copy, since
+// handlers further in may change the request, and the URL that its copies share, while they
+// serve it, and even later if an http.TimeoutHandler gave up on them.
+type routed struct {
 	method, host                string
 	urlHost, path, rawPath, uri string
 }
 
-func questionOf(r *http.Request) question {
-	q := question{method: r.Method, host: r.Host, uri: r.RequestURI}
+func routedOf(r *http.Request) routed {
+	q := routed{method: r.Method, host: r.Host, uri: r.RequestURI}
 	if r.URL != nil {
 		q.urlHost, q.path, q.rawPath = r.URL.Host, r.URL.Path, r.URL.RawPath
 	}
 	return q
 }
 
-// ask returns the route of a request: the pattern that mux chooses for it.
-func ask(mux *http.ServeMux, q question) string {
+// routeIn returns the route of a request: the pattern that mux chooses for it.
+func routeIn(mux *http.ServeMux, q routed) string {
 	if q.uri == "*" {
 		return "" // mux refuses it without looking for a pattern
 	}
@@ -48,8 +47,8 @@ func ask(mux *http.ServeMux, q question) string {
 // redirects is the type of the handlers that redirect.
 var redirects = reflect.TypeOf(http.RedirectHandler("/", http.StatusTemporaryRedirect))
 
-// patternOf gives the pattern that the last mux left on r. It is no path: the one
-// that mux calls a pattern where it redirects a CONNECT ends in a slash.
+// patternOf returns the pattern that the last mux left on r, but not the path that a mux
+// leaves there if it redirects a CONNECT: such a path ends in a slash.
 func patternOf(r *http.Request) string {
 	if r.Method == http.MethodConnect && strings.HasSuffix(r.Pattern, "/") && !namesConnect(r.Pattern) {
 		return ""
@@ -68,20 +67,20 @@ func withoutMethodAndHost(pattern string) string {
 	return pattern
 }
 
-// visit notes how far a request came between the middleware and the mux. It is a
-// context, so that it follows the request through all that copies it or takes it
-// to another goroutine, as http.TimeoutHandler does.
+// visit notes how far a request came between the middleware and the mux. It is a context,
+// so that handlers which copy the request or take it to another goroutine, as
+// http.TimeoutHandler does, keep it.
 type visit struct {
 	context.Context // of the request as it came
 
 	mu      sync.Mutex
-	noted   question // the request as the innermost handler so far got it; guarded by mu
-	reached bool     // the innermost is the mux; guarded by mu
+	noted   routed // the request as the innermost handler so far got it; guarded by mu
+	reached bool   // the innermost is the mux; guarded by mu
 }
 
 type visitKey struct{}
 
-// Value finds the visit itself, and else what the request's context has.
+// Value returns the visit itself for visitKey, else what the request's context has.
 func (v *visit) Value(key any) any {
 	if key == (visitKey{}) {
 		return v
@@ -94,22 +93,22 @@ func visitOf(r *http.Request) *visit {
 	return v
 }
 
-// note keeps the request that the mux got first, or else the last before.
+// note keeps the request as the mux got it first, or as the last handler before it did.
 func (v *visit) note(r *http.Request, reached bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if !v.reached {
-		v.noted, v.reached = questionOf(r), reached
+		v.noted, v.reached = routedOf(r), reached
 	}
 }
 
-func (v *visit) question() question {
+func (v *visit) last() routed {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.noted
 }
 
-// noting notes the request as next gets it.
+// noting returns a handler that notes the request and calls next.
 func noting(next http.Handler) http.Handler {
 	_, reached := next.(*http.ServeMux)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

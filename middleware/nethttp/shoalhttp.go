@@ -40,12 +40,12 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 }
 
 // Install puts the page on mux, for GET and HEAD, and returns the handler to
-// serve: the middleware around mux. Handlers in between are given as between,
+// serve: the middleware around mux. Handlers between the two are given as between,
 // the outermost first; all their requests are recorded. The route is the pattern
-// that mux chose, whatever they did to the request on the way, unless they dropped
-// its context. One that answers by itself has the route that mux has for the request
-// as it got it, so those that change the path come first. Each gets a copy of the
-// request.
+// that mux chose, whatever they did to the request, unless they dropped its context.
+// If one of them answers by itself, the route is that of mux for the request as that
+// handler got it, so handlers that change the path come first. Each gets a copy of
+// the request.
 //
 // Routes may be added to mux before and after. The page is a route of mux: what
 // is between, or around the handler that Install returns, guards it as it does
@@ -87,7 +87,7 @@ func Run(ctx context.Context, server *http.Server, reg *shoal.Registry, also ...
 	return httpmetrics.Serve(ctx, reg, append([]*http.Server{server}, also...)...)
 }
 
-// RunListener is [Run] on a listener of the server's own: a unix socket, one that
+// RunListener is [Run] on a listener in place of an address: a unix socket, one that
 // systemd opened, one with SO_REUSEPORT. It closes l in any case. See
 // [httpmetrics.Graceful] for TLS, and for listeners of further servers.
 func RunListener(ctx context.Context, server *http.Server, l net.Listener, reg *shoal.Registry, also ...*http.Server) error {
@@ -103,7 +103,7 @@ func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) ht
 	}
 	route := func(r *http.Request) string {
 		if r.Pattern == "" && mux != nil {
-			return ask(mux, questionOf(r))
+			return routeIn(mux, routedOf(r))
 		}
 		return patternOf(r)
 	}
@@ -112,15 +112,15 @@ func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) ht
 			next.ServeHTTP(w, r)
 			return
 		}
-		came := questionOf(r)
+		came := routedOf(r)
 		w, x := rec.Wrap(w, r, route)
 		if mux != nil && r.Method == http.MethodConnect {
-			x.SetRoute(ask(mux, came)) // only mux can tell its pattern from a path
+			x.SetRoute(routeIn(mux, came)) // only mux can tell its pattern from a path
 		}
 		defer func() {
 			if mux != nil && r.Pattern == "" {
-				// mux has no pattern, or handed r to another mux that has none.
-				x.SetRoute(ask(mux, came))
+				// mux has no pattern, or called another mux with r that has none.
+				x.SetRoute(routeIn(mux, came))
 			}
 			x.End()
 		}()
@@ -129,13 +129,13 @@ func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) ht
 	})
 }
 
-// recordAcross is the middleware around handlers that lead to mux, each of them and
-// mux behind a noting. They may hand the mux another request than they got, so this
-// one goes on as a copy whose context has the visit: one allocation that record saves.
+// recordAcross is the middleware around handlers that lead to mux, with a noting before
+// each handler and before mux. They may call mux with another request than they got, so
+// they get a copy whose context has the visit: an allocation that record does not need.
 func recordAcross(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) http.Handler {
 	route := func(r *http.Request) string {
 		if v := visitOf(r); v != nil {
-			return ask(mux, v.question())
+			return routeIn(mux, v.last())
 		}
 		return ""
 	}
@@ -150,7 +150,7 @@ func recordAcross(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handl
 		w, x := rec.Wrap(w, inner, route)
 		defer x.End()
 		next.ServeHTTP(w, inner)
-		r.Pattern = inner.Pattern // for those further out who look for it
+		r.Pattern = inner.Pattern // for handlers further out that look for it
 		x.Returned()
 	})
 }

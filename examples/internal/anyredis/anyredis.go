@@ -22,8 +22,8 @@ func Flag() *string {
 	return flag.String("redis", "", "`URL` of a Redis; defaults to $"+Variable+", where a password belongs, and without that to an embedded Redis")
 }
 
-// URL returns the value of the flag, or of the environment variable if that is
-// empty. It may be empty too.
+// URL returns the value of the flag, or of the environment variable if the flag is empty.
+// Both may be.
 func URL(flag string) string {
 	if flag != "" {
 		return flag
@@ -49,8 +49,8 @@ func Environment(redis string) []string {
 	return append(os.Environ(), Variable+"="+redis)
 }
 
-// Shown is the URL for a log: without user, password and parameters. The rest of a
-// password that was not escaped may stand anywhere; of such a URL nothing is shown.
+// Shown is the URL for a log: without user, password and parameters. If a password was not
+// escaped, a part of it may stand anywhere: of such a URL nothing is shown.
 func Shown(redis string) string {
 	u, err := url.Parse(redis)
 	if err != nil || u.Fragment != "" || strings.Contains(u.Opaque+u.Path+u.RawQuery, "@") {

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import "time"
+
+// redisClock tells Redis's time, from its answer to the last heartbeat.
+type redisClock struct {
+	redis time.Time
+	local int64 // monotonicNow at about the same moment
+}
+
+// at is Redis's time at a moment given by monotonicNow. Before Redis's first answer it is
+// that of the local clock.
+func (c *redisClock) at(moment int64) time.Time {
+	if c.redis.IsZero() {
+		return started.Add(time.Duration(moment))
+	}
+	return c.redis.Add(time.Duration(moment - c.local))
+}
+
+// clockStep is how far Redis's clock must be behind the expected time to count as set
+// back.
+const clockStep = time.Second
+
+// set notes Redis's time at a moment given by monotonicNow. It reports whether Redis's
+// clock was set back.
+func (c *redisClock) set(redis time.Time, moment int64) (back bool) {
+	back = redis.Before(c.at(moment).Add(-clockStep))
+	*c = redisClock{redis: redis, local: moment}
+	return back
+}
+
+// started is the origin of monotonicNow.
+var started = time.Now()
+
+// monotonicNow is the time since this process started, in nanoseconds. Changes of the wall
+// clock do not affect it.
+func monotonicNow() int64 { return int64(time.Since(started)) }
