@@ -96,8 +96,9 @@ func (r *flushRun) round() (more bool) {
 	}
 	// Pages wait for a lease that says that something is missing. So it is renewed
 	// now, although a family may be refused for ever, and before anybody hears of the
-	// flush: a serverless process may be frozen then.
-	return w.confirmLineage() && w.lease.due(time.Now())
+	// flush: a serverless process may be frozen then. But not because of the time: where a
+	// heartbeat takes longer than the time between two, the run would never end.
+	return w.confirmLineage() && w.lease.asked()
 }
 
 // toRegister says whether the family is to be registered and can be.
