@@ -68,6 +68,7 @@ func (w *writer) runFlush(families []*family) error {
 		w.becomeAnother(r.another)
 	}
 	w.trimKept()
+	w.countQueued()
 	return r.err()
 }
 
