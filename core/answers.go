@@ -56,8 +56,9 @@ func (r *flushRun) turn(f *familyRun) bool {
 	return true
 }
 
-// registered takes in the answer to a registration.
-func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply) {
+// registered takes in the answer to a registration, which was sent when the store was
+// known to have the lineage before.
+func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply, before string) {
 	w, o := r.w, &f.out
 	switch {
 	case reply.Err != nil:
@@ -73,10 +74,12 @@ func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply) {
 	case reply.Last > o.newest:
 		r.notOurs(f, reply.Last)
 	case r.turn(f):
+		lineage := before
 		if o.replaced(reply) {
+			lineage = w.lineage.seen // which was read since, to tell why
 			w.doubt()
 		}
-		if !o.registered(reply, w.lineage.seen) {
+		if !o.registered(reply, lineage) {
 			return
 		}
 		if f.shared() {
@@ -90,9 +93,10 @@ func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply) {
 	}
 }
 
-// committed takes in the answers to a family's batches. They run parallel to the
-// head of its queue, from which acknowledged batches leave.
-func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply) {
+// committed takes in the answers to a family's batches, which were sent when the store
+// was known to have the lineage before. They run parallel to the head of the queue, from
+// which acknowledged batches leave.
+func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply, before string) {
 	o := &f.out
 	sent := o.queue
 	for i, reply := range replies {
@@ -111,7 +115,7 @@ func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply) {
 				r.notOurs(f, reply.Last)
 				return
 			}
-			r.w.acknowledged(f.family, reply)
+			r.w.acknowledged(f.family, reply, before)
 		case !r.turn(f):
 			return
 		case reply.Status == wire.CommitGap:
@@ -126,8 +130,8 @@ func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply) {
 
 // acknowledged moves the oldest batch of a family's queue to those that are kept, and
 // answers those who wait for it.
-func (w *writer) acknowledged(f *family, reply wire.CommitReply) {
-	b := f.out.acknowledge(time.Now(), w.lineage.seen)
+func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string) {
+	b := f.out.acknowledge(time.Now(), lineage)
 	for _, wt := range b.waiters {
 		text := ""
 		if wt.op < len(reply.Totals) {

@@ -138,6 +138,7 @@ func (r *flushRun) registerChunk(chunk []*familyRun) {
 	}
 	ctx, cancel := w.callContext()
 	defer cancel()
+	before := w.lineage.seen
 	replies := w.store.Register(ctx, regs)
 	// Where the family is another than before, the lineage tells why.
 	var unknown error
@@ -152,7 +153,10 @@ func (r *flushRun) registerChunk(chunk []*familyRun) {
 			r.fail(chunk[i], fmt.Errorf("shoal: reading the lineage: %w", unknown))
 			continue
 		}
-		r.registered(chunk[i], reply)
+		r.registered(chunk[i], reply, before)
+	}
+	if w.lineage.seen != before {
+		w.doubtFamilies() // Redis may have answered before it changed
 	}
 	r.heard(slices.ContainsFunc(replies, func(r wire.RegisterReply) bool { return answered(r.Err) }))
 }
@@ -166,17 +170,20 @@ func (r *flushRun) commit() bool {
 	}
 	ctx, cancel := w.callContext()
 	defer cancel()
+	before := w.lineage.seen
 	replies := w.store.Commit(ctx, commits)
 	if slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return r.Err == nil && r.Status == wire.CommitGap }) {
-		// The data has stepped back. If the lineage can't be read, the next heartbeat does it.
-		_ = w.readLineage()
+		// The data has stepped back.
+		if w.readLineage() != nil {
+			w.lease.renewNow() // the heartbeat of the next round reads it
+		}
 	}
 	for from := 0; from < len(replies); {
 		to := from + 1
 		for to < len(replies) && owners[to] == owners[from] {
 			to++
 		}
-		r.committed(owners[from], replies[from:to])
+		r.committed(owners[from], replies[from:to], before)
 		from = to
 	}
 	r.heard(slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return answered(r.Err) }))
