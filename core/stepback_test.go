@@ -6,6 +6,7 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -154,4 +155,41 @@ func TestFlushRun_AStepBackIsFollowedUpThoughTheLineageCannotBeRead(t *testing.T
 			t.Errorf("%s is %s, want %s", name, got, want)
 		}
 	}
+}
+
+// verifying is a store with a replica: before it waits for that, it asks for the numbers.
+type verifying struct{ wire.Store }
+
+func (s verifying) AwaitReplicas(ctx context.Context, list []wire.Commit, _ time.Duration) (int, error) {
+	for _, r := range s.Commit(ctx, list) {
+		if r.Err == nil && r.Status != wire.CommitDuplicate {
+			return 0, wire.ErrSteppedBack
+		}
+	}
+	return 0, nil
+}
+
+func TestClose_BringsBackWhatAFailoverLostThoughNoLineageTells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		server.HideLineage(true)
+		r := New()
+		if err := r.connect(Opts{App: "shop", Host: "here", OnError: func(error) {}},
+			func(app string) wire.Store { return verifying{server.Store(app)} }, nil); err != nil {
+			t.Fatal(err)
+		}
+		c := r.NewCounter(CounterOpts{Name: "c_total"})
+		c.Add(5)
+		flush(t, r)
+		before := server.Snapshot()
+		c.Add(3)
+		flush(t, r)
+		server.Restore(before)
+		if err := r.Close(t.Context()); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if got := storedText(t, server, "c_total"); got != "8" {
+			t.Errorf("c_total is %s, want 8", got)
+		}
+	})
 }
