@@ -56,8 +56,9 @@ func (r *flushRun) mayRetry(f *familyRun) bool {
 	return true
 }
 
-// registered handles the answer to a registration.
-func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply) {
+// registered handles the answer to a registration, which was sent when Redis was known to
+// have the lineage before.
+func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply, before string) {
 	w, o := r.w, &f.out
 	switch {
 	case reply.Err != nil:
@@ -73,10 +74,12 @@ func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply) {
 	case reply.Last > o.newest:
 		r.notOurs(f, reply.Last)
 	case r.mayRetry(f):
+		lineage := before
 		if o.replaced(reply) {
+			lineage = w.lineage.seen // which was read since, to tell why
 			w.doubt()
 		}
-		if !o.registered(reply, w.lineage.seen) {
+		if !o.registered(reply, lineage) {
 			return
 		}
 		if f.shared() {
@@ -91,8 +94,9 @@ func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply) {
 }
 
 // committed handles the answers to the first batches of a family's queue, in their order.
-// Acknowledged batches leave the queue meanwhile.
-func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply) {
+// They were sent when Redis was known to have the lineage before. Acknowledged batches
+// leave the queue meanwhile.
+func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply, before string) {
 	o := &f.out
 	sent := o.queue
 	for i, reply := range replies {
@@ -111,7 +115,7 @@ func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply) {
 				r.notOurs(f, reply.Last)
 				return
 			}
-			r.w.acknowledged(f.family, reply)
+			r.w.acknowledged(f.family, reply, before)
 		case !r.mayRetry(f):
 			return
 		case reply.Status == wire.CommitGap:
@@ -126,8 +130,8 @@ func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply) {
 
 // acknowledged moves the oldest batch of a family's queue to those that are kept, and
 // answers those who wait for it.
-func (w *writer) acknowledged(f *family, reply wire.CommitReply) {
-	b := f.out.acknowledge(time.Now(), w.lineage.seen)
+func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string) {
+	b := f.out.acknowledge(time.Now(), lineage)
 	for _, wt := range b.waiters {
 		text := ""
 		if wt.op < len(reply.Totals) {

@@ -68,6 +68,7 @@ func (w *writer) replicated() bool {
 	switch {
 	case errors.Is(err, wire.ErrSteppedBack):
 		w.lease.renewNow()
+		w.doubtFamilies() // the lineage need not tell
 		return false
 	case err == nil && n == 0:
 		w.replication = nil

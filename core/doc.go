@@ -111,7 +111,7 @@ package shoal
 //   - registry, with selfmetrics, report and damage: all metrics of an application.
 //   - writer, with heartbeat, flushrun, answers, freeze, gaugesend and close: what brings
 //     them to Redis.
-//   - connect, instances, handler, sending: what joins a registry with a writer and a
+//   - connect, instances, handler, outgoing: what joins a registry with a writer and a
 //     reader of pages, and answers scrapes.
 //
 // Four references go from a lower part to a higher one:

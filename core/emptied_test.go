@@ -102,6 +102,42 @@ func TestRecovery_NoPageIsShownTooEarlyAfterASecondLoss(t *testing.T) {
 	})
 }
 
+// A heartbeat that is due while a long flush brings everything back does not end the wait.
+func TestRecovery_NoPageIsShownInTheMiddleOfALongFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		r.NewGauge(GaugeOpts{Name: "g"}).Set(3)
+		v := r.NewSummaryVec(SummaryOpts{Name: "s"}, []string{"n"})
+		for n := range 9000 {
+			v.WithLabelValues(fmt.Sprint(n)).Observe(1)
+		}
+		reader := readOnly(t, server)
+		elapse(20 * time.Second)
+		server.Fail(func(op string) error {
+			if op == memstore.OpCommit+" s" {
+				time.Sleep(120 * time.Millisecond) // nearly 4 s for each pipeline
+			}
+			return nil
+		})
+		if rec := askPage(reader, HandlerOpts{}); rec.Code != http.StatusOK {
+			t.Fatal(rec.Body)
+		}
+		server.Wipe()
+		for begin := time.Now(); ; elapse(400 * time.Millisecond) {
+			rec := askPage(reader, HandlerOpts{Timeout: 20 * time.Millisecond})
+			if rec.Code == http.StatusServiceUnavailable && time.Since(begin) < 2*DefLeaseDuration {
+				continue
+			}
+			if body := rec.Body.String(); !strings.Contains(body, "\ng{") || strings.Count(body, "\ns_sum{") < 9000 {
+				t.Errorf("%v after the loss a page with %d of 9000 series, and g: %v", time.Since(begin),
+					strings.Count(body, "\ns_sum{"), strings.Contains(body, "\ng{"))
+			}
+			break
+		}
+	})
+}
+
 func TestRecovery_NoPageIsShownBeforeTheFamiliesOfTheOthersAreBack(t *testing.T) {
 	for _, reader := range []string{"a process", "a reader"} {
 		inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {

@@ -388,6 +388,26 @@ func TestFlush_TriesUntilTheStoreIsBack(t *testing.T) {
 	})
 }
 
+// Where a heartbeat takes longer than the time between two, the next is always due.
+func TestFlush_EndsWhereAHeartbeatTakesLongerThanTheTimeBetweenTwo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		server.Fail(func(op string) error {
+			if op == memstore.OpLineage || op == memstore.OpHold {
+				time.Sleep(200 * time.Millisecond) // INFO and hold over a long line
+			}
+			return nil
+		})
+		r := process(t, server, Opts{LeaseDuration: time.Second})
+		r.NewCounter(CounterOpts{Name: "c_total"}).Inc()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if err := r.Flush(ctx); err != nil {
+			t.Errorf("Flush: %v", err)
+		}
+	})
+}
+
 func TestConnect_KeepsWhatWasCountedBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()

@@ -56,8 +56,10 @@ func (w *writer) runFlush(families []*family) error {
 		return nil
 	}
 	r := &flushRun{w: w, families: make([]*familyRun, len(families))}
+	runs := make([]familyRun, len(families)) // in one piece
 	for i, f := range families {
-		r.families[i] = &familyRun{family: f}
+		runs[i].family = f
+		r.families[i] = &runs[i]
 	}
 	defer w.publish()
 	defer w.reg.tellDamage(valuesReplaced, keysReplaced, namesTaken)
@@ -68,6 +70,7 @@ func (w *writer) runFlush(families []*family) error {
 		w.becomeAnother(r.another)
 	}
 	w.trimKept()
+	w.countQueued()
 	return r.err()
 }
 
@@ -96,8 +99,10 @@ func (r *flushRun) round() (more bool) {
 	}
 	// While this lease says that something may be missing, all pages wait. So it is
 	// renewed now, although Redis may refuse a family for ever, and before the callers
-	// of Flush return: a serverless process may be frozen then.
-	return w.confirmLineage() && w.lease.due(time.Now())
+	// of Flush return: a serverless process may be frozen then. But not because its time
+	// has come: where a heartbeat takes longer than the time between two, the run would
+	// never end.
+	return w.confirmLineage() && w.lease.asked()
 }
 
 // toRegister says whether the family is to be registered and can be.
@@ -135,6 +140,7 @@ func (r *flushRun) registerChunk(chunk []*familyRun) {
 	}
 	ctx, cancel := w.callContext()
 	defer cancel()
+	before := w.lineage.seen
 	replies := w.store.Register(ctx, regs)
 	// If a family has another generation than before, the lineage tells why.
 	var unknown error
@@ -149,7 +155,10 @@ func (r *flushRun) registerChunk(chunk []*familyRun) {
 			r.fail(chunk[i], fmt.Errorf("shoal: reading the lineage: %w", unknown))
 			continue
 		}
-		r.registered(chunk[i], reply)
+		r.registered(chunk[i], reply, before)
+	}
+	if w.lineage.seen != before {
+		w.doubtFamilies() // Redis may have answered before it changed
 	}
 	r.heard(slices.ContainsFunc(replies, func(r wire.RegisterReply) bool { return answered(r.Err) }))
 }
@@ -163,17 +172,20 @@ func (r *flushRun) commit() bool {
 	}
 	ctx, cancel := w.callContext()
 	defer cancel()
+	before := w.lineage.seen
 	replies := w.store.Commit(ctx, commits)
 	if slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return r.Err == nil && r.Status == wire.CommitGap }) {
-		// Redis has stepped back. If the lineage can't be read, the next heartbeat reads it.
-		_ = w.readLineage()
+		// Redis has stepped back.
+		if w.readLineage() != nil {
+			w.lease.renewNow() // the heartbeat of the next round reads it
+		}
 	}
 	for from := 0; from < len(replies); {
 		to := from + 1
 		for to < len(replies) && owners[to] == owners[from] {
 			to++
 		}
-		r.committed(owners[from], replies[from:to])
+		r.committed(owners[from], replies[from:to], before)
 		from = to
 	}
 	r.heard(slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return answered(r.Err) }))

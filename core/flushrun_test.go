@@ -266,6 +266,43 @@ func TestFlushRun_AClonesBatchesInDoubtAreDroppedAndCounted(t *testing.T) {
 	}
 }
 
+// What a run lost no longer waits for an answer.
+func TestWriter_ABatchThatWasGivenUpDoesNotWait(t *testing.T) {
+	server := memstore.New()
+	r, w := stepped(server.Store("shop"))
+	a := r.NewCounter(CounterOpts{Name: "a_total"})
+	if err := w.flushAll(); err != nil {
+		t.Fatal(err)
+	}
+	server.LoseReply(func(op string) error {
+		if op == memstore.OpCommit+" a_total" {
+			return errBroken
+		}
+		return nil
+	})
+	a.Inc()
+	if err := w.flushAll(); err == nil {
+		t.Fatal("the lost reply went unnoticed")
+	}
+	server.LoseReply(nil)
+	b := r.NewCounter(CounterOpts{Name: "b_total"})
+	reply := server.Store("shop").Register(t.Context(), []wire.Registration{{Family: "b_total", Writer: w.id, Nonce: "n", Definition: b.consts.fam.def.wire()}})[0]
+	server.Store("shop").Commit(t.Context(), []wire.Commit{{Family: "b_total", Generation: reply.Generation, Writer: w.id, Seq: 1,
+		Ops: []wire.Op{{Kind: wire.OpAdd, Value: "1"}}}}) // by a copy of this process
+	if err := w.flushAll(); !errors.Is(err, errCloned) {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, f := range *r.families.Load() {
+		if !f.def.cadence.own() {
+			n += len(f.out.queue)
+		}
+	}
+	if got := w.queued.Load(); got != int64(n) {
+		t.Errorf("%d batches count as waiting, of %d", got, n)
+	}
+}
+
 func TestWriter_IsBackWithinTheTimeThatPagesWaitForIt(t *testing.T) {
 	for _, lease := range []time.Duration{time.Second, 3 * time.Second, DefLeaseDuration, time.Minute} {
 		_, w := stepped(memstore.New().Store("shop"))

@@ -20,7 +20,9 @@ func (w *writer) heartbeat(now time.Time) error {
 	if err := w.readLineage(); wire.ReplyCode(err) == "NOAUTH" {
 		return fmt.Errorf("shoal: renewing the lease: %w", err)
 	}
-	w.confirmLineage() // at the start there is no family to register
+	if !w.lineage.lost { // else the flush run tells when everything is back, the gauges too
+		w.confirmLineage() // at the start there is no family to register
+	}
 	ctx, cancel := w.callContext()
 	defer cancel()
 	before := monotonicNow()

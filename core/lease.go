@@ -27,6 +27,10 @@ func (l *lease) due(now time.Time) bool { return !now.Before(l.renewAt) }
 // renewNow makes the next heartbeat due.
 func (l *lease) renewNow() { l.renewAt = time.Time{} }
 
+// asked says whether the next heartbeat is due because there is something to tell, and
+// not because of the time.
+func (l *lease) asked() bool { return l.renewAt.IsZero() }
+
 // lose forgets the lease, so that the next heartbeat asks for one.
 func (l *lease) lose() {
 	l.held, l.index = false, wire.NoIndex
