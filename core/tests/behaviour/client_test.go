@@ -211,18 +211,19 @@ func TestClient_GivesTwoConnectionsAtMost(t *testing.T) {
 func TestClient_SharedWithABusyApplicationCountsExactly(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	proxy := newProxy(t, server.Addr)
+	proxy := redistest.StartLossyProxy(t, server.Addr)
 	n := 0
-	proxy.lose(func(request []byte) bool {
+	proxy.Lose(func(request []byte) bool {
 		if !strings.Contains(string(request), "evalsha") {
 			return false
 		}
 		n++
 		return n%10 == 9
 	})
-	f := fleetOn(t, server)
-	f = f.with(func(t testing.TB) redis.UniversalClient {
-		client := proxy.client(t)
+	direct := fleetOn(t, server)
+	behind := direct.behind(proxy)
+	f := direct.with(func(t testing.TB) redis.UniversalClient {
+		client := behind.connect(t)
 		client.AddHook(around(func(_ context.Context, cmds []redis.Cmder, next func() error) error {
 			show(cmds)
 			defer show(cmds)
@@ -248,17 +249,17 @@ func TestClient_SharedWithABusyApplicationCountsExactly(t *testing.T) {
 		})
 	}
 	l := startLoad(t, reg)
-	page := f.on(t, server).reader(t)
+	page := direct.reader(t)
 	for range 5 {
 		more(t, page, 100)
 	}
 	total := l.End()
 	cancel()
 	app.Wait()
-	proxy.lose(nil)
+	proxy.Lose(nil)
 	flush(t, reg)
 	testkit.Check(t, testkit.Scrape(t, page).ShowsLoad(total))
-	if proxy.lost.Load() == 0 {
+	if proxy.Lost.Load() == 0 {
 		t.Error("no answer was lost: the test tests nothing")
 	}
 }

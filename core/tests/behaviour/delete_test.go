@@ -97,7 +97,7 @@ func TestDelete_ResetEmptiesTheMetricAndNoOther(t *testing.T) {
 func TestDelete_WhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	proxy := newProxy(t, redistest.Shared(t).Addr)
+	proxy := redistest.StartLossyProxy(t, redistest.Shared(t).Addr)
 	deleter := f.behind(proxy).process(t) // its deletions' answers are lost
 	dv := deleter.NewCounterVec(shoal.CounterOpts{Name: "jobs_total"}, []string{"kind", "code"})
 	flush(t, deleter)
@@ -122,15 +122,15 @@ func TestDelete_WhileOthersWrite(t *testing.T) {
 		}()
 	}
 	for range 5 {
-		proxy.lose(mentioning(1, "{"+f.app+"/jobs_total}:v", "$1\r\n-\r\n"))
+		proxy.Lose(redistest.Mentioning(1, "{"+f.app+"/jobs_total}:v", "$1\r\n-\r\n"))
 		dv.DeletePartialMatch(shoal.Labels{"code": "1"})
 		flush(t, deleter)
-		proxy.lose(mentioning(1, "{"+f.app+"/jobs_total}:v", "$1\r\n*\r\n"))
+		proxy.Lose(redistest.Mentioning(1, "{"+f.app+"/jobs_total}:v", "$1\r\n*\r\n"))
 		dv.Reset()
 		flush(t, deleter)
 		testkit.Scrape(t, deleter)
 	}
-	if proxy.lost.Load() == 0 {
+	if proxy.Lost.Load() == 0 {
 		t.Error("no answer was lost")
 	}
 	close(stop)

@@ -128,7 +128,7 @@ func (h *hostile) called(command string) int {
 
 // A text of 20 MB in each place where one is read: it stays in Redis, and costs a page
 // about as much as none.
-func TestHostileText_StaysInRedisAndIsLeftOffThePage(t *testing.T) {
+func TestHostileText_StaysInRedisAndIsOmittedFromThePage(t *testing.T) {
 	for where, place := range map[string]func(h *hostile) (key, field string){
 		"a value":               func(h *hostile) (string, string) { return h.values("honest_total"), "a\xffx" },
 		"a value of a series":   func(h *hostile) (string, string) { return h.values("took_seconds"), "b\xffx" },
@@ -214,7 +214,7 @@ func TestHostileBounds_TakeNoMemory(t *testing.T) {
 
 // A family that does not fit is omitted whole, takes no more the larger it is, and is not
 // read again for each page. Those beside it are shown.
-func TestHostileSeries_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
+func TestHostileSeries_ThatDoNotFitAreOmittedWhole(t *testing.T) {
 	took := map[int]uint64{}
 	for _, n := range []int{140_000, 280_000} {
 		h := underAttack(t)
@@ -240,7 +240,7 @@ func TestHostileSeries_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
 
 // Series that have been read before, and then get long values: as soon as they do not fit
 // nobody reads on.
-func TestHostileSeries_ThatGrowAreLeftOffWhole(t *testing.T) {
+func TestHostileSeries_ThatGrowAreOmittedWhole(t *testing.T) {
 	took := map[int]uint64{}
 	for _, n := range []int{2500, 5000} {
 		h := underAttack(t)
@@ -266,7 +266,7 @@ func TestHostileSeries_ThatGrowAreLeftOffWhole(t *testing.T) {
 }
 
 // A process with more gauges than a page has room for is omitted, the others are shown.
-func TestHostileGauges_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
+func TestHostileGauges_ThatDoNotFitAreOmittedWhole(t *testing.T) {
 	t.Parallel()
 	h := underAttack(t)
 	lease := h.redis.HGet(t.Context(), h.leasesKey(), "i:0").Val()
