@@ -130,8 +130,8 @@ func TestCluster_SlotsMove(t *testing.T) {
 // reshard moves the slots of all metrics to the next master.
 func (a *app) reshard(t *testing.T, c *redistest.Cluster) {
 	t.Helper()
-	eyes := c.Client(t)
-	families, err := eyes.ZRange(t.Context(), "shoal:1:{"+a.name+"}:families", 0, -1).Result()
+	client := c.Client(t)
+	families, err := client.ZRange(t.Context(), "shoal:1:{"+a.name+"}:families", 0, -1).Result()
 	testkit.Must(t, err)
 	tags := []string{a.name}
 	for _, f := range families {
@@ -139,7 +139,7 @@ func (a *app) reshard(t *testing.T, c *redistest.Cluster) {
 	}
 	for _, tag := range tags {
 		owners := c.Masters(t)
-		slot := int(eyes.ClusterKeySlot(t.Context(), "{"+tag+"}").Val())
+		slot := int(client.ClusterKeySlot(t.Context(), "{"+tag+"}").Val())
 		i := slices.IndexFunc(owners, func(o redistest.Owner) bool { return o.Has(slot) })
 		c.MoveSlot(t, slot, owners[i].Server, owners[(i+1)%len(owners)].Server, func() {})
 	}
