@@ -26,7 +26,7 @@ var goals = append([]goal{
 	withoutAllocation("counter, `Inc`", "inc"),
 	withoutAllocation("histogram, `Observe`", "histogram"),
 	withoutAllocation("`WithLabelValues` of 3 labels and `Inc`", "labels-inc"),
-	{"requests a second with the line of middleware / without", "Wrk side=shoal", column{unit: "req/s", over: "side=bare"}, 0.95, true},
+	{"requests a second with the middleware / without", "Wrk side=shoal", column{unit: "req/s", over: "side=bare"}, 0.95, true},
 	{"flush of 10,000 counters, whole numbers / bare", "Flush counters=10000 delta=integers side=shoal", column{over: "side=hincrby"}, 1.3, false},
 	{"flush of 10,000 counters, fractions / bare", "Flush counters=10000 delta=floats side=shoal", column{over: "side=hincrbyfloat"}, 0.9, false},
 	{"a call of that flush, by the server, whole numbers", "Flush counters=10000 delta=integers side=shoal", column{unit: "server-ns/call"}, 1e-3, false},

@@ -119,17 +119,17 @@ func TestOpen_SaysNothingThatServersRefuse(t *testing.T) {
 		cluster.URL(): cluster.Nodes,
 		set.URL():     {set.Master, set.Replicas[0], set.Replicas[1]},
 	} {
-		eyes := make([]*redis.Client, len(servers))
+		clients := make([]*redis.Client, len(servers))
 		for i, s := range servers {
-			eyes[i] = s.Client(t, func(o *redis.Options) { o.PoolSize, o.PipelinePoolSize = 1, -1 })
-			testkit.Must(t, eyes[i].ConfigResetStat(t.Context()).Err())
+			clients[i] = s.Client(t, func(o *redis.Options) { o.PoolSize, o.PipelinePoolSize = 1, -1 })
+			testkit.Must(t, clients[i].ConfigResetStat(t.Context()).Err())
 		}
 		reg := fleetAt(t, url).opened(t)
 		requests(reg, 10)
 		flush(t, reg)
 		testkit.Scrape(t, reg)
 		closeAll(t, reg)
-		for i, client := range eyes {
+		for i, client := range clients {
 			for line := range strings.Lines(client.Info(t.Context(), "errorstats").Val()) {
 				if strings.HasPrefix(line, "errorstat_") && !strings.HasPrefix(line, "errorstat_NOSCRIPT") && !strings.HasPrefix(line, "errorstat_MOVED") {
 					t.Errorf("%s: %s counts %s", url, servers[i].Addr, line)

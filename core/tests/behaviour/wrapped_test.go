@@ -114,7 +114,7 @@ func TestWrapped_ClientsOfOneServerNeedNoFurtherRight(t *testing.T) {
 func TestWrapped_ClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartClusterWithReplicas(t)
-	eyes := cluster.Client(t)
+	client := cluster.Client(t)
 	f := fleetOnCluster(t, cluster).with(func(t testing.TB) redis.UniversalClient {
 		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs()})
 		t.Cleanup(func() { _ = client.Close() })
@@ -128,7 +128,7 @@ func TestWrapped_ClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
 	testkit.Scrape(t, reader).Want(t, "jobs_total", "1", "shoal_instances", "2")
 
 	key := f.family("jobs_total", "v")
-	master := cluster.NodeOf(t, eyes, key)
+	master := cluster.NodeOf(t, client, key)
 	replica := replicaOf(t, cluster, master)
 	replica.InSync(t)
 	master.Kill()

@@ -60,7 +60,7 @@ func TestCommit_NoClientSendsABatchASecondTime(t *testing.T) {
 			script  func(int, *server.Peer)
 			refused bool
 		}{
-			"the line is cut":        {hangsUp, false},
+			"the connection is cut":  {hangsUp, false},
 			"there is no answer":     {func(int, *server.Peer) {}, false},
 			"LOADING":                {replies("LOADING Redis is loading the dataset in memory"), true},
 			"READONLY":               {replies("READONLY You can't write against a read only replica."), true},

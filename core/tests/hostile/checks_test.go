@@ -221,9 +221,9 @@ func (s *session) awaitPage(reg *shoal.Registry, who string) (p *page, err error
 	return p, err
 }
 
-// settle checks a page when nothing hostile is left: families that were not attacked are exact,
+// checkExact checks a page when nothing hostile is left: families that were not attacked are exact,
 // and those that lost data have begun again. From then on all are exact.
-func (s *session) settle() error {
+func (s *session) checkExact() error {
 	var p *page
 	if err := s.await("what was lost begins again", "the page", func() (string, error) {
 		var err error

@@ -178,7 +178,7 @@ func (s *session) begin() error {
 		return err
 	}
 	s.acked = s.since
-	if err := s.settle(); err != nil {
+	if err := s.checkExact(); err != nil {
 		return err
 	}
 	return s.goOn()
@@ -223,7 +223,7 @@ func (s *session) once() error {
 		return err
 	}
 	s.acked = s.since
-	if err := s.settle(); err != nil {
+	if err := s.checkExact(); err != nil {
 		return err
 	}
 	// Otherwise the next round shows whether counting goes on.
