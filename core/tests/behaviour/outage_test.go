@@ -12,7 +12,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// more returns an error until the counter has grown by n.
+// more waits until jobs_total has grown by n.
 func more(t testing.TB, reader *shoal.Registry, n float64) {
 	t.Helper()
 	from, first := 0.0, true

@@ -20,7 +20,7 @@ type Target struct {
 	Store func(t testing.TB, app string) wire.Store
 	// Advance puts the store's clock forward. It is nil for a store with a real clock.
 	Advance func(t testing.TB, d time.Duration)
-	// List lists names of families that nobody has registered.
+	// List adds names of families that are not registered to the list of families.
 	List func(t testing.TB, app string, names ...string)
 	// SetText overwrites the stored text of a series.
 	SetText func(t testing.TB, app, family, field, text string)

@@ -134,7 +134,7 @@ func (s *session) hidden(family string) bool {
 }
 
 // heal waits, in some rounds, until the processes have repaired their keys by themselves:
-// nobody has to delete a key.
+// no operator has to delete a key.
 func (s *session) heal(d rng) error {
 	if !d.one(4) && s.Round < 0 {
 		return nil
