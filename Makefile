@@ -16,10 +16,10 @@ help: ## list the targets
 deps: $(LINT) ## install what the tests need (Debian packages) and the linter
 	scripts/packages.sh --install
 
-quick: ## the inner loop: format, vet, and the unit tests without the race detector
+quick: ## for each small change: format, vet, and the unit tests without the race detector
 	scripts/quick.sh
 
-test: ## everything that a change must pass, but lint
+test: ## all that a change must pass, except lint
 	scripts/test.sh
 
 versions: ## test with the oldest supported chi, gin and echo
@@ -36,13 +36,13 @@ $(LINT):
 	GOWORK=off GOFLAGS= GOBIN=$(CURDIR)/.tools/install go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv .tools/install/golangci-lint $@
 
-vulnerabilities: ## look the dependencies up in Go's vulnerability database, over the network
+vulnerabilities: ## look up the dependencies in Go's vulnerability database, over the network
 	$(EACH) go run golang.org/x/vuln/cmd/govulncheck@$(VULN_VERSION) ./...
 
 bench: ## run the benchmarks (BENCH=pattern, BENCHTIME=1s)
 	$(EACH) go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem ./...
 
-report: ## measure all and write the tables of the documents (BENCH=pattern: only these)
+report: ## run the benchmarks and write the tables of the documents (BENCH=pattern: only these)
 	cd benchmarks && go run ./report -bench '$(BENCH)'
 
 fuzz: ## run each fuzz test for a while (FUZZTIME=10s)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package benchmarks measures what shoal does with Redis, beside the bare
-// commands and beside promhttp, and whole requests. Its module peers measures
-// what a request does in memory. Everything that docs/performance.md and the
-// README quote is measured and written there by
+// Package benchmarks measures what shoal does with Redis, beside bare commands
+// and beside promhttp, and whole requests. The module peers measures what a
+// request does in memory. This command measures all figures of
+// docs/performance.md and the README, and writes them there:
 //
 //	go run ./report
 //
@@ -11,7 +11,7 @@
 //
 //	go test -run '^$' -bench Flush/counters=100
 //
-// Benchmarks are named Name/key=value/key=value/side=shoal, the peers of a name
-// one after the other, so that package report can tell what belongs together.
-// Only ratios within one run mean something: the machines are shared.
+// Benchmarks are named Name/key=value/key=value/side=shoal, and the sides of a name
+// follow each other, so that package report can tell what belongs together.
+// Only ratios within one run are meaningful, since the machines are shared.
 package benchmarks

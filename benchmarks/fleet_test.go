@@ -14,8 +14,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// What each process of a fleet changes every second: some families of as many
-// series, with the labels of a middleware's. All processes have the same.
+// What each process of a fleet changes every second: some families, each with the same number
+// of series, with the labels of a middleware. All processes have the same series.
 const (
 	fleetFamilies   = 4
 	seriesPerFamily = 50 // in each family
@@ -28,12 +28,11 @@ const fleetTime = 10 * time.Second
 // fleetSizes show how the cost grows.
 var fleetSizes = []int{10, 100, 1000}
 
-// BenchmarkFleet has processes, each a registry with its own connection, change
-// 200 series a second, and flush them every second as they do by default. All
-// run in this process, so the server's part is read from its own account: the
-// calls that it was sent, and the cores that it was busy on. Behind is how old
-// what it lacks is on average, half a second where every flush goes through at
-// once. The time of an iteration means nothing.
+// BenchmarkFleet has many processes, each a registry with its own connection. They change
+// 200 series a second, and flush them every second, which is the default. All run in this
+// process, so the server's work is read from INFO: the calls that it got, and the cores that it
+// used. Behind is the average age of what Redis does not have yet: half a second if every flush
+// succeeds at once. The time of an iteration means nothing.
 func BenchmarkFleet(b *testing.B) {
 	for _, kind := range []struct {
 		name       string
@@ -53,16 +52,16 @@ func runFleet(b *testing.B, processes, histograms int) {
 	works := make([]func(), processes)
 	fleet := startFleet(b, server, "fleet", processes, func(i int, reg *shoal.Registry) {
 		works[i] = changes(reg, histograms)
-		time.Sleep(time.Second / time.Duration(processes)) // their flushes are not in step
+		time.Sleep(time.Second / time.Duration(processes)) // so that they do not flush at the same time
 	})
 	flushAll(b, fleet)
-	var changed atomic.Int64 // the first series, by all processes together
+	var changed atomic.Int64 // how often all processes changed the first series
 	stop := make(chan struct{})
 	var load sync.WaitGroup
 	load.Go(func() { everySecond(stop, works, &changed) })
 	defer load.Wait()
 	defer close(stop)
-	time.Sleep(2 * time.Second) // until it is as it will stay
+	time.Sleep(2 * time.Second) // until the load is steady
 
 	calls, infos := loadOf(b, client, "evalsha"), loadOf(b, client, "info")
 	before, begin := changed.Load(), time.Now()
@@ -94,11 +93,11 @@ func runFleet(b *testing.B, processes, histograms int) {
 	b.ReportMetric(most, "s-behind-most")
 }
 
-// firstSeries is the storage identity of the first series of each family.
+// firstSeries is the field of the first series of each family.
 const firstSeries = "code\xff200\xffmethod\xffGET\xffroute\xff/items/0"
 
-// changes declares what a process of the fleet has, and returns how it changes
-// all of that once.
+// changes declares the metrics of a process, and returns a function that changes every series
+// once.
 func changes(reg *shoal.Registry, histograms int) (change func()) {
 	labels := []string{"code", "method", "route"}
 	var counters []*shoal.Counter
@@ -128,8 +127,8 @@ func changes(reg *shoal.Registry, histograms int) (change func()) {
 	}
 }
 
-// everySecond does each of the works once a second, one after the other, until
-// stop is closed, and counts the rounds of all together.
+// everySecond calls each of works once a second, one after the other, until stop is closed. Done
+// counts the calls.
 func everySecond(stop <-chan struct{}, works []func(), done *atomic.Int64) {
 	begin, pause := time.Now(), time.Second/time.Duration(len(works))
 	for k := 0; ; k++ {
@@ -168,8 +167,8 @@ func BenchmarkFleetScrape(b *testing.B) {
 	}
 }
 
-// startFleet connects so many registries, each with a client of its own, after
-// prepare has declared what they have, and closes them in the end.
+// startFleet connects this many registries, each with a client of its own, after
+// prepare has declared their metrics, and closes them at the end.
 func startFleet(b *testing.B, server *redistest.Server, name string, processes int, prepare func(i int, reg *shoal.Registry)) []*shoal.Registry {
 	b.Helper()
 	var troubles atomic.Int64

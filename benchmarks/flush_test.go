@@ -13,8 +13,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// What a client would send that adds each counter by itself: in scripts of as
-// many as a batch of shoal's holds, of which as many share a pipeline.
+// What a client would send that adds to each counter by a command of its own: scripts with as many
+// commands as a batch of shoal's has counters, in pipelines of the same length.
 var (
 	hincrby      = redis.NewScript(`for i = 1, #ARGV, 2 do redis.call('HINCRBY', KEYS[1], ARGV[i], ARGV[i + 1]) end return 1`)
 	hincrbyfloat = redis.NewScript(`for i = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i + 1]) end return 1`)
@@ -25,10 +25,9 @@ const (
 	pipelined = 32  // scripts a pipeline
 )
 
-// BenchmarkFlush brings changed series to Redis, which has them all already.
-// The series have the labels of a middleware's, and both sides name the same
-// hash fields. Rounds are interleaved by the loop that runs the benchmarks
-// again and again, see docs/performance.md.
+// BenchmarkFlush sends changed series, all of which Redis already has. The series have the
+// labels of a middleware, and both sides use the same hash fields. The report runs the
+// benchmarks in rounds, so that the sides alternate: see docs/performance.md.
 func BenchmarkFlush(b *testing.B) {
 	for _, counters := range []int{100, 1_000, 10_000} {
 		b.Run("counters="+strconv.Itoa(counters), func(b *testing.B) {
@@ -38,8 +37,8 @@ func BenchmarkFlush(b *testing.B) {
 	b.Run("histograms=1000/side=shoal", func(b *testing.B) { flushHistograms(b, redistest.Shared(b), 1000) })
 }
 
-// BenchmarkFlushPersisted is the same for a server with an append-only file, to
-// which it writes what it would also tell a replica.
+// BenchmarkFlushPersisted is the same for a server with an append-only file. A server writes to it
+// the same commands that it would send to a replica.
 func BenchmarkFlushPersisted(b *testing.B) {
 	server := redistest.Start(b, "--appendonly", "yes", "--appendfsync", "everysec")
 	b.Run("counters=10000", func(b *testing.B) { flushBoth(b, server, 10_000) })
@@ -81,8 +80,8 @@ func flushCounters(b *testing.B, server *redistest.Server, counters int, delta f
 	measured()
 }
 
-// flushRaw sends the additions of bare commands. The arguments are made
-// before, which a real client could not do.
+// flushRaw sends bare commands. Their arguments are made beforehand, which a real client could not
+// do.
 func flushRaw(b *testing.B, server *redistest.Server, counters int, script *redis.Script, delta string) {
 	ctx := context.Background()
 	client := server.Client(b)

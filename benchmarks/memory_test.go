@@ -15,18 +15,17 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// heap is what lives in memory, in bytes, once all garbage is gone.
+// heap returns the bytes in use after garbage collection.
 func heap() float64 {
 	runtime.GC()
-	runtime.GC() // what sync.Pool kept for a first
+	runtime.GC() // a sync.Pool keeps its objects over one collection
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return float64(m.HeapAlloc)
 }
 
-// BenchmarkMemorySeries tells the bytes that a series takes, with three labels
-// that are made for it, its part of what finds it included. Each was written
-// once. The time of an iteration means nothing.
+// BenchmarkMemorySeries measures the bytes of a series with three labels of its own, its part
+// of the index included. Each series was written once. The time of an iteration means nothing.
 func BenchmarkMemorySeries(b *testing.B) {
 	const series = 10_000
 	names := []string{"method", "route", "code"}
@@ -88,9 +87,9 @@ func BenchmarkMemorySeries(b *testing.B) {
 	}
 }
 
-// BenchmarkMemoryProcess tells the bytes that a connected process takes which
-// declares nothing: shoal's own metrics, the client of Open with a connection,
-// and the stacks of the goroutines.
+// BenchmarkMemoryProcess measures the bytes of a connected process that declares nothing:
+// shoal's own metrics, the client of Open with a connection, and the stacks of the
+// goroutines.
 func BenchmarkMemoryProcess(b *testing.B) {
 	const processes = 50
 	heaps, stacks := 0.0, 0.0
@@ -122,13 +121,11 @@ func stackInUse() float64 {
 	return float64(m.StackInuse)
 }
 
-// BenchmarkMemoryAway tells by how many bytes a process grows while Redis is
-// away for a minute and 400 series, half of them histograms, change in every
-// interval. The minute is played ten times as fast: flushes are due ten times a
-// second, a back-off is a quarter of a second at most where it is 2 s by
-// default, lease and refresh follow, and so does the load. What is taken after the
-// first sixth is what the flush under way has frozen; from then on there is to
-// be none.
+// BenchmarkMemoryAway measures by how many bytes a process grows while Redis is away for a
+// minute and 400 series, half of them histograms, change in every interval. All runs ten
+// times as fast as by default: flushes ten times a second, a back-off of at most a quarter of
+// a second in place of 2 s, and lease, refresh and load accordingly. After the first sixth the
+// growth is what the flush under way has frozen; from then on there should be none.
 func BenchmarkMemoryAway(b *testing.B) {
 	const speed = 10
 	const minute = time.Minute / speed

@@ -12,8 +12,7 @@ import (
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
-// connected returns a registry on a server, in an app of its own, flushing only
-// when told.
+// connected returns a registry of an app of its own on a server. It flushes only on request.
 func connected(b *testing.B, server *redistest.Server, app string) *shoal.Registry {
 	b.Helper()
 	reg := shoal.New()

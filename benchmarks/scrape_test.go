@@ -20,11 +20,10 @@ import (
 // A histogram of the default buckets has 14 lines on the page.
 const linesOfHistogram = 14
 
-// BenchmarkScrape reads whole pages: shoal's from Redis, its own flush before it
-// included, and promhttp's from memory. Bare is what no reader of Redis avoids:
-// go-redis asked for the same values, and nothing done with them. The histograms
-// are those that make as many lines as 1,000, 10,000 and 100,000 counters, and
-// 10,000 of them.
+// BenchmarkScrape reads whole pages: shoal's from Redis, the flush before it included, and
+// promhttp's from memory. Side bare is what every reader of Redis has to do: read the same values
+// with go-redis, and do nothing with them. There are as many histograms as have the lines of
+// 1,000, 10,000 and 100,000 counters, and 10,000 histograms.
 func BenchmarkScrape(b *testing.B) {
 	for _, kind := range []struct {
 		name   string
@@ -48,7 +47,7 @@ func BenchmarkScrape(b *testing.B) {
 						name := fmt.Sprintf("format=%s/gzip=%s/side=", form.name, zip)
 						b.Run(name+"shoal", func(b *testing.B) {
 							handler := reg.Handler(shoal.HandlerOpts{})
-							scrape(b, handler, req) // learns the series
+							scrape(b, handler, req) // the reader learns the series
 							measured := measureServer(b, redistest.Shared(b), "hmget", series)
 							b.ReportAllocs()
 							for b.Loop() {
@@ -118,12 +117,12 @@ func (f form) request(zip bool) *http.Request {
 	if zip {
 		req.Header.Set("Accept-Encoding", "gzip")
 	}
-	// What a scrape of 100,000 series takes on a busy machine must not fail it.
+	// So that a scrape of 100,000 series on a busy machine does not time out.
 	req.Header.Set("X-Prometheus-Scrape-Timeout-Seconds", "60")
 	return req
 }
 
-// sink is a response that nobody reads.
+// sink is a response writer that discards the page and counts its bytes.
 type sink struct {
 	header http.Header
 	status int
@@ -147,8 +146,8 @@ func scrape(b *testing.B, handler http.Handler, req *http.Request) {
 	}
 }
 
-// readBare reads values as a plain client would, in calls and pipelines of the
-// size of shoal's.
+// readBare reads values as a plain client would, in calls and pipelines of the same size as
+// shoal's.
 func readBare(b *testing.B, client *redis.Client, key string, series int) {
 	ctx := context.Background()
 	key = fmt.Sprintf(key, series)

@@ -12,17 +12,16 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// serverLoad is what a server did since it started, by its own account.
+// serverLoad is what a server did since it started, as INFO says.
 type serverLoad struct {
 	calls, micros float64 // of one command
 	bytes         float64 // received
-	cpu           float64 // seconds, user's and system's, of the whole process
+	cpu           float64 // seconds, user and system, of the whole process
 }
 
-// measureServer begins to measure what the loop of a benchmark costs the
-// server. What it returns ends that and reports the time of a command's call
-// and of an iteration's calls, the processor's time that the server took for all,
-// and the bytes sent for each of the series.
+// measureServer begins to measure the server's work for the loop of a benchmark. The function
+// done ends that. It reports the time of a call of this command and of an iteration's calls, the
+// processor time that the server used, and the bytes sent for each series.
 func measureServer(b *testing.B, server *redistest.Server, command string, series int) (done func()) {
 	b.Helper()
 	client := server.Client(b)

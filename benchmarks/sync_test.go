@@ -13,9 +13,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// BenchmarkSyncAdd counts awaited additions: of one goroutine, which waits for
-// a round trip each time, and of a hundred, which share them, on one counter
-// and on one each. The peer is a single awaited HINCRBY.
+// BenchmarkSyncAdd measures synchronous additions by one goroutine, which waits for a round
+// trip each time, and by a hundred goroutines, which share round trips, on one counter and on
+// one each. The other side waits for one HINCRBY each time.
 func BenchmarkSyncAdd(b *testing.B) {
 	ctx := context.Background()
 	for _, goroutines := range []int{1, 100} {
@@ -41,7 +41,7 @@ func BenchmarkSyncAdd(b *testing.B) {
 	}
 }
 
-// share has goroutines do b.N things between them, each by its own number.
+// share calls do b.N times, spread over goroutines. The argument is the goroutine's number.
 func share(b *testing.B, goroutines int, do func(i int) error) {
 	var left atomic.Int64
 	left.Store(int64(b.N))

@@ -23,8 +23,8 @@ import (
 
 const target = "/shops/12/section7/1234"
 
-// BenchmarkWrk is a pair of runs of wrk against a server without and with the
-// line of middleware, either first.
+// BenchmarkWrk runs wrk against a server without the middleware and one with it. Either may be
+// first.
 func BenchmarkWrk(b *testing.B) {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		b.Skip("wrk is missing; on Debian, as root: apt-get install wrk")
@@ -43,7 +43,7 @@ func BenchmarkWrk(b *testing.B) {
 			server := exec.Command(binary)
 			server.Env = append(os.Environ(), "REDIS_URL="+side.redis)
 			url := serve(b, server)
-			wrk(b, "1s", url+target) // until the heap has its size
+			wrk(b, "1s", url+target) // warms up, until the heap has its final size
 			before := recorded(b, url)
 			for b.Loop() {
 				total := wrk(b, "2s", url+target)
@@ -51,7 +51,7 @@ func BenchmarkWrk(b *testing.B) {
 					b.Errorf("the page shows %v requests, wrk made %v", n, total)
 				}
 			}
-			b.ReportMetric(0, "ns/op") // says nothing here
+			b.ReportMetric(0, "ns/op") // meaningless here
 		})
 	}
 }
@@ -92,8 +92,7 @@ var (
 	wrkTrouble  = regexp.MustCompile(`Non-2xx|Socket errors`)
 )
 
-// wrk loads the server, reports what it found, and returns how many requests
-// were answered.
+// wrk loads the server, reports wrk's results, and returns how many requests were answered.
 func wrk(b *testing.B, duration, url string) float64 {
 	b.Helper()
 	text, err := exec.Command("wrk", "-t1", "-c32", "-d"+duration, "--latency", url).CombinedOutput()
@@ -126,7 +125,8 @@ func nanoseconds(s string) (float64, error) {
 	return float64(d), err
 }
 
-// recorded is how many requests the server's page shows; a bare one has none.
+// recorded returns how many requests the server's page shows; a server without the middleware
+// has no page.
 func recorded(b *testing.B, url string) float64 {
 	b.Helper()
 	res, err := http.Get(url + "/metrics")

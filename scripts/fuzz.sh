@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Runs every fuzz test of the module in the current directory for the given
-# time, one after the other, since go test fuzzes one at a time.
+# time, one after the other, since go test runs only one fuzz test at a time.
 set -uo pipefail
 time=${1:-10s}
 code=0

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The inner loop, in less than a minute: the core with few seeds of its simulation, and the
-# middlewares, without the race detector and without servers.
+# A test for each small change, in less than a minute: the core with few seeds of its simulation,
+# and the middlewares, without the race detector and without servers.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -15,5 +15,5 @@ step "format" . formatted
 step "vet" . go vet "${packages[@]}"
 step "test" . go test -vet=off -short -timeout 2m "${packages[@]}"
 
-echo "Left out: the race detector, most seeds of the simulation, the tests on real servers, the other modules (the embedded Redis among them), lint. make test and make lint have them."
+echo "Not run: the race detector, most seeds of the simulation, the tests on real servers, the other modules (the embedded Redis among them), lint. Run make test and make lint for them."
 summary "of the quick test"

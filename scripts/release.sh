@@ -6,10 +6,10 @@
 #	scripts/release.sh X.Y.Z              makes the tags in this repository
 #	scripts/release.sh --dry-run X.Y.Z    only shows them
 #
-# On main every module finds its siblings by replace, which Go ignores in a module that
-# somebody depends on. So each module is tagged on a commit beside main, where it requires
-# its siblings at the same version and replaces nothing; main itself does not change.
-# Commits and tags are made in a temporary clone and come here when all of it builds.
+# On main every module finds its siblings by replace, which Go ignores in a dependency. So
+# each module is tagged on a commit beside main, where it requires its siblings at the
+# same version and replaces nothing; main itself does not change. Commits and tags are
+# made in a temporary clone, and the tags are fetched from there once all modules build.
 # Nothing is pushed. docs/releasing.md describes a release from start to end.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -53,10 +53,10 @@ git clone -q . "$work/repository"
 git -C "$work/repository" config user.name "$(git config user.name)"
 git -C "$work/repository" config user.email "$(git config user.email)"
 
-# Go gets our modules from the clone's tags, as it will get them from the published ones,
-# so that go.sum has the sums that all others will see; and the rest from the module cache
-# or, if it isn't there, from where Go gets it always. What it downloads goes into a cache of
-# its own: the usual one would keep the modules of a release that failed.
+# Go gets our modules from the clone's tags, as it will get them from the published ones, so
+# that go.sum has the sums that users will see. It gets all others from the module cache or,
+# if they are missing there, from its usual proxy. What it downloads goes into a temporary
+# cache: the usual one would keep the modules of a release that failed.
 export GIT_CONFIG_COUNT=1
 export GIT_CONFIG_KEY_0="url.file://$work/repository.insteadOf" GIT_CONFIG_VALUE_0="https://$path"
 GOPROXY="file://$(go env GOMODCACHE)/cache/download,$(go env GOPROXY)"

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Steps of a test, to be read into a script (". scripts/steps.sh"): each is noted with its time,
-# and one that fails does not stop the others.
+# Functions for the steps of a test, to be sourced (". scripts/steps.sh"). Each step is recorded
+# with its time, and a step that fails does not stop the others.
 
 notes=$(mktemp -d)
 trap 'rm -rf "$notes"' EXIT
 
-# step NAME DIRECTORY COMMAND...: runs the command there. What it wrote is shown when it ends, in
-# one piece, since other lanes write too.
+# step NAME DIRECTORY COMMAND...: runs the command there. Its output is shown in one piece when it
+# ends, since steps of other lanes write at the same time.
 step() {
 	local name=$1 directory=$2 begin=$SECONDS word=ok out
 	shift 2
@@ -20,7 +20,7 @@ step() {
 	} 9>"$notes/lock"
 }
 
-# lanes FUNCTION...: runs functions made of steps beside each other. An interrupt ends them all.
+# lanes FUNCTION...: runs functions that run steps, all at the same time. An interrupt ends them all.
 lanes() {
 	local lane
 	local -A pids

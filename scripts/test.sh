@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The test of everything: formatting, that the workspace builds, and that without it each
-# module vets, is tidy and builds and passes its tests with the race detector by itself, as it
-# will for those who depend on it. At the end the tree must be as it was.
+# All tests: the format, and that the workspace builds; then, for each module without the
+# workspace as for its users: vet, tidy, and its tests with the race detector. At the end the
+# tree must be as it was.
 #
 #	scripts/test.sh [--install] [MODULE...]
 #
-# Without modules it tests all. It needs Go, redis-server and prometheus; with --install it
-# installs what is missing of the last two, on Debian (see packages.sh).
+# Without MODULE it tests all. It needs Go, redis-server, prometheus and gcc; with --install it
+# installs those that are missing, except Go, on Debian (see packages.sh).
 set -uo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root" || exit 1
@@ -28,8 +28,8 @@ if [ $# -eq 0 ]; then
 	mapfile -t modules < <(scripts/modules.sh)
 fi
 
-# The packages whose tests mostly wait, for servers, outages and deadlines. They run in a lane of
-# their own, beside those that compute.
+# The packages whose tests mostly wait for servers, outages and deadlines. They run in a lane of
+# their own, at the same time as those that compute.
 waits='^(core/tests/(behaviour|e2e|faults|interplay)|e2e|embedded|examples|middleware/tests)(/|$)'
 
 . scripts/steps.sh
@@ -55,11 +55,11 @@ in_workspace() {
 	return $code
 }
 
-# go list asks for the sums of all modules, as go doc does.
+# go list needs the sums of all modules, as go doc does.
 sums() { go list -m all >/dev/null; }
 
-# tree tells what in the working tree differs from the last commit, names and
-# contents; nothing outside of git.
+# tree prints what differs from the last commit in the working tree: names and contents. It
+# prints nothing where there is no git repository.
 tree() {
 	git rev-parse --is-inside-work-tree >/dev/null 2>&1 || return 0
 	git status --porcelain
@@ -72,14 +72,14 @@ unchanged() {
 	local after
 	after=$(tree)
 	if [ "$before" != "$after" ]; then
-		echo "what the steps above did changed the tree; commit it, or see to it that they don't:"
+		echo "the steps above changed the tree; commit these changes, or prevent them:"
 		diff <(echo "$before") <(echo "$after")
 		git diff --stat
 		return 1
 	fi
 }
 
-# race MODULE FILTER...: tests the packages of the module whose paths the filter lets through.
+# race MODULE FILTER...: tests the packages of the module whose paths the command FILTER prints.
 race() {
 	local module=$1 packages
 	shift
@@ -106,14 +106,14 @@ computing() {
 	done
 	for module in "${modules[@]}"; do
 		case $module in
-		benchmarks/peers) # much to compile, once: without the race detector, each benchmark for one turn
+		benchmarks/peers) # much to compile, so only once: without the race detector, each benchmark for one iteration
 			step "$module: test" "$module" go test -vet=off -timeout 5m -bench . -benchtime 1x ./...
 			continue
 			;;
-		core) # without the race detector the simulation is ten times as fast, and has ten times the seeds
+		core) # without the race detector the simulation is ten times as fast, and runs ten times the seeds
 			step "core: simulation" core go test -count=1 -vet=off -timeout 5m -run '^TestSimulation' .
 			;;
-		core/tests) # the race detector's own memory would hide what the limits of memory are to show
+		core/tests) # with the race detector, which takes memory of its own, the test sets no limits of memory
 			step "core/tests: hostile contents" core/tests go test -count=1 -vet=off -timeout 5m ./hostile
 			;;
 		esac

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Tests with the oldest versions that README.md says are supported; make test has the newest. A
-# module of ours asks for the newest, so the old one takes its place in a copy of go.mod.
+# Tests with the oldest versions that README.md says are supported; make test has the newest. Our
+# go.mod files require the newest, so a copy of go.mod replaces it by the oldest.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 

@@ -10,7 +10,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 )
 
-// children are as many label sets as live; all are written in turn.
+// children is the number of label sets; all are written in turn.
 const children = 1000
 
 var (
@@ -23,13 +23,13 @@ var (
 	}()
 )
 
-// child is the name under which VictoriaMetrics/metrics finds a labelled
-// metric, made as its documentation and its users make it.
+// child returns the name of a labelled metric in VictoriaMetrics/metrics, built as in
+// its documentation.
 func child(i int) string {
 	return fmt.Sprintf(`m{method=%q,route=%q,code=%q}`, "GET", routes[i%children], "200")
 }
 
-// within are the metrics of three labels, looked up for each write.
+// within returns the cases with three labels, looked up for each write.
 func within() []hotPath {
 	reg := shoal.New()
 	sc := reg.NewCounterVec(shoal.CounterOpts{Name: "c_total"}, labels)

@@ -14,9 +14,8 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 )
 
-// loop does the work for the numbers from..to. Each side has a loop of its own
-// with direct calls in it: calling the work through a function value would add
-// as much to all sides as Inc takes.
+// loop does the work for the numbers from..to. Each side has a loop with direct
+// calls: a call through a function value would take as long as Inc itself.
 type loop func(from, to int)
 
 // hotPath is the same work for all sides.
@@ -25,10 +24,10 @@ type hotPath struct {
 	shoal, golang, victoriaMetrics loop
 }
 
-// latencies fall into several of the twelve buckets.
+// latencies are in several of the twelve buckets.
 var latencies = [8]float64{.003, .02, .07, .3, .9, 4, .01, .15}
 
-// without are the metrics without labels, or held handles of them.
+// without returns the cases without a look-up of labels: metrics without labels, or handles.
 func without() []hotPath {
 	reg, vm := shoal.New(), metrics.NewSet()
 	sc := reg.NewCounter(shoal.CounterOpts{Name: "c_total"})
@@ -147,8 +146,8 @@ func without() []hotPath {
 	}
 }
 
-// parallel runs the loop on all cores. They take their parts as
-// b.RunParallel's goroutines do, without its call for each turn.
+// parallel runs the loop on all cores. They share the work as b.RunParallel's
+// goroutines do, but without its call for each iteration.
 func (do loop) parallel(n int) {
 	const part = 1000
 	var next atomic.Int64
@@ -167,7 +166,7 @@ func (do loop) parallel(n int) {
 	group.Wait()
 }
 
-// hotPaths share their metrics over the rounds and modes.
+// hotPaths uses the same metrics in all rounds and modes.
 var hotPaths = sync.OnceValue(func() []hotPath { return append(without(), within()...) })
 
 func BenchmarkHotPath(b *testing.B) {
@@ -178,7 +177,7 @@ func BenchmarkHotPath(b *testing.B) {
 				do   loop
 			}{{"shoal", path.shoal}, {"client_golang", path.golang}, {"victoriametrics", path.victoriaMetrics}} {
 				b.Run(fmt.Sprintf("op=%s/mode=%s/side=%s", path.op, mode, side.name), func(b *testing.B) {
-					side.do(0, children) // all live
+					side.do(0, children) // so that all series exist
 					b.ReportAllocs()
 					b.ResetTimer()
 					if mode == "serial" {
@@ -192,7 +191,7 @@ func BenchmarkHotPath(b *testing.B) {
 	}
 }
 
-// A broken benchmark shall not wait for the next measurement to be noticed.
+// Finds a broken benchmark before the next measurement.
 func TestHotPath_EachSideRuns(t *testing.T) {
 	for _, path := range hotPaths() {
 		for _, do := range []loop{path.shoal, path.golang, path.victoriaMetrics} {

@@ -30,8 +30,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric"
 )
 
-// Each peer is set up as its documentation says, with its defaults, and told the
-// route's pattern where it has a way: slok's takes the path otherwise.
+// Each middleware is set up as its documentation says, with its defaults, and gets the
+// route's pattern if that is possible. (slok's would otherwise take the path.)
 
 func answer(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }
 
@@ -91,8 +91,8 @@ func slokMiddleware(withoutSize bool) (slok.Middleware, prometheus.Gatherer) {
 	return slok.New(slok.Config{Recorder: recorder, DisableMeasureSize: withoutSize}), page
 }
 
-// openTelemetry has the SDK's metrics and Prometheus's exporter; nobody takes
-// the spans.
+// openTelemetry has the SDK's metrics and Prometheus's exporter, and no exporter of
+// spans.
 func openTelemetry() (*metric.MeterProvider, prometheus.Gatherer) {
 	page := prometheus.NewRegistry()
 	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(page))
@@ -194,8 +194,8 @@ var echoRouter = []side{
 	{"echo", "bare", func(testing.TB) (http.Handler, prometheus.Gatherer) {
 		return echoRoutes(echo.New(), nil), nil
 	}},
-	// echo wraps the handler anew for each request, which costs any middleware an
-	// allocation.
+	// echo wraps the handler again for each request, so every middleware has one
+	// allocation more.
 	{"echo", "passing", func(testing.TB) (http.Handler, prometheus.Gatherer) {
 		e := echo.New()
 		e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -27,7 +27,7 @@ type side struct {
 
 const sections = 20
 
-// patterns are the routes, as net/http and chi write them, or gin and echo.
+// patterns returns the routes, with a parameter as net/http and chi write it, or as gin and echo.
 func patterns(parameter string) []string {
 	list := make([]string, sections)
 	for i := range list {
@@ -50,9 +50,9 @@ func requests() []*http.Request {
 	return list
 }
 
-// discarding costs nothing, so that what is left is router and middleware. It
-// has all optional methods of net/http's own writer, which a middleware may have
-// to keep.
+// discarding is a response writer that does nothing, so that only router and middleware are
+// measured. It has all optional methods of net/http's own writer, since a middleware may have to
+// keep them.
 type discarding struct{ header http.Header }
 
 func (d discarding) Header() http.Header                 { return d.header }
@@ -70,8 +70,7 @@ func (d discarding) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // apps numbers the apps, so that each has counts of its own.
 var apps atomic.Int64
 
-// connectedAsUsual is a registry that flushes once a second, as it would in an
-// application.
+// connectedAsUsual returns a registry that flushes once a second, as in an application.
 func connectedAsUsual(tb testing.TB) *shoal.Registry {
 	tb.Helper()
 	reg := shoal.New()
@@ -86,8 +85,8 @@ func connectedAsUsual(tb testing.TB) *shoal.Registry {
 	return reg
 }
 
-// The middlewares of a router run one after the other, the bare router first:
-// what they cost is the difference.
+// The bare router runs first, then its middlewares one after the other: the cost of a middleware
+// is the difference.
 func BenchmarkMiddleware(b *testing.B) {
 	for _, router := range [][]side{netHTTP, chiRouter, ginEngine, echoRouter} {
 		b.Run("router="+router[0].router, func(b *testing.B) {
@@ -121,8 +120,8 @@ func BenchmarkMiddleware(b *testing.B) {
 	}
 }
 
-// Nobody is measured who does not do the work: each records two requests to
-// each route by the route's pattern.
+// Each measured middleware must do the work: record two requests to each route by the route's
+// pattern.
 func TestMiddleware_EachSideRecordsItsRoutes(t *testing.T) {
 	for _, s := range slices.Concat(netHTTP, chiRouter, ginEngine, echoRouter) {
 		t.Run(s.router+"/"+s.name, func(t *testing.T) {
@@ -151,8 +150,8 @@ func TestMiddleware_EachSideRecordsItsRoutes(t *testing.T) {
 	}
 }
 
-// counted is how many requests a page shows for each value of a label, by a
-// counter or by a histogram's count.
+// counted returns how many requests a page shows for each value of a label, in a counter or in
+// a histogram's count.
 func counted(t *testing.T, page prometheus.Gatherer) map[string]uint64 {
 	t.Helper()
 	if page == nil {

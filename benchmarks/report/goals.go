@@ -7,13 +7,13 @@ import (
 	"strings"
 )
 
-// goal is what a median is to reach.
+// goal is a limit for a median.
 type goal struct {
 	title  string
 	keys   string  // of the benchmark
-	column column  // what of it; with over, the limit is of the ratio
-	limit  float64 // in seconds, bytes or what is counted
-	least  bool    // the limit is the least; else it is the most
+	column column  // which value; if over is given, the limit is for the ratio
+	limit  float64 // in the unit of the value
+	least  bool    // the value must be at least limit; otherwise at most
 }
 
 var goals = append([]goal{
@@ -26,7 +26,7 @@ var goals = append([]goal{
 	withoutAllocation("counter, `Inc`", "inc"),
 	withoutAllocation("histogram, `Observe`", "histogram"),
 	withoutAllocation("`WithLabelValues` of 3 labels and `Inc`", "labels-inc"),
-	{"requests a second with the line of middleware / without", "Wrk side=shoal", column{unit: "req/s", over: "side=bare"}, 0.95, true},
+	{"requests a second with the middleware / without", "Wrk side=shoal", column{unit: "req/s", over: "side=bare"}, 0.95, true},
 	{"flush of 10,000 counters, whole numbers / bare", "Flush counters=10000 delta=integers side=shoal", column{over: "side=hincrby"}, 1.3, false},
 	{"flush of 10,000 counters, fractions / bare", "Flush counters=10000 delta=floats side=shoal", column{over: "side=hincrbyfloat"}, 0.9, false},
 	{"a call of that flush, by the server, whole numbers", "Flush counters=10000 delta=integers side=shoal", column{unit: "server-ns/call"}, 1e-3, false},
@@ -63,7 +63,7 @@ func middlewareGoals() (list []goal) {
 	return list
 }
 
-// goals tells of each goal whether it is met.
+// goals makes the table that says whether each goal is met.
 func (rs results) goals() string {
 	var text strings.Builder
 	text.WriteString("| | goal | measured | |\n| --- | --- | ---: | --- |\n")

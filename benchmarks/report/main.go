@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Report measures everything that the documents quote and writes the figures
-// into them, so that none is written by hand. In the folder benchmarks:
+// Report measures all figures of the documents and writes them there, so that none is
+// written by hand. In the folder benchmarks:
 //
 //	go run ./report
 //
-// It builds the benchmarks of both modules once and runs them in rounds, each
-// benchmark once a round and the peers of a name beside each other, so that a
-// busy minute of the machine hits all alike. The raw results are results.txt,
-// which benchstat reads; the tables declared in tables.go are put between their
-// markers in the documents.
+// It builds the benchmarks of both modules once and runs them in rounds. In a round each
+// benchmark runs once, and the sides of a name follow each other, so that a busy machine
+// slows all sides alike. The raw results are in results.txt, which benchstat reads; the
+// tables declared in tables.go are written between their markers in the documents.
 //
 //	go run ./report -bench Flush          # measure these again, keep the other results;
-//	                                      # an error if something that it matches gives none
+//	                                      # an error if a matching benchmark gives no result
 //	go run ./report -from results.txt     # measure nothing, only write the tables
 //	go run ./report -update=false         # only print the tables
 package main
@@ -27,7 +26,7 @@ import (
 
 const stored = "results.txt"
 
-// documents have tables; paths as seen from the folder benchmarks.
+// documents are those with tables, by their paths from the folder benchmarks.
 var documents = []string{"../docs/performance.md", "../README.md"}
 
 func main() {

@@ -27,14 +27,14 @@ type measurement struct {
 // modules are the folders of the benchmarks, each a module of its own.
 var modules = []string{".", "peers"}
 
-// Benchmarks of which one turn takes seconds run in rounds of their own. One run
-// of wrk says little, so it has many.
+// Benchmarks whose iterations take seconds run in rounds of their own. Runs of wrk differ
+// much, so there are many.
 var (
 	wholeRequests = regexp.MustCompile(`^BenchmarkWrk$`)
 	slow          = regexp.MustCompile(`^Benchmark(Fleet|Memory)`)
 )
 
-// run measures, and adds the stored results of what the pattern does not match.
+// run measures, and adds the stored results of benchmarks that the pattern does not match.
 func (m measurement) run() (results, error) {
 	wanted, err := parsePattern(m.bench)
 	if err != nil {
@@ -45,7 +45,7 @@ func (m measurement) run() (results, error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	// The server of whole requests is built once for all pairs.
+	// The server for wrk is built once for all pairs.
 	server := filepath.Join(dir, "server")
 	if err := build(".", "build", "-o", server, "./server"); err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func (m measurement) run() (results, error) {
 	return before.replacedBy(found), nil
 }
 
-// before are the stored results; none where everything is measured.
+// before returns the stored results, or none if everything is measured.
 func (m measurement) before() (results, error) {
 	if m.bench == "." {
 		return nil, nil
@@ -89,7 +89,7 @@ func (m measurement) before() (results, error) {
 	return found, err
 }
 
-// measure runs what is wanted. It is an error if some of it gives no result.
+// measure runs the wanted benchmarks. It is an error if one of them gives no result.
 func (m measurement) measure(wanted pattern, programs []program, before results) (results, error) {
 	var benchmarks []string
 	for _, p := range programs {
@@ -117,9 +117,9 @@ func (m measurement) measure(wanted pattern, programs []program, before results)
 	return found, m.complete(wanted, benchmarks, before, found)
 }
 
-// group is benchmarks that run in rounds together.
+// group is benchmarks that run in the same rounds.
 type group struct {
-	round     string // what to call a round
+	round     string // the name of a round in the output
 	rounds    int
 	benchtime string
 	has       func(benchmark string) bool
@@ -137,8 +137,8 @@ func (p program) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// repeat runs those benchmarks of a group that are wanted, by the programs in
-// turn, and writes the results to raw.
+// repeat runs the wanted benchmarks of a group, in one program after the other, and
+// writes the results to raw.
 func (m measurement) repeat(g group, programs []program, raw io.Writer) error {
 	for round := range g.rounds {
 		var useful []program
@@ -148,7 +148,7 @@ func (m measurement) repeat(g group, programs []program, raw io.Writer) error {
 			cmd := p.command("-test.run=^$", "-test.benchmem", "-test.timeout=0", "-test.benchtime="+g.benchtime,
 				"-test.bench="+m.bench, "-test.skip=^("+strings.Join(others, "|")+")$")
 			var found bytes.Buffer
-			// Who waits sees each line as it comes.
+			// Shows progress.
 			cmd.Stdout = io.MultiWriter(&found, os.Stderr)
 			if err := cmd.Run(); err != nil {
 				return fmt.Errorf("%s: %w", g.round, err)
@@ -160,7 +160,7 @@ func (m measurement) repeat(g group, programs []program, raw io.Writer) error {
 				return err
 			}
 		}
-		programs = useful // the rest have none of these benchmarks
+		programs = useful // the others have none of these benchmarks
 	}
 	return nil
 }
@@ -174,8 +174,8 @@ func build(folder string, args ...string) error {
 	return nil
 }
 
-// wrkPairs tells how many pairs to run, and if there are none for want of wrk
-// says so.
+// wrkPairs returns how many pairs to run. If wrk is missing there are none, and it prints
+// that.
 func (m measurement) wrkPairs() int {
 	if !m.wrk {
 		return 0
@@ -187,7 +187,7 @@ func (m measurement) wrkPairs() int {
 	return m.pairs
 }
 
-// environment describes the run in configuration lines of the benchmark format;
+// environment describes the run in configuration lines of the benchmark format.
 // go test adds the processor.
 func (m measurement) environment() string {
 	return fmt.Sprintf("run: %d rounds of %s, %d slow ones, %d pairs\ndate: %s\ncommit: %s\ngo: %s\nredis: %s\n",
@@ -200,7 +200,7 @@ func (m measurement) environment() string {
 
 var redisVersion = regexp.MustCompile(`\d+(\.\d+)+`)
 
-// output is what a command prints, and "unknown" if it can't be run.
+// output returns what a command prints, or "unknown" if it can't be run.
 func output(name string, args ...string) string {
 	out, err := exec.Command(name, args...).Output()
 	if err != nil {

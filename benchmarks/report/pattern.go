@@ -12,8 +12,8 @@ import (
 	"golang.org/x/perf/benchfmt"
 )
 
-// pattern is what go test -bench takes: alternatives, each an expression for the
-// benchmark and each level of its sub-benchmarks.
+// pattern is a pattern of go test -bench: alternatives, each with an expression for the
+// benchmark and for each level of its sub-benchmarks.
 type pattern [][]*regexp.Regexp
 
 // parsePattern reads a pattern. It splits where go test does: at / and | outside
@@ -73,7 +73,7 @@ func (p pattern) String() string {
 func (p pattern) matches(name []string) bool {
 	return slices.ContainsFunc(p, func(levels []*regexp.Regexp) bool {
 		if len(levels) > len(name) {
-			return false // of this one, sub-benchmarks are wanted
+			return false // the pattern wants sub-benchmarks of this one
 		}
 		for i, level := range levels {
 			if !level.MatchString(name[i]) {
@@ -89,8 +89,8 @@ func (p pattern) begins(benchmark string) bool {
 	return slices.ContainsFunc(p, func(levels []*regexp.Regexp) bool { return levels[0].MatchString(benchmark) })
 }
 
-// levels takes a result's name apart: BenchmarkScrape, series=10, without the
-// number of cores.
+// levels splits a result's name into levels, such as BenchmarkScrape and series=10, without
+// the number of cores.
 func levels(r *benchfmt.Result) []string {
 	base, parts := r.Name.Parts()
 	name := []string{"Benchmark" + string(base)}
@@ -102,9 +102,8 @@ func levels(r *benchfmt.Result) []string {
 	return name
 }
 
-// complete returns an error that names what the pattern matches and found lacks:
-// of the benchmarks that there are, and of the results from before, which would
-// be shown again as if they were new.
+// complete returns an error that names what the pattern matches and found lacks: benchmarks,
+// and results from before, which would otherwise be shown again as if they were new.
 func (m measurement) complete(p pattern, benchmarks []string, before, found results) error {
 	for _, alternative := range p {
 		alone := pattern{alternative}
@@ -133,11 +132,11 @@ func (m measurement) complete(p pattern, benchmarks []string, before, found resu
 		return nil
 	}
 	return fmt.Errorf("-bench %q matches what was not measured: %s; nothing is written: "+
-		"see above why, or take what is gone out of %s", m.bench, strings.Join(missing, ", "), stored)
+		"see above why; remove results of benchmarks that no longer exist from %s", m.bench, strings.Join(missing, ", "), stored)
 }
 
-// runs says whether the flags ask for rounds of a benchmark. A run of everything
-// does without the whole requests where wrk is missing: no older ones are shown.
+// runs says whether the flags ask for rounds of a benchmark. If wrk is missing, a run of
+// everything leaves out whole requests, and shows no older results of them.
 func (m measurement) runs(benchmark string) bool {
 	switch {
 	case wholeRequests.MatchString(benchmark):

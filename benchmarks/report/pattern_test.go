@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The benchmarks of this program stand for those that the report runs. The
-// environment says what goes wrong.
+// The benchmarks of this program stand for those that the report runs. This environment
+// variable says how they fail.
 const trouble = "SHOAL_REPORT_TEST"
 
 func BenchmarkWhole(b *testing.B) {

@@ -15,24 +15,24 @@ import (
 // "<!-- end -->".
 type table struct {
 	name    string
-	text    func(results) string // makes the table in place of what follows
-	bench   string               // the benchmark of the rows that name no other
-	head    string               // over the rows' titles; a " | " begins a cell
+	text    func(results) string // if not nil, makes the table; the other fields are then empty
+	bench   string               // the benchmark of rows that name no other
+	head    string               // the head over the rows' titles; " | " separates cells
 	rows    []row
 	columns []column
 }
 
 // row is a title and what the row's benchmarks have in common.
 type row struct {
-	title string // a " | " begins a cell
-	keys  string // such as "op=inc", or "Flush counters=100" of another benchmark
-	peer  string // what the word "peer" in a column's keys means here, such as "side=slok"
+	title string // " | " separates cells
+	keys  string // such as "op=inc", or for another benchmark "Flush counters=100"
+	peer  string // replaces the word "peer" in a column's keys; such as "side=slok"
 }
 
-// column is what to show of the row's benchmarks: a value, and where minus or
-// over are given, the value less that of minus; divided by that of over less
-// that of minus. Keys replace the row's. All this happens within each round;
-// then comes the median.
+// column is which value of the row's benchmarks to show. If minus is given, its value is
+// subtracted; if over is given, the result is divided by the value of over, also less that of
+// minus. Keys replace the row's. This is computed for each round, then the median of the
+// rounds.
 type column struct {
 	title string
 	keys  string // such as "mode=serial side=shoal"
@@ -65,7 +65,7 @@ func (t table) render(found results) string {
 	return text.String()
 }
 
-// cells are a row's figures; some tells whether there is one.
+// cells returns a row's figures; some says whether there is any.
 func (t table) cells(r row, found results) (cells []string, some bool) {
 	for _, c := range t.columns {
 		cell := c.cell(t.bench+" "+r.keys, r.peer, found)
@@ -92,10 +92,10 @@ func (c column) cell(keys, peer string, found results) string {
 	return fmt.Sprintf("%s (%s–%s)", ratio(median), ratio(low), ratio(high))
 }
 
-// measured are the values of the rounds.
+// measured returns the values of the rounds.
 func (c column) measured(keys, peer string, found results) []point {
 	if peer == "" && c.over == "peer" {
-		return nil // it would be divided by itself
+		return nil // the value would be divided by itself
 	}
 	points := func(more ...string) []point {
 		all := strings.Join(append([]string{keys, c.keys}, more...), " ")
@@ -128,7 +128,7 @@ func ratio(v float64) string {
 	return strconv.FormatFloat(v, 'f', 2, 64)
 }
 
-// figure writes a value with two or three digits that mean something.
+// figure writes a value with two or three significant digits.
 func figure(v float64, unit string) string {
 	_, unit = benchunit.Tidy(1, unit)
 	what, _, _ := strings.Cut(unit, "/")
@@ -165,7 +165,7 @@ func number(v float64) string {
 	return text
 }
 
-// gaps names the rows and goals without a result, though their benchmark was
+// gaps names the rows and goals that have no result although their benchmark was
 // measured.
 func gaps(found results) (list []string) {
 	missing := func(what, keys string) {

@@ -114,8 +114,8 @@ func TestResults_ANewRunReplacesWhatItMeasured(t *testing.T) {
 	}
 }
 
-// Each table renders from results in which every benchmark that it asks for
-// took the same.
+// Each table renders from results in which every benchmark that it names has the same
+// value.
 func TestTables_EachRenders(t *testing.T) {
 	for _, table := range tables {
 		for _, r := range table.rows {
@@ -142,8 +142,8 @@ func TestTables_EachRenders(t *testing.T) {
 	}
 }
 
-// No figure is written by hand: the tables of the documents are those that the
-// stored results give, each is in a document, and none lacks a result.
+// No figure is written by hand: the tables of the documents equal those from the stored
+// results, each table is in a document, and none lacks a result.
 func TestDocuments_TablesAreTheStoredResults(t *testing.T) {
 	found, err := load(filepath.Join("..", stored))
 	if err != nil {

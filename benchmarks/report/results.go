@@ -51,7 +51,7 @@ func (rs results) store(file string) error {
 	return os.WriteFile(file, text.Bytes(), 0o644)
 }
 
-// replacedBy returns newer and what it did not measure.
+// replacedBy returns the newer results, and the older ones of benchmarks that newer lacks.
 func (rs results) replacedBy(newer results) results {
 	kept := slices.DeleteFunc(slices.Clone(rs), func(old *benchfmt.Result) bool {
 		return slices.ContainsFunc(newer, func(r *benchfmt.Result) bool { return bytes.Equal(r.Name, old.Name) })
@@ -59,8 +59,8 @@ func (rs results) replacedBy(newer results) results {
 	return append(kept, newer...)
 }
 
-// A key picks a benchmark: its name and the key=value parts that it must have,
-// all of them, separated by spaces. In merged keys the later wins.
+// merged parses keys. A key selects a benchmark: by its name and by all key=value parts that it must
+// have, separated by spaces. Later keys replace earlier ones.
 func merged(keys ...string) map[string]string {
 	all := map[string]string{}
 	for _, word := range strings.Fields(strings.Join(keys, " ")) {
@@ -75,7 +75,7 @@ func merged(keys ...string) map[string]string {
 
 func matches(r *benchfmt.Result, want map[string]string) bool {
 	if !bytes.HasPrefix(r.Name, []byte(want[""])) {
-		return false // most are, and to take a name apart takes long
+		return false // most are different, and splitting a name takes long
 	}
 	base, parts := r.Name.Parts()
 	if string(base) != want[""] {
@@ -95,7 +95,7 @@ func matches(r *benchfmt.Result, want map[string]string) bool {
 	return n == len(want)
 }
 
-// has tells whether anything of a benchmark was measured.
+// has says whether there is any result of a benchmark.
 func (rs results) has(benchmark string) bool {
 	return slices.ContainsFunc(rs, func(r *benchfmt.Result) bool { return string(r.Name.Base()) == benchmark })
 }
@@ -120,8 +120,8 @@ func (rs results) points(want map[string]string, unit string) []point {
 	return list
 }
 
-// combine joins the values of the same round. Values of different runs have
-// nothing to say to each other.
+// combine joins the values of the same round. Values of different runs can't be
+// compared.
 func combine(a, b []point, with func(a, b float64) float64) []point {
 	var list []point
 	for i := range min(len(a), len(b)) {
@@ -132,8 +132,8 @@ func combine(a, b []point, with func(a, b float64) float64) []point {
 	return list
 }
 
-// summary is the median, and the interval in which the true median lies with a
-// probability of 95 %. That needs six values; with fewer it is all of them.
+// summary returns the median and its confidence interval of 95 %. That needs six values;
+// with fewer the interval has all values.
 func summary(list []point) (median, low, high float64) {
 	values := make([]float64, len(list))
 	for i, p := range list {
@@ -144,8 +144,8 @@ func summary(list []point) (median, low, high float64) {
 	return s.Center, max(s.Lo, sample.Values[0]), min(s.Hi, sample.Values[len(values)-1])
 }
 
-// machine tells where the results come from: a line for each run, with what was
-// measured in it.
+// machine describes where the results come from: a line for each run, with what it
+// measured.
 func (rs results) machine() string {
 	var runs []string
 	measured := map[string][]string{}

@@ -4,9 +4,8 @@ package main
 
 import "slices"
 
-// tables are all tables of the documents. The benchmarks are named
-// Name/key=value/key=value; a table says which of them are its rows and which
-// its columns.
+// tables are all tables of the documents. Benchmarks are named Name/key=value/key=value; a
+// table says which of them make its rows and its columns.
 var tables = slices.Concat(
 	[]table{
 		{name: "machine", text: results.machine},

@@ -70,7 +70,7 @@ var middlewareTables = []table{
 		name: "wrk", bench: "Wrk", head: "", // the first column is only the rows' titles
 		rows: []row{
 			{title: "the router alone", keys: "side=bare"},
-			{title: "with the line of middleware", keys: "side=shoal", peer: "side=bare"},
+			{title: "with the middleware", keys: "side=shoal", peer: "side=bare"},
 		},
 		columns: []column{
 			{title: "requests a second", unit: "req/s"},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Server is what wrk loads: twenty routes of net/http, and with REDIS_URL the one
-// line of middleware. It prints the address where it listens, and ends with its
-// input, so that it does not outlive who started it.
+// Server is the server for wrk: twenty routes of net/http, and with REDIS_URL the
+// middleware. It prints the address where it listens, and ends at the end of its
+// input, so that it does not outlive the process that started it.
 package main
 
 import (

@@ -14,16 +14,14 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// oddApps are names that are allowed and that a careless key, pattern or
-// comparison would mix up.
+// oddApps are allowed names that a careless key, pattern or comparison would confuse.
 var oddApps = []string{
 	"shop", "shop2", "sho", "Shop", "shop:g", "shop:leases", "shop:1", ":", "shoal:1:", "shop\\", "shop.", "shop\xc2\xad",
 	"*", "sh*p", "shop?", "[shop]", "^shop$", "(shop)", "%s", "%7Bshop%7D", "\"", "'", "$(shop)", "--", "-1", "0",
 	"caf\u00e9", "cafe\u0301", "店", "متجر", "\u202epohs", "sh\u200bop", "\ufeffshop", "🛍️", "🛍", "ſhop", "İ", "i̇", "\ufffd", "\U0010ffff",
 }
 
-// Apps on one server see nothing of each other and do nothing to each other,
-// whatever their names have in common.
+// Apps on one server neither see nor change each other's data, however similar their names.
 func TestApps_WithAnyTwoNamesCanNotReachEachOther(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -67,7 +65,7 @@ func TestApps_WithAnyTwoNamesCanNotReachEachOther(t *testing.T) {
 		own(name, i)
 	}
 
-	// Each key is one app's.
+	// Each key belongs to one app.
 	for key := range dump(t, f.redis) {
 		owners := 0
 		for _, name := range oddApps {
@@ -80,7 +78,7 @@ func TestApps_WithAnyTwoNamesCanNotReachEachOther(t *testing.T) {
 		}
 	}
 
-	// What every second one deletes, resets and closes leaves the others alone.
+	// What every second app deletes, resets and closes does not change the others.
 	for i, name := range oddApps {
 		if i%2 == 0 {
 			a := apps[name]
@@ -100,7 +98,7 @@ func TestApps_WithAnyTwoNamesCanNotReachEachOther(t *testing.T) {
 	}
 }
 
-// Names that would break out of a key, or that nobody could tell apart in one.
+// Names that would break out of a key, or that would be ambiguous in one.
 func TestApps_NamesThatCouldReachOthersAreRefused(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

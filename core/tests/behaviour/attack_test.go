@@ -16,15 +16,15 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// Clients that choose a label themselves, at several processes at once: Redis
-// keeps as many series as the cap allows, each of bounded length, and grows no
-// more, however long they go on. No request is lost from the sum.
+// Clients choose a label's value themselves, at several processes at the same time. Redis
+// keeps as many series as the cap allows, each of bounded length, and grows no further,
+// however long the clients go on. The sum has every request.
 func TestAttack_LabelsFromRequestsEndAtTheCapInRedisToo(t *testing.T) {
 	t.Parallel()
 	const limit, processes, each = 100, 3, 1500
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
-	unused := func(*http.Request) string { return "" } // the recorder is told the values
+	unused := func(*http.Request) string { return "" } // the test passes the values to the recorder
 	var recorders []*httpmetrics.Recorder
 	var regs []*shoal.Registry
 	for range processes {

@@ -15,8 +15,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// says503 fails the test unless the answer is a 503 with a reason, in time. It returns
-// the reason.
+// says503 fails the test unless the answer is a 503 with a reason, within the scraper's
+// timeout. It returns the reason.
 func says503(t testing.TB, reg *shoal.Registry) string {
 	t.Helper()
 	const timeout = 1500 * time.Millisecond
@@ -31,8 +31,8 @@ func says503(t testing.TB, reg *shoal.Registry) string {
 	return reason
 }
 
-// The promise that /metrics says so when Redis is away, and comes back with it.
-// The client's own timeouts are far longer than the scraper's here.
+// While Redis is away /metrics says so, and when Redis is back so is the page. The client's
+// timeouts are far longer than the scraper's here.
 func TestWhenRedisIsAwayMetricsSaysSo(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -56,7 +56,7 @@ func TestWhenRedisIsAwayMetricsSaysSo(t *testing.T) {
 		gathered <- err
 	}()
 	says503(t, reg)
-	says503(t, patient) // while that one is still reading
+	says503(t, patient) // while its Gather is still reading
 	says503(t, patient)
 	testkit.Check(t, <-gathered)
 	server.Thaw(t)

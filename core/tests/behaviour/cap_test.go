@@ -11,8 +11,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// The cap of series is the fleet's: processes that each stay below it don't
-// exceed it together, and nothing that they count is lost.
+// The cap of series holds for all processes together, also where each stays below it, and
+// no count is lost.
 func TestCap_HoldsForTheFleetWithOneOverflowSeries(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -42,7 +42,7 @@ func TestCap_HoldsForTheFleetWithOneOverflowSeries(t *testing.T) {
 	if n := len(p.Of("took_seconds_count")); n != limit+1 {
 		t.Errorf("%d histograms, want %d", n, limit+1)
 	}
-	// Series that are there go on, and what others add to them counts.
+	// Existing series go on, and what other processes add to them counts.
 	c := regs[3].NewCounterVec(shoal.CounterOpts{Name: "paths_total"}, []string{"path", "code"})
 	c.WithLabelValues("/0/0", "200").Inc()
 	flush(t, regs[3])
@@ -53,7 +53,7 @@ func TestCap_HoldsForTheFleetWithOneOverflowSeries(t *testing.T) {
 	}
 }
 
-// A deletion makes room again.
+// After a deletion there is room for new series.
 func TestCap_DeletingMakesRoom(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

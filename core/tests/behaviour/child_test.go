@@ -32,20 +32,20 @@ type childConfig struct {
 	Index   *int
 	Lease   time.Duration
 	Refresh time.Duration
-	Expire  time.Duration // of its gauge
+	Expire  time.Duration // of its gauge depth
 	Every   time.Duration // between flushes
 	Help    string        // of its histogram
 	Buckets []float64
 	Carts   shoal.Mode // of its gauge carts_open
-	// Version, if there is one, is what the process declares in place of the
+	// Version, if there is one, is what the process declares in place of the metrics
 	// above.
 	Version version
 
 	env []string // of the process
 }
 
-// childMain is a whole process of an app: it does what it reads, line by line,
-// and answers each line with one of its own. It ends with its input.
+// childMain is a whole process of an app: it executes each line that it reads as a command,
+// and answers it with a line. It ends at the end of its input.
 func childMain(config string, in io.Reader, out io.Writer) int {
 	var c childConfig
 	if err := json.Unmarshal([]byte(config), &c); err != nil {
@@ -117,7 +117,7 @@ func (a *childApp) do(word, rest string) (string, error) {
 		return "ok", nil
 	case "observe":
 		return "ok", a.took.ObserveSync(ctx, v)
-	case "load": // counts without a pause, as long as it lives
+	case "load": // counts without a pause until its end
 		go func() {
 			for range time.Tick(200 * time.Microsecond) {
 				a.jobs.Inc()
@@ -131,20 +131,20 @@ func (a *childApp) do(word, rest string) (string, error) {
 		return "ok", a.reg.Close(ctx)
 	case "serve":
 		return a.serve(), nil
-	case "die": // counts a last time before it does
+	case "die": // counts a last time, then ends as told
 		a.jobs.Add(7)
 		a.die(rest)
 	}
 	return "", fmt.Errorf("unknown word %q", word)
 }
 
-// child is a process that the test started of its own binary.
+// child is a process that the test started from its own binary.
 type child struct {
 	t   testing.TB
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
-	err bytes.Buffer // its standard error, to be read when it has ended
+	err bytes.Buffer // its standard error; read it only after the process has ended
 }
 
 // spawn starts a child process. It ends with the test at the latest.
@@ -163,7 +163,7 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 	self, err := os.Executable()
 	testkit.Must(t, err)
 	c := &child{t: t, cmd: exec.Command(self)}
-	// The race detector would have each child sleep for a second at its end.
+	// With the race detector each child would sleep for a second at its end.
 	c.cmd.Env = append(append(os.Environ(), config.env...), childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
 	c.cmd.Stderr = &c.err
 	if c.in, err = c.cmd.StdinPipe(); err != nil {
@@ -182,7 +182,7 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 	return c
 }
 
-// tell gives the child one line and returns its answer.
+// tell sends the child one line and returns its answer.
 func (c *child) tell(line string) string {
 	c.t.Helper()
 	if _, err := fmt.Fprintln(c.in, line); err != nil {

@@ -20,8 +20,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// Two processes with clients of every kind and setting count exactly, and each
-// sees at once what the other one has flushed.
+// Processes with clients of every kind and setting count exactly, and each sees at once what
+// the other one has flushed.
 func TestClient_OfAnyKindCounts(t *testing.T) {
 	t.Parallel()
 	server, cluster := redistest.Shared(t), redistest.SharedCluster(t)
@@ -50,7 +50,7 @@ func TestClient_OfAnyKindCounts(t *testing.T) {
 		"maintenance notifications": single(func(o *redis.Options) {
 			o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeAuto}
 		}),
-		// Its cache would answer with what was there before, were it asked.
+		// The client's cache would answer with old values, if shoal used it.
 		"a cache": single(func(o *redis.Options) {
 			o.ClientSideCacheConfig = &redis.ClientSideCacheConfig{}
 			o.PipelinePoolSize = -1
@@ -83,8 +83,8 @@ func TestClient_OfAnyKindCounts(t *testing.T) {
 	}
 }
 
-// A client that spreads its reads over replicas, as one of Sentinel does with
-// RouteRandomly. The replica hangs behind, and no page shows it.
+// A client that spreads its reads over replicas, as a Sentinel client does with
+// RouteRandomly. The replica lags, and no page shows its values.
 func TestClient_ThatWouldReadFromReplicasReadsFromMasters(t *testing.T) {
 	t.Parallel()
 	master := redistest.Start(t, "--repl-diskless-sync-delay", "0")
@@ -118,9 +118,9 @@ func TestClient_ThatWouldReadFromReplicasReadsFromMasters(t *testing.T) {
 	}
 }
 
-// The application has taken every connection for a command that blocks. Its
-// requests count on, the page says why it can't be read, and when a connection
-// is free everything arrives, once.
+// The application uses every connection of the pool for a blocking command. Its requests go
+// on counting, the page says why it can't be read, and once a connection is free everything
+// arrives, once.
 func TestClient_WhosePoolIsTakenByTheApplication(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -140,7 +140,7 @@ func TestClient_WhosePoolIsTakenByTheApplication(t *testing.T) {
 	for i := range 2 {
 		blocked.Go(func() {
 			for shared.BLPop(context.Background(), 0, fmt.Sprint("jobs", i)).Err() != nil {
-				continue // until it has waited as long as the test takes
+				continue // block again until the test ends
 			}
 		})
 	}
@@ -170,8 +170,8 @@ func TestClient_WhosePoolIsTakenByTheApplication(t *testing.T) {
 	wantNoLoss(t, p)
 }
 
-// However much goes on, shoal takes one connection to write and one to read,
-// and leaves the rest to the application.
+// However many calls there are, shoal takes one connection to write and one to read,
+// and leaves the others to the application.
 func TestClient_GivesTwoConnectionsAtMost(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -205,24 +205,25 @@ func TestClient_GivesTwoConnectionsAtMost(t *testing.T) {
 	testkit.Scrape(t, reg).Want(t, "jobs_total", "400")
 }
 
-// The application subscribes, blocks, traces every command and tries failed
-// ones again, all through the client that it shares with shoal, while every
-// tenth answer to shoal is lost.
+// The application subscribes, blocks, traces every command and repeats those that
+// failed, all with the client that it shares with shoal, while every tenth reply to
+// shoal's scripts is lost.
 func TestClient_SharedWithABusyApplicationCountsExactly(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	proxy := newProxy(t, server.Addr)
+	proxy := redistest.StartLossyProxy(t, server.Addr)
 	n := 0
-	proxy.lose(func(request []byte) bool {
+	proxy.Lose(func(request []byte) bool {
 		if !strings.Contains(string(request), "evalsha") {
 			return false
 		}
 		n++
 		return n%10 == 9
 	})
-	f := fleetOn(t, server)
-	f = f.with(func(t testing.TB) redis.UniversalClient {
-		client := proxy.client(t)
+	direct := fleetOn(t, server)
+	behind := direct.behind(proxy)
+	f := direct.with(func(t testing.TB) redis.UniversalClient {
+		client := behind.connect(t)
 		client.AddHook(around(func(_ context.Context, cmds []redis.Cmder, next func() error) error {
 			show(cmds)
 			defer show(cmds)
@@ -248,17 +249,17 @@ func TestClient_SharedWithABusyApplicationCountsExactly(t *testing.T) {
 		})
 	}
 	l := startLoad(t, reg)
-	page := f.on(t, server).reader(t)
+	page := direct.reader(t)
 	for range 5 {
 		more(t, page, 100)
 	}
 	total := l.End()
 	cancel()
 	app.Wait()
-	proxy.lose(nil)
+	proxy.Lose(nil)
 	flush(t, reg)
 	testkit.Check(t, testkit.Scrape(t, page).ShowsLoad(total))
-	if proxy.lost.Load() == 0 {
+	if proxy.Lost.Load() == 0 {
 		t.Error("no answer was lost: the test tests nothing")
 	}
 }

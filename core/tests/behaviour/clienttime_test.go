@@ -17,8 +17,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// A client that ignores the deadlines of contexts, as go-redis does unless it
-// is told otherwise: calls outlive them, and nobody who waits does.
+// A client that ignores the deadlines of contexts, which is go-redis's default. Its calls
+// outlive their contexts, but Flush, Close, AddSync and pages return in time.
 func TestClient_ThatIgnoresDeadlinesMakesNobodyWait(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -52,7 +52,7 @@ func TestClient_ThatIgnoresDeadlinesMakesNobodyWait(t *testing.T) {
 		}
 	}
 	says503(t, reg)
-	says503(t, reg) // while a call of the former is still under way
+	says503(t, reg) // while a call of the page before is still under way
 	var undelivered *shoal.UndeliveredError
 	if err := inTime(reg.Close); !errors.As(err, &undelivered) || undelivered.Series+undelivered.Batches == 0 {
 		t.Errorf("Close gives %v", err)
@@ -60,7 +60,7 @@ func TestClient_ThatIgnoresDeadlinesMakesNobodyWait(t *testing.T) {
 	server.Thaw(t)
 }
 
-// The application closes the client before the registry.
+// The application closes the client before it closes the registry.
 func TestClient_ClosedUnderneathIsAnErrorAndNoPanic(t *testing.T) {
 	t.Parallel()
 	client := redistest.Shared(t).Client(t)
@@ -83,8 +83,8 @@ func TestClient_ClosedUnderneathIsAnErrorAndNoPanic(t *testing.T) {
 	testkit.Scrape(t, f.reader(t)).Want(t, "jobs_total", "1", "shoal_instances", "1") // until its lease ends
 }
 
-// What Open makes is named in the list of connections, by a user who has no right
-// to CLIENT as well, and ACL LOG stays empty.
+// The connections of Open have names in CLIENT LIST even if the user has no right to
+// CLIENT, and ACL LOG stays empty.
 func TestOpen_NamesItsConnectionsWithoutAnyRight(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -108,9 +108,9 @@ func TestOpen_NamesItsConnectionsWithoutAnyRight(t *testing.T) {
 	}
 }
 
-// Servers count the errors that they answer with. Nothing that Open's clients say
-// on a new connection is one, such as CLIENT SETINFO, which Redis 7.0 does not
-// know, and for which Redis 7.2 makes an entry in ACL LOG where a user may not.
+// Servers count the errors that they reply. Nothing that Open's clients send on a new
+// connection causes one, as CLIENT SETINFO would: Redis 7.0 does not know it, and Redis
+// 7.2 makes an entry in ACL LOG if the user may not use it.
 func TestOpen_SaysNothingThatServersRefuse(t *testing.T) {
 	t.Parallel()
 	server, cluster, set := redistest.Start(t), redistest.StartCluster(t), redistest.StartSentinel(t)
@@ -119,17 +119,17 @@ func TestOpen_SaysNothingThatServersRefuse(t *testing.T) {
 		cluster.URL(): cluster.Nodes,
 		set.URL():     {set.Master, set.Replicas[0], set.Replicas[1]},
 	} {
-		eyes := make([]*redis.Client, len(servers))
+		clients := make([]*redis.Client, len(servers))
 		for i, s := range servers {
-			eyes[i] = s.Client(t, func(o *redis.Options) { o.PoolSize, o.PipelinePoolSize = 1, -1 })
-			testkit.Must(t, eyes[i].ConfigResetStat(t.Context()).Err())
+			clients[i] = s.Client(t, func(o *redis.Options) { o.PoolSize, o.PipelinePoolSize = 1, -1 })
+			testkit.Must(t, clients[i].ConfigResetStat(t.Context()).Err())
 		}
 		reg := fleetAt(t, url).opened(t)
 		requests(reg, 10)
 		flush(t, reg)
 		testkit.Scrape(t, reg)
 		closeAll(t, reg)
-		for i, client := range eyes {
+		for i, client := range clients {
 			for line := range strings.Lines(client.Info(t.Context(), "errorstats").Val()) {
 				if strings.HasPrefix(line, "errorstat_") && !strings.HasPrefix(line, "errorstat_NOSCRIPT") && !strings.HasPrefix(line, "errorstat_MOVED") {
 					t.Errorf("%s: %s counts %s", url, servers[i].Addr, line)
@@ -139,8 +139,8 @@ func TestOpen_SaysNothingThatServersRefuse(t *testing.T) {
 	}
 }
 
-// While Redis is away go-redis would fill the log. Of Open's clients only
-// shoal's own report is heard, and they find Redis as soon as it is back.
+// While Redis is away go-redis would fill the log. With the clients of Open only shoal's own
+// report is logged, and they find Redis as soon as it is back.
 func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -154,7 +154,7 @@ func TestOpen_ItsClientsLogNothingWhileRedisIsAway(t *testing.T) {
 	for range 5 {
 		says503(t, reg)
 	}
-	testkit.Eventually(t, func() error { // tried and failed many times
+	testkit.Eventually(t, func() error { // many failed attempts
 		if reason := says503(t, reg); !strings.Contains(reason, "Redis can't be reached") {
 			return fmt.Errorf("the page says %q", reason)
 		}

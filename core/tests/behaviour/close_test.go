@@ -12,8 +12,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// The promise that Close loses nothing: what no flush had come to yet is there
-// when Close returns.
+// When Close returns, Redis has what no flush had sent before.
 func TestCloseLosesNothing(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

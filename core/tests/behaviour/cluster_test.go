@@ -8,7 +8,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// The same tests as on one server, on three masters.
+// Tests of a single server, on a Cluster of three masters.
 func TestCluster_BehavesAsOneServerDoes(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]func(*testing.T){

@@ -14,8 +14,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// Redis comes back empty while processes live: what is shown from then on is all
-// that they have there, or nothing but the reason.
+// Redis comes back empty while processes live: from then on a page shows all that they
+// counted or set, or it is a 503.
 func TestWhenRedisComesBackEmptyNoPageIsNearlyEmpty(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(*testing.T, *fleet, *redistest.Server){

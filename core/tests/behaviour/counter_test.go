@@ -35,7 +35,7 @@ func TestCounter_AddsThatNobodyAwaitsArriveToo(t *testing.T) {
 	c := reg.NewCounter(shoal.CounterOpts{Name: "orders_total"})
 	c.Inc()
 	c.Add(3)
-	// Without a call that waits, and seen by a process that never declared it.
+	// No synchronous call; and the other process never declared the counter.
 	testkit.EventuallyHas(t, other, "orders_total", "4")
 }
 
@@ -52,7 +52,7 @@ func TestCounter_WholeNumbersAfterFractionsAreNotLost(t *testing.T) {
 	testkit.Scrape(t, f.process(t)).Want(t, "weight_total", "5.75")
 }
 
-// Pairs of numbers that are added in Redis, by two writers.
+// Two writers add a pair of numbers in Redis.
 func TestCounter_NumbersAtTheEdgesAddUpInRedis(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {

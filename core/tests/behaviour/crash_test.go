@@ -27,7 +27,7 @@ import (
 func (a *childApp) die(how string) {
 	switch how {
 	case "exit":
-		defer func() { _ = a.reg.Close(context.Background()) }() // is skipped
+		defer func() { _ = a.reg.Close(context.Background()) }() // os.Exit skips it
 		os.Exit(1)
 	case "panic":
 		panic("the end")
@@ -49,7 +49,7 @@ func (a *childApp) die(how string) {
 	}
 }
 
-// died sends the child the word to die and waits for its end.
+// died tells the child to die and waits for its end.
 func (c *child) died(how string, sig syscall.Signal) *os.ProcessState {
 	c.t.Helper()
 	if _, err := fmt.Fprintln(c.in, "die "+how); err != nil {
@@ -62,10 +62,10 @@ func (c *child) died(how string, sig syscall.Signal) *os.ProcessState {
 	return c.cmd.ProcessState
 }
 
-// However a process ends: what it had flushed stays, what it counted since, an
-// interval at most, may be lost, and never a part of an increment. Its gauges
-// go with its lease and its index is taken again. With a Close, nothing is lost
-// and nothing has to expire.
+// However a process ends, what it had flushed stays. What it counted after its last flush,
+// at most one interval, may be lost, but never a part of an increment. Its gauges vanish when
+// its lease expires, and another process takes its index. After a Close nothing is lost, and
+// nothing has to expire.
 func TestCrash_LosesTheLastIntervalAtMost(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -89,7 +89,7 @@ func TestCrash_LosesTheLastIntervalAtMost(t *testing.T) {
 			reader := f.reader(t)
 			c.tell("inc 100")
 			c.tell("set 5")
-			testkit.EventuallyPage(t, reader, func(p testkit.Page) error { // without a Flush: the interval does it
+			testkit.EventuallyPage(t, reader, func(p testkit.Page) error { // the process flushes by itself at its interval
 				return p.Has("jobs_total", "100", `depth{gauge_index="0"}`, "5", "shoal_instances", "1")
 			})
 			state := c.died(test.how, test.signal)
@@ -125,8 +125,8 @@ func TestCrash_LosesTheLastIntervalAtMost(t *testing.T) {
 	}
 }
 
-// serve starts a server as an application does, and ends the process when that
-// has ended. It returns the address. Each request takes as long as its body.
+// serve starts a server as an application does, and ends the process when the server
+// has ended. It returns the address. A request is served until its body ends.
 func (a *childApp) serve() string {
 	rec := httpmetrics.NewRecorder(a.reg, httpmetrics.Opts{})
 	addr := make(chan string, 1)
@@ -155,9 +155,9 @@ func (a *childApp) serve() string {
 	return <-addr
 }
 
-// SIGTERM comes while requests are under way: they end as they would have, are
-// counted, and the process leaves nothing behind. With Redis away it ends in
-// time all the same, and says what is lost.
+// SIGTERM comes while requests are under way: they are answered and counted, and the
+// process leaves nothing in Redis. While Redis is away the process still ends in time, and
+// says what is lost.
 func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]bool{"Redis is there": false, "Redis is away": true} {

@@ -14,7 +14,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// vecs returns the same counter in several new processes.
+// vecs declares the same counter in several new processes.
 func (f *fleet) vecs(t *testing.T, n int) (regs []*shoal.Registry, vecs []*shoal.CounterVec) {
 	t.Helper()
 	for range n {
@@ -44,7 +44,7 @@ func TestDelete_IsForTheWholeFleet(t *testing.T) {
 	if got := testkit.Scrape(t, regs[1]).Of("jobs_total"); !slices.Equal(got, want) {
 		t.Errorf("the page shows %q, want %q", got, want)
 	}
-	// What is counted later counts from zero, through old children too.
+	// What is counted after the deletion counts from zero, with old handles too.
 	old.Add(5)
 	flush(t, regs[1])
 	testkit.Scrape(t, regs[0]).Want(t, `jobs_total{code="1",kind="a"}`, "5")
@@ -92,13 +92,13 @@ func TestDelete_ResetEmptiesTheMetricAndNoOther(t *testing.T) {
 	testkit.Scrape(t, regs[0]).Want(t, `jobs_total{code="1",kind="b"}`, "2")
 }
 
-// While others write: a deletion is one point in Redis's order. What came
-// before it is gone, what comes after it counts, and nothing is counted twice.
+// A deletion is one point in the order of Redis's commands, while other processes write. What
+// Redis applied before it is gone, what it applies afterwards counts, and nothing counts twice.
 func TestDelete_WhileOthersWrite(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	proxy := newProxy(t, redistest.Shared(t).Addr)
-	deleter := f.behind(proxy).process(t) // its deletions' answers are lost
+	proxy := redistest.StartLossyProxy(t, redistest.Shared(t).Addr)
+	deleter := f.behind(proxy).process(t) // the replies to its deletions are lost
 	dv := deleter.NewCounterVec(shoal.CounterOpts{Name: "jobs_total"}, []string{"kind", "code"})
 	flush(t, deleter)
 	regs, v := f.vecs(t, 2)
@@ -122,15 +122,15 @@ func TestDelete_WhileOthersWrite(t *testing.T) {
 		}()
 	}
 	for range 5 {
-		proxy.lose(mentioning(1, "{"+f.app+"/jobs_total}:v", "$1\r\n-\r\n"))
+		proxy.Lose(redistest.Mentioning(1, "{"+f.app+"/jobs_total}:v", "$1\r\n-\r\n"))
 		dv.DeletePartialMatch(shoal.Labels{"code": "1"})
 		flush(t, deleter)
-		proxy.lose(mentioning(1, "{"+f.app+"/jobs_total}:v", "$1\r\n*\r\n"))
+		proxy.Lose(redistest.Mentioning(1, "{"+f.app+"/jobs_total}:v", "$1\r\n*\r\n"))
 		dv.Reset()
 		flush(t, deleter)
 		testkit.Scrape(t, deleter)
 	}
-	if proxy.lost.Load() == 0 {
+	if proxy.Lost.Load() == 0 {
 		t.Error("no answer was lost")
 	}
 	close(stop)

@@ -16,8 +16,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// docs/protocol.md, "Versions": what a later release adds within the version of
-// the protocol is ignored, kept, and in nobody's way.
+// docs/protocol.md, "Versions": what a later release adds within this version of the protocol
+// is ignored and kept, and does no harm.
 func TestDeploy_WhatALaterReleaseAddsIsIgnoredAndKept(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -34,9 +34,9 @@ func TestDeploy_WhatALaterReleaseAddsIsIgnoredAndKept(t *testing.T) {
 	hour := time.Now().Add(time.Hour).UnixMicro()
 	lineage, _, _ := strings.Cut(f.redis.HGet(ctx, tag+"}:leases", "lineage").Val(), " ")
 	later := errors.Join(
-		// A field in a registration; a lease with words behind; fields beside the
+		// A field in a registration; a lease with further words; fields beside the
 		// leases, one of them with a time in it; a family of a type and a gauge of a
-		// mode that only the later release knows, and a name that is none today.
+		// mode that only the later release knows; and a name that is not allowed today.
 		f.redis.HSet(ctx, tag+"/jobs_total}:ctl", "unit", "jobs", "\xfd", "x").Err(),
 		f.redis.HSet(ctx, tag+"}:leases", "i:7", fmt.Sprintf("laterwriter %d %s h2 v9 %d more words=here", ends, lineage, hour),
 			"epoch", "12 1", "lineages", "a b").Err(),

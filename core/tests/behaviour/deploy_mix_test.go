@@ -16,9 +16,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// Versions that declare the same names in whatever way, in whatever order they
-// come and go: the page stays valid and the same for all, nothing that rises
-// falls, and every total is exact. A failing seed is run again by its name.
+// However versions declare the same names, and in whatever order their processes start and end:
+// the page stays valid and the same from all processes, no counter falls, and every total is
+// exact. To run a failing seed again, run the subtest of its name.
 func TestDeploy_AnyMixOfDefinitions(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {
@@ -26,8 +26,8 @@ func TestDeploy_AnyMixOfDefinitions(t *testing.T) {
 	}
 }
 
-// mix is a random schedule of processes of random versions, and a model of what
-// Redis then has.
+// mix is a random schedule of processes of random versions, and a model of what Redis has
+// after it.
 type mix struct {
 	t        *testing.T
 	rng      *rand.Rand
@@ -37,10 +37,10 @@ type mix struct {
 	reader   *shoal.Registry
 	rises    testkit.Rising
 
-	kinds  map[string]string    // of each family, by whoever flushed it first
-	totals map[string]*expected // of each series of the model
-	open   map[string]float64   // of each series that was added to in the mode Total
-	bounds map[string][]string  // that some version declares for a family
+	kinds  map[string]string    // the type of each family, of the process that flushed it first
+	totals map[string]*expected // by series
+	open   map[string]float64   // what was added in mode Total, by series
+	bounds map[string][]string  // those that any version declares, by family
 }
 
 // mixed is a process of one version.
@@ -50,11 +50,11 @@ type mixed struct {
 	write   []func(v float64, values ...string)
 }
 
-// expected is what a series has to show: a counter only the sum.
+// expected is what a series has to show; of a counter only the sum.
 type expected struct {
 	sum    float64
 	count  float64
-	stored map[float64]float64 // observations by the bound that took them
+	stored map[float64]float64 // observations, by the bound that counted them
 }
 
 func newMix(t *testing.T, seed uint64) *mix {
@@ -70,7 +70,7 @@ func newMix(t *testing.T, seed uint64) *mix {
 }
 
 // version draws up to six metrics, each of any kind, with any labels, bounds,
-// help and mode. No name takes another's samples.
+// help and mode. No name is that of another metric's samples.
 func (m *mix) version() version {
 	var v version
 	for _, name := range []string{"alpha", "beta", "gamma", "delta", "epsilon", "zeta"} {
@@ -140,7 +140,7 @@ func (m *mix) end(i int) {
 	m.living = slices.Delete(m.living, i, i+1)
 }
 
-// flush flushes, and notes whose types are there first.
+// flush flushes, and records the types of families that are new in Redis.
 func (m *mix) flush(p *mixed) {
 	testkit.Check(m.t, clashless(p.reg.Flush(testkit.Within(m.t))))
 	for _, d := range p.version {
@@ -150,7 +150,7 @@ func (m *mix) flush(p *mixed) {
 	}
 }
 
-// work writes some numbers, all of which add up without rounding.
+// work writes some numbers whose sums are exact.
 func (m *mix) work(p *mixed) {
 	for range 1 + m.rng.IntN(6) {
 		if len(p.version) == 0 {
@@ -181,7 +181,7 @@ func (m *mix) work(p *mixed) {
 	m.flush(p)
 }
 
-// expect adds a value to the model. An empty label is none.
+// expect adds a value to the model. A label with an empty value is left out.
 func (m *mix) expect(d declared, values []string, v float64) {
 	key := seriesOf(d, values)
 	e := m.totals[key]
@@ -196,7 +196,7 @@ func (m *mix) expect(d declared, values []string, v float64) {
 	}
 }
 
-// seriesOf names a series, with braces even where it has no labels.
+// seriesOf names a series, with braces even if it has no labels.
 func seriesOf(d declared, values []string) string {
 	var labels []string
 	for k, name := range d.Labels {
@@ -207,8 +207,8 @@ func seriesOf(d declared, values []string) string {
 	return d.Name + "{" + strings.Join(labels, ",") + "}"
 }
 
-// checkOpen wants what was added to gauges of mode Total to be there, whatever
-// other modes were shown under their names meanwhile.
+// checkOpen wants pages to show what was added to gauges in mode Total, whatever modes their
+// names had meanwhile.
 func (m *mix) checkOpen() {
 	m.t.Helper()
 	last := shoal.New()
@@ -226,7 +226,7 @@ func (m *mix) checkOpen() {
 	}
 }
 
-// check scrapes from two processes and holds both pages to the model.
+// check scrapes two processes and compares both pages with the model.
 func (m *mix) check() {
 	m.t.Helper()
 	answering := []*shoal.Registry{m.reader}
@@ -246,8 +246,8 @@ func (m *mix) check() {
 		pages = append(pages, p)
 	}
 	first, last := pages[0], pages[len(pages)-1]
-	// Of two versions that are equally young the one that registered last is
-	// shown, and each registers with its refresh.
+	// If two processes are equally young, the page shows the definition of the one that
+	// registered last, and each registers at its refresh.
 	for tries := 0; first.Users() != last.Users() && tries < 20; tries++ {
 		first, last = testkit.Scrape(m.t, m.reader), testkit.Scrape(m.t, answering[len(answering)-1])
 	}
@@ -280,8 +280,8 @@ func (m *mix) matches(p testkit.Page) error {
 		if m.kinds[name] != "histogram" {
 			continue
 		}
-		// Whichever version's bounds are shown: at each of them is what was
-		// stored at or below it.
+		// Whichever version's bounds are shown: each counts what was stored at or
+		// below it.
 		var shown []float64
 		for sample := range p.Samples {
 			rest, isBucket := strings.CutPrefix(sample, name+"_bucket{")
@@ -316,5 +316,5 @@ func (m *mix) matches(p testkit.Page) error {
 	return nil
 }
 
-// closeTo allows for a sum that was added up in another order.
+// closeTo ignores differences by the order in which a sum was added up.
 func closeTo(a, b float64) bool { return a-b < 1e-6 && b-a < 1e-6 }

@@ -39,8 +39,8 @@ type rollout struct {
 	f      *fleet
 	watch  *watch
 	living []*instance
-	old    int // rounds of all of the old version that rest or are gone
-	young  int
+	old    int // rounds of all processes of the old version that rest or have ended
+	young  int // those of the young version
 }
 
 // instance is one process of a rollout.
@@ -55,7 +55,7 @@ func newRollout(t *testing.T) *rollout {
 	return &rollout{t: t, f: fleetOn(t, redistest.Start(t)), watch: startWatch(t)}
 }
 
-// start starts a process, which works at once.
+// start starts a process and makes it work.
 func (r *rollout) start(v version, young bool) *instance {
 	r.t.Helper()
 	i := &instance{child: r.f.spawn(r.t, func(c *childConfig) { c.Version = v }), young: young}
@@ -66,7 +66,7 @@ func (r *rollout) start(v version, young bool) *instance {
 	return i
 }
 
-// rest has an instance rest, and adds up what it did.
+// rest makes an instance rest, and adds its rounds to the sum of its version.
 func (r *rollout) rest(i *instance) {
 	r.t.Helper()
 	rounds, err := strconv.Atoi(i.tell("rest"))
@@ -79,7 +79,7 @@ func (r *rollout) rest(i *instance) {
 	i.rounds = rounds
 }
 
-// end ends an instance in order.
+// end lets an instance close and end.
 func (r *rollout) end(i *instance) {
 	r.t.Helper()
 	r.watch.remove(i.url)
@@ -89,8 +89,8 @@ func (r *rollout) end(i *instance) {
 	r.living = slices.DeleteFunc(r.living, func(other *instance) bool { return other == i })
 }
 
-// rested waits for pages under load, then has everybody rest, and returns the page that
-// all serve.
+// rested waits for pages under load, makes all processes rest, and returns the page that
+// all of them serve.
 func (r *rollout) rested() testkit.Page {
 	r.t.Helper()
 	r.watch.more(r.t, 4*len(r.living))
@@ -105,7 +105,7 @@ func (r *rollout) rested() testkit.Page {
 	return r.watch.same(r.t)
 }
 
-// check looks at what all serve. Help and bounds are those of the version that is the younger one.
+// check checks the page of all processes. Its help and bounds must be those of the youngest process.
 func (r *rollout) check(stage string, help string) testkit.Page {
 	r.t.Helper()
 	p := r.rested()
@@ -125,9 +125,9 @@ func (r *rollout) check(stage string, help string) testkit.Page {
 	return p
 }
 
-// Forward, back and forward again, under load, with an old process that
-// outlives it all: every page is valid, nothing that rises falls whoever
-// answers, all serve the same, and each total is exact.
+// A deploy, a rollback and a deploy again, under load, while one process of the old version stays:
+// every page is valid, no counter falls whichever process answers, all processes serve the same
+// page, and each total is exact.
 func TestDeploy_ForwardAndBackUnderLoadNothingFallsAndEveryTotalIsExact(t *testing.T) {
 	t.Parallel()
 	r := newRollout(t)
@@ -162,12 +162,12 @@ func TestDeploy_ForwardAndBackUnderLoadNothingFallsAndEveryTotalIsExact(t *testi
 	t.Logf("%d pages, %d old and %d young rounds", r.watch.pages, r.old, r.young)
 }
 
-// buckets checks each shown bound against what was observed: the stored bound
-// of an observation is the smallest of its writer's bounds at or above it.
+// buckets compares each bucket on the page with what was observed. An observation is stored under
+// the smallest of its writer's bounds at or above it.
 func buckets(t *testing.T, p testkit.Page) {
 	t.Helper()
 	total, _ := p.Value("took_seconds_count")
-	low, _ := p.Value(`took_seconds_bucket{le="2"}`) // a bound of both versions: exact
+	low, _ := p.Value(`took_seconds_bucket{le="2"}`) // exact, since both versions have this bound
 	if want := total * 2 / float64(len(observed)); low < want-12 || low > want+12 {
 		t.Errorf("%v of %v observations are at most 2, want a third: each process observes by turns", low, total)
 	}
@@ -178,9 +178,9 @@ func buckets(t *testing.T, p testkit.Page) {
 	}
 }
 
-// A new type under an old name is withheld as long as the old one is there. A
-// roll back leaves no trace of it; after a roll forward, with the old keys
-// deleted, the new one is shown.
+// The page does not show a new type under an old name as long as Redis has the old type. A rollback
+// leaves no trace of the new type. After a second deploy, with the old keys deleted, the page shows
+// it.
 func TestDeploy_AnotherTypeForwardAndBack(t *testing.T) {
 	t.Parallel()
 	r := newRollout(t)
@@ -202,22 +202,22 @@ func TestDeploy_AnotherTypeForwardAndBack(t *testing.T) {
 	old := r.start(oldVersion, false)
 	total(r.rested(), r.old)
 	young := r.start(changed, true)
-	total(r.rested(), r.old) // side by side
+	total(r.rested(), r.old) // both versions run
 	r.end(young)
-	total(r.rested(), r.old) // back
+	total(r.rested(), r.old) // after the rollback
 
 	young = r.start(changed, true)
 	total(r.rested(), r.old)
 	r.end(old)
-	total(r.rested(), r.old) // forward: the old one is still shown
+	total(r.rested(), r.old) // after the second deploy the old type is still shown
 
-	// docs/operations.md, "Type clash": nobody declares it any more.
+	// docs/operations.md, "Type clash": delete the keys once no process declares the old type.
 	for _, name := range []string{"wait_seconds", "size_bytes"} {
 		testkit.Must(t, r.watch.forget(name, func() error {
 			return r.f.redis.Del(t.Context(), r.f.family(name, "ctl"), r.f.family(name, "v")).Err()
 		}))
 	}
-	fresh := r.start(changed, true) // a process that knows of no clash; the other tries again within a minute
+	fresh := r.start(changed, true) // it has met no clash; the other process tries again within a minute
 	p := r.rested()
 	if got, _ := p.Value("size_bytes_count"); got < float64(fresh.rounds) || got > float64(fresh.rounds+young.rounds) {
 		t.Errorf("size_bytes_count is %v, want %d and at most %d that were withheld", got, fresh.rounds, young.rounds)

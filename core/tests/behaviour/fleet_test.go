@@ -19,17 +19,16 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// fleet is one app on one store. Each registry that joins it stands for a
-// process.
+// fleet is one app on one Redis. Each registry that joins it stands for a process.
 type fleet struct {
 	app     string
 	url     string
 	connect func(t testing.TB) redis.UniversalClient
-	redis   redis.UniversalClient // the test's own eyes
+	redis   redis.UniversalClient // the test's own client
 }
 
-// newFleet returns an app of the test's own on the package's server or, for
-// those that run inside [TestCluster_BehavesAsOneServerDoes], its Cluster.
+// newFleet returns an app of the test's own on the package's server, or on its Cluster for
+// tests inside [TestCluster_BehavesAsOneServerDoes].
 func newFleet(t testing.TB) *fleet {
 	t.Helper()
 	if strings.HasPrefix(t.Name(), "TestCluster_") {
@@ -71,42 +70,42 @@ func (f *fleet) on(t testing.TB, s *redistest.Server) *fleet {
 	return other
 }
 
-// with returns the same app, whose processes come with clients of another kind.
+// with returns the same app, whose processes connect with clients of another kind.
 func (f *fleet) with(connect func(t testing.TB) redis.UniversalClient) *fleet {
 	other := *f
 	other.connect = connect
 	return &other
 }
 
-// impatient is for clients of servers that will be frozen.
+// impatient sets short timeouts, for clients of servers that will be frozen.
 func impatient(o *redis.Options) {
 	o.ReadTimeout, o.WriteTimeout, o.DialTimeout = time.Second, time.Second, time.Second
 	o.ContextTimeoutEnabled = true
 }
 
-// patient is for clients that wait for what takes long on a busy machine.
+// patient sets a long timeout, for calls that take long on a busy machine.
 func patient(o *redis.Options) { o.ReadTimeout = testkit.Patience }
 
-// asUser is for clients that log in.
+// asUser makes a client log in.
 func asUser(name, password string) func(*redis.Options) {
 	return func(o *redis.Options) { o.Username, o.Password = name, password }
 }
 
 var apps atomic.Int64
 
-// appOf names an app after a test, and no other one so: a test may run again.
+// appOf names an app after a test. Each name is unique, since a test may run again.
 func appOf(t testing.TB) string {
 	return strings.ReplaceAll(t.Name(), "/", ".") + "." + strconv.FormatInt(apps.Add(1), 10)
 }
 
-// key is the name of one of the app's keys, of which rest is what follows the name.
+// key is the name of one of the app's keys; rest follows the app's name in it.
 func (f *fleet) key(rest string) string { return "shoal:1:{" + f.app + rest }
 
-// family is the name of a key of a family: its "v" or its "ctl".
+// family is the name of one of a family's keys: part is "v" or "ctl".
 func (f *fleet) family(name, part string) string { return f.key("/" + name + "}:" + part) }
 
-// quick are options under which what takes seconds takes milliseconds. The
-// lease is long nevertheless: on a busy machine a short one may end.
+// quick are options by which flushes and refreshes take milliseconds, not seconds. The
+// lease is long nevertheless: on a busy machine a short one may expire.
 func (f *fleet) quick(change ...func(*shoal.Opts)) shoal.Opts {
 	opts := shoal.Opts{
 		App: f.app, Interval: 10 * time.Millisecond, RefreshPeriod: 100 * time.Millisecond,
@@ -124,7 +123,7 @@ func lease(d time.Duration) func(*shoal.Opts) {
 	return func(o *shoal.Opts) { o.LeaseDuration = d }
 }
 
-// hearing has OnError heard, logging what is logged in its place.
+// hearing collects what OnError gets, logging what shoal logs when OnError is not set.
 func hearing(h *testkit.Heard) func(*shoal.Opts) {
 	return func(o *shoal.Opts) { o.OnError = h.Error }
 }
@@ -169,8 +168,7 @@ func (f *fleet) reader(t testing.TB, change ...func(*shoal.Opts)) *shoal.Registr
 }
 
 // opened returns a process that is opened by the app's URL, and loose one that is
-// connected. Nobody expects that they can close in order, if the test does not close
-// them.
+// connected. If the test does not close them, their Close may fail.
 func (f *fleet) opened(t testing.TB, change ...func(*shoal.Opts)) *shoal.Registry {
 	t.Helper()
 	reg := shoal.New()
@@ -187,15 +185,15 @@ func (f *fleet) loose(t testing.TB, change ...func(*shoal.Opts)) *shoal.Registry
 	return reg
 }
 
-// gone is a context that is over.
+// gone returns a context that has ended.
 func gone() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }
 
-// mortal returns a process and a way to make it die without Close: it can't reach Redis any more.
-// Its goroutines end with the test.
+// mortal returns a process and a function that makes it die without Close: it can't reach Redis any
+// more. Its goroutines end with the test.
 func (f *fleet) mortal(t testing.TB, change ...func(*shoal.Opts)) (reg *shoal.Registry, die func()) {
 	t.Helper()
 	client := f.connect(t)
@@ -222,7 +220,7 @@ func closeAll(t testing.TB, regs ...*shoal.Registry) {
 	}
 }
 
-// configure sets a configuration of a server.
+// configure changes a setting of a server.
 func configure(t testing.TB, s *redistest.Server, name, value string, change ...func(*redis.Options)) {
 	t.Helper()
 	testkit.Must(t, s.Client(t, change...).ConfigSet(t.Context(), name, value).Err())

@@ -46,7 +46,7 @@ func TestGauge_SetIncAndDecUnderTheIndexOfItsProcess(t *testing.T) {
 func TestGauge_GoneAfterItsExpiryWhenRefreshingStops(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	// The lease outlives the test, so that only the expiry can end the gauge.
+	// The lease outlives the test, so that only its own expiry can remove the gauge.
 	c := f.spawn(t, func(c *childConfig) {
 		c.Lease, c.Refresh, c.Expire = time.Minute, 200*time.Millisecond, 400*time.Millisecond
 	})
@@ -60,7 +60,7 @@ func TestGauge_GoneAfterItsExpiryWhenRefreshingStops(t *testing.T) {
 	if strings.Contains(p.Text, "depth") {
 		t.Errorf("the page has no sample of the gauge and still names it:\n%s", p.Users())
 	}
-	// What only slept comes back by itself.
+	// When the process runs again, its gauge is back.
 	c.signal(syscall.SIGCONT)
 	testkit.EventuallyHas(t, reader, `depth{gauge_index="0"}`, "5")
 }
@@ -79,7 +79,7 @@ func TestGauge_NoneIsEverWithoutAnExpiry(t *testing.T) {
 		}
 		flush(t, reg)
 		for _, key := range f.gaugeKeys(t) {
-			// The key may have lost its last gauge meanwhile: that is -2.
+			// -2 means that the key has expired meanwhile, with its last gauge.
 			if ttl := f.redis.PTTL(t.Context(), key).Val(); ttl == -1 || ttl > shoal.DefExpire {
 				t.Fatalf("step %d: %s expires in %v", i, key, ttl)
 			}
@@ -100,7 +100,7 @@ func TestGauge_IncrementedAfterItsKeyWasLostShowsWhatTheProcessHolds(t *testing.
 		t.Fatalf("%d keys of gauges, want 1", n)
 	}
 	testkit.Must(t, one.AddSync(testkit.Within(t), 1))
-	// The gauge that nobody touched is back with it.
+	// The gauge that was not changed is back too.
 	testkit.Scrape(t, other).Want(t, `one{gauge_index="0"}`, "42", `two{gauge_index="0"}`, "7")
 }
 
@@ -124,7 +124,7 @@ func TestGauge_RefreshingOutlivesErrors(t *testing.T) {
 				return errors.Join(f.redis.Del(t.Context(), key).Err(), f.redis.Set(t.Context(), key, "x", 0).Err())
 			},
 			func() error {
-				if keys := f.gaugeKeys(t); len(keys) > 0 { // else the process has replaced it already
+				if keys := f.gaugeKeys(t); len(keys) > 0 { // otherwise the process has already replaced the key
 					return f.redis.Del(t.Context(), keys...).Err()
 				}
 				return nil
@@ -167,7 +167,7 @@ func TestGauge_ModesFoldTheLiving(t *testing.T) {
 	testkit.Scrape(t, regs[3]).Want(t, "g_sum", "-1", "g_max", "-1", "g_min", "-1", "g_avg", "-1", "g_latest", "3")
 	closeAll(t, regs[1], regs[3])
 	p := testkit.Scrape(t, f.process(t))
-	p.Want(t, "g_latest", "3") // belongs to no process
+	p.Want(t, "g_latest", "3") // a Latest gauge belongs to no process
 	p.WantNone(t, "g_sum", "g_max", "g_min", "g_avg")
 }
 

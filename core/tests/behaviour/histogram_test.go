@@ -61,7 +61,7 @@ func TestHistogram_ALabelledOneShowsNoSeriesWithoutLabels(t *testing.T) {
 	p := testkit.Scrape(t, reg)
 	for _, name := range []string{"h_", "s_"} {
 		if err := p.Lacks(name); err != nil {
-			t.Errorf("nobody asked for a child: %v", err)
+			t.Errorf("a series without labels: %v", err)
 		}
 	}
 	v.WithLabelValues("/a").Observe(1)
@@ -96,7 +96,7 @@ size_bytes_count 3
 	}
 }
 
-// The promise that no bad input spreads, as far as numbers go.
+// A number that cannot be counted does not damage other processes' metrics.
 func TestNoBadInputSpreads_Numbers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

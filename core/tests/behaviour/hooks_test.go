@@ -18,8 +18,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// around is a hook that does something with the commands of a round trip. Next
-// sends them.
+// around is a hook around the commands of a round trip, which next sends.
 type around func(ctx context.Context, cmds []redis.Cmder, next func() error) error
 
 func (around) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -36,7 +35,7 @@ func (h around) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-// size measures a command as it will be on the wire.
+// size is the length of a command on the network.
 func size(cmd redis.Cmder) (n int) {
 	for _, arg := range cmd.Args() {
 		if m, ok := arg.(encoding.BinaryMarshaler); ok {
@@ -56,7 +55,7 @@ func sizes(cmds []redis.Cmder) (n int) {
 	return n
 }
 
-// show writes commands down in every way that comes to mind.
+// show formats commands in many ways.
 func show(cmds []redis.Cmder) {
 	for _, cmd := range cmds {
 		_ = fmt.Sprintf("%v %+v %#v %s", cmd.Args(), cmd.Args(), cmd.Args(), cmd)
@@ -65,8 +64,8 @@ func show(cmds []redis.Cmder) {
 	}
 }
 
-// greets says whether a hook sees a command of a connection's greeting,
-// which is of that connection alone.
+// greets says whether the commands are the greeting of a new connection, which must not
+// be sent elsewhere.
 func greets(cmds []redis.Cmder) bool {
 	switch cmds[0].Name() {
 	case "hello", "client", "select", "auth":
@@ -75,14 +74,13 @@ func greets(cmds []redis.Cmder) bool {
 	return false
 }
 
-// A hook may look at what is sent, write it elsewhere, send it again, and say
-// what it likes of the outcome: everything arrives, once, also where the server
-// has forgotten the scripts or refuses for a while.
+// A hook may read the commands, send them elsewhere or again, and replace errors: everything
+// arrives, once, also if the server has forgotten the scripts or refuses them for a while.
 func TestHooks_OfAnyKindNeitherBlockDeliveryNorDouble(t *testing.T) {
 	t.Parallel()
 	elsewhere := redistest.Start(t)
 	second := elsewhere.Client(t)
-	var group sync.WaitGroup // of what hooks do meanwhile
+	var group sync.WaitGroup // goroutines of hooks
 	t.Cleanup(group.Wait)
 	copied := func(ctx context.Context, cmds []redis.Cmder) {
 		if greets(cmds) {

@@ -19,10 +19,10 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// forgery begins a new line in a log, changes the terminal, and is long.
+// forgery would begin a new line in a log and control a terminal, and is long.
 var forgery = "a\nlevel=ERROR msg=forged\r\x1b[2J\u2028\u202e\xff" + strings.Repeat("x", 3000)
 
-// messages is a slog.Handler that keeps what others would write as it is, and hears errors.
+// messages is a slog.Handler that collects messages unescaped; it collects errors too.
 type messages struct {
 	slog.Handler
 	testkit.Heard
@@ -35,7 +35,7 @@ func (m *messages) Handle(_ context.Context, r slog.Record) error {
 	return nil
 }
 
-// want fails unless there are few messages, each of one printable line.
+// want fails the test unless there are few messages, each one printable line.
 func (m *messages) want(t *testing.T, most int) {
 	t.Helper()
 	all := m.Of()
@@ -49,10 +49,10 @@ func (m *messages) want(t *testing.T, most int) {
 	}
 }
 
-// Anybody who can write the app's keys fills them with texts that would forge lines of
-// a log: names, types, values, leases, gauges of thousands of metrics. Each process
-// says so in a few lines a minute, of what its pages omit and of what it
-// replaces, and nothing stored begins a line.
+// Somebody who can write the app's keys fills them with texts that would forge lines of
+// a log: names, types, values, leases, gauges of thousands of metrics. Each process logs
+// a few lines a minute of what its pages omit and what it replaces, and no stored text
+// begins a line.
 func TestHostileText_NeitherFloodsTheLogNorForgesIt(t *testing.T) {
 	t.Parallel()
 	const strangers, own, most = 2000, 60, 8
@@ -78,7 +78,7 @@ func TestHostileText_NeitherFloodsTheLogNorForgesIt(t *testing.T) {
 		pipe.HSet(ctx, family(name)+"v", "\xfe", "g", "", forgery, "a\xff"+forgery, "1", "a\xffb", forgery)
 		pipe.ZAdd(ctx, app+"families", redis.Z{Score: 1, Member: name}, redis.Z{Score: 1, Member: fmt.Sprint(i, forgery)})
 	}
-	for i := range own { // what the writer replaces, and what it has to leave
+	for i := range own { // keys that the writer replaces, and keys that it must not change
 		pipe.HSet(ctx, family(fmt.Sprintf("own_%d_total", i))+"v", "", forgery)
 		pipe.HSet(ctx, family(fmt.Sprintf("own_%d_total", own+i))+"ctl", "type", forgery)
 	}
@@ -101,7 +101,7 @@ func TestHostileText_NeitherFloodsTheLogNorForgesIt(t *testing.T) {
 			c.Inc()
 		}
 		if err := writer.Flush(testkit.Within(t)); err != nil {
-			heard.Error(err) // of the types
+			heard.Error(err) // the errors of other types
 		}
 		for _, reg := range []*shoal.Registry{writer, reader, hearer} {
 			if rec, _ := testkit.Get(reg, testkit.Patience); rec.Code != 200 {

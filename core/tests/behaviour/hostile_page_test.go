@@ -19,25 +19,24 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// hostile is an app whose keys somebody else can write, too. It has its server to
-// itself.
+// hostile is an app whose keys somebody else can write too. It has a server of its own.
 type hostile struct {
 	*fleet
 	t      *testing.T
-	writer *shoal.Registry // an honest process
-	reader *shoal.Registry // of its pages
+	writer *shoal.Registry
+	reader *shoal.Registry
 	heard  *testkit.Heard
 }
 
-// underAttack returns an app with a counter, a histogram and a gauge, whose pages are
-// read by a client of the test's own: nothing stands between it and Redis.
+// underAttack returns an app with a counter, a histogram and a gauge. A client of the test's own
+// reads its pages, so no guard checks the replies.
 func underAttack(t *testing.T) *hostile {
 	t.Helper()
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
 	f.connect = func(t testing.TB) redis.UniversalClient { return server.Client(t, patient) }
 	h := &hostile{fleet: f, t: t, heard: new(testkit.Heard)}
-	h.writer = f.process(t, lease(time.Minute)) // as long as those that a test copies from it
+	h.writer = f.process(t, lease(time.Minute)) // long, for tests that store copies of it
 	h.writer.NewCounter(shoal.CounterOpts{Name: "honest_total"}).Add(7)
 	h.writer.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Buckets: []float64{1, 2}}).Observe(1.5)
 	h.writer.NewGauge(shoal.GaugeOpts{Name: "depth", Mode: shoal.Sum}).Set(3)
@@ -47,7 +46,7 @@ func underAttack(t *testing.T) *hostile {
 	return h
 }
 
-// page reads a page on which everything honest is.
+// page reads a page, which must show all that the writer counted.
 func (h *hostile) page() testkit.Page {
 	h.t.Helper()
 	rec, _ := testkit.Get(h.reader, testkit.Patience)
@@ -71,7 +70,7 @@ func (h *hostile) eval(script string, keys []string, args ...any) {
 	}
 }
 
-// do calls the app's Redis.
+// do sends a command to the app's Redis.
 func (h *hostile) do(args ...any) {
 	h.t.Helper()
 	testkit.Must(h.t, h.redis.Do(h.t.Context(), args...).Err())
@@ -87,8 +86,8 @@ func (h *hostile) store(name, kind, bounds string, n, length int, text string) {
 	h.do("ZADD", h.key("}:families"), 1, name)
 }
 
-// fill executes a line of Lua for each i from 1 to n, in slices: the server is to answer
-// others in between. Its arguments are ARGV[3] and so on.
+// fill executes a line of Lua for each i from 1 to n, in several calls, so that the server
+// answers others in between. Its arguments are ARGV[3] and so on.
 func (h *hostile) fill(line, key string, n int, args ...any) {
 	h.t.Helper()
 	const slice = 10_000
@@ -126,9 +125,9 @@ func (h *hostile) called(command string) int {
 	return n
 }
 
-// A text of 20 MB in each place where one is read: it stays in Redis, and costs a page
-// about as much as none.
-func TestHostileText_StaysInRedisAndIsLeftOffThePage(t *testing.T) {
+// A text of 20 MB in each place where a page reads a text: Redis does not send it, and the page
+// takes about as much memory as without it.
+func TestHostileText_StaysInRedisAndIsOmittedFromThePage(t *testing.T) {
 	for where, place := range map[string]func(h *hostile) (key, field string){
 		"a value":               func(h *hostile) (string, string) { return h.values("honest_total"), "a\xffx" },
 		"a value of a series":   func(h *hostile) (string, string) { return h.values("took_seconds"), "b\xffx" },
@@ -177,8 +176,8 @@ func TestHostileText_StaysInRedisAndIsLeftOffThePage(t *testing.T) {
 	}
 }
 
-// Bounds and vectors that are products of sizes: what does not fit is omitted before it
-// takes memory.
+// A page has a line for each bound of each series. Families that do not fit are omitted before they
+// take memory.
 func TestHostileBounds_TakeNoMemory(t *testing.T) {
 	many := func(n int) string {
 		texts := make([]string, n)
@@ -212,9 +211,9 @@ func TestHostileBounds_TakeNoMemory(t *testing.T) {
 	}
 }
 
-// A family that does not fit is omitted whole, takes no more the larger it is, and is not
-// read again for each page. Those beside it are shown.
-func TestHostileSeries_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
+// A family that does not fit is omitted whole. However large it is, it takes the same memory, and
+// it is not read again for each page. Other families are shown.
+func TestHostileSeries_ThatDoNotFitAreOmittedWhole(t *testing.T) {
 	took := map[int]uint64{}
 	for _, n := range []int{140_000, 280_000} {
 		h := underAttack(t)
@@ -238,9 +237,8 @@ func TestHostileSeries_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
 	}
 }
 
-// Series that have been read before, and then get long values: as soon as they do not fit
-// nobody reads on.
-func TestHostileSeries_ThatGrowAreLeftOffWhole(t *testing.T) {
+// Known series get long values: the reader stops as soon as they do not fit.
+func TestHostileSeries_ThatGrowAreOmittedWhole(t *testing.T) {
 	took := map[int]uint64{}
 	for _, n := range []int{2500, 5000} {
 		h := underAttack(t)
@@ -265,8 +263,8 @@ func TestHostileSeries_ThatGrowAreLeftOffWhole(t *testing.T) {
 	}
 }
 
-// A process with more gauges than a page has room for is omitted, the others are shown.
-func TestHostileGauges_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
+// A process with more gauges than a page has room for is omitted; the gauges of others are shown.
+func TestHostileGauges_ThatDoNotFitAreOmittedWhole(t *testing.T) {
 	t.Parallel()
 	h := underAttack(t)
 	lease := h.redis.HGet(t.Context(), h.leasesKey(), "i:0").Val()
@@ -291,8 +289,8 @@ func TestHostileGauges_ThatDoNotFitAreLeftOffWhole(t *testing.T) {
 	}
 }
 
-// A list of more names than an app has: a page looks up as many as it shows at most,
-// those that were touched last, and none that is no name of a metric.
+// The list of families has too many names: a page looks up at most as many as it can show, those
+// that were touched last, and none that is not a valid name of a metric.
 func TestHostileNames_APageLooksUpNoMoreThanItShows(t *testing.T) {
 	t.Parallel()
 	h := underAttack(t)
@@ -318,8 +316,8 @@ func TestHostileNames_APageLooksUpNoMoreThanItShows(t *testing.T) {
 	}
 }
 
-// More leases than anybody has processes: 503 and why, until somebody removes them. Gauges
-// of processes that live would be missing on a page without them.
+// Too many leases: the page is a 503 that says why, until somebody removes them. A page that
+// omitted leases could lack gauges of living processes.
 func TestHostileLeases_MoreThanAPageIsMadeOfAre503AndWhy(t *testing.T) {
 	t.Parallel()
 	h := underAttack(t)
@@ -334,7 +332,7 @@ func TestHostileLeases_MoreThanAPageIsMadeOfAre503AndWhy(t *testing.T) {
 	h.page()
 }
 
-// refused wants a 503 with this reason, which tells no address.
+// refused wants a 503 with this reason, without an address.
 func (h *hostile) refused(reason string) {
 	h.t.Helper()
 	rec, _ := testkit.Get(h.reader, testkit.Patience)
@@ -343,7 +341,7 @@ func (h *hostile) refused(reason string) {
 	}
 }
 
-// A key that the whole app needs and that holds something else: the page says which.
+// A key that the whole app needs has another type: the page says which key.
 func TestHostileType_OfTheListsIsNamedOnThePage(t *testing.T) {
 	t.Parallel()
 	for _, list := range []string{"families", "leases"} {
@@ -358,7 +356,7 @@ func TestHostileType_OfTheListsIsNamedOnThePage(t *testing.T) {
 	}
 }
 
-// Leases that nobody of ours wrote: they are counted, and hide no others.
+// Leases that no process of the app wrote are counted as damage, and hide no other lease.
 func TestHostileLeases_OfStrangersAreNoProcesses(t *testing.T) {
 	t.Parallel()
 	h := underAttack(t)
@@ -376,7 +374,7 @@ func TestHostileLeases_OfStrangersAreNoProcesses(t *testing.T) {
 		"i:8", with(1, "1e99"), "i:9", "", "i:10", with(4, "%zz"),
 	}
 	testkit.Must(t, h.redis.HSet(t.Context(), h.leasesKey(), strangers).Err())
-	// The same process twice, and one whose time to live is for ever.
+	// The same process twice, and one with an unlimited time to live.
 	testkit.Must(t, h.redis.HSet(t.Context(), h.leasesKey(), "i:11", with(1, strconv.Itoa(1)), "i:12", lease, "i:13", with(0, id+"-2")).Err())
 	p := h.page()
 	p.Want(t, "shoal_instances", "2")

@@ -17,7 +17,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// victim is a process with a metric of each kind that Redis keeps in another way.
+// victim is a process with a metric of each kind that is stored differently.
 type victim struct {
 	*fleet
 	heard testkit.Heard
@@ -40,7 +40,7 @@ func newVictim(t *testing.T) *victim {
 	return v
 }
 
-// count counts and waits for Redis, as a caller of AddSync does.
+// count counts and waits for Redis.
 func (v *victim) count(t *testing.T) {
 	t.Helper()
 	v.h.Observe(1)
@@ -53,8 +53,8 @@ func (v *victim) count(t *testing.T) {
 	flush(t, v.reg)
 }
 
-// wantHealed wants pages that show the process once, with all its metrics, and that
-// tell of the damage.
+// wantHealed wants pages that show the process once, with all its metrics, and the
+// damage counted.
 func (v *victim) wantHealed(t *testing.T, reader *shoal.Registry, told string) {
 	t.Helper()
 	for _, reg := range []*shoal.Registry{v.reg, reader} {
@@ -72,7 +72,7 @@ func (v *victim) wantHealed(t *testing.T, reader *shoal.Registry, told string) {
 			return nil
 		})
 	}
-	testkit.Eventually(t, func() error { // a page may count it before it is replaced
+	testkit.Eventually(t, func() error { // a page may count damage before the process replaces it
 		if n := len(v.heard.Of(told)); n != 1 {
 			return fmt.Errorf("OnError heard %d times of %q", n, told)
 		}
@@ -80,8 +80,8 @@ func (v *victim) wantHealed(t *testing.T, reader *shoal.Registry, told string) {
 	})
 }
 
-// A number that nobody can have given, in place of that of a process's last batch:
-// the process goes on, under another identity, and what it counts arrives once.
+// The sequence number of a process's last batch is overwritten with one that it never gave: the
+// process goes on under another id, and what it counts arrives once.
 func TestHostileNumber_SilencesNoProcess(t *testing.T) {
 	t.Parallel()
 	for _, entry := range []string{strings.Repeat("9", 30) + " 1", "abc", "", "9007199254740992 1", "-3 1", "nan 1", strings.Repeat("5", 200_000) + " 1"} {
@@ -97,7 +97,7 @@ func TestHostileNumber_SilencesNoProcess(t *testing.T) {
 	}
 }
 
-// The same, seen by the refresh alone: nothing is counted.
+// The same, but the process counts nothing, so only its refresh sees the number.
 func TestHostileNumber_OfAnIdleProcessIsFoundByTheRefresh(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t)
@@ -122,7 +122,7 @@ func TestHostileLease_SilencesNoProcess(t *testing.T) {
 	}
 	v.set(t, "}:leases", "i:0", "garbage")
 	v.set(t, "}:leases", "lineage", "x "+strings.Repeat("9", 30))
-	v.count(t) // a write of gauges finds the lease gone
+	v.count(t) // the next write of gauges finds no lease
 	v.wantHealed(t, reader, "(the leases")
 }
 
@@ -151,8 +151,8 @@ func TestHostileGauges_AreReplaced(t *testing.T) {
 	}
 }
 
-// A version that the process did not give, though it could: another copy of it may
-// have. It goes on under another identity.
+// The stored version of a process's gauges is one that it did not give, but that another copy of
+// the process could have given. The process goes on under another id.
 func TestHostileGauges_ALaterVersionSilencesNoProcess(t *testing.T) {
 	t.Parallel()
 	v := newVictim(t)
@@ -170,8 +170,8 @@ func TestHostileGauges_ALaterVersionSilencesNoProcess(t *testing.T) {
 	}
 }
 
-// Whatever stands in place of our keys: who needs one replaces it, and while it
-// does, nobody waits for seconds.
+// A process replaces a key that it needs and that has another type, and meanwhile no call
+// takes seconds.
 func TestWrongTypes_AreReplacedByWhoeverNeedsTheKey(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]func(ctx context.Context, c redis.UniversalClient, key string) error{
@@ -202,7 +202,7 @@ func TestWrongTypes_AreReplacedByWhoeverNeedsTheKey(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err := put(ctx, v.redis, key); err != nil && !strings.Contains(err.Error(), "WRONGTYPE") {
-				t.Fatal(err) // the process may have been quicker
+				t.Fatal(err) // WRONGTYPE would mean that the process has already replaced the key
 			}
 			if v.redis.Type(ctx, key).Val() == "hash" || v.redis.Type(ctx, key).Val() == "zset" {
 				continue

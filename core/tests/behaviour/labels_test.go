@@ -18,7 +18,7 @@ func TestLabels_AChildUsedAgainStaysTheSameSeries(t *testing.T) {
 	labels := shoal.Labels{"route": "/a"}
 	h := reg.NewHistogramVec(shoal.HistogramOpts{Name: "h", Buckets: []float64{1}}, []string{"route"}).With(labels)
 	s := reg.NewSummaryVec(shoal.SummaryOpts{Name: "s"}, []string{"route"}).With(labels)
-	labels["route"] = "/b" // the caller's map is the caller's
+	labels["route"] = "/b" // the caller may change its map
 	for range 3 {
 		testkit.Must(t, h.ObserveSync(testkit.Within(t), 1))
 		testkit.Must(t, s.ObserveSync(testkit.Within(t), 2))
@@ -32,7 +32,7 @@ func TestLabels_AChildUsedAgainStaysTheSameSeries(t *testing.T) {
 	}
 }
 
-// A duplicate line would fail the page's own check.
+// Scrape fails if a series is on the page twice.
 func TestLabels_EqualOnesOfTwoProcessesAreOneSeries(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -40,7 +40,7 @@ func TestLabels_EqualOnesOfTwoProcessesAreOneSeries(t *testing.T) {
 	one, two := f.process(t), f.process(t)
 	one.NewCounterVec(opts, []string{"currency", "code"}).WithLabelValues("EUR", "1").Inc()
 	two.NewCounterVec(opts, []string{"code", "currency"}).WithLabelValues("1", "EUR").Inc()
-	// An empty value is no label: the third is the same series again.
+	// A label with an empty value is left out: the third is the same series.
 	three := f.process(t)
 	three.NewCounterVec(opts, []string{"code", "currency", "gone"}).WithLabelValues("1", "EUR", "").Inc()
 	flush(t, one, two, three)
@@ -69,8 +69,7 @@ func TestLabels_AnyTextComesOutAsItWentIn(t *testing.T) {
 	}
 }
 
-// The promise that no bad input spreads, as far as labels go: what one process
-// makes of a hostile request is invisible to the others.
+// Label values of a hostile request at one process change nothing in the others.
 func TestNoBadInputSpreads_LabelValues(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

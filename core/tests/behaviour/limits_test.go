@@ -13,8 +13,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// The largest that can be declared is written and read as anything else: nothing of ours is
-// ever taken for damaged.
+// The largest possible declarations are written and read as any others, and never taken for damage.
 func TestLimits_TheLargestDeclarationsAreOnThePage(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -22,7 +21,7 @@ func TestLimits_TheLargestDeclarationsAreOnThePage(t *testing.T) {
 	reg := f.process(t, hearing(heard))
 	bounds := make([]float64, 1000)
 	for i := range bounds {
-		bounds[i] = -math.Nextafter(1e-300, 0) / float64(i+1) // as long as a number's text can be
+		bounds[i] = -math.Nextafter(1e-300, 0) / float64(i+1) // numbers with the longest text
 	}
 	h := reg.NewHistogram(shoal.HistogramOpts{Name: "took", Help: strings.Repeat("h", 16<<10), Buckets: bounds})
 	for _, b := range bounds {

@@ -14,8 +14,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// The promise that gauges tell the living. A killed process's gauges end with
-// its lease, long before their own expiry, and its index is free again.
+// A killed process's gauges vanish when its lease expires, long before their own expiry, and its
+// index is free again.
 func TestGaugesTellTheLiving_AKilledProcessIsGoneWithItsLease(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -35,8 +35,8 @@ func TestGaugesTellTheLiving_AKilledProcessIsGoneWithItsLease(t *testing.T) {
 	testkit.Scrape(t, reader).Want(t, `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "3")
 }
 
-// A replacement that asks for its predecessor's place does not wait for a
-// lease to end: that lasts ten minutes here, longer than any test waits.
+// A process that asks for its predecessor's index by Opts.Index does not wait until the lease
+// expires: here that would take ten minutes, longer than any test waits.
 func TestGaugesTellTheLiving_AnIndexIsTakenOverAtOnce(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -47,14 +47,14 @@ func TestGaugesTellTheLiving_AnIndexIsTakenOverAtOnce(t *testing.T) {
 	old.tell("set 1")
 	reader := f.reader(t)
 	testkit.Scrape(t, reader).Want(t, `depth{gauge_index="3"}`, "1")
-	old.signal(syscall.SIGSTOP) // it does not know that it is given up
+	old.signal(syscall.SIGSTOP) // so it does not learn that it is replaced
 	next := f.spawn(t, config)
 	next.tell("set 2")
 	p := testkit.Scrape(t, reader)
 	p.Want(t, `depth{gauge_index="3"}`, "2", "shoal_instances", "1")
 	p.WantSamples(t, "depth", 1)
-	// The one that was fenced wakes up. It may go on under another index, and
-	// never under the one that it lost.
+	// The fenced process resumes. It may go on under another index, but never under
+	// the one that it lost.
 	old.signal(syscall.SIGCONT)
 	old.tell("set 7")
 	old.tell("inc 3")
@@ -62,8 +62,8 @@ func TestGaugesTellTheLiving_AnIndexIsTakenOverAtOnce(t *testing.T) {
 	testkit.Scrape(t, reader).Want(t, `depth{gauge_index="3"}`, "2", `depth{gauge_index="0"}`, "7", "jobs_total", "5")
 }
 
-// All gauges of a process carry the same index, and a restart takes the lowest
-// that is free: label values stay as few as processes are alive at once.
+// All gauges of a process have the same index, and a new process takes the lowest free
+// one: there are only as many label values as processes are alive at the same time.
 func TestGaugesTellTheLiving_IndexesStayFewOverManyRestarts(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -93,7 +93,7 @@ func TestGaugesTellTheLiving_IndexesStayFewOverManyRestarts(t *testing.T) {
 	f.wantNoTrace(t)
 }
 
-// Gauges that a dead process left don't mix with those of its successor.
+// A page does not show the gauges of a dead process beside those of its successor.
 func TestGaugesTellTheLiving_NoIndexIsShownTwice(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

@@ -14,11 +14,10 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// clientLog has what go-redis logs to itself: it tells of every line that a test cuts.
+// clientLog has what go-redis logs, such as every connection that a test cuts.
 var clientLog testkit.Heard
 
-// TestMain is also the way into the child processes that tests start of this
-// very binary.
+// TestMain is also where child processes begin, which tests start from this binary.
 func TestMain(m *testing.M) {
 	if config := os.Getenv(childEnv); config != "" {
 		os.Exit(childMain(config, os.Stdin, os.Stdout))

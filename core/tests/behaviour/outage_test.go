@@ -12,7 +12,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// more returns an error until the counter has grown by n.
+// more waits until jobs_total has grown by n.
 func more(t testing.TB, reader *shoal.Registry, n float64) {
 	t.Helper()
 	from, first := 0.0, true
@@ -28,8 +28,8 @@ func more(t testing.TB, reader *shoal.Registry, n float64) {
 	})
 }
 
-// Redis was emptied: what it had is gone, the page is valid at any time and
-// shows what is declared from zero, and whatever is counted later counts.
+// Redis is emptied: its data is lost, pages are always valid and show declared metrics from zero,
+// and whatever is counted later counts.
 func TestOutage_EmptiedUnderLoad(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -47,7 +47,7 @@ func TestOutage_EmptiedUnderLoad(t *testing.T) {
 	for range 5 {
 		testkit.Must(t, f.redis.FlushAll(t.Context()).Err())
 		for range 5 {
-			testkit.Scrape(t, reader) // valid, if nothing else
+			testkit.Scrape(t, reader) // the page must be valid
 		}
 		more(t, reader, 10)
 	}
@@ -55,7 +55,7 @@ func TestOutage_EmptiedUnderLoad(t *testing.T) {
 		if n := len(p.Of("depth")); n != 1 {
 			return fmt.Errorf("%d gauges", n)
 		}
-		return p.Has(`idle_total{kind="a"}`, "0") // known, and so shown anew
+		return p.Has(`idle_total{kind="a"}`, "0") // its process still has it, so it is shown again
 	})
 	loads[0].End()
 	loads[1].End()
@@ -71,8 +71,8 @@ func TestOutage_EmptiedUnderLoad(t *testing.T) {
 	}
 }
 
-// One key of a family is lost, as by a hand that was too quick: the other
-// families don't notice, and this one goes on from what is left.
+// Somebody deletes one key of a family: the other families don't change, and this one goes on
+// from what is left.
 func TestOutage_AKeyOfAFamilyIsLost(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{"ctl", "v"} {

@@ -24,8 +24,8 @@ func without(t *testing.T, commands ...string) *redistest.Server {
 	return redistest.Start(t, args...)
 }
 
-// A command that a server does not know, as where it was renamed or a proxy
-// stands in between, is done without where that is possible.
+// shoal works with servers that do not know a command, since it was renamed or there is a proxy,
+// if it can do without the command.
 func TestRefusedCommands_AreDoneWithout(t *testing.T) {
 	t.Parallel()
 	for _, commands := range [][]string{
@@ -39,7 +39,7 @@ func TestRefusedCommands_AreDoneWithout(t *testing.T) {
 			server := without(t, commands...)
 			host, port, _ := strings.Cut(server.Addr, ":")
 			if replica := redistest.Start(t, "--replicaof", host+" "+port); commands[0] != "INFO" {
-				replica.InSync(t) // so that WAIT is asked
+				replica.InSync(t) // so that Close uses WAIT
 			}
 			f, heard := fleetOn(t, server), new(testkit.Heard)
 			connected, opened := f.process(t, hearing(heard)), f.opened(t, hearing(heard))
@@ -69,8 +69,7 @@ func TestRefusedCommands_AreDoneWithout(t *testing.T) {
 	}
 }
 
-// What can't be done without is named, by whatever tells of it, and the
-// requests go on.
+// If shoal can't do without a command, every report and error names it, and requests go on.
 func TestRefusedCommands_ThatAreNeededAreNamed(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -121,7 +120,7 @@ func TestRefusedCommands_ThatAreNeededAreNamed(t *testing.T) {
 	})
 }
 
-// A user that may not do it is treated as where nobody may.
+// If only the user may not use a command, shoal does without it in the same way.
 func TestRefusedCommands_OfAUserAreDoneWithoutToo(t *testing.T) {
 	t.Parallel()
 	for _, rules := range []string{"-script", "-eval", "-evalsha", "-info -wait", "-script -info -wait -client", "-evalsha -script"} {

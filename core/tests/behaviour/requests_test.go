@@ -18,8 +18,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// requests does everything that a request may do, n times in each of four
-// goroutines, and returns when all are done.
+// requests makes every kind of write, n times in each of four goroutines, and returns when
+// all are done.
 func requests(reg *shoal.Registry, n int) {
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"})
 	v := reg.NewCounterVec(shoal.CounterOpts{Name: "codes_total"}, []string{"code"})
@@ -54,7 +54,7 @@ func startLoad(t testing.TB, reg *shoal.Registry) *testkit.Load {
 	return l
 }
 
-// wantNoLoss fails the test if a page tells of lost batches.
+// wantNoLoss fails the test if a page counts lost batches.
 func wantNoLoss(t *testing.T, p testkit.Page) {
 	t.Helper()
 	if lost := p.Sum("shoal_lost_batches_total"); lost != 0 {
@@ -75,9 +75,8 @@ func completes(t *testing.T, f func()) {
 	}
 }
 
-// The promise that the request never notices: whether Redis does not answer or
-// is gone, every write completes, and no goroutine is left waiting for it. The other
-// states that Redis may be in are those of core/tests/faults.
+// Whether Redis does not answer or is gone, every write returns at once, and no goroutine is
+// left waiting. core/tests/faults has the other states of Redis.
 func TestTheRequestNeverNotices(t *testing.T) {
 	for name, away := range map[string]struct {
 		begin, end func(*redistest.Server, testing.TB)
@@ -109,13 +108,13 @@ func TestTheRequestNeverNotices(t *testing.T) {
 			})
 			away.end(server, t)
 			flush(t, reg)
-			// Where Redis is empty now, it is given everything again.
+			// If Redis lost its data, the process sends everything again.
 			testkit.EventuallyHas(t, f.reader(t), "jobs_total", "12040", "size_bytes_count", "12040")
 		})
 	}
 }
 
-// Nothing gathers while Redis is away but one value for each series.
+// While Redis is away only one value for each series gathers in memory.
 func TestTheRequestNeverNotices_MemoryIsBoundedByTheSeries(t *testing.T) {
 	server := redistest.Start(t)
 	reg := fleetOn(t, server).process(t)
@@ -134,7 +133,7 @@ func TestTheRequestNeverNotices_MemoryIsBoundedByTheSeries(t *testing.T) {
 	}
 	before := heap()
 	for range 10 {
-		requests(reg, 2000) // half a million writes
+		requests(reg, 2000) // half a million writes in all
 		heap()
 	}
 	if after := heap(); after > before+2<<20 {
@@ -143,15 +142,15 @@ func TestTheRequestNeverNotices_MemoryIsBoundedByTheSeries(t *testing.T) {
 	server.Restart(t)
 }
 
-// A family that has a batch on its way freezes no other one, however often it
-// is tried: what is counted meanwhile gathers in its series.
+// A family whose batch is in doubt freezes no further one, however many flushes are tried:
+// what is counted meanwhile gathers in its series.
 func TestTheRequestNeverNotices_NoQueueGathersWhileRedisIsAway(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	hasty := func(t testing.TB) redis.UniversalClient {
 		return server.Client(t, impatient, func(o *redis.Options) { o.DialerRetries = 1 })
 	}
-	// What can't be verified is not even frozen.
+	// A family that could not be verified is not even frozen.
 	reg := fleetOn(t, server).with(hasty).loose(t, func(o *shoal.Opts) { o.RefreshPeriod = 25 * time.Second })
 	l := startLoad(t, reg)
 	flush(t, reg)
@@ -159,7 +158,7 @@ func TestTheRequestNeverNotices_NoQueueGathersWhileRedisIsAway(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
 	defer cancel()
 	var undelivered *shoal.UndeliveredError
-	if err := reg.Close(ctx); !errors.As(err, &undelivered) { // it tries all the time
+	if err := reg.Close(ctx); !errors.As(err, &undelivered) { // it tries until ctx ends
 		t.Fatalf("Close gives %v", err)
 	}
 	if l.End() == 0 || undelivered.Series == 0 || undelivered.Batches > 20 { // some 16 families
@@ -167,8 +166,8 @@ func TestTheRequestNeverNotices_NoQueueGathersWhileRedisIsAway(t *testing.T) {
 	}
 }
 
-// A caller who waits for Redis waits no longer than its context, and what it
-// wrote is still delivered, once.
+// A synchronous write waits no longer than its context, and its value is still delivered,
+// once.
 func TestTheRequestNeverNotices_SynchronousCallersKeepTheirDeadlines(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -14,9 +14,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// A family that no living process declares ends after the retention. One that
-// a process declares stays, however long nothing is written to it. A process
-// does this work every ten minutes or so; the test does it in its place.
+// Housekeeping removes a family that no living process declares, after the retention. A family that
+// a process declares stays, however long nothing is written to it. A process does the housekeeping
+// about every ten minutes; the test does it itself.
 func TestRetention_EndsWhatNobodyDeclares(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -37,7 +37,7 @@ func TestRetention_EndsWhatNobodyDeclares(t *testing.T) {
 	testkit.Scrape(t, reader).Want(t, "old_total", "3", "old_seconds_count", "1", "shared_total", "4", "kept_total", "5")
 
 	testkit.Eventually(t, func() error {
-		// Far longer than the refresh period, so that what lives is safe.
+		// Far longer than the refresh period, so that declared families stay.
 		testkit.Must(t, store.Housekeep(t.Context(), 2*time.Second, 0))
 		p := testkit.Scrape(t, reader)
 		p.Want(t, "shared_total", "4", "kept_total", "5")
@@ -49,7 +49,7 @@ func TestRetention_EndsWhatNobodyDeclares(t *testing.T) {
 	for _, key := range f.redis.Keys(t.Context(), "shoal:1:{"+f.app+"/old_*").Val() {
 		t.Errorf("the key %s is left", key)
 	}
-	// Whoever declares it again begins from zero, and the others are whole.
+	// If a process declares it again it begins from zero, and the others are unchanged.
 	again := f.process(t)
 	again.NewCounter(shoal.CounterOpts{Name: "old_total"}).Inc()
 	flush(t, again)

@@ -16,21 +16,21 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// secret is the password of all tests here, in the spelling of a URL and as it
-// is sent. The client's own log is watched for it as well.
+// secret is the password of all tests here, as a URL has it. The log of go-redis must not have
+// it either.
 const secret = "s3cret-p%40ss"
 
-// tells says whether a text gives the secret away.
+// tells says whether a text has the secret, as in a URL or as it is sent.
 func tells(text string) bool {
 	return strings.Contains(text, "s3cret") || strings.Contains(text, "p@ss")
 }
 
-// everything is all that a registry tells of its troubles.
+// everything is all that a registry returns, answers and logs about its troubles.
 func everything(t *testing.T, url string) string {
 	t.Helper()
 	log := new(testkit.Heard)
 	reg := fleetAt(t, url).opened(t, func(o *shoal.Opts) {
-		o.OnError = nil // what it would hear is logged
+		o.OnError = nil // so that troubles are logged
 		o.Logger = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{AddSource: true, Level: slog.LevelDebug}))
 	})
 	reg.NewCounter(shoal.CounterOpts{Name: "jobs_total"}).Inc()
@@ -44,7 +44,7 @@ func everything(t *testing.T, url string) string {
 	return fmt.Sprintf("%s\n%v\n%v\n%v\n%v\n%v\n%s", rec.Body, rec.Header(), gathered, instances, flushed, closed, log)
 }
 
-// Whatever kind of Redis the URL names, and whatever goes wrong there.
+// For each kind of Redis that a URL can name, and for each kind of failure.
 func TestSecrets_AreInNoErrorLogOrAnswer(t *testing.T) {
 	t.Parallel()
 	locked := redistest.Start(t)
@@ -86,7 +86,7 @@ func TestSecrets_AreInNoErrorLogOrAnswer(t *testing.T) {
 			}
 		})
 	}
-	t.Cleanup(func() { // after the parallel ones
+	t.Cleanup(func() { // after the parallel subtests
 		if tells(clientLog.String()) {
 			t.Error("the client's log tells the secret")
 		}
@@ -100,7 +100,7 @@ func dialShortly(url string) string {
 	return "?dial_timeout=500ms"
 }
 
-// When all goes well neither the page nor what is stored has it.
+// Without a failure, neither the page nor Redis's data has the secret.
 func TestSecrets_AreInNoMetric(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -12,14 +12,14 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// Sentinel and Redis each have users of their own. In a URL, those of Sentinel
-// stand before the @, those of Redis are parameters.
+// Sentinel and Redis each have a user and a password. In a URL those of Sentinel stand before the
+// @, and those of Redis are parameters.
 func TestOpen_SentinelAndRedisHavePasswordsOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	set := redistest.StartSentinel(t)
 	user := func(s *redistest.Server, name, password string) {
 		t.Helper()
-		client := s.Client(t) // the default user's password is not asked of it any more
+		client := s.Client(t) // its connection is authenticated before the password is set
 		setUser(t, client, name, "on", ">"+password, "~*", "&*", "+@all")
 		setUser(t, client, "default", "resetpass", ">unknown")
 	}

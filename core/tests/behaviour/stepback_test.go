@@ -10,9 +10,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// The promise that counters never step back: not when processes are killed in
-// the middle of their work, one after the other. Their sequence numbers, their
-// leases and their gauges may go; what they counted stays.
+// Counters never step back, also when processes are killed one after the other while they count.
+// Their sequence numbers, leases and gauges are removed some time; what they counted stays.
 func TestCountersNeverStepBack_WhenProcessesAreKilled(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -34,7 +33,7 @@ func TestCountersNeverStepBack_WhenProcessesAreKilled(t *testing.T) {
 			p := testkit.Scrape(t, reader)
 			testkit.Must(t, seen.Check(p))
 			if p.Has("shoal_instances", "0") == nil {
-				break // its lease is over too
+				break // its lease has expired too
 			}
 		}
 	}

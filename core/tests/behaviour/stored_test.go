@@ -23,7 +23,7 @@ func (f *fleet) now(t testing.TB) time.Time {
 	return now
 }
 
-// passes waits until the server's clock has moved on by d.
+// passes waits until d has passed on the server's clock.
 func (f *fleet) passes(t testing.TB, d time.Duration) {
 	t.Helper()
 	begin := f.now(t)
@@ -41,7 +41,7 @@ func (f *fleet) set(t testing.TB, key, field, text string) {
 	testkit.Must(t, f.redis.HSet(t.Context(), f.key(key), field, text).Err())
 }
 
-// dump describes every key of a server, to compare two moments.
+// dump returns the contents of every key of a server, for comparison.
 func dump(t testing.TB, client redis.UniversalClient) map[string]string {
 	t.Helper()
 	ctx := t.Context()
@@ -84,7 +84,7 @@ func (f *fleet) gaugeKeys(t testing.TB) []string {
 	return keys
 }
 
-// wantNoTrace fails the test if something of a process is left: its gauges or its lease.
+// wantNoTrace fails the test if gauges or leases of the app's processes are left.
 func (f *fleet) wantNoTrace(t testing.TB) {
 	t.Helper()
 	if keys, leases := f.gaugeKeys(t), f.leases(t); len(keys)+len(leases) > 0 {
@@ -92,17 +92,17 @@ func (f *fleet) wantNoTrace(t testing.TB) {
 	}
 }
 
-// leases lists who holds which index.
+// leases lists the leases, by index.
 func (f *fleet) leases(t testing.TB) map[string]string {
 	t.Helper()
 	leases, err := f.redis.HGetAll(t.Context(), f.key("}:leases")).Result()
 	testkit.Must(t, err)
-	delete(leases, "lineage") // stands beside them
+	delete(leases, "lineage") // another field of the same hash
 	return leases
 }
 
-// Whoever has redis-cli can watch the metrics: HGETALL shows them in plain
-// text under the documented keys.
+// Metrics can be read with redis-cli: HGETALL shows them in plain text under the documented
+// keys.
 func TestKeys_CanBeWatchedInRedisCLI(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

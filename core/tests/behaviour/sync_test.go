@@ -12,8 +12,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// A total that AddSync returns includes what was added by the call and by
-// those before it, and concurrent callers share round trips.
+// The total that AddSync returns includes the call's own value and those of earlier calls, and
+// concurrent callers share round trips.
 func TestSync_AHundredGoroutinesAddExactly(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

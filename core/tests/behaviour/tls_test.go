@@ -18,7 +18,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// over connects with a TLS configuration, and gives up a dial soon.
+// over sets a TLS configuration and a short dial timeout.
 func over(config *tls.Config) func(*redis.Options) {
 	return func(o *redis.Options) {
 		impatient(o)
@@ -26,8 +26,8 @@ func over(config *tls.Config) func(*redis.Options) {
 	}
 }
 
-// A process that trusts the server by the system's authorities uses Open with
-// a rediss URL, one with an authority or a certificate of its own Connect.
+// A process that trusts the system's authorities uses Open with a rediss URL. A process that
+// has its own authority or client certificate uses Connect.
 func TestTLS_ProcessesShareTheirMetricsOverIt(t *testing.T) {
 	t.Parallel()
 	authority := redistest.NewAuthority(t)
@@ -40,7 +40,7 @@ func TestTLS_ProcessesShareTheirMetricsOverIt(t *testing.T) {
 			c.Add(2)
 			want := 2
 			if !mutual {
-				// Open takes the system's authorities; of them this is one here.
+				// Open trusts the system's authorities; this variable makes the test's authority one of them.
 				opened := f.spawn(t, func(c *childConfig) { c.env = append(c.env, "SSL_CERT_FILE="+authority.File) })
 				opened.tell("inc 3")
 				opened.tell("flush")
@@ -52,8 +52,8 @@ func TestTLS_ProcessesShareTheirMetricsOverIt(t *testing.T) {
 	}
 }
 
-// Where client and server don't trust each other nothing is sent, no request
-// is harmed, the page says 503, and OnError hears which certificate it is.
+// If client and server don't trust each other, no data is sent, requests go on, the page
+// is a 503, and OnError gets an error that names the certificate.
 func TestTLS_WithoutTrustTheErrorIsClearAndNoRequestNotices(t *testing.T) {
 	t.Parallel()
 	authority, stranger := redistest.NewAuthority(t), redistest.NewAuthority(t)
@@ -111,8 +111,8 @@ func TestTLS_WithoutTrustTheErrorIsClearAndNoRequestNotices(t *testing.T) {
 	}
 }
 
-// What was counted while a certificate was refused arrives once it is not, and
-// is never in doubt: it was not sent.
+// What was counted while a certificate was refused arrives once it is accepted, and
+// is never in doubt, since it was not sent.
 func TestTLS_WhatWaitedForACertificateArrivesOnce(t *testing.T) {
 	t.Parallel()
 	authority := redistest.NewAuthority(t)

@@ -11,9 +11,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// The promise of the mode Total, with processes of the operating system: what
-// one counts up and another down adds up, though the first closes and the
-// second is killed.
+// In mode Total, what one process counts up and another counts down adds up, though the first
+// process closes and the second is killed.
 func TestTotal_StaysRightWhenOneProcessClosesAndAnotherIsKilled(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -29,19 +28,19 @@ func TestTotal_StaysRightWhenOneProcessClosesAndAnotherIsKilled(t *testing.T) {
 	a.tell("carts -1")
 	a.tell("close")
 	testkit.Scrape(t, reader).Want(t, "carts_open", "7")
-	b.tell("carts 100") // in its memory only
+	b.tell("carts 100") // not flushed
 	b.kill()
 	testkit.Scrape(t, reader).Want(t, "carts_open", "7")
 	testkit.EventuallyHas(t, reader, "shoal_instances", "0")
-	testkit.Scrape(t, reader).Want(t, "carts_open", "7") // its lease is over too
+	testkit.Scrape(t, reader).Want(t, "carts_open", "7") // b's lease has expired too
 	c := f.spawn(t)
 	c.tell("carts -7.5")
 	c.tell("flush")
 	testkit.Scrape(t, reader).Want(t, "carts_open", "-0.5")
 }
 
-// What a process of another mode writes under the name is not in the sum and
-// does not harm it. The youngest process's mode is shown.
+// What a process of another mode writes under the same name is not in the sum and
+// does not damage it. The page shows the mode of the youngest process.
 func TestTotal_TheModeMayChangeAtADeployAndBack(t *testing.T) {
 	t.Parallel()
 	for _, old := range []shoal.Mode{shoal.Sum, shoal.PerProcess, shoal.Latest} {
@@ -62,18 +61,18 @@ func TestTotal_TheModeMayChangeAtADeployAndBack(t *testing.T) {
 			b.tell("carts -2")
 			b.tell("flush")
 			onlyShows(t, reader, "carts_open", "-2")
-			a.tell("setcarts 6") // the old one goes on, and registers again
+			a.tell("setcarts 6") // the old process goes on, and registers again
 			a.tell("flush")
 			f.passes(t, 300*time.Millisecond)
 			onlyShows(t, reader, "carts_open", "-2")
 
-			c := f.spawn(t, mode(old)) // back
+			c := f.spawn(t, mode(old)) // the rollback
 			c.tell("flush")
 			testkit.Scrape(t, reader).Want(t, was, "6")
 			b.tell("carts 3")
 			b.tell("close")
 
-			d := f.spawn(t, mode(shoal.Total)) // and forward again
+			d := f.spawn(t, mode(shoal.Total)) // a second deploy
 			d.tell("carts 10")
 			d.tell("flush")
 			onlyShows(t, reader, "carts_open", "11")
@@ -83,7 +82,7 @@ func TestTotal_TheModeMayChangeAtADeployAndBack(t *testing.T) {
 	}
 }
 
-// onlyShows wants a family to be one sample.
+// onlyShows wants a family to have only this sample.
 func onlyShows(t *testing.T, reader *shoal.Registry, series, want string) {
 	t.Helper()
 	p := testkit.Scrape(t, reader)

@@ -16,7 +16,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// linesOf lists what was logged.
+// linesOf lists the logged lines.
 func linesOf(log *testkit.Heard) []string {
 	return strings.FieldsFunc(log.String(), func(r rune) bool { return r == '\n' })
 }
@@ -50,8 +50,8 @@ func failAll(t *testing.T, reg *shoal.Registry) {
 	}
 }
 
-// However many metrics there are, and whatever fails: one line a minute says
-// what is wrong and what to do.
+// However many metrics there are, and whatever fails, one line a minute says what is
+// wrong and what to do.
 func TestTroubles_AreOneLineThatNamesTheCause(t *testing.T) {
 	t.Parallel()
 	open := redistest.Start(t)
@@ -96,7 +96,7 @@ func TestTroubles_AreOneLineThatNamesTheCause(t *testing.T) {
 		check := func(t *testing.T, log *testkit.Heard, reg *shoal.Registry) {
 			t.Helper()
 			if name == "a full Redis" || name == "a replica" {
-				requests(reg, 1) // such pages can be read
+				requests(reg, 1) // pages can be read here
 				for range 3 {
 					_ = reg.Flush(testkit.Shortly(t))
 				}
@@ -140,8 +140,8 @@ func TestTroubles_AreOneLineThatNamesTheCause(t *testing.T) {
 	}
 }
 
-// When it is over one line says so, and OnError hears it as something that is
-// no trouble; once for each outage that was told.
+// When a trouble is over, one line says so, and OnError gets a RecoveredError: once for each
+// outage that was reported.
 func TestTroubles_TheirEndIsOneLine(t *testing.T) {
 	t.Parallel()
 	for name, readOnly := range map[string]bool{"a process": false, "an exporter": true} {
@@ -187,7 +187,7 @@ func TestTroubles_TheirEndIsOneLine(t *testing.T) {
 	}
 }
 
-// writeOnce has a process of the app that wrote something and ended.
+// writeOnce makes a process of the app write something and end.
 func writeOnce(t *testing.T, client redis.UniversalClient, app string) {
 	t.Helper()
 	reg := shoal.New()

@@ -48,7 +48,7 @@ func (d declared) declare(reg *shoal.Registry) func(v float64, values ...string)
 	return func(v float64, values ...string) { m.WithLabelValues(values...).Observe(v) }
 }
 
-// labelled is the value w for each of the metric's labels.
+// labelled returns the value w for each of the metric's labels.
 func (d declared) labelled() []string {
 	values := make([]string, len(d.Labels))
 	for i := range values {
@@ -57,15 +57,15 @@ func (d declared) labelled() []string {
 	return values
 }
 
-// observed are the values that working processes observe, one a round.
+// observed are the values that a working process observes, one in each round.
 var observed = []float64{0.0625, 1.5, 3, 6, 12, 100}
 
-// versionApp is a process of some version, in a process of its own. It serves
+// versionApp is the application of one version, in a child process. It serves
 // its page, and works when told to: each round adds 1 to every counter and
 // observes the round's value in every histogram and summary.
 type versionApp struct {
 	reg    *shoal.Registry
-	rounds int // written under work, read after it
+	rounds int // written by the working goroutine, read after its end
 	round  []func(n int)
 	work   sync.WaitGroup
 	stop   chan struct{}
@@ -94,7 +94,7 @@ func (a *versionApp) do(word, _ string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	switch word {
-	case "serve": // answers with the address
+	case "serve": // returns the address
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return "", err
@@ -118,7 +118,7 @@ func (a *versionApp) do(word, _ string) (string, error) {
 			}
 		})
 		return "ok", nil
-	case "rest": // answers with the number of rounds since the start
+	case "rest": // returns the number of rounds since the start
 		close(a.stop)
 		a.work.Wait()
 		return strconv.Itoa(a.rounds), clashless(a.reg.Flush(ctx))
@@ -128,7 +128,7 @@ func (a *versionApp) do(word, _ string) (string, error) {
 	return "", fmt.Errorf("unknown word %q", word)
 }
 
-// clashless leaves out the error that another type holds a metric's name.
+// clashless ignores the error that Redis has another type under a metric's name.
 func clashless(err error) error {
 	var clash *shoal.TypeClashError
 	if errors.As(err, &clash) {

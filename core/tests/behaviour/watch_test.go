@@ -14,13 +14,13 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// watch scrapes an app's processes by turns, all the while, and remembers the
-// first page that was not valid, or on which something fell that only rises.
+// watch scrapes an app's processes by turns, without a pause, and remembers the
+// first page that was invalid or on which a counter fell.
 type watch struct {
 	mu    sync.Mutex
 	urls  []string       // guarded by mu
 	rises testkit.Rising // guarded by mu
-	helps []string       // each of took_seconds that was not that of the page before; guarded by mu
+	helps []string       // the help texts of took_seconds, one more at each change; guarded by mu
 	pages int            // guarded by mu
 	err   error          // the first; guarded by mu
 }
@@ -44,8 +44,8 @@ func startWatch(t *testing.T) *watch {
 	return w
 }
 
-// once scrapes one of the processes, if there is one. They change only between two
-// scrapes.
+// once scrapes one of the processes, if there is one. Processes are added and removed only
+// between two scrapes.
 func (w *watch) once(ctx context.Context, i int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -89,7 +89,7 @@ func (w *watch) remove(url string) {
 	w.urls = slices.DeleteFunc(w.urls, func(u string) bool { return u == url })
 }
 
-// forget accepts that a family vanishes, which vanish makes it do.
+// forget calls vanish, which removes a family from the pages, and allows that.
 func (w *watch) forget(family string, vanish func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -101,8 +101,8 @@ func (w *watch) forget(family string, vanish func() error) error {
 	return vanish()
 }
 
-// more waits until so many more pages were read, and fails the test if
-// something is wrong with one.
+// more waits until so many more pages are read, and fails the test if
+// one of them is wrong.
 func (w *watch) more(t *testing.T, pages int) {
 	t.Helper()
 	want := -1
@@ -120,9 +120,9 @@ func (w *watch) more(t *testing.T, pages int) {
 	})
 }
 
-// same reads the page of every process, while nothing is written, and returns
-// it. The test fails if they differ in more than shoal's own metrics, or if
-// promtool finds fault.
+// same reads the page of every process, while nothing is written, and returns the
+// first. The test fails if they differ in more than shoal's own metrics, or if
+// promtool reports an error.
 func (w *watch) same(t *testing.T) (first testkit.Page) {
 	t.Helper()
 	w.mu.Lock()

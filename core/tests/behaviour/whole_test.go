@@ -18,8 +18,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// The promise that the scrape is whole: every process answers with all that
-// every process has, what it never declared itself included.
+// Every process answers a scrape with the metrics of all processes, also those that it never
+// declared itself.
 func TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -52,8 +52,8 @@ func TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers(t *testing.T) {
 	}
 }
 
-// The promise that the scrape is consistent: the load always observes 3, so
-// buckets, count and sum of each histogram tell whether they belong together.
+// A page's buckets, count and sum of a histogram belong together. The load always observes 3, so
+// they show it.
 func TestTheScrapeIsConsistent_HistogramsBelongTogetherUnderLoad(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -86,15 +86,15 @@ func TestTheScrapeIsConsistent_HistogramsBelongTogetherUnderLoad(t *testing.T) {
 	})
 }
 
-// readCommands are the only ones that a scrape may cause. Scripts are counted
-// together with the commands in them.
+// readCommands are the only commands that a scrape may cause. Redis counts scripts, and
+// the commands in them too.
 var readCommands = []string{
 	"evalsha", "eval", "time", "zrange", "hgetall", "hlen", "hmget", "hget", "hscan", // the page
 	"hello", "client|setinfo", "client|maint_notifications", "client|setname", "ping", // the client
 	"info", "config|resetstat", "keys", "type", // this test
 }
 
-// calls counts what a server was asked to do since the statistics began.
+// calls returns how often each command was called since the statistics were reset.
 func calls(t *testing.T, client redis.UniversalClient) map[string]int {
 	t.Helper()
 	stats := client.InfoMap(t.Context(), "commandstats").Val()["Commandstats"]
@@ -107,8 +107,8 @@ func calls(t *testing.T, client redis.UniversalClient) map[string]int {
 	return calls
 }
 
-// A scrape by a registry that only reads, of an app with every type of metric, the gauges
-// of a dead process and of one that is gone in all but name.
+// A registry that only reads scrapes an app with every type of metric, and with the leases and
+// gauges of two dead processes.
 func TestAScrapeOnlyReads(t *testing.T) {
 	t.Parallel()
 	f := fleetOn(t, redistest.Start(t))
@@ -132,7 +132,7 @@ func TestAScrapeOnlyReads(t *testing.T) {
 	_, added := c.IncSync(testkit.Within(t))
 	for _, err := range []error{added, g.SetSync(testkit.Within(t), 1)} {
 		if !errors.Is(err, shoal.ErrReadOnly) {
-			t.Errorf("who waits gets %v", err)
+			t.Errorf("a synchronous write returns %v", err)
 		}
 	}
 	const scrapes = 5
@@ -151,7 +151,7 @@ func TestAScrapeOnlyReads(t *testing.T) {
 	sameDump(t, before, dump(t, f.redis))
 	// Few round trips, however many series: at most a call for each key. There
 	// are some twenty families of two keys, and hundreds of series.
-	total := -asked["evalsha"] // what a script calls is counted by itself
+	total := -asked["evalsha"] // the commands in a script are counted too
 	for name, n := range asked {
 		total += n
 		if !slices.Contains(readCommands, name) {
@@ -163,7 +163,7 @@ func TestAScrapeOnlyReads(t *testing.T) {
 	}
 }
 
-// A user of Redis may hold the rights to no writing command.
+// A scrape works for a Redis user without the right to any writing command.
 func TestAScrapeOnlyReads_SoItNeedsNoRightToWrite(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -188,7 +188,7 @@ func TestAScrapeOnlyReads_SoAReplicaCanAnswer(t *testing.T) {
 	master := redistest.Start(t, "--repl-diskless-sync-delay", "0")
 	host, port, _ := strings.Cut(master.Addr, ":")
 	replica := redistest.Start(t, "--replicaof", host+" "+port)
-	replica.InSync(t) // before there is an app: a master names its data anew when its first replica comes
+	replica.InSync(t) // before the app starts: when a master gets its first replica, the lineage changes
 	f := fleetOn(t, master)
 	reg := f.process(t)
 	requests(reg, 100)

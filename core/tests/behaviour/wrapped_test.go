@@ -17,22 +17,22 @@ import (
 // What applications put around a client.
 type (
 	embedding struct{ redis.UniversalClient }
-	// concealing embeds a client by a name that is not exported.
+	// concealing embeds a client in an unexported field.
 	concealing struct{ concealed }
 	concealed  redis.UniversalClient
-	// telling conceals a client, and has a method that gives it.
+	// telling embeds a client in an unexported field, and has a method that returns it.
 	telling struct{ concealed }
 )
 
 func (t telling) Unwrap() redis.UniversalClient { return t.concealed }
 
-// wrapping makes a fleet's clients be wrapped.
+// wrapping wraps the clients of a fleet.
 func (f *fleet) wrapping(wrap func(redis.UniversalClient) redis.UniversalClient) *fleet {
 	return f.with(func(t testing.TB) redis.UniversalClient { return wrap(f.connect(t)) })
 }
 
-// However a client is wrapped, processes count and show the same page at once,
-// and where that hides a Cluster, OnError hears what to do, once.
+// However a client is wrapped, processes count and show the same page at once.
+// If the wrapping hides a Cluster, OnError gets one error that says what to do.
 func TestWrapped_ClientsCountAndOneThatHidesAClusterIsTold(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -80,8 +80,8 @@ func TestWrapped_ClientsCountAndOneThatHidesAClusterIsTold(t *testing.T) {
 	}
 }
 
-// A user who may load scripts, and not send them each time, is enough for a
-// wrapped client of one server, as for a bare one.
+// As without wrapping, a wrapped client of one server needs only the right to load scripts, not
+// that to EVAL.
 func TestWrapped_ClientsOfOneServerNeedNoFurtherRight(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
@@ -108,13 +108,13 @@ func TestWrapped_ClientsOfOneServerNeedNoFurtherRight(t *testing.T) {
 	}
 }
 
-// A Cluster's client with go-redis's own settings asks for the slots once a
-// minute. After a failover its processes find the new master all the same, though the
-// client is wrapped, an idle process and one that only reads as well, and nothing is lost.
+// A Cluster client with go-redis's defaults reads the slots once a minute. After a failover
+// processes with wrapped clients find the new master within seconds, also an idle process and
+// one that only reads, and nothing is lost.
 func TestWrapped_ClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartClusterWithReplicas(t)
-	eyes := cluster.Client(t)
+	client := cluster.Client(t)
 	f := fleetOnCluster(t, cluster).with(func(t testing.TB) redis.UniversalClient {
 		client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cluster.Addrs()})
 		t.Cleanup(func() { _ = client.Close() })
@@ -128,7 +128,7 @@ func TestWrapped_ClusterFindsTheNewMasterWithinSeconds(t *testing.T) {
 	testkit.Scrape(t, reader).Want(t, "jobs_total", "1", "shoal_instances", "2")
 
 	key := f.family("jobs_total", "v")
-	master := cluster.NodeOf(t, eyes, key)
+	master := cluster.NodeOf(t, client, key)
 	replica := replicaOf(t, cluster, master)
 	replica.InSync(t)
 	master.Kill()

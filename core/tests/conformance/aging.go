@@ -13,7 +13,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// ago is a number of seconds on the server's clock.
+// ago returns the server's time before d, in seconds.
 func (f *redisFixture) ago(d time.Duration) string {
 	return strconv.FormatInt(f.head().Now.Add(-d).Unix(), 10)
 }
@@ -26,12 +26,12 @@ func (f *redisFixture) list(family string, ago time.Duration) {
 	}).Err())
 }
 
-// agingTests do by the stamps what a real server's clock can't be made to do.
+// agingTests let time pass by changing stored times, since a test can't set a real server's clock.
 var agingTests = map[string]func(f *redisFixture){
 	"Aging_OldSequenceNumbersGo": func(f *redisFixture) {
 		gen := f.family("a", wire.TypeCounter)
 		f.apply(batch("a", gen, 0, 1, add("x", "1")))
-		const many = 1500 // more than one call's worth
+		const many = 1500 // more than one call handles
 		entries := []any{
 			"w:young", "5 " + f.ago(wire.SequenceAge-time.Minute),
 			"w:damaged", "junk",
@@ -77,7 +77,7 @@ var agingTests = map[string]func(f *redisFixture){
 				f.Errorf("%s has %d keys, want %d", name, n, want)
 			}
 		}
-		// What was written lately is listed anew, for its full time.
+		// A family that was written lately is listed again, for its full time.
 		score := f.client.ZScore(f.ctx, familiesKey(f.app), "written").Val()
 		if age := f.head().Now.Sub(time.UnixMilli(int64(score))); age > time.Minute {
 			f.Errorf("the written family counts as touched %s ago", age)

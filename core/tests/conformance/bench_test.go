@@ -13,8 +13,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// BenchmarkCommit reports how long one batch blocks the server: batches are cut
-// so that this stays below a millisecond.
+// BenchmarkCommit reports how long one batch blocks the server. The limits of a batch keep
+// this below a millisecond.
 func BenchmarkCommit(b *testing.B) {
 	histogram := func(i int) string { // 13 components are stored, 3 are touched
 		return strconv.Itoa(i%10) + ":1 " + strconv.Itoa((i+1)%10) + ":1 sum:0.123"
@@ -63,7 +63,7 @@ func BenchmarkCommit(b *testing.B) {
 	}
 }
 
-// BenchmarkRead reports a scrape's reads of a family of 10,000 counters.
+// BenchmarkRead measures how a scrape reads a family of 10,000 counters.
 func BenchmarkRead(b *testing.B) {
 	ctx := context.Background()
 	server := redistest.Start(b)

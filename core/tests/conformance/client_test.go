@@ -18,17 +18,16 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// The traps of go-redis, on the level of single calls. Those that concern a
-// whole application are in core/tests/behaviour.
+// The pitfalls of go-redis for single calls. Those that concern a whole application
+// are in core/tests/behaviour.
 
-// TestRESP2 runs all rules on the older form of the protocol. All other tests
-// speak RESP3, the client's default.
+// TestRESP2 runs the suite with RESP2. All other tests use RESP3, the client's default.
 func TestRESP2(t *testing.T) {
 	t.Parallel()
 	RunRedis(t, redistest.Start(t).Client(t, func(o *redis.Options) { o.Protocol = 2 }), nil)
 }
 
-// eager are clients of all kinds that try again as often as they may.
+// eager are clients of all kinds that retry as often as they can.
 var eager = map[string]func(addr string) redis.UniversalClient{
 	"single": func(addr string) redis.UniversalClient {
 		return redis.NewClient(&redis.Options{Addr: addr, MaxRetries: 3, ReadTimeout: 50 * time.Millisecond})
@@ -53,15 +52,15 @@ var eager = map[string]func(addr string) redis.UniversalClient{
 	},
 }
 
-// Whatever the client's settings: what a server received once, it does not
-// receive again before the writer has heard of it.
+// Whatever the client's settings, no client sends a batch again by itself: the writer gets
+// the error first.
 func TestCommit_NoClientSendsABatchASecondTime(t *testing.T) {
 	for kind, connect := range eager {
 		for trouble, c := range map[string]struct {
 			script  func(int, *server.Peer)
 			refused bool
 		}{
-			"the line is cut":        {hangsUp, false},
+			"the connection is cut":  {hangsUp, false},
 			"there is no answer":     {func(int, *server.Peer) {}, false},
 			"LOADING":                {replies("LOADING Redis is loading the dataset in memory"), true},
 			"READONLY":               {replies("READONLY You can't write against a read only replica."), true},
@@ -95,8 +94,8 @@ func TestCommit_NoClientSendsABatchASecondTime(t *testing.T) {
 	}
 }
 
-// A batch that was redirected and then lost is in doubt, though its error is
-// still that of the redirection.
+// A batch that was redirected and then lost is in doubt, although its error is still the
+// redirection.
 func TestCommit_LostAfterARedirectionIsInDoubt(t *testing.T) {
 	for _, how := range []string{"MOVED", "ASK"} {
 		t.Run(how, func(t *testing.T) {
@@ -138,13 +137,13 @@ func look(cmds []redis.Cmder) {
 	}
 }
 
-// An application's hook may send a batch twice: the refusal of the second attempt does
-// not say that the first was not executed. One that only looks at the arguments does not
-// put a refusal in doubt; where it looks afterwards, that can't be told from a second
-// attempt, and what the server said is still known.
+// An application's hook may send a batch twice; then the refusal of the second attempt does
+// not mean that the first was not executed. A hook that only reads the arguments does not put
+// a refusal in doubt. If it reads them after the call, that looks like a second attempt; the
+// server's reply is still known.
 func TestCommit_HooksHideNoDoubt(t *testing.T) {
 	const readOnly = "READONLY You can't write against a read only replica."
-	first := func(first func(int, *server.Peer)) func(int, *server.Peer) { // and then a refusal
+	first := func(first func(int, *server.Peer)) func(int, *server.Peer) { // later calls are refused
 		return func(n int, p *server.Peer) {
 			if n == 1 {
 				first(n, p)
@@ -204,11 +203,10 @@ func TestCommit_HooksHideNoDoubt(t *testing.T) {
 	}
 }
 
-// What never left the process is refused and not in doubt, for whatever
-// reason it did not.
+// A batch that was never sent is refused and not in doubt, whatever the reason.
 func TestCommit_WhatWasNeverSentIsRefused(t *testing.T) {
 	x := startScripted(t, applied)
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections and never answers
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +268,7 @@ func TestCommit_WhatWasNeverSentIsRefused(t *testing.T) {
 	}
 }
 
-// send sends batches by a client, of which nothing else is known.
+// send sends batches by a client on a new store.
 func send(t *testing.T, client redis.UniversalClient, commits ...wire.Commit) []wire.CommitReply {
 	t.Helper()
 	return wire.NewRedis(client, "shop").Commit(t.Context(), commits)

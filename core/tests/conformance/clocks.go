@@ -11,8 +11,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// The clock of a server is set back, or a replica with a slower one takes over:
-// then times are stored that are still to come.
+// When a server's clock is set back, or a replica with a slower clock takes over, Redis holds
+// times in the future.
 
 // stamp is a value of a Latest gauge, set some time from now.
 func stamp(value string, now time.Time, from, expire time.Duration) string {
@@ -61,7 +61,7 @@ var clockTests = map[string]func(f *fixture){
 			want string
 		}{
 			{"far ahead", now + 2*hour, "far ahead"},
-			{"less ahead", now + hour, "far ahead"}, // neither is believed
+			{"less ahead", now + hour, "far ahead"}, // both are ignored
 			{"farther ahead", now + 3*hour, "farther ahead"},
 			{"now", now - 1, "now"},
 			{"far ahead", now + 2*hour, "now"},
@@ -114,7 +114,7 @@ var clockTests = map[string]func(f *fixture){
 	},
 }
 
-// clockAgingTests write into the keys what a clock wrote that was set back later.
+// clockAgingTests store times in the future, as if the clock had been set back later.
 var clockAgingTests = map[string]func(f *redisFixture){
 	"Clock_NumbersOfATimeToComeBeginToAge": func(f *redisFixture) {
 		f.family("a", wire.TypeCounter)
@@ -161,7 +161,7 @@ var clockAgingTests = map[string]func(f *redisFixture){
 		f.family("a", wire.TypeCounter)
 		f.must(f.client.HSet(f.ctx, valuesKey(f.app, "a"), "", "5").Err())
 		f.must(f.client.Del(f.ctx, controlKey(f.app, "a")).Err())
-		f.list("a", -time.Minute) // a clock wrote that which was set back
+		f.list("a", -time.Minute) // as if the clock had been set back
 		f.housekeep(retention)
 		if values := f.hash(valuesKey(f.app, "a")); values[""] != "5" {
 			f.Errorf("its series are %q", values)

@@ -15,14 +15,14 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// TestCluster_ReadOnlyClientConforms runs all rules on a client that would read
-// from replicas: its reads go another way.
+// TestCluster_ReadOnlyClientConforms runs the suite on a client that would read from replicas.
+// wire sends its reads in another way.
 func TestCluster_ReadOnlyClientConforms(t *testing.T) {
 	client := redistest.SharedCluster(t).Client(t, func(o *redis.ClusterOptions) { o.RouteRandomly = true })
 	RunRedis(t, client, nil)
 }
 
-// TestCluster_ReadsGoToMasters counts what a replica is asked.
+// TestCluster_ReadsGoToMasters checks that no reading command may go to a replica.
 func TestCluster_ReadsGoToMasters(t *testing.T) {
 	for name, route := range map[string]func(*redis.ClusterOptions){
 		"ReadOnly":       func(o *redis.ClusterOptions) { o.ReadOnly = true },
@@ -49,7 +49,7 @@ func TestCluster_ReadsGoToMasters(t *testing.T) {
 	}
 }
 
-// commands notes the names of the commands that a client is given.
+// commands is a hook that records the names of a client's commands.
 type commands struct{ names []string }
 
 func (c *commands) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -70,8 +70,8 @@ func (c *commands) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	}
 }
 
-// TestCluster_SlotMovesUnderTheWriter moves a family to another master, which
-// knows no script, while its writer goes on.
+// TestCluster_SlotMovesUnderTheWriter moves a family to another master, which has no script
+// loaded, while its writer goes on.
 func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 	ctx := t.Context()
 	cluster := redistest.StartCluster(t)
@@ -90,7 +90,7 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 	fromID, toID := id(t, from), id(t, to)
 
 	seq := uint64(0)
-	// Reads take their replies raw, and follow redirections all the same.
+	// Reads parse their replies themselves, and still follow redirections.
 	reads := func(when string) {
 		t.Helper()
 		replies, _, err := f.store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"x", "not there"}}}, wire.MaxPage)

@@ -12,7 +12,7 @@ import (
 var commitTests = map[string]func(f *fixture){
 	"Commit_StatesAreCheckedInOrder": func(f *fixture) {
 		gen := f.family("a", wire.TypeCounter)
-		f.apply(batch("a", gen, 0, 3, add("x", "1"))) // a hole before it is jumped over
+		f.apply(batch("a", gen, 0, 3, add("x", "1"))) // 1 and 2 are missing
 		for _, step := range []struct {
 			name       string
 			generation string
@@ -194,7 +194,7 @@ var commitTests = map[string]func(f *fixture){
 		if all := f.series("a"); len(all) != 0 {
 			f.Errorf("%d series are left", len(all))
 		}
-		f.apply(batch("a", gen, 2, 3, add("x", "1"))) // the family itself is still there
+		f.apply(batch("a", gen, 2, 3, add("x", "1"))) // the family itself still exists
 	},
 	"Commit_ConcurrentWritersLoseNothing": func(f *fixture) {
 		gen := f.family("a", wire.TypeCounter)

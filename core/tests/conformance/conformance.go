@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package conformance holds what every store of metrics must promise. [Run]
-// tests the rules on any of them; [RunRedis] adds what only shows in the keys
-// of a server.
+// Package conformance is the suite that every store of metrics must pass. [Run]
+// runs it on any store; [RunRedis] adds tests of the keys of a server.
 package conformance
 
 import (
@@ -15,19 +14,19 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// Target is one kind of store, and what a test may do to it behind its back.
+// Target is one kind of store, and what a test may change in it directly.
 type Target struct {
 	// Store gives access to one app's metrics.
 	Store func(t testing.TB, app string) wire.Store
-	// Advance puts the store's clock forward. Nil where real time passes.
+	// Advance puts the store's clock forward. It is nil for a store with a real clock.
 	Advance func(t testing.TB, d time.Duration)
-	// List lists names of families that nobody has registered.
+	// List adds names of families that are not registered to the list of families.
 	List func(t testing.TB, app string, names ...string)
 	// SetText overwrites the stored text of a series.
 	SetText func(t testing.TB, app, family, field, text string)
-	// LoseControl loses the key with a family's registration.
+	// LoseControl removes the key with a family's registration.
 	LoseControl func(t testing.TB, app, family string)
-	// LoseValues loses the key with a family's series.
+	// LoseValues removes the key with a family's series.
 	LoseValues func(t testing.TB, app, family string)
 }
 
@@ -75,7 +74,7 @@ func newFixture(t *testing.T, target Target) *fixture {
 	return &fixture{T: t, target: target, app: app, ctx: t.Context(), store: target.Store(t, app)}
 }
 
-// counter, histogram and gauge are registrations; the nonce is new each time.
+// registration returns a registration with a new nonce.
 func registration(family, writer, kind string) wire.Registration {
 	return wire.Registration{
 		Family: family, Writer: writer, Nonce: rand.Text(), Born: 1,
@@ -83,7 +82,7 @@ func registration(family, writer, kind string) wire.Registration {
 	}
 }
 
-// register registers one family and wants it to work.
+// register registers one family, which must succeed.
 func (f *fixture) register(r wire.Registration) wire.RegisterReply {
 	f.Helper()
 	replies := f.store.Register(f.ctx, []wire.Registration{r})
@@ -102,7 +101,7 @@ func (f *fixture) family(name, kind string) string {
 	return f.register(registration(name, "w1", kind)).Generation
 }
 
-// commit sends one batch and wants a status.
+// commit sends one batch, which must not fail.
 func (f *fixture) commit(c wire.Commit) wire.CommitReply {
 	f.Helper()
 	replies := f.store.Commit(f.ctx, []wire.Commit{c})
@@ -153,7 +152,7 @@ func (f *fixture) series(family string) map[string]string {
 	return all
 }
 
-// state reads a family's registration, which may be none.
+// state reads a family's registration, if there is one.
 func (f *fixture) state(family string) wire.FamilyState {
 	f.Helper()
 	states, err := f.store.ReadFamilies(f.ctx, []string{family})
@@ -178,7 +177,7 @@ func (f *fixture) housekeep(retention time.Duration) {
 	f.housekeepAgain(f.store, retention, 0)
 }
 
-// housekeepAgain keeps house unless anybody did within pause.
+// housekeepAgain does the housekeeping unless a process did it within pause.
 func (f *fixture) housekeepAgain(store wire.Store, retention, pause time.Duration) {
 	f.Helper()
 	if err := store.Housekeep(f.ctx, retention, pause); err != nil {
@@ -186,7 +185,7 @@ func (f *fixture) housekeepAgain(store wire.Store, retention, pause time.Duratio
 	}
 }
 
-// elapse lets d pass, given what will be true after it.
+// elapse lets d pass; where it can't, it waits until done.
 func (f *fixture) elapse(d time.Duration, what string, done func() bool) {
 	f.Helper()
 	if f.target.Advance != nil {
@@ -204,7 +203,7 @@ func (f *fixture) advance(d time.Duration) {
 	f.target.Advance(f.T, d)
 }
 
-// eventually polls until done, and fails in the end.
+// eventually polls until done, for 10 s at most.
 func eventually(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
@@ -216,7 +215,7 @@ func eventually(t testing.TB, what string, done func() bool) {
 	}
 }
 
-// wantVector compares numbers, not the texts: 0.1 is 0.10000000000000001.
+// wantVector compares the numbers, since 0.1 and 0.10000000000000001 are equal.
 func wantVector(t testing.TB, what, got, want string) {
 	t.Helper()
 	if !sameVector(t, got, want) {

@@ -13,7 +13,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	redis.SetLogger(silence{}) // the client tells of every line that a test cuts
+	redis.SetLogger(silence{}) // go-redis would log every connection that a test cuts
 	redistest.Main(m)
 }
 

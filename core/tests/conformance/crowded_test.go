@@ -14,15 +14,15 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// fill puts n entries into a hash or a sorted set: in both formats, %d is a number
-// that grows, and KEYS, ARGV are those of the script.
+// fill puts n entries into a hash or a sorted set. In the formats of field and value, %d is the
+// number of the entry.
 const fill = `
 for i = 0, ARGV[1] - 1 do
   redis.call(ARGV[2], KEYS[1], string.format(ARGV[3], i), string.format(ARGV[4], i))
 end
 return 1`
 
-// crowd fills a key of an app with the counter a, and then makes the calls that use it.
+// crowd fills a key of an app that has the counter a, and then makes the calls that use the key.
 type crowd struct {
 	key                    func(app string) string
 	command, first, second string
@@ -35,7 +35,7 @@ func leased() wire.HoldRequest {
 	return req
 }
 
-// left wants that so many entries are left at most, of n.
+// left wants at most so many of n entries to be left.
 func (f *redisFixture) left(most int64, key string, n int) {
 	f.Helper()
 	left := f.client.HLen(f.ctx, key).Val()
@@ -67,7 +67,7 @@ func crowds() map[string]crowd {
 				f.Errorf("%d leases: got the index %d", n, index)
 			}
 			again := leased()
-			for range 2 { // by its name, and then by its index
+			for range 2 { // the first call finds the lease by its name, the second by its index
 				r := f.hold(again)
 				if r.Index != index || r.Lost && again.Index == index {
 					f.Errorf("%d leases: got the index %d, and then %+v", n, index, r)
@@ -86,7 +86,7 @@ func crowds() map[string]crowd {
 		"leases that are none": {leasesKey, "HSET", "x%d", "x " + alive + " %d", func(f *redisFixture, n int) {
 			f.hold(leased())
 			f.housekeep(retention)
-			f.left(10_000, leasesKey(f.app), n) // a later release's would stay
+			f.left(10_000, leasesKey(f.app), n) // fields of a later release may stay
 		}},
 		"families that nobody registered": {familiesKey, "ZADD", "1%d", "x%d", listed},
 		"names that are none":             {familiesKey, "ZADD", "1%d", "x-%d", listed},
@@ -115,16 +115,16 @@ func crowds() map[string]crowd {
 	}
 }
 
-// A key of ours that somebody filled makes no call of ours longer than some bound,
-// for which other clients wait: six times as many entries, and the longest takes as
-// long as before.
+// Other clients wait while a call is executed. However many entries somebody put into a key of
+// shoal's, no call takes longer than some bound: with six times as many entries, the longest call
+// takes as long as before.
 func TestCrowdedKeys_NoCallTakesLongerForIt(t *testing.T) {
 	for name, c := range crowds() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			const few, factor, most = 12_000, 6, 3
 			client := redistest.Start(t, "--slowlog-log-slower-than", "0", "--slowlog-max-len", "100000").Client(t)
-			// calls are the scripts that a run calls, in their order.
+			// calls are the script calls of a run, in order.
 			calls := func(n int) (list []redis.SlowLog) {
 				t.Helper()
 				f := &redisFixture{fixture: newFixture(t, RedisTarget(client)), client: client, mended: map[string]int{}}
@@ -142,9 +142,9 @@ func TestCrowdedKeys_NoCallTakesLongerForIt(t *testing.T) {
 				f.must(client.FlushAll(f.ctx).Err())
 				return list
 			}
-			// A call that takes a millisecond is short, however short it was before. On a
-			// busy machine any call may have to wait, so each counts as long as it took in the
-			// shortest of several runs, which make the same calls.
+			// A call of a millisecond is short enough, however short it was before. On a
+			// busy machine any call may have to wait, so the time of each is the shortest of
+			// several runs, which make the same calls.
 			var a, b time.Duration
 			var what []string
 			var shortest []redis.SlowLog

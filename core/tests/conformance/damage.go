@@ -6,8 +6,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// damageTests put something else in the place of our keys, or take away what
-// the server knew.
+// damageTests replace shoal's keys by others, or remove what the server had.
 var damageTests = map[string]func(f *redisFixture){
 	"Damage_WrongTypedKeysAreReplacedAndSpoilNoOthers": func(f *redisFixture) {
 		good := f.family("good", wire.TypeCounter)
@@ -56,7 +55,7 @@ var damageTests = map[string]func(f *redisFixture){
 				f.Errorf("%s: the other registration was answered by %+v", name, registered[1])
 			}
 		}
-		// The series of the family that lost its control hash are still there.
+		// The family that lost its control hash still has its series.
 		if x := f.client.HGet(f.ctx, valuesKey(f.app, "ctl"), "x").Val(); x != "2" {
 			f.Errorf("the series is %q, want 2", x)
 		}

@@ -16,13 +16,13 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// retries are the settings of a client under which a reply may be lost.
+// retries are clients' settings for tests in which a reply is lost.
 var retries = map[string]func(*redis.Options){
 	"retries off": func(o *redis.Options) { o.MaxRetries = -1 },
 	"retries on":  func(o *redis.Options) { o.MaxRetries = 3 },
 }
 
-// begin gives an app of its own on a client, with the counter a, to which writer w1 has
+// begin returns a new app on a client, with the counter a, to which writer w1 has
 // added 1 in its first batch.
 func begin(t *testing.T, client redis.UniversalClient) (f *fixture, generation string) {
 	t.Helper()
@@ -57,7 +57,7 @@ func (f *fixture) wantX(want string) {
 	}
 }
 
-// doubt is whether nobody knows what became of a request.
+// doubt says whether a request is in doubt.
 func doubt(err error) bool { return err != nil && !wire.Refused(err) && !wire.Answered(err) }
 
 func TestCommit_LostReplyIsInDoubtAndNotAppliedTwice(t *testing.T) {
@@ -78,7 +78,7 @@ func TestCommit_LostReplyIsInDoubtAndNotAppliedTwice(t *testing.T) {
 				if n := p.Lost.Load(); n != 1 {
 					t.Fatalf("%d replies lost", n)
 				}
-				// Not through the client's own retry either: this is the second time.
+				// The client did not retry by itself either: this is the second attempt.
 				for _, r := range f.send(batches...) {
 					if r.Status != wire.CommitDuplicate || r.Last != last {
 						t.Errorf("the retry: %+v", r)
@@ -91,8 +91,8 @@ func TestCommit_LostReplyIsInDoubtAndNotAppliedTwice(t *testing.T) {
 }
 
 func TestCommit_RefusalAfterALostReplyDoesNotHideTheDoubt(t *testing.T) {
-	// The client would retry by itself, and the server would refuse the second
-	// attempt: the answer must still be "in doubt".
+	// The client could retry by itself, and the server would refuse the second
+	// attempt: the batch must still be in doubt.
 	server := redistest.Start(t)
 	p := redistest.StartLossyProxy(t, server.Addr)
 	admin := server.Client(t)
@@ -115,7 +115,7 @@ func TestGauges_LostReplyIsADuplicate(t *testing.T) {
 	p := redistest.StartLossyProxy(t, server.Addr)
 	f := newFixture(t, RedisTarget(server.Client(t, func(o *redis.Options) { o.Addr = p.Addr })))
 	f.take(hold("w"), 0, "")
-	f.gauges(write(1, true, set("marked", "1")), wire.GaugesOK) // a fresh server did not know the script
+	f.gauges(write(1, true, set("marked", "1")), wire.GaugesOK) // loads the script
 	p.Lose(redistest.Mentioning(1, "marked"))
 	second := write(2, true, set("marked", "1"))
 	if _, err := f.store.WriteGauges(f.ctx, second); !doubt(err) {
@@ -150,15 +150,15 @@ func TestCommit_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 			t.Errorf("%s left %s, had %s", name, after, before)
 		}
 	}
-	f.head() // can be read all the same
+	f.head() // reading still works
 }
 
 func TestRegister_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
 	f, gen := begin(t, client)
-	client.Del(f.ctx, valuesKey(f.app, "a")) // half of the family is lost
-	// The memory ends between the listing and the registration.
+	client.Del(f.ctx, valuesKey(f.app, "a")) // one of the family's two keys
+	// Memory runs out between the listing and the registration.
 	store := wire.NewRedis(interrupted(server.Client(t), "evalsha", func() {
 		client.ConfigSet(f.ctx, "maxmemory", "1")
 	}), f.app)
@@ -184,8 +184,7 @@ func TestGauges_OutOfMemoryKeepsTheOldOnes(t *testing.T) {
 	f.wantGauges(map[string]string{"g": "1"})
 }
 
-// interrupted returns the client with something else happening on the server
-// after each round trip of a kind.
+// interrupted makes the client call meanwhile after each round trip with this command.
 func interrupted(client *redis.Client, command string, meanwhile func()) *redis.Client {
 	client.AddHook(pipelineHook(func(cmds []redis.Cmder, next func() error) error {
 		err := next()
@@ -202,7 +201,7 @@ func TestHousekeep_RechecksOnTheServer(t *testing.T) {
 	client := server.Client(t)
 	f, _ := begin(t, client)
 	control, families := controlKey(f.app, "a"), familiesKey(f.app)
-	// housekeep has something else happen after each of its scripts, to an old family.
+	// housekeep calls meanwhile after each script of a housekeeping that finds an old family.
 	housekeep := func(meanwhile func()) {
 		t.Helper()
 		old := fmt.Sprint(time.Now().Add(-2 * retention).Unix())

@@ -56,7 +56,7 @@ func write(version uint64, full bool, ops ...wire.GaugeOp) wire.GaugeWrite {
 var gaugeTests = map[string]func(f *fixture){
 	"Gauges_VersionsFollowEachOther": func(f *fixture) {
 		f.take(hold("w"), 0, "")
-		f.gauges(write(1, false, set("a", "1")), wire.GaugesOK) // 1 follows nothing
+		f.gauges(write(1, false, set("a", "1")), wire.GaugesOK) // version 1 is the first
 		f.gauges(write(2, false, set("b", "2"), set("a", "-0.5")), wire.GaugesOK)
 		f.wantGauges(map[string]string{"a": "-0.5", "b": "2"})
 		f.gauges(write(2, false, set("b", "9")), wire.GaugesDuplicate)

@@ -9,7 +9,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// inParts reads a head that guesses nothing.
+// inParts reads a head without guesses.
 func (f *fixture) inParts() wire.Head {
 	f.Helper()
 	head, err := wire.HeadInParts(f.ctx, f.store)
@@ -19,7 +19,7 @@ func (f *fixture) inParts() wire.Head {
 	return head
 }
 
-// told is a head without what passes by itself, in one order.
+// told is a head in a fixed order, without the times that change by themselves.
 func told(h wire.Head) string {
 	families := make([]string, len(h.App.Families))
 	for i, name := range h.App.Families {

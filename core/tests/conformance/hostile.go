@@ -14,16 +14,16 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// odd are texts in the place of a number that no script of ours writes.
+// odd are texts in the place of a number that no script of shoal's writes.
 var odd = []string{
 	"", "abc", "-3", "1e3", "0x10", "nan", "inf", "007", " 7", "9007199254740992", strings.Repeat("9", 30), strings.Repeat("7", 400),
 	strings.Repeat("1", wire.MaxText+1),
 }
 
-// hostileTests store in our keys what we would not.
+// hostileTests store in shoal's keys what shoal does not.
 var hostileTests = map[string]func(f *redisFixture){
-	// Nobody knows any more what was applied: nothing is, and the writer hears of a
-	// number that it never gave, until the entry has grown old.
+	// It is unknown which batches were applied. So none is applied, and the writer gets a
+	// number that it never gave, until the entry is old.
 	"Hostile_NumberThatIsNoneCountsAsTheLargest": func(f *redisFixture) {
 		gen := f.family("a", wire.TypeCounter)
 		for i, number := range odd {
@@ -68,7 +68,7 @@ var hostileTests = map[string]func(f *redisFixture){
 		}
 		for _, index := range append([]string{"10000000000000000000", "2147483648", "01", "+1", "1.0", "1e1"}, odd...) {
 			if _, err := strconv.ParseInt(index, 10, 32); err != nil || strings.TrimLeft(index, "0") != index {
-				set("i:"+index, entry("w", later)) // our own name under it
+				set("i:"+index, entry("w", later)) // the writer's own name under this index
 			}
 		}
 		set("i:0", entry("other", strings.Repeat("9", 30)))
@@ -78,7 +78,7 @@ var hostileTests = map[string]func(f *redisFixture){
 		again := hold("w")
 		again.Index = 0
 		f.take(again, 0, "")
-		set("i:0", "w"+strings.Repeat("x", 100)) // in place of our entry
+		set("i:0", "w"+strings.Repeat("x", 100)) // in place of the writer's entry
 		if r := f.hold(again); r.Index != 0 || !r.Lost {
 			f.Errorf("got %+v", r)
 		}
@@ -115,7 +115,7 @@ var hostileTests = map[string]func(f *redisFixture){
 			if got := f.hash(leasesKey(f.app))["lineage"]; !strings.HasPrefix(got, want) {
 				f.Errorf("%.40q became %q, want %q", record, got, want)
 			}
-			f.housekeepAgain(f.store, 0, time.Hour) // nobody had the turn
+			f.housekeepAgain(f.store, 0, time.Hour) // no process has had the turn
 			if got := f.hash(leasesKey(f.app))["housekept"]; len(got) != 13 {
 				f.Errorf("housekept is %q", got)
 			}
@@ -213,8 +213,8 @@ var hostileTests = map[string]func(f *redisFixture){
 			f.wantMended("the keys of a", 1)
 		}
 	},
-	// The control hash is read by each batch, so what is long in it is not left there.
-	"Hostile_LongShapeIsReplaced": func(f *redisFixture) {
+	// Each batch reads the control hash, so a long text does not stay in it.
+	"Hostile_LongSeriesVersionIsReplaced": func(f *redisFixture) {
 		gen := f.family("a", wire.TypeCounter)
 		f.apply(batch("a", gen, 0, 1, add("x", "1")))
 		for i, shape := range []string{strings.Repeat("9", 1000), strings.Repeat("x", 1<<20), strings.Repeat("9", 30)} {
@@ -266,7 +266,7 @@ var hostileTests = map[string]func(f *redisFixture){
 			}
 			f.family("a", wire.TypeCounter)
 			replace(controlKey(f.app, "a"))
-			f.housekeep(0) // leaves it to the writer
+			f.housekeep(0) // leaves the repair to the writer
 			f.must(f.client.ZAdd(f.ctx, familiesKey(f.app), redis.Z{Score: 1, Member: "a"}).Err())
 			f.housekeep(time.Hour) // unless there is none
 			if f.client.Exists(f.ctx, controlKey(f.app, "a"), valuesKey(f.app, "a")).Val() != 0 {
@@ -300,7 +300,7 @@ var hostileTests = map[string]func(f *redisFixture){
 	},
 }
 
-// vectorTests store texts in place of a series.
+// vectorTests store texts in place of a series' value.
 var vectorTests = map[string]func(f *fixture){
 	"Vector_TextThatNoPageCanReadIsReplaced": func(f *fixture) {
 		gen := f.family("a", wire.TypeHistogram)
@@ -316,7 +316,7 @@ var vectorTests = map[string]func(f *fixture){
 				"1:1 nan:1", "1:1 Inf:1", "1:1 0x10:1", "1:1 2:1:1", "1:1 ", " 1:1", "+Inf:-1", strings.Repeat("-+", 500), "sum:x",
 			} {
 				f.target.SetText(f.T, f.app, "a", "x", text)
-				for n := range 300 { // what a delta does not name is judged in one batch of some
+				for n := range 300 { // what a delta does not name is checked only in some batches
 					seq++
 					r := f.commit(batch("a", gen, seq-1, seq, add("x", delta)))
 					if r.Status != wire.CommitOK || r.Corrupt > 1 {

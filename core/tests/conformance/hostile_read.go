@@ -13,7 +13,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// hostileReadTests store what no process of ours does: what is too long or too much does not
+// hostileReadTests store what no process of shoal's does: what is too long or too much does not
 // leave the server.
 var hostileReadTests = map[string]func(f *redisFixture){
 	"Hostile_TextsThatAreTooLongStayOnTheServer": func(f *redisFixture) {
@@ -25,7 +25,7 @@ var hostileReadTests = map[string]func(f *redisFixture){
 		f.set(valuesKey(f.app, "a"), "just", just, "long", long, long, "1")
 		f.set(gaugesKey(f.app, "w"), "just", just, "long", long, long, "1")
 		f.set(leasesKey(f.app), "i:7", long, long, "1", "i:8", strings.Repeat("w", wire.MaxLease+1))
-		for round := range 3 { // the first one remembers that there are such texts
+		for round := range 3 { // in the first round the reader learns that there are such texts
 			fields := []string{"x", "long", "y", "just", "gone"}
 			replies, _, err := f.store.ReadSeries(f.ctx, []wire.SeriesQuery{{Family: "a", Fields: fields}}, wire.MaxPage)
 			if err != nil || replies[0].Err != nil {

@@ -37,7 +37,7 @@ var housekeepTests = map[string]func(f *fixture){
 		f.take(hold("b"), 1, "")
 		f.elapse(2*short, "the lease expires", func() bool { return len(f.living()) == 1 })
 		f.housekeep(0)
-		f.take(hold("c"), 0, "") // nobody was there any more
+		f.take(hold("c"), 0, "") // no lease is left
 	},
 	"Housekeep_OneProcessDoesItForAll": func(f *fixture) {
 		lapse := func(writer, fenced string) {
@@ -49,11 +49,11 @@ var housekeepTests = map[string]func(f *fixture){
 		}
 		other := f.target.Store(f.T, f.app)
 		lapse("a", "")
-		f.housekeepAgain(f.store, 0, long) // nobody ever did
+		f.housekeepAgain(f.store, 0, long) // the first turn
 		lapse("b", "")
 		f.housekeepAgain(other, 0, long)
 		f.housekeepAgain(f.store, 0, long)
-		lapse("c", "b") // which nobody removed
+		lapse("c", "b") // an expired lease that is still stored
 		f.housekeepAgain(other, 0, short)
 		f.take(hold("d"), 0, "")
 		if l := f.head().Leases; len(l) != 1 || l[0].Writer != "d" {
@@ -71,7 +71,7 @@ var housekeepTests = map[string]func(f *fixture){
 		commit("verified", 0, 5)
 		f.advance(wire.SequenceAge - time.Hour)
 		commit("young", 0, 5)
-		commit("verified", 0, 5) // a duplicate is a sign of life
+		commit("verified", 0, 5) // a duplicate shows that the writer lives
 		f.advance(2 * time.Hour)
 		f.housekeep(0)
 		for writer, want := range map[string]uint64{"old": 0, "verified": 5, "young": 5} {
@@ -123,7 +123,7 @@ var housekeepTests = map[string]func(f *fixture){
 		}
 		f.family("a", wire.TypeCounter)
 		f.family("lost", wire.TypeCounter)
-		f.target.LoseControl(f.T, f.app, "lost") // its series are there
+		f.target.LoseControl(f.T, f.app, "lost") // its series stay
 		f.target.List(f.T, f.app, "never", "a b", "", strings.Repeat("a", wire.MaxName+1))
 		want("a", "lost", "never")
 		f.advance(9 * time.Minute)
@@ -135,7 +135,7 @@ var housekeepTests = map[string]func(f *fixture){
 		gen := f.family("a", wire.TypeCounter)
 		f.advance(20 * day)
 		f.apply(batch("a", gen, 0, 1, add("x", "1")))
-		f.advance(20 * day) // longer than retention since anybody touched it
+		f.advance(20 * day) // longer than the retention, and untouched
 		f.housekeep(retention)
 		if names := f.head().Families; !slices.Equal(names, []string{"a"}) {
 			f.Errorf("the families are %q", names)
@@ -146,7 +146,7 @@ var housekeepTests = map[string]func(f *fixture){
 		f.advance(11 * day)
 		f.housekeep(retention)
 		f.housekeep(retention)
-		// The list may show it a while longer than it is there, never shorter.
+		// The list may have the family for a while after it has gone, but not the other way round.
 		if s := f.state("a"); s.Err == nil && len(f.head().Families) == 0 {
 			f.Error("a family that is there is not listed")
 		}

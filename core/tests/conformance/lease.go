@@ -27,7 +27,7 @@ func (f *fixture) hold(req wire.HoldRequest) wire.HoldReply {
 	return reply
 }
 
-// take holds and wants an index.
+// take sends a hold request and wants this index.
 func (f *fixture) take(req wire.HoldRequest, index int, fenced string) {
 	f.Helper()
 	if r := f.hold(req); r.Index != index || r.Fenced != fenced {
@@ -35,7 +35,7 @@ func (f *fixture) take(req wire.HoldRequest, index int, fenced string) {
 	}
 }
 
-// living lists who holds which index.
+// living lists the living writers, by index.
 func (f *fixture) living() map[int]string {
 	f.Helper()
 	last, holders := -1, make(map[int]string)
@@ -91,7 +91,7 @@ var leaseTests = map[string]func(f *fixture){
 		f.take(again, 1, "")
 	},
 	"Hold_NeverGivesAWriterASecondIndex": func(f *fixture) {
-		// The server stepped back to when the writer had another one.
+		// The server steps back to a state in which the writer had another index.
 		f.take(hold("a"), 0, "")
 		f.take(hold("b"), 1, "")
 		later := hold("b")

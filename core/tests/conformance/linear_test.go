@@ -16,8 +16,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// shapes make texts of about n bytes that a pattern may go through again from each
-// of its characters.
+// shapes make texts of about n bytes. A careless Lua pattern scans such a text again from each of its
+// characters.
 var shapes = map[string]func(n int) string{
 	"letters":    func(n int) string { return strings.Repeat("a", n) },
 	"colons":     func(n int) string { return strings.Repeat(":", n) },
@@ -49,13 +49,13 @@ func ascending(n int) string {
 	return b.String()[:b.Len()-1]
 }
 
-// attack stores a text somewhere, and then does what reads it.
+// attack stores a text somewhere, and then makes the call that reads it.
 type attack struct {
 	put func(text string) error
 	run func() error
 }
 
-// attacks are on all texts that scripts which write read.
+// attacks are on all texts that writing scripts read.
 func attacks(t *testing.T, client *redis.Client) map[string]attack {
 	f := newFixture(t, RedisTarget(client))
 	seq, gen := uint64(0), ""
@@ -87,7 +87,7 @@ func attacks(t *testing.T, client *redis.Client) map[string]attack {
 		_, err := f.store.WriteGauges(f.ctx, write(1, true, set("g", "1")))
 		return err
 	}
-	silent := func() error { // a batch that the writer's entry does not let through
+	silent := func() error { // a batch that is not applied because of the writer's entry
 		f.store.Commit(f.ctx, []wire.Commit{{Family: "a", Writer: "v", Generation: gen, Prev: 1, Seq: 2}})
 		return nil
 	}
@@ -126,8 +126,8 @@ func attacks(t *testing.T, client *redis.Client) map[string]attack {
 	return all
 }
 
-// A text that is four times as long takes a script four times as long, whatever
-// stands in it. (Going through it again from each character would be 16 times.)
+// A text that is four times as long takes a script four times as long, whatever its
+// contents. (Scanning it again from each character would take 16 times as long.)
 func TestHostileText_CostsAScriptNoMoreThanItsLength(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
@@ -150,7 +150,7 @@ func TestHostileText_CostsAScriptNoMoreThanItsLength(t *testing.T) {
 				}
 				return least
 			}
-			// A short script's time is mostly its own.
+			// Below 100 µs the time is mostly the script's own.
 			a, b := max(took(short), 100), took(factor*short)
 			for again := 0; b > most*a && again < 10; again++ { // on a busy machine, any may have to wait
 				b = min(b, took(factor*short))
@@ -162,8 +162,8 @@ func TestHostileText_CostsAScriptNoMoreThanItsLength(t *testing.T) {
 	}
 }
 
-// What stands in the place of other leases, and is too long for one, is not gone through
-// nor copied when a process takes its own.
+// Entries among the leases that are too long for a lease are neither scanned nor copied when a
+// process takes its own lease.
 func TestHostileText_InOthersLeasesCostsNobody(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	f := &redisFixture{fixture: newFixture(t, RedisTarget(client)), client: client}
@@ -181,13 +181,13 @@ func TestHostileText_InOthersLeasesCostsNobody(t *testing.T) {
 		}
 		return least
 	}
-	// To copy 128 MiB takes 20 ms and more.
+	// Copying 128 MiB takes at least 20 ms.
 	if a, b := max(took(8), 1000), took(16<<20); b > 5*a {
 		t.Errorf("beside short leases it takes %v µs, and beside long ones %v µs", a, b)
 	}
 }
 
-// commandStat reads what a server says of a command since its figures were reset.
+// commandStat reads a figure that a server has of a command since its statistics were reset.
 func commandStat(t testing.TB, client *redis.Client, command, figure string) float64 {
 	t.Helper()
 	info, err := client.Info(t.Context(), "commandstats").Result()

@@ -46,7 +46,7 @@ var numberTests = map[string]func(f *fixture){
 			{123456789012345678, 1},
 			{1.0 / 3, 1e-17},
 		} {
-			want := clamp(sum.a+sum.b) + 0 // not the negative zero
+			want := clamp(sum.a+sum.b) + 0 // makes a negative zero positive
 			field := strconv.Itoa(i)
 			f.apply(batch("a", gen, uint64(2*i), uint64(2*i)+1, add(field, plain(sum.a))))
 			r := f.apply(batch("a", gen, uint64(2*i)+1, uint64(2*i)+2, add(field, plain(sum.b))))
@@ -73,8 +73,7 @@ var numberTests = map[string]func(f *fixture){
 		}
 	},
 	"Numbers_ScriptAndProcessReadTheSameTexts": func(f *fixture) {
-		// What the store adds to without complaint must be what a scrape can
-		// read, and the other way round.
+		// The store must add to exactly those texts that a scrape can read.
 		gen := f.family("a", wire.TypeCounter)
 		seed := rand.Uint64()
 		random := rand.New(rand.NewPCG(seed, 2))
@@ -104,7 +103,7 @@ var numberTests = map[string]func(f *fixture){
 				vector, err := wire.ParseVector(nil, stored[op.Field])
 				damaged := err != nil || (vector[0].Name == "") != (n == 0)
 				if n == 1 && !damaged && !wire.Fits(vector, false) {
-					continue // what the delta does not name is judged now and then
+					continue // what the delta does not name is checked only now and then
 				}
 				if (r.Corrupt == 1) != damaged {
 					f.Errorf("seed %d: %q counts %d times as corrupt; the process reads %v, %v",

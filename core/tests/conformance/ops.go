@@ -203,7 +203,7 @@ var opTests = map[string]func(f *fixture){
 		if again := f.commit(first); again.Totals[2] != "12" || again.Totals[0] != "1" {
 			f.Errorf("totals of the retry %q", again.Totals)
 		}
-		// What exists goes on, the overflow included.
+		// Existing series go on, also the overflow series.
 		r = f.apply(capped(batch("a", gen, 1, 2, add("x", "1"), add("over", "1"), add("new", "1")), 2))
 		if r.Overflowed != 1 {
 			f.Errorf("%d ops overflowed, want 1", r.Overflowed)
@@ -212,7 +212,7 @@ var opTests = map[string]func(f *fixture){
 		if all := f.series("a"); !maps.Equal(all, want) {
 			f.Errorf("stored %q, want %q", all, want)
 		}
-		// Another writer may know of no cap.
+		// Another writer may have no cap.
 		f.apply(batch("a", gen, 2, 3, add("new", "1")))
 		if all := f.series("a"); len(all) != 4 {
 			f.Errorf("stored %q", all)

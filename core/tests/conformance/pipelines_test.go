@@ -17,8 +17,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// What a connection read last counts until it is used again, and beyond 96 MB the guard
-// lets no long text pass. So no pipeline to an honest app takes a third of that.
+// The guard counts what a connection read until the connection is used again, and beyond 96 MB it
+// lets no long text pass. So no pipeline of an undamaged app may take a third of that.
 func TestGauges_OfManyProcessesAreFarBelowWhatTheGuardLetsPass(t *testing.T) {
 	const processes, each = 64, 990
 	server := redistest.Start(t)

@@ -12,8 +12,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// The keys, spelled out here a second time: they are the protocol that other
-// versions and other languages rely on.
+// The keys, written here a second time, since other versions and clients in other languages
+// rely on them.
 func controlKey(app, family string) string { return "shoal:1:{" + app + "/" + family + "}:ctl" }
 func valuesKey(app, family string) string  { return "shoal:1:{" + app + "/" + family + "}:v" }
 func familiesKey(app string) string        { return "shoal:1:{" + app + "}:families" }
@@ -29,7 +29,7 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 		target.Advance = func(_ testing.TB, d time.Duration) { advance(d) }
 	}
 	Run(t, target)
-	t.Run("Guarded", func(t *testing.T) { // its reading commands are sent as they are
+	t.Run("Guarded", func(t *testing.T) { // with a guarded client, it reads by plain commands
 		guarded := target
 		guarded.Store = func(_ testing.TB, app string) wire.Store {
 			store := wire.NewRedis(client, app)
@@ -82,11 +82,11 @@ func RedisTarget(client redis.UniversalClient) Target {
 type redisFixture struct {
 	*fixture
 	client redis.UniversalClient
-	mended map[string]int // what was replaced, by where
+	mended map[string]int // how much damage was replaced, by place
 }
 
-// wantMended wants that so much was replaced in one place, and nothing elsewhere,
-// since the last time.
+// wantMended wants this much damage to have been replaced in one place, and none elsewhere,
+// since the last call.
 func (f *redisFixture) wantMended(where string, n int) {
 	f.Helper()
 	want := map[string]int{}

@@ -125,7 +125,7 @@ var registerTests = map[string]func(f *fixture){
 			f.Errorf("reply is %+v, want an orphan that is named %s", reply, r.Nonce)
 		}
 		wantVector(f, "the orphaned series", f.series("a")["x"], "5")
-		// The flag stays with the generation: other writers must hear of it.
+		// The generation keeps the flag, since other writers must get it too.
 		if again := f.register(registration("a", "w2", wire.TypeCounter)); !again.Orphan || again.Generation != reply.Generation {
 			f.Errorf("the next writer hears %+v", again)
 		}
@@ -174,7 +174,7 @@ var registerTests = map[string]func(f *fixture){
 	},
 }
 
-// names says whether the registration began the generation of its reply.
+// names says whether the registration began the generation in its reply.
 func names(reply wire.RegisterReply, r wire.Registration) bool {
 	return strings.HasPrefix(reply.Generation, r.Nonce+"-")
 }

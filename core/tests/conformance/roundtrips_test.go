@@ -13,7 +13,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// guarded is a store whose reading commands are sent as they are.
+// guarded is a store on a guarded client, so it reads by plain commands, not by scripts.
 func guarded(client redis.UniversalClient, app string) *wire.Redis {
 	store := wire.NewRedis(client, app)
 	store.Guarded = true
@@ -58,7 +58,7 @@ func TestHead_WhatIsKnownTakesOneRoundTripAndValuesAnother(t *testing.T) {
 			t.Errorf("%d round trips, want %d", trips, want)
 		}
 	}
-	read(3 + 2) // two scripts that the server does not know yet
+	read(3 + 2) // two more, to load two scripts
 	read(1)
 	client.ScriptFlush(t.Context())
 	read(2)
@@ -68,8 +68,8 @@ func TestHead_WhatIsKnownTakesOneRoundTripAndValuesAnother(t *testing.T) {
 	}
 }
 
-// A redirection makes ReadSeries ask again, and what it then reads is newer
-// than the lineage behind the first reading.
+// After a redirection ReadSeries reads again, and what it then reads is newer than the
+// lineage that followed its first reading.
 func TestHead_TheLineageIsOfAfterTheLastValue(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
@@ -81,7 +81,7 @@ func TestHead_TheLineageIsOfAfterTheLastValue(t *testing.T) {
 	other := server.Client(t)
 	other.Rename(t.Context(), valuesKey(f.app, "a"), "kept")
 	other.Set(t.Context(), valuesKey(f.app, "a"), "of another type", 0)
-	// The values cannot be read; then they can, in another history.
+	// The values cannot be read at first; then they can, in another lineage.
 	reading := interrupted(server.Client(t), "hmget", sync.OnceFunc(func() {
 		other.Rename(t.Context(), "kept", valuesKey(f.app, "a"))
 		other.Do(t.Context(), "debug", "change-repl-id")

@@ -12,10 +12,10 @@ import (
 	"github.com/alicebob/miniredis/v2/server"
 )
 
-// scriptedServer is a server that keeps nothing. It notes what it is asked and answers
-// scripts as the test says. It passes for a single server, for the only node
-// of a Cluster and for the only Sentinel of a set of which it is the master.
-// Like a server before Redis 6 it knows no HELLO.
+// scriptedServer is a server that stores nothing. It records the batches that it gets, and
+// answers scripts as the test says. It is a single server, the only node of a
+// Cluster, and the only Sentinel of a set whose master it is.
+// Like a server before Redis 6 it does not know HELLO.
 type scriptedServer struct {
 	addr string
 
@@ -56,7 +56,7 @@ func startScripted(t *testing.T, script func(n int, p *server.Peer)) *scriptedSe
 			strs(host, port)(p, nil)
 			return
 		}
-		p.WriteLen(0) // others of the set: none
+		p.WriteLen(0) // no other Sentinels
 	})
 	answer(t, s, "SUBSCRIBE", func(p *server.Peer, args []string) {
 		for i, channel := range args {
@@ -86,21 +86,21 @@ func (x *scriptedServer) called(p *server.Peer, args []string) {
 	script(n, p)
 }
 
-// batches lists the numbers of the batches that it was sent.
+// batches lists the numbers of the batches that it got.
 func (x *scriptedServer) batches() []string {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	return slices.Clone(x.asked)
 }
 
-// What a script may meet.
+// How the server may answer a script.
 func hangsUp(_ int, p *server.Peer) { p.Close() }
 
 func replies(text string) func(int, *server.Peer) {
 	return func(_ int, p *server.Peer) { p.WriteError(text) }
 }
 
-// applied is the answer to a batch.
+// applied answers that the batch was applied.
 func applied(n int, p *server.Peer) {
 	p.WriteLen(4)
 	p.WriteBulk("OK")

@@ -12,7 +12,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// storedTests pin what stands in the keys: other versions, other languages and
+// storedTests fix what the keys contain, since other versions, clients in other languages and
 // people with redis-cli read it.
 var storedTests = map[string]func(f *redisFixture){
 	"Stored_FamilyIsReadable": func(f *redisFixture) {
@@ -97,7 +97,7 @@ var storedTests = map[string]func(f *redisFixture){
 		want(time.Minute)
 		f.gauges(write(2, false, longer), wire.GaugesOK)
 		want(10 * time.Minute)
-		f.gauges(write(3, false, brief), wire.GaugesOK) // b still needs the key
+		f.gauges(write(3, false, brief), wire.GaugesOK) // the key still needs b's expiry
 		want(10 * time.Minute)
 		f.gauges(write(4, true, brief), wire.GaugesOK)
 		want(time.Minute)

@@ -26,8 +26,8 @@ var (
 	seeds    = flag.Uint64("differential.seeds", 60, "run so many seeds")
 )
 
-// stepsPerSeed are few enough for a schedule to be read, and enough to fill a
-// family to its cap.
+// stepsPerSeed is small enough for a readable schedule, and large enough to fill a family to
+// its cap.
 const stepsPerSeed = 150
 
 func TestMemstore_DoesWhatTheScriptsDo(t *testing.T) {
@@ -70,22 +70,22 @@ func TestMemstore_DoesWhatTheScriptsDo(t *testing.T) {
 	}
 	for _, kind := range wantedOutcomes {
 		if outcomes[kind] == 0 {
-			t.Errorf("never came to be: %s", kind)
+			t.Errorf("no seed had the outcome: %s", kind)
 		}
 		t.Logf("%6d times %s", outcomes[kind], kind)
 	}
 }
 
-// side is one of the two stores, with what it alone knows: names of generations.
+// side is one of the two stores, with the names of its generations, which differ.
 type side struct {
 	t      *testing.T
-	ctx    context.Context // the test's
+	ctx    context.Context // of the test
 	target conformance.Target
 	store  wire.Store
 	app    string
 
 	generation, former map[string]string // by family: the present one, and the one before
-	version            map[string]string // by family: which series there were at the last look
+	version            map[string]string // by family: the last series version that was read
 }
 
 func newSide(t *testing.T, target conformance.Target, app string) *side {
@@ -95,7 +95,7 @@ func newSide(t *testing.T, target conformance.Target, app string) *side {
 	}
 }
 
-// must ends the test where a store can't be asked at all.
+// must ends the test if a store fails.
 func (x *side) must(err error) {
 	x.t.Helper()
 	if err != nil {
@@ -110,7 +110,7 @@ func (x *side) series(family string) []wire.Series {
 	return list
 }
 
-// difference is empty where two answers look the same.
+// difference describes how two answers differ; it is empty if they are equal.
 func difference(what string, memory, scripts any) string {
 	a, b := fmt.Sprintf("%+v", memory), fmt.Sprintf("%+v", scripts)
 	if a == b {
@@ -127,7 +127,7 @@ func meaning(err error) string {
 	return fmt.Sprintf("an error; refused: %v, answered: %v", wire.Refused(err), wire.Answered(err))
 }
 
-// storedParts read everything, as a page does, each in an order of its own.
+// storedParts read everything that is stored, as a page does, in a fixed order.
 var storedParts = []struct {
 	name string
 	read func(x *side) any
@@ -150,7 +150,7 @@ var storedParts = []struct {
 		x.must(err)
 		var list []string
 		for i, f := range states {
-			changed := x.version[families[i]] != f.SeriesVersion // series came or went
+			changed := x.version[families[i]] != f.SeriesVersion // series were added or removed
 			x.version[families[i]] = f.SeriesVersion
 			list = append(list, fmt.Sprintf("%s: error %v, generation %s, changed %v, %+v",
 				families[i], f.Err != nil, nonceOf(f.Generation), changed, f.Definition))
@@ -180,14 +180,14 @@ var storedParts = []struct {
 	}},
 }
 
-// nonceOf is the part of a generation's name that both sides have in common.
+// nonceOf returns the part of a generation's name that is the same on both sides.
 func nonceOf(generation string) string {
 	nonce, _, _ := strings.Cut(generation, "-")
 	return nonce
 }
 
-// canonical writes a vector the same whoever stored it: in order, each number by
-// its bits. What is no vector stays.
+// canonical writes a vector in the same way whichever store it is from: sorted, each number as
+// its bits. A text that is no vector stays.
 func canonical(text string) string {
 	vector, err := wire.ParseVector(nil, text)
 	if err != nil {

@@ -18,7 +18,7 @@ var (
 		strings.Repeat("1:1 ", wire.MaxText/4) + "1:1", strings.Repeat("a", 2000), strings.Repeat("9", 30)}
 )
 
-// draw draws what requests hold.
+// draw draws the contents of requests.
 type draw struct{ *rand.Rand }
 
 func newDraw(seed uint64) draw { return draw{rand.New(rand.NewPCG(seed, 1))} }
@@ -56,8 +56,8 @@ func (d draw) ops(at int) []wire.Op {
 
 func (d draw) vector(at int) string {
 	if d.oneIn(30) {
-		// Of another type, but what a histogram and a summary have of each other is
-		// not found by every batch.
+		// A vector of another type. Not between histogram and summary: not every batch
+		// would find the components of the other type.
 		named := []string{wire.TypeHistogram, wire.TypeSummary}
 		if other := d.IntN(len(kinds)); !slices.Contains(named, kinds[at]) || !slices.Contains(named, kinds[other]) {
 			at = other

@@ -17,8 +17,8 @@ var (
 	writers  = []string{"w1", "w2", "w3"}
 )
 
-// wantedOutcomes are what requests must have met in all seeds together, so that no rule
-// is left out.
+// wantedOutcomes are outcomes that requests of all seeds together must have had, so that
+// every rule is tested.
 var wantedOutcomes = []string{
 	"registered anew", "registered again", "orphan", "clash",
 	"applied", "duplicate", "gap", "unknown", "malformed", "overflowed", "corrupt replaced",
@@ -28,28 +28,28 @@ var wantedOutcomes = []string{
 // request is something that is done to both stores.
 type request struct {
 	what  string
-	ask   func(x *side) any // the answer, of which both sides write the same
-	learn func(answer any)  // by the schedule
+	ask   func(x *side) any // returns the answer, which must be equal on both sides
+	learn func(answer any)  // updates the schedule
 }
 
 func newRequest[A any](what string, ask func(x *side) A, learn func(answer A)) request {
 	return request{what, func(x *side) any { return ask(x) }, func(answer any) { learn(answer.(A)) }}
 }
 
-// nothing is to be learned.
+// nothing is for requests whose answer does not change the schedule.
 func nothing[A any](A) {}
 
-// schedule draws requests. It remembers what a writer would, so that most of them make
-// sense.
+// schedule draws requests. It remembers what a writer remembers, so that most requests are
+// valid.
 type schedule struct {
 	draw
 	outcomes map[string]int
 	nonce    int
-	seq      map[string]uint64      // by writer and family: the last number given
-	last     map[string]uint64      // by writer and family: what the store is believed to have
+	seq      map[string]uint64      // by writer and family: the last sequence number given
+	last     map[string]uint64      // by writer and family: the last number that the store should have
 	sent     map[string]wire.Commit // by writer and family: the last batch
-	version  map[string]uint64      // by writer: of its gauges
-	index    map[string]int         // by writer: of its lease
+	version  map[string]uint64      // by writer: the version of its gauges
+	index    map[string]int         // by writer: the index of its lease
 }
 
 func newSchedule(seed uint64, outcomes map[string]int) *schedule {
@@ -125,14 +125,14 @@ func (s *schedule) register() request {
 	})
 }
 
-// commitAnswer is a reply with an error that both sides write the same.
+// commitAnswer is a reply whose error is equal on both sides.
 type commitAnswer struct {
 	wire.CommitReply
 	failed string
 }
 
-// commit sends the next batch, most of the time; else one that was sent, one
-// that leaves a hole, or one of another generation.
+// commit mostly sends the next batch; otherwise one that was sent before, one that
+// leaves a gap in the numbers, or one of another generation.
 func (s *schedule) commit() request {
 	at := s.IntN(len(families))
 	writer, family := pick(s.draw, writers), families[at]
@@ -147,12 +147,12 @@ func (s *schedule) commit() request {
 	switch s.IntN(10) {
 	case 0:
 		if ok {
-			c = again // a late one
+			c = again // an old batch
 		}
 	case 1:
 		c.Prev += uint64(s.IntN(3))
 	case 2:
-		c.Ops, c.Seq = nil, max(c.Prev, 1) // to verify
+		c.Ops, c.Seq = nil, max(c.Prev, 1) // a batch without ops, to verify
 	}
 	former := s.oneIn(20)
 	s.sent[key] = c
@@ -246,7 +246,7 @@ func (s *schedule) gauges() request {
 	}
 	switch s.IntN(6) {
 	case 0:
-		write.Version = s.version[w] // comes again
+		write.Version = s.version[w] // a second time
 	case 1:
 		write.Version = s.version[w] + 2
 	default:
@@ -271,7 +271,7 @@ func (s *schedule) gauges() request {
 	})
 }
 
-// damage does something to both sides that no script does.
+// damage changes both sides as no script does.
 func (s *schedule) damage() request {
 	family, field, text := pick(s.draw, families), pick(s.draw, fields), pick(s.draw, texts)
 	kind := pick(s.draw, []string{"lose the control hash", "lose the values", "spoil a series"})
@@ -283,8 +283,7 @@ func (s *schedule) damage() request {
 		case "lose the values":
 			x.target.LoseValues(x.t, x.app, family)
 		default:
-			// Only a text that is there: a new field would be a change that the series
-			// version does not show.
+			// Only existing fields: a new one would not change the series version.
 			if slices.ContainsFunc(x.series(family), func(o wire.Series) bool { return o.Field == field }) {
 				x.target.SetText(x.t, x.app, family, field, text)
 			}

@@ -36,7 +36,7 @@ func aclUsers(t *testing.T, admin *redis.Client, further ...string) {
 	}
 }
 
-// setUser makes a user, or changes one, by its name and rules.
+// setUser makes or changes a user: its name, then its rules.
 func setUser(t *testing.T, admin *redis.Client, words ...string) {
 	t.Helper()
 	args := []any{"acl", "setuser"}
@@ -56,12 +56,12 @@ func wantNothingRefused(t *testing.T, admin *redis.Client) {
 	}
 }
 
-// as gives a client of a user.
+// as makes a client log in as a user.
 func as(user string) func(*redis.Options) {
 	return func(o *redis.Options) { o.Username, o.Password = user, aclPassword }
 }
 
-// connect gives a process of the app.
+// connect returns a connected registry, closed with the test.
 func connect(t *testing.T, client redis.UniversalClient, opts shoal.Opts) *shoal.Registry {
 	t.Helper()
 	opts.OnError = quiet
@@ -116,8 +116,8 @@ func TestDocs_TheACLIsEnough(t *testing.T) {
 	orders.Reset()
 	must(t, reg.Flush(ctx))
 
-	// Housekeeping is due only after minutes: with a family to forget, a
-	// lease to remove and a number to prune.
+	// Housekeeping would be due only after minutes, so the test calls it. It has a family to
+	// forget, a lease to remove and a sequence number to prune.
 	must(t, admin.HSet(ctx, "shoal:1:{shop}:leases", "i:9", "x 1 - - - 1").Err())
 	must(t, admin.HSet(ctx, "shoal:1:{shop/orders_total}:ctl", "w:x", "1 1").Err())
 	must(t, admin.HSet(ctx, "shoal:1:{shop/old_total}:ctl", "gen", "x", "type", "counter", "touched", 1).Err())
@@ -131,7 +131,7 @@ func TestDocs_TheACLIsEnough(t *testing.T) {
 	must(t, exporter.Open("redis://shop-exporter:"+aclPassword+"@"+server.Addr, // names its connection
 		shoal.Opts{OnError: quiet, App: "shop", ReadOnly: true}))
 	scrape(t, exporter)
-	scrape(t, exporter) // known series are read in another way
+	scrape(t, exporter) // the second scrape reads known series, by other commands
 	must(t, exporter.Close(ctx))
 	must(t, reg.Close(ctx))
 	wantNothingRefused(t, admin)
@@ -161,7 +161,7 @@ func TestDocs_TheACLIsEnoughForACluster(t *testing.T) {
 	}))
 }
 
-// A database other than 0 takes one further right.
+// A database other than 0 needs the right to SELECT.
 func TestDocs_TheACLIsEnoughForAnotherDatabaseWithSelect(t *testing.T) {
 	server := redistest.Start(t)
 	admin := server.Client(t)
@@ -172,10 +172,10 @@ func TestDocs_TheACLIsEnoughForAnotherDatabaseWithSelect(t *testing.T) {
 	wantNothingRefused(t, admin)
 }
 
-// quiet keeps expected troubles out of the log.
+// quiet ignores expected troubles.
 func quiet(error) {}
 
-// shortly calls f with little time.
+// shortly calls f with a short deadline.
 func shortly(f func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()

@@ -29,8 +29,8 @@ func aclUserFor(t *testing.T, admin *redis.Client, app string) {
 	t.Fatal("docs/redis.md has no user shop")
 }
 
-// What else is on the server is out of the users' reach: other apps, keys that
-// are nobody's, and every command that shoal does not need; inside a script too.
+// The users can't reach other apps, other keys, or any command that shoal does not need, also not
+// in a script.
 func TestDocs_TheACLAllowsNothingElse(t *testing.T) {
 	ctx := t.Context()
 	server := redistest.Start(t)
@@ -44,7 +44,7 @@ func TestDocs_TheACLAllowsNothingElse(t *testing.T) {
 		counts(t, connect(t, server.Client(t, as(app)), shoal.Opts{App: app}))
 	}
 	must(t, admin.Set(ctx, "session:1", "x", 0).Err())
-	// Nobody else's keys, by any command that a user has, and by any script.
+	// Other keys, by any command that a user has, and by any script.
 	reach, err := admin.ScriptLoad(ctx, "return redis.call(ARGV[1], unpack(ARGV, 2))").Result()
 	must(t, err)
 	before := keysOf(t, admin)
@@ -87,7 +87,7 @@ func TestDocs_TheACLAllowsNothingElse(t *testing.T) {
 		}
 	}
 
-	// And by the library: an app that the user is not for, or for reading only.
+	// And by the library: a user of another app, or one that may only read.
 	for user, app := range map[string]string{"shop": "shop2", "shop2": "shop", "sho": "shop", "sh*p": "shop", "shop-exporter": "shop"} {
 		reg := connect(t, server.Client(t, as(user)), shoal.Opts{App: app})
 		reg.NewCounter(shoal.CounterOpts{Name: "c_total"}).Inc()
@@ -101,7 +101,7 @@ func TestDocs_TheACLAllowsNothingElse(t *testing.T) {
 	}
 }
 
-// denied fails the test unless the server refuses a command for want of rights.
+// denied fails the test unless the server refuses a command with NOPERM.
 func denied(t *testing.T, user string, client *redis.Client, command ...any) {
 	t.Helper()
 	err := client.Do(t.Context(), command...).Err()
@@ -110,12 +110,12 @@ func denied(t *testing.T, user string, client *redis.Client, command ...any) {
 	}
 }
 
-// noRight says whether the server refused for want of rights.
+// noRight says whether the server refused with NOPERM.
 func noRight(err error) bool {
 	return err != nil && (strings.Contains(err.Error(), "NOPERM") || strings.Contains(err.Error(), "The user executing the script can't"))
 }
 
-// keysOf reads every key of the server and what it holds.
+// keysOf returns every key of the server, with its contents.
 func keysOf(t *testing.T, admin *redis.Client) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -125,7 +125,7 @@ func keysOf(t *testing.T, admin *redis.Client) map[string]string {
 	return all
 }
 
-// Without INFO and WAIT, which tell of failovers, everything else goes on.
+// Without the rights to INFO and WAIT, by which processes notice failovers, everything else works.
 func TestDocs_WithoutInfoAndWaitCountingScrapingAndClosingGoOn(t *testing.T) {
 	server := redistest.Start(t)
 	admin := server.Client(t)

@@ -18,7 +18,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// trips counts what goes to Redis and comes back.
+// trips counts round trips to Redis.
 type trips struct{ n atomic.Int64 }
 
 func (h *trips) DialHook(next redis.DialHook) redis.DialHook {
@@ -60,7 +60,7 @@ func TestScrape_RoundTripsDoNotGrowWithTheSeries(t *testing.T) {
 			took.WithLabelValues(fmt.Sprint(i)).Observe(1)
 		}
 		must(t, writing.Flush(t.Context()))
-		scrape(t, reading) // learns the series
+		scrape(t, reading) // the reader learns the series
 		before := count.n.Load()
 		scrape(t, reading)
 		return count.n.Load() - before

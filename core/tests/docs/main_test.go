@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package docs_test holds the documents to what the code does.
+// Package docs_test checks that the documents say what the code does.
 package docs_test
 
 import (
@@ -57,7 +57,7 @@ type block struct {
 	text     string
 }
 
-// blocks returns the fenced blocks of a document, and its text without them.
+// blocks returns the fenced blocks of a document, and its lines without them.
 func blocks(t *testing.T, file string) (list []block, prose []string) {
 	t.Helper()
 	var open *block

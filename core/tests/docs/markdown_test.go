@@ -46,8 +46,8 @@ func TestDocs_RelativeLinksLeadSomewhere(t *testing.T) {
 	}
 }
 
-// anchors lists what links may name in a document: its headings, lower case,
-// with hyphens for spaces and without punctuation.
+// anchors lists the anchors of a document: its headings in lower case, with hyphens for
+// spaces and without punctuation.
 func anchors(t *testing.T, file string) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
@@ -110,8 +110,7 @@ func parses(text string) error {
 
 var goFile = regexp.MustCompile("^`([a-z0-9/-]+\\.(?:go|lua))`$")
 
-// The glossary says where each word lives: a file in core or below, by the end of its
-// path.
+// The glossary names a file for each word, by the end of its path in core or below.
 func TestDocs_TheGlossaryNamesFilesThatExist(t *testing.T) {
 	_, section, _ := strings.Cut(read(t, "CONTRIBUTING.md"), "\n## Glossary\n")
 	section, _, _ = strings.Cut(section, "\n## ")

@@ -12,7 +12,7 @@ import (
 
 var nolint = regexp.MustCompile(`//nolint:([\w,]+)`)
 
-// A directive for a linter that is off looks like a check that was made, and is none.
+// A nolint directive for a linter that is off would look as if the linter checked the code.
 func TestLinters_ThatNolintNamesAreOn(t *testing.T) {
 	config := read(t, ".golangci.yml")
 	err := filepath.WalkDir(root, func(file string, entry fs.DirEntry, err error) error {

@@ -18,9 +18,9 @@ const (
 	httpPitfalls  = 22
 )
 
-// unsolved are numbers that shoal has no answer to yet: a series whose first
-// events come before it is shown, and the cap of series that only the process
-// which deletes makes free.
+// unsolved are numbers of pitfalls that shoal does not solve yet: increase() misses what a series
+// counted before its first scrape; after a deletion only the process that deleted has room for new
+// series.
 var unsolved = []string{"S36", "S37"}
 
 var (

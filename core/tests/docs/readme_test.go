@@ -20,8 +20,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// The program of the README is built as it stands there, but for its two addresses,
-// and does what the README says of it.
+// The test builds the README's program unchanged, except for its two addresses. The program does
+// what the README says.
 func TestReadme_TheCompleteProgramRuns(t *testing.T) {
 	source := completeProgram(t, "README.md")
 	if formatted, err := format.Source([]byte(source)); err != nil || string(formatted) != source {
@@ -91,8 +91,8 @@ func completeProgram(t *testing.T, file string) string {
 	return ""
 }
 
-// build compiles a program in the module of the middleware that it uses, where the
-// overlay adds it without a trace.
+// build compiles a program in the module of the middleware that it uses. An overlay adds the
+// program without writing to that module.
 func build(t *testing.T, middleware, source string) (binary string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -118,7 +118,7 @@ func build(t *testing.T, middleware, source string) (binary string) {
 	return binary
 }
 
-// await asks until the answer is 200 and as wanted, and returns it.
+// await polls a URL until the answer is 200 and as wanted, and returns the body.
 func await(t *testing.T, url string, wanted func(body string) bool) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)

@@ -20,7 +20,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// recorded hears which scripts are called, with how many keys, and with which arguments.
+// recorded is a hook that records the calls of scripts, with their keys and arguments.
 type recorded struct {
 	names map[string]string // of the scripts, by their SHA-1
 	calls map[string][]scriptCall
@@ -57,8 +57,7 @@ func (h *recorded) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 	}
 }
 
-// given are the values of a call's arguments, by the names that docs/protocol.md
-// gives to them.
+// given are the values of a call's arguments, by their names in docs/protocol.md.
 type given map[string][]string
 
 func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T) {
@@ -75,7 +74,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 	client.AddHook(hook)
 	store := wire.NewRedis(client, "shop")
 
-	// Families for housekeeping: one is listed without keys, one was written long ago.
+	// Families for housekeeping: one is listed but has no keys, one was written long ago.
 	for _, err := range []error{
 		admin.ZAdd(ctx, "shoal:1:{shop}:families", redis.Z{Score: 1, Member: "gone"}, redis.Z{Score: 2, Member: "old"}).Err(),
 		admin.HSet(ctx, "shoal:1:{shop/old}:ctl", "touched", "1").Err(),

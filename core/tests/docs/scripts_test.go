@@ -16,9 +16,8 @@ import (
 const scriptsDir = "core/internal/wire/"
 
 // scriptRow is what docs/protocol.md says of a script: the names of its keys and
-// arguments, in order. An argument that may come any number of times is the last, or
-// a list and followed by nothing but lists; it ends in an ellipsis. One in parentheses
-// is a group that is repeated as a whole.
+// arguments, in order. An argument that may be repeated ends in an ellipsis; only such
+// arguments follow it. One in parentheses is a group that is repeated as a whole.
 type scriptRow struct{ keys, args []string }
 
 var backticked = regexp.MustCompile("`([^`]*)`")
@@ -69,13 +68,13 @@ func scripts(t *testing.T) map[string]string {
 	return sources
 }
 
-// entry begins an entry in the head of a script: its number and two spaces, or an
-// ellipsis if it stands for all that follow. Several may share a line.
+// entry matches the beginning of an entry in the head of a script: its number and two spaces, or
+// an ellipsis in their place if it is for all further arguments. A line may have several entries.
 var entry = regexp.MustCompile(`(?:^|\s{2,})(\d+)(?:(…)\s+|\s{2,})`)
 
-// headList reads the list KEYS or ARGV in the head of a script: a description for each
-// entry, and whether the last stands for all that follow. Lines without a number go on
-// with the description above.
+// headList reads the list KEYS or ARGV in the head of a script. It returns a description of each
+// entry, and whether the last is for all further arguments. Lines without a number continue the
+// description above.
 func headList(source, list string) (entries []string, more bool) {
 	var text strings.Builder
 	inside := false
@@ -108,8 +107,8 @@ func headList(source, list string) (entries []string, more bool) {
 	return entries, more
 }
 
-// Each entry in a script's head says the name that the document gives to this argument,
-// so that neither can be changed alone.
+// Each entry in a script's head has the name of this argument in docs/protocol.md, so that a
+// change of one alone fails.
 func TestProtocol_ScriptsAndTheirHeadsTakeTheArgumentsOfTheTable(t *testing.T) {
 	table, sources := scriptTable(t), scripts(t)
 	if documented, there := slices.Sorted(maps.Keys(table)), slices.Sorted(maps.Keys(sources)); !slices.Equal(documented, there) {
@@ -160,7 +159,7 @@ func keysSection(t *testing.T) string {
 	return section
 }
 
-// fixedArgs are the arguments that come once.
+// fixedArgs are the arguments that are not repeated.
 func fixedArgs(args []string) []string {
 	if i := slices.IndexFunc(args, func(name string) bool { return strings.HasSuffix(name, "…") }); i >= 0 {
 		return args[:i]
@@ -168,7 +167,7 @@ func fixedArgs(args []string) []string {
 	return args
 }
 
-// group gives the names in an argument that may come any number of times.
+// group returns the names in an argument that may be repeated.
 func group(name string) []string {
 	return strings.Split(strings.Trim(name, "(…)"), ", ")
 }

@@ -23,7 +23,7 @@ func TestDocs_OperationsDescribesEachSelfMetric(t *testing.T) {
 	if len(declared) < 10 {
 		t.Fatalf("only %d metrics were found in core/selfmetrics.go: are they declared elsewhere?", len(declared))
 	}
-	// What the page itself adds, and whatever else it shows.
+	// The families that a page adds, and all others that it shows.
 	families, err := shoaltest.NewServer().New(t, shoal.Opts{Host: "h"}).Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -51,7 +51,7 @@ func TestDocs_PrometheusAcceptsTheExamples(t *testing.T) {
 	runPromtool(t, "check", "config", "docs/prometheus.yml")
 }
 
-// A total that Prometheus has not seen before is no event.
+// An alert must not fire for an old total that Prometheus sees for the first time.
 func TestDocs_AlertsFireForWhatHappensAndForNothingElse(t *testing.T) {
 	runPromtool(t, "test", "rules", "core/tests/docs/testdata/alerts_test.yml")
 }

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// The line that catches Ctrl-C gets copied, so the one that lets go of it stands
-// beside it: while requests are drained, a second Ctrl-C ends the program.
+// Readers copy the line that catches Ctrl-C, so the line that releases it must stand beside it:
+// while requests are drained, a second Ctrl-C must end the program.
 func TestDocs_WhereCtrlCIsCaughtASecondOneEndsAtOnce(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, "examples", "*", "*.go"))
 	if err != nil {

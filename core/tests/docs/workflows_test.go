@@ -10,12 +10,12 @@ import (
 	"testing"
 )
 
-// pinned is an action by the hash of a commit, which nobody can move, with its
+// pinned matches an action by the hash of a commit, which cannot be moved, with its
 // version beside it.
 var pinned = regexp.MustCompile(`^uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$`)
 
-// Anybody who takes over an action may move its tags, so none is named by a tag; and no
-// step gets more rights than it needs.
+// Somebody who takes over an action can move its tags, so no action is named by a tag. No step gets
+// more rights than it needs.
 func TestWorkflows_NameActionsByHashAndGiveFewRights(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(root, ".github/workflows/*.y*ml"))
 	if err != nil || len(files) == 0 {

@@ -43,8 +43,8 @@ func TestShops_CountTheirBusinessAndTheirRequests(t *testing.T) {
 	}
 }
 
-// A cart is opened in one process and ordered from in another. When the first
-// closes, the carts that are open are still the same.
+// A cart is opened in one process and ordered in another. When the first process closes, the
+// number of open carts stays the same.
 func TestShops_CartsAddUpOverProcessesOfWhichOneCloses(t *testing.T) {
 	t.Parallel()
 	for _, name := range shops {
@@ -103,7 +103,7 @@ func TestBatch_WhatItCountedStays(t *testing.T) {
 	if last < float64(begin.Unix()) || last > float64(time.Now().Unix()+1) {
 		t.Errorf("the last success was at %v", last)
 	}
-	p.WantNone(t, "shoal_instance_info") // the jobs are gone and the exporter is none
+	p.WantNone(t, "shoal_instance_info") // the jobs have closed, and an exporter has no lease
 }
 
 func TestBatch_RunsWithoutRedis(t *testing.T) {

@@ -29,8 +29,8 @@ type fleet struct {
 	asked int         // requests that [fleet.worker] made
 }
 
-// startFleet starts the example with some workers, on the Redis at url or, if
-// that is empty, on its embedded one, and waits until each has answered.
+// startFleet starts the example with some workers, with the Redis at url or, if
+// url is empty, the embedded one, and waits until each worker has answered.
 func startFleet(t *testing.T, url string, workers int) *fleet {
 	t.Helper()
 	f := &fleet{addr: freeAddr(t), pids: map[int]int{}}
@@ -50,7 +50,7 @@ func startFleet(t *testing.T, url string, workers int) *fleet {
 	return f
 }
 
-// worker asks for the process that answers.
+// worker makes a request and returns which process answered.
 func (f *fleet) worker() (index, pid int, err error) {
 	status, body, err := testkit.Do(f.t.Context(), http.MethodGet, "http://"+f.addr+"/")
 	if err != nil {
@@ -63,7 +63,7 @@ func (f *fleet) worker() (index, pid int, err error) {
 	return index, pid, nil
 }
 
-// total is what a page says of the number of requests. Counter and histogram agree.
+// total returns the number of requests on a page. Counter and histogram must agree.
 func (f *fleet) total() (float64, error) {
 	p, err := scrape(f.t, f.addr)
 	if err != nil {
@@ -76,12 +76,11 @@ func (f *fleet) total() (float64, error) {
 	return counted, err
 }
 
-// settle is the promise of freshness: two flush intervals, each jittered by a
-// tenth.
-const settle = 2 * shoal.DefInterval * 11 / 10
+// freshness is how old a page may be: two flush intervals, each with a tenth of jitter.
+const freshness = 2 * shoal.DefInterval * 11 / 10
 
-// settled waits until two intervals brought no change, and returns the total.
-func (f *fleet) settled() float64 {
+// steadyTotal waits until the total has not changed for two intervals, and returns it.
+func (f *fleet) steadyTotal() float64 {
 	f.t.Helper()
 	last, since := -1.0, time.Now()
 	testkit.Eventually(f.t, func() error {
@@ -89,7 +88,7 @@ func (f *fleet) settled() float64 {
 		if total != last {
 			last, since = total, time.Now()
 		}
-		if err == nil && time.Since(since) < settle {
+		if err == nil && time.Since(since) < freshness {
 			err = fmt.Errorf("%v requests since %v", last, since)
 		}
 		return err
@@ -106,7 +105,7 @@ type load struct {
 	failures []error // guarded by mu
 }
 
-// startLoad starts clients with lasting connections. Each request that was
+// startLoad starts clients with keep-alive connections. Each request that is
 // answered with 200 is counted; anything else is a failure.
 func (f *fleet) startLoad(clients int) *load {
 	l := &load{stop: make(chan struct{})}
@@ -118,7 +117,7 @@ func (f *fleet) startLoad(clients int) *load {
 				select {
 				case <-l.stop:
 					return
-				case <-time.After(time.Millisecond): // a pause, so that the machine keeps up
+				case <-time.After(time.Millisecond): // so that the machine is not overloaded
 				}
 				l.note(ask(client, f.addr))
 			}
@@ -161,7 +160,7 @@ func (l *load) count() int {
 	return l.answered
 }
 
-// more waits until so many more requests are answered, and until what has happened.
+// more waits until n more requests are answered, and until happened returns nil.
 func (l *load) more(t *testing.T, n int, happened func() error) {
 	t.Helper()
 	from := l.count()
@@ -176,8 +175,8 @@ func (l *load) more(t *testing.T, n int, happened func() error) {
 	})
 }
 
-// end stops the clients and returns how many requests were answered and which
-// were not.
+// end stops the clients and returns how many requests were answered, and the errors of
+// the others.
 func (l *load) end() (answered int, failed error) {
 	close(l.stop)
 	l.group.Wait()

@@ -20,8 +20,8 @@ import (
 // soon is less than the 20 s for which Run drains.
 const soon = 10 * time.Second
 
-// hang sends a request whose body does not come: the handler has answered, but
-// the server waits for the rest and counts it as being served.
+// hang sends a request without its body: the handler has answered, but the server waits for
+// the body and counts the request as in flight.
 func hang(t *testing.T, addr, line string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -44,7 +44,7 @@ func (p *program) interruptUntilItEnds(pid int) {
 			if p.err == nil || !strings.Contains(p.err.Error(), "interrupt") {
 				p.t.Errorf("it ended with %v, want by the signal", p.err)
 			}
-			p.err = nil // as it should
+			p.err = nil // as expected
 			return
 		case <-deadline:
 			p.t.Fatalf("it has not ended %v after the second Ctrl-C", soon)
@@ -70,8 +70,8 @@ func TestInterrupt_ASecondOneEndsAtOnce(t *testing.T) {
 	}
 }
 
-// A terminal sends Ctrl-C to the workers as well, and the parent sends them a
-// SIGTERM on top.
+// A terminal sends Ctrl-C to the workers as well, and the parent also sends them
+// SIGTERM.
 func TestInterrupt_InATerminalDrainsTheWorkersOfPreforkFirst(t *testing.T) {
 	t.Parallel()
 	for promise, again := range map[string]bool{"once drains": false, "twice ends at once": true} {

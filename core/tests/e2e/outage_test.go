@@ -13,24 +13,22 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// outage is how long Redis is away: longer than every timeout between it and a
-// request.
+// outage is how long Redis is away: longer than all timeouts between a request and Redis.
 const outage = 10 * time.Second
 
 // No request fails while Redis is frozen, the page says what is wrong within the scraper's
-// timeout, and the totals are exact in the end. Other outages are those of
-// core/tests/faults.
+// timeout, and the totals are exact in the end. core/tests/faults has other outages.
 func TestPrefork_RedisFrozenUnderLoadIsNoTroubleOfAnyRequest(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	f := startFleet(t, server.URL(), 4)
-	before := f.settled()
+	before := f.steadyTotal()
 	l := f.startLoad(8)
 	l.more(t, 500, nil)
 	server.Freeze(t)
 	reasons := map[string]bool{}
 	for end := time.Now().Add(outage); time.Now().Before(end); {
-		l.more(t, 100, nil) // requests go on, whatever the scrape does
+		l.more(t, 100, nil) // requests go on, whatever the scrape returns
 		status, body, err := f.scrapeWithin(2 * time.Second)
 		if err != nil {
 			t.Errorf("the scrape has no answer within its timeout: %v", err)

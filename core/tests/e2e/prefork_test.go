@@ -21,7 +21,7 @@ func TestPrefork_EveryWorkerSaysExactlyTenThousandAfterTwoIntervals(t *testing.T
 	for name, url := range map[string]string{"embedded": "", "real": redistest.Start(t).URL()} {
 		t.Run(name, func(t *testing.T) {
 			f := startFleet(t, url, 4)
-			before := f.settled()
+			before := f.steadyTotal()
 			const requests, connections = 10_000, 64
 			var group sync.WaitGroup
 			for c := range connections {
@@ -34,8 +34,8 @@ func TestPrefork_EveryWorkerSaysExactlyTenThousandAfterTwoIntervals(t *testing.T
 				})
 			}
 			group.Wait()
-			<-time.After(settle) // the promise itself, and no wait for something to happen
-			for range 40 {       // whoever answers
+			<-time.After(freshness) // after that time every page must be exact
+			for range 40 {          // pages of all workers
 				if total, err := f.total(); err != nil || total-before != requests {
 					t.Fatalf("a page says %v requests, %v; want %d", total-before, err, requests)
 				}
@@ -44,12 +44,12 @@ func TestPrefork_EveryWorkerSaysExactlyTenThousandAfterTwoIntervals(t *testing.T
 	}
 }
 
-// What it had not flushed is lost at most. Its successor takes its place.
+// A killed worker loses at most what it had not flushed. Its successor takes its index.
 func TestPrefork_AKilledWorkerLosesAtMostWhatItHadNotFlushed(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t, redistest.Start(t).URL(), 4)
-	before, rises := f.settled(), testkit.Rising{}
-	page := func() (testkit.Page, error) { // on which no total falls
+	before, rises := f.steadyTotal(), testkit.Rising{}
+	page := func() (testkit.Page, error) { // an error if a total fell
 		p, err := scrape(t, f.addr)
 		if err == nil {
 			testkit.Check(t, rises.Check(p))
@@ -57,8 +57,8 @@ func TestPrefork_AKilledWorkerLosesAtMostWhatItHadNotFlushed(t *testing.T) {
 		return p, err
 	}
 	l := f.startLoad(8)
-	// What a worker had not flushed is at most what all of them answered in the
-	// last two intervals: one that passes, and one for the flush under way.
+	// What a worker had not flushed is at most what all workers answered in the last
+	// two intervals: the present one, and that of the flush under way.
 	type sample struct {
 		at    time.Time
 		count int
@@ -67,7 +67,7 @@ func TestPrefork_AKilledWorkerLosesAtMostWhatItHadNotFlushed(t *testing.T) {
 	samples := []sample{{begin, 0}}
 	testkit.Eventually(t, func() error {
 		samples = append(samples, sample{time.Now(), l.count()})
-		if time.Since(begin) < 2*settle {
+		if time.Since(begin) < 2*freshness {
 			return fmt.Errorf("load goes on for %v so far", time.Since(begin))
 		}
 		_, err := page()
@@ -75,7 +75,7 @@ func TestPrefork_AKilledWorkerLosesAtMostWhatItHadNotFlushed(t *testing.T) {
 	})
 	testkit.Must(t, syscall.Kill(f.pids[1], syscall.SIGKILL))
 	killed := sample{time.Now(), l.count()}
-	for len(samples) > 1 && killed.at.Sub(samples[1].at) >= settle {
+	for len(samples) > 1 && killed.at.Sub(samples[1].at) >= freshness {
 		samples = samples[1:]
 	}
 	bound := killed.count - samples[0].count
@@ -94,7 +94,7 @@ func TestPrefork_AKilledWorkerLosesAtMostWhatItHadNotFlushed(t *testing.T) {
 	if answered == 0 {
 		t.Fatal(err)
 	}
-	counted := f.settled() - before - float64(f.asked-asked)
+	counted := f.steadyTotal() - before - float64(f.asked-asked)
 	if lost := float64(answered) - counted; lost > float64(bound) {
 		t.Errorf("%v of %d answered requests are lost, more than the %d of two intervals", lost, answered, bound)
 	} else {
@@ -125,11 +125,11 @@ func TestPrefork_SIGTERMUnderLoadLosesNoAnsweredRequest(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t).URL()
 	f := startFleet(t, redis, 4)
-	before := f.settled()
+	before := f.steadyTotal()
 	l := f.startLoad(8)
 	l.more(t, 1000, nil)
 	f.terminate()
-	answered, _ := l.end() // those after the end failed
+	answered, _ := l.end() // requests after the end of the program fail
 	areGone(t, f.pids)
 
 	exporter := freeAddr(t)
@@ -137,8 +137,8 @@ func TestPrefork_SIGTERMUnderLoadLosesNoAnsweredRequest(t *testing.T) {
 	isUp(t, exporter)
 	p, err := scrape(t, exporter)
 	testkit.Must(t, err)
-	// A request that was handled while its answer could not be sent any more
-	// is counted and was not answered: more is possible, less is not.
+	// A request that was handled, but whose answer could not be sent any more, is counted
+	// and was not answered. So more may be counted than answered, but not less.
 	if total := p.Sum("http_requests_total"); total-before < float64(answered) {
 		t.Errorf("%v requests counted, %d were answered", total-before, answered)
 	}
@@ -151,5 +151,5 @@ func TestPrefork_WorkersEndWithTheirParent(t *testing.T) {
 	testkit.Must(t, f.cmd.Process.Kill())
 	areGone(t, f.pids)
 	<-f.ended
-	f.err = nil // it was killed
+	f.err = nil // since it was killed
 }

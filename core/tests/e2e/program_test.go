@@ -43,10 +43,10 @@ type program struct {
 	cmd   *exec.Cmd
 	out   testkit.Heard
 	ended chan struct{}
-	err   error // of its end; read it after ended
+	err   error // how it ended; read it after ended is closed
 }
 
-// start runs an example, until the end of the test at most, without REDIS_URL.
+// start runs an example without REDIS_URL, at most until the end of the test.
 func start(t *testing.T, name string, args ...string) *program {
 	t.Helper()
 	return startWith(t, "", name, args...)
@@ -66,7 +66,7 @@ func launch(t *testing.T, redis string, cmd *exec.Cmd) *program {
 	if redis != "" {
 		p.cmd.Env = append(p.cmd.Env, "REDIS_URL="+redis)
 	}
-	// With descendants that hold the output open, Wait would not return.
+	// Otherwise Wait would not return while descendants hold the output open.
 	p.cmd.WaitDelay = testkit.Patience
 	testkit.Must(t, p.cmd.Start())
 	go func() {
@@ -82,7 +82,7 @@ func launch(t *testing.T, redis string, cmd *exec.Cmd) *program {
 	return p
 }
 
-// wait waits for the program's end, which is to be in good order.
+// wait waits until the program ends, which must be without an error.
 func (p *program) wait() {
 	p.t.Helper()
 	select {
@@ -97,14 +97,14 @@ func (p *program) wait() {
 	}
 }
 
-// terminate asks the program to end and expects that it does so in good order.
+// terminate sends SIGTERM to the program and waits for its end.
 func (p *program) terminate() {
 	p.t.Helper()
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	p.wait()
 }
 
-// freeAddr gives an address whose port is free at the moment.
+// freeAddr returns an address whose port is free at the moment.
 func freeAddr(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -113,7 +113,7 @@ func freeAddr(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// scrape reads the page of whichever process answers at an address.
+// scrape reads the page of any process that answers at an address.
 func scrape(t *testing.T, addr string) (testkit.Page, error) {
 	return testkit.Fetch(t.Context(), "http://"+addr+"/metrics")
 }
@@ -124,7 +124,7 @@ func isUp(t *testing.T, addr string) {
 	testkit.Eventually(t, func() error { _, err := scrape(t, addr); return err })
 }
 
-// sum returns an error unless the page says so: see [testkit.Page.Sum].
+// sum returns an error unless the page shows this sum: see [testkit.Page.Sum].
 func sum(t *testing.T, addr string, want float64, family string, labels ...string) error {
 	p, err := scrape(t, addr)
 	if err != nil {
@@ -136,13 +136,13 @@ func sum(t *testing.T, addr string, want float64, family string, labels ...strin
 	return nil
 }
 
-// says waits until the page says so.
+// says waits until the page shows this sum.
 func says(t *testing.T, addr string, want float64, family string, labels ...string) {
 	t.Helper()
 	testkit.Eventually(t, func() error { return sum(t, addr, want, family, labels...) })
 }
 
-// request makes some requests that are answered with this status.
+// request makes requests, which must be answered with this status.
 func request(t *testing.T, times int, method, addr, path string, want int) {
 	t.Helper()
 	for range times {
@@ -152,7 +152,7 @@ func request(t *testing.T, times int, method, addr, path string, want int) {
 	}
 }
 
-// areGone waits until none of the processes lives.
+// areGone waits until all processes have ended.
 func areGone(t *testing.T, pids map[int]int) {
 	t.Helper()
 	testkit.Eventually(t, func() error {
@@ -165,7 +165,7 @@ func areGone(t *testing.T, pids map[int]int) {
 	})
 }
 
-// stopsListening waits until nothing listens at addr any more, while the program lives.
+// stopsListening waits until nothing listens at addr any more. The program must still run.
 func (p *program) stopsListening(addr string) {
 	p.t.Helper()
 	testkit.Eventually(p.t, func() error {

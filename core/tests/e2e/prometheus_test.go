@@ -54,8 +54,8 @@ scrape_configs:
 	return &prometheus{t, addr}
 }
 
-// query runs an instant query and returns the values of its result, each
-// series' samples in order.
+// query runs an instant query and returns the samples of each series of the result, in
+// order.
 func (p *prometheus) query(expr string) ([][]float64, error) {
 	_, body, err := testkit.Do(p.t.Context(), http.MethodGet, "http://"+p.addr+"/api/v1/query?query="+url.QueryEscape(expr))
 	if err != nil {
@@ -92,8 +92,8 @@ func (p *prometheus) query(expr string) ([][]float64, error) {
 	return series, nil
 }
 
-// growth reads the samples of http_requests_total: the difference of the last
-// and the first, summed over the series, and whether one of them ever fell.
+// growth reads the samples of http_requests_total. It returns the difference between the last
+// and the first sample, summed over the series, and whether a series ever fell.
 func (p *prometheus) growth() (growth float64, fell bool, err error) {
 	series, err := p.query("http_requests_total[1h]")
 	if err != nil {
@@ -111,7 +111,7 @@ func (p *prometheus) growth() (growth float64, fell bool, err error) {
 func TestPrometheus_SeesEveryRequestWhileWorkersRestartOneByOne(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t, redistest.Start(t).URL(), 4)
-	f.settled() // every series is warm
+	f.steadyTotal() // every series exists before Prometheus starts
 	server := startPrometheus(t, f.addr)
 	testkit.Eventually(t, func() error {
 		series, err := server.query("http_requests_total")
@@ -144,8 +144,8 @@ func TestPrometheus_SeesEveryRequestWhileWorkersRestartOneByOne(t *testing.T) {
 		}
 		return err
 	})
-	// increase() extrapolates to the ends of the range by up to a scrape
-	// interval, so enough samples are needed for a bound of 5 %.
+	// increase() extrapolates by up to a scrape interval at the ends of the range, so for
+	// an error below 5 % there must be enough samples.
 	testkit.Eventually(t, func() error {
 		series, err := server.query("max(count_over_time(http_requests_total[1h]))")
 		if err == nil && series[0][0] < 30 {

@@ -15,7 +15,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// byName are the arguments of the examples that serve.
+// byName returns the arguments of the examples that serve, by their names.
 func byName(t *testing.T, addr string) map[string][]string {
 	return map[string][]string{
 		"nethttp":   {"-addr", addr},
@@ -28,8 +28,8 @@ func byName(t *testing.T, addr string) map[string][]string {
 	}
 }
 
-// A URL with a password belongs in the environment, where the manifest of
-// docs/operations.md puts it. From there no list of processes and no log has it.
+// A URL with a password belongs in the environment, as in the manifest of
+// docs/operations.md. Then no list of processes and no log shows it.
 func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
 	t.Parallel()
 	for name := range byName(t, "") {
@@ -41,7 +41,7 @@ func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
 			p := startWith(t, redis+"?client_name="+secret, name, byName(t, addr)[name]...)
 			isUp(t, addr)
 			apps := map[string]string{"prefork": "prefork", "instances": "instances"}
-			if name != "exporter" { // whose page would be empty with any Redis
+			if name != "exporter" { // an exporter's page is empty with any Redis
 				exporter := freeAddr(t)
 				startWith(t, redis, "exporter", "-app", cmp.Or(apps[name], "shop"), "-addr", exporter)
 				testkit.Eventually(t, func() error {
@@ -66,8 +66,8 @@ func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
 	}
 }
 
-// commandLines are the arguments of all processes of the examples, where the
-// system tells them.
+// commandLines returns the arguments of all processes of the examples, on systems that have
+// /proc.
 func commandLines(t *testing.T) (lines []string) {
 	t.Helper()
 	paths, err := filepath.Glob("/proc/[0-9]*")
@@ -75,14 +75,14 @@ func commandLines(t *testing.T) (lines []string) {
 	for _, path := range paths {
 		exe, err := os.Readlink(path + "/exe")
 		line, err2 := os.ReadFile(path + "/cmdline")                       // a process
-		if err == nil && err2 == nil && strings.HasPrefix(exe, binaries) { // else it has ended, or is another's
+		if err == nil && err2 == nil && strings.HasPrefix(exe, binaries) { // otherwise the process has ended, or is no example
 			lines = append(lines, strings.ReplaceAll(string(line), "\x00", " "))
 		}
 	}
 	return lines
 }
 
-// What an example says of a URL that is wrong has nothing of what stands in it.
+// What an example prints about a wrong URL has no part of the URL.
 func TestRedisURL_ThatIsWrongIsShownToNobody(t *testing.T) {
 	t.Parallel()
 	const secret = "5ecret"
@@ -101,9 +101,9 @@ func TestRedisURL_ThatIsWrongIsShownToNobody(t *testing.T) {
 					}
 					return nil
 				})
-				_ = p.cmd.Process.Signal(syscall.SIGTERM) // a parent starts its workers again
+				_ = p.cmd.Process.Signal(syscall.SIGTERM) // the prefork example would restart its workers for ever
 				<-p.ended
-				p.err = nil // it says what is wrong
+				p.err = nil // an error is expected
 				if text := p.out.String(); strings.Contains(text, secret) || strings.Contains(text, "shop:") {
 					t.Errorf("of %s it says %q", redis, text)
 				}

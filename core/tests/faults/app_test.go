@@ -29,12 +29,12 @@ type app struct {
 type process struct {
 	reg   *shoal.Registry
 	load  *testkit.Load // none before the first
-	stop  chan struct{} // of the awaited adds
+	stop  chan struct{} // ends the awaited adds
 	group sync.WaitGroup
 	past  int          // events of former loads
 	tried atomic.Int64 // awaited adds
-	acked atomic.Int64 // those of them that were confirmed
-	worst atomic.Int64 // ns that the slowest request took
+	acked atomic.Int64 // awaited adds that returned without an error
+	worst atomic.Int64 // ns, of the slowest request
 }
 
 // startApp starts the application and waits until its load is on the page.
@@ -54,13 +54,13 @@ func startApp(t *testing.T, url string, change ...func(*shoal.Opts)) *app {
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 			defer cancel()
-			_ = reg.Close(ctx) // if the test has not
+			_ = reg.Close(ctx) // if the test has not closed it
 		})
 		return reg
 	}
 	for i := range 2 {
 		p := &process{reg: open(opts)}
-		// Counted once and never again: an idle metric must not be forgotten.
+		// Counted once and never again: the page must show idle metrics too.
 		p.reg.NewCounter(shoal.CounterOpts{Name: "idle_total"}).Add(float64(i + 1))
 		a.processes = append(a.processes, p)
 	}
@@ -129,7 +129,7 @@ func (p *process) end() {
 	}
 }
 
-// events is how many there were.
+// events is how many events the process counted.
 func (p *process) events() int64 {
 	if p.load == nil {
 		return int64(p.past)
@@ -179,8 +179,8 @@ func (a *app) flush(t *testing.T) {
 	}
 }
 
-// exact ends the load and fails the test unless the page then shows all of it
-// and nothing else: what was acknowledged and what was not.
+// exact ends the load and fails the test unless the page then shows exactly what was counted,
+// less since, acknowledged or not.
 func (a *app) exact(t *testing.T, since tally) {
 	t.Helper()
 	a.rest()
@@ -195,16 +195,16 @@ func (a *app) exact(t *testing.T, since tally) {
 	t.Logf("%d events and %d awaited adds, %d of them acknowledged: all are on the page", n.events, n.tried, n.acked)
 }
 
-// unnoticed fails the test unless requests went on all the time.
+// unnoticed fails the test if a request was slow.
 func (a *app) unnoticed(t *testing.T) {
 	t.Helper()
-	// Whoever waits for a server that is away waits longer.
+	// A request that waited for a server that is away would take longer.
 	if worst := a.worst(); worst > 700*time.Millisecond {
 		t.Errorf("a request took %v", worst)
 	}
 }
 
-// close closes the processes and fails the test if one can't.
+// close closes the processes and fails the test if one returns an error.
 func (a *app) close(t *testing.T) {
 	t.Helper()
 	a.rest()
@@ -229,7 +229,7 @@ func shows(p testkit.Page, n tally) error {
 // idle returns an error unless the page has what the processes counted at their start.
 func idle(p testkit.Page) error { return p.Has("idle_total", "3") }
 
-// worst is how long the slowest request took.
+// worst is the time of the slowest request.
 func (a *app) worst() time.Duration {
 	var worst time.Duration
 	for _, p := range a.processes {

@@ -16,10 +16,10 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// TestChaos lets faults follow each other for the time of -chaos, on a server,
-// a Sentinel set and a Cluster at once. What happens, and for how long, comes
-// from -seed; when it happens depends on the machine. None of the faults empties
-// Redis, so nothing may be lost and no counter may fall.
+// TestChaos makes one fault after another for the time of -chaos, on a server,
+// a Sentinel set and a Cluster at the same time. -seed decides which faults come
+// and how long each lasts; when they come depends on the machine. None of them
+// empties Redis, so no count may be lost and no counter may fall.
 func TestChaos(t *testing.T) {
 	t.Parallel()
 	for i, system := range []struct {
@@ -40,7 +40,7 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// step is something that goes wrong and is mended.
+// step is a fault and its end.
 type step struct {
 	name string
 	do   func(t *testing.T, c *chaos)
@@ -52,7 +52,7 @@ type chaos struct {
 	done map[string]int
 }
 
-// run takes steps until the time is over, and then wants everything back.
+// run takes steps until the time is over, and then wants exact totals.
 func (c *chaos) run(t *testing.T, steps []step) {
 	c.done = map[string]int{}
 	begin := time.Now()
@@ -62,7 +62,7 @@ func (c *chaos) run(t *testing.T, steps []step) {
 		s.do(t, c)
 		c.done[s.name]++
 		t.Logf("%6.1fs %s, for %.1fs", at.Seconds(), s.name, (time.Since(begin) - at).Seconds())
-		if c.rng.IntN(2) == 0 { // else the next follows at once
+		if c.rng.IntN(2) == 0 { // else the next step follows at once
 			c.app.more(t, 10)
 		}
 	}
@@ -79,19 +79,19 @@ func (c *chaos) run(t *testing.T, steps []step) {
 	c.app.close(t)
 }
 
-// aWhile lasts up to d.
+// aWhile waits for a random time up to d.
 func (c *chaos) aWhile(d time.Duration) {
-	<-time.After(time.Duration(c.rng.Int64N(int64(d)))) // the length of the trouble
+	<-time.After(time.Duration(c.rng.Int64N(int64(d)))) // how long the fault lasts
 }
 
-// chaosOnServer takes all faults of the tables that lose nothing.
+// chaosOnServer has all faults of the tables that lose nothing.
 func chaosOnServer(t *testing.T) (string, func(*app) []step) {
 	r := &fixture{server: redistest.Start(t, append([]string{"--user", "shop", "on", ">secret", "~*", "+@all"}, aof...)...)}
 	r.admin = r.server.Client(t)
-	r.line = newLine(t, r.server.Addr)
-	return "redis://shop:secret@" + r.line.addr(), func(a *app) (steps []step) {
+	r.network = startNetwork(t, r.server.Addr)
+	return "redis://shop:secret@" + r.network.addr(), func(a *app) (steps []step) {
 		r.app = a
-		for _, f := range slices.Concat(serverFaults, lineFaults) {
+		for _, f := range slices.Concat(serverFaults, networkFaults) {
 			if f.wiped || f.once {
 				continue
 			}
@@ -110,7 +110,7 @@ func chaosOnServer(t *testing.T) (string, func(*app) []step) {
 func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 	s := redistest.StartSentinel(t)
 	servers := []*redistest.Server{s.Master, s.Replicas[0], s.Replicas[1]}
-	// master returns the one in office, and the others.
+	// master returns the present master, and the others.
 	master := func(t *testing.T) (*redistest.Server, []*redistest.Server) {
 		t.Helper()
 		at := -1
@@ -123,9 +123,9 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 		})
 		return servers[at], slices.Concat(servers[:at], servers[at+1:])
 	}
-	// away has the master gone until another one is in office, and back as a
-	// replica when gone returns.
-	away := func(t *testing.T, leave, back func(t *testing.T, m *redistest.Server)) {
+	// replace makes the master fail until there is a new one. When it returns, the
+	// old one is back as a replica.
+	replace := func(t *testing.T, leave, back func(t *testing.T, m *redistest.Server)) {
 		m, others := master(t)
 		leave(t, m)
 		testkit.Eventually(t, func() error {
@@ -148,27 +148,27 @@ func chaosOnSentinel(t *testing.T) (string, func(*app) []step) {
 	return s.URL(), func(*app) []step {
 		return []step{
 			{"the master is killed, and its replicas lag", func(t *testing.T, c *chaos) {
-				s.Ready(t) // the Sentinels, from the time before
+				s.Ready(t) // after the failover before
 				_, others := master(t)
 				for _, o := range others {
 					o.Stall(t)
 				}
 				c.app.flush(t)
-				away(t, killIt, restarts)
+				replace(t, killIt, restarts)
 			}},
-			{"the master freezes and wakes up a replica", func(t *testing.T, _ *chaos) {
+			{"the master freezes and resumes as a replica", func(t *testing.T, _ *chaos) {
 				s.Ready(t)
-				away(t, freeze, thaw)
+				replace(t, freeze, thaw)
 			}},
-			{"the master freezes and wakes up", func(t *testing.T, c *chaos) {
+			{"the master freezes and resumes", func(t *testing.T, c *chaos) {
 				m, _ := master(t)
 				m.Freeze(t)
-				c.aWhile(700 * time.Millisecond) // before it is given up
+				c.aWhile(700 * time.Millisecond) // not long enough for a failover
 				m.Thaw(t)
 			}},
 			{"clients killed, scripts flushed", func(t *testing.T, _ *chaos) {
 				m, _ := master(t)
-				blow(t, m)
+				hangUpAndForget(t, m)
 			}},
 		}
 	}
@@ -181,12 +181,12 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 	for i := range pairs {
 		pairs[i] = [2]*redistest.Server{cluster.Nodes[i], cluster.Replicas[i]}
 	}
-	away := func(t *testing.T, p *[2]*redistest.Server, leave, back func(t *testing.T, m *redistest.Server)) {
+	replace := func(t *testing.T, p *[2]*redistest.Server, leave, back func(t *testing.T, m *redistest.Server)) {
 		leave(t, p[0])
 		p[1].Becomes(t, "master")
 		back(t, p[0])
 		p[1].Resume(t)
-		// Which of the two it is in the end is for the Cluster to settle.
+		// The Cluster decides which of the two is the master in the end.
 		testkit.Eventually(t, func() error {
 			first, err := p[0].Role()
 			second, err2 := p[1].Role()
@@ -207,33 +207,33 @@ func chaosOnCluster(t *testing.T) (string, func(*app) []step) {
 				p := pick(c)
 				p[1].Stall(t)
 				c.app.flush(t)
-				away(t, p, killIt, restarts)
+				replace(t, p, killIt, restarts)
 			}},
-			{"a master freezes and wakes up a replica", func(t *testing.T, c *chaos) { away(t, pick(c), freeze, thaw) }},
-			{"a master freezes and wakes up", func(t *testing.T, c *chaos) {
+			{"a master freezes and resumes as a replica", func(t *testing.T, c *chaos) { replace(t, pick(c), freeze, thaw) }},
+			{"a master freezes and resumes", func(t *testing.T, c *chaos) {
 				p := pick(c)
 				p[0].Freeze(t)
-				c.aWhile(time.Second) // before it is given up
+				c.aWhile(time.Second) // not long enough for a failover
 				p[0].Thaw(t)
 			}},
 			{"master and replica change places in order", func(t *testing.T, c *chaos) {
 				p := pick(c)
-				away(t, p, func(t *testing.T, _ *redistest.Server) { p[1].TakeOver(t) }, func(*testing.T, *redistest.Server) {})
+				replace(t, p, func(t *testing.T, _ *redistest.Server) { p[1].TakeOver(t) }, func(*testing.T, *redistest.Server) {})
 			}},
 			{"every slot of the application moves", func(t *testing.T, c *chaos) { c.app.reshard(t, cluster) }},
-			{"clients killed, scripts flushed", func(t *testing.T, c *chaos) { blow(t, pick(c)[0]) }},
+			{"clients killed, scripts flushed", func(t *testing.T, c *chaos) { hangUpAndForget(t, pick(c)[0]) }},
 		}
 	}
 }
 
-// The ways to leave and to come back.
+// How a master fails and how it comes back.
 func freeze(t *testing.T, m *redistest.Server)   { m.Freeze(t) }
 func thaw(t *testing.T, m *redistest.Server)     { m.Thaw(t) }
 func killIt(_ *testing.T, m *redistest.Server)   { m.Kill() }
 func restarts(t *testing.T, m *redistest.Server) { m.Restart(t) }
 
-// blow cuts the lines to a server and makes it forget its scripts.
-func blow(t *testing.T, s *redistest.Server) {
+// hangUpAndForget has a server close its clients' connections and forget its scripts.
+func hangUpAndForget(t *testing.T, s *redistest.Server) {
 	t.Helper()
 	client := s.Client(t, func(o *redis.Options) { o.MaxRetries = -1 })
 	testkit.Must(t, client.Do(t.Context(), "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes").Err())

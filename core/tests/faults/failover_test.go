@@ -15,13 +15,11 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// asDefault gives an application the lease that users have: a scrape's recovery
-// is measured by it.
+// asDefault gives an application the default lease, on which the length of recovery depends.
 func asDefault(o *shoal.Opts) { o.LeaseDuration = shoal.DefLeaseDuration }
 
-// TestSentinel_AReplicaThatLagsTakesOver is the promise that a failover which
-// the writers survive loses nothing and shows no counter fall: the master
-// acknowledges what its replica never hears of, and dies.
+// A failover that the writers survive loses nothing, and no page shows a counter fall, though
+// the master acknowledged batches that its replica never received.
 func TestSentinel_AReplicaThatLagsTakesOver(t *testing.T) {
 	t.Parallel()
 	for i := range *runs {
@@ -33,15 +31,15 @@ func TestSentinel_AReplicaThatLagsTakesOver(t *testing.T) {
 			lag := a.lag(t)
 			s.Master.Kill()
 			s.Agreed(t, s.Replicas[0])
-			s.Master.Restart(t) // empty, and soon a replica
+			s.Master.Restart(t) // empty; the Sentinels make it a replica
 			a.survives(t, lag)
 			a.recovered(t)
 		})
 	}
 }
 
-// The supervisor of the dead master starts it again before the Sentinels have
-// led everybody to its successor. It is empty, and clients still come to it.
+// A supervisor restarts the killed master before all Sentinels name the new one. The old
+// master is empty, and clients still connect to it.
 func TestSentinel_TheOldMasterIsBackTooEarly(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinel(t)
@@ -68,15 +66,15 @@ func TestCluster_AReplicaThatLagsTakesOver(t *testing.T) {
 			lag := a.lag(t)
 			c.Nodes[i].Kill()
 			c.Replicas[i].Becomes(t, "master")
-			c.Nodes[i].Restart(t) // it hears at once that it is a replica now
+			c.Nodes[i].Restart(t) // the other nodes tell it at once that it is a replica now
 			a.survives(t, lag)
 			a.recovered(t)
 		})
 	}
 }
 
-// A master that was taken for dead wakes up, finds requests from before its
-// sleep, and executes them.
+// A frozen master is replaced, then resumes and executes the requests that it received while
+// it was frozen.
 func TestSentinel_AMasterFreezesAndWakesUp(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinel(t)
@@ -98,7 +96,7 @@ func TestCluster_AMasterFreezesAndWakesUp(t *testing.T) {
 	a.survives(t, 0)
 }
 
-// An operator changes the master in order.
+// An operator orders a failover.
 func TestSentinel_AFailoverInOrder(t *testing.T) {
 	t.Parallel()
 	s := redistest.StartSentinel(t)
@@ -132,8 +130,8 @@ func TestCluster_SlotsMove(t *testing.T) {
 // reshard moves the slots of all metrics to the next master.
 func (a *app) reshard(t *testing.T, c *redistest.Cluster) {
 	t.Helper()
-	eyes := c.Client(t)
-	families, err := eyes.ZRange(t.Context(), "shoal:1:{"+a.name+"}:families", 0, -1).Result()
+	client := c.Client(t)
+	families, err := client.ZRange(t.Context(), "shoal:1:{"+a.name+"}:families", 0, -1).Result()
 	testkit.Must(t, err)
 	tags := []string{a.name}
 	for _, f := range families {
@@ -141,17 +139,17 @@ func (a *app) reshard(t *testing.T, c *redistest.Cluster) {
 	}
 	for _, tag := range tags {
 		owners := c.Masters(t)
-		slot := int(eyes.ClusterKeySlot(t.Context(), "{"+tag+"}").Val())
+		slot := int(client.ClusterKeySlot(t.Context(), "{"+tag+"}").Val())
 		i := slices.IndexFunc(owners, func(o redistest.Owner) bool { return o.Has(slot) })
 		c.MoveSlot(t, slot, owners[i].Server, owners[(i+1)%len(owners)].Server, func() {})
 	}
 }
 
-// lag lets the application count on while a replica hears nothing, and returns
-// how many events its master has acknowledged meanwhile at least.
+// lag lets the application count while a replica is stalled, and returns at least how
+// many events the master acknowledged meanwhile.
 func (a *app) lag(t *testing.T) int64 {
 	t.Helper()
-	a.flush(t) // whatever the replica may just have heard of
+	a.flush(t) // the replica may still have received these
 	before := a.counted()
 	a.more(t, 300)
 	n := a.counted()
@@ -159,14 +157,14 @@ func (a *app) lag(t *testing.T) int64 {
 	return n.events - before.events
 }
 
-// shard returns which of the Cluster's first masters has a family.
+// shard returns the index in c.Nodes of the master that has a family.
 func (a *app) shard(t *testing.T, c *redistest.Cluster, family string) int {
 	t.Helper()
 	return slices.Index(c.Nodes, c.NodeOf(t, c.Client(t), "shoal:1:{"+a.name+"/"+family+"}:v"))
 }
 
-// survives fails the test unless the application and the page come over a
-// change of the master without a trace.
+// survives fails the test unless, after a change of the master, requests went on, the
+// totals are exact and no counter fell.
 func (a *app) survives(t *testing.T, lag int64) {
 	t.Helper()
 	begin := time.Now()
@@ -180,8 +178,7 @@ func (a *app) survives(t *testing.T, lag int64) {
 	a.close(t)
 }
 
-// recovered fails the test unless pages were held back while processes brought
-// back what the new master lacked.
+// recovered fails the test unless a scrape was answered 503 recovering.
 func (a *app) recovered(t *testing.T) {
 	t.Helper()
 	for _, answer := range a.watch.since(0) {

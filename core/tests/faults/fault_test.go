@@ -13,8 +13,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// fault is something that happens to a single server, or to the line to it,
-// and what is expected meanwhile and afterwards. The texts are a row of
+// fault is something that happens to a single server, or to the network to it,
+// and what is expected meanwhile and afterwards. Its texts make a row of
 // docs/faults.md.
 type fault struct {
 	name   string // of the subtest
@@ -22,25 +22,25 @@ type fault struct {
 	scrape string
 	totals string
 
-	args   []string // of the server
-	user   bool     // the application is the user shop of Redis
-	spoilt bool     // the application is behind a line
-	// begin returns once the fault is there.
+	args         []string // of the server
+	user         bool     // the application logs in as the user shop
+	viaToxiproxy bool     // the application connects through a toxiproxy
+	// begin returns once the fault has begun.
 	begin func(t *testing.T, r *fixture)
-	// says is the reason of the 503 that scrapes get meanwhile. Without it they
+	// says is the reason of the 503 that scrapes get meanwhile. If it is empty they
 	// get pages.
 	says string
-	// either allows both: what a scrape gets is a matter of the moment.
+	// either means that a scrape may get a page or a 503.
 	either bool
-	// waits says that awaited adds get no answer meanwhile, though scrapes do.
+	// waits means that awaited adds get no answer meanwhile, though scrapes get pages.
 	waits bool
-	// meanwhile checks more.
+	// meanwhile makes further checks during the fault.
 	meanwhile func(t *testing.T, r *fixture, mark int)
 	end       func(t *testing.T, r *fixture)
-	// wiped says that Redis loses what it had. The application rests then: what
-	// it counts afterwards is what is shown.
+	// wiped means that Redis loses its data. The application rests before the fault:
+	// the page then shows exactly what it counts afterwards.
 	wiped bool
-	// once says that this is no part of the chaos: it needs a server of its own.
+	// once means that TestChaos leaves it out: it needs a server of its own.
 	once bool
 	// after checks the page at the end.
 	after func(testkit.Page) error
@@ -48,11 +48,11 @@ type fault struct {
 
 // fixture is an application on a single server.
 type fixture struct {
-	server *redistest.Server
-	line   *line
-	admin  *redis.Client
-	app    *app
-	undo   func() // left by begin for end
+	server  *redistest.Server
+	network *network // nil if the application connects directly
+	admin   *redis.Client
+	app     *app
+	undo    func() // set by begin, called by end
 }
 
 func (f *fault) run(t *testing.T) {
@@ -64,9 +64,9 @@ func (f *fault) run(t *testing.T) {
 	case f.user:
 		testkit.Must(t, r.admin.Do(t.Context(), "ACL", "SETUSER", "shop", "on", ">secret", "~*", "+@all").Err())
 		url = "redis://shop:secret@" + r.server.Addr
-	case f.spoilt:
-		r.line = newLine(t, r.server.Addr)
-		url = "redis://" + r.line.addr()
+	case f.viaToxiproxy:
+		r.network = startNetwork(t, r.server.Addr)
+		url = "redis://" + r.network.addr()
 	}
 	r.app = startApp(t, url)
 	since := tally{}
@@ -92,7 +92,7 @@ func (f *fault) run(t *testing.T) {
 		f.meanwhile(t, r, mark)
 	}
 	waits := f.waiting()
-	here := r.app.counted() // the fault is there for sure
+	here := r.app.counted() // the fault has begun for all processes
 	testkit.Eventually(t, func() error {
 		n := r.app.counted()
 		if n.less(before).events < 100 || n.less(here).tried == 0 {
@@ -125,7 +125,7 @@ func (f *fault) run(t *testing.T) {
 	r.app.close(t)
 }
 
-// waiting says whether awaited adds get no answer meanwhile.
+// waiting says whether awaited adds get no answer during the fault.
 func (f *fault) waiting() bool { return f.waits || f.says != "" && !f.either }
 
 // positive returns an error unless a sample is above 0.
@@ -143,7 +143,7 @@ func (r *fixture) key(family, part string) string {
 	return "shoal:1:{" + r.app.name + "/" + family + "}:" + part
 }
 
-// set sets a configuration of the server.
+// set changes a setting of the server.
 func (r *fixture) set(t *testing.T, name, value string) {
 	t.Helper()
 	testkit.Must(t, r.admin.ConfigSet(t.Context(), name, value).Err())

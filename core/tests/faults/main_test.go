@@ -23,9 +23,9 @@ var (
 
 func TestMain(m *testing.M) {
 	redistest.Parallel(12)
-	redis.SetLogger(new(testkit.Heard)) // the client tells of every line that a test cuts
-	// A toxic that has a piece in hand when its line is cut never gives it up.
-	// Nor do those that it feeds and is fed by.
+	redis.SetLogger(new(testkit.Heard)) // go-redis would log every connection that a test cuts
+	// The goroutine of a toxic that holds data when its connection is cut never ends,
+	// nor do those of the toxics before and after it.
 	redistest.Main(m,
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*ToxicStub).Run"),
 		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).write"),

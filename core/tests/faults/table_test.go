@@ -12,31 +12,33 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// row is a line of a table of docs/faults.md that is not a [fault].
+// row is a row of a table of docs/faults.md. Those of a [fault] are made by tables.
 type row struct {
 	event, requests, scrape, totals string
-	test                            string // a function
-	file                            string // where it is, relative to the repository; here if empty
+	test                            string // the function's name
+	file                            string // of the test, relative to the repository; this package if empty
 }
 
 const (
 	goOn  = "go on"
 	await = "go on; `AddSync` waits"
+	// frozenToo are the totals after a frozen master resumed.
+	frozenToo = "exact, though the old master executes commands that it received while frozen"
 )
 
 var failovers = []row{
 	{
-		"Sentinel: the master is killed, and a replica takes over that lags", await,
+		"Sentinel: the master is killed, and a replica that lags takes over", await,
 		"503 `Redis can't be reached`, then `recovering`", whatIsKept,
 		"TestSentinel_AReplicaThatLagsTakesOver", "",
 	},
 	{
-		"the same, and the dead master is back, empty, before Sentinel leads to its successor", await,
+		"the same, but the old master restarts empty before the Sentinels name the new one", await,
 		"503, then `recovering`", whatIsKept, "TestSentinel_TheOldMasterIsBackTooEarly", "",
 	},
 	{
-		"Sentinel: the master freezes, is replaced, and wakes up", await,
-		"503 in time, then `recovering`", "exact, though the old master executes what it finds",
+		"Sentinel: the master freezes, is replaced, and resumes", await,
+		"503 in time, then `recovering`", frozenToo,
 		"TestSentinel_AMasterFreezesAndWakesUp", "",
 	},
 	{
@@ -44,13 +46,13 @@ var failovers = []row{
 		"TestSentinel_AFailoverInOrder", "",
 	},
 	{
-		"Cluster: a master is killed, and a replica takes over that lags", await,
+		"Cluster: a master is killed, and a replica that lags takes over", await,
 		"503 `Redis can't be reached`, `CLUSTERDOWN`, then `recovering`", whatIsKept,
 		"TestCluster_AReplicaThatLagsTakesOver", "",
 	},
 	{
-		"Cluster: a master freezes, is replaced, and wakes up", await,
-		"503 in time, `CLUSTERDOWN`, then `recovering`", "exact, though the old master executes what it finds",
+		"Cluster: a master freezes, is replaced, and resumes", await,
+		"503 in time, `CLUSTERDOWN`, then `recovering`", frozenToo,
 		"TestCluster_AMasterFreezesAndWakesUp", "",
 	},
 	{
@@ -59,10 +61,10 @@ var failovers = []row{
 	},
 	{
 		"resharding: every slot of the app moves to another master", goOn,
-		"pages, and now and then a 503 `Redis refuses with TRYAGAIN`", "exact", "TestCluster_SlotsMove", "",
+		"pages, and sometimes a 503 `Redis refuses with TRYAGAIN`", "exact", "TestCluster_SlotsMove", "",
 	},
 	{
-		"all of these and those above by turns, on a server, a Sentinel set and a Cluster", await,
+		"these faults and those above, one after another, on a server, a Sentinel set and a Cluster", await,
 		"pages or 503, as above", "exact", "TestChaos", "",
 	},
 }
@@ -80,7 +82,7 @@ var elsewhere = []row{
 	},
 	{
 		"one of the two keys of a metric is deleted", goOn, "pages",
-		"`v`: what was there is lost. `ctl`: kept; what was without an answer is counted as `orphan`",
+		"`v` deleted: its values until then are lost. `ctl` deleted: nothing is lost but batches in doubt, counted as `orphan`",
 		"TestOutage_AKeyOfAFamilyIsLost", behaviour + "outage_test.go",
 	},
 	{
@@ -88,7 +90,7 @@ var elsewhere = []row{
 		"TestOutage_EmptiedUnderLoad", behaviour + "outage_test.go",
 	},
 	{
-		"a process is killed", "end with it", "pages; its gauges vanish with its lease",
+		"a process is killed", "its own end; others go on", "pages; its gauges vanish when its lease expires",
 		"what it had not sent is lost: up to one interval, or the outage",
 		"TestCountersNeverStepBack_AKilledProcessLosesAtMostOneInterval", behaviour + "stepback_test.go",
 	},
@@ -104,8 +106,8 @@ const root = "../../.."
 func tables() map[string]string {
 	all := map[string]string{}
 	here := filepath.ToSlash(filepath.Join("core", "tests", "faults"))
-	for name, list := range map[string][]fault{"server": serverFaults, "line": lineFaults} {
-		function := map[string]string{"server": "TestServer_Faults", "line": "TestLine_Faults"}[name]
+	for name, list := range map[string][]fault{"server": serverFaults, "network": networkFaults} {
+		function := map[string]string{"server": "TestServer_Faults", "network": "TestNetwork_Faults"}[name]
 		var rows []row
 		for _, f := range list {
 			requests := goOn
@@ -172,7 +174,7 @@ func TestDocs_FaultsNameTestsThatExist(t *testing.T) {
 			t.Errorf("there is no test %s", r.test)
 		}
 	}
-	for _, f := range append(append([]fault{}, serverFaults...), lineFaults...) {
+	for _, f := range append(append([]fault{}, serverFaults...), networkFaults...) {
 		if f.name == "" || f.event == "" || f.scrape == "" || f.totals == "" || f.begin == nil {
 			t.Errorf("the fault %q is not complete", f.name)
 		}

@@ -21,11 +21,11 @@ const (
 	scrapeTimeout = 2 * time.Second // Prometheus's
 	tooLate       = scrapeTimeout / 5
 	scrapeEvery   = 80 * time.Millisecond
-	manyAnswers   = 2000 // of a long chaos
+	manyAnswers   = 2000 // older answers lose their pages
 )
 
-// watch is a Prometheus: it scrapes by turns an exporter and a process of the
-// application, one after the other, since which one answers must not matter.
+// watch is a Prometheus: it scrapes an exporter and a process of the application by
+// turns, since it must not matter which of them answers.
 type watch struct {
 	targets []*shoal.Registry
 	stop    chan struct{}
@@ -35,9 +35,9 @@ type watch struct {
 
 	mu      sync.Mutex
 	answers []answer       // guarded by mu
-	seen    testkit.Rising // what was shown last; guarded by mu
+	seen    testkit.Rising // what the last page showed; guarded by mu
 	falls   []string       // guarded by mu
-	faults  []string       // answers that nobody may give; guarded by mu
+	faults  []string       // answers that are invalid or late; guarded by mu
 }
 
 // answer is what a scrape got.
@@ -45,7 +45,7 @@ type answer struct {
 	page   testkit.Page
 	reason string // of a 503
 	took   time.Duration
-	late   time.Duration // the part of it in which the machine was busy with other work
+	late   time.Duration // the part of took in which the machine was busy with other work
 	at     time.Duration // since the watch began
 }
 
@@ -102,7 +102,7 @@ func (w *watch) scrape(target int) {
 	defer w.mu.Unlock()
 	w.answers = append(w.answers, a)
 	if old := len(w.answers) - manyAnswers; old >= 0 {
-		w.answers[old].page = testkit.Page{} // nobody asks for it any more
+		w.answers[old].page = testkit.Page{} // to save memory; no check needs it any more
 	}
 	if err != nil {
 		w.faults = append(w.faults, err.Error())
@@ -114,11 +114,11 @@ func (w *watch) scrape(target int) {
 	}
 }
 
-// mark is the moment now, for the questions below.
+// mark marks this moment: the checks below take it, and look at later answers.
 func (w *watch) mark() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// The scrape under way began before.
+	// A scrape under way began before this moment.
 	return len(w.answers) + 1
 }
 
@@ -163,8 +163,7 @@ func (w *watch) eventually(t *testing.T, mark int, check func(testkit.Page) erro
 	})
 }
 
-// says waits until both targets answer 503, for this reason or, where they are
-// divided by |, one of these.
+// says waits until both targets answer 503 for this reason. Several reasons are separated by |.
 func (w *watch) says(t *testing.T, mark int, reason string) {
 	t.Helper()
 	w.until(t, mark, func(answers []answer) error {
@@ -177,7 +176,7 @@ func (w *watch) says(t *testing.T, mark int, reason string) {
 			} else {
 				n, other = 0, a.reason
 			}
-			if n == len(w.targets) { // in a row: they take turns
+			if n == len(w.targets) { // consecutive answers are of different targets
 				return nil
 			}
 		}
@@ -185,8 +184,8 @@ func (w *watch) says(t *testing.T, mark int, reason string) {
 	})
 }
 
-// shows waits for n pages since the mark, and fails the test if there was an
-// answer without one, unless the machine was too busy to give it in time.
+// shows waits for n pages since the mark, and fails the test if there was a 503,
+// unless the machine was too busy to give a page in time.
 func (w *watch) shows(t *testing.T, mark, n int) {
 	t.Helper()
 	w.until(t, mark, func(answers []answer) error {
@@ -205,8 +204,8 @@ func (w *watch) shows(t *testing.T, mark, n int) {
 	})
 }
 
-// neverFell fails the test if a counter was shown lower than before, or if an
-// answer was not a valid one in time.
+// neverFell fails the test if a page showed a counter lower than before, or if an
+// answer was invalid or late.
 func (w *watch) neverFell(t *testing.T) {
 	t.Helper()
 	w.valid(t)
@@ -221,8 +220,8 @@ func (w *watch) neverFell(t *testing.T) {
 	}
 }
 
-// valid fails the test if an answer was not a page, and no 503 with a reason,
-// or came too late.
+// valid fails the test if an answer was neither a page nor a 503 with a reason, or was
+// too late.
 func (w *watch) valid(t *testing.T) {
 	t.Helper()
 	w.mu.Lock()
@@ -255,14 +254,14 @@ func (w *watch) tellLosses(t *testing.T) {
 	}
 }
 
-// forgive accepts that counters begin anew: Redis lost what it had.
+// forgive allows counters to begin anew, since Redis lost its data.
 func (w *watch) forgive() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.seen, w.falls = testkit.Rising{}, nil
 }
 
-// short is a reason without what differs from one time to the next.
+// short is a reason without the addresses, which differ from one time to the next.
 func short(reason string) string {
 	if _, rest, found := strings.Cut(reason, `": `); found {
 		reason = rest

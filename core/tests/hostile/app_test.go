@@ -9,8 +9,8 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 )
 
-// honestNames are the families that every app declares, and honestGauges those of them
-// that are kept for each process by itself.
+// honestNames are the families that every app declares. honestGauges are those of them
+// that are per-process gauges.
 var (
 	honestNames = []string{
 		"plain_total", "coded_total", "size", "took", "routed", "carts", "last", "scratch_total",
@@ -22,7 +22,7 @@ var (
 		"shoal_flush_duration_seconds", "shoal_corrupt_values_total", "shoal_rejected_observations_total", "shoal_pending_batches",
 		"shoal_lost_batches_total",
 	}
-	// otherSelfNames are the rest of these, which nobody attacks.
+	// otherSelfNames are shoal's other families, which are not attacked.
 	otherSelfNames = []string{
 		"shoal_flush_failures_total", "shoal_pending_age_seconds", "shoal_overflowed_writes_total", "shoal_gaugefunc_panics_total",
 		"shoal_scrape_duration_seconds", "shoal_scrape_failures_total", "shoal_scrape_flush_failures_total",
@@ -30,14 +30,14 @@ var (
 	}
 )
 
-// sample is a line of a page that grows with each event, by as much.
+// sample is a line of a page, and by how much each event raises it.
 type sample struct {
 	family, series string
 	each           float64
 }
 
-// summed are the samples of the metrics that add up over processes. What is observed is a
-// power of two, so that sums are exact.
+// summed are the samples of the metrics that add up over processes. Observed values are
+// powers of two, so that sums are exact.
 var summed = []sample{
 	{"plain_total", `plain_total`, 1},
 	{"coded_total", `coded_total{code="200",team="t"}`, 1},
@@ -59,7 +59,7 @@ type app struct {
 	carts  *shoal.GaugeVec
 	last   *shoal.Gauge
 	own    []*shoal.Gauge // parallel to honestGauges
-	// scratch is written to and deleted from at random: nobody knows what it has.
+	// scratch is written and deleted at random, so its contents are not checked.
 	scratch *shoal.CounterVec
 }
 
@@ -84,7 +84,7 @@ func newApp() *app {
 	return a
 }
 
-// count makes events happen.
+// count counts n events.
 func (a *app) count(n int) {
 	for range n {
 		a.plain.Inc()
@@ -97,15 +97,15 @@ func (a *app) count(n int) {
 	}
 }
 
-// set sets the gauges to a number, but for the one that is everybody's.
+// set sets all gauges to a number, except the one that all processes add to.
 func (a *app) set(v float64) {
 	for _, g := range a.own {
 		g.Set(v)
 	}
 }
 
-// wantGauges returns an error unless a page shows what two processes have set, and the
-// second one as the last. Families that are lost need not be there.
+// wantGauges returns an error unless a page shows what two processes have set, the second
+// one last. Families that are lost may be missing.
 func wantGauges(p *page, one, two float64, lost map[string]bool) error {
 	for series, want := range map[string]float64{
 		"last": two, "conns": one + two, "peak": max(one, two), "low": min(one, two), "mean": (one + two) / 2,

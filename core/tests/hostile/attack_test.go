@@ -13,33 +13,33 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ownWriter stands in drawn contents for the id of a process of the app, which is another
-// one each time.
+// ownWriter stands in random contents for the id of a process of the app, since that differs
+// from run to run.
 const ownWriter = "%OWN%"
 
-// write is one thing that an attack does to a key.
+// write is one change of a key by an attack.
 type write struct {
 	key    string
-	family string // whose key it is; empty for those of the app as a whole
+	family string // of the key; empty for keys of the app as a whole
 	also   string // another key that it writes to, if any
-	about  string // for people
+	about  string // a description
 	do     func(ctx context.Context, p redis.Pipeliner)
 }
 
-// attack is what a round writes.
+// attack is all writes of a round.
 type attack struct {
 	writes  []write
-	touched map[string]bool // families, and "families", "leases", "g"
+	touched map[string]bool // families; and "families", "leases", "g"
 	keys    []string
 }
 
-// mostWrites of a round.
+// mostWrites is how many writes a round has at most.
 const mostWrites = 40
 
-// target is a key to be written to.
+// target is a key that an attack may write to.
 type target struct{ key, kind, family string }
 
-// targets lists all keys of the app that are its own, and some that nobody has.
+// targets lists all keys of the app, and some keys that no process uses.
 func (s *session) targets() (own, foreign []target) {
 	for _, name := range slices.Concat(honestNames, selfNames) {
 		own = append(own, target{s.key("/" + name + "}:ctl"), "ctl", name}, target{s.key("/" + name + "}:v"), "v", name})
@@ -54,7 +54,7 @@ func (s *session) targets() (own, foreign []target) {
 	return own, append(foreign, target{s.key("}:g:nobody"), "g", ""}, target{s.key("}:g:"), "g", ""})
 }
 
-// plan draws a round's attack. Where the job names writes, these are all that are made.
+// plan draws a round's attack. If the job names writes, the attack has only these.
 func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 	var skip *regexp.Regexp
 	if s.Skip != "" {
@@ -64,7 +64,7 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 	own, foreign := s.targets()
 	n := 1 + d.IntN(6)
 	if d.one(12) {
-		n = mostWrites // to nearly all of them
+		n = mostWrites // on nearly all keys
 	}
 	a := &attack{touched: map[string]bool{}}
 	for i := range n {
@@ -74,7 +74,7 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 		case 0:
 			t = pick(d, foreign...)
 		case 1:
-			t = pick(d, own[len(own)-2-len(s.writers):]...) // the app's, of which there are few
+			t = pick(d, own[len(own)-2-len(s.writers):]...) // one of the few keys of the app as a whole
 		}
 		if s.Only != nil && !slices.Contains(s.Only, i) {
 			continue
@@ -101,7 +101,7 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 	return a, nil
 }
 
-// draw makes one write of a target.
+// draw draws one write to a target.
 func (s *session) draw(ctx context.Context, d rng, t target, own []target) (write, error) {
 	w := write{key: t.key, family: t.family}
 	switch n := d.IntN(10); {
@@ -172,7 +172,7 @@ func (s *session) listed(d rng, w *write) {
 	w.do = func(ctx context.Context, p redis.Pipeliner) { p.ZAdd(ctx, w.key, members...) }
 }
 
-// filled gets fields of the right shape, nearly.
+// filled adds fields that look nearly right.
 func (s *session) filled(d rng, t target, w *write) {
 	n := d.times()
 	pairs := make([]any, 0, 2*n)
@@ -185,7 +185,7 @@ func (s *session) filled(d rng, t target, w *write) {
 		}
 		field, value = s.own(d, field), s.own(d, value)
 		if size += len(field) + len(value); size > 6<<20 {
-			break // what a round writes is bounded: it is to be quick
+			break // a round's writes are bounded, so that it is quick
 		}
 		pairs = append(pairs, field, value)
 		if i < 5 {
@@ -202,7 +202,7 @@ func (s *session) filled(d rng, t target, w *write) {
 	}
 }
 
-// spoilt changes some of what the key honestly has.
+// spoilt changes some of what the processes stored in a key.
 func (s *session) spoilt(ctx context.Context, d rng, t target, w *write) error {
 	had, err := s.attacker.HGetAll(ctx, t.key).Result()
 	if err != nil && !strings.HasPrefix(err.Error(), "WRONGTYPE") {
@@ -252,7 +252,7 @@ func (s *session) spoilt(ctx context.Context, d rng, t target, w *write) error {
 	return nil
 }
 
-// own puts the id of a process of the app in its place.
+// own replaces ownWriter by the id of a process of the app.
 func (s *session) own(d rng, text string) string {
 	if len(s.writers) == 0 || !strings.Contains(text, ownWriter) {
 		return text
@@ -260,8 +260,8 @@ func (s *session) own(d rng, text string) string {
 	return strings.ReplaceAll(text, ownWriter, s.writers[d.IntN(len(s.writers))])
 }
 
-// launch makes the writes. Redis refuses some, since a write before made the key another
-// type; that is as it should be.
+// launch makes the writes. Redis may refuse some of them, since an earlier write changed the
+// type of the key.
 func (a *attack) launch(ctx context.Context, client redis.UniversalClient) error {
 	p := client.Pipeline()
 	for _, w := range a.writes {

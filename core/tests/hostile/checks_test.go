@@ -15,7 +15,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 )
 
-// live lets the processes go on amid hostile contents: requests, flushes, deletions,
+// live lets the processes go on with hostile contents in Redis: requests, flushes, deletions,
 // synchronous calls, housekeeping.
 func (s *session) live(d rng) error {
 	begin := time.Now()
@@ -45,7 +45,7 @@ func (s *session) live(d rng) error {
 	}
 	for _, a := range s.apps {
 		if d.one(2) {
-			continue // the page's own flush has to do
+			continue // only the flush of a page
 		}
 		call("Flush ends with its context", func(ctx context.Context) { _ = a.reg.Flush(ctx) })
 	}
@@ -61,7 +61,7 @@ func (s *session) live(d rng) error {
 	return together(calls)
 }
 
-// together makes calls at the same time, and returns the first error.
+// together runs calls at the same time, and returns the first error.
 func together(calls []func() error) error {
 	errs := make([]error, len(calls))
 	var all sync.WaitGroup
@@ -72,7 +72,7 @@ func together(calls []func() error) error {
 	return cmp.Or(errs...)
 }
 
-// show reads the page of each process: whole and true, or a 503 in time.
+// show reads the page of each process, which must be complete and right, or a 503 in time.
 func (s *session) show(d rng) error {
 	first := d.IntN(3)
 	var reads []func() error
@@ -102,9 +102,9 @@ func (s *session) registries() []*shoal.Registry {
 	return []*shoal.Registry{s.apps[0].reg, s.apps[1].reg, s.reader}
 }
 
-// untouched checks the families that nobody has written to but shoal: so many events at
-// least, and at most, since the base. A page that is whole has them even if the list of
-// families lost them: a process that writes sees to that, or shows no page.
+// untouched checks the families that only shoal has written to: since the base they must have
+// from least to most events. A whole page has them even if the list of families lost them: a
+// writing process lists them again, or shows no page.
 func (s *session) untouched(p *page, who string, whole bool, least, most float64) error {
 	for _, sm := range summed {
 		if s.attack.touched[sm.family] || s.unsure[sm.family] || s.lost[sm.family] {
@@ -123,7 +123,7 @@ func (s *session) untouched(p *page, who string, whole bool, least, most float64
 	return nil
 }
 
-// hidden says whether a hostile family may have taken the name of one's samples.
+// hidden says whether a hostile family may have taken the name of one of this family's samples.
 func (s *session) hidden(family string) bool {
 	for name := range s.attack.touched {
 		if strings.HasPrefix(name, family) || strings.HasPrefix(family, name) {
@@ -133,8 +133,8 @@ func (s *session) hidden(family string) bool {
 	return false
 }
 
-// heal waits, now and then, until the processes have mended what is hostile by
-// themselves: nobody has to delete a key by hand.
+// heal waits, in some rounds, until the processes have repaired their keys by themselves:
+// no operator has to delete a key.
 func (s *session) heal(d rng) error {
 	if !d.one(4) && s.Round < 0 {
 		return nil
@@ -155,7 +155,7 @@ func (s *session) heal(d rng) error {
 	return nil
 }
 
-// await tries until nothing is missing any more, and no longer than there is patience.
+// await repeats attempt until nothing is missing, or until patience is over.
 func (s *session) await(promise, who string, attempt func() (missing string, err error)) error {
 	for deadline := time.Now().Add(s.Patience); ; {
 		missing, err := attempt()
@@ -170,8 +170,8 @@ func (s *session) await(promise, who string, attempt func() (missing string, err
 	}
 }
 
-// flushAll flushes each process until that succeeds, but for families that are now of
-// another type.
+// flushAll flushes each process until that succeeds, except for families whose type an
+// attack changed.
 func (s *session) flushAll(promise string) error {
 	for i, a := range s.apps {
 		if err := s.await(promise, fmt.Sprint("process ", i), func() (string, error) {
@@ -188,8 +188,8 @@ func (s *session) flushAll(promise string) error {
 	return nil
 }
 
-// onlyClashes says whether all that an error tells is that families are of another type,
-// which were written to. These are lost.
+// onlyClashes says whether an error only reports that attacked families have another type.
+// These are lost.
 func (s *session) onlyClashes(err error) bool {
 	switch e := err.(type) {
 	case nil:
@@ -210,7 +210,7 @@ func (s *session) onlyClashes(err error) bool {
 	return false
 }
 
-// awaitPage reads until there is a page.
+// awaitPage scrapes until there is a page.
 func (s *session) awaitPage(reg *shoal.Registry, who string) (p *page, err error) {
 	err = s.await("a page comes back", who, func() (string, error) {
 		if p, err = read(reg, expfmt.FmtText, 2*time.Second); err != nil {
@@ -221,9 +221,9 @@ func (s *session) awaitPage(reg *shoal.Registry, who string) (p *page, err error
 	return p, err
 }
 
-// settle checks a page when nothing hostile is left: what nobody touched is exact, and
-// what was lost has begun again. From there on all is exact.
-func (s *session) settle() error {
+// checkExact checks a page when nothing hostile is left: families that were not attacked are exact,
+// and those that lost data have begun again. From then on all are exact.
+func (s *session) checkExact() error {
 	var p *page
 	if err := s.await("what was lost begins again", "the page", func() (string, error) {
 		var err error
@@ -244,7 +244,7 @@ func (s *session) settle() error {
 	}
 	for _, sm := range summed {
 		got := p.samples[sm.series]
-		// A control hash that was tampered with makes a process send again what it had sent.
+		// A control hash that was changed makes a process send batches again.
 		forged := slices.Contains(s.attack.keys, s.key("/"+sm.family+"}:ctl"))
 		if s.unsure[sm.family] && !forged && !s.lost[sm.family] && (got < 0 || got > s.since*sm.each) {
 			return s.fails("what was wiped is not sent again", "%s is %v, want %v at most", sm.series, got, s.since*sm.each)
@@ -257,8 +257,8 @@ func (s *session) settle() error {
 	return nil
 }
 
-// goOn checks that all processes count on, exactly, and show their gauges. Gauges may
-// come late: a lease has to be had.
+// goOn checks that all processes go on counting, exactly, and show their gauges. Gauges may
+// come late, since a process needs a lease for them.
 func (s *session) goOn() error {
 	s.count(1)
 	s.set()
@@ -280,7 +280,7 @@ func (s *session) goOn() error {
 		if missing == nil {
 			return "", nil
 		}
-		s.set() // the stamps of two sets of one moment may be the wrong way round
+		s.set() // the times of two sets at the same moment may be in the wrong order
 		return missing.Error(), s.flushAll(recovers)
 	})
 }
@@ -296,11 +296,11 @@ func (s *session) set() {
 	s.apps[1].last.Set(float64(s.round + 1))
 }
 
-// reports are what a process said of troubles in a session.
+// reports are what a process reported in a session.
 type reports struct {
 	mu   sync.Mutex
 	n    int      // guarded by mu
-	bad  string   // the first that may not stand in a log; guarded by mu
+	bad  string   // the first that must not be in a log; guarded by mu
 	last []string // guarded by mu
 }
 
@@ -326,7 +326,7 @@ func (s *session) said() (lines []string) {
 	return lines
 }
 
-// checkReports checks that the processes said little, and on one printable line each.
+// checkReports checks that the processes reported little, each time one printable line.
 func (s *session) checkReports() error {
 	for i, r := range s.reports {
 		r.mu.Lock()

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// generationField, or in gauges the version, is the field of a hash beside its series.
+// generationField is the field of a hash that is no series: the generation, or the version of gauges.
 const generationField = "\xfe"
 
-// entry draws a field of a hash of a kind, and what stands in it: of the shape that the
-// protocol has for it, with something wrong.
+// entry draws a field and its value for a hash of a kind: as in the protocol, with something
+// wrong.
 func (d rng) entry(kind string) (field, value string) {
 	switch kind {
 	case "ctl":
@@ -45,7 +45,7 @@ func (d rng) member() (name string, score float64) {
 	return pick(d, d.familyName(), d.text()), score
 }
 
-// familyName is one that nobody declared, often of a sample that another has.
+// familyName is a name that no process declared, often that of another family's sample.
 func (d rng) familyName() string {
 	switch d.IntN(5) {
 	case 0:
@@ -58,7 +58,7 @@ func (d rng) familyName() string {
 	return "foreign_" + strconv.Itoa(d.IntN(4))
 }
 
-// label is a name and a value, of which one may be wrong.
+// label draws a name and a value, one of which may be wrong.
 func (d rng) label() string {
 	name := pick(d, "a", "b", "code", "team", "room", "le", "quantile", "gauge_index", "__x", "__name__", "host")
 	value := d.word()
@@ -71,10 +71,10 @@ func (d rng) label() string {
 	return name + "\xff" + value
 }
 
-// longestField bounds in bytes what is made of many labels.
+// longestField is the most bytes of a field of many labels.
 const longestField = 5 << 20
 
-// seriesField draws labels: sorted or not, twice, without a value, thousands of them.
+// seriesField draws labels: unsorted, doubled, without a value, thousands of them.
 func (d rng) seriesField() string {
 	switch d.IntN(8) {
 	case 0:
@@ -91,7 +91,7 @@ func (d rng) seriesField() string {
 	}
 	labels, size := make([]string, d.times()), 0
 	for i := range labels {
-		if size > longestField { // of long texts, a few are enough
+		if size > longestField { // a few long texts are enough
 			return strings.Join(labels[:i], "\xff")
 		}
 		labels[i] = d.label()
@@ -110,7 +110,7 @@ func (d rng) value() string {
 		return d.number()
 	case 1:
 		return d.text()
-	case 2: // of a latest gauge
+	case 2: // a value of a Latest gauge
 		return d.number() + " " + d.moment(time.Microsecond) + " " + pick(d, "0", d.moment(time.Microsecond))
 	}
 	parts := make([]string, d.times())
@@ -128,7 +128,7 @@ func (d rng) component(i int) string {
 	return name + pick(d, ":", ":", ":", ":", "::", "", ": ") + pick(d, strconv.Itoa(d.IntN(100)), d.number())
 }
 
-// bounds of a histogram: unsorted, twice, no numbers, very many.
+// bounds draws bounds of a histogram: unsorted, doubled, no numbers, very many.
 func (d rng) bounds() string {
 	list := make([]string, d.times())
 	for i := range list {
@@ -154,7 +154,7 @@ func (d rng) controlEntry() (field, value string) {
 		value = pick(d, number, d.text())
 	case "writer":
 		field, value = "w:"+d.text(), pick(d, number, d.text())
-	case "own writer": // which that is, the attack knows
+	case "own writer": // the attack replaces it
 		field, value = "w:"+ownWriter, pick(d, number, strconv.Itoa(d.IntN(100))+" "+d.moment(time.Second), d.text())
 	case "else":
 		field, value = d.text(), d.text()

@@ -11,8 +11,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// crowd fills a key with very many entries that are as they should be: more than a page
-// shows, or so many that what is made of them, not what is read, takes memory.
+// crowd fills a key with very many valid entries: more than a page shows, or so many that the page
+// made of them would take much memory.
 func (s *session) crowd(d rng, t target, w *write) {
 	n := pick(d, 1000, 10_000, 10_001, 25_000)
 	deadline := time.Now().Add(time.Hour).UnixMilli()
@@ -33,7 +33,7 @@ func (s *session) crowd(d rng, t target, w *write) {
 		}
 		return
 	case "leases":
-		s.crowded = true // documented: a page is a 503 then
+		s.crowded = true // as documented, pages are 503
 		entry = func(i int) (field, value string) {
 			return "i:" + strconv.Itoa(i+5), fmt.Sprintf("w%d %d - host v 1 3600000", i, deadline)
 		}
@@ -41,7 +41,7 @@ func (s *session) crowd(d rng, t target, w *write) {
 		entry = func(i int) (field, value string) {
 			return "depth\xffx\xff" + strconv.Itoa(i), "1 " + strconv.FormatInt(deadline, 10)
 		}
-	case "ctl": // and the series, to be multiplied
+	case "ctl": // bounds, and as many series
 		bounds := pick(d, 500, 1001, 10_000)
 		text := make([]byte, 0, 8*bounds)
 		for i := range bounds {
@@ -61,7 +61,7 @@ func (s *session) crowd(d rng, t target, w *write) {
 	w.do = fillWith(t.key, n, entry)
 }
 
-// fillWith writes n entries to a hash, in commands that keep Redis for little time.
+// fillWith writes n entries to a hash, in commands that each take Redis little time.
 func fillWith(key string, n int, entry func(i int) (field, value string)) func(ctx context.Context, p redis.Pipeliner) {
 	return func(ctx context.Context, p redis.Pipeliner) {
 		for from := 0; from < n; from += 1000 {

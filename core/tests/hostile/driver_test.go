@@ -17,18 +17,18 @@ import (
 
 const diedPromise = "no process dies"
 
-// outcome is what a runner said until it ended.
+// outcome is what a runner wrote until it ended.
 type outcome struct {
 	failures []failure
-	rounds   []failure // with what they were going to write, and no promise; if the job tells
+	rounds   []failure // what each round was going to write, without a promise; if job.Tell
 	running  []uint64  // the seeds under way when it died
 	last     uint64    // the highest seed that it began
 	stderr   string
-	err      error // it died
+	err      error // how it died
 }
 
-// drive runs seeds in a runner. One that dies takes the seeds with it that were under way:
-// each of these is run alone then, and another runner goes on.
+// drive runs seeds in a runner. If the runner dies, drive runs each of the seeds under way
+// alone, and another runner goes on with the others.
 func (f *fuzz) drive(config runnerConfig) {
 	for {
 		o := f.process(config)
@@ -43,7 +43,7 @@ func (f *fuzz) drive(config runnerConfig) {
 				f.add(fail)
 			}
 		}
-		if !guilty { // together they may have taken more than the limit; then they do it again
+		if !guilty { // together they may have exceeded the memory limit; if so, that happens again
 			again := f.process(runnerConfig{Seeds: o.running, Sessions: config.Sessions, Job: job{Round: -1}})
 			if again.err != nil || len(o.running) == 0 {
 				f.add(failure{
@@ -52,13 +52,13 @@ func (f *fuzz) drive(config runnerConfig) {
 				})
 				return
 			}
-			f.t.Logf("a process died once (%v), of none of the seeds %v:\n%.1000s", o.err, o.running, o.stderr)
+			f.t.Logf("a process died once (%v), but not when the seeds %v were run again:\n%.1000s", o.err, o.running, o.stderr)
 		}
 		config = config.from(o.last + config.Step)
 	}
 }
 
-// server returns an empty Redis that nobody uses.
+// server returns an empty Redis that no runner uses.
 func (f *fuzz) server() *redistest.Server {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -97,7 +97,7 @@ func (f *fuzz) process(config runnerConfig) (o outcome) {
 	if err != nil {
 		return outcome{err: err}
 	}
-	if _, err := cmd.StdinPipe(); err != nil { // the runner ends when this one does
+	if _, err := cmd.StdinPipe(); err != nil { // the runner ends when this process does
 		return outcome{err: err}
 	}
 	if err := cmd.Start(); err != nil {
@@ -144,13 +144,13 @@ func (f *fuzz) process(config runnerConfig) (o outcome) {
 	return o
 }
 
-// alone runs one job and tells what becomes of it.
+// alone runs one job by itself.
 func (f *fuzz) alone(j job) outcome {
 	j.Tell = true
 	return f.process(runnerConfig{Seeds: []uint64{j.Seed}, Sessions: 1, Job: j})
 }
 
-// try runs one job alone and returns its failure to keep a promise.
+// try runs one job by itself and returns its failure of this promise, if there is one.
 func (f *fuzz) try(j job, promise string) (failure, bool) {
 	failures := f.alone(j).failures
 	at := slices.IndexFunc(failures, func(fail failure) bool { return fail.Promise == promise })
@@ -160,8 +160,8 @@ func (f *fuzz) try(j job, promise string) (failure, bool) {
 	return failures[at], true
 }
 
-// again looks for a failure among those of one promise that time, or another seed, may
-// have caused: one that is there two more times when its seed is run alone.
+// again looks for a failure that happens two more times when its seed is run alone. Failures that do
+// not may have been caused by a busy machine or by another seed.
 func (f *fuzz) again(list []failure) (failure, bool) {
 	tried := map[uint64]bool{}
 	for _, fail := range list {
@@ -179,19 +179,19 @@ func (f *fuzz) again(list []failure) (failure, bool) {
 	return failure{}, false
 }
 
-// shrink looks for fewer writes of one round that are enough for a failure, for a minute.
+// shrink looks for a minute for fewer writes of one round that cause the failure.
 func (f *fuzz) shrink(fail failure) failure {
 	limit := time.Now().Add(time.Minute)
 	j := job{Seed: fail.Seed, Round: max(fail.Round, 0), Patience: 4 * time.Second}
 	small, ok := f.try(j, fail.Promise)
-	for !ok && fail.Round < 0 && j.Round < rounds-1 { // whose round is not known
+	for !ok && fail.Round < 0 && j.Round < rounds-1 { // the failure's round is not known
 		j.Round++
 		small, ok = f.try(j, fail.Promise)
 	}
 	if !ok {
 		return fail
 	}
-	if small.Number == 0 { // it was not the session that told
+	if small.Number == 0 { // the session did not report it
 		small.Number = mostWrites
 	}
 	j.Only = make([]int, small.Number)

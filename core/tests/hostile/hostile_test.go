@@ -36,10 +36,10 @@ func TestMain(m *testing.M) {
 	redistest.Main(m)
 }
 
-// Whatever somebody writes to the keys of an app: no process of it dies, waits or forges
-// its logs, pages are valid or a 503 in time, what nobody touched stays exact, the
-// processes mend what they need, other apps in the same Redis notice nothing, and memory
-// and the time that Redis is kept busy are bounded.
+// Whatever somebody writes to the keys of an app: none of its processes dies, hangs or logs a forged
+// line; pages are valid, or a 503 in time; families that were not attacked stay exact; the
+// processes repair the keys that they need; other apps in the same Redis notice nothing; and the
+// memory and the time that calls take in Redis are bounded.
 func TestHostileContents_BreakNoPromise(t *testing.T) {
 	f := &fuzz{t: t, failures: map[string][]failure{}}
 	begin := time.Now()
@@ -69,7 +69,7 @@ func TestHostileContents_BreakNoPromise(t *testing.T) {
 	f.report(time.Since(begin))
 }
 
-// fuzz gathers what the runners tell.
+// fuzz collects what the runners report.
 type fuzz struct {
 	t        *testing.T
 	mu       sync.Mutex
@@ -86,11 +86,11 @@ func (f *fuzz) add(failures ...failure) {
 	}
 }
 
-// report fails the test for each promise that was not kept, with the smallest attack that
-// shows it. A failure that time may have caused must show when its seed is run again.
+// report fails the test for each broken promise, with the smallest attack that
+// shows it. A failure that a busy machine may have caused must happen when its seed is run again.
 func (f *fuzz) report(took time.Duration) {
 	sum := f.sum
-	f.t.Logf("%d rounds in %v (%.0f/s), %d pages and %d times 503 amid them, %d MiB at most, %d keys left, longest call %v, a neighbour's flush %v",
+	f.t.Logf("%d rounds in %v (%.0f/s), %d pages and %d times 503 during attacks, %d MiB at most, %d keys left, longest call %v, a neighbour's flush %v",
 		sum.Rounds, took.Round(time.Second), float64(sum.Rounds)/took.Seconds(), sum.Pages, sum.Held, sum.Memory>>20, sum.Keys,
 		sum.Longest, sum.NeighbourHeld.Round(time.Millisecond))
 	if limit := *memory << 20; !raceDetector && sum.Memory > limit {

@@ -9,13 +9,13 @@ import (
 	"syscall"
 )
 
-// limitMemory makes the system refuse the process more than so many bytes, with which
-// Go's runtime ends it.
+// limitMemory makes the system refuse the process more memory than this; Go's runtime then
+// ends the process.
 func limitMemory(bytes uint64) error {
 	return syscall.Setrlimit(syscall.RLIMIT_DATA, &syscall.Rlimit{Cur: bytes, Max: bytes})
 }
 
-// memoryPeak is the most that the process has had resident, in bytes.
+// memoryPeak is the peak of the process's resident memory, in bytes.
 func memoryPeak() uint64 {
 	text, err := os.ReadFile("/proc/self/status")
 	if err != nil {

@@ -4,7 +4,7 @@
 
 package hostile_test
 
-// limitMemory does nothing where there is no such limit.
+// limitMemory does nothing: this system has no such limit.
 func limitMemory(uint64) error { return nil }
 
 // memoryPeak is not known here.

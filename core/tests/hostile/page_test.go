@@ -40,8 +40,8 @@ func (p *page) has(series string) bool {
 // formats are what a scraper may ask for.
 var formats = []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim, expfmt.FmtOpenMetrics_1_0_0}
 
-// read asks for a page, as a scraper does that waits for so long. The error says what is
-// wrong with the answer; that there is none to be had is no error.
+// read scrapes a page with this timeout. The error says what is wrong with the answer; a 503
+// is no error.
 func read(reg *shoal.Registry, format expfmt.Format, patience time.Duration) (*page, error) {
 	req := httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/metrics", nil)
 	req.Header.Set("Accept", string(format))
@@ -70,12 +70,12 @@ func read(reg *shoal.Registry, format expfmt.Format, patience time.Duration) (*p
 	return p, fmt.Errorf("the page is a %d: %.300q", rec.Code, rec.Body)
 }
 
-// plain returns an error unless a text may stand in a log or an answer: not empty, one
+// plain returns an error unless a text is fit for a log or an answer: not empty, one
 // line, printable, bounded.
 func plain(text string) error {
 	switch {
 	case text == "":
-		return errors.New("no word")
+		return errors.New("empty")
 	case len(text) > maxLine:
 		return fmt.Errorf("%d bytes long", len(text))
 	case !utf8.ValidString(text):
@@ -86,12 +86,12 @@ func plain(text string) error {
 	return nil
 }
 
-// maxLine bounds what is said of one trouble.
+// maxLine is the most bytes of one report.
 const maxLine = 2 << 10
 
 var unknownType = regexp.MustCompile(`(?m)^(# TYPE \S+) unknown$`)
 
-// parse reads a page strictly: as Prometheus does, and no series twice.
+// parse reads a page as Prometheus does, and refuses a page that has a series twice.
 func parse(body []byte, format expfmt.Format) (samples, error) {
 	switch format.FormatType() {
 	case expfmt.TypeProtoDelim:
@@ -114,8 +114,8 @@ func parse(body []byte, format expfmt.Format) (samples, error) {
 		if !ok {
 			return nil, errors.New("the page does not end with # EOF")
 		}
-		// The rest is of the same grammar, but for names of counters in their TYPE, and
-		// for the type of a counter whose name does not end in _total.
+		// Apart from # EOF, OpenMetrics differs from the text format in the names of counters in
+		// TYPE lines, and in the type of a counter whose name does not end in _total.
 		body = unknownType.ReplaceAll(rest, []byte("$1 untyped"))
 	}
 	if !utf8.Valid(body) {
@@ -140,8 +140,8 @@ func parse(body []byte, format expfmt.Format) (samples, error) {
 // samples are values by name{labels}, as the text format writes them.
 type samples map[string]float64
 
-// add enters the samples of a metric: none twice, and buckets that ascend and end with
-// the count.
+// add adds the samples of a metric. None may be there twice; buckets must ascend, and the last one
+// must be the count.
 func (s samples) add(name string, m *dto.Metric) error {
 	var labels, twice string
 	for _, l := range m.Label {

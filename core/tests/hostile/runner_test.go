@@ -21,20 +21,20 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 )
 
-// runnerEnv holds the [runnerConfig] of a process that the test started of its own binary.
+// runnerEnv holds the [runnerConfig] of a process that the test started from its own binary.
 const runnerEnv = "SHOAL_HOSTILE_RUNNER"
 
 // runnerConfig is what such a process is started with.
 type runnerConfig struct {
 	URL      string
-	Memory   uint64        // that it may take, in bytes; 0 for any
-	Script   time.Duration // for which it may keep Redis busy with one call
-	Sessions int           // at once
-	Job      job           // but for its seed
-	Seeds    []uint64      // to run; where there are none, each Step-th from First on
+	Memory   uint64        // the most that it may take, in bytes; 0 for no limit
+	Script   time.Duration // the longest that one call may keep Redis busy
+	Sessions int           // how many it runs at the same time
+	Job      job           // of each seed, without the seed
+	Seeds    []uint64      // the seeds to run; if empty, each Step-th from First on
 	First    uint64
 	Step     uint64
-	End      uint64    // the first that is not run; 0 for none
+	End      uint64    // the first seed that is not run; 0 for no end
 	Until    time.Time // when no further round begins; zero for never
 }
 
@@ -52,7 +52,7 @@ func (c *runnerConfig) seeds() iter.Seq[uint64] {
 	}
 }
 
-// from is the same with another first seed.
+// from returns the config with another first seed.
 func (c runnerConfig) from(seed uint64) runnerConfig {
 	c.First = seed
 	return c
@@ -60,7 +60,7 @@ func (c runnerConfig) from(seed uint64) runnerConfig {
 
 func (c *runnerConfig) over() bool { return !c.Until.IsZero() && time.Now().After(c.Until) }
 
-// message is a line that it writes: one of these.
+// message is a line that a runner writes. One field is set.
 type message struct {
 	Begin  *uint64  `json:",omitempty"` // a seed
 	Done   *uint64  `json:",omitempty"` // a seed
@@ -69,15 +69,15 @@ type message struct {
 	Sum    *summary `json:",omitempty"` // at its end
 }
 
-// summary is what processes of the test have seen.
+// summary is what runners measured.
 type summary struct {
 	Rounds        int64
-	Pages, Held   int64         // amid hostile contents: shown, and 503
-	Memory        uint64        // peak of one
+	Pages, Held   int64         // answers during attacks: pages, and 503
+	Memory        uint64        // the highest peak of a runner
 	Longest       time.Duration // call to Redis
 	LongestCall   string
-	NeighbourHeld time.Duration // longest wait of another tenant
-	Keys          int64         // that are left in Redis
+	NeighbourHeld time.Duration // longest flush of the neighbour
+	Keys          int64         // left in Redis
 }
 
 func (s *summary) add(o summary) {
@@ -92,10 +92,10 @@ func (s *summary) add(o summary) {
 	}
 }
 
-// mostFailures are told before a runner begins no further seed.
+// mostFailures is after how many failures a runner begins no further seed.
 const mostFailures = 12
 
-// runner runs seeds, several at once, on one Redis.
+// runner runs seeds, several at the same time, on one Redis.
 type runner struct {
 	config   runnerConfig
 	attacker redis.UniversalClient // with a name of its own
@@ -114,7 +114,7 @@ func runnerMain(config string, out io.Writer) int {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	go func() { // nobody reads on
+	go func() { // ends when the test's process does
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(4)
 	}()
@@ -148,13 +148,14 @@ func (r *runner) begin(config string) error {
 	}
 	if r.config.Memory > 0 {
 		debug.SetMemoryLimit(int64(r.config.Memory / 2))
-		// What Go has given back to the system counts against this limit, so that it is
-		// the net for what would take all at once; what is resident is checked at the end.
+		// Memory that Go has returned to the system counts against this limit. So it is twice
+		// what is allowed, and stops a process that suddenly takes much memory; the resident
+		// memory is checked at the end.
 		if err := limitMemory(2 * r.config.Memory); err != nil {
 			return err
 		}
 	}
-	debug.SetGCPercent(400) // it is to be quick, and the limit bounds it
+	debug.SetGCPercent(400) // for speed; the memory limit bounds it
 	redis.SetLogger(silence{})
 	opts, err := redis.ParseURL(r.config.URL)
 	if err != nil {
@@ -188,7 +189,7 @@ func (r *runner) session(seed uint64) {
 	r.write(message{Done: &seed})
 }
 
-// note changes what is told at the end.
+// note updates the summary.
 func (r *runner) note(change func(sum *summary)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -208,7 +209,7 @@ func (r *runner) fail(f failure) {
 	r.write(message{Failed: &f})
 }
 
-// failedAll tells of something that any of the seeds under way may have caused.
+// failedAll reports a failure that any of the seeds under way may have caused.
 func (r *runner) failedAll(promise, detail string, timed bool) {
 	r.mu.Lock()
 	seeds := slices.Collect(maps.Keys(r.running))
@@ -228,11 +229,11 @@ func (r *runner) write(m message) {
 	_, _ = r.out.Write(append(text, '\n'))
 }
 
-// attackerName is the name of the connections that write hostile contents, which are not
-// what keeps Redis busy that is looked for.
+// attackerName is the name of the connections that write hostile contents. watch ignores their
+// slow calls.
 const attackerName = "attacker"
 
-// awaitRedis waits until Redis answers: a call that keeps it busy is in its log only then.
+// awaitRedis waits until Redis answers, since it logs a slow call only at its end.
 func (r *runner) awaitRedis() {
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
 		if r.attacker.Ping(context.Background()).Err() == nil {
@@ -287,8 +288,8 @@ func seedOf(args []string) (seed uint64) {
 	return 0
 }
 
-// neighbour is another app in the same Redis, whose name begins alike. It counts, and its
-// page is exact, whatever the others do.
+// neighbour is another app in the same Redis, with a similar name. It counts, and its
+// page must be exact, whatever happens to the other apps.
 func (r *runner) neighbour(stop <-chan struct{}) {
 	reg := shoal.New()
 	c := reg.NewCounter(shoal.CounterOpts{Name: "plain_total", Help: "Plain."})

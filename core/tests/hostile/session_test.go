@@ -19,39 +19,39 @@ import (
 const (
 	rounds = 16 // of a seed
 
-	patience     = 15 * time.Second       // for what must come, on a busy machine
-	flushTimeout = 60 * time.Millisecond  // of a flush amid hostile contents
-	pageTimeout  = 300 * time.Millisecond // of a page amid hostile contents
-	slack        = 2 * time.Second        // by which a call may be late
-	requestTime  = time.Second            // in which what a request does is done
-	mostReports  = 1100                   // of one process in a session: a thousand kinds, and some
+	patience     = 15 * time.Second       // how long to wait for something, on a busy machine
+	flushTimeout = 60 * time.Millisecond  // of a flush during an attack
+	pageTimeout  = 300 * time.Millisecond // of a page during an attack
+	slack        = 2 * time.Second        // how late a call may be
+	requestTime  = time.Second            // the longest time of a request's writes
+	mostReports  = 1100                   // of one process in a session: a thousand kinds, and some more
 )
 
-// job says what a session is to do.
+// job says what a session does.
 type job struct {
 	Seed uint64
-	// Round, if not negative, is the only one that is hostile, and Only its only writes;
-	// all where that is nil.
+	// Round, if not negative, is the only round with an attack. Only lists its only writes; nil
+	// means all.
 	Round int
 	Only  []int
-	Tell  bool   // what is going to be written: a process may die of it
-	Skip  string // a pattern of writes that are not made
-	// Patience for what must come; the usual one if zero.
+	Tell  bool   // report an attack before it is made, since a process may die of it
+	Skip  string // a pattern of writes to leave out
+	// Patience is how long to wait for something; the constant patience if zero.
 	Patience time.Duration
 }
 
-// failure is a promise that was not kept.
+// failure is a broken promise.
 type failure struct {
 	Seed    uint64
 	Round   int
 	Promise string
 	Detail  string
 	Writes  string // the round's attack
-	Number  int    // of these
-	Timed   bool   // it may be the machine's fault
+	Number  int    // of writes
+	Timed   bool   // a busy machine may have caused it
 }
 
-// size is how much there is to read; what the session did not tell has no writes.
+// size is the length of the report; a failure that the session did not report has no writes.
 func (f failure) size() int {
 	if f.Number == 0 {
 		return mostWrites
@@ -71,26 +71,26 @@ type session struct {
 	apps     []*app // two processes that write
 	reader   *shoal.Registry
 	store    *wire.Redis // for housekeeping
-	writers  []string    // their ids, as the leases tell
+	writers  []string    // their ids, read from the leases
 	reports  []*reports
-	base     map[string]float64 // by sample: what a page showed when none was hostile any more
+	base     map[string]float64 // by sample: what a page showed after the last attack
 	since    float64            // events since then
-	acked    float64            // of them those that Redis has
-	unsure   map[string]bool    // families that base says nothing about
+	acked    float64            // those of them that Redis acknowledged
+	unsure   map[string]bool    // families that are not in base
 	round    int
 	attack   *attack
 	leftover map[string]bool // keys
-	crowded  bool            // there are more leases than a page is made of
-	ever     map[string]bool // families that were written to in any round
-	// lost are families that another type has taken. The processes ask again once a
-	// minute, which is longer than a session.
+	crowded  bool            // there are too many leases for a page
+	ever     map[string]bool // families that any round attacked
+	// lost are families that now have another type. The processes register them again only
+	// once a minute, which is longer than a session.
 	lost map[string]bool
 }
 
-// errFailed ends a session: what follows a failure says nothing.
+// errFailed ends a session, since results after a failure mean nothing.
 var errFailed = errors.New("a promise was not kept")
 
-// run runs one seed. Where it returns, nothing of the app is left.
+// run runs one seed, and leaves nothing of the app in Redis.
 func run(r *runner, j job) {
 	if j.Patience == 0 {
 		j.Patience = patience
@@ -118,12 +118,12 @@ func run(r *runner, j job) {
 
 func (s *session) key(rest string) string { return "shoal:1:{" + s.name + rest }
 
-// fails tells of a promise that was not kept.
+// fails reports a broken promise.
 func (s *session) fails(promise, format string, args ...any) error {
 	return s.tell(false, promise, format, args...)
 }
 
-// overdue tells of a promise that was not kept in time, which may be the machine's fault.
+// overdue reports a promise that was not kept in time, which a busy machine may have caused.
 func (s *session) overdue(promise, format string, args ...any) error {
 	return s.tell(true, promise, format, args...)
 }
@@ -133,11 +133,10 @@ func (s *session) tell(timed bool, promise, format string, args ...any) error {
 	return errFailed
 }
 
-// ownCalls is the promise that the test could do what it wanted to: else Redis hangs, or
-// the machine.
+// ownCalls is broken when Redis does not execute the test's own calls.
 const ownCalls = "the test's own calls succeed"
 
-// late tells of a call that took too long.
+// late reports a call that took too long.
 func (s *session) late(promise string, took, limit time.Duration) error {
 	if took <= limit {
 		return nil
@@ -179,7 +178,7 @@ func (s *session) begin() error {
 		return err
 	}
 	s.acked = s.since
-	if err := s.settle(); err != nil {
+	if err := s.checkExact(); err != nil {
 		return err
 	}
 	return s.goOn()
@@ -224,10 +223,10 @@ func (s *session) once() error {
 		return err
 	}
 	s.acked = s.since
-	if err := s.settle(); err != nil {
+	if err := s.checkExact(); err != nil {
 		return err
 	}
-	// Else the next round shows whether counting goes on.
+	// Otherwise the next round shows whether counting goes on.
 	if d.one(4) || s.round == rounds-1 || s.round == s.Round {
 		if err := s.goOn(); err != nil {
 			return err
@@ -236,7 +235,7 @@ func (s *session) once() error {
 	return s.checkReports()
 }
 
-// count makes events happen in all processes.
+// count counts events in all processes.
 func (s *session) count(n int) {
 	for _, a := range s.apps {
 		a.count(n)
@@ -257,7 +256,7 @@ func (s *session) findWriters(ctx context.Context) error {
 	return err
 }
 
-// clean deletes what the round has written to, and both keys of each family of these.
+// clean deletes the keys that the round wrote to, and both keys of each of their families.
 func (s *session) clean(ctx context.Context) error {
 	keys := append([]string(nil), s.attack.keys...)
 	for name := range s.attack.touched {
@@ -299,5 +298,5 @@ func (s *session) end() {
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	_ = s.attacker.Unlink(ctx, keys...).Err() // else the next app has another name
+	_ = s.attacker.Unlink(ctx, keys...).Err() // if that fails they stay: the next app has another name
 }

@@ -13,11 +13,11 @@ import (
 // rng draws hostile contents.
 type rng struct {
 	*rand.Rand
-	huge bool // a text may have megabytes
+	huge bool // texts may have megabytes
 }
 
-// roll returns an rng of its own for one thing, so that what is drawn for it does not
-// depend on what was drawn before.
+// roll returns an rng for one purpose, so that what it draws does not depend on what was
+// drawn before.
 func roll(seed, round, thing uint64) rng {
 	d := rng{Rand: rand.New(rand.NewPCG(seed, round<<32|thing))}
 	d.huge = d.one(2000)
@@ -29,7 +29,7 @@ func (d rng) one(n int) bool { return d.IntN(n) == 0 }
 
 func pick[T any](d rng, list ...T) T { return list[d.IntN(len(list))] }
 
-// times is a small number of things, seldom a large one.
+// times draws a number of things, mostly a small one.
 func (d rng) times() int {
 	switch n := d.IntN(1000); {
 	case n < 800:
@@ -42,7 +42,7 @@ func (d rng) times() int {
 	return 1 + d.IntN(5000)
 }
 
-// length of a text in bytes, seldom beyond what a process believes.
+// length draws the length of a text in bytes, mostly within the limits of the protocol.
 func (d rng) length() int {
 	switch n := d.IntN(1000); {
 	case d.huge:
@@ -59,13 +59,13 @@ func (d rng) length() int {
 	return d.IntN(300_000)
 }
 
-// bytesOfNote mean something to the protocol, to a page, a terminal or a log.
+// bytesOfNote have a meaning in the protocol, on a page, in a terminal or in a log.
 var bytesOfNote = []string{
 	"\xff", "\xfe", "\xfd", "\xfc", "\x00", "\n", "\r", "\t", " ", ":", "=", ",", "{", "}", "\"", "\\", "#", "%", "/", "-", "+", ".",
 	"\x1b[2J\x1b[31m", "\x1b]0;x\x07", "\u202e", "\u2028", "\u0085", "\xc3\x28", "\xed\xa0\x80", "é", "\U0001f41f", "{app}", "%s%n", "%2", "?",
 }
 
-// text is a hostile text.
+// text draws a hostile text.
 func (d rng) text() string {
 	n := d.length()
 	switch d.IntN(16) {
@@ -108,13 +108,13 @@ func (d rng) noise(n int) string {
 	return string(b)
 }
 
-// word is a short harmless text.
+// word draws a short harmless text.
 func (d rng) word() string {
 	return pick(d, "a", "b", "x", "shop", "node-1", "le", "quantile", "count", "sum", "gauge_index", "__name__", "__x", "shoal_overflow",
 		"counter", "gauge", "histogram", "summary", "latest", "total", "w", "lineage", "-", strconv.FormatUint(d.Uint64(), 36))
 }
 
-// edges are numbers at which something ends: texts, since many are no number of the protocol.
+// edges are numbers at the limits of some type. They are texts, since the protocol has no such numbers.
 var edges = []string{
 	"0", "-0", "1", "-1", "+1", "01", "007", "1.", ".5", "1.5", "-2.5", "1e5", "1E-5", "1e308", "-1e308", "1.7976931348623157e308", "1e309",
 	"1e999", "5e-324", "1e-400", "nan", "NaN", "-nan", "inf", "Inf", "+Inf", "-Inf", "infinity", "0x10", "0x1p4", "0b1", "1_000", "1,5",
@@ -124,7 +124,7 @@ var edges = []string{
 	"--1", "1e", "e1", ".", "-", "+", "1 ", " 1", "1\n", "1\x00", "１", "٣",
 }
 
-// number is one, or nearly.
+// number draws a number, or a text that is nearly one.
 func (d rng) number() string {
 	switch d.IntN(8) {
 	case 0:
@@ -139,7 +139,7 @@ func (d rng) number() string {
 	return pick(d, edges...)
 }
 
-// moment is a time in so many units a second, most often not far from now.
+// moment draws a time in units since 1970, mostly near the present.
 func (d rng) moment(unit time.Duration) string {
 	now := time.Now().UnixNano() / int64(unit)
 	year := int64(365 * 24 * time.Hour / unit)
@@ -156,7 +156,7 @@ func (d rng) moment(unit time.Duration) string {
 	return strconv.FormatInt(now+int64(pick(d, -time.Second, time.Second, time.Minute)/unit), 10)
 }
 
-// spoilt is a text with something small wrong, or something else in its place.
+// spoilt returns a text with a small error, or another text in its place.
 func (d rng) spoilt(honest string) string {
 	b := []byte(honest)
 	if len(b) == 0 {

@@ -45,8 +45,8 @@ func get(t *testing.T, h http.Handler, accept string) (status int, body string) 
 	return rec.Code, rec.Body.String()
 }
 
-// promhttp serves the registry as it serves its own, in every format, and the
-// registry's own handler answers the same.
+// promhttp serves a shoal registry in every format, with the same page as the registry's own
+// handler.
 func TestGatherer_PromhttpServesTheSamePage(t *testing.T) {
 	reg := process(t)
 	shop(t, reg)
@@ -80,8 +80,8 @@ func TestGatherer_PromhttpSaysThatRedisIsAway(t *testing.T) {
 	}
 }
 
-// What client_golang knows of one process, memory and goroutines, is that
-// process's own: it has a page of its own beside the fleet's.
+// client_golang's collectors of one process (memory, goroutines) have a page of their own,
+// beside the page of all processes.
 func TestProcess_CollectorsOfOneProcessHaveTheirOwnPage(t *testing.T) {
 	reg := process(t)
 	shop(t, reg)
@@ -108,7 +108,7 @@ func TestProcess_CollectorsOfOneProcessHaveTheirOwnPage(t *testing.T) {
 	}
 }
 
-// Where somebody wants both on one page, client_golang joins them.
+// client_golang can join both on one page.
 func TestGatherer_JoinsWithOthers(t *testing.T) {
 	reg := process(t)
 	shop(t, reg)
@@ -118,8 +118,8 @@ func TestGatherer_JoinsWithOthers(t *testing.T) {
 	testkit.Check(t, testutil.GatherAndCompare(prometheus.Gatherers{own, reg}, strings.NewReader(want), append(shopNames, "local_value")...))
 }
 
-// Gathering twice gives the same, and what others do with the first result
-// (prometheus.Gatherers merges and sorts) does not harm the second.
+// Gather returns the same twice, also after the caller changed the first result, as
+// prometheus.Gatherers does when it merges and sorts.
 func TestGatherer_ResultsOutliveEachOther(t *testing.T) {
 	reg := process(t)
 	shop(t, reg)

@@ -19,12 +19,12 @@ import (
 
 func TestMain(m *testing.M) { redistest.Main(m) }
 
-// process returns a registry that is connected to the package's server, as an
-// app of the test's own, and closed with the test.
+// process returns a registry of an app of the test's own on the package's server. It is closed with
+// the test.
 func process(t *testing.T) *shoal.Registry {
 	t.Helper()
 	reg := shoal.New()
-	// The parent of the temporary directories is named after the test and this run of it.
+	// The parent of temporary directories has the name of the test and a number of its own.
 	app := filepath.Base(filepath.Dir(t.TempDir()))
 	opts := shoal.Opts{App: app, Interval: 10 * time.Millisecond, Host: "h"}
 	testkit.Must(t, reg.Connect(redistest.Shared(t).Client(t), opts))

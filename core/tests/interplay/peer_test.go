@@ -12,7 +12,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 )
 
-// bounds are what f returns, and whether it panics in place of that.
+// bounds returns the bits of what f returns, or that it panics.
 func bounds(f func() []float64) (bits []uint64, panics bool) {
 	defer func() { panics = recover() != nil }()
 	for _, b := range f() {
@@ -21,7 +21,7 @@ func bounds(f func() []float64) (bits []uint64, panics bool) {
 	return bits, false
 }
 
-// A program that moves from client_golang goes on with the same le labels.
+// A program that migrates from client_golang keeps its le labels.
 func TestBuckets_AreClientGolangsBitForBit(t *testing.T) {
 	same := func(start, step float64, count int) {
 		t.Helper()
@@ -55,7 +55,7 @@ func TestBuckets_AreClientGolangsBitForBit(t *testing.T) {
 	}
 }
 
-// Where a match names labels that the metric has, both libraries delete the same.
+// If a match names only labels that the metric has, both libraries delete the same.
 func TestDeletions_HitWhatClientGolangsHit(t *testing.T) {
 	names := []string{"code", "method"}
 	sets := [][]string{{"200", "GET"}, {"200", "POST"}, {"500", "GET"}, {"", "GET"}, {"200", ""}}
@@ -84,7 +84,7 @@ func TestDeletions_HitWhatClientGolangsHit(t *testing.T) {
 	}
 }
 
-// What a registry of client_golang takes under one name, and what it refuses.
+// shoal accepts and refuses the same declarations of one name as client_golang.
 func TestDeclarations_WithOtherConstantLabelsAreTakenWhereClientGolangTakesThem(t *testing.T) {
 	first := prometheus.Labels{"server": "public", "zone": "a"}
 	for name, tt := range map[string]struct {

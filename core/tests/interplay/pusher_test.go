@@ -17,7 +17,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// pushed is a Pushgateway as far as a pusher sees it.
+// pushed is a Pushgateway that records what a pusher sends.
 type pushed struct {
 	path     string
 	families []*dto.MetricFamily

@@ -19,13 +19,13 @@ import (
 	"testing"
 )
 
-// chosen is the variable of the environment that names the mutant to run.
+// chosen is the environment variable that names the mutant to run.
 const chosen = "SHOAL_MUTANT"
 
 // body is a function of the core that some mutants change, and where its body is in the file.
 type body struct {
 	from, to int  // between its braces
-	results  bool // else what is inserted has to return by itself
+	results  bool // whether it returns values; if not, the inserted copy needs a return
 	changed  []changed
 }
 
@@ -34,7 +34,7 @@ type changed struct {
 	text   string // the body as the mutant has it
 }
 
-// source is a file that some mutants change.
+// source is a file of the core that some mutants change.
 type source struct {
 	text   string
 	syntax *ast.File
@@ -42,9 +42,9 @@ type source struct {
 	bodies []*body
 }
 
-// mutate returns the files that mutants change, by their paths below root, each able to
-// run as the original and as any mutant of the table. A text that is not in its file
-// exactly once is an error that says where it is.
+// mutate returns the files that mutants change, by their paths below root. Each can run as the
+// original and as any mutant of the table. It is an error if a text is not in its file exactly
+// once; the error says where else it is.
 func mutate(root string, table []mutant) (map[string]string, error) {
 	sources := map[string]*source{}
 	for _, m := range table {
@@ -81,7 +81,7 @@ func readSource(file string) (*source, error) {
 	return s, err
 }
 
-// change notes what a mutant makes of the function around its text.
+// change records how a mutant changes the function around its text.
 func (s *source) change(mutant string, e edit) error {
 	if n := strings.Count(s.text, e.old); n != 1 {
 		return fmt.Errorf("this text is there %d times instead of once:\n%s", n, e.old)
@@ -102,7 +102,7 @@ func (s *source) change(mutant string, e edit) error {
 	return nil
 }
 
-// around finds the function whose body has what is between these offsets.
+// around finds the function whose body includes these offsets.
 func (s *source) around(from, to int) *body {
 	for _, declared := range s.syntax.Decls {
 		f, ok := declared.(*ast.FuncDecl)
@@ -124,7 +124,7 @@ func (s *source) around(from, to int) *body {
 
 func (s *source) offset(p token.Pos) int { return s.files.Position(p).Offset }
 
-// withMutants puts the changed bodies before the original ones.
+// withMutants returns the file with the changed bodies before the original ones.
 func (s *source) withMutants() string {
 	slices.SortFunc(s.bodies, func(a, b *body) int { return cmp.Compare(a.from, b.from) })
 	var text strings.Builder
@@ -184,7 +184,7 @@ func build(t *testing.T, table []mutant) (binary string) {
 	}
 	for _, file := range tests {
 		if name := filepath.Base(file); !strings.HasPrefix(name, "simulation_") && !strings.HasPrefix(name, "race_") && name != "helpers_test.go" {
-			overlay[file] = "" // as if it were not there
+			overlay[file] = "" // leaves the file out
 		}
 	}
 	text, err := json.Marshal(map[string]any{"Replace": overlay})

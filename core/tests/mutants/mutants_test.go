@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	// mutantSeeds is in how many seeds a mutant must be found; most need a few, those that scrapes at the same time must notice some hundreds.
+	// mutantSeeds is in how many seeds the simulation must find a mutant. Most mutants need
+	// a few, those that only concurrent scrapes notice some hundreds.
 	mutantSeeds = 5000
-	// plainSeeds only shows that this way of building does no harm. The core's own
+	// plainSeeds only checks that the core works when it is built in this way. The core's own
 	// test runs more.
 	plainSeeds = 100
 )

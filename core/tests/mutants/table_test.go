@@ -2,7 +2,7 @@
 
 package mutants
 
-// mutant is one mistake, and how shoal's tests notice it.
+// mutant is one mistake, and how the simulation notices it.
 type mutant struct {
 	name   string
 	breaks string // what goes wrong
@@ -11,8 +11,8 @@ type mutant struct {
 	noticed string
 }
 
-// edit replaces a text that is in the file exactly once. Short texts survive when the
-// code around them changes.
+// edit replaces a text that is in the file exactly once. The shorter the text, the fewer
+// changes of the core's code affect it.
 type edit struct {
 	file     string // below core
 	old, new string

@@ -20,11 +20,10 @@ const (
 	slots   = 16384
 )
 
-// Cluster is three masters, on which all slots are spread, and perhaps a
-// replica of each.
+// Cluster has three masters that share all slots, and perhaps a replica of each.
 type Cluster struct {
-	Nodes    []*Server // the masters of the beginning
-	Replicas []*Server // none, or one of each of Nodes
+	Nodes    []*Server // the masters at the start
+	Replicas []*Server // their replicas at the start, in the same order, or none
 }
 
 // StartCluster starts a Cluster for one test and ends it with the test.
@@ -67,8 +66,8 @@ func startCluster(dir func() string, args []string) (*Cluster, error) {
 	return c, nil
 }
 
-// startNode starts a server in Cluster mode. The bus gets a free port too: by
-// default it is 10,000 above, which may be no port at all.
+// startNode starts a server in Cluster mode. The bus gets a free port too: its
+// default is 10,000 higher, which may be above 65,535.
 func startNode(dir string, args []string) (*Server, error) {
 	var err error
 	for range attempts {
@@ -90,8 +89,8 @@ func startNode(dir string, args []string) (*Server, error) {
 	return nil, err
 }
 
-// join spreads the slots, introduces the nodes to each other, and waits until
-// each has heard of all slots.
+// join assigns the slots, introduces the nodes to each other, and waits until
+// each node knows all slots.
 func (c *Cluster) join() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -140,7 +139,7 @@ func busPort(ctx context.Context, client *redis.Client) (string, error) {
 	return reply["cluster-port"], err
 }
 
-// whole says whether a node knows all nodes and serves.
+// whole says whether a node knows all nodes and all slots.
 func whole(ctx context.Context, client *redis.Client) bool {
 	info, err := client.ClusterInfo(ctx).Result()
 	if err != nil ||
@@ -151,7 +150,7 @@ func whole(ctx context.Context, client *redis.Client) bool {
 	shards, err := client.ClusterShards(ctx).Result()
 	serving := 0
 	for _, shard := range shards {
-		serving += len(shard.Slots) // one range each
+		serving += len(shard.Slots) // each shard has one range
 	}
 	return err == nil && serving == masters
 }
@@ -161,7 +160,7 @@ func (c *Cluster) Addrs() []string {
 	return addresses(c.all())
 }
 
-// URL is what redis.ParseClusterURL reads.
+// URL is in the form of redis.ParseClusterURL.
 func (c *Cluster) URL() string {
 	return "redis://" + c.Nodes[0].Addr + "?addr=" + strings.Join(c.Addrs()[1:], "&addr=")
 }

@@ -5,8 +5,8 @@
 // masters or of six nodes, a master with two replicas and three Sentinels, and
 // miniredis. It never uses a server that it did not start.
 //
-// [Start] gives a test a server of its own, to be killed, frozen and restarted
-// at will. [Shared] gives all tests of a package the same one, which is enough
-// where each test takes its own app's name; the package's TestMain calls
-// [Main] then.
+// [Start] gives a test a server of its own, which it may kill, freeze and restart.
+// [Shared] gives all tests of a package the same server, which is enough for
+// tests that each have an app of their own; the package's TestMain must then call
+// [Main].
 package redistest

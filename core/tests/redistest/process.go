@@ -18,7 +18,7 @@ var errMissing = errors.New(
 // process is one run of redis-server.
 type process struct {
 	pid    int
-	exited chan struct{} // closed when it has ended and was waited for
+	exited chan struct{} // closed when it has ended, after Wait
 }
 
 // spawn starts redis-server with its log appended to the directory's.
@@ -39,8 +39,8 @@ func spawn(dir string, args []string) (*process, error) {
 	p := &process{exited: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// "Dies with its parent" means the thread that started it, so that
-		// thread stays until the process has ended.
+		// The server dies with the thread that started it, so that thread must live
+		// until the server has ended.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer close(p.exited)
@@ -60,11 +60,11 @@ func spawn(dir string, args []string) (*process, error) {
 	return p, nil
 }
 
-// signal sends to the process alone.
+// signal sends a signal to the process, not to its group.
 func (p *process) signal(sig syscall.Signal) error {
 	select {
 	case <-p.exited:
-		return os.ErrProcessDone // its pid may be another's by now
+		return os.ErrProcessDone // another process may have its pid by now
 	default:
 		return syscall.Kill(p.pid, sig)
 	}

@@ -5,7 +5,7 @@ package redistest
 import "syscall"
 
 // processAttributes make the server the leader of a group, so that its children
-// (BGSAVE) die with it, and let it die with the test even if that is killed.
+// (BGSAVE) can be killed with it, and make it die with the test even if that is killed.
 func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

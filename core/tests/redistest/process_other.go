@@ -7,7 +7,7 @@ package redistest
 import "syscall"
 
 // processAttributes make the server the leader of a group, so that its children
-// (BGSAVE) die with it.
+// (BGSAVE) can be killed with it.
 func processAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }

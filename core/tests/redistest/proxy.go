@@ -10,17 +10,17 @@ import (
 	"testing"
 )
 
-// LossyProxy stands between clients and a server. It can pass a request on, wait until
-// the server has answered it, and cut the connection instead of passing the answer on:
-// the client can't tell whether the request was executed.
+// LossyProxy stands between clients and a server. It can pass on a request, wait for
+// the reply, and close the connection instead of passing on the reply, so that the client
+// can't know whether the request was executed.
 type LossyProxy struct {
 	Addr string
-	Lost atomic.Int64 // answers that were cut off
+	Lost atomic.Int64 // replies that were not passed on
 
 	group  sync.WaitGroup
 	mu     sync.Mutex
 	server string                    // where new connections lead; guarded by mu
-	doomed func(request []byte) bool // whether its answer is lost; guarded by mu
+	doomed func(request []byte) bool // whether the reply to a request is lost; guarded by mu
 	conns  map[net.Conn]bool         // guarded by mu
 }
 
@@ -49,14 +49,15 @@ func StartLossyProxy(t testing.TB, server string) *LossyProxy {
 	return p
 }
 
-// Lose makes the answers to requests lost for which doomed holds; to none where it is nil.
+// Lose makes the proxy lose the replies to requests for which doomed returns true. With nil it
+// loses none.
 func (p *LossyProxy) Lose(doomed func(request []byte) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.doomed = doomed
 }
 
-// Mentioning holds for the first n requests that contain all of the texts.
+// Mentioning returns a function that is true for the first n requests that contain all texts.
 func Mentioning(n int64, texts ...string) func(request []byte) bool {
 	var seen atomic.Int64
 	return func(request []byte) bool {
@@ -69,7 +70,7 @@ func Mentioning(n int64, texts ...string) func(request []byte) bool {
 	}
 }
 
-// MoveTo cuts all connections, and leads new ones to another server, as after a failover.
+// MoveTo closes all connections, and leads new ones to another server, as after a failover.
 func (p *LossyProxy) MoveTo(server string) {
 	p.mu.Lock()
 	p.server = server
@@ -85,7 +86,7 @@ func (p *LossyProxy) hangUp() {
 	}
 }
 
-// enter notes a connection until it is left, which closes it.
+// enter registers a connection until leave is called, which closes it.
 func (p *LossyProxy) enter(conn net.Conn) (leave func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,7 +109,7 @@ func (p *LossyProxy) serve(client net.Conn) {
 		return
 	}
 	defer p.enter(server)()
-	var cut atomic.Bool // the next answer is lost
+	var cut atomic.Bool // the next reply is lost
 	p.group.Go(func() {
 		defer func() { _ = client.Close() }()
 		pass(server, client, func([]byte) bool {
@@ -129,7 +130,7 @@ func (p *LossyProxy) serve(client net.Conn) {
 	})
 }
 
-// pass copies until the end, or until goesOn says no to a piece.
+// pass copies until the end, or until goesOn returns false.
 func pass(from, to net.Conn, goesOn func(piece []byte) bool) {
 	piece := make([]byte, 64<<10)
 	for {

@@ -69,7 +69,7 @@ func TestCluster_ServesKeysOnAllThreeMasters(t *testing.T) {
 	}
 }
 
-// A replica that was stalled is behind when it takes over.
+// A stalled replica lags when it takes over.
 func TestSentinel_PromotesTheReplicaThatIsBehind(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()

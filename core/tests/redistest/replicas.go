@@ -14,12 +14,11 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// quickReplication are arguments of masters whose replicas should not keep a
-// test waiting.
+// quickReplication are arguments of masters by which replication begins at once.
 var quickReplication = []string{"--repl-diskless-sync-delay", "0", "--repl-diskless-sync", "yes"}
 
 // StartClusterWithReplicas is [StartCluster] with a replica of each master:
-// six nodes. A replica takes over however far it is behind.
+// six nodes. A replica may take over however far it lags.
 func StartClusterWithReplicas(t testing.TB, args ...string) *Cluster {
 	t.Helper()
 	args = append(append([]string{
@@ -45,7 +44,7 @@ func StartClusterWithReplicas(t testing.TB, args ...string) *Cluster {
 	return c
 }
 
-// replicate makes each replica one, and waits until all nodes know it.
+// replicate makes each replica follow its master, and waits until all nodes know it.
 func (c *Cluster) replicate(ctx context.Context) error {
 	ids := make([]string, len(c.Nodes))
 	var bus string
@@ -68,7 +67,7 @@ func (c *Cluster) replicate(ctx context.Context) error {
 			if err := client.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", c.Nodes[0].port, bus).Err(); err != nil {
 				return err
 			}
-			return poll(ctx, func() error { // it must have heard of its master
+			return poll(ctx, func() error { // it may not know its master yet
 				return client.Do(ctx, "CLUSTER", "REPLICATE", ids[i]).Err()
 			})
 		})
@@ -98,13 +97,13 @@ func (c *Cluster) replicate(ctx context.Context) error {
 	return nil
 }
 
-// Stall cuts a replica off from its master: it serves what it has, and falls
-// behind. It stays so over a failover, until Resume.
+// Stall disconnects a replica from its master: it serves what it has, and lags.
+// It stays so over a failover, until Resume.
 func (s *Server) Stall(t testing.TB) {
 	t.Helper()
 	err := s.ask(func(client *redis.Client) error {
 		ctx := context.Background()
-		// It can't log in again once its line is cut.
+		// With a wrong password it can't connect again.
 		return errors.Join(
 			client.ConfigSet(ctx, "masteruser", "nobody").Err(),
 			client.ConfigSet(ctx, "masterauth", "wrong").Err(),
@@ -129,8 +128,8 @@ func (s *Server) Resume(t testing.TB) {
 	}
 }
 
-// TakeOver has a replica of a Cluster change places with its master in order,
-// and waits for it. The Cluster may let a request run out, so that it asks again.
+// TakeOver orders a failover to a replica of a Cluster, and waits for it. A request may
+// time out in the Cluster; then TakeOver asks again.
 func (s *Server) TakeOver(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
@@ -141,7 +140,7 @@ func (s *Server) TakeOver(t testing.TB) {
 			return err
 		}
 		err := errors.New("it has not taken over")
-		if time.Since(asked) > 6*time.Second { // a request runs out after 5 s
+		if time.Since(asked) > 6*time.Second { // a request times out after 5 s
 			asked = time.Now()
 			err = errors.Join(err, s.ask(func(c *redis.Client) error { return c.ClusterFailover(ctx).Err() }))
 		}
@@ -175,7 +174,7 @@ func (s *Server) Becomes(t testing.TB, role string) {
 	}
 }
 
-// InSync waits until a replica has all that its master had.
+// InSync waits until a replica has all that its master had at the call.
 func (s *Server) InSync(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -203,7 +202,7 @@ func inSync(ctx context.Context, replica *Server) error {
 	}
 	want, _ := strconv.Atoi(its["Replication"]["master_repl_offset"])
 	if want == 0 {
-		// Of a new link nothing tells whether it streams yet: say something.
+		// Nothing shows whether a new link already streams, so write something.
 		return errors.Join(errors.New("the master has written nothing yet"), master.Publish(ctx, "redistest", "").Err())
 	}
 	return poll(ctx, func() error {
@@ -224,8 +223,8 @@ func (s *Server) replication(ctx context.Context) (info map[string]string, err e
 	return info, err
 }
 
-// ask calls f with a client that is closed afterwards. It does not wait for a
-// server that is frozen, and tries once.
+// ask calls f with a client that is closed afterwards. The client has short timeouts, for a
+// frozen server, and does not retry.
 func (s *Server) ask(f func(*redis.Client) error) error {
 	if err := reachable(s.Addr); err != nil {
 		return err

@@ -16,20 +16,20 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// patiences are for how long (ms) a server may not answer each Sentinel. One
-// is more patient than the others: if all want to lead the failover at the same
-// moment, each votes for itself and nothing happens until the next vote.
+// patiences are after how many ms without a reply each Sentinel takes a server for dead. One is
+// longer than the others: if all Sentinels start a failover at the same moment, each votes for
+// itself and nothing happens until the next vote.
 var patiences = [3]string{"1000", "1000", "2000"}
 
 // masterName is what the Sentinels call the set.
 const masterName = "shop"
 
-// SentinelSet is a master and two replicas under the watch of three Sentinels,
-// two of which take a server for dead that has not answered for a second. They
-// prefer the first replica, however far it is behind.
+// SentinelSet is a master and two replicas, watched by three Sentinels. Two of them
+// take a server for dead that has not answered for a second. They prefer the first
+// replica, however far it lags.
 type SentinelSet struct {
-	Master    *Server    // of the beginning
-	Replicas  [2]*Server // of the beginning
+	Master    *Server    // at the start
+	Replicas  [2]*Server // at the start
 	Sentinels [3]*Server
 }
 
@@ -55,8 +55,8 @@ func StartSentinel(t testing.TB, args ...string) *SentinelSet {
 	return s
 }
 
-// watch starts the Sentinels. They are told of each other and of the replicas,
-// which they would otherwise find out in some seconds.
+// watch starts the Sentinels. Their configuration names the other Sentinels and the replicas,
+// which they would otherwise discover after some seconds.
 func (s *SentinelSet) watch(t testing.TB) error {
 	for i := range s.Sentinels {
 		s.Sentinels[i] = &Server{dir: t.TempDir(), args: []string{"--sentinel"}}
@@ -101,8 +101,8 @@ func (s *SentinelSet) watch(t testing.TB) error {
 	return s.ready(patience)
 }
 
-// Ready waits until all Sentinels could fail over: after one failover some of
-// them are busy with it for a while.
+// Ready waits until all Sentinels could fail over: some are busy for a while after a
+// failover.
 func (s *SentinelSet) Ready(t testing.TB) {
 	t.Helper()
 	if err := s.ready(3 * patience); err != nil {
@@ -122,9 +122,8 @@ func (s *SentinelSet) ready(within time.Duration) error {
 	return nil
 }
 
-// ready returns nil if a Sentinel could fail over now: it hears the master,
-// both replicas and both other Sentinels, and has asked the replicas what they
-// are.
+// ready returns nil if a Sentinel could fail over now: it is connected to the master,
+// both replicas and both other Sentinels, and has read INFO from the replicas.
 func ready(ctx context.Context, sentinel *redis.Client) error {
 	if err := sentinel.Do(ctx, "SENTINEL", "CKQUORUM", masterName).Err(); err != nil {
 		return err
@@ -146,13 +145,13 @@ func ready(ctx context.Context, sentinel *redis.Client) error {
 	return nil
 }
 
-// URL is what redis.ParseFailoverURL reads.
+// URL is in the form of redis.ParseFailoverURL.
 func (s *SentinelSet) URL() string {
 	addrs := addresses(s.Sentinels[:])
 	return "redis://" + addrs[0] + "/0?master_name=" + masterName + "&addr=" + strings.Join(addrs[1:], "&addr=")
 }
 
-// Client returns a client of the master, whoever that is, closed with the test.
+// Client returns a client of the present master, closed with the test.
 func (s *SentinelSet) Client(t testing.TB) *redis.Client {
 	t.Helper()
 	client := redis.NewFailoverClient(&redis.FailoverOptions{
@@ -162,7 +161,7 @@ func (s *SentinelSet) Client(t testing.TB) *redis.Client {
 	return client
 }
 
-// Failover has the Sentinels change the master in order, both being alive.
+// Failover orders the Sentinels to fail over while the master is alive.
 func (s *SentinelSet) Failover(t testing.TB) {
 	t.Helper()
 	err := s.Sentinels[0].ask(func(c *redis.Client) error {

@@ -24,11 +24,11 @@ import (
 const (
 	logName  = "redis.log"
 	patience = 20 * time.Second // for a server to start, on a busy machine
-	attempts = 5                // at finding ports that nobody else takes first
+	attempts = 5                // to find ports that no other process takes first
 )
 
-// Server is a redis-server process with its own directory, which outlives the
-// process: a restarted server finds what the former one saved.
+// Server is a redis-server process with its own directory. The directory outlives the
+// process, so a restarted server finds what the former one saved.
 type Server struct {
 	// Addr is host and port. It stays the same over restarts.
 	Addr string
@@ -72,8 +72,8 @@ func start(dir string, args []string) (*Server, error) {
 	return s, nil
 }
 
-// launchAnywhere launches the server on a free port, and tries again on another
-// one if somebody else took it meanwhile.
+// launchAnywhere launches the server on a free port, and tries another port if
+// another process took it meanwhile.
 func (s *Server) launchAnywhere() error {
 	var err error
 	for range attempts {
@@ -131,8 +131,8 @@ func (s *Server) spawn() error {
 	return nil
 }
 
-// await polls until the server answers, and answers as the process that we
-// started: on a port lost to a race another server may be listening.
+// await polls until the server answers and is the process that we started: another
+// server may have taken the port first.
 func (s *Server) await() error {
 	client := redis.NewClient(&redis.Options{Addr: s.Addr, TLSConfig: s.tls, MaxRetries: -1, DialerRetries: 1})
 	defer func() { _ = client.Close() }()
@@ -148,7 +148,7 @@ func (s *Server) await() error {
 				return fmt.Errorf("another server listens at %s", s.Addr)
 			}
 			if err := client.Ping(ctx).Err(); err == nil {
-				return nil // LOADING is over
+				return nil // it has loaded its data
 			}
 		}
 		select {
@@ -161,8 +161,8 @@ func (s *Server) await() error {
 	}
 }
 
-// isOurs says whether the server is the process that we started. One whose INFO
-// was renamed is known by its directory.
+// isOurs says whether the server is the process that we started. If its INFO is
+// renamed, the directory tells.
 func (s *Server) isOurs(ctx context.Context, client *redis.Client) (bool, error) {
 	info, err := client.Info(ctx, "server").Result()
 	if err != nil && strings.Contains(err.Error(), "unknown command") {
@@ -172,7 +172,7 @@ func (s *Server) isOurs(ctx context.Context, client *redis.Client) (bool, error)
 	return slices.Contains(strings.Fields(info), "process_id:"+strconv.Itoa(s.pid)), err
 }
 
-// reachable tries a connection without the client, which logs each failure.
+// reachable tries a connection without go-redis, which would log each failure.
 func reachable(addr string) error {
 	conn, err := net.DialTimeout("tcp", addr, time.Second)
 	if err != nil {
@@ -181,7 +181,7 @@ func reachable(addr string) error {
 	return conn.Close()
 }
 
-// URL is what redis.ParseURL reads.
+// URL is in the form of redis.ParseURL.
 func (s *Server) URL() string {
 	if s.tls != nil {
 		return "rediss://" + s.Addr + "/0"
@@ -206,10 +206,10 @@ func (s *Server) Client(t testing.TB, change ...func(*redis.Options)) *redis.Cli
 // harmless.
 func (s *Server) Kill() { s.kill() }
 
-// Shutdown makes the server save a snapshot and waits for its end.
+// Shutdown makes the server save a snapshot and end.
 func (s *Server) Shutdown(t testing.TB) { s.shutdown(t, "SAVE") }
 
-// Stop ends the server in order, without a snapshot.
+// Stop makes the server end without a snapshot.
 func (s *Server) Stop(t testing.TB) { s.shutdown(t, "NOSAVE") }
 
 func (s *Server) shutdown(t testing.TB, how string) {
@@ -224,7 +224,7 @@ func (s *Server) shutdown(t testing.TB, how string) {
 	}
 }
 
-// Freeze stops the server as it is: connections stay open, nothing answers.
+// Freeze sends SIGSTOP: connections stay open, nothing answers.
 func (s *Server) Freeze(t testing.TB) {
 	t.Helper()
 	if err := s.signal(syscall.SIGSTOP); err != nil {
@@ -240,8 +240,8 @@ func (s *Server) Thaw(t testing.TB) {
 	}
 }
 
-// Restart starts an ended server again, at the same address with the same
-// directory. A running one is killed first.
+// Restart starts the server again, at the same address with the same directory. It
+// kills a running server first.
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.Kill()
@@ -250,8 +250,8 @@ func (s *Server) Restart(t testing.TB) {
 	}
 }
 
-// Relaunch is Restart that does not wait for the server's first answer, with
-// further arguments for this one life.
+// Relaunch is Restart with further arguments for this one run. It does not wait until the
+// server answers.
 func (s *Server) Relaunch(t testing.TB, args ...string) {
 	t.Helper()
 	s.Kill()
@@ -280,10 +280,9 @@ func (s *Server) log() string {
 	return string(text[max(0, len(text)-enough):])
 }
 
-// freePort picks a port that nobody has. Until the server has taken it,
-// somebody else may. It is none of those that systems give to outgoing
-// connections: a server that is down for a moment would find its port taken by
-// one.
+// freePort picks a free port. Another process may take it before the server does. The
+// port is outside the range for outgoing connections: one of those could take the port of
+// a server that is down for a moment.
 func freePort() (port int, err error) {
 	const lowest, number = 10_000, 22_000
 	for range 50 {
@@ -296,8 +295,8 @@ func freePort() (port int, err error) {
 	return 0, err
 }
 
-// FreeAddr is host and port of the loopback interface where nobody listens, to
-// be left and taken again.
+// FreeAddr returns an address on the loopback interface where nothing listens, for a test that
+// listens there more than once.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	port, err := freePort()

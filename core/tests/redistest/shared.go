@@ -23,8 +23,8 @@ var shared struct {
 	managed    bool
 }
 
-// Parallel lets as many tests run at once, unless -parallel says otherwise: those
-// that mostly wait for servers need more than there are cores. It parses flags.
+// Parallel sets how many tests run at the same time, unless -parallel is given: for tests that
+// mostly wait for servers, more than there are cores. It parses flags.
 func Parallel(tests int) {
 	flag.Parse()
 	given := false
@@ -35,7 +35,7 @@ func Parallel(tests int) {
 }
 
 // Main is the body of a TestMain: it runs the tests, ends the shared servers,
-// and fails if goroutines are left over but those that are to be ignored.
+// and fails if goroutines are left, except the ignored ones.
 func Main(m *testing.M, ignored ...goleak.Option) {
 	shared.Lock()
 	shared.managed = true
@@ -54,7 +54,7 @@ func Main(m *testing.M, ignored ...goleak.Option) {
 	shared.Unlock()
 	if code == 0 {
 		err := goleak.Find(ignored...)
-		// A client that could not dial looks once a second whether it is closed.
+		// A client that could not dial notices only once a second that it is closed.
 		for deadline := time.Now().Add(3 * time.Second); err != nil && time.Now().Before(deadline); {
 			err = goleak.Find(ignored...)
 		}
@@ -66,8 +66,8 @@ func Main(m *testing.M, ignored ...goleak.Option) {
 	os.Exit(code)
 }
 
-// Shared returns the server that all tests of the package share, started by
-// the first who asks. Nobody may stop it or empty it.
+// Shared returns the server that all tests of the package share. The first call
+// starts it. No test may stop it or empty it.
 func Shared(t testing.TB) *Server {
 	t.Helper()
 	shared.Lock()

@@ -12,9 +12,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// MoveSlot moves a slot from one master to another, as an operator's tool does.
-// Before the new owner is announced it calls pause: the old one then answers
-// with ASK.
+// MoveSlot moves a slot from one master to another, as redis-cli does. It calls pause
+// before it announces the new owner, while the old one answers with ASK.
 func (c *Cluster) MoveSlot(t testing.TB, slot int, from, to *Server, pause func()) {
 	t.Helper()
 	ctx := context.Background()
@@ -36,7 +35,7 @@ func (c *Cluster) MoveSlot(t testing.TB, slot int, from, to *Server, pause func(
 			break
 		}
 		must(source.Do(ctx, "MIGRATE", host, port, keys[0], 0, 5000).Err())
-		<-time.After(20 * time.Millisecond) // while a half of the family is here and a half there
+		<-time.After(20 * time.Millisecond) // meanwhile each master has one of the family's two keys
 	}
 	pause()
 	for _, node := range []*redis.Client{target, source} {
@@ -60,7 +59,7 @@ func (o Owner) Has(slot int) bool {
 	return false
 }
 
-// Masters lists who serves what. It waits until a node knows all masters.
+// Masters lists the masters and their slots. It waits until a node knows all masters.
 func (c *Cluster) Masters(t testing.TB) []Owner {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)

@@ -41,8 +41,8 @@ func NewAuthority(t testing.TB) *Authority {
 	return a
 }
 
-// issue signs a certificate, the authority's own if it has none yet, and writes
-// it and its key to files.
+// issue signs a certificate and writes it and its key to files. The first one is the
+// authority's own.
 func (a *Authority) issue(t testing.TB, name string, template *x509.Certificate) (
 	certFile, keyFile string, cert *x509.Certificate, key *ecdsa.PrivateKey,
 ) {
@@ -84,8 +84,8 @@ func (a *Authority) leaf(t testing.TB, name string) (certFile, keyFile string) {
 	return certFile, keyFile
 }
 
-// Client returns the settings of a client that trusts this authority and shows
-// no certificate.
+// Client returns the settings of a client that trusts this authority and has no
+// certificate.
 func (a *Authority) Client() *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.cert)
@@ -104,8 +104,8 @@ func (a *Authority) ClientWithCertificate(t testing.TB) *tls.Config {
 	return config
 }
 
-// StartTLS is [Start] for a server that speaks nothing but TLS, with a
-// certificate of the authority. With mutual it wants one of each client too.
+// StartTLS is [Start] for a server that speaks only TLS, with a certificate of the
+// authority. If mutual, it demands a certificate of each client too.
 func StartTLS(t testing.TB, a *Authority, mutual bool, args ...string) *Server {
 	t.Helper()
 	certFile, keyFile := a.leaf(t, "server")

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// replaceLine is a line that a README gives its reader for his go.mod.
+// replaceLine is a line of a README for the user's go.mod.
 var replaceLine = regexp.MustCompile(`(?m)^replace ` + shoalPath + `/(\S+) => \.\./shoal/(\S+)$`)
 
 func TestInstall_TheLinesOfEachREADMEBuildInAnEmptyModule(t *testing.T) {

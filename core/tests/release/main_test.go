@@ -17,11 +17,11 @@ import (
 
 const (
 	shoalPath = "github.com/shoal-metrics/shoal"
-	limit     = 5 * time.Minute // for one command; they may have to compile everything
+	limit     = 5 * time.Minute // for one command, which may have to compile everything
 )
 
 func TestMain(m *testing.M) {
-	// Somebody's habits, such as signing commits, are nothing to these tests.
+	// A developer's git settings, such as signing commits, must not affect these tests.
 	_ = os.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 	goleak.VerifyTestMain(m)
 }
@@ -36,8 +36,8 @@ func root(t *testing.T) string {
 	return dir
 }
 
-// outside is the environment of somebody who has nothing of ours but what he was given. Paths
-// are trimmed, so that packages compiled in another temporary directory need not be compiled
+// outside is the environment of a user, without this repository's workspace. Paths are
+// trimmed, so that packages compiled in another temporary directory need not be compiled
 // again.
 func outside(more ...string) []string {
 	return append(os.Environ(), append([]string{"GOWORK=off", "GOFLAGS=-modcacherw -trimpath", "GOTOOLCHAIN=local"}, more...)...)
@@ -54,7 +54,7 @@ func attempt(t *testing.T, dir string, env []string, name string, args ...string
 	return string(out), err
 }
 
-// run runs a command that succeeds and returns what it wrote to standard output.
+// run runs a command, which must succeed, and returns its standard output.
 func run(t *testing.T, dir string, env []string, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -69,8 +69,8 @@ func run(t *testing.T, dir string, env []string, name string, args ...string) st
 	return string(out)
 }
 
-// proxies returns a GOPROXY that first asks dirs, then the module cache of this machine, and what
-// the machine asks otherwise only for what none of them has.
+// proxies returns a GOPROXY of dirs, then the module cache of this machine, then this machine's
+// usual GOPROXY.
 func proxies(t *testing.T, dirs ...string) string {
 	t.Helper()
 	env := strings.Fields(run(t, ".", nil, "go", "env", "GOMODCACHE", "GOPROXY"))

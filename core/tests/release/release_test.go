@@ -15,7 +15,7 @@ import (
 
 const version = "0.1.0"
 
-// repository makes a repository of the working tree, on main, whose CHANGELOG has the version.
+// repository makes a git repository of the working tree, on main, whose CHANGELOG has the version.
 func repository(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -23,7 +23,7 @@ func repository(t *testing.T) string {
 	for file := range strings.SplitSeq(strings.TrimSuffix(files, "\x00"), "\x00") {
 		info, err := os.Stat(filepath.Join(root(t), file))
 		if err != nil {
-			continue // deleted, and that not yet committed
+			continue // deleted in the working tree, and not yet committed
 		}
 		write(t, filepath.Join(dir, file), read(t, filepath.Join(root(t), file)))
 		if err := os.Chmod(filepath.Join(dir, file), info.Mode()); err != nil {
@@ -46,7 +46,7 @@ func git(t *testing.T, dir string, args ...string) string {
 	return strings.TrimSpace(run(t, dir, nil, "git", args...))
 }
 
-// published are the modules that others may depend on: those that are not tests or programs.
+// published lists the modules that users may depend on: all except tests and programs.
 func published(t *testing.T) []string {
 	t.Helper()
 	var modules []string
@@ -58,7 +58,7 @@ func published(t *testing.T) []string {
 	return modules
 }
 
-// own is a requirement or a replacement of a module of ours, in a go.mod.
+// own matches a requirement or a replacement of a module of ours in a go.mod.
 var own = regexp.MustCompile(`(?m)` + shoalPath + `/(\S+) (\S+)`)
 
 func TestRelease_GoGetFindsEveryModuleAndTheProgramServes(t *testing.T) {
@@ -72,7 +72,7 @@ func TestRelease_GoGetFindsEveryModuleAndTheProgramServes(t *testing.T) {
 		t.Errorf("the tree is not clean:\n%s", status)
 	}
 
-	// The tags: all modules, and only these.
+	// There are tags for all modules, and no others.
 	wanted := make(map[string]bool)
 	modules := published(t)
 	for _, module := range modules {
@@ -94,7 +94,7 @@ func TestRelease_GoGetFindsEveryModuleAndTheProgramServes(t *testing.T) {
 		}
 	}
 
-	// Go packs the tags itself: what it has downloaded lies in its cache as in a module proxy.
+	// Go itself packs the tags: its download cache has the layout of a module proxy.
 	cache, versions := t.TempDir(), []string{}
 	for _, module := range modules {
 		versions = append(versions, shoalPath+"/"+module+"@v"+version)
@@ -104,7 +104,7 @@ func TestRelease_GoGetFindsEveryModuleAndTheProgramServes(t *testing.T) {
 		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=url.file://"+repo+".insteadOf", "GIT_CONFIG_VALUE_0=https://"+shoalPath)
 	run(t, t.TempDir(), fromTags, "go", append([]string{"mod", "download"}, versions...)...)
 
-	// Somebody else, who has that proxy and nothing more of ours.
+	// A user who has only that proxy.
 	shop := t.TempDir()
 	write(t, filepath.Join(shop, "main.go"), read(t, "testdata/shop.go"))
 	env := outside("GOMODCACHE="+t.TempDir(), proxies(t, cache), private[0], private[1])

@@ -20,8 +20,8 @@ type Load struct {
 	group  sync.WaitGroup
 }
 
-// StartLoad begins to write, an event in each period for each goroutine. After each event
-// done is called, if there is one, with the time when it began.
+// StartLoad begins to write: in each goroutine one event in each period. After each event it
+// calls done, if not nil, with the time when the event began.
 func StartLoad(reg *shoal.Registry, goroutines int, period time.Duration, done func(begin time.Time)) *Load {
 	c := reg.NewCounter(shoal.CounterOpts{Name: "jobs_total", Help: "Jobs."})
 	h := reg.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Help: "Time.", Buckets: []float64{1, 20, 25.5}})
@@ -52,10 +52,10 @@ func StartLoad(reg *shoal.Registry, goroutines int, period time.Duration, done f
 	return l
 }
 
-// Events is how many there were until now.
+// Events returns the number of events until now.
 func (l *Load) Events() int { return int(l.events.Load()) }
 
-// End ends the load and returns how many events there were. Twice is harmless.
+// End ends the load and returns the number of events. It may be called twice.
 func (l *Load) End() int {
 	l.stop()
 	l.group.Wait()

@@ -30,8 +30,8 @@ type Page struct {
 	families map[string]*dto.MetricFamily
 }
 
-// Parse reads a page as Prometheus does. The error says what is not valid, or what of
-// a histogram does not belong together.
+// Parse reads a page as Prometheus does. The error says what is not valid, or which parts
+// of a histogram do not belong together.
 func Parse(text string) (Page, error) {
 	p := Page{Text: text, Samples: map[string]string{}}
 	if !strings.HasSuffix(text, "\n") {
@@ -63,8 +63,8 @@ func Parse(text string) (Page, error) {
 	return p, nil
 }
 
-// belongsTogether checks that a histogram's parts are of one moment, as far as
-// they tell: buckets ascend, and the last one is the count.
+// belongsTogether checks that buckets ascend and that the last one is the count, as it is if a
+// histogram's parts are of the same moment.
 func belongsTogether(h *dto.Histogram) error {
 	last := uint64(0)
 	for _, b := range h.GetBucket() {
@@ -79,7 +79,7 @@ func belongsTogether(h *dto.Histogram) error {
 	return nil
 }
 
-// Get asks a registry for its page as a Prometheus does that waits this long.
+// Get scrapes a registry's page as a Prometheus with this scrape timeout does.
 func Get(reg *shoal.Registry, timeout time.Duration) (rec *httptest.ResponseRecorder, took time.Duration) {
 	req := httptest.NewRequest(http.MethodGet, "/metrics", nil)
 	if timeout > 0 {
@@ -97,7 +97,7 @@ func TryScrape(reg *shoal.Registry) (Page, error) {
 	return answered(rec.Code, rec.Body.String())
 }
 
-// Scrape reads a registry's page, and fails the test if that can't be read.
+// Scrape reads a registry's page, and fails the test if it can't be read.
 func Scrape(t testing.TB, reg *shoal.Registry) Page {
 	t.Helper()
 	p, err := TryScrape(reg)
@@ -105,8 +105,8 @@ func Scrape(t testing.TB, reg *shoal.Registry) Page {
 	return p
 }
 
-// Fetch reads the page at a URL. Each request has a connection of its own, so that any
-// process that listens there may answer.
+// Fetch reads the page at a URL, on a new connection, so that any process that listens there
+// may answer.
 func Fetch(ctx context.Context, url string) (Page, error) {
 	status, body, err := Do(ctx, http.MethodGet, url)
 	if err != nil {
@@ -151,8 +151,8 @@ func (p Page) Value(series string) (float64, bool) {
 	return v, err == nil
 }
 
-// Sum adds up the series of a family that have all the labels, each given as
-// name=value: of counters and gauges the values, of the others the counts.
+// Sum adds up the series of a family that have all these labels, each given as
+// name=value: the values of counters and gauges, the counts of the others.
 func (p Page) Sum(family string, labels ...string) float64 {
 	sum := 0.0
 	for _, m := range p.families[family].GetMetric() {
@@ -164,7 +164,7 @@ func (p Page) Sum(family string, labels ...string) float64 {
 	return sum
 }
 
-// Labels lists a family's series: of each the labels, as name=value.
+// Labels lists the labels of each series of a family, as name=value.
 func (p Page) Labels(family string) (all [][]string) {
 	for _, m := range p.families[family].GetMetric() {
 		all = append(all, labelTexts(m))
@@ -179,8 +179,8 @@ func labelTexts(m *dto.Metric) (texts []string) {
 	return texts
 }
 
-// Has returns an error unless the page shows series with these values: series and value
-// by turns.
+// Has returns an error unless the page shows these series with these values, given as series,
+// value, series, value and so on.
 func (p Page) Has(pairs ...string) error {
 	for i := 0; i < len(pairs); i += 2 {
 		switch got, ok := p.Samples[pairs[i]]; {
@@ -201,7 +201,7 @@ func (p Page) Want(t testing.TB, pairs ...string) {
 	}
 }
 
-// Of lists the lines of all samples whose name begins so.
+// Of lists the lines of all samples whose name begins with prefix.
 func (p Page) Of(prefix string) (lines []string) {
 	for series, value := range p.Samples {
 		if strings.HasPrefix(familyOf(series), prefix) {
@@ -212,7 +212,7 @@ func (p Page) Of(prefix string) (lines []string) {
 	return lines
 }
 
-// Lacks returns an error if the page shows a sample whose name begins with one of these.
+// Lacks returns an error if the page shows a sample whose name begins with one of the prefixes.
 func (p Page) Lacks(prefixes ...string) error {
 	for _, prefix := range prefixes {
 		if lines := p.Of(prefix); len(lines) > 0 {
@@ -222,13 +222,13 @@ func (p Page) Lacks(prefixes ...string) error {
 	return nil
 }
 
-// WantNone fails the test if the page shows a sample whose name begins with one of these.
+// WantNone fails the test if the page shows a sample whose name begins with one of the prefixes.
 func (p Page) WantNone(t testing.TB, prefixes ...string) {
 	t.Helper()
 	Check(t, p.Lacks(prefixes...))
 }
 
-// WantSamples fails the test unless there are so many whose name begins so.
+// WantSamples fails the test unless the page shows n samples whose name begins with prefix.
 func (p Page) WantSamples(t testing.TB, prefix string, n int) {
 	t.Helper()
 	if lines := p.Of(prefix); len(lines) != n {
@@ -236,10 +236,10 @@ func (p Page) WantSamples(t testing.TB, prefix string, n int) {
 	}
 }
 
-// Users is the page without shoal's own metrics, whose values differ between scrapes.
+// Users returns the page without shoal's own metrics, whose values differ between scrapes.
 func (p Page) Users() string { return WithoutShoal(p.Text) }
 
-// WithoutShoal leaves shoal's own metrics out of a page.
+// WithoutShoal returns a page without shoal's own metrics.
 func WithoutShoal(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {
@@ -251,7 +251,7 @@ func WithoutShoal(text string) string {
 	return b.String()
 }
 
-// Valid fails the test if promtool finds fault with the page.
+// Valid fails the test if promtool reports an error in the page.
 func (p Page) Valid(t testing.TB) {
 	t.Helper()
 	promtool, err := exec.LookPath("promtool")

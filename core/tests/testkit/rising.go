@@ -10,12 +10,12 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Rising follows what never falls over many pages, whoever served them: counters,
+// Rising remembers the samples that never fall, over pages of any process: counters,
 // buckets, counts, and sums, since no test that uses it observes a negative number.
 type Rising map[string]float64
 
-// Check returns an error if something fell or vanished since the page before. Buckets
-// come and go with the bounds that are shown; one that is back has at least what it had.
+// Check returns an error if a sample fell or vanished since the page before. A bucket may
+// vanish, since the shown bounds may change; when it is back it must not have fallen.
 func (r Rising) Check(p Page) error {
 	var errs []error
 	for series, before := range r {

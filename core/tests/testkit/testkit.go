@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testkit is what the tests of all packages share: reading a page of /metrics
-// and saying what is to be on it, waiting for something with a deadline, and hearing
-// what is reported and logged. The servers for tests are redistest's.
+// Package testkit is what the tests of all packages share: it reads pages of /metrics
+// and checks them, waits with a deadline, and collects reports and logs. Package redistest has
+// the servers for tests.
 package testkit
 
 import (
@@ -16,8 +16,8 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 )
 
-// Patience bounds what a test waits for. It is long, since it only matters where a test
-// fails, and machines are slow and shared.
+// Patience is how long a test waits for something. It is long, since it only matters when a
+// test fails, and since machines are slow and shared.
 const Patience = 60 * time.Second
 
 // Must fails the test at once if there is an error.
@@ -36,7 +36,7 @@ func Check(t testing.TB, err error) {
 	}
 }
 
-// Eventually polls until check returns nil, at first each few milliseconds.
+// Eventually polls until check returns nil, at first every few milliseconds.
 func Eventually(t testing.TB, check func() error) {
 	t.Helper()
 	deadline := time.After(Patience)
@@ -53,8 +53,8 @@ func Eventually(t testing.TB, check func() error) {
 	}
 }
 
-// EventuallyPage polls a registry's page until check returns nil. One that can't be
-// read is tried again.
+// EventuallyPage polls a registry's page until check returns nil. A page that can't be read is
+// tried again.
 func EventuallyPage(t testing.TB, reg *shoal.Registry, check func(Page) error) {
 	t.Helper()
 	Eventually(t, func() error {
@@ -66,17 +66,16 @@ func EventuallyPage(t testing.TB, reg *shoal.Registry, check func(Page) error) {
 	})
 }
 
-// EventuallyHas polls a registry's page until it shows series with these values: series
-// and value by turns.
+// EventuallyHas polls a registry's page until [Page.Has] returns nil.
 func EventuallyHas(t testing.TB, reg *shoal.Registry, pairs ...string) {
 	t.Helper()
 	EventuallyPage(t, reg, func(p Page) error { return p.Has(pairs...) })
 }
 
-// Within bounds a call that should not take long.
+// Within returns a context for a call that should succeed.
 func Within(t testing.TB) context.Context { return bounded(t, Patience) }
 
-// Shortly bounds a call that is not expected to succeed.
+// Shortly returns a context for a call that is expected to fail.
 func Shortly(t testing.TB) context.Context { return bounded(t, 200*time.Millisecond) }
 
 func bounded(t testing.TB, d time.Duration) context.Context {
@@ -85,8 +84,8 @@ func bounded(t testing.TB, d time.Duration) context.Context {
 	return ctx
 }
 
-// Heard collects what is told: to [shoal.Opts.OnError] by Error, to a log or as the
-// output of processes by Write, to go-redis's logger by Printf.
+// Heard collects reports and logs: its method Error is for [shoal.Opts.OnError], Write for a
+// log or a process's output, Printf for go-redis's logger.
 type Heard struct {
 	mu   sync.Mutex
 	told []string // guarded by mu
@@ -98,28 +97,28 @@ func (h *Heard) add(text string) {
 	h.told = append(h.told, text)
 }
 
-// Error hears an error.
+// Error collects an error.
 func (h *Heard) Error(err error) { h.add(err.Error() + "\n") }
 
-// Write hears a piece of a text.
+// Write collects a piece of text.
 func (h *Heard) Write(b []byte) (int, error) {
 	h.add(string(b))
 	return len(b), nil
 }
 
-// Printf hears a line of a log.
+// Printf collects a line of a log.
 func (h *Heard) Printf(_ context.Context, format string, args ...any) {
 	h.add(fmt.Sprintf(format, args...) + "\n")
 }
 
-// String joins all that was told.
+// String returns all that was collected.
 func (h *Heard) String() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return strings.Join(h.told, "")
 }
 
-// Of lists what was told, each by itself, and has all the words.
+// Of lists the collected texts that contain all the words.
 func (h *Heard) Of(words ...string) (found []string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

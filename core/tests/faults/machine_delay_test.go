@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// delay measures by how much this machine, busy with other tests, keeps
-// goroutines waiting that want to run.
+// delay measures how long goroutines that are ready to run have to wait, since this
+// machine is busy with other tests.
 type delay struct {
 	mu    sync.Mutex
 	waits []wait    // guarded by mu
-	last  time.Time // it ran; guarded by mu
+	last  time.Time // of the last tick; guarded by mu
 }
 
 type wait struct {
@@ -64,8 +64,8 @@ func (d *delay) tick() {
 	d.last = now
 }
 
-// since adds up what goroutines had to wait since then, the one that measures
-// it included: it may be waiting still.
+// since adds up how long goroutines had to wait since begin. The goroutine that
+// measures may be waiting itself; that time is included.
 func (d *delay) since(begin time.Time) (sum time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -20,11 +20,10 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// nested is a list in a list in a list.
 var nested = strings.Repeat("*1\r\n", 1000)
 
-// lies are those that are told to every kind of client.
-var lies = map[string]lie{
+// forgedReplies go to every kind of client.
+var forgedReplies = map[string]forger{
 	"a list without an end":         always("*1000000000\r\n"),
 	"a map without an end":          always("%1000000000\r\n"),
 	"a set without an end":          always("~1000000000\r\n"),
@@ -61,7 +60,7 @@ var lies = map[string]lie{
 	"MOVED to anywhere":             movedAnywhere(),
 }
 
-func movedAnywhere() lie {
+func movedAnywhere() forger {
 	var n atomic.Int64
 	return func(_ []byte, to io.Writer) bool {
 		_, err := io.WriteString(to, "")
@@ -73,9 +72,9 @@ func movedAnywhere() lie {
 	}
 }
 
-// toCluster are told to a Cluster's client.
-var toCluster = map[string]lie{
-	"a Cluster of 100,000 servers": asked("cluster", func(_ []byte, to io.Writer) bool {
+// forgedClusterReplies go to a Cluster's client.
+var forgedClusterReplies = map[string]forger{
+	"a Cluster of 100,000 servers": toRequestsOf("cluster", func(_ []byte, to io.Writer) bool {
 		_, err := io.WriteString(to, "*1000\r\n")
 		for i := 0; err == nil && i < 1000; i++ {
 			_, err = fmt.Fprintf(to, "*102\r\n:0\r\n:16383\r\n")
@@ -85,61 +84,61 @@ var toCluster = map[string]lie{
 		}
 		return true
 	}),
-	"a Cluster without servers":  asked("cluster", always("*1\r\n*2\r\n:0\r\n:16383\r\n")),
-	"a Cluster without slots":    asked("cluster", always("*0\r\n")),
-	"slots that are none":        asked("cluster", always("*1\r\n*3\r\n:-9\r\n:99999\r\n*2\r\n+\r\n:0\r\n")),
-	"servers without an address": asked("cluster", always("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n$-1\r\n")),
-	"a server with a huge map":   asked("cluster", always("*1\r\n*3\r\n:0\r\n:16383\r\n*4\r\n+h\r\n:1\r\n+id\r\n*200000000\r\n")),
-	"ever more slots":            asked("cluster", endless("*20000\r\n", "*3\r\n:0\r\n:16383\r\n*2\r\n+127.0.0.1\r\n:1\r\n")),
-	"odd commands":               asked("command", always("*1\r\n*6\r\n+evalsha\r\n:-128\r\n*0\r\n:127\r\n:-128\r\n:0\r\n")),
+	"a Cluster without servers":  toRequestsOf("cluster", always("*1\r\n*2\r\n:0\r\n:16383\r\n")),
+	"a Cluster without slots":    toRequestsOf("cluster", always("*0\r\n")),
+	"slots that are none":        toRequestsOf("cluster", always("*1\r\n*3\r\n:-9\r\n:99999\r\n*2\r\n+\r\n:0\r\n")),
+	"servers without an address": toRequestsOf("cluster", always("*1\r\n*3\r\n:0\r\n:16383\r\n*2\r\n$-1\r\n$-1\r\n")),
+	"a server with a huge map":   toRequestsOf("cluster", always("*1\r\n*3\r\n:0\r\n:16383\r\n*4\r\n+h\r\n:1\r\n+id\r\n*200000000\r\n")),
+	"ever more slots":            toRequestsOf("cluster", endless("*20000\r\n", "*3\r\n:0\r\n:16383\r\n*2\r\n+127.0.0.1\r\n:1\r\n")),
+	"odd commands":               toRequestsOf("command", always("*1\r\n*6\r\n+evalsha\r\n:-128\r\n*0\r\n:127\r\n:-128\r\n:0\r\n")),
 }
 
-// toSentinel are told to a Sentinel's client.
-var toSentinel = map[string]lie{
-	"a master without an address": asked("sentinel", always("*0\r\n")),
-	"a master without a port":     asked("sentinel", always("*1\r\n+127.0.0.1\r\n")),
-	"a master that is a number":   asked("sentinel", always("*2\r\n:1\r\n:2\r\n")),
-	"a master of odd texts":       asked("sentinel", always("*2\r\n$2\r\n\r\n\r\n$3\r\n\x00\xff:\r\n")),
-	"a master of many parts":      asked("sentinel", always("*9\r\n+a\r\n+b\r\n+c\r\n+d\r\n+e\r\n+f\r\n+g\r\n+h\r\n+i\r\n")),
+// forgedSentinelReplies go to a Sentinel's client.
+var forgedSentinelReplies = map[string]forger{
+	"a master without an address": toRequestsOf("sentinel", always("*0\r\n")),
+	"a master without a port":     toRequestsOf("sentinel", always("*1\r\n+127.0.0.1\r\n")),
+	"a master that is a number":   toRequestsOf("sentinel", always("*2\r\n:1\r\n:2\r\n")),
+	"a master of odd texts":       toRequestsOf("sentinel", always("*2\r\n$2\r\n\r\n\r\n$3\r\n\x00\xff:\r\n")),
+	"a master of many parts":      toRequestsOf("sentinel", always("*9\r\n+a\r\n+b\r\n+c\r\n+d\r\n+e\r\n+f\r\n+g\r\n+h\r\n+i\r\n")),
 }
 
-// Anybody who sits on the line, or pretends to be Redis, keeps a process from sending and
-// from reading. They don't end it, take its memory or make a request notice; and when
-// Redis is there again, everything arrives once.
-func TestHostileLine_CostsNothingButTime(t *testing.T) {
+// Somebody on the network path, or somebody who pretends to be Redis, can keep a process from sending
+// and from reading. He can't end the process, take its memory or make a request wait; and when Redis
+// is back, every count arrives once.
+func TestHostileNetwork_CostsNothingButTime(t *testing.T) {
 	server := redistest.Start(t)
 	peakOf := func(attacks func(t *testing.T)) uint64 {
-		return peakHeap(func() { t.Run("", attacks) }) // ends when all that run in it did
+		return peakHeap(func() { t.Run("", attacks) }) // returns after its parallel subtests
 	}
 	quiet := peakOf(func(t *testing.T) {
 		for i := range 6 {
-			for kind := range (&proxy{}).urls() {
+			for kind := range (&spoofingProxy{}).urls() {
 				outlives(t, server, fmt.Sprint("harmless ", i), kind, always("-ERR no\r\n"))
 			}
 		}
 	})
 	loud := peakOf(func(t *testing.T) {
-		for name, lie := range lies {
-			for kind := range (&proxy{}).urls() {
-				outlives(t, server, name, kind, lie)
+		for name, forge := range forgedReplies {
+			for kind := range (&spoofingProxy{}).urls() {
+				outlives(t, server, name, kind, forge)
 			}
-			outlives(t, server, name+", later", "server", greeted(lie))
+			outlives(t, server, name+", later", "server", afterHello(forge))
 		}
-		for name, lie := range toCluster {
-			outlives(t, server, name, "cluster", lie)
+		for name, forge := range forgedClusterReplies {
+			outlives(t, server, name, "cluster", forge)
 		}
-		for name, lie := range toSentinel {
-			outlives(t, server, name, "sentinel", lie)
+		for name, forge := range forgedSentinelReplies {
+			outlives(t, server, name, "sentinel", forge)
 		}
 	})
 	t.Logf("the heap grew to %d MB, to %d MB with harmless errors", loud>>20, quiet>>20)
 	if loud > quiet+200<<20 {
-		t.Error("that is too much")
+		t.Error("forged replies took more than 200 MB of memory")
 	}
 }
 
-// The one on call learns what it is that answers.
-func TestHostileLine_ThePageAndTheErrorSayWhatAnswers(t *testing.T) {
+// The page and the log say what answers in place of Redis.
+func TestHostileNetwork_ThePageAndTheErrorSayWhatAnswers(t *testing.T) {
 	t.Parallel()
 	for name, what := range map[string]string{
 		"a list without an end":      "it announces a list of 1000000000 elements",
@@ -149,20 +148,20 @@ func TestHostileLine_ThePageAndTheErrorSayWhatAnswers(t *testing.T) {
 		"a port mix-up: HTTP":        "it speaks HTTP",
 		"noise":                      "it does not speak Redis's protocol",
 	} {
-		line := newProxy(t, redistest.Shared(t).Addr)
-		line.says(greeted(lies[name]))
-		for kind, url := range line.urls() {
+		proxy := startSpoofingProxy(t, redistest.Shared(t).Addr)
+		proxy.answerBy(afterHello(forgedReplies[name]))
+		for kind, url := range proxy.urls() {
 			log := new(testkit.Heard)
 			reg := fleetAt(t, url).opened(t, logging(log))
 			requests(reg, 1)
 			testkit.Eventually(t, func() error {
-				if text := log.String(); !strings.Contains(text, "what answers at "+line.addr+" is no Redis, or it is broken: "+what) {
+				if text := log.String(); !strings.Contains(text, "what answers at "+proxy.addr+" is no Redis, or it is broken: "+what) {
 					return fmt.Errorf("%s, %s: the log is %q", name, kind, text)
 				}
 				return nil
 			})
-			testkit.Eventually(t, func() error { // another one may come first, if there was no time
-				if text := says503(t, reg); !strings.Contains(text, "what answers is no Redis, or it is broken") || strings.Contains(text, line.addr) {
+			testkit.Eventually(t, func() error { // an earlier page may have had no time to find out
+				if text := says503(t, reg); !strings.Contains(text, "what answers is no Redis, or it is broken") || strings.Contains(text, proxy.addr) {
 					return fmt.Errorf("%s, %s: the page is %q", name, kind, text)
 				}
 				return nil
@@ -172,14 +171,15 @@ func TestHostileLine_ThePageAndTheErrorSayWhatAnswers(t *testing.T) {
 	}
 }
 
-// outlives lies to a process of its own, and then does not any more.
-func outlives(t *testing.T, server *redistest.Server, name, kind string, lie lie) {
+// outlives gives forged replies to a new process, then passes its requests on to the server, and wants
+// its counts to arrive there once.
+func outlives(t *testing.T, server *redistest.Server, name, kind string, forge forger) {
 	t.Run(name+", "+kind, func(t *testing.T) {
 		t.Parallel()
-		line := newProxy(t, server.Addr)
-		line.says(lie)
+		proxy := startSpoofingProxy(t, server.Addr)
+		proxy.answerBy(forge)
 		var heard atomic.Pointer[string]
-		f := fleetAt(t, line.urls()[kind])
+		f := fleetAt(t, proxy.urls()[kind])
 		reg := f.opened(t, func(o *shoal.Opts) {
 			o.OnError = func(err error) {
 				if text := err.Error(); heard.CompareAndSwap(nil, &text) && len(text) > 4000 {
@@ -191,7 +191,7 @@ func outlives(t *testing.T, server *redistest.Server, name, kind string, lie lie
 		for range 100 {
 			jobs.Inc()
 		}
-		served := false // a lie that does not matter
+		served := false // despite the forged replies
 		testkit.Eventually(t, func() error {
 			rec, took := testkit.Get(reg, 1500*time.Millisecond)
 			if served = rec.Code == http.StatusOK; took > 3*time.Second {
@@ -205,7 +205,7 @@ func outlives(t *testing.T, server *redistest.Server, name, kind string, lie lie
 		if body := heard.Load(); !served && strings.Contains(*body, "\n") {
 			t.Errorf("the error is %q", *body)
 		}
-		line.says(nil)
+		proxy.passOn()
 		jobs.Inc()
 		closeAll(t, reg)
 		testkit.EventuallyHas(t, f.on(t, server).reader(t), "jobs_total", "101")

@@ -30,7 +30,7 @@ var serverFaults = []fault{
 		args: aof, begin: kill, says: "Redis can't be reached", end: restart,
 	},
 	{
-		name: "killed with an old snapshot", event: "`kill -9`, RDB snapshot from before, started again",
+		name: "killed with an old snapshot", event: "`kill -9`, an older RDB snapshot, started again",
 		scrape: "503 `Redis can't be reached`, then `recovering`", totals: whatIsKept,
 		begin: func(t *testing.T, r *fixture) {
 			testkit.Must(t, r.admin.Save(t.Context()).Err())
@@ -40,7 +40,7 @@ var serverFaults = []fault{
 		says: "Redis can't be reached", end: restart, once: true,
 	},
 	{
-		name: "loading", event: "restarting, with much to load",
+		name: "loading", event: "restarted with a large dataset",
 		scrape: "503 `Redis refuses with LOADING`, then `recovering`", totals: "exact",
 		begin: func(t *testing.T, r *fixture) {
 			testkit.Must(t, r.admin.Do(t.Context(), "DEBUG", "POPULATE", 3000, "filler", 100).Err())
@@ -50,7 +50,7 @@ var serverFaults = []fault{
 		once: true, says: "LOADING", end: func(t *testing.T, r *fixture) { r.server.Await(t) },
 	},
 	{
-		name: "frozen", event: "frozen (SIGSTOP, a stalled disk or host), then awake",
+		name: "frozen", event: "frozen (SIGSTOP, a stalled disk or host), then resumed",
 		scrape: "503 in time, `Redis has not answered in time`", totals: "exact",
 		begin: func(t *testing.T, r *fixture) { r.server.Freeze(t) },
 		says:  "Redis has not answered in time",
@@ -62,15 +62,15 @@ var serverFaults = []fault{
 		begin: func(t *testing.T, r *fixture) {
 			testkit.Must(t, r.admin.Do(t.Context(), "CLIENT", "PAUSE", 7000, "ALL").Err())
 		},
-		says: "Redis has not answered in time", // and it ends by itself
+		says: "Redis has not answered in time", // no end: the pause ends by itself
 	},
 	{
 		name: "clients killed", event: "`CLIENT KILL`, again and again",
-		scrape: "pages, and now and then a 503 `the connection to Redis failed`", totals: "exact", either: true,
+		scrape: "pages, and sometimes a 503 `the connection to Redis failed`", totals: "exact", either: true,
 		begin: func(t *testing.T, r *fixture) {
 			for range 20 {
 				r.hangUp(t)
-				<-time.After(50 * time.Millisecond) // between two blows
+				<-time.After(50 * time.Millisecond) // between two of them
 			}
 		},
 	},
@@ -80,7 +80,7 @@ var serverFaults = []fault{
 		begin: func(t *testing.T, r *fixture) {
 			for range 20 {
 				testkit.Must(t, r.admin.ScriptFlush(t.Context()).Err())
-				<-time.After(20 * time.Millisecond) // between two blows
+				<-time.After(20 * time.Millisecond) // between two of them
 			}
 		},
 	},
@@ -93,7 +93,7 @@ var serverFaults = []fault{
 	},
 	{
 		name: "full", event: "`maxmemory` reached, `noeviction`",
-		scrape: "pages that stand still; gauges vanish with the leases", totals: "exact", waits: true,
+		scrape: "pages whose values do not change; gauges vanish when the leases expire", totals: "exact", waits: true,
 		begin: func(t *testing.T, r *fixture) { r.set(t, "maxmemory", "1") },
 		meanwhile: func(t *testing.T, r *fixture, mark int) {
 			r.app.watch.eventually(t, mark, func(p testkit.Page) error { return p.Lacks("depth") })
@@ -107,7 +107,7 @@ var serverFaults = []fault{
 		totals: "what is evicted is lost, counted as `wiped`; what comes later is exact",
 		begin: func(t *testing.T, r *fixture) {
 			r.set(t, "maxmemory-policy", "allkeys-lru")
-			r.set(t, "maxmemory", "1") // less than a server needs: every key goes
+			r.set(t, "maxmemory", "1") // less than an empty server takes, so every key is evicted
 			testkit.Eventually(t, func() error {
 				if n := r.admin.Exists(t.Context(), r.key("jobs_total", "v")).Val(); n > 0 {
 					return errors.New("nothing was evicted")
@@ -120,7 +120,7 @@ var serverFaults = []fault{
 	},
 	{
 		name: "demoted", event: "demoted: `READONLY`",
-		scrape: "pages that stand still", totals: "exact", waits: true,
+		scrape: "pages whose values do not change", totals: "exact", waits: true,
 		begin: func(t *testing.T, r *fixture) {
 			testkit.Must(t, r.admin.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err())
 		},
@@ -174,8 +174,8 @@ var serverFaults = []fault{
 	},
 	{
 		name: "a stranger's key", event: "a key of one metric was overwritten with another type",
-		scrape: "pages, for a moment 503 or without that metric",
-		totals: "of that metric, what was there is lost, counted as `wiped`: the process that writes it replaces the key, counted by `shoal_corrupt_values_total`; the others are exact",
+		scrape: "pages; for a moment 503, or a page without that metric",
+		totals: "the process that writes the metric replaces the key, counted by `shoal_corrupt_values_total`; its values until then are lost, counted as `wiped`; the other metrics are exact",
 		begin: func(t *testing.T, r *fixture) {
 			for _, family := range []string{"jobs_total", "took_seconds", "size_bytes", "paid_total"} {
 				testkit.Must(t, r.admin.Set(t.Context(), r.key(family, "v"), "a stranger's", 0).Err())
@@ -186,8 +186,8 @@ var serverFaults = []fault{
 		},
 	},
 	{
-		name: "a corrupt value", event: "a stored value was overwritten with something that is no number",
-		scrape: "pages", totals: "that series begins at 0, counted by `shoal_corrupt_values_total`; the others are exact",
+		name: "a corrupt value", event: "a stored value was overwritten with a text that is no number",
+		scrape: "pages", totals: "that series begins at 0, counted by `shoal_corrupt_values_total`; the other metrics are exact",
 		begin: func(t *testing.T, r *fixture) {
 			for _, family := range []string{"jobs_total", "took_seconds", "paid_total"} {
 				testkit.Must(t, r.admin.HSet(t.Context(), r.key(family, "v"), "", "no number").Err())
@@ -206,7 +206,7 @@ func kill(_ *testing.T, r *fixture) { r.server.Kill() }
 
 func restart(t *testing.T, r *fixture) { r.server.Restart(t) }
 
-// TestServer_Faults breaks a single server in each of the ways of serverFaults.
+// TestServer_Faults runs serverFaults.
 func TestServer_Faults(t *testing.T) {
 	t.Parallel()
 	for i := range serverFaults {
