@@ -65,7 +65,7 @@ func (w *writer) holdRequest() wire.HoldRequest {
 
 // renewed notes that Redis renewed the lease.
 func (w *writer) renewed(reply wire.HoldReply) {
-	if !w.lease.held {
+	if !w.lease.held || reply.Lost { // with the lease the gauges may be gone
 		w.gauges.resendAll()
 	}
 	if reply.Lost {
