@@ -159,6 +159,25 @@ func TestRecovery_NoPageIsShownWithoutTheGaugesOfAProcessThatRedisForgot(t *test
 	}
 }
 
+func TestRecovery_NoPageIsShownWithGaugesFromBeforeAFailover(t *testing.T) {
+	for range 5 { // a refresh may happen to come in time
+		synctest.Test(t, func(t *testing.T) {
+			server := memstore.New()
+			r := process(t, server, Opts{})
+			g := gaugeIn(r)
+			g.Set(3)
+			elapse(20 * time.Second)
+			before := server.Snapshot()
+			g.Set(5)
+			elapse(3 * time.Second)
+			server.Restore(before)
+			if after := onlyWhole(t, r, "\n"+perIndex(0)+" 5\n"); after < 0 || after > 2*DefLeaseDuration {
+				t.Errorf("the first page was shown after %v", after)
+			}
+		})
+	}
+}
+
 func TestRecovery_NoPageIsShownBeforeTheFamiliesOfTheOthersAreBack(t *testing.T) {
 	for _, reader := range []string{"a process", "a reader"} {
 		inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {

@@ -90,6 +90,7 @@ func (w *writer) readLineage() error {
 	now, err := w.store.Lineage(ctx)
 	if err == nil && w.lineage.see(now) {
 		w.lease.renewNow() // readers must know before anything is sent again
+		w.gauges.resendAll()
 		w.doubtFamilies()
 	}
 	return err
