@@ -46,8 +46,8 @@ func (r *flushRun) refuse(f *familyRun, err error) {
 	r.refused.Add(fmt.Sprintf("shoal: %s %q", f.def.kind, f.def.name), err)
 }
 
-// mayRetry counts how often a family had to register again or to rewind in this run. It reports
-// whether the family may do so once more.
+// mayRetry counts the registrations and rewinds of a family in this run. It reports whether the
+// family may go on.
 func (r *flushRun) mayRetry(f *familyRun) bool {
 	if f.retries++; f.retries > maxRetries {
 		r.refuse(f, errChanging)
@@ -56,9 +56,9 @@ func (r *flushRun) mayRetry(f *familyRun) bool {
 	return true
 }
 
-// registered handles the answer to a registration, which was sent when Redis was known to
+// handleRegistration handles the answer to a registration, which was sent when Redis was known to
 // have the lineage before.
-func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply, before string) {
+func (r *flushRun) handleRegistration(f *familyRun, reply wire.RegisterReply, before string) {
 	w, o := r.w, &f.out
 	switch {
 	case reply.Err != nil:
@@ -93,10 +93,10 @@ func (r *flushRun) registered(f *familyRun, reply wire.RegisterReply, before str
 	}
 }
 
-// committed handles the answers to the first batches of a family's queue, in their order.
+// handleCommits handles the answers to the first batches of a family's queue, in their order.
 // They were sent when Redis was known to have the lineage before. Acknowledged batches
 // leave the queue meanwhile.
-func (r *flushRun) committed(f *familyRun, replies []wire.CommitReply, before string) {
+func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, before string) {
 	o := &f.out
 	sent := o.queue
 	for i, reply := range replies {

@@ -138,6 +138,45 @@ func TestRecovery_NoPageIsShownInTheMiddleOfALongFlush(t *testing.T) {
 	})
 }
 
+// Redis comes back as it was before a process started: it has the families from others,
+// but neither that one's lease nor its gauges.
+func TestRecovery_NoPageIsShownWithoutTheGaugesOfAProcessThatRedisForgot(t *testing.T) {
+	for range 5 { // a refresh may happen to come in time
+		synctest.Test(t, func(t *testing.T) {
+			server := memstore.New()
+			old := process(t, server, Opts{})
+			gaugeIn(old)
+			elapse(20 * time.Second)
+			before := server.Snapshot()
+			gaugeIn(process(t, server, Opts{})).Set(3)
+			elapse(40 * time.Second)
+			server.Restore(before)
+			if after := onlyWhole(t, old, "\ng{"); after < 0 || after > 2*DefLeaseDuration {
+				t.Errorf("the first page was shown after %v", after)
+			}
+		})
+	}
+}
+
+func TestRecovery_NoPageIsShownWithGaugesFromBeforeAFailover(t *testing.T) {
+	for range 5 { // a refresh may happen to come in time
+		synctest.Test(t, func(t *testing.T) {
+			server := memstore.New()
+			r := process(t, server, Opts{})
+			g := gaugeIn(r)
+			g.Set(3)
+			elapse(20 * time.Second)
+			before := server.Snapshot()
+			g.Set(5)
+			elapse(3 * time.Second)
+			server.Restore(before)
+			if after := onlyWhole(t, r, "\n"+perIndex(0)+" 5\n"); after < 0 || after > 2*DefLeaseDuration {
+				t.Errorf("the first page was shown after %v", after)
+			}
+		})
+	}
+}
+
 func TestRecovery_NoPageIsShownBeforeTheFamiliesOfTheOthersAreBack(t *testing.T) {
 	for _, reader := range []string{"a process", "a reader"} {
 		inLossBubbles(t, func(t *testing.T, server *memstore.Server, lose func()) {

@@ -155,7 +155,7 @@ func (r *flushRun) registerChunk(chunk []*familyRun) {
 			r.fail(chunk[i], fmt.Errorf("shoal: reading the lineage: %w", unknown))
 			continue
 		}
-		r.registered(chunk[i], reply, before)
+		r.handleRegistration(chunk[i], reply, before)
 	}
 	if w.lineage.seen != before {
 		w.doubtFamilies() // Redis may have answered before it changed
@@ -185,7 +185,7 @@ func (r *flushRun) commit() bool {
 		for to < len(replies) && owners[to] == owners[from] {
 			to++
 		}
-		r.committed(owners[from], replies[from:to], before)
+		r.handleCommits(owners[from], replies[from:to], before)
 		from = to
 	}
 	r.heard(slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return answered(r.Err) }))

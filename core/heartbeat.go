@@ -63,7 +63,7 @@ func (w *writer) holdRequest() wire.HoldRequest {
 
 // renewed notes that Redis renewed the lease.
 func (w *writer) renewed(reply wire.HoldReply) {
-	if !w.lease.held {
+	if !w.lease.held || reply.Lost { // with the lease the gauges may be gone
 		w.gauges.resendAll()
 	}
 	if reply.Lost {
@@ -87,6 +87,7 @@ func (w *writer) readLineage() error {
 	now, err := w.store.Lineage(ctx)
 	if err == nil && w.lineage.see(now) {
 		w.lease.renewNow() // readers must know before anything is sent again
+		w.gauges.resendAll()
 		w.doubtFamilies()
 	}
 	return err
