@@ -252,7 +252,15 @@ func (s *site) wantSize(method, route, code string, want float64) {
 }
 
 // finish waits until all handlers and middlewares are done.
-func (s *site) finish() { s.server.Close() }
+func (s *site) finish() {
+	s.server.Close()
+	// A handler of HTTP/2 may return after its connection was closed.
+	if !shoaltest.Exists(s.t, s.reg, "http_requests_in_flight", "gauge_index", "0") {
+		return
+	}
+	for limit := time.Now().Add(10 * time.Second); s.inFlight() > 0 && time.Now().Before(limit); time.Sleep(time.Millisecond) {
+	}
+}
 
 // count is the number of requests with these labels, 0 if there is no series.
 func (s *site) count(method, route, code string) float64 {
