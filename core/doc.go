@@ -65,7 +65,7 @@
 //     replica had. Living writers send their part again; that of dead ones is lost.
 //   - When Redis is emptied, counters begin at zero, which Prometheus understands.
 //     What was not acknowledged before is still delivered.
-//   - A batch of which nobody can tell whether Redis applied it, since the sequence numbers
+//   - A batch that Redis may or may not have applied, since the sequence numbers
 //     are gone too or a day has passed, is dropped: sent again, it might count twice.
 //
 // shoal_lost_batches_total counts what a living process knows to be lost. Values that a

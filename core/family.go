@@ -47,7 +47,7 @@ type series struct {
 	state  atomic.Uint32 // gauges only: gaugeUnset, ...
 
 	field   string      // the storage identity
-	next    *series     // in the dirty list; written by whoever set dirty
+	next    *series     // in the dirty list; written by the goroutine that set dirty
 	outside atomic.Bool // not in the table, or about to leave it: deleted, or the overflow series
 }
 

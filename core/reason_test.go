@@ -17,7 +17,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// Whoever can reach the page learns what to look at, and not where Redis is,
+// A client that can reach the page learns what to look at, and not where Redis is,
 // who its users are, or whose certificate it shows.
 func TestPageReason_NamesTheKindOfTroubleAndNoAddressUserOrHost(t *testing.T) {
 	addr := &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 6379}

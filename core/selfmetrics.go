@@ -53,7 +53,7 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.pendingAge = gauge("shoal_pending_age_seconds", "Age of the oldest batch that Redis has not acknowledged.")
 	m.rejected = counterVec("shoal_rejected_observations_total", "Values and deletions that were dropped, and label values that were repaired.", "reason")
 	m.overflowed = counterVec("shoal_overflowed_writes_total", "Writes that went to an overflow series because their family had reached its cap.", "family")
-	m.lost = counterVec("shoal_lost_batches_total", "Batches that Redis lost, or of which nobody can tell whether it has them.", "reason")
+	m.lost = counterVec("shoal_lost_batches_total", "Batches that Redis lost, or that it may or may not have.", "reason")
 	m.corrupt = counter("shoal_corrupt_values_total", "What Redis held that shoal does not write, and that was replaced or omitted from the page.")
 	m.gaugeFuncFails = counter("shoal_gaugefunc_panics_total", "Gauge functions that panicked.")
 	m.scrapeDuration = seconds("shoal_scrape_duration_seconds", "Time that reading Redis for a scrape took.")

@@ -81,8 +81,8 @@ func usualSeeds() uint64 {
 }
 
 func TestSimulation(t *testing.T) {
-	quietly := steady()
-	defer quietly()
+	restore := steady()
+	defer restore()
 	if *simulationSeed > 0 {
 		w := simulate(t, *simulationSeed, true)
 		fmt.Fprint(os.Stderr, w.trace.String())
@@ -124,8 +124,8 @@ func TestSimulation_SameSeedRunsTheSame(t *testing.T) {
 	if raceDetector {
 		t.Skip("the race detector makes the scheduler choose at random")
 	}
-	quietly := steady()
-	defer quietly()
+	restore := steady()
+	defer restore()
 	var differing []uint64
 	const seeds = 20
 	for seed := uint64(1); seed <= seeds; seed++ {

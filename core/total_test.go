@@ -381,7 +381,7 @@ func TestTotal_AndOtherModesOfTheNameKeepWhatIsTheirs(t *testing.T) {
 		shows(samples{`g{a="x",gauge_index="0"}`: 6})
 		_, _ = start(Total)
 		shows(samples{`g{a="x"}`: 1, `g{a="z"}`: 0.5})
-		again.DeletePartialMatch(Labels{"a": "x"}) // whoever wrote it
+		again.DeletePartialMatch(Labels{"a": "x"}) // whichever process wrote it
 		flush(t, back)
 		shows(samples{`g{a="z"}`: 0.5})
 		_, _ = start(Latest)

@@ -64,7 +64,7 @@ func Connect(reg *shoal.Registry) error {
 
 // Value flushes the registry and returns the value of one series as the page
 // shows it: of a histogram or summary its count. The labels are names and
-// values by turns, in any order, and must be all that the series has (a gauge's
+// values in pairs, in any order, and must be all that the series has (a gauge's
 // gauge_index included). The test fails at once if there is no such series.
 func Value(t testing.TB, reg *shoal.Registry, name string, labels ...string) float64 {
 	t.Helper()
@@ -125,7 +125,7 @@ func gather(t testing.TB, reg *shoal.Registry) []*dto.MetricFamily {
 func pairs(t testing.TB, labels []string) map[string]string {
 	t.Helper()
 	if len(labels)%2 != 0 {
-		t.Fatalf("labels are names and values by turns: %q", labels)
+		t.Fatalf("labels are names, each followed by its value: %q", labels)
 	}
 	m := map[string]string{}
 	for i := 0; i < len(labels); i += 2 {

@@ -103,7 +103,7 @@ func TestValue_FailsAndShowsWhatThereIs(t *testing.T) {
 		want string
 	}{
 		{func(tb testing.TB) { shoaltest.Value(tb, reg, "c_total", "a", "2") }, `"1"`},
-		{func(tb testing.TB) { shoaltest.Value(tb, reg, "c_total", "a") }, "by turns"},
+		{func(tb testing.TB) { shoaltest.Value(tb, reg, "c_total", "a") }, "each followed by its value"},
 		{func(tb testing.TB) { shoaltest.Sum(tb, reg, "c_total", "a", "1") }, "no histogram or summary"},
 		{func(tb testing.TB) { shoaltest.Value(tb, shoal.New(), "c_total") }, "not connected"},
 	} {

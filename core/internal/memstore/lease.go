@@ -53,7 +53,7 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 // choose returns the first index that applies: the one that the writer held, if the entry is
 // still its own; the lowest whose entry is the writer's (the reply of an earlier call was
 // lost, or the server stepped back); the one that it held, if that has no entry; the one
-// wanted, whoever holds it; the lowest that is free or expired. found says whether an entry
+// wanted, even if another writer holds it; the lowest that is free or expired. found says whether an entry
 // was the writer's.
 func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced string, found bool) {
 	held, taken := a.leases[req.Index]

@@ -29,7 +29,7 @@ const (
 
 // sentinelClient is a client of the master that Sentinels name.
 //
-// go-redis's own client trusts Sentinels. Whoever pretends to be one can end the process,
+// go-redis's own client trusts Sentinels. A server that pretends to be one can end the process,
 // by an answer without an address or a message of another form: go-redis panics in a
 // goroutine where nobody can recover. It also asks every further Sentinel that one of them
 // names.

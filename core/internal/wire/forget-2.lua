@@ -21,7 +21,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local stored = redis.pcall('HGET', KEYS[1], 'touched')
 if type(stored) == 'table' then
   if not string.find(stored.err, 'WRONGTYPE', 1, true) then redis.call('HGET', KEYS[1], 'touched') end -- fails
-  stored = nil -- a key of another type: whoever writes the family would have replaced it
+  stored = nil -- a key of another type: a process that writes the family would have replaced it
 end
 local touched = tonumber(string.match(stored or '', '^%d+$') or '0') or 9007199254740992
 local lost = redis.call('EXISTS', KEYS[1]) == 0

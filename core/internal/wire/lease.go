@@ -20,7 +20,7 @@ const NoIndex = -1
 type HoldRequest struct {
 	Writer string
 	Index  int // the index held so far, or NoIndex
-	Wanted int // the index asked for, whoever holds it, or NoIndex
+	Wanted int // the index asked for, even if another writer holds it, or NoIndex
 	// Lineage is the one under which the writer verified all its families; empty if it has
 	// not, or the store does not tell its lineage.
 	Lineage string

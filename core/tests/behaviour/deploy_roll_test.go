@@ -169,7 +169,7 @@ func buckets(t *testing.T, p testkit.Page) {
 	total, _ := p.Value("took_seconds_count")
 	low, _ := p.Value(`took_seconds_bucket{le="2"}`) // exact, since both versions have this bound
 	if want := total * 2 / float64(len(observed)); low < want-12 || low > want+12 {
-		t.Errorf("%v of %v observations are at most 2, want a third: each process observes by turns", low, total)
+		t.Errorf("%v of %v observations are at most 2, want a third: the processes observe one after the other", low, total)
 	}
 	for _, le := range []string{"0.1", "2", "7.5", "20", "+Inf"} {
 		if _, ok := p.Value(`took_seconds_bucket{le="` + le + `"}`); !ok {

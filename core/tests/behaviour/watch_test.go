@@ -14,7 +14,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// watch scrapes an app's processes by turns, without a pause, and remembers the
+// watch scrapes an app's processes one after the other, without a pause, and remembers the
 // first page that was invalid or on which a counter fell.
 type watch struct {
 	mu    sync.Mutex
