@@ -48,6 +48,7 @@ func TestCluster_FamiliesSpreadOverAllMasters(t *testing.T) {
 	t.Parallel()
 	c := redistest.SharedCluster(t)
 	f := fleetOnCluster(t, c)
+	f.app = "spread" // the name decides where its families are
 	reg := f.process(t)
 	requests(reg, 10)
 	flush(t, reg)

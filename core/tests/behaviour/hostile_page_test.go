@@ -36,10 +36,12 @@ func underAttack(t *testing.T) *hostile {
 	f := fleetOn(t, server)
 	f.connect = func(t testing.TB) redis.UniversalClient { return server.Client(t, patient) }
 	h := &hostile{fleet: f, t: t, heard: new(testkit.Heard)}
-	h.writer = f.process(t, lease(time.Minute)) // long, for tests that store copies of it
+	h.writer = f.process(t, lease(time.Minute), func(o *shoal.Opts) { // long, for tests that store copies of it
+		o.RefreshPeriod = time.Hour // a refresh would replace what the tests store in place of gauges
+	})
 	h.writer.NewCounter(shoal.CounterOpts{Name: "honest_total"}).Add(7)
 	h.writer.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Buckets: []float64{1, 2}}).Observe(1.5)
-	h.writer.NewGauge(shoal.GaugeOpts{Name: "depth", Mode: shoal.Sum}).Set(3)
+	h.writer.NewGauge(shoal.GaugeOpts{Name: "depth", Mode: shoal.Sum, Expire: 2 * time.Hour}).Set(3)
 	flush(t, h.writer)
 	h.reader = f.reader(t, hearing(h.heard))
 	h.page()
@@ -165,8 +167,7 @@ func TestHostileText_StaysInRedisAndIsOmittedFromThePage(t *testing.T) {
 			if n := h.sent() - before; n > 4*quiet+1<<20 {
 				t.Errorf("Redis sent %d bytes for two pages, and %d for a harmless one", n, quiet)
 			}
-			// If the process sent its gauges before the page was read, it replaced them.
-			if told := len(h.heard.Of("omitted")) + len(h.heard.Of("replaced")); where != "a shape" && told == 0 {
+			if where != "a shape" && len(h.heard.Of("omitted")) == 0 {
 				t.Error("nothing was reported")
 			}
 			if field != "" {
