@@ -17,9 +17,10 @@ func TestTotal_StaysRightWhenOneProcessClosesAndAnotherIsKilled(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	reader := f.reader(t)
-	// A process that loses its lease, on a busy machine, sends all that it has.
 	lease := func(c *childConfig) { c.Lease = 3 * time.Second }
-	a, b := f.spawn(t, lease), f.spawn(t, lease, func(c *childConfig) { c.Every = time.Hour })
+	// b sends nothing by itself: neither by an interval, nor by a refresh, nor because it lost
+	// its lease on a busy machine.
+	a, b := f.spawn(t, lease), f.spawn(t, lease, func(c *childConfig) { c.Every, c.Refresh = time.Hour, 50*time.Second })
 	a.tell("carts 10")
 	a.tell("flush")
 	b.tell("carts -3")
