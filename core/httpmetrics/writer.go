@@ -23,7 +23,7 @@ import (
 // A stream is recognized, by Opts.Stream as well, by the Content-Type that the handler
 // sets. If the handler sets no header, one that was set on w before does not count.
 //
-// It costs one allocation. The wrapper is not pooled: a handler that kept it and
+// It costs one allocation. The wrapper comes from no sync.Pool: a handler that kept it and
 // wrote too late would otherwise write into somebody else's response.
 func (rec *Recorder) Wrap(w http.ResponseWriter, r *http.Request, routeOf func(*http.Request) string) (http.ResponseWriter, *Exchange) {
 	outer, last, flushes := rec.enter(w, r, routeOf)

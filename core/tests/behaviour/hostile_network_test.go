@@ -112,14 +112,14 @@ func TestHostileNetwork_CostsNothingButTime(t *testing.T) {
 	}
 	quiet := peakOf(func(t *testing.T) {
 		for i := range 6 {
-			for kind := range (&spoofingProxy{}).urls() {
+			for kind := range urlsOf("") {
 				outlives(t, server, fmt.Sprint("harmless ", i), kind, always("-ERR no\r\n"))
 			}
 		}
 	})
 	loud := peakOf(func(t *testing.T) {
 		for name, forge := range forgedReplies {
-			for kind := range (&spoofingProxy{}).urls() {
+			for kind := range urlsOf("") {
 				outlives(t, server, name, kind, forge)
 			}
 			outlives(t, server, name+", later", "server", afterHello(forge))
@@ -150,18 +150,18 @@ func TestHostileNetwork_ThePageAndTheErrorSayWhatAnswers(t *testing.T) {
 	} {
 		proxy := startSpoofingProxy(t, redistest.Shared(t).Addr)
 		proxy.answerBy(afterHello(forgedReplies[name]))
-		for kind, url := range proxy.urls() {
+		for kind, url := range urlsOf(proxy.Addr) {
 			log := new(testkit.Heard)
 			reg := fleetAt(t, url).opened(t, logging(log))
 			requests(reg, 1)
 			testkit.Eventually(t, func() error {
-				if text := log.String(); !strings.Contains(text, "what answers at "+proxy.addr+" is no Redis, or it is broken: "+what) {
+				if text := log.String(); !strings.Contains(text, "what answers at "+proxy.Addr+" is no Redis, or it is broken: "+what) {
 					return fmt.Errorf("%s, %s: the log is %q", name, kind, text)
 				}
 				return nil
 			})
 			testkit.Eventually(t, func() error { // an earlier page may have had no time to find out
-				if text := says503(t, reg); !strings.Contains(text, "what answers is no Redis, or it is broken") || strings.Contains(text, proxy.addr) {
+				if text := says503(t, reg); !strings.Contains(text, "what answers is no Redis, or it is broken") || strings.Contains(text, proxy.Addr) {
 					return fmt.Errorf("%s, %s: the page is %q", name, kind, text)
 				}
 				return nil
@@ -179,7 +179,7 @@ func outlives(t *testing.T, server *redistest.Server, name, kind string, forge f
 		proxy := startSpoofingProxy(t, server.Addr)
 		proxy.answerBy(forge)
 		var heard atomic.Pointer[string]
-		f := fleetAt(t, proxy.urls()[kind])
+		f := fleetAt(t, urlsOf(proxy.Addr)[kind])
 		reg := f.opened(t, func(o *shoal.Opts) {
 			o.OnError = func(err error) {
 				if text := err.Error(); heard.CompareAndSwap(nil, &text) && len(text) > 4000 {

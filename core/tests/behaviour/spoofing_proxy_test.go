@@ -8,23 +8,18 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
-	"github.com/shoal-metrics/shoal/core/tests/testkit"
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
 // spoofingProxy stands between clients and a server. It passes requests on, or answers them
 // itself with forged replies.
 type spoofingProxy struct {
-	addr   string
+	*redistest.Conns
 	server string
 	forge  atomic.Pointer[forger] // nil where requests are passed on
-
-	mu    sync.Mutex
-	conns map[net.Conn]bool // guarded by mu
-	group sync.WaitGroup
 }
 
 // forger answers a request in place of the server, or returns false and does not.
@@ -33,27 +28,8 @@ type forger func(request []byte, to io.Writer) bool
 // startSpoofingProxy starts a proxy before a server and ends it with the test.
 func startSpoofingProxy(t testing.TB, server string) *spoofingProxy {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	testkit.Must(t, err)
-	p := &spoofingProxy{addr: listener.Addr().String(), server: server, conns: map[net.Conn]bool{}}
-	p.group.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			p.group.Go(func() { p.serve(client) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		p.mu.Lock()
-		for conn := range p.conns {
-			_ = conn.Close()
-		}
-		p.mu.Unlock()
-		p.group.Wait()
-	})
+	p := &spoofingProxy{server: server}
+	p.Conns = redistest.Accept(t, p.serve)
 	return p
 }
 
@@ -63,36 +39,24 @@ func (p *spoofingProxy) answerBy(forge forger) { p.forge.Store(&forge) }
 // passOn makes the proxy pass requests on to the server again.
 func (p *spoofingProxy) passOn() { p.forge.Store(nil) }
 
-// urls are the URLs of the proxy for each kind of client: it also passes for the only server
+// urlsOf are the URLs of a proxy for each kind of client: it also passes for the only server
 // of a Cluster, and for a Sentinel that names it as the master.
-func (p *spoofingProxy) urls() map[string]string {
+func urlsOf(addr string) map[string]string {
 	return map[string]string{
-		"server":   "redis://" + p.addr,
-		"cluster":  "redis://" + p.addr + "?addr=" + p.addr,
-		"sentinel": "redis://" + p.addr + "?master_name=shop",
+		"server":   "redis://" + addr,
+		"cluster":  "redis://" + addr + "?addr=" + addr,
+		"sentinel": "redis://" + addr + "?master_name=shop",
 	}
 }
 
-func (p *spoofingProxy) enter(conn net.Conn) (leave func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.conns[conn] = true
-	return func() {
-		_ = conn.Close()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.conns, conn)
-	}
-}
-
-func (p *spoofingProxy) serve(client net.Conn) {
-	defer p.enter(client)()
+func (p *spoofingProxy) serve(c *redistest.Conns, client net.Conn) {
+	defer c.Enter(client)()
 	server, err := net.Dial("tcp", p.server)
 	if err != nil {
 		return
 	}
-	defer p.enter(server)()
-	p.group.Go(func() {
+	defer c.Enter(server)()
+	c.Group.Go(func() {
 		defer client.Close()
 		defer server.Close()
 		_, _ = io.Copy(client, server)
@@ -103,7 +67,7 @@ func (p *spoofingProxy) serve(client net.Conn) {
 		if err != nil {
 			return
 		}
-		if forge := p.forge.Load(); forge != nil && (*forge)(request[:n], client) || p.namesItself(request[:n], client) {
+		if forge := p.forge.Load(); forge != nil && (*forge)(request[:n], client) || namesProxy(c.Addr, request[:n], client) {
 			continue
 		}
 		if _, err := server.Write(request[:n]); err != nil {
@@ -112,9 +76,9 @@ func (p *spoofingProxy) serve(client net.Conn) {
 	}
 }
 
-// namesItself answers those who ask where the server is: at the proxy.
-func (p *spoofingProxy) namesItself(request []byte, to io.Writer) bool {
-	host, port, _ := strings.Cut(p.addr, ":")
+// namesProxy answers those who ask where the server is: at the proxy.
+func namesProxy(addr string, request []byte, to io.Writer) bool {
+	host, port, _ := strings.Cut(addr, ":")
 	switch {
 	case contains(request, "cluster"):
 		_, _ = fmt.Fprintf(to, "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n+%s\r\n:%s\r\n+node\r\n", host, port)

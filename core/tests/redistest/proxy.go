@@ -14,38 +14,19 @@ import (
 // the reply, and close the connection instead of passing on the reply, so that the client
 // can't know whether the request was executed.
 type LossyProxy struct {
-	Addr string
+	*Conns
 	Lost atomic.Int64 // replies that were not passed on
 
-	group  sync.WaitGroup
 	mu     sync.Mutex
 	server string                    // where new connections lead; guarded by mu
 	doomed func(request []byte) bool // whether the reply to a request is lost; guarded by mu
-	conns  map[net.Conn]bool         // guarded by mu
 }
 
 // StartLossyProxy starts a proxy before a server, and ends it with the test.
 func StartLossyProxy(t testing.TB, server string) *LossyProxy {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &LossyProxy{Addr: listener.Addr().String(), server: server, conns: map[net.Conn]bool{}}
-	p.group.Go(func() {
-		for {
-			client, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			p.group.Go(func() { p.serve(client) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = listener.Close()
-		p.hangUp()
-		p.group.Wait()
-	})
+	p := &LossyProxy{server: server}
+	p.Conns = Accept(t, p.serve)
 	return p
 }
 
@@ -75,32 +56,11 @@ func (p *LossyProxy) MoveTo(server string) {
 	p.mu.Lock()
 	p.server = server
 	p.mu.Unlock()
-	p.hangUp()
+	p.HangUp()
 }
 
-func (p *LossyProxy) hangUp() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for conn := range p.conns {
-		_ = conn.Close()
-	}
-}
-
-// enter registers a connection until leave is called, which closes it.
-func (p *LossyProxy) enter(conn net.Conn) (leave func()) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.conns[conn] = true
-	return func() {
-		_ = conn.Close()
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.conns, conn)
-	}
-}
-
-func (p *LossyProxy) serve(client net.Conn) {
-	defer p.enter(client)()
+func (p *LossyProxy) serve(c *Conns, client net.Conn) {
+	defer c.Enter(client)()
 	p.mu.Lock()
 	addr := p.server
 	p.mu.Unlock()
@@ -108,9 +68,9 @@ func (p *LossyProxy) serve(client net.Conn) {
 	if err != nil {
 		return
 	}
-	defer p.enter(server)()
+	defer c.Enter(server)()
 	var cut atomic.Bool // the next reply is lost
-	p.group.Go(func() {
+	c.Group.Go(func() {
 		defer func() { _ = client.Close() }()
 		pass(server, client, func([]byte) bool {
 			if cut.Load() {
