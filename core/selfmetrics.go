@@ -16,6 +16,7 @@ type selfMetrics struct {
 	rejected        *CounterVec
 	overflowed      *CounterVec
 	lost            *CounterVec
+	removed         *CounterVec
 	corrupt         *Counter
 	gaugeFuncFails  *Counter
 	scrapeDuration  *Histogram
@@ -54,6 +55,7 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.rejected = counterVec("shoal_rejected_observations_total", "Values and deletions that were dropped, and label values that were repaired.", "reason")
 	m.overflowed = counterVec("shoal_overflowed_writes_total", "Writes that went to an overflow series because their family had reached its cap.", "family")
 	m.lost = counterVec("shoal_lost_batches_total", "Batches that Redis lost, or that it may or may not have.", "reason")
+	m.removed = counterVec("shoal_removed_series_total", "Series that left Redis.", "reason")
 	m.corrupt = counter("shoal_corrupt_values_total", "What Redis held that shoal does not write, and that was replaced or omitted from the page.")
 	m.gaugeFuncFails = counter("shoal_gaugefunc_panics_total", "Gauge functions that panicked.")
 	m.scrapeDuration = seconds("shoal_scrape_duration_seconds", "Time that reading Redis for a scrape took.")
@@ -71,6 +73,25 @@ func (m *selfMetrics) declare(r *Registry) {
 	}
 	for _, reason := range lossReasons {
 		m.lost.WithLabelValues(reason)
+	}
+	for _, reason := range []string{removedIdle, removedExpired, removedDeleted} {
+		m.removed.WithLabelValues(reason)
+	}
+}
+
+// Why series were removed: the label of shoal_removed_series_total.
+const (
+	removedIdle    = "idle"    // no process held them for the metric's Retention
+	removedExpired = "expired" // values of Latest gauges, past their Expire
+	removedDeleted = "deleted" // by Delete or Reset
+)
+
+// removed counts the series that housekeeping removed.
+func (r *Registry) removed(n wire.Removed) {
+	for reason, n := range map[string]int{removedIdle: n.Idle, removedExpired: n.Expired} {
+		if n > 0 {
+			r.self.removed.WithLabelValues(reason).Add(float64(n))
+		}
 	}
 }
 

@@ -252,7 +252,9 @@ func (w *writer) failed(err error) {
 func (w *writer) housekeep() {
 	ctx, cancel := w.callContext()
 	defer cancel()
-	if err := w.store.Housekeep(ctx, max(0, w.opts.Retention), housekeepTime); err != nil {
+	removed, err := w.store.Housekeep(ctx, max(0, w.opts.Retention), housekeepTime)
+	w.reg.removed(removed)
+	if err != nil {
 		w.reg.reportRedis("housekeeping", fmt.Errorf("shoal: housekeeping: %w", err))
 	}
 }

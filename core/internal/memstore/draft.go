@@ -23,7 +23,11 @@ type draft struct {
 	count      int               // how many series there are after it
 	corrupt    int
 	overflowed int
-	took       []string // for each op the field of the series that took it; empty if none did
+	took       []string // for each op the field of the series that took it
+	tookOp     []bool   // whether a series took the op
+	// The fields of series that came and went, after store.
+	came, went []string
+	removed    int // how many series went, after store; those that came again count
 }
 
 func newDraft(stored map[string]string, now time.Time) *draft {
@@ -55,7 +59,7 @@ func (d *draft) put(field, text string) {
 }
 
 func (d *draft) apply(op wire.Op, limit int, overflow string) error {
-	d.took = append(d.took, "")
+	d.took, d.tookOp = append(d.took, ""), append(d.tookOp, false)
 	switch op.Kind {
 	case wire.OpDelete:
 		if _, ok := d.get(op.Field); ok {
@@ -78,6 +82,9 @@ func (d *draft) apply(op wire.Op, limit int, overflow string) error {
 	text, exists := d.get(field)
 	if !exists && limit > 0 && d.count >= limit && field != overflow {
 		d.overflowed++
+		if op.Kind == wire.OpLatest { // the last value of many label sets says nothing
+			return d.check(op)
+		}
 		field = overflow
 		text, exists = d.get(field)
 	}
@@ -93,15 +100,21 @@ func (d *draft) apply(op wire.Op, limit int, overflow string) error {
 		d.corrupt++
 	}
 	d.put(field, result)
-	d.took[len(d.took)-1] = field
+	d.took[len(d.took)-1], d.tookOp[len(d.took)-1] = field, true
 	return nil
+}
+
+// check refuses a malformed value of a gauge that no series takes.
+func (d *draft) check(op wire.Op) error {
+	_, _, err := d.latest("", false, op.Value)
+	return err
 }
 
 // totals returns the text of the series that took each op.
 func (d *draft) totals(ops []wire.Op) []string {
 	totals := make([]string, len(ops))
-	for i, op := range ops {
-		if op.Kind == wire.OpAdd || op.Kind == wire.OpLatest {
+	for i := range ops {
+		if d.tookOp[i] {
 			totals[i], _ = d.get(d.took[i])
 		}
 	}
@@ -110,22 +123,20 @@ func (d *draft) totals(ops []wire.Op) []string {
 
 // store changes the series as the draft says, and returns whether any came or went.
 func (d *draft) store(series map[string]string) bool {
-	changed := d.cleared
 	for field := range series {
-		if d.cleared || d.gone[field] {
-			if _, again := d.set[field]; !again {
-				delete(series, field)
-				changed = true
-			}
+		if _, again := d.set[field]; d.cleared || d.gone[field] && !again {
+			delete(series, field)
+			d.went = append(d.went, field)
 		}
 	}
+	d.removed = len(d.went)
 	for field, text := range d.set {
 		if _, ok := series[field]; !ok {
-			changed = true
+			d.came = append(d.came, field)
 		}
 		series[field] = text
 	}
-	return changed
+	return d.cleared || len(d.came)+len(d.went) > 0
 }
 
 // add returns the sum of a stored vector and a delta. intact is false if the stored one was

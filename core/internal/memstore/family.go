@@ -12,11 +12,12 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// family is what Redis has in the two keys of a family. Each key has the generation in it,
-// since either may be lost.
+// family is what Redis has in the three keys of a family. Each key has the generation in it,
+// since any of them may be lost.
 type family struct {
 	control *control // nil if that key is missing
 	values  *values  // nil if that key is missing
+	marks   *marks   // nil if that key is missing
 }
 
 type control struct {
@@ -28,6 +29,10 @@ type control struct {
 	seriesChanged time.Time // when it changed last: after a step back the same count comes again
 	born          int64     // when the process started whose definition is kept
 	definition    wire.Definition
+	epoch         int
+	epochBegan    time.Time
+	swept         int       // the epoch in which idle series were removed last
+	removed       time.Time // when a series was removed last; zero if none was
 	writers       map[string]progress
 }
 
@@ -64,12 +69,14 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 			generation: generation,
 			orphan:     orphan,
 			created:    now,
+			epochBegan: now,
 			writers:    make(map[string]progress),
 		}
 		if !orphan {
 			f.values = &values{series: make(map[string]string)}
 		}
 		f.values.generation = generation
+		f.marks = nil
 	}
 	c := f.control
 	if c.definition.Type == "" || replaces(r.Born, c.born, now.UnixMicro()) {
@@ -82,6 +89,8 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 		Generation: c.generation,
 		Orphan:     c.orphan,
 		Last:       c.writers[r.Writer].last,
+		Epoch:      c.passEpoch(now),
+		Removed:    strconv.FormatInt(c.lastRemoval(), 10),
 	}
 }
 
@@ -124,15 +133,16 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 	}
 	control.writers[c.Writer] = progress{c.Seq, now}
 	control.written = now
-	if d.store(f.values.series) {
-		control.seriesVersion++
-		control.seriesChanged = now
+	changed := d.store(f.values.series)
+	if earlier := f.noteBatch(d, c, now); changed || earlier {
+		control.seriesChange(now)
 	}
 	reply := wire.CommitReply{
 		Status:     wire.CommitOK,
 		Last:       c.Seq,
 		Corrupt:    d.corrupt,
 		Overflowed: d.overflowed,
+		Removed:    d.removed,
 	}
 	if c.Totals {
 		reply.Totals = d.totals(c.Ops)

@@ -23,6 +23,8 @@ const (
 	OpReadSeries   = "read-series"
 	OpScanSeries   = "scan-series"
 	OpReadGauges   = "read-gauges"
+	OpMark         = "mark"
+	OpReadStarts   = "read-starts"
 	OpHousekeep    = "housekeep" // asks for the turn
 	OpPrune        = "prune"     // does the housekeeping
 
@@ -124,6 +126,16 @@ func (s *Server) LoseValues(app, name string) {
 	}
 }
 
+// LoseMarks forgets when one family's series began and were held, as if that key alone had
+// been evicted.
+func (s *Server) LoseMarks(app, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.of(app).families[name]; f != nil {
+		f.marks = nil
+	}
+}
+
 // LoseLeases forgets one app's leases, with the lineage beside them, as if that key
 // alone had been evicted.
 func (s *Server) LoseLeases(app string) {
@@ -178,12 +190,13 @@ func cloneApps(apps map[string]*app) map[string]*app {
 	copies := make(map[string]*app, len(apps))
 	for name, a := range apps {
 		c := &app{
-			families: make(map[string]*family, len(a.families)),
-			touched:  maps.Clone(a.touched),
-			leases:   maps.Clone(a.leases),
-			lineage:  a.lineage,
-			since:    a.since,
-			gauges:   make(map[string]*gaugeSet, len(a.gauges)),
+			families:  make(map[string]*family, len(a.families)),
+			touched:   maps.Clone(a.touched),
+			leases:    maps.Clone(a.leases),
+			lineage:   a.lineage,
+			since:     a.since,
+			housekept: a.housekept,
+			gauges:    make(map[string]*gaugeSet, len(a.gauges)),
 		}
 		for family, f := range a.families {
 			c.families[family] = f.clone()
@@ -206,6 +219,9 @@ func (f *family) clone() *family {
 	}
 	if f.values != nil {
 		c.values = &values{generation: f.values.generation, series: maps.Clone(f.values.series)}
+	}
+	if f.marks != nil {
+		c.marks = &marks{f.marks.generation, maps.Clone(f.marks.of)}
 	}
 	return c
 }

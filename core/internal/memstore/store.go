@@ -231,17 +231,57 @@ func (s *store) ReadGauges(ctx context.Context, writers []string) ([]wire.Gauges
 	return gauges, nil
 }
 
-func (s *store) Housekeep(ctx context.Context, retention, pause time.Duration) error {
-	ours := false
-	err := s.do(ctx, OpHousekeep, func(a *app, now time.Time) error {
-		ours = a.takeTurn(pause, now)
+func (s *store) Housekeep(ctx context.Context, retention, pause time.Duration) (removed wire.Removed, err error) {
+	ours, late := false, false
+	err = s.do(ctx, OpHousekeep, func(a *app, now time.Time) error {
+		ours, late = a.takeTurn(pause, now)
 		return nil
 	})
 	if err != nil || !ours {
-		return err
+		return removed, err
 	}
-	return s.do(ctx, OpPrune, func(a *app, now time.Time) error {
-		a.housekeep(retention, now)
+	err = s.do(ctx, OpPrune, func(a *app, now time.Time) error {
+		a.lapse(now)
+		if !late {
+			removed = a.housekeep(retention, now)
+		}
 		return nil
 	})
+	return removed, err
+}
+
+func (s *store) RemoveExpired(ctx context.Context, family string) (removed wire.Removed, err error) {
+	err = s.do(ctx, OpPrune, func(a *app, now time.Time) error {
+		removed = a.families[family].removeIdle(now)
+		return nil
+	})
+	return removed, err
+}
+
+func (s *store) Mark(ctx context.Context, marks []wire.Mark) []wire.MarkReply {
+	replies := make([]wire.MarkReply, len(marks))
+	for i, m := range marks {
+		err := s.do(ctx, OpMark+" "+m.Family, func(a *app, _ time.Time) error {
+			replies[i] = a.mark(m)
+			return nil
+		})
+		if err != nil {
+			replies[i] = wire.MarkReply{Err: err}
+		}
+	}
+	return replies
+}
+
+func (s *store) ReadStarts(ctx context.Context, queries []wire.StartsQuery) ([][]int64, error) {
+	starts := make([][]int64, len(queries))
+	err := s.do(ctx, OpReadStarts, func(a *app, _ time.Time) error {
+		for i, q := range queries {
+			starts[i] = a.families[q.Family].starts(q)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return starts, nil
 }

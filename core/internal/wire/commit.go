@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"slices"
 	"strconv"
 )
 
@@ -14,7 +15,8 @@ const (
 	// OpAdd adds the sparse vector Value to the series, created if absent.
 	OpAdd OpKind = '+'
 	// OpLatest stores Value, "number stamp deadline", unless a newer stamp is stored. Times
-	// are in microseconds of the store's clock; deadline 0 is none.
+	// are in microseconds of the store's clock; deadline 0 is none. Beyond the cap it does
+	// nothing.
 	OpLatest OpKind = '='
 	// OpDelete removes the series.
 	OpDelete OpKind = '-'
@@ -27,6 +29,10 @@ type Op struct {
 	Kind  OpKind
 	Field string // see EncodeField; unused by OpClear
 	Value string
+	// Born is since when the writer holds the series, in microseconds of the store's clock,
+	// in the first batch with the series; then, and in deletions, 0. It marks the series as
+	// held. If it is earlier than the start of the series, the series started then.
+	Born int64
 }
 
 // Commit is one batch. Its Ops never change once it was sent; the rest, its header, may
@@ -70,8 +76,11 @@ type CommitReply struct {
 	Last   uint64
 	// Corrupt counts stored texts that were damaged and were replaced.
 	Corrupt int
-	// Overflowed counts ops that were folded into the overflow series.
+	// Overflowed counts ops that the cap kept from their series: adds were folded into the
+	// overflow series.
 	Overflowed int
+	// Removed counts series that the batch removed.
+	Removed int
 	// Totals, if asked for, runs parallel to Ops: the stored text of the series that took
 	// the op. After a duplicate it is the text as it is now.
 	Totals []string
@@ -93,8 +102,12 @@ func (r *Redis) Commit(ctx context.Context, commits []Commit) []CommitReply {
 }
 
 func (r *Redis) commitCall(c *Commit) *call {
-	const keys, head = 2, 8
-	room := make([]any, lineHead+keys+head+2*len(c.Ops))
+	const keys, head = 3, 9
+	lists, births := 2, 0
+	if slices.ContainsFunc(c.Ops, func(op Op) bool { return op.Born > 0 }) {
+		lists, births = 3, 1
+	}
+	room := make([]any, lineHead+keys+head+lists*len(c.Ops))
 	args := room[lineHead+keys:]
 	args[0], args[1] = c.Generation, c.Writer
 	args[2], args[3] = c.Prev, c.Seq
@@ -103,14 +116,17 @@ func (r *Redis) commitCall(c *Commit) *call {
 	if c.Totals {
 		args[6] = 1
 	}
-	args[7] = kinds(c.Ops)
+	args[7], args[8] = kinds(c.Ops), births
 	// A pointer to a string goes into an interface without an allocation.
 	for i := range c.Ops {
 		args[head+i], args[head+len(c.Ops)+i] = &c.Ops[i].Field, &c.Ops[i].Value
+		if births == 1 {
+			args[head+2*len(c.Ops)+i] = c.Ops[i].Born
+		}
 	}
 	return &call{
 		script: commitScript,
-		keys:   []string{r.keys.control(c.Family), r.keys.values(c.Family)},
+		keys:   r.keys.family(c.Family),
 		args:   args,
 		room:   room,
 	}
@@ -166,13 +182,14 @@ func commitReply(c *Commit, sent *call) CommitReply {
 	if out.Status == CommitGap {
 		return out
 	}
-	const head = 4
+	const head = 5
 	if len(reply) < head || c.Totals && len(reply) != head+len(c.Ops) {
 		return unexpected
 	}
 	corrupt, _ := reply[2].(int64)
 	overflowed, _ := reply[3].(int64)
-	out.Corrupt, out.Overflowed = int(corrupt), int(overflowed)
+	removed, _ := reply[4].(int64)
+	out.Corrupt, out.Overflowed, out.Removed = int(corrupt), int(overflowed), int(removed)
 	if c.Totals {
 		out.Totals = make([]string, len(c.Ops))
 		for i := range out.Totals {

@@ -2,6 +2,8 @@
 
 package wire
 
+import "time"
+
 // The types of a family, as stored.
 const (
 	TypeCounter   = "counter"
@@ -31,6 +33,9 @@ type Definition struct {
 	Help   string
 	Mode   string   // gauges only
 	Bounds []string // histograms only: ascending, canonical text, without +Inf
+	// Retention is how long a series stays that no process holds; 0 is for ever. Readers do
+	// not read it.
+	Retention time.Duration
 }
 
 // Latest says whether each series shows the value that any process set last.

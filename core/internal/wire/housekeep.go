@@ -20,29 +20,43 @@ const (
 	sliceFields      = 1000 // of a hash, awaited slice by slice
 	pipelinedPrunes  = 32
 	pruneFields      = 100 // of each that is pruned in a pipeline
+	idleFields       = 250 // of a slice whose marks are read as well
 )
 
 // UnregisteredFor is how long a name may be listed before it is registered.
 const UnregisteredFor = 10 * time.Minute
 
+// Removed counts the series that housekeeping removed.
+type Removed struct {
+	Idle    int // no process held them for the retention
+	Expired int // of latest gauges, past their own deadline
+}
+
+// The replies of turn-1.lua.
+const (
+	turnTaken = 0 // by another process
+	turnLate  = 2 // the last turn was long ago
+)
+
 // Housekeep implements [Store]. After trouble with one family it goes on with the others.
-func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) error {
+func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) (removed Removed, err error) {
 	turn := &call{script: turnScript, keys: []string{r.keys.leases()}, args: []any{pause.Milliseconds()}}
 	r.run(ctx, turn)
-	if ours, err := turn.cmd.Int(); err != nil || ours == 0 {
-		return err
+	ours, err := turn.cmd.Int()
+	if err != nil || ours == turnTaken {
+		return removed, err
 	}
-	if err := r.sweep(ctx, lapseScript, r.keys.leases(), "the leases", "0"); err != nil {
-		return err
+	if err := r.sweep(ctx, lapseScript, r.keys.leases(), "the leases", "0"); err != nil || ours == turnLate {
+		return removed, err
 	}
 	var causes Causes
-	if err := r.keepFamilies(ctx, &causes); err != nil {
-		return Join(causes.Err(), err)
+	if err := r.keepFamilies(ctx, &removed, &causes); err != nil {
+		return removed, Join(causes.Err(), err)
 	}
 	if retention > 0 {
-		return Join(causes.Err(), r.forget(ctx, retention))
+		err = r.forget(ctx, retention, &removed)
 	}
-	return causes.Err()
+	return removed, Join(causes.Err(), err)
 }
 
 // sweep goes through a hash, slice by slice, by a script that takes a cursor and how many
@@ -76,9 +90,9 @@ func (r *Redis) swept(c *call, where string) (cursor string, err error) {
 // listedName is an entry of the list of families.
 type listedName struct{ name, score string }
 
-// keepFamilies prunes all listed families, and removes those from the list that nobody
-// registered.
-func (r *Redis) keepFamilies(ctx context.Context, causes *Causes) error {
+// keepFamilies prunes all listed families and removes what is idle or expired in them. It takes
+// those off the list that nobody registered.
+func (r *Redis) keepFamilies(ctx context.Context, removed *Removed, causes *Causes) error {
 	for rank, seen := int64(0), 0; rank >= 0 && seen < namesPerTurn; seen += sliceFields {
 		c := &call{script: listedScript, keys: []string{r.keys.families()}, args: []any{rank, sliceFields, MaxName}}
 		r.run(ctx, c)
@@ -91,15 +105,15 @@ func (r *Redis) keepFamilies(ctx context.Context, causes *Causes) error {
 			return err
 		}
 		r.mended("the list of families", reply[2])
-		removed := 0
+		unlisted := 0
 		for part := range chunks(len(names), pipelinedPrunes) {
-			removed += r.prune(ctx, names[part.from:part.to], now, causes)
+			unlisted += r.prune(ctx, names[part.from:part.to], now, removed, causes)
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 		}
 		if rank = next; rank > 0 {
-			rank -= int64(removed)
+			rank -= int64(unlisted)
 		}
 	}
 	return nil
@@ -123,7 +137,7 @@ func listed(reply []any) (now int64, names []listedName, next int64, err error) 
 
 // prune removes old sequence numbers from the control hashes of families, and from the list
 // the names of those that have no keys. It returns how many names it removed.
-func (r *Redis) prune(ctx context.Context, names []listedName, now int64, causes *Causes) (removed int) {
+func (r *Redis) prune(ctx context.Context, names []listedName, now int64, removed *Removed, causes *Causes) (unlisted int) {
 	age := int64(SequenceAge / time.Second)
 	calls := make([]*call, len(names))
 	for i, n := range names {
@@ -133,21 +147,57 @@ func (r *Redis) prune(ctx context.Context, names []listedName, now int64, causes
 	for i, n := range names {
 		where := "the keys of " + n.name
 		cursor, err := r.swept(calls[i], where)
+		reply, _ := calls[i].cmd.Val().([]any)
+		if err == nil && len(reply) != 4 {
+			err = unexpectedError{reply}
+		}
 		switch {
 		case err != nil:
 		case cursor != "0":
 			err = r.sweep(ctx, pruneScript, r.keys.control(n.name), where, cursor, age)
-		case calls[i].cmd.Val().([]any)[2] == int64(1) && n.overdue(now):
+		case reply[2] == int64(1) && n.overdue(now):
 			var gone bool
-			if gone, err = r.forgetFamily(ctx, n, -1); gone {
-				removed++
+			if gone, err = r.forgetFamily(ctx, n, -1, removed); gone {
+				unlisted++
 			}
+		}
+		if err == nil && reply[3] == int64(1) {
+			err = r.removeIdle(ctx, n.name, removed)
 		}
 		if err != nil {
 			causes.Add("family "+n.name, err)
 		}
 	}
-	return removed
+	return unlisted
+}
+
+// removeIdle removes the idle and the expired series of a family.
+func (r *Redis) removeIdle(ctx context.Context, family string, removed *Removed) error {
+	cursor, epoch := "0", ""
+	for range slicesPerTurn * (sliceFields / idleFields) {
+		c := &call{script: idleScript, keys: r.keys.family(family), args: []any{cursor, idleFields, epoch}}
+		r.run(ctx, c)
+		reply, err := c.cmd.Slice()
+		if err != nil {
+			return err
+		}
+		if len(reply) != 4 || text(reply[0]) == "" {
+			return unexpectedError{reply}
+		}
+		idle, _ := reply[2].(int64)
+		expired, _ := reply[3].(int64)
+		removed.Idle += int(idle)
+		removed.Expired += int(expired)
+		if cursor, epoch = text(reply[0]), text(reply[1]); cursor == "0" {
+			return nil
+		}
+	}
+	return nil
+}
+
+// RemoveExpired implements [Store].
+func (r *Redis) RemoveExpired(ctx context.Context, family string) (removed Removed, err error) {
+	return removed, r.removeIdle(ctx, family, &removed)
 }
 
 // overdue says whether a name was listed so long ago that its registration, which follows at
@@ -160,7 +210,7 @@ func (n listedName) overdue(now int64) bool {
 // forget removes the families that nobody registered or wrote for retention. The list tells
 // which may be so old; a script decides by the family's own keys. A family that stays is
 // listed again, with the present time.
-func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
+func (r *Redis) forget(ctx context.Context, retention time.Duration, removed *Removed) error {
 	list := &call{script: staleScript, keys: []string{r.keys.families()},
 		args: []any{retention.Milliseconds(), forgottenPerTurn}}
 	r.run(ctx, list)
@@ -171,7 +221,7 @@ func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 	var causes Causes
 	for i := 0; i+1 < len(stale); i += 2 {
 		n := listedName{text(stale[i]), text(stale[i+1])}
-		gone, err := r.forgetFamily(ctx, n, retention.Milliseconds())
+		gone, err := r.forgetFamily(ctx, n, retention.Milliseconds(), removed)
 		if err == nil && !gone {
 			err = r.touch(ctx, []string{n.name})
 		}
@@ -184,12 +234,20 @@ func (r *Redis) forget(ctx context.Context, retention time.Duration) error {
 
 // forgetFamily removes a family that is older than retention, in milliseconds, and its name
 // from the list; with -1 only a name without keys.
-func (r *Redis) forgetFamily(ctx context.Context, n listedName, retention int64) (gone bool, err error) {
-	family := &call{script: forgetScript, args: []any{retention, n.score},
-		keys: []string{r.keys.control(n.name), r.keys.values(n.name)}}
+func (r *Redis) forgetFamily(ctx context.Context, n listedName, retention int64, removed *Removed) (gone bool, err error) {
+	family := &call{script: forgetScript, args: []any{retention, n.score}, keys: r.keys.family(n.name)}
 	r.run(ctx, family)
-	if removed, err := family.cmd.Int(); err != nil || removed == 0 {
+	reply, err := family.cmd.Slice()
+	if err != nil {
 		return false, err
+	}
+	if len(reply) != 2 {
+		return false, unexpectedError{reply}
+	}
+	series, _ := reply[1].(int64)
+	removed.Idle += int(series)
+	if reply[0] != int64(1) {
+		return false, nil
 	}
 	entry := &call{script: unlistScript, keys: []string{r.keys.families()}, args: []any{n.name, n.score}}
 	r.run(ctx, entry)

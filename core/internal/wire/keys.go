@@ -3,7 +3,7 @@
 package wire
 
 // keyPrefix begins all keys with the version of the protocol. The hash tag is in braces: a
-// Cluster keeps the two keys of a family on one server, and the keys of an app without a
+// Cluster keeps the three keys of a family on one server, and the keys of an app without a
 // family on another. No family's name has a slash, so no key belongs to two apps.
 const keyPrefix = "shoal:1:{"
 
@@ -20,6 +20,16 @@ func (k keys) control(family string) string {
 // values is a hash: a family's series.
 func (k keys) values(family string) string {
 	return keyPrefix + k.app + "/" + family + "}:v"
+}
+
+// marks is a hash: of each series of a family when it began, and when it was held last.
+func (k keys) marks(family string) string {
+	return keyPrefix + k.app + "/" + family + "}:m"
+}
+
+// family are the keys of a family.
+func (k keys) family(family string) []string {
+	return []string{k.control(family), k.values(family), k.marks(family)}
 }
 
 // families is a sorted set: names of families by when they were touched last.

@@ -8,7 +8,7 @@
 --      2  fields: about how many
 --      3  age in seconds
 -- Returns {cursor of the next slice or 0, how much was damaged, 1 if there is no such
---          hash else 0}
+--          hash else 0, 1 if idle-3.lua has something to look for else 0}
 --
 -- Twice is safe: each run judges the stamps that are stored then.
 --
@@ -23,7 +23,7 @@ local limit = now - tonumber(ARGV[3])
 
 local slice = redis.pcall('HSCAN', KEYS[1], ARGV[1], 'MATCH', 'w:*', 'COUNT', ARGV[2])
 if slice.err then
-  if string.find(slice.err, 'WRONGTYPE', 1, true) then return {'0', 0, 0} end -- register-2.lua replaces the key
+  if string.find(slice.err, 'WRONGTYPE', 1, true) then return {'0', 0, 0, 0} end -- register-3.lua replaces the key
   slice = redis.call('HSCAN', KEYS[1], ARGV[1], 'MATCH', 'w:*', 'COUNT', ARGV[2])
 end
 local list, damaged = slice[2], 0
@@ -55,4 +55,7 @@ for from = 1, #anew, 2000 do
   redis.call('HSET', KEYS[1], unpack(anew, from, math.min(from + 1999, #anew)))
 end
 local nothing = slice[1] == '0' and #list == 0 and redis.call('EXISTS', KEYS[1]) == 0
-return {slice[1], damaged, nothing and 1 or 0}
+local state = redis.call('HMGET', KEYS[1], 'epoch', 'swept', 'retention', 'mode')
+local epoch = string.match(state[1] or '', '^(%d+) ')
+local due = epoch and (epoch ~= state[2] and state[3] and state[3] ~= '0' or state[4] == 'latest')
+return {slice[1], damaged, nothing and 1 or 0, due and 1 or 0}

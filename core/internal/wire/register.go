@@ -36,6 +36,10 @@ type RegisterReply struct {
 	// Last is the number of the writer's newest applied batch; 0 for none, and [MaxSequence]
 	// if the writer's entry is damaged.
 	Last uint64
+	// Epoch names the present epoch of the family, in which each process marks the series
+	// that it holds once. Removed tells when a series was removed last: if it differs from
+	// that of an earlier reply, series have gone meanwhile.
+	Epoch, Removed string
 }
 
 // pipelinedScripts bounds how many registrations go in one pipeline: Redis executes those
@@ -52,10 +56,10 @@ func (r *Redis) Register(ctx context.Context, regs []Registration) []RegisterRep
 		names[i] = reg.Family
 		calls[i] = &call{
 			script: registerScript,
-			keys:   []string{r.keys.control(reg.Family), r.keys.values(reg.Family)},
+			keys:   r.keys.family(reg.Family),
 			args: []any{
 				reg.Nonce, reg.Writer, reg.Born,
-				reg.Type, reg.Help, reg.Mode, strings.Join(reg.Bounds, " "),
+				reg.Type, reg.Help, reg.Mode, strings.Join(reg.Bounds, " "), reg.Retention.Milliseconds(),
 			},
 		}
 	}
@@ -82,13 +86,16 @@ func (r *Redis) registerReply(family string, c *call) RegisterReply {
 	switch {
 	case len(reply) == 2 && reply[0] == "CLASH":
 		return RegisterReply{Clash: text(reply[1])}
-	case len(reply) == 5 && reply[0] == "OK":
+	case len(reply) == 7 && reply[0] == "OK":
 		r.mended("the keys of "+family, reply[4])
 		last, err := strconv.ParseUint(text(reply[3]), 10, 64)
 		if err != nil {
 			return RegisterReply{Err: unexpectedError{reply}}
 		}
-		return RegisterReply{Generation: text(reply[1]), Orphan: reply[2] == int64(1), Last: last}
+		return RegisterReply{
+			Generation: text(reply[1]), Orphan: reply[2] == int64(1), Last: last,
+			Epoch: text(reply[5]), Removed: text(reply[6]),
+		}
 	}
 	return RegisterReply{Err: unexpectedError{reply}}
 }

@@ -10,7 +10,7 @@
 --
 -- Twice is safe: it only reads.
 --
--- The rules: docs/protocol.md, Housekeeping. forget-2.lua decides which of them go.
+-- The rules: docs/protocol.md, Housekeeping. forget-3.lua decides which of them go.
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)

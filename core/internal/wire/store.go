@@ -70,15 +70,29 @@ type Store interface {
 	// have more bytes than half of what is left of room has [ErrTooLarge].
 	ReadSeries(ctx context.Context, queries []SeriesQuery, room int) (replies []SeriesReply, lineage string, err error)
 
+	// Mark notes that the writer's process holds series in the present epoch, in one pipeline,
+	// and tells which of them are gone. Replies run parallel to marks.
+	Mark(ctx context.Context, marks []Mark) []MarkReply
+
+	// ReadStarts reads when series began, in microseconds of the store's clock, 0 where that
+	// is not known. Replies run parallel to queries, and each to the query's fields.
+	ReadStarts(ctx context.Context, queries []StartsQuery) ([][]int64, error)
+
 	// ScanSeries reads all series of a family, in slices. It fails with [ErrTooLarge] when
 	// their [Cost] is more than room.
 	ScanSeries(ctx context.Context, family string, room int) ([]Series, error)
 
+	// RemoveExpired removes the values of a latest gauge that are past their deadline, and
+	// idle series, as Housekeep does.
+	RemoveExpired(ctx context.Context, family string) (Removed, error)
+
 	// Housekeep removes expired leases, sequence numbers of writers that were silent for
-	// SequenceAge, and families that nobody registered or wrote for retention (0 keeps
-	// them). It also removes from the leases what is no lease, and from the list of families
+	// SequenceAge, series that no process held for the retention of their family, values of
+	// latest gauges that are past their deadline, and families that nobody registered or wrote
+	// for retention (0 keeps them) and for their own retention. It counts the series. It also removes from the leases what is no lease, and from the list of families
 	// what is no metric's name or was never registered. One process does it for all: if
-	// another one began less than pause ago, Housekeep returns at once. Each removal is
-	// decided inside a script, so several processes at once do no harm.
-	Housekeep(ctx context.Context, retention, pause time.Duration) error
+	// another one began less than pause ago, Housekeep returns at once; if the last one began
+	// more than an hour ago, it removes only leases. Each removal is decided inside a script,
+	// so several processes at once do no harm.
+	Housekeep(ctx context.Context, retention, pause time.Duration) (Removed, error)
 }

@@ -5,6 +5,7 @@
 --
 -- KEYS 1  the family's control hash
 --      2  the family's values hash
+--      3  the marks of its series
 -- ARGV 1  nonce: begins the name of a generation that begins now
 --      2  writer
 --      3  born: when the writer's process started, in microseconds of Redis's clock
@@ -12,8 +13,9 @@
 --      5  help
 --      6  mode
 --      7  bounds, with spaces between
+--      8  retention of its series, in milliseconds; 0 for ever
 -- Returns {OK, generation, 1 if orphan else 0, the writer's last number, how much
---          was damaged and replaced}
+--          was damaged and replaced, the epoch, when a series was removed last}
 --         {CLASH, the type that it is registered with}
 --
 -- Twice is safe: the second run finds the generation of the first and writes the same
@@ -21,15 +23,16 @@
 -- in it beside the nonce, or else the old name would come back without its sequence numbers:
 -- writers would believe that Redis stepped back, and send again what they keep.
 --
--- The rules: docs/protocol.md, Register, Times and Damage.
+-- The rules: docs/protocol.md, Register, Marks, Times and Damage.
 
-local ctl, v = KEYS[1], KEYS[2]
-local born = ARGV[3]
+local ctl, v, m = KEYS[1], KEYS[2], KEYS[3]
+local born, retention = ARGV[3], ARGV[8]
 
 local TYPES = {counter = true, gauge = true, summary = true, histogram = true}
 local WHOLE = 9007199254740992 -- 2^53
 local LARGEST = '9007199254740991'
 local MAX_TEXT, MAX_BOUNDS, MAX_WORD = 65536, 1000, 256
+local SHORTEST_EPOCH = 60 -- seconds
 local mended = 0
 
 -- failed says whether a reply is an error. If so, call the command again: failed has
@@ -74,7 +77,7 @@ local function sound(kind, help, mode, bounds)
 end
 
 local function read()
-  return 'gen', 'type', 'born', 'orphan', 'w:' .. ARGV[2], 'created', 'help', 'mode', 'bounds'
+  return 'gen', 'type', 'born', 'orphan', 'w:' .. ARGV[2], 'created', 'help', 'mode', 'bounds', 'retention', 'epoch', 'removed'
 end
 
 local state = redis.pcall('HMGET', ctl, read())
@@ -89,6 +92,26 @@ if generation and (#generation > MAX_WORD or not string.find(generation, '^[!-~]
 end
 
 local time = redis.call('TIME')
+
+-- epoch returns the present epoch of the family. Processes that register it begin the next
+-- one when an eighth of the retention has passed. A time by itself never ages a mark: a
+-- clock that jumps ends one epoch at most.
+local function epoch(state)
+  local n, since = string.match(state[11] or '', '^(%d+) (%d+)$')
+  n, since = whole(n), whole(since)
+  if not n or not since then -- damaged, or registered by an older client: nobody can tell how old a mark is
+    redis.call('UNLINK', m)
+    redis.call('HSET', ctl, 'epoch', '0 ' .. time[1])
+    return '0'
+  end
+  local kept, now = whole(state[10]) or 0, tonumber(time[1])
+  local over = kept > 0 and now - since >= math.max(SHORTEST_EPOCH, kept / 8000)
+  if over then n = n + 1 end
+  local text = string.format('%.0f', n)
+  if over or since > now then redis.call('HSET', ctl, 'epoch', text .. ' ' .. time[1]) end
+  return text
+end
+
 local created = string.format('%.0f', time[1] * 1000000 + time[2])
 if generation and state[1] == generation then
   local now, mine, stored = tonumber(created), tonumber(born), whole(state[3])
@@ -98,7 +121,8 @@ if generation and state[1] == generation then
   if damaged then mended = mended + 1 end
   if damaged or mine <= now and stored > now or mine >= stored and (mine <= now or stored > now) then
     redis.call('HSET', ctl, 'touched', time[1], 'type', ARGV[4],
-      'help', ARGV[5], 'mode', ARGV[6], 'bounds', ARGV[7], 'born', born)
+      'help', ARGV[5], 'mode', ARGV[6], 'bounds', ARGV[7], 'born', born, 'retention', retention)
+    state[10] = retention
   else
     redis.call('HSET', ctl, 'touched', time[1])
   end
@@ -109,21 +133,21 @@ if generation and state[1] == generation then
   local last = '0'
   if state[5] then
     last = string.match(state[5], '^(%d+) ')
-    if not whole(last) then last = LARGEST end -- as commit-2.lua has it
+    if not whole(last) then last = LARGEST end -- as commit-3.lua has it
   end
   if last ~= '0' then -- prune-1.lua must not remove the number of an idle writer
     redis.call('HSET', ctl, 'w:' .. ARGV[2], last .. ' ' .. time[1])
   end
-  return {'OK', generation, state[4] == '1' and 1 or 0, last, mended}
+  return {'OK', generation, state[4] == '1' and 1 or 0, last, mended, epoch(state), state[12] or '0'}
 end
 
 local orphan = redis.call('EXISTS', v)
 generation = ARGV[1] .. '-' .. created
 redis.call('HSET', ctl, 'gen', generation) -- the first write checks the memory, as UNLINK does not
-redis.call('UNLINK', ctl)
+redis.call('UNLINK', ctl, m)
 redis.call('HSET', ctl, 'gen', generation, 'type', ARGV[4], 'help', ARGV[5], 'mode', ARGV[6],
   'bounds', ARGV[7], 'born', born, 'shape', '0', 'touched', time[1],
-  'created', created)
+  'created', created, 'retention', retention, 'epoch', '0 ' .. time[1])
 if orphan == 1 then redis.call('HSET', ctl, 'orphan', '1') end
 redis.call('HSET', v, '\254', generation)
-return {'OK', generation, orphan, '0', mended}
+return {'OK', generation, orphan, '0', mended, '0', '0'}

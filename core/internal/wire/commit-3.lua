@@ -4,6 +4,7 @@
 --
 -- KEYS 1  the family's control hash
 --      2  the family's values hash
+--      3  the marks of its series
 -- ARGV 1  generation
 --      2  writer
 --      3  prev: the number that the control hash must have for the writer
@@ -12,22 +13,24 @@
 --      6  overflow: the field of the overflow series
 --      7  totals: 1 to get them, else 0
 --      8  kinds: a letter for each op, or one letter for all
---      9… the fields of all ops, then as many values
--- Returns {OK, seq, corrupt, overflowed, total…}  applied now
---         {DUP, last, 0, 0, total…}               was applied before
+--      9  births: 1 if they follow the values, else 0
+--      10… the fields of all ops, then as many values, then perhaps as many births: since when
+--          the writer holds the op's series, in microseconds; 0 if it held it before
+-- Returns {OK, seq, corrupt, overflowed, removed, total…}  applied now
+--         {DUP, last, 0, 0, 0, total…}            was applied before
 --         {GAP, last}                             the writer's number is last, and not prev
 --         {UNKNOWN}                               another generation, or no such keys
 --
 -- Twice is safe: the second time, the writer's number is seq already.
 --
--- The rules: docs/protocol.md, Commit. Anybody may have stored what the keys hold. So the
+-- The rules: docs/protocol.md, Commit and Marks. Anybody may have stored what the keys hold. So the
 -- script takes time in proportion to the bytes that it reads: a pattern that can fail
 -- begins with ^, else Lua would try it at each byte.
 
 local call, find, match, gmatch = redis.call, string.find, string.match, string.gmatch
 local gsub, sub, format, floor, concat = string.gsub, string.sub, string.format, math.floor, table.concat
 
-local HEAD = 8
+local HEAD = 9
 local GENERATION = '\254'
 local MAX = 1.7976931348623157e308
 local WHOLE = 9007199254740992 -- 2^53: a float64 holds each whole number below it
@@ -42,8 +45,8 @@ local CHUNK = 2000 -- arguments of one redis.call; unpack takes less than 8000
 local ctl, v = KEYS[1], KEYS[2]
 local me = 'w:' .. ARGV[2]
 local prev, seq, cap, overflow = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local totals, kinds = ARGV[7] == '1', ARGV[8]
-local ops = (#ARGV - HEAD) / 2
+local totals, kinds, births = ARGV[7] == '1', ARGV[8], ARGV[9] == '1'
+local ops = (#ARGV - HEAD) / (births and 3 or 2)
 if not prev or not seq or not cap or ops ~= floor(ops) or (#kinds ~= 1 and #kinds ~= ops) then
   return redis.error_reply('ERR shoal: malformed commit')
 end
@@ -51,6 +54,7 @@ end
 local function kind_of(i) return #kinds == 1 and kinds or sub(kinds, i, i) end
 local function field_of(i) return ARGV[HEAD + i] end
 local function value_of(i) return ARGV[HEAD + ops + i] end
+local function birth_of(i) return births and tonumber(ARGV[HEAD + 2 * ops + i]) or 0 end
 
 local function plus0(s) return s + 0 end
 
@@ -200,7 +204,7 @@ end
 
 local state, generation = redis.pcall('HMGET', ctl, 'gen', me, 'shape'), redis.pcall('HGET', v, GENERATION)
 if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
-  -- A key of another type counts as none: register-2.lua replaces it.
+  -- A key of another type counts as none: register-3.lua replaces it.
   local function strange(reply) return type(reply) == 'table' and find(reply.err or '', 'WRONGTYPE', 1, true) end
   if state.err and not strange(state) then call('HMGET', ctl, 'gen') end -- raises the error
   if type(generation) == 'table' and not strange(generation) then call('HGET', v, GENERATION) end
@@ -223,7 +227,7 @@ if tonumber(last) >= seq then
   -- This write makes a demoted master answer READONLY: it must not acknowledge what its
   -- successor may lack.
   call('HSET', ctl, me, last .. ' ' .. now, 'touched', now)
-  local reply = {'DUP', last, 0, 0}
+  local reply = {'DUP', last, 0, 0, 0}
   if totals then
     local texts, spare = fetch(), nil
     for i = 1, ops do
@@ -235,7 +239,7 @@ if tonumber(last) >= seq then
         total = spare
       end
       if total and #total > MAX_TEXT then total = '' end
-      reply[4 + i] = total or ''
+      reply[5 + i] = total or ''
     end
   end
   return reply
@@ -245,6 +249,8 @@ if tonumber(last) ~= prev then return {'GAP', last} end
 local stored = fetch()
 local set = {} -- what to write: pairs of field and text
 local gone = {} -- fields to remove
+local came = {} -- fields of series that are created
+local target = {} -- for each op the field that it went to; its own where absent
 local results = {} -- for each op the text of its series after it
 
 -- quick works out the outcome of nearly every batch: of one that only adds, to series that
@@ -258,7 +264,7 @@ local function quick()
   local ARGV, at = ARGV, HEAD + ops -- the values begin behind at
   if not find(ARGV[at + 1], ':', 1, true) then
     local had = concat(stored, ':')
-    if #had > MAX_TEXT or not find(had, NUMBERS) or not find(concat(ARGV, ':', at + 1), NUMBERS) then return false end
+    if #had > MAX_TEXT or not find(had, NUMBERS) or not find(concat(ARGV, ':', at + 1, at + ops), NUMBERS) then return false end
     local set, format, k = set, format, 0 -- locals are quicker
     for i = 1, ops do
       local n = stored[i] + ARGV[at + i]
@@ -319,7 +325,6 @@ local function careful()
   local add, latest = adders()
   local corrupt, overflowed, cleared = 0, 0, false
   local was, is = {}, {} -- texts by field, before and after; false if absent
-  local target = {} -- for each op the field that it went to
   for i = 1, ops do was[field_of(i)], is[field_of(i)] = stored[i], stored[i] end
   local grown, series = 0, nil
   for i = 1, ops do
@@ -328,20 +333,23 @@ local function careful()
       if cap > 0 and not is[field] and field ~= overflow then
         if not series then series = call('HLEN', v) - 1 end
         if (cleared and 0 or series) + grown >= cap then
-          field = overflow
+          field = kind == '+' and overflow
           overflowed = overflowed + 1
-          if is[field] == nil then
+          if field and is[field] == nil then
             was[field] = call('HGET', v, field)
             is[field] = not cleared and was[field]
           end
         end
       end
-      local sum, damaged
-      if kind == '+' then sum, damaged = add(is[field], value) else sum, damaged = latest(is[field], value, micros) end
-      if not sum then return 'op ' .. i .. ' of the commit has a malformed value' end
-      if damaged then corrupt = corrupt + 1 end
-      if not is[field] then grown = grown + 1 end
-      is[field], target[i] = sum, field
+      target[i] = field
+      if field then -- else a value that was set beyond the cap: the last of many label sets says nothing
+        local sum, damaged
+        if kind == '+' then sum, damaged = add(is[field], value) else sum, damaged = latest(is[field], value, micros) end
+        if not sum then return 'op ' .. i .. ' of the commit has a malformed value' end
+        if damaged then corrupt = corrupt + 1 end
+        if not is[field] then grown = grown + 1 end
+        is[field] = sum
+      end
     elseif kind == '-' then
       if is[field] then grown = grown - 1 end
       is[field] = false
@@ -363,13 +371,19 @@ local function careful()
         set[#set + 1] = field
         set[#set + 1] = now_text
       end
-      changed = changed or not before
+      if cleared or not before then
+        came[#came + 1] = field
+        changed = true
+      end
     elseif before and not cleared then
       gone[#gone + 1] = field
       changed = true
     end
   end
-  for i = 1, ops do results[i] = target[i] and is[target[i]] or '' end
+  for i = 1, ops do
+    local kind = kind_of(i)
+    results[i] = (kind == '+' or kind == '=') and target[i] and is[target[i]] or ''
+  end
   return nil, corrupt, overflowed, cleared, changed
 end
 
@@ -382,6 +396,9 @@ if ops > 0 then
     if wrong then return redis.error_reply('ERR shoal: ' .. wrong) end
   end
 end
+
+local removed = #gone
+if cleared then removed = math.max(0, call('HLEN', v) - 1) end
 
 -- Nothing above has written. The first write is an HSET, which checks the memory: if Redis
 -- answers OOM, nothing has changed. After it, Redis lets the script finish.
@@ -402,8 +419,56 @@ for from = 1, #set, CHUNK do
   call('HSET', v, unpack(set, from, math.min(from + CHUNK - 1, #set)))
 end
 
-local reply = {'OK', ARGV[4], corrupt, overflowed}
+-- mark brings the marks up to date: those of series that came or went, and of those that
+-- the writer holds from now on. A series began when the first process began to hold it, and
+-- after the last removal in its family.
+local function mark()
+  local m = marks(KEYS[3], ARGV[1])
+  if removed > 0 then call('HSET', ctl, 'removed', format('%.0f', micros)) end
+  local stamps = call('HMGET', ctl, 'epoch', 'created', 'removed')
+  local epoch = tonumber(match(stamps[1] or '', '^(%d+) ') or '0')
+  local function stamp(s) return math.min(micros, tonumber(match(s or '', '^%d+$') or '0') or 0) end
+  local created, last = stamp(stamps[2]), stamp(stamps[3])
+  local born, held = {}, {} -- by field; the fields
+  for i = 1, ops do
+    local at, field = birth_of(i), target[i]
+    if field == nil then field = field_of(i) end
+    if at > 0 and field then
+      if not born[field] then held[#held + 1] = field end
+      born[field] = math.min(born[field] or micros, at)
+    end
+  end
+  if cleared then m.clear() end
+  m.load(gone)
+  m.load(came)
+  m.load(held)
+  for i = 1, #gone do m.remove(gone[i]) end
+  for i = 1, #came do m.set(came[i], math.max(born[came[i]] or created, last), epoch) end
+  local earlier = false
+  for i = 1, #held do
+    local field = held[i]
+    local start, at = m.get(field)
+    local began = math.max(born[field], last)
+    if not start then
+      m.set(field, 0, epoch)
+    elseif start > began then -- this process held it before the one that brought it here
+      m.set(field, began, epoch)
+      earlier = true
+    elseif at ~= epoch % 256 then
+      m.set(field, start, epoch)
+    end
+  end
+  m.save()
+  return earlier
+end
+if (changed or births) and mark() and not changed then
+  -- Readers that know the start must read it again.
+  local count = (tonumber(match(state[3] or '', '^%d+') or '0') or 0) + 1
+  call('HSET', ctl, 'shape', format('%.0f', count) .. ' ' .. now .. '.' .. time[2])
+end
+
+local reply = {'OK', ARGV[4], corrupt, overflowed, removed}
 if totals then
-  for i = 1, ops do reply[4 + i] = results[i] end
+  for i = 1, ops do reply[5 + i] = results[i] end
 end
 return reply

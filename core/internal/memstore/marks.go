@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package memstore
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+)
+
+// marks tell of each series of a family when it began, and when a process held it last.
+type marks struct {
+	generation string
+	of         map[string]mark // by field
+}
+
+type mark struct {
+	start int64 // in microseconds; 0 if it is not known
+	epoch int   // in which it was held last
+}
+
+// How old marks are, in epochs; see idle-3.lua.
+const (
+	shortestEpoch = time.Minute
+	oldAge        = 9   // eight whole epochs have passed since
+	laterAge      = 128 // no mark gets as old: it is of a later epoch
+	epochs        = 256 // after so many, the numbers in marks begin anew
+)
+
+// passEpoch begins the next epoch if an eighth of the retention has passed. A start in the
+// future was written before the clock was set back.
+func (c *control) passEpoch(now time.Time) string {
+	since, retention := now.Unix()-c.epochBegan.Unix(), c.definition.Retention
+	if over := retention > 0 && time.Duration(since)*time.Second >= max(shortestEpoch, retention/8); over {
+		c.epoch++
+		c.epochBegan = now
+	} else if since < 0 {
+		c.epochBegan = now
+	}
+	return strconv.Itoa(c.epoch)
+}
+
+// lastRemoval is when a series was removed last, in microseconds; 0 if none was.
+func (c *control) lastRemoval() int64 {
+	if c.removed.IsZero() {
+		return 0
+	}
+	return c.removed.UnixMicro()
+}
+
+// marked returns the marks of this generation, for a write.
+func (f *family) marked() map[string]mark {
+	if f.marks == nil || f.marks.generation != f.control.generation {
+		f.marks = &marks{f.control.generation, map[string]mark{}}
+	}
+	return f.marks.of
+}
+
+// noteBatch brings the marks up to date after a batch. It returns whether a series turned out
+// to have begun earlier.
+func (f *family) noteBatch(d *draft, c wire.Commit, now time.Time) (earlier bool) {
+	control, stamp := f.control, now.UnixMicro()
+	if d.removed > 0 {
+		control.removed = now
+	}
+	born := map[string]int64{}
+	for i, op := range c.Ops {
+		if field := d.took[i]; op.Born > 0 && d.tookOp[i] {
+			if at, ok := born[field]; !ok || op.Born < at {
+				born[field] = min(op.Born, stamp)
+			}
+		}
+	}
+	if len(d.came) == 0 && len(d.went) == 0 && len(born) == 0 {
+		return false
+	}
+	last := min(control.lastRemoval(), stamp)
+	of := f.marked()
+	for _, field := range d.went {
+		delete(of, field)
+	}
+	for _, field := range d.came {
+		began, ok := born[field]
+		if !ok {
+			began = min(control.created.UnixMicro(), stamp)
+		}
+		of[field] = mark{max(began, last), control.epoch}
+	}
+	for field, at := range born {
+		m, known := of[field]
+		if began := max(at, last); known && m.start > began {
+			m.start, earlier = began, true
+		}
+		m.epoch = control.epoch
+		of[field] = m
+	}
+	return earlier
+}
+
+func (a *app) mark(m wire.Mark) wire.MarkReply {
+	f := a.families[m.Family]
+	if !f.whole() || f.control.generation != m.Generation {
+		return wire.MarkReply{Unknown: true}
+	}
+	var reply wire.MarkReply
+	of := f.marked()
+	for i, field := range m.Fields {
+		if _, there := f.values.series[field]; !there {
+			delete(of, field)
+			reply.Gone = append(reply.Gone, i)
+			continue
+		}
+		of[field] = mark{of[field].start, f.control.epoch}
+	}
+	return reply
+}
+
+// removeIdle removes the series that no process has held for the retention, and the values
+// of latest gauges that have expired.
+func (f *family) removeIdle(now time.Time) (removed wire.Removed) {
+	if !f.whole() {
+		return removed
+	}
+	control, of := f.control, f.marked()
+	for field, text := range f.values.series {
+		m, marked := of[field]
+		age := ((control.epoch-m.epoch)%epochs + epochs) % epochs
+		_, _, deadline, ok := stamped(text)
+		switch {
+		case control.definition.Latest() && ok && deadline > 0 && deadline <= now.UnixMicro():
+			removed.Expired++
+		case control.definition.Retention > 0 && marked && age >= oldAge && age < laterAge:
+			removed.Idle++
+		default:
+			if !marked || age >= laterAge {
+				of[field] = mark{m.start, control.epoch}
+			}
+			continue
+		}
+		delete(f.values.series, field)
+		delete(of, field)
+	}
+	if removed != (wire.Removed{}) {
+		control.removed = now
+		control.seriesChange(now)
+	}
+	control.swept = control.epoch
+	return removed
+}
+
+// seriesChange notes that series were added or removed.
+func (c *control) seriesChange(now time.Time) {
+	c.seriesVersion++
+	c.seriesChanged = now
+}
+
+func (f *family) starts(q wire.StartsQuery) []int64 {
+	starts := make([]int64, len(q.Fields))
+	if f == nil || f.marks == nil || f.marks.generation != q.Generation {
+		return starts
+	}
+	for i, field := range q.Fields {
+		starts[i] = f.marks.of[field].start
+	}
+	return starts
+}
