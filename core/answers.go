@@ -137,14 +137,25 @@ func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string)
 		if wt.op < len(reply.Totals) {
 			text = reply.Totals[wt.op]
 		}
+		if text == "" && reply.Overflowed > 0 && f.def.mode == Latest {
+			wt.finish("", beyondCap(f))
+			continue
+		}
 		wt.finish(text, nil)
 	}
 	b.waiters = nil
 	if reply.Corrupt > 0 {
 		w.reg.replaced(f, reply.Corrupt)
 	}
-	if reply.Overflowed > 0 {
+	switch {
+	case reply.Overflowed == 0:
+	case f.def.mode == Latest:
+		f.out.turnedAway += reply.Overflowed
+	default:
 		w.reg.overflowed(f, reply.Overflowed)
+	}
+	if reply.Removed > 0 {
+		w.reg.self.removed.WithLabelValues(removedDeleted).Add(float64(reply.Removed))
 	}
 }
 

@@ -115,7 +115,7 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 		return fmt.Errorf("shoal: the registry is already connected to the app %q: use shoal.New for another", c.opts.App)
 	}
 	for _, f := range *r.families.Load() {
-		if err := checkExpire(&f.def, opts.RefreshPeriod); err != nil {
+		if err := checkPeriods(&f.def, opts.RefreshPeriod); err != nil {
 			return err
 		}
 	}

@@ -95,12 +95,14 @@ func (c *constants) anyDirty() bool {
 	return c.dirty.Load() != nil
 }
 
-// takeDirty empties the dirty list and calls do for each series on it.
+// takeDirty empties the dirty list and calls do for each series on it, the one that was
+// written first at the beginning: of new label sets beyond the cap, the first ones get in.
 func (c *constants) takeDirty(do func(*series)) {
 	c.taking.Lock()
 	c.deletedDirty.Store(0)
 	list := c.dirty.Swap(nil)
 	c.taking.Unlock()
+	list = reverse(list)
 	for s := list; s != nil; {
 		next := s.next
 		s.next = nil
@@ -108,4 +110,12 @@ func (c *constants) takeDirty(do func(*series)) {
 		do(s)
 		s = next
 	}
+}
+
+// reverse turns a list of series round.
+func reverse(s *series) (last *series) {
+	for s != nil {
+		last, s, s.next = s, s.next, last
+	}
+	return last
 }

@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -37,10 +38,11 @@ type definition struct {
 	kind       string // wire.TypeCounter, ...
 	mode       Mode   // gauges
 	expire     time.Duration
-	upper      []float64 // histograms: ascending upper bounds without +Inf
-	labelNames []string  // of the children, in the order of declaration
-	constNames []string  // ordered
-	constVals  []string  // parallel to constNames
+	retention  time.Duration // 0 for that of the registry
+	upper      []float64     // histograms: ascending upper bounds without +Inf
+	labelNames []string      // of the children, in the order of declaration
+	constNames []string      // ordered
+	constVals  []string      // parallel to constNames
 	cadence    cadence
 }
 
@@ -112,8 +114,14 @@ func (d *definition) problem() error {
 	if d.expire < 0 {
 		return fmt.Errorf("Expire is %v: use a positive duration, or 0 for the default", d.expire)
 	}
+	if d.retention < 0 && d.retention != KeepForever {
+		return fmt.Errorf("Retention is %v: use a positive duration, KeepForever, or 0 for that of the registry", d.retention)
+	}
 	if !d.mode.valid() {
 		return fmt.Errorf("unknown gauge mode %q: use PerProcess, Sum, Max, Min, Avg, Latest or Total", string(d.mode))
+	}
+	if d.retention != 0 && !wire.Shared(d.kind, string(d.mode)) {
+		return fmt.Errorf("Retention is %v, but the gauge's values belong to processes and end with them: leave it out", d.retention)
 	}
 	if d.mode == Total && d.expire != 0 {
 		return fmt.Errorf("Expire is %v, but a Total gauge is a sum that never expires: leave it out", d.expire)
@@ -179,7 +187,7 @@ func (d *definition) hasLabel(name string) bool {
 // labels may differ.
 func (d *definition) same(o *definition) bool {
 	return d.name == o.name && d.help == o.help && d.kind == o.kind && d.mode == o.mode &&
-		d.expire == o.expire && slices.Equal(d.upper, o.upper) &&
+		d.expire == o.expire && d.retention == o.retention && slices.Equal(d.upper, o.upper) &&
 		slices.Equal(d.labelNames, o.labelNames) && slices.Equal(d.constNames, o.constNames)
 }
 
@@ -192,6 +200,9 @@ func (d *definition) String() string {
 	}
 	if d.kind == wire.TypeGauge && d.mode != Total {
 		fmt.Fprintf(&b, ", expire %v", d.expire)
+	}
+	if d.retention != 0 {
+		fmt.Fprintf(&b, ", retention %v", d.retention)
 	}
 	if d.kind == wire.TypeHistogram {
 		fmt.Fprintf(&b, ", buckets %v", d.upper)
@@ -206,9 +217,9 @@ func (d *definition) String() string {
 	return b.String()
 }
 
-// wire returns the part of the definition that is stored.
-func (d *definition) wire() wire.Definition {
-	w := wire.Definition{Type: d.kind, Help: d.help, Mode: string(d.mode)}
+// wire returns the part of the definition that is stored. retention is the registry's.
+func (d *definition) wire(retention time.Duration) wire.Definition {
+	w := wire.Definition{Type: d.kind, Help: d.help, Mode: string(d.mode), Retention: max(0, cmp.Or(d.retention, retention))}
 	for _, b := range d.upper {
 		w.Bounds = append(w.Bounds, wire.FormatBound(b))
 	}

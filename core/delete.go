@@ -137,6 +137,7 @@ func (s *series) deleted() bool {
 // discard forgets what a deleted child gathered. A gauge of this process is
 // taken off the page by the writer goroutine.
 func (f *family) discard(s *series) {
+	f.release(s)
 	if s.dirty.Load() {
 		defer s.consts.staysDirty()
 	}

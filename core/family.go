@@ -27,6 +27,9 @@ type family struct {
 	mu        sync.Mutex
 	waiters   []*waiter // synchronous writes not yet frozen; guarded by mu
 	deletions deletions // deletions not yet frozen; guarded by mu
+	// fresh are the children that no batch has told of, and since when this process holds
+	// them, by monotonicNow; guarded by mu.
+	fresh map[*series]int64
 
 	out outbox // belongs to the writer goroutine
 }
@@ -46,9 +49,10 @@ type series struct {
 	dirty  atomic.Bool
 	state  atomic.Uint32 // gauges only: gaugeUnset, ...
 
-	field   string      // the storage identity
-	next    *series     // in the dirty list; written by the goroutine that set dirty
-	outside atomic.Bool // not in the table, or about to leave it: deleted, or the overflow series
+	field    string      // the storage identity
+	next     *series     // in the dirty list; written by the goroutine that set dirty
+	outside  atomic.Bool // not in the table, or about to leave it: deleted, or the overflow series
+	overflow bool        // it is the overflow series
 }
 
 // drainer is a metric whose values are added up in Redis.
@@ -168,18 +172,22 @@ func (c *constants) child(values []string) (*series, error) {
 // without labels, since a program declares few of these.
 func (c *constants) newChild(values []string) *series {
 	f := c.fam
-	own, limit := f.repaired(values), f.limit()
+	own, room := f.repaired(values), f.room()
 	if len(own) == 0 {
-		limit = math.MaxInt32
+		room = math.MaxInt32
 	}
 	if held := f.table.get(c.hash(own), own); held != nil {
 		return held // it was made, or repaired, before
 	}
-	if f.table.series.Len() >= limit {
+	if f.table.series.Len() >= room {
 		return c.overflowChild()
 	}
 	s := c.newSeries(own)
-	held := f.table.put(s, limit)
+	f.hold(s) // before others can write it
+	held := f.table.put(s, room)
+	if held != s {
+		f.release(s)
+	}
 	if held == nil {
 		return c.overflowChild()
 	}
@@ -189,13 +197,53 @@ func (c *constants) newChild(values []string) *series {
 	return held
 }
 
-// limit is the cap of series, here and in Redis. Shoal's own metrics have none: they
-// count what the cap does to others, and have few label values.
+// hold notes since when this process holds a series, for the first batch that has it.
+func (f *family) hold(s *series) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.holdFrom(s, monotonicNow())
+}
+
+// holdFrom is hold for a caller that has locked mu.
+func (f *family) holdFrom(s *series, moment int64) {
+	if !f.shared() {
+		return
+	}
+	if f.fresh == nil {
+		f.fresh = map[*series]int64{}
+	}
+	f.fresh[s] = moment
+}
+
+// release forgets since when this process holds a series.
+func (f *family) release(s *series) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.fresh, s)
+}
+
+// limit is the cap of series in Redis. Shoal's own metrics have none: they count what the
+// cap does to others, and have few label values.
 func (f *family) limit() int {
 	if f.def.cadence.own() {
 		return math.MaxInt32
 	}
 	return f.reg.seriesLimit()
+}
+
+// room is how many children this process has at most. Where processes share the series, the
+// cap is enforced in Redis: what Redis has not may still be in the table, until a look tells
+// (see flushRun.mark). So there is room for as many again.
+func (f *family) room() int {
+	if !f.shared() || f.def.cadence.own() {
+		return f.limit()
+	}
+	return 2 * f.limit()
+}
+
+// crowded says whether the table is nearly full.
+func (f *family) crowded() bool {
+	return f.table.series.Len() >= max(1, f.room()-f.room()/4)
 }
 
 // repaired repairs label values, in a slice of its own. (slices.Clone would put
@@ -237,6 +285,8 @@ func (c *constants) overflowChild() *series {
 	if c.overflow == nil {
 		c.overflow = c.newSeries(f.def.overflowValues())
 		c.overflow.outside.Store(true)
+		c.overflow.overflow = true
+		f.holdFrom(c.overflow, monotonicNow())
 	}
 	return c.overflow
 }

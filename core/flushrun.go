@@ -86,6 +86,12 @@ func (r *flushRun) round() (more bool) {
 	}
 	r.register()
 	more = r.broken == nil && r.commit()
+	if r.broken == nil && !more {
+		more = r.makeRoom()
+	}
+	if r.broken == nil && !more {
+		r.mark()
+	}
 	if r.broken == nil && !more && r.gaugesErr == nil {
 		w.showBacklog() // in gauges, which are sent next
 		more = r.sendGauges()
@@ -135,7 +141,7 @@ func (r *flushRun) registerChunk(chunk []*familyRun) {
 	regs := make([]wire.Registration, len(chunk))
 	for i, f := range chunk {
 		regs[i] = wire.Registration{
-			Family: f.def.name, Writer: w.id, Nonce: newNonce(), Born: w.born, Definition: f.def.wire(),
+			Family: f.def.name, Writer: w.id, Nonce: newNonce(), Born: w.born, Definition: f.def.wire(w.opts.Retention),
 		}
 	}
 	ctx, cancel := w.callContext()

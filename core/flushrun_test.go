@@ -106,7 +106,7 @@ func TestFlushRun_AWeekAwayDoublesNothing(t *testing.T) {
 	// 8 days pass: another process removes the silent writer's number, and the batches
 	// that this process keeps are 8 days old.
 	server.Advance(8 * 24 * time.Hour)
-	if err := server.Store("shop").Housekeep(context.Background(), 0, 0); err != nil {
+	if _, err := server.Store("shop").Housekeep(context.Background(), 0, 0); err != nil {
 		t.Fatal(err)
 	}
 	for _, b := range append(c.consts.fam.out.kept, c.consts.fam.out.queue...) {
@@ -286,7 +286,7 @@ func TestWriter_ABatchThatWasGivenUpDoesNotWait(t *testing.T) {
 	}
 	server.LoseReply(nil)
 	b := r.NewCounter(CounterOpts{Name: "b_total"})
-	reply := server.Store("shop").Register(t.Context(), []wire.Registration{{Family: "b_total", Writer: w.id, Nonce: "n", Definition: b.consts.fam.def.wire()}})[0]
+	reply := server.Store("shop").Register(t.Context(), []wire.Registration{{Family: "b_total", Writer: w.id, Nonce: "n", Definition: b.consts.fam.def.wire(DefRetention)}})[0]
 	server.Store("shop").Commit(t.Context(), []wire.Commit{{Family: "b_total", Generation: reply.Generation, Writer: w.id, Seq: 1,
 		Ops: []wire.Op{{Kind: wire.OpAdd, Value: "1"}}}}) // by a copy of this process
 	if err := w.flushAll(); !errors.Is(err, errCloned) {

@@ -74,11 +74,11 @@ func (w *writer) freeze(f *family) error {
 // are; if that fails, they are not in a batch.
 func (z *freezer) freezeDeletions(d deletions) error {
 	if d.all {
-		z.add(wire.OpClear, "", nil, nil)
+		z.add(wire.OpClear, "", nil, 0, nil)
 		z.cut()
 	}
 	for _, field := range slices.Sorted(maps.Keys(d.fields)) {
-		z.add(wire.OpDelete, field, nil, nil)
+		z.add(wire.OpDelete, field, nil, 0, nil)
 	}
 	if len(d.matches) == 0 {
 		return nil
@@ -97,7 +97,7 @@ func (z *freezer) freezeDeletions(d deletions) error {
 	}
 	for _, s := range stored {
 		if !d.fields[s.Field] && d.matchField(s.Field) {
-			z.add(wire.OpDelete, s.Field, nil, nil)
+			z.add(wire.OpDelete, s.Field, nil, 0, nil)
 		}
 	}
 	return nil
@@ -167,9 +167,17 @@ func (z *freezer) take(s *series, deleted bool) {
 		return
 	}
 	kind, text, ok := z.w.op(s, deleted)
+	if ok && deleted && f.table.put(s, f.room()) == s { // it comes back
+		f.holdFrom(s, monotonicNow())
+	}
+	born := int64(0)
+	if moment, fresh := f.fresh[s]; ok && fresh {
+		born = z.w.clock.at(moment).UnixMicro()
+		delete(f.fresh, s)
+	}
 	f.mu.Unlock()
 	if ok {
-		z.add(kind, s.field, text, z.awaited[s])
+		z.add(kind, s.field, text, born, z.awaited[s])
 		delete(z.awaited, s)
 	}
 }

@@ -28,12 +28,16 @@ type GaugeOpts struct {
 	// registry's Opts.RefreshPeriod, except for a Latest gauge, which is not refreshed. A
 	// Total gauge has none. Defaults to 60 s, and for Latest to no end.
 	Expire time.Duration
+	// Retention is how long a series of a Latest or Total gauge stays in Redis that no living
+	// process holds: none has a child for it. It is at least twice Opts.RefreshPeriod; KeepForever keeps the series.
+	// Defaults to Opts.Retention.
+	Retention time.Duration
 }
 
 func (o GaugeOpts) definition(labels []string) definition {
 	d := definition{
 		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
-		kind: wire.TypeGauge, mode: o.Mode, expire: o.Expire, labelNames: labels,
+		kind: wire.TypeGauge, mode: o.Mode, expire: o.Expire, retention: o.Retention, labelNames: labels,
 	}
 	if d.expire == 0 && d.mode != Latest && d.mode != Total {
 		d.expire = DefExpire
@@ -66,12 +70,23 @@ const (
 // Set sets the value, which may be NaN or an infinity. A [Total] refuses it. It
 // touches only memory and never fails, as do all methods without an error.
 func (g *Gauge) Set(v float64) {
-	if g.consts.fam.writes == totalValue {
-		g.consts.fam.reg.reject(reasonSetOnTotal, g.consts.fam)
+	if g.consts.fam.writes == totalValue || g.overflow {
+		g.consts.fam.reg.reject(g.refusesSet(), g.consts.fam)
 		return
 	}
 	g.bits.Store(math.Float64bits(v))
 	g.written()
+}
+
+// refusesSet says why the value may not be set; it is empty if it may.
+func (g *Gauge) refusesSet() (reason string) {
+	switch {
+	case g.consts.fam.writes == totalValue:
+		return reasonSetOnTotal
+	case g.overflow: // the last value among many label sets says nothing
+		return reasonBeyondCap
+	}
+	return ""
 }
 
 // Inc adds 1.
@@ -116,10 +131,11 @@ func (g *Gauge) SetToCurrentTime() {
 }
 
 // SetSync sets the value and waits until Redis has it. Its errors are those of
-// [Counter.AddSync]; that of a Total wraps [ErrRejected].
+// [Counter.AddSync]; that of a Total, and of a gauge beyond the cap of series, wraps
+// [ErrRejected].
 func (g *Gauge) SetSync(ctx context.Context, v float64) error {
-	if g.consts.fam.writes == totalValue {
-		return rejected(g.consts.fam, v, reasonSetOnTotal)
+	if reason := g.refusesSet(); reason != "" {
+		return rejected(g.consts.fam, v, reason)
 	}
 	_, err := g.awaitAck(ctx, func() { g.Set(v) })
 	return err

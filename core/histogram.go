@@ -5,6 +5,7 @@ package shoal
 import (
 	"context"
 	"sort"
+	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -23,12 +24,16 @@ type HistogramOpts struct {
 	// A later deploy may change them: the page then shows earlier counts at the next larger
 	// bound. Defaults to [DefBuckets].
 	Buckets []float64
+	// Retention is how long a series stays in Redis that no living process holds: none has a
+	// child for it. It is at least twice Opts.RefreshPeriod; KeepForever keeps the series.
+	// Defaults to Opts.Retention.
+	Retention time.Duration
 }
 
 func (o HistogramOpts) definition(labels []string) definition {
 	d := definition{
 		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
-		kind: wire.TypeHistogram, labelNames: labels,
+		kind: wire.TypeHistogram, labelNames: labels, retention: o.Retention,
 	}
 	d.setConstLabels(o.ConstLabels)
 	d.setBuckets(o.Buckets)

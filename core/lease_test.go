@@ -161,7 +161,7 @@ func TestLease_LostIsTakenAnew(t *testing.T) {
 		server.Fail(away)
 		elapse(DefLeaseDuration + time.Second)
 		server.Fail(nil)
-		if err := server.Store("shop").Housekeep(t.Context(), 0, 0); err != nil {
+		if _, err := server.Store("shop").Housekeep(t.Context(), 0, 0); err != nil {
 			t.Fatal(err)
 		}
 		other, err := server.Store("shop").Hold(t.Context(), wire.HoldRequest{

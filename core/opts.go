@@ -21,7 +21,7 @@ const (
 	DefRetention     = 30 * 24 * time.Hour
 )
 
-// KeepForever, as Opts.Retention, means that no family is ever removed.
+// KeepForever, as a Retention, means that nothing is removed because of its age.
 const KeepForever time.Duration = -1
 
 // Opts are the settings of a connection. All but App may be left out.
@@ -57,12 +57,13 @@ type Opts struct {
 	// most. The lease is renewed three times in it. At most a day. Defaults to 15 s.
 	LeaseDuration time.Duration
 
-	// SeriesLimit is the cap of series for each family, in Redis over all processes, and in
-	// this process's memory. Label sets beyond it share one overflow series. Defaults to
-	// 10,000.
+	// SeriesLimit is the cap of series for each family, in Redis over all processes. Label
+	// sets beyond it share one overflow series; a gauge that is set beyond it drops the value.
+	// Of a family, this process's memory has twice as many at most. Defaults to 10,000.
 	SeriesLimit int
-	// Retention is how long a family that no living process declares stays in Redis, at
-	// least twice RefreshPeriod. Defaults to 30 days; KeepForever keeps it.
+	// Retention is how long a series that no living process holds (none has a child for it),
+	// and a family that none declares, stay in Redis, at least twice RefreshPeriod. A metric
+	// may have another one. Defaults to 30 days; KeepForever keeps them.
 	Retention time.Duration
 
 	// OnError is called with troubles that no call returns, each kind once a minute at most.
@@ -143,8 +144,13 @@ func beginning(text string, n int) string {
 	return text[:n]
 }
 
-// checkExpire returns an error for a gauge that would expire between two refreshes.
-func checkExpire(d *definition, refresh time.Duration) error {
+// checkPeriods returns an error for a metric of which something would expire between two
+// refreshes.
+func checkPeriods(d *definition, refresh time.Duration) error {
+	if d.retention > 0 && d.retention < 2*refresh {
+		return fmt.Errorf("shoal: %s %q: Retention is %v: use at least twice Opts.RefreshPeriod, which is %v, or KeepForever",
+			d.kind, d.name, d.retention, refresh)
+	}
 	if d.mode != Latest && d.expire != 0 && refresh >= d.expire && !d.cadence.own() {
 		return fmt.Errorf("shoal: gauge %q expires after %v, but Opts.RefreshPeriod is %v: "+
 			"choose a period below the expiry", d.name, d.expire, refresh)

@@ -59,6 +59,9 @@ type outbox struct {
 	lineage string
 
 	lost map[string]int // batches by reason, since last collected
+
+	holding
+	turnedAway int // values of a Latest gauge for which the cap left no room
 }
 
 // push queues a batch under the next number.
@@ -137,10 +140,12 @@ func (o *outbox) replaced(r wire.RegisterReply) bool {
 func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	first, same := o.generation == "", o.generation == r.Generation
 	o.generation, o.had, o.unverified, o.refused, o.damaged = r.Generation, "", false, nil, false
+	o.learn(r)
 	switch {
 	case r.Last > 0 || same:
 		if r.Last < o.acked {
 			o.rewind(r.Last)
+			o.due = true // Redis may lack the marks as well
 		}
 		o.lineage = lineage
 		return false
@@ -201,6 +206,20 @@ func (o *outbox) wiped() {
 		}
 	}
 	o.restart()
+}
+
+// forgetSeries takes series that were removed out of the kept batches: if Redis steps back,
+// what had been counted before the removal must not bring them back.
+func (o *outbox) forgetSeries(fields map[string]bool) {
+	if len(fields) == 0 {
+		return
+	}
+	removed := func(op wire.Op) bool { return fields[op.Field] && op.Kind != wire.OpClear }
+	for _, b := range o.kept {
+		if slices.ContainsFunc(b.ops, removed) {
+			b.ops = slices.DeleteFunc(slices.Clone(b.ops), removed) // another goroutine may still send the old ones
+		}
+	}
 }
 
 // restart begins anew when Redis has nothing of this process: what was never acknowledged

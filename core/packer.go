@@ -40,16 +40,17 @@ func newPacker(f *family, s *scratch) packer {
 	return p
 }
 
-// add puts an op into the batch at hand, and those who wait for it. It copies value.
-func (p *packer) add(kind wire.OpKind, field string, value []byte, waiters []*waiter) {
+// add puts an op into the batch at hand, and those who wait for it. It copies value. born is
+// since when this process holds the series, if no batch has told that before.
+func (p *packer) add(kind wire.OpKind, field string, value []byte, born int64, waiters []*waiter) {
 	for _, w := range waiters {
 		w.op = len(p.ops)
 	}
-	p.ops = append(p.ops, wire.Op{Kind: kind, Field: field})
+	p.ops = append(p.ops, wire.Op{Kind: kind, Field: field, Born: born})
 	p.waiters = append(p.waiters, waiters...)
 	p.values = append(p.values, value...)
 	p.ends = append(p.ends, len(p.values))
-	p.size += len(field) + len(value) + 48
+	p.size += len(field) + len(value) + 56
 	p.load += p.weight
 	if p.load >= batchWeight || p.size >= batchBytes {
 		p.cut()

@@ -71,7 +71,7 @@ func (r *Registry) declare(d definition) (*constants, error) {
 		}
 	}
 	if c := r.conn.Load(); c != nil {
-		if err := checkExpire(&d, c.opts.RefreshPeriod); err != nil {
+		if err := checkPeriods(&d, c.opts.RefreshPeriod); err != nil {
 			return nil, err
 		}
 	}

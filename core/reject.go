@@ -18,12 +18,19 @@ const (
 	reasonAddOnLatest = "add_on_latest"
 	reasonSetOnTotal  = "set_on_total"
 	reasonDeletion    = "deletion_dropped"
+	reasonBeyondCap   = "set_beyond_cap"
 )
 
 // remedies say what to do where a gauge's mode does not allow the method.
 var remedies = map[string]string{
 	reasonAddOnLatest: ": a Latest gauge can only be set; count up and down in the mode Total, or in Sum for what ends with its process",
+	reasonBeyondCap:   ": the gauge has reached its cap of series, and the last value among many label sets says nothing; use fewer label values or raise Opts.SeriesLimit",
 	reasonSetOnTotal:  ": a Total gauge can only be added to; set what is measured in another mode",
+}
+
+// beyondCap is the error of a value that was set where the gauge's series have reached their cap.
+func beyondCap(f *family) error {
+	return fmt.Errorf("%w: %s %q (%s)%s", ErrRejected, f.def.kind, f.def.name, reasonBeyondCap, remedies[reasonBeyondCap])
 }
 
 func finite(v float64) bool { return v-v == 0 }

@@ -67,7 +67,7 @@ func (m *selfMetrics) declare(r *Registry) {
 
 	// rate() sees the first event only if it saw the 0 before it.
 	for _, reason := range []string{
-		reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel, reasonAddOnLatest, reasonSetOnTotal, reasonDeletion,
+		reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel, reasonAddOnLatest, reasonSetOnTotal, reasonDeletion, reasonBeyondCap,
 	} {
 		m.rejected.WithLabelValues(reason)
 	}

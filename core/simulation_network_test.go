@@ -26,6 +26,8 @@ const (
 	opScanSeries
 	opReadGauges
 	opHousekeep
+	opMark
+	opReadStarts
 	opLineage
 	opAwaitReplicas
 	operations
@@ -363,8 +365,35 @@ func (l *link) ReadGauges(ctx context.Context, writers []string) ([]wire.GaugesR
 	})
 }
 
-func (l *link) Housekeep(ctx context.Context, retention, pause time.Duration) error {
-	return l.done(ctx, opHousekeep, func(ctx context.Context) error { return l.store.Housekeep(ctx, retention, pause) })
+func (l *link) Housekeep(ctx context.Context, retention, pause time.Duration) (wire.Removed, error) {
+	return whole(ctx, l, opHousekeep, func(ctx context.Context) (wire.Removed, error) {
+		return l.store.Housekeep(ctx, retention, pause)
+	})
+}
+
+func (l *link) RemoveExpired(ctx context.Context, family string) (wire.Removed, error) {
+	return whole(ctx, l, opHousekeep, func(ctx context.Context) (wire.Removed, error) {
+		return l.store.RemoveExpired(ctx, family)
+	})
+}
+
+func (l *link) Mark(ctx context.Context, marks []wire.Mark) []wire.MarkReply {
+	replies, err := whole(ctx, l, opMark, func(ctx context.Context) ([]wire.MarkReply, error) {
+		return l.store.Mark(ctx, marks), nil
+	})
+	if err != nil {
+		replies = make([]wire.MarkReply, len(marks))
+		for i := range replies {
+			replies[i].Err = err
+		}
+	}
+	return replies
+}
+
+func (l *link) ReadStarts(ctx context.Context, queries []wire.StartsQuery) ([][]int64, error) {
+	return whole(ctx, l, opReadStarts, func(ctx context.Context) ([][]int64, error) {
+		return l.store.ReadStarts(ctx, queries)
+	})
 }
 
 // done is a call whose reply says nothing.

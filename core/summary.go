@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -18,12 +19,16 @@ type SummaryOpts struct {
 	// ConstLabels are labels with fixed values. A further declaration of the
 	// metric with other values has series of its own. Defaults to none.
 	ConstLabels Labels
+	// Retention is how long a series stays in Redis that no living process holds: none has a
+	// child for it. It is at least twice Opts.RefreshPeriod; KeepForever keeps the series.
+	// Defaults to Opts.Retention.
+	Retention time.Duration
 }
 
 func (o SummaryOpts) definition(labels []string) definition {
 	d := definition{
 		name: fullName(o.Namespace, o.Subsystem, o.Name), noName: o.Name == "", help: o.Help,
-		kind: wire.TypeSummary, labelNames: labels,
+		kind: wire.TypeSummary, labelNames: labels, retention: o.Retention,
 	}
 	d.setConstLabels(o.ConstLabels)
 	return d

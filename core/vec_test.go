@@ -118,7 +118,7 @@ func TestVec_RepairsLabelValuesAndCountsThem(t *testing.T) {
 
 func TestVec_BeyondTheLimitOneChildTakesAll(t *testing.T) {
 	r := New()
-	r.limit.Store(2)
+	r.limit.Store(1) // of which there is twice as much room
 	v := r.NewCounterVec(CounterOpts{Name: "c"}, []string{"a", "b"})
 	first := v.WithLabelValues("1", "x")
 	v.WithLabelValues("2", "x")
@@ -147,7 +147,8 @@ func TestVec_OverflowsOfManyFamiliesAreCounted(t *testing.T) {
 	for _, name := range []string{"c1", "c2", "c3"} {
 		v := r.NewCounterVec(CounterOpts{Name: name}, []string{"a"})
 		v.WithLabelValues("1")
-		v.WithLabelValues("2\xff").Add(-1)
+		v.WithLabelValues("2")
+		v.WithLabelValues("3\xff").Add(-1)
 	}
 	for _, name := range []string{"c1", "c2", "c3"} {
 		if got := selfValue(r, "shoal_overflowed_writes_total", name); got != 1 {

@@ -163,7 +163,7 @@ func (w *writer) tick(now time.Time) {
 func (w *writer) refresh() {
 	w.gauges.refresh = true
 	for _, f := range *w.reg.families.Load() {
-		f.out.unverified = true
+		f.out.unverified, f.out.vain = true, false
 	}
 }
 
