@@ -48,6 +48,7 @@ type familyRun struct {
 	frozen  bool // what gathered was frozen, which happens once a run
 	failed  bool // Redis refused it or did not answer: it is not tried again in this run
 	retries int
+	cleared bool // expired values were removed, which happens once a run
 }
 
 // runFlush makes a flush run of these families.

@@ -194,7 +194,9 @@ func (w *writer) op(s *series, deleted bool) (kind wire.OpKind, text []byte, ok 
 		stamp := w.clock.at(at).UnixMicro()
 		deadline := int64(0)
 		if e := s.consts.fam.def.expire; e > 0 {
-			deadline = stamp + e.Microseconds()
+			if deadline = stamp + e.Microseconds(); deadline <= w.clock.at(monotonicNow()).UnixMicro() {
+				return 0, nil, false // it would take the room of one that counts
+			}
 		}
 		w.text = append(append(w.text, formatGauge(g.value())...), ' ')
 		w.text = append(strconv.AppendInt(w.text, stamp, 10), ' ')

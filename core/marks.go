@@ -125,7 +125,8 @@ func (r *flushRun) makeRoom() (again bool) {
 			continue
 		}
 		o.turnedAway = 0
-		if f.def.expire > 0 && !o.vain && !f.failed {
+		if f.def.expire > 0 && !o.vain && !f.failed && !f.cleared {
+			f.cleared = true
 			ctx, cancel := r.w.callContext()
 			removed, err := r.w.store.RemoveExpired(ctx, f.def.name)
 			cancel()
