@@ -78,7 +78,7 @@ func newFixture(t *testing.T, target Target) *fixture {
 func registration(family, writer, kind string) wire.Registration {
 	return wire.Registration{
 		Family: family, Writer: writer, Nonce: rand.Text(), Born: 1,
-		Definition: wire.Definition{Type: kind, Help: "Help of " + family + "."},
+		Definition: wire.Definition{Type: kind, Help: "Help of " + family + ".", Retention: retention},
 	}
 }
 
@@ -180,7 +180,7 @@ func (f *fixture) housekeep(retention time.Duration) {
 // housekeepAgain does the housekeeping unless a process did it within pause.
 func (f *fixture) housekeepAgain(store wire.Store, retention, pause time.Duration) {
 	f.Helper()
-	if err := store.Housekeep(f.ctx, retention, pause); err != nil {
+	if _, err := store.Housekeep(f.ctx, retention, pause); err != nil {
 		f.Fatalf("housekeeping: %v", err)
 	}
 }

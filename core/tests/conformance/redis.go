@@ -16,6 +16,7 @@ import (
 // rely on them.
 func controlKey(app, family string) string { return "shoal:1:{" + app + "/" + family + "}:ctl" }
 func valuesKey(app, family string) string  { return "shoal:1:{" + app + "/" + family + "}:v" }
+func marksKey(app, family string) string   { return "shoal:1:{" + app + "/" + family + "}:m" }
 func familiesKey(app string) string        { return "shoal:1:{" + app + "}:families" }
 func leasesKey(app string) string          { return "shoal:1:{" + app + "}:leases" }
 func gaugesKey(app, writer string) string  { return "shoal:1:{" + app + "}:g:" + writer }

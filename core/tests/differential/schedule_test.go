@@ -77,8 +77,9 @@ func (s *schedule) next() request {
 	case n < 90:
 		return s.gauges()
 	case n < 92:
-		return newRequest("housekeep", func(x *side) string {
-			return meaning(x.store.Housekeep(x.ctx, time.Hour, 0))
+		return newRequest("housekeep", func(x *side) any {
+			removed, err := x.store.Housekeep(x.ctx, time.Hour, 0)
+			return []any{removed, meaning(err)}
 		}, nothing)
 	}
 	return s.damage()
@@ -106,6 +107,9 @@ func (s *schedule) register() request {
 			x.former[r.Family], x.generation[r.Family] = x.generation[r.Family], now
 		}
 		reply.Generation = nonceOf(reply.Generation)
+		if reply.Removed != "0" { // a time of the side's own clock
+			reply.Removed = "changed: " + strconv.FormatBool(reply.Removed != x.removed[r.Family])
+		}
 		return reply
 	}, func(reply wire.RegisterReply) {
 		switch {
@@ -157,7 +161,7 @@ func (s *schedule) commit() request {
 	former := s.oneIn(20)
 	s.sent[key] = c
 	s.seq[key] = max(s.seq[key], c.Seq)
-	what := fmt.Sprintf("commit %+q to %s of %s, %d after %d, cap %d", c.Ops, family, writer, c.Seq, c.Prev, c.Limit)
+	what := fmt.Sprintf("commit %+v to %s of %s, %d after %d, cap %d", c.Ops, family, writer, c.Seq, c.Prev, c.Limit)
 	return newRequest(what, func(x *side) commitAnswer {
 		c := c
 		if c.Generation = x.generation[family]; former {
