@@ -184,7 +184,7 @@ func (f *family) state(name string) wire.FamilyState {
 		Created:       c.created.UnixMicro(),
 		Definition:    c.definition,
 	}
-	state.Bounds = nil
+	state.Bounds, state.Retention = nil, 0
 	switch c.definition.Type { // a reader gets only what the type uses
 	case wire.TypeHistogram:
 		state.Mode, state.Bounds = "", slices.Clone(c.definition.Bounds)
