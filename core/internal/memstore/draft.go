@@ -72,6 +72,7 @@ func (d *draft) apply(op wire.Op, limit int, overflow string) error {
 		d.cleared = true
 		d.count = 0
 		clear(d.set)
+		clear(d.tookOp)
 		return nil
 	case wire.OpAdd, wire.OpLatest:
 	default:

@@ -70,13 +70,16 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 			orphan:     orphan,
 			created:    now,
 			epochBegan: now,
+			swept:      -1,
 			writers:    make(map[string]progress),
 		}
 		if !orphan {
 			f.values = &values{series: make(map[string]string)}
 		}
 		f.values.generation = generation
-		f.marks = nil
+	}
+	if f.marksOf(f.control.generation) == nil {
+		f.marks = newMarks(f.control.generation)
 	}
 	c := f.control
 	if c.definition.Type == "" || replaces(r.Born, c.born, now.UnixMicro()) {
@@ -181,7 +184,7 @@ func (f *family) state(name string) wire.FamilyState {
 		Created:       c.created.UnixMicro(),
 		Definition:    c.definition,
 	}
-	state.Bounds = nil
+	state.Bounds, state.Retention = nil, 0
 	switch c.definition.Type { // a reader gets only what the type uses
 	case wire.TypeHistogram:
 		state.Mode, state.Bounds = "", slices.Clone(c.definition.Bounds)

@@ -82,7 +82,10 @@ func attacks(t *testing.T, client *redis.Client) map[string]attack {
 		_, err := f.store.Hold(f.ctx, wire.HoldRequest{Writer: "w", Index: 0, Wanted: wire.NoIndex, TTL: 1e9, Current: "f00"})
 		return err
 	}
-	housekeep := func() error { return f.store.Housekeep(f.ctx, time.Hour, 0) }
+	housekeep := func() error {
+		_, err := f.store.Housekeep(f.ctx, time.Hour, 0)
+		return err
+	}
 	gauges := func() error {
 		_, err := f.store.WriteGauges(f.ctx, write(1, true, set("g", "1")))
 		return err
