@@ -70,10 +70,10 @@ func (s *seriesIndex) noteStarts(starts []int64) (size int) {
 // start is when the series at this place of the labels began, in microseconds; 0 if that is
 // not known, or not before the page.
 func (f *shownFamily) start(place int) int64 {
-	if f.starts == nil || f.starts[place] > f.now {
-		return 0
+	if place < len(f.starts) && f.starts[place] <= f.now {
+		return f.starts[place]
 	}
-	return f.starts[place]
+	return 0
 }
 
 // addStarts adds to metrics, which are the family's rows, when each began.
