@@ -110,6 +110,7 @@ func (w *writer) drop(f *family, list []*series, gone []int) {
 		fields[s.field] = true
 		if len(s.values) > 0 { // the one child of a metric without labels stays
 			f.table.remove(s.hash, s.values)
+			f.release(s)
 		}
 	}
 	f.out.forgetSeries(fields)

@@ -110,8 +110,8 @@ computing() {
 			step "$module: test" "$module" go test -vet=off -timeout 5m -bench . -benchtime 1x ./...
 			continue
 			;;
-		core) # without the race detector the simulation is ten times as fast, and runs ten times the seeds
-			step "core: simulation" core go test -count=1 -vet=off -timeout 5m -run '^TestSimulation' .
+		core) # without the race detector the simulation and the months are ten times as fast, and ten times as long
+			step "core: simulation" core go test -count=1 -vet=off -timeout 5m -run '^Test(Simulation|Month)' .
 			;;
 		core/tests) # with the race detector, which takes memory of its own, the test sets no limits of memory
 			step "core/tests: hostile contents" core/tests go test -count=1 -vet=off -timeout 5m ./hostile
