@@ -55,27 +55,13 @@ local function kind_of(i) return #kinds == 1 and kinds or sub(kinds, i, i) end
 local function field_of(i) return ARGV[HEAD + i] end
 local function value_of(i) return ARGV[HEAD + ops + i] end
 
-local function plus0(s) return s + 0 end
-
 -- DECIMAL are the characters of decimal numbers. A text of nothing else that Lua takes for
--- a number is a decimal one.
-local DECIMAL = '[%d.eE+%-]+'
-
--- number reads a decimal number; nil if it is none. tonumber would read 0x10 and nan, and
--- miniredis's fails on 1e5. Adding 0 also turns negative zero into 0.
-local function number(s)
-  if #s < 300 and find(s, '^-?%d+$') then return s + 0 end
-  if #s > MAX_NUMBER or not find(s, '^' .. DECIMAL .. '$') then return nil end
-  local ok, n = pcall(plus0, s)
-  if not ok or n > MAX or n < -MAX then return nil end
-  return n
-end
+-- a number is a decimal one. PAIR matches one component of a vector that begins with a space.
+local DECIMAL, PAIR, CUT = '^[%d.eE+%-]+$', '( [^ :]+:)([%d.eE+%-]+)', '^([%d.eE+%-]+)() '
 
 -- NUMBERS matches decimal numbers with colons between. The range +-: is +,-./0123456789:
 -- of which Lua reads no other character than DECIMAL's as part of a number.
 local NUMBERS = '^[+-:eE]*$'
-local PAIR = '( [^ :]+:)(' .. DECIMAL .. ')' -- one component of a vector that begins with a space
-local CUT = '^(' .. DECIMAL .. ')() '
 local SHORT = 1e14 -- Lua writes 14 digits: whole numbers below it need no format
 
 local function text(n)
@@ -87,6 +73,18 @@ end
 -- adders makes the functions by which careful adds. Redis creates a script's functions
 -- anew in each call, and few batches need these.
 local function adders()
+  local function plus0(s) return s + 0 end
+
+  -- number reads a decimal number; nil if it is none. tonumber would read 0x10 and nan, and
+  -- miniredis's fails on 1e5. Adding 0 also turns negative zero into 0.
+  local function number(s)
+    if #s < 300 and find(s, '^-?%d+$') then return s + 0 end
+    if #s > MAX_NUMBER or not find(s, DECIMAL) then return nil end
+    local ok, n = pcall(plus0, s)
+    if not ok or n > MAX or n < -MAX then return nil end
+    return n
+  end
+
   -- pairs_of reads "name:number name:number"; nil if the text is anything else. The pattern
   -- matches any word, so that Lua does not try one again from each of its bytes.
   local function pairs_of(s)
@@ -201,8 +199,10 @@ local function fetch()
   return texts
 end
 
-local state = read('HMGET', ctl, 'gen', me, 'shape')
-if state[1] ~= ARGV[1] or read('HGET', v, GENERATION) ~= ARGV[1] then return {'UNKNOWN'} end
+local state, generation = redis.pcall('HMGET', ctl, 'gen', me, 'shape'), redis.pcall('HGET', v, GENERATION)
+if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
+  return trouble(state) or trouble(generation) or {'UNKNOWN'}
+end
 local last = '0'
 if state[2] then
   last = match(state[2], '^([1-9]%d*) ')

@@ -19,9 +19,12 @@
 
 local ctl, v = KEYS[1], KEYS[2]
 local OLD, LATER = 9, 128 -- epochs: eight whole ones have passed since; more than that can't be
-local state = read('HMGET', ctl, 'gen', 'epoch', 'retention', 'type', 'mode', 'shape')
+local state = redis.pcall('HMGET', ctl, 'gen', 'epoch', 'retention', 'type', 'mode', 'shape')
+local generation = redis.pcall('HGET', v, '\254')
 local epoch = string.match(state[2] or '', '^(%d+) ')
-if not epoch or read('HGET', v, '\254') ~= state[1] then return {'0', '', 0, 0} end
+if not epoch or generation ~= state[1] then
+  return trouble(state) or trouble(generation) or {'0', '', 0, 0}
+end
 local first = ARGV[3] == '' and epoch or ARGV[3]
 local expires = tonumber(string.match(state[3] or '', '^%d+$') or '0') > 0
 local latest = state[4] == 'gauge' and state[5] == 'latest'

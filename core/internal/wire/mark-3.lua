@@ -17,8 +17,10 @@
 -- The rules: docs/protocol.md, Marks.
 
 local ctl, v = KEYS[1], KEYS[2]
-local state = read('HMGET', ctl, 'gen', 'epoch')
-if state[1] ~= ARGV[1] or read('HGET', v, '\254') ~= ARGV[1] then return {'UNKNOWN'} end
+local state, generation = redis.pcall('HMGET', ctl, 'gen', 'epoch'), redis.pcall('HGET', v, '\254')
+if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
+  return trouble(state) or trouble(generation) or {'UNKNOWN'}
+end
 local epoch = tonumber(string.match(state[2] or '', '^(%d+) ') or '0')
 
 local fields, reply = {unpack(ARGV, 2)}, {'OK'}

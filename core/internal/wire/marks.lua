@@ -10,12 +10,10 @@
 --
 -- The rules: docs/protocol.md, Marks.
 
--- read executes a reading command. A key of another type counts as none.
-local function read(...)
-  local reply = redis.pcall(...)
-  if type(reply) ~= 'table' or not reply.err then return reply end
-  if not string.find(reply.err, 'WRONGTYPE', 1, true) then redis.call(...) end -- raises the error
-  return {}
+-- trouble returns a reply of redis.pcall that is an error. A key of another type is none: it
+-- counts as missing until register-3.lua replaces it.
+local function trouble(reply)
+  if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then return reply end
 end
 
 -- marks reads the marks of fields from the hash at key. If that has another generation, there
@@ -44,7 +42,7 @@ local function marks(key, generation, fields, anew)
   end
   local known = anew
   if not anew then
-    local stored = read('HMGET', key, unpack(names))
+    local stored = redis.pcall('HMGET', key, unpack(names))
     known = stored[1] == generation
     for i = 2, known and #names or 0 do
       local text = stored[i]
