@@ -21,11 +21,11 @@ const (
 // holding is what a family knows of the marks in Redis, by which its processes keep their
 // series: see docs/protocol.md, Marks. It belongs to the writer goroutine.
 type holding struct {
-	due     bool   // this process's series are to be marked
-	epoch   string // in which they were marked last
-	removed string // when a series was removed last, as known when they were marked
-	marked  time.Time
-	vain    bool // the table was still crowded after the last look, and is not looked through again until the refresh
+	due     bool      // this process's series are to be marked
+	epoch   string    // in which they were marked last
+	removed string    // when a series was removed last, as known when they were marked
+	marked  time.Time // when they were marked
+	vain    bool      // a look made no room, and is not tried again before the refresh
 }
 
 // learn takes what the answer to a registration tells.

@@ -19,7 +19,7 @@ type tenants struct {
 	processes []*Registry
 	live      []string
 	counted   map[string]float64 // of those that live
-	most      int // series that a page had
+	most      int                // series that a page had
 }
 
 const (
