@@ -398,7 +398,6 @@ if cleared then removed = call('HLEN', v) - 1 end
 local m
 if changed or births then
   local stored = call('HMGET', ctl, 'epoch', 'created', 'removed')
-  local epoch = tonumber(match(stored[1] or '', '^(%d+) ') or '0')
   local function past(s) return math.min(micros, tonumber(match(s or '', '^%d+$') or '0') or 0) end
   local last = removed > 0 and micros or past(stored[3])
 
@@ -417,17 +416,16 @@ if changed or births then
   for i = 1, #came do fields[#fields + 1] = came[i] end
   for i = 1, #gone do fields[#fields + 1] = gone[i] end
 
-  m = marks(KEYS[3], ARGV[1], fields, cleared)
+  m = marks(KEYS[3], ARGV[1], stored[1], fields, cleared)
   for i = 1, #gone do m.remove(gone[i]) end
-  for i = 1, #came do m.set(came[i], began[came[i]] or math.max(last, past(stored[2])), epoch) end
+  for i = 1, #came do m.set(came[i], began[came[i]] or math.max(last, past(stored[2]))) end
   for i = 1, #held do
     local field = held[i]
-    local start, at = m.get(field)
-    if start and start > began[field] then -- this process held it before the one that created it
-      m.set(field, began[field], epoch)
+    if (m.start(field) or 0) > began[field] then -- this process held it before the one that created it
+      m.set(field, began[field])
       changed = true -- for readers, who remember the start
-    elseif at ~= epoch % 256 then
-      m.set(field, start or 0, epoch)
+    else
+      m.hold(field)
     end
   end
 end

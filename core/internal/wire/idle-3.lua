@@ -21,7 +21,7 @@ local ctl, v = KEYS[1], KEYS[2]
 local OLD, LATER = 9, 128 -- epochs: eight whole ones have passed since; more than that can't be
 local state = redis.pcall('HMGET', ctl, 'gen', 'epoch', 'retention', 'type', 'mode', 'shape')
 local generation = redis.pcall('HGET', v, '\254')
-local epoch = string.match(state[2] or '', '^(%d+) ')
+local epoch = string.match(state[2] or '', '^%d+')
 if not epoch or generation ~= state[1] then
   return trouble(state) or trouble(generation) or {'0', '', 0, 0}
 end
@@ -40,12 +40,11 @@ for i = 1, #list, 2 do
   end
 end
 
-local m = marks(KEYS[3], state[1], fields)
+local m = marks(KEYS[3], generation, epoch, fields)
 local gone, idle, expired = {}, 0, 0
 for i = 1, #fields do
   local field = fields[i]
-  local start, held = m.get(field)
-  local age = held and (epoch - held) % 256 or LATER
+  local age = m.age(field) or LATER
   local deadline = latest and tonumber(string.match(texts[i], '^%S+ %d+ (%d+)$') or '0') or 0
   if deadline > 0 and deadline <= micros then
     expired = expired + 1
@@ -54,7 +53,7 @@ for i = 1, #fields do
     idle = idle + 1
     gone[#gone + 1] = field
   elseif age >= LATER then
-    m.set(field, start or 0, epoch)
+    m.hold(field)
   end
 end
 
@@ -63,7 +62,7 @@ end
 for from = 1, #gone, 1000 do
   redis.call('HDEL', v, unpack(gone, from, math.min(from + 999, #gone)))
 end
-local notes = {'gen', state[1]}
+local notes = {'gen', generation}
 local function note(field, value)
   notes[#notes + 1] = field
   notes[#notes + 1] = value

@@ -21,17 +21,15 @@ local state, generation = redis.pcall('HMGET', ctl, 'gen', 'epoch'), redis.pcall
 if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
   return trouble(state) or trouble(generation) or {'UNKNOWN'}
 end
-local epoch = tonumber(string.match(state[2] or '', '^(%d+) ') or '0')
 
 local fields, reply = {unpack(ARGV, 2)}, {'OK'}
-local m = marks(KEYS[3], ARGV[1], fields)
+local m = marks(KEYS[3], ARGV[1], state[2], fields)
 for i = 1, #fields do
-  local start, held = m.get(fields[i])
-  if redis.call('HEXISTS', v, fields[i]) == 0 then
-    reply[#reply + 1] = i
+  if redis.call('HEXISTS', v, fields[i]) == 1 then
+    m.hold(fields[i])
+  else
     m.remove(fields[i])
-  elseif held ~= epoch % 256 then
-    m.set(fields[i], start or 0, epoch)
+    reply[#reply + 1] = i
   end
 end
 redis.call('HSET', ctl, 'gen', ARGV[1]) -- changes nothing, but checks the memory before save

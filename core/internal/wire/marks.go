@@ -18,7 +18,7 @@ type Mark struct {
 }
 
 // MaxMarked is how many fields a [Mark] has at most, so that it blocks Redis for less than 1 ms.
-const MaxMarked = 500
+const MaxMarked = 250
 
 // MarkReply answers a [Mark].
 type MarkReply struct {

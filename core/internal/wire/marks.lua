@@ -16,25 +16,24 @@ local function trouble(reply)
   if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then return reply end
 end
 
--- marks reads the marks of fields from the hash at key. If that has another generation, there
--- are none, and none can be set until register-3.lua has replaced the key. With anew, all
--- marks are to go, and none is read.
-local function marks(key, generation, fields, anew)
+-- marks reads the marks of fields from the hash at key, for the epoch that the field epoch of
+-- the control hash tells. If the hash has another generation, there are no marks, and none can be
+-- set until register-3.lua has replaced it. With anew, all marks are to go, and none is read.
+local function marks(key, generation, epoch, fields, anew)
   local sub, find, char, floor = string.sub, string.find, string.char, math.floor
   local GENERATION, SIZE, BUCKETS, LONGEST = '\254', 13, 1024, 32500
+  local present = tonumber(sub(string.match(epoch or '', '^%d+') or '0', -15)) % 256
+  local stamp = char(present)
   local bucket, id = {}, {} -- of each field
   local texts = {} -- by bucket: its marks, one after the other
   local changed = {} -- the buckets whose texts have changed
 
-  local function five(n)
-    return char(floor(n / 4294967296) % 256, floor(n / 16777216) % 256, floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
-  end
-
   local names = {GENERATION}
   for i = 1, #fields do
     local sum = redis.sha1hex(fields[i])
-    local name = tostring(tonumber(sub(sum, 1, 3), 16) % BUCKETS)
-    bucket[fields[i]], id[fields[i]] = name, five(tonumber(sub(sum, 4, 13), 16))
+    local name, n = tostring(tonumber(sub(sum, 1, 3), 16) % BUCKETS), tonumber(sub(sum, 4, 13), 16)
+    bucket[fields[i]] = name
+    id[fields[i]] = char(floor(n / 4294967296), floor(n / 16777216) % 256, floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
     if not texts[name] then
       texts[name] = ''
       names[#names + 1] = name
@@ -50,44 +49,60 @@ local function marks(key, generation, fields, anew)
     end
   end
 
-  -- at returns where the mark of a field begins; nil if it has none.
+  -- at returns the text with the mark of a field, and where it begins; nil if there is none.
   local function at(field)
-    local i = 0
+    local text, i = texts[bucket[field]], 0
     repeat
-      i = find(texts[bucket[field]], id[field], i + 1, true)
+      i = find(text, id[field], i + 1, true)
     until not i or i % SIZE == 1
-    return i
+    return text, i
   end
 
-  local function put(field, mark)
-    local name, i = bucket[field], at(field)
-    local text = texts[name]
-    if i then
-      text = sub(text, 1, i - 1) .. mark .. sub(text, i + SIZE)
-    elseif #text < LONGEST then
-      text = text .. mark
-    end
-    texts[name], changed[name] = text, true
+  local function put(field, text)
+    texts[bucket[field]], changed[bucket[field]] = text, true
   end
 
   local m = {}
 
-  -- get returns the start of a series and the epoch in which it was held last; nil if it has
-  -- no mark.
-  function m.get(field)
-    local i = at(field)
+  -- start returns when a series began; nil if it has no mark.
+  function m.start(field)
+    local text, i = at(field)
     if not i then return nil end
-    local start = 0
-    for k = i + 5, i + 11 do start = start * 256 + string.byte(texts[bucket[field]], k) end
-    return start, string.byte(texts[bucket[field]], i + 12)
+    local a, b, c, d, e, f, g = string.byte(text, i + 5, i + 11)
+    return (((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f) * 256 + g
   end
 
-  function m.set(field, start, epoch)
-    put(field, id[field] .. char(floor(start / 281474976710656) % 256, floor(start / 1099511627776) % 256) .. five(start) .. char(epoch % 256))
+  -- age returns how many epochs ago a series was held last; nil if it has no mark.
+  function m.age(field)
+    local text, i = at(field)
+    return i and (present - string.byte(text, i + 12)) % 256
+  end
+
+  -- set marks a series as held now, and sets its start.
+  function m.set(field, start)
+    local text, i = at(field)
+    local mark = id[field] .. char(floor(start / 281474976710656) % 256, floor(start / 1099511627776) % 256,
+      floor(start / 4294967296) % 256, floor(start / 16777216) % 256, floor(start / 65536) % 256, floor(start / 256) % 256, start % 256) .. stamp
+    if i then
+      put(field, sub(text, 1, i - 1) .. mark .. sub(text, i + SIZE))
+    elseif #text < LONGEST then
+      put(field, text .. mark)
+    end
+  end
+
+  -- hold marks a series as held now. If it has no mark yet, its start is not known.
+  function m.hold(field)
+    local text, i = at(field)
+    if not i then
+      m.set(field, 0)
+    elseif sub(text, i + 12, i + 12) ~= stamp then
+      put(field, sub(text, 1, i + 11) .. stamp .. sub(text, i + SIZE))
+    end
   end
 
   function m.remove(field)
-    if at(field) then put(field, '') end
+    local text, i = at(field)
+    if i then put(field, sub(text, 1, i - 1) .. sub(text, i + SIZE)) end
   end
 
   -- save writes what has changed. The caller has written before: then Redis does not refuse it
