@@ -73,12 +73,13 @@ func (w *writer) freeze(f *family) error {
 // added in between. For those by partial match it asks Redis once which series there
 // are; if that fails, they are not in a batch.
 func (z *freezer) freezeDeletions(d deletions) error {
+	asked := z.w.clock.at(d.asked).UnixMicro()
 	if d.all {
-		z.add(wire.OpClear, "", nil, 0, nil)
+		z.add(wire.OpClear, "", nil, asked, nil)
 		z.cut()
 	}
 	for _, field := range slices.Sorted(maps.Keys(d.fields)) {
-		z.add(wire.OpDelete, field, nil, 0, nil)
+		z.add(wire.OpDelete, field, nil, asked, nil)
 	}
 	if len(d.matches) == 0 {
 		return nil
@@ -97,7 +98,7 @@ func (z *freezer) freezeDeletions(d deletions) error {
 	}
 	for _, s := range stored {
 		if !d.fields[s.Field] && d.matchField(s.Field) {
-			z.add(wire.OpDelete, s.Field, nil, 0, nil)
+			z.add(wire.OpDelete, s.Field, nil, asked, nil)
 		}
 	}
 	return nil

@@ -128,7 +128,7 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 		return wire.CommitReply{Status: wire.CommitGap, Last: last}, nil
 	}
 
-	d := newDraft(f.values.series, now)
+	d := newDraft(f.values.series, f.marksOf(c.Generation), now)
 	for _, op := range c.Ops {
 		if err := d.apply(op, c.Limit, c.Overflow); err != nil {
 			return wire.CommitReply{}, err // before the first write, as in the script

@@ -15,7 +15,8 @@
 --      8  kinds: a letter for each op, or one letter for all
 --      9  births: 1 if they follow the values, else 0
 --      10… the fields of all ops, then as many values, then perhaps as many births: since when
---          the writer holds the op's series, in microseconds; 0 if it held it before
+--          the writer holds the op's series, in microseconds; 0 if it held it before. For a
+--          deletion: when it was asked for
 -- Returns {OK, seq, corrupt, overflowed, removed, total…}  applied now
 --         {DUP, last, 0, 0, 0, total…}            was applied before
 --         {GAP, last}                             the writer's number is last, and not prev
@@ -319,6 +320,28 @@ local function careful()
   local corrupt, overflowed, cleared = 0, 0, false
   local was, is = {}, {} -- texts by field, before and after; false if absent
   for i = 1, ops do was[field_of(i)], is[field_of(i)] = stored[i], stored[i] end
+
+  -- A deletion may arrive long after it was asked for: Redis was away, or has stepped back and
+  -- gets it again. It spares the series that began more than a second after it was asked for,
+  -- by which the clocks of processes may differ.
+  local LATE, SKEW = 10000000, 1000000 -- microseconds
+  local function asked_late(i)
+    local asked = births and tonumber(ARGV[HEAD + 2 * ops + i]) or 0
+    return asked > 0 and micros - asked > LATE and asked
+  end
+
+  -- later returns which of these series began after the deletion i was asked for.
+  local function later(fields, i)
+    local asked, kept = asked_late(i), {}
+    if not asked or #fields == 0 then return kept end
+    local m = marks(KEYS[3], ARGV[1], fields)
+    for _, field in ipairs(fields) do
+      local start = m.get(field)
+      if start and start > asked + SKEW and start <= micros then kept[field] = true end
+    end
+    return kept
+  end
+
   local grown, series = 0, nil
   for i = 1, ops do
     local kind, field, value = kind_of(i), field_of(i), value_of(i)
@@ -345,11 +368,26 @@ local function careful()
         is[field] = sum
       end
     elseif kind == '-' then
-      if is[field] then grown = grown - 1 end
-      is[field], target[i] = false, false
+      if is[field] and not later({field}, i)[field] then
+        grown = grown - 1
+        is[field] = false
+      end
+      target[i] = false
     elseif kind == '*' then
-      cleared, grown = true, 0
-      for f in pairs(is) do is[f] = false end
+      local fields = asked_late(i) and call('HKEYS', v) or {}
+      local kept = later(fields, i)
+      if next(kept) then
+        for _, f in ipairs(fields) do
+          if f ~= GENERATION and not kept[f] then
+            if is[f] == nil then was[f] = true end
+            if is[f] or is[f] == nil then grown = grown - 1 end
+            is[f] = false
+          end
+        end
+      else
+        cleared, grown = true, 0
+        for f in pairs(is) do is[f] = false end
+      end
       for k = 1, i do target[k] = false end
     else
       return 'op ' .. i .. ' of the commit is of an unknown kind'
