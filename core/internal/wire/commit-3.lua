@@ -334,9 +334,9 @@ local function careful()
   local function later(fields, i)
     local asked, kept = asked_late(i), {}
     if not asked or #fields == 0 then return kept end
-    local m = marks(KEYS[3], ARGV[1], fields)
+    local m = marks(KEYS[3], ARGV[1], nil, fields)
     for _, field in ipairs(fields) do
-      local start = m.get(field)
+      local start = m.start(field)
       if start and start > asked + SKEW and start <= micros then kept[field] = true end
     end
     return kept

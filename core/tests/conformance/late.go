@@ -21,7 +21,7 @@ var lateTests = map[string]func(f *fixture){
 		}{
 			"one late deletion":        {time.Minute, []wire.Op{{Kind: wire.OpDelete, Field: "old"}, {Kind: wire.OpDelete, Field: "young"}}, []string{"other", "young"}},
 			"a late Reset":             {time.Minute, []wire.Op{{Kind: wire.OpClear}}, []string{"young"}},
-			"a Reset that is early":   {2 * time.Second, []wire.Op{{Kind: wire.OpClear}}, nil},
+			"a Reset that is early":    {2 * time.Second, []wire.Op{{Kind: wire.OpClear}}, nil},
 			"a deletion that is early": {2 * time.Second, []wire.Op{{Kind: wire.OpDelete, Field: "young"}}, []string{"old", "other"}},
 			"one of an older client":   {0, []wire.Op{{Kind: wire.OpClear}}, nil},
 		} {
