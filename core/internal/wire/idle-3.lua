@@ -21,8 +21,8 @@ local ctl, v = KEYS[1], KEYS[2]
 local OLD, LATER = 9, 128 -- epochs: eight whole ones have passed since; more than that can't be
 local state = redis.pcall('HMGET', ctl, 'gen', 'epoch', 'retention', 'type', 'mode', 'shape')
 local generation = redis.pcall('HGET', v, '\254')
-local epoch = string.match(state[2] or '', '^%d+')
-if not epoch or generation ~= state[1] then
+local epoch = string.match(state[2] or '', '^(%d+) %d+$')
+if not epoch or epoch ~= string.format('%.0f', tonumber(epoch)) or generation ~= state[1] then
   return trouble(state) or trouble(generation) or {'0', '', 0, 0}
 end
 local first = ARGV[3] == '' and epoch or ARGV[3]
