@@ -432,12 +432,21 @@ if cleared then removed = call('HLEN', v) - 1 end
 
 -- The marks of series that come or go, and of those that the writer holds from now on. A
 -- series began when the first process began to hold it, but after the last removal in its
--- family.
-local m
+-- family was asked for.
+local m, last
 if changed or births then
   local stored = call('HMGET', ctl, 'epoch', 'created', 'removed')
   local function past(s) return math.min(micros, tonumber(match(s or '', '^%d+$') or '0') or 0) end
-  local last = removed > 0 and micros or past(stored[3])
+  last = past(stored[3])
+  if removed > 0 then
+    local asked = 0
+    for i = 1, births and ops or 0 do
+      local kind = kind_of(i)
+      if kind == '-' or kind == '*' then asked = math.max(asked, tonumber(ARGV[HEAD + 2 * ops + i]) or 0) end
+    end
+    if asked == 0 then asked = micros end
+    last = math.min(micros, math.max(asked, last + 1)) -- another one, so that all processes notice
+  end
 
   local began, held, fields = {}, {}, {} -- by field; the fields; those and others
   for i = 1, births and ops or 0 do
@@ -479,7 +488,7 @@ if changed or #(state[3] or '') > 99 then -- too long to be a shape: each batch 
 else
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now)
 end
-if removed > 0 then call('HSET', ctl, 'removed', format('%.0f', micros)) end
+if removed > 0 then call('HSET', ctl, 'removed', format('%.0f', last)) end
 if cleared then call('UNLINK', v) end
 for from = 1, #gone, CHUNK do
   call('HDEL', v, unpack(gone, from, math.min(from + CHUNK - 1, #gone)))
