@@ -25,10 +25,11 @@ end
 local fields, reply = {unpack(ARGV, 2)}, {'OK'}
 local m = marks(KEYS[3], ARGV[1], state[2], fields)
 for i = 1, #fields do
-  if redis.call('HEXISTS', v, fields[i]) == 1 then
-    m.hold(fields[i])
+  local field = fields[i]
+  if redis.call('HSTRLEN', v, field) > 0 or redis.call('HGET', v, field) then
+    m.hold(field)
   else
-    m.remove(fields[i])
+    m.remove(field)
     reply[#reply + 1] = i
   end
 end
