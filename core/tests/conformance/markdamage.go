@@ -42,7 +42,7 @@ func (f *redisFixture) setControl(field, text string) {
 func neighbour(field string) string {
 	bucket, _ := storedMark(field, 0, 0)
 	for i := 0; ; i++ {
-		other := "k\xff" + strconv.Itoa(i)
+		other := "next\xff" + strconv.Itoa(i)
 		if b, _ := storedMark(other, 0, 0); b == bucket && other != field {
 			return other
 		}
