@@ -20,26 +20,11 @@ func counted(reg *shoal.Registry) *shoal.CounterVec {
 	return reg.NewCounterVec(shoal.CounterOpts{Name: "errors_total", Help: "Errors."}, []string{"route"})
 }
 
-// startAll starts a Prometheus of each setup that knows start timestamps, and waits until
-// each has scraped.
-func startAll(t *testing.T, target string) []*server {
-	t.Helper()
-	var servers []*server
-	for _, s := range knowing {
-		servers = append(servers, start(t, target, s))
-	}
-	for _, s := range servers {
-		s.await("up", 1)
-	}
-	return servers
-}
-
 func TestIncrease_SeesTheFirstEventsOfASeries(t *testing.T) {
 	t.Parallel()
 	reg := process(t, redistest.Shared(t), appOf(t))
-	target := serve(t, reg)
-	servers := startAll(t, target)
-	ignorant := start(t, target, setup{name: "ignorant", protocol: config.PrometheusText0_0_4})
+	fleet := watch(t, reg)
+	ignorant := start(t, serve(t, reg).addr, setup{name: "ignorant", protocol: config.PrometheusText0_0_4})
 	ignorant.await("up", 1)
 	errs := counted(reg)
 	seconds := reg.NewHistogramVec(shoal.HistogramOpts{Name: "seconds", Buckets: []float64{1}}, []string{"route"})
@@ -49,7 +34,7 @@ func TestIncrease_SeesTheFirstEventsOfASeries(t *testing.T) {
 		seconds.WithLabelValues("/new").Observe(.5)
 		sizes.WithLabelValues("/new").Observe(3)
 	}
-	for _, s := range servers {
+	for _, s := range fleet.servers {
 		s.await("errors_total", 10)
 		s.await("seconds_count", 10)
 		s.wants("errors_total", 10)
@@ -102,22 +87,26 @@ func TestIncrease_OfASeriesThatBeginsWhileAScrapeIsUnderWay(t *testing.T) {
 func TestIncrease_OfASeriesThatIsDeletedAndBeginsAnew(t *testing.T) {
 	t.Parallel()
 	reg := process(t, redistest.Shared(t), appOf(t))
-	servers := startAll(t, serve(t, reg))
+	fleet := watch(t, reg)
 	errs := counted(reg)
-	total := 0.
-	for _, step := range []struct {
-		adds   float64
-		atOnce bool // one flush deletes the series and begins it anew
-	}{{7, false}, {9, false}, {5, true}, {30, true}} {
-		errs.DeleteLabelValues("/a")
-		if !step.atOnce {
+	for route, selector := range fleet.routes {
+		errs.WithLabelValues(route).Add(7)
+		fleet.sees(selector, 7, 7)
+		if !fleet.between(func() {
+			errs.DeleteLabelValues(route)
 			testkit.Must(t, reg.Flush(t.Context()))
+		}) {
+			continue
 		}
-		errs.WithLabelValues("/a").Add(step.adds)
-		total += step.adds
-		for _, s := range servers {
-			s.await("errors_total", step.adds)
-			s.wants("errors_total", total)
+		errs.WithLabelValues(route).Add(9)
+		fleet.sees(selector, 9, 16)
+		if fleet.between(func() {
+			errs.Reset()
+			errs.WithLabelValues(route).Add(30)
+			testkit.Must(t, reg.Flush(t.Context()))
+		}) {
+			fleet.sees(selector, 30, 46)
+			break
 		}
 	}
 }
@@ -125,19 +114,21 @@ func TestIncrease_OfASeriesThatIsDeletedAndBeginsAnew(t *testing.T) {
 func TestIncrease_AfterAWipe(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
+	client := redis.Client(t)
 	reg := process(t, redis, appOf(t))
-	servers := startAll(t, serve(t, reg))
+	fleet := watch(t, reg)
 	errs := counted(reg)
-	errs.WithLabelValues("/a").Add(7)
-	for _, s := range servers {
-		s.await("errors_total", 7)
-	}
-	testkit.Must(t, redis.Client(t).FlushAll(t.Context()).Err())
-	errs.WithLabelValues("/a").Add(5)
-	errs.WithLabelValues("/b").Add(20)
-	for _, s := range servers {
-		s.await("errors_total", 25)
-		s.wants("errors_total", 32)
+	for route, selector := range fleet.routes {
+		errs.WithLabelValues(route).Add(7)
+		fleet.sees(selector, 7, 7)
+		if fleet.between(func() {
+			testkit.Must(t, client.FlushAll(t.Context()).Err())
+			errs.WithLabelValues(route).Add(20)
+			testkit.Must(t, reg.Flush(t.Context()))
+		}) {
+			fleet.sees(selector, 20, 27)
+			break
+		}
 	}
 }
 
@@ -147,12 +138,10 @@ func TestIncrease_OfProcessesThatJoinLater(t *testing.T) {
 	redis := redistest.Shared(t)
 	app := appOf(t)
 	a, b := process(t, redis, app), process(t, redis, app)
-	servers := startAll(t, serve(t, a, b))
+	fleet := watch(t, a, b)
 	inA := counted(a)
 	inA.WithLabelValues("/a").Add(3)
-	for _, s := range servers {
-		s.await("errors_total", 3)
-	}
+	fleet.sees("errors_total", 3, 3)
 	inB := counted(b)
 	inB.WithLabelValues("/a").Add(4)
 	inB.WithLabelValues("/b").Add(5)
@@ -170,10 +159,7 @@ func TestIncrease_OfProcessesThatJoinLater(t *testing.T) {
 	adders.Wait()
 	testkit.Must(t, c.Flush(t.Context()))
 	testkit.Must(t, a.Flush(t.Context()))
-	for _, s := range servers {
-		s.await("errors_total", 72)
-		s.wants("errors_total", 72)
-	}
+	fleet.sees("errors_total", 72, 72)
 }
 
 // Redis returns to what its disk has: the processes bring back the rest, under the starts
@@ -182,22 +168,17 @@ func TestIncrease_AfterAStepBack(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	reg := process(t, redis, appOf(t))
-	servers := startAll(t, serve(t, reg))
+	fleet := watch(t, reg)
 	errs := counted(reg)
 	errs.WithLabelValues("/a").Add(3)
 	testkit.Must(t, reg.Flush(t.Context()))
 	testkit.Must(t, redis.Client(t).Save(t.Context()).Err())
 	errs.WithLabelValues("/a").Add(4)
 	errs.WithLabelValues("/b").Add(5)
-	for _, s := range servers {
-		s.await("errors_total", 12)
-	}
+	fleet.sees("errors_total", 12, 12)
 	redis.Kill()
 	redis.Restart(t)
 	errs.WithLabelValues("/b").Add(1)
 	errs.WithLabelValues("/c").Add(2)
-	for _, s := range servers {
-		s.await("errors_total", 15)
-		s.wants("errors_total", 15)
-	}
+	fleet.sees("errors_total", 15, 15)
 }
