@@ -195,6 +195,9 @@ func (w *writer) op(s *series, deleted bool) (kind wire.OpKind, text []byte, ok 
 		deadline := int64(0)
 		if e := s.consts.fam.def.expire; e > 0 {
 			deadline = stamp + e.Microseconds()
+			if deadline <= w.clock.at(monotonicNow()).UnixMicro() {
+				return 0, nil, false // no page would show it, and it would take the room of others
+			}
 		}
 		w.text = append(append(w.text, formatGauge(g.value())...), ' ')
 		w.text = append(strconv.AppendInt(w.text, stamp, 10), ' ')

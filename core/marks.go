@@ -125,14 +125,14 @@ func (r *flushRun) makeRoom() (again bool) {
 			continue
 		}
 		o.turnedAway = 0
-		if f.def.expire > 0 && !o.vain && !f.failed {
+		if f.def.expire > 0 && !o.vain && !f.failed && !f.madeRoom {
 			ctx, cancel := r.w.callContext()
 			removed, err := r.w.store.RemoveExpired(ctx, f.def.name)
 			cancel()
 			r.w.reg.removed(removed)
 			if err == nil && removed.Expired+removed.Idle > 0 {
 				f.each((*series).touch)
-				f.frozen, again = false, true
+				f.frozen, f.madeRoom, again = false, true, true
 				continue
 			}
 			o.vain = true // until the refresh
