@@ -206,7 +206,7 @@ func (l *ledger) removing(family string, call func() (wire.Removed, error)) (wir
 	now := l.w.serverNow().UnixMicro()
 	for name := range l.w.plan.retentions {
 		generation := l.generation[name]
-		if generation == "" || l.damaged[name] {
+		if generation == "" || l.damaged[name] || l.familyWent(name) {
 			continue
 		}
 		stored := l.read(name, generation)
@@ -225,7 +225,6 @@ func (l *ledger) removing(family string, call func() (wire.Removed, error)) (wir
 			}
 			l.goesIdle(key, now)
 		}
-		l.checkFamilyThere(name, generation)
 	}
 	if err == nil && (removed.Idle < idle || removed.Expired < expired) {
 		l.w.violated("the housekeeping says that it removed %+v, and %d idle and %d expired series went", removed, idle, expired)
@@ -257,12 +256,12 @@ func (l *ledger) checkIdle(key seriesKey, s seriesLife) {
 	}
 }
 
-// checkFamilyThere wants a family to stay that a living process declares.
-func (l *ledger) checkFamilyThere(family, generation string) {
+// familyWent says whether a family was removed as a whole. A living process must not declare it.
+func (l *ledger) familyWent(family string) bool {
 	store := l.w.server.Store(l.w.plan.opts.App)
 	states, _ := store.ReadFamilies(context.Background(), []string{family}) // no errors here
 	if states[0].Err == nil {
-		return
+		return false
 	}
 	for _, p := range l.w.procs {
 		if p.life == alive && !p.readOnly && !p.link.partitioned && p.link.frozen == nil && !p.acked[family].IsZero() {
@@ -270,4 +269,5 @@ func (l *ledger) checkFamilyThere(family, generation string) {
 		}
 	}
 	l.valuesLost(family)
+	return true
 }
