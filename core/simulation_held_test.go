@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -160,6 +161,13 @@ func (l *ledger) takeBackLives(before *content) {
 	}
 }
 
+// forgetStarts notes that series of a family may begin anew, since not all that a step back took
+// comes back.
+func (l *ledger) forgetStarts(family string) {
+	maps.DeleteFunc(l.takenBack, func(key seriesKey, _ int) bool { return key.family == family })
+	maps.DeleteFunc(l.shown, func(key seriesKey, _ shownStart) bool { return key.family == family })
+}
+
 // shownStart is when a series began, as pages say.
 type shownStart struct {
 	life  int // its number
@@ -184,7 +192,7 @@ func (w *world) checkStarts(p *proc, start snapshot, s shown) {
 				w.violated("%v shows %s %q, which is said to begin later, at %v", p, family, k, one.start)
 			}
 			last, known := l.shown[key]
-			if known && last.life == one.number && last.start != 0 && one.start > last.start && l.allLive(family, start) {
+			if known && last.life == one.number && last.start != 0 && one.start > last.start && l.allBack(family, start) {
 				w.violated("%v shows %s %q, which began at %v and at %v before: that is earlier", p, family, k, one.start, last.start)
 			}
 			l.shown[key] = shownStart{life: one.number, start: one.start}
@@ -192,12 +200,13 @@ func (w *world) checkStarts(p *proc, start snapshot, s shown) {
 	}
 }
 
-// allLive says whether all processes live that have to bring back something of a family.
-func (l *ledger) allLive(family string, start snapshot) bool {
+// allBack says whether everything of a family is back that steps back took, with the moments since
+// when the processes hold its series as the store's clock had it then.
+func (l *ledger) allBack(family string, start snapshot) bool {
 	if l.stepped.at.IsZero() {
 		return true
 	}
-	return l.mustWait(start, family)
+	return l.w.clockMoves == 0 && len(start.owing[family]) == 0 && len(l.owing(family)) == 0
 }
 
 func (k seriesKey) String() string { return fmt.Sprintf("%s %q", k.family, k.k) }

@@ -122,6 +122,7 @@ func (l *ledger) restored(s *savedState) {
 		if old || l.falls[family].forGood != s.falls[family].forGood || l.damaged[family] || before.damaged[family] ||
 			l.generation[family] == "" || l.generation[family] != before.generation[family] {
 			by = forGood
+			l.forgetStarts(family)
 		}
 		l.fell(family, by)
 	}

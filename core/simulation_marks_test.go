@@ -257,7 +257,7 @@ func (l *ledger) compare(key seriesKey, s storedSeries, p *proc, op wire.Op, now
 	switch {
 	case s.start > old.start:
 		l.w.violated("%s %q began at %v, and after a batch of %v at %v, which is later", key.family, key.k, old.start, p, s.start)
-	case s.start < min(l.ended[key], now):
+	case s.start < old.start && s.start < min(l.ended[key], now):
 		l.w.violated("%s %q was removed at %v, and after a batch of %v it began at %v", key.family, key.k, l.ended[key], p, s.start)
 	}
 	old.start, old.until = s.start, deadlineOf(s.text)

@@ -37,6 +37,9 @@ func (p *plan) planRemoval(seed uint64) {
 	p.pauses = true
 	p.mortal = p.mortal || d.percent(50)
 	p.steps = 20 + d.below(20)
+	if d.percent(75) { // minutes go by sooner
+		p.opts.Interval, p.opts.LeaseDuration, p.opts.RefreshPeriod = 2*time.Second, 15*time.Second, 30*time.Second
+	}
 	p.days = p.clock && d.percent(40)
 	p.marksLoss = d.percent(20)
 	others := pick(&d, []time.Duration{0, shortRetention})

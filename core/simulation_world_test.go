@@ -229,7 +229,9 @@ func (w *world) rest() {
 	}
 	w.callers.Wait()
 	w.pass(w.plan.opts.RefreshPeriod*2 + w.plan.opts.LeaseDuration + latest + w.behind)
-	w.checkEmpty()
+	if !w.plan.days { // else what the dead left lasts until the clock has caught up
+		w.checkEmpty()
+	}
 }
 
 // end leaves no goroutine behind.
