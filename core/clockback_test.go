@@ -75,7 +75,7 @@ func TestClockSetBack_TheYoungestDefinitionIsShownAndStays(t *testing.T) {
 			text, _, _ = strings.Cut(text, "\n")
 			return text
 		}
-		old := process(t, server, Opts{Retention: KeepForever})
+		old := process(t, server, Opts{})
 		old.NewCounter(CounterOpts{Name: "c_total", Help: "Old."})
 		elapse(time.Minute)
 		server.Advance(-back)
@@ -99,8 +99,7 @@ func TestClockSetBack_TheYoungestDefinitionIsShownAndStays(t *testing.T) {
 
 func TestClockSetBack_ANewReaderWaitsForNothing(t *testing.T) {
 	inClockBubbles(t, func(t *testing.T, server *memstore.Server, back time.Duration) {
-		// KeepForever, since a clock set forward by years makes a family seem unused until its next refresh.
-		r := process(t, server, Opts{Retention: KeepForever})
+		r := process(t, server, Opts{})
 		r.NewCounter(CounterOpts{Name: "c_total"}).Inc()
 		elapse(time.Second)
 		server.Restore(server.Snapshot())

@@ -14,6 +14,7 @@ import (
 // once. In which order they were asked for does not matter: nothing is sent between
 // two of them. The zero value is empty.
 type deletions struct {
+	asked   int64               // when the last of them was asked for, by monotonicNow
 	all     bool                // of every series; then there are no others
 	fields  map[string]bool     // of single series
 	matches map[string]Labels   // of every series with these labels; by matchKey
@@ -29,7 +30,7 @@ func (r *deletions) len() int {
 }
 
 func (r *deletions) addAll() bool {
-	*r = deletions{all: true}
+	*r = deletions{all: true, asked: monotonicNow()}
 	return true
 }
 
@@ -44,7 +45,7 @@ func (r *deletions) addField(field string, limit int) (added bool) {
 	case r.fields == nil:
 		r.fields = map[string]bool{}
 	}
-	r.fields[field] = true
+	r.fields[field], r.asked = true, monotonicNow()
 	return true
 }
 
@@ -60,7 +61,7 @@ func (r *deletions) addMatch(match Labels, limit int) (added bool) {
 	case r.matches == nil:
 		r.matches, r.names = map[string]Labels{}, map[string][]string{}
 	}
-	r.matches[key] = match
+	r.matches[key], r.asked = match, monotonicNow()
 	r.names[strings.Join(names, wire.Separator)] = names
 	return true
 }

@@ -74,6 +74,10 @@
 // shoal_rejected_observations_total counts both. Label sets beyond [Opts].SeriesLimit share
 // one overflow series.
 //
+// A series stays while a living process holds it: has a child for it, used or not. When none
+// has held it for [Opts].Retention, or the metric's own, it leaves Redis and the page; when it
+// comes back it begins at zero. shoal_removed_series_total counts what left.
+//
 // # Gauges
 //
 // A gauge is the state of one process. The page shows it with the label gauge_index, a small
@@ -109,7 +113,7 @@ package shoal
 //   - family, constants, table and series, with counter, gauge, summary and histogram:
 //     what is counted. delete, deletions and deleted remove series.
 //   - registry, with selfmetrics, report and damage: all metrics of an application.
-//   - writer, with heartbeat, flushrun, answers, freeze, gaugesend and close: what brings
+//   - writer, with heartbeat, flushrun, answers, freeze, marks, gaugesend and close: what brings
 //     them to Redis.
 //   - connect, instances, handler, outgoing: what joins a registry with a writer and a
 //     reader of pages, and answers scrapes.

@@ -45,10 +45,10 @@ type flushRun struct {
 // familyRun is a family in a flush run.
 type familyRun struct {
 	*family
-	frozen   bool // what gathered was frozen, which happens once a run
-	failed   bool // Redis refused it or did not answer: it is not tried again in this run
-	madeRoom bool // expired values were removed, which happens once a run
-	retries  int
+	frozen  bool // what gathered was frozen, which happens once a run
+	failed  bool // Redis refused it or did not answer: it is not tried again in this run
+	retries int
+	cleared bool // expired values were removed, which happens once a run
 }
 
 // runFlush makes a flush run of these families.

@@ -73,12 +73,13 @@ func (w *writer) freeze(f *family) error {
 // added in between. For those by partial match it asks Redis once which series there
 // are; if that fails, they are not in a batch.
 func (z *freezer) freezeDeletions(d deletions) error {
+	asked := z.w.clock.at(d.asked).UnixMicro()
 	if d.all {
-		z.add(wire.OpClear, "", nil, 0, nil)
+		z.add(wire.OpClear, "", nil, asked, nil)
 		z.cut()
 	}
 	for _, field := range slices.Sorted(maps.Keys(d.fields)) {
-		z.add(wire.OpDelete, field, nil, 0, nil)
+		z.add(wire.OpDelete, field, nil, asked, nil)
 	}
 	if len(d.matches) == 0 {
 		return nil
@@ -97,7 +98,7 @@ func (z *freezer) freezeDeletions(d deletions) error {
 	}
 	for _, s := range stored {
 		if !d.fields[s.Field] && d.matchField(s.Field) {
-			z.add(wire.OpDelete, s.Field, nil, 0, nil)
+			z.add(wire.OpDelete, s.Field, nil, asked, nil)
 		}
 	}
 	return nil
@@ -194,9 +195,8 @@ func (w *writer) op(s *series, deleted bool) (kind wire.OpKind, text []byte, ok 
 		stamp := w.clock.at(at).UnixMicro()
 		deadline := int64(0)
 		if e := s.consts.fam.def.expire; e > 0 {
-			deadline = stamp + e.Microseconds()
-			if deadline <= w.clock.at(monotonicNow()).UnixMicro() {
-				return 0, nil, false // no page would show it, and it would take the room of others
+			if deadline = stamp + e.Microseconds(); deadline <= w.clock.at(monotonicNow()).UnixMicro() {
+				return 0, nil, false // it would take the room of one that counts
 			}
 		}
 		w.text = append(append(w.text, formatGauge(g.value())...), ' ')

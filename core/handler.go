@@ -47,6 +47,12 @@ type HandlerOpts struct {
 	// for it. That renames le="1" to le="1.0", and with it every histogram's
 	// series, as it does in promhttp. Defaults to false.
 	EnableOpenMetrics bool
+	// EnableOpenMetricsTextCreatedSamples adds to pages in OpenMetrics when counters,
+	// summaries and histograms began, as samples whose names end in _created. A counter
+	// whose name does not end in _total gets none. A Prometheus that does not make start
+	// timestamps of these samples stores them as further series; in delimited protobuf the
+	// start timestamps are there in any case. Defaults to false.
+	EnableOpenMetricsTextCreatedSamples bool
 	// DisableCompression answers without gzip. Defaults to false.
 	DisableCompression bool
 	// Timeout bounds a scrape whose request has no header
@@ -95,7 +101,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	format, zip := h.negotiate(req)
 	zip = zip && !around
 	if err == nil {
-		body, err = p.Encode(format, zip)
+		body, err = p.Encode(page.Encoding{Format: format.FormatType(), Created: h.opts.EnableOpenMetricsTextCreatedSamples, Gzip: zip})
 	}
 	limit := limitClient(w, req, max(writeTimeout, budget))
 	if err != nil {

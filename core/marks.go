@@ -3,15 +3,15 @@
 package shoal
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 const (
-	// marksPerCall bounds a pipeline of marks.
+	// marksPerCall bounds a pipeline of marks, of which each takes Redis less than 1 ms.
 	marksPerCall = 16
 	// sweepPause is the time between two looks for children whose series somebody deleted.
 	// In a large fleet each look of each process costs Redis.
@@ -21,11 +21,11 @@ const (
 // holding is what a family knows of the marks in Redis, by which its processes keep their
 // series: see docs/protocol.md, Marks. It belongs to the writer goroutine.
 type holding struct {
-	due     bool   // this process's series are to be marked
-	epoch   string // in which they were marked last
-	removed string // when a series was removed last, as known when they were marked
-	marked  time.Time
-	vain    bool // the table was still crowded after the last look, and is not looked through again until the refresh
+	due     bool      // this process's series are to be marked
+	epoch   string    // in which they were marked last
+	removed string    // when a series was removed last, as known when they were marked
+	marked  time.Time // when they were marked
+	vain    bool      // a look made no room, and is not tried again before the refresh
 }
 
 // learn takes what the answer to a registration tells.
@@ -38,69 +38,83 @@ func (h *holding) learn(reply wire.RegisterReply) {
 	}
 }
 
+// marking is one call that marks some series of a family.
+type marking struct {
+	family *familyRun
+	series []*series
+	last   bool // of the family
+}
+
 // mark notes in Redis that this process holds its series, in each family where that is due.
 // The answers tell which series are gone: their children leave the table. A failure is no
 // failure of the flush: the next refresh tries again.
 func (r *flushRun) mark() {
+	var list []marking
 	for _, f := range r.families {
 		h := &f.out.holding
-		if f.crowded() && f.shared() && !h.vain {
+		if f.shared() && f.crowded() && !h.vain {
 			h.due = true
 		}
 		// What waits to be sent may bring series that are not there yet.
 		if !h.due || !f.shared() || f.failed || f.out.generation == "" || len(f.out.queue) > 0 {
 			continue
 		}
-		if err := r.w.mark(f.family); err != nil {
+		var held []*series
+		f.each(func(s *series) { held = append(held, s) })
+		for part := range slices.Chunk(held, wire.MaxMarked) {
+			list = append(list, marking{f, part, false})
+		}
+		if len(held) == 0 {
+			h.done(f.family)
+		} else {
+			list[len(list)-1].last = true
+		}
+	}
+	for part := range slices.Chunk(list, marksPerCall) {
+		if err := r.markSome(part); err != nil {
 			r.w.reg.reportRedis("marks", fmt.Errorf("shoal: telling Redis which series this process holds: %w", err))
-			if !answered(err) {
-				return
-			}
-			continue
+			return
 		}
-		h.due, h.marked, h.vain = false, time.Now(), f.crowded()
 	}
 }
 
-var errUnregistered = errors.New("the family has another generation")
-
-// mark marks all children of a family.
-func (w *writer) mark(f *family) error {
-	var held []*series
-	f.each(func(s *series) { held = append(held, s) })
-	for len(held) > 0 {
-		var marks []wire.Mark
-		var owners [][]*series
-		for len(held) > 0 && len(marks) < marksPerCall {
-			part := held[:min(len(held), wire.MaxMarked)]
-			held = held[len(part):]
-			m := wire.Mark{Family: f.def.name, Generation: f.out.generation, Fields: make([]string, len(part))}
-			for i, s := range part {
-				m.Fields[i] = s.field
-			}
-			marks, owners = append(marks, m), append(owners, part)
-		}
-		ctx, cancel := w.callContext()
-		replies := w.store.Mark(ctx, marks)
-		cancel()
-		for i, reply := range replies {
-			switch {
-			case reply.Err != nil:
-				return reply.Err
-			case reply.Unknown:
-				f.out.unverified = true
-				return errUnregistered
-			}
-			w.drop(f, owners[i], reply.Gone)
+// markSome sends one pipeline of marks.
+func (r *flushRun) markSome(list []marking) error {
+	marks := make([]wire.Mark, len(list))
+	for i, m := range list {
+		marks[i] = wire.Mark{Family: m.family.def.name, Generation: m.family.out.generation, Fields: make([]string, len(m.series))}
+		for n, s := range m.series {
+			marks[i].Fields[n] = s.field
 		}
 	}
-	return nil
+	ctx, cancel := r.w.callContext()
+	defer cancel()
+	var errs []error
+	for i, reply := range r.w.store.Mark(ctx, marks) {
+		f := list[i].family
+		switch {
+		case reply.Err != nil:
+			f.failed = true // its further marks would not make up for these
+			errs = append(errs, reply.Err)
+		case reply.Unknown:
+			f.out.unverified, f.failed = true, true
+		default:
+			f.drop(list[i].series, reply.Gone)
+			if list[i].last && !f.failed {
+				f.out.done(f.family)
+			}
+		}
+	}
+	return wire.Join(errs...)
 }
+
+// done notes that all children of the family are marked.
+func (h *holding) done(f *family) { h.due, h.marked, h.vain = false, time.Now(), f.crowded() }
 
 // drop takes children out of the table whose series are gone and that have nothing to send.
 // The next write through an old handle brings one back. What was acknowledged of them before
-// is not sent again: it would bring back what was removed.
-func (w *writer) drop(f *family, list []*series, gone []int) {
+// is not sent again after a step back: it would bring back what was removed.
+func (f *family) drop(list []*series, gone []int) {
 	fields := make(map[string]bool, len(gone))
 	for _, i := range gone {
 		s := list[i]
@@ -110,6 +124,7 @@ func (w *writer) drop(f *family, list []*series, gone []int) {
 		fields[s.field] = true
 		if len(s.values) > 0 { // the one child of a metric without labels stays
 			f.table.remove(s.hash, s.values)
+			f.release(s)
 		}
 	}
 	f.out.forgetSeries(fields)
@@ -125,14 +140,15 @@ func (r *flushRun) makeRoom() (again bool) {
 			continue
 		}
 		o.turnedAway = 0
-		if f.def.expire > 0 && !o.vain && !f.failed && !f.madeRoom {
+		if f.def.expire > 0 && !o.vain && !f.failed && !f.cleared {
+			f.cleared = true
 			ctx, cancel := r.w.callContext()
 			removed, err := r.w.store.RemoveExpired(ctx, f.def.name)
 			cancel()
 			r.w.reg.removed(removed)
 			if err == nil && removed.Expired+removed.Idle > 0 {
 				f.each((*series).touch)
-				f.frozen, f.madeRoom, again = false, true, true
+				f.frozen, again = false, true
 				continue
 			}
 			o.vain = true // until the refresh

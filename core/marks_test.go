@@ -3,44 +3,332 @@
 package shoal
 
 import (
-	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-func TestGaugeVec_ExpiredValuesMakeRoomForFreshOnes(t *testing.T) {
+// calm are options with which hours pass quickly in a bubble.
+var calm = Opts{Interval: 10 * time.Second, LeaseDuration: 10 * time.Minute, RefreshPeriod: time.Minute, Retention: time.Hour}
+
+// children is how many children of a family a process has.
+func children(r *Registry, family string) int { return r.byName[family].table.series.Len() }
+
+// startsOf are the starts of the series of a family, by their fields, as Redis has them.
+func startsOf(t testing.TB, server *memstore.Server, family string) map[string]time.Time {
+	t.Helper()
+	store := server.Store("shop")
+	states, err := store.ReadFamilies(t.Context(), []string{family})
+	if err != nil || states[0].Err != nil {
+		t.Fatal(err, states)
+	}
+	series, err := store.ScanSeries(t.Context(), family, wire.MaxPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := wire.StartsQuery{Family: family, Generation: states[0].Generation}
+	for _, s := range series {
+		q.Fields = append(q.Fields, s.Field)
+	}
+	starts, err := store.ReadStarts(t.Context(), []wire.StartsQuery{q})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := map[string]time.Time{}
+	for i, field := range q.Fields {
+		all[strings.ReplaceAll(field, wire.Separator, "=")] = time.UnixMicro(starts[0][i])
+	}
+	return all
+}
+
+func TestMarks_WhatALivingProcessHoldsStaysHoweverIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
-		reg := process(t, server, Opts{SeriesLimit: 2})
-		v := reg.NewGaugeVec(GaugeOpts{Name: "state", Mode: Latest, Expire: 10 * time.Second}, []string{"k"})
-		v.WithLabelValues("a").Set(1)
-		v.WithLabelValues("b").Set(2)
-		flush(t, reg)
-		time.Sleep(11 * time.Second)
-		v.WithLabelValues("c").Set(3)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		removals := 0
-		server.Fail(func(op string) error {
-			if op == memstore.OpPrune {
-				removals++
-			}
-			if removals > 100 {
-				return errBroken // else a mistake would make this test endless
-			}
-			return nil
-		})
-		if err := reg.Flush(ctx); err != nil {
-			t.Fatal(err)
+		old, young := process(t, server, calm), process(t, server, calm)
+		old.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"version"}).WithLabelValues("1").Inc()
+		v := young.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"version"})
+		v.WithLabelValues("2").Inc()
+		elapse(24 * time.Hour)
+		stored(t, server).want(t, samples{`c_total{version="1"}`: 1, `c_total{version="2"}`: 1})
+		kill(t, old)
+		elapse(calm.Retention - time.Minute)
+		stored(t, server).want(t, samples{`c_total{version="1"}`: 1, `c_total{version="2"}`: 1})
+		elapse(calm.Retention/4 + 2*housekeepTime + time.Minute)
+		stored(t, server).want(t, samples{`c_total{version="2"}`: 1})
+		began := time.Now()
+		v.WithLabelValues("1").Inc()
+		elapse(calm.Interval * 2)
+		stored(t, server).want(t, samples{`c_total{version="1"}`: 1, `c_total{version="2"}`: 1})
+		if start := startsOf(t, server, "c_total")["version=1"]; start.Before(began.Add(-time.Millisecond)) || start.After(time.Now()) {
+			t.Errorf("the series began at %v, and anew between %v and %v", start, began, time.Now())
 		}
-		if got := stored(t, server)[`state{k="c"}`]; got != 3 {
-			t.Errorf("c is %v, want 3", got)
-		}
-		if removals != 1 {
-			t.Errorf("expired values were removed %d times, want once", removals)
+		flush(t, young)
+		if page := get(t, readOnly(t, server).Handler(HandlerOpts{}), nil); !strings.Contains(page, `shoal_removed_series_total{reason="idle"} 1`) {
+			t.Errorf("the removed series is not counted:\n%s", page)
 		}
 	})
+}
+
+func TestMarks_AJobThatRunsNowAndThenKeepsItsSeries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		process(t, server, calm).NewCounterVec(CounterOpts{Name: "runs_total"}, []string{"job"}) // somebody lives
+		for range 20 {
+			job := process(t, server, calm)
+			job.NewCounterVec(CounterOpts{Name: "runs_total"}, []string{"job"}).WithLabelValues("night").Inc()
+			if err := job.Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			elapse(calm.Retention * 9 / 10)
+		}
+		stored(t, server).want(t, samples{`runs_total{job="night"}`: 20})
+	})
+}
+
+func TestMarks_DeletionsAreSeenByAllProcesses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		opts := Opts{SeriesLimit: 5}
+		a, b := process(t, server, opts), process(t, server, opts)
+		va := a.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"tenant"})
+		vb := b.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"tenant"})
+		for i := range 40 { // never more than four are alive
+			tenant := fmt.Sprint(i)
+			va.WithLabelValues(tenant).Inc()
+			vb.WithLabelValues(tenant).Inc()
+			elapse(2 * time.Second)
+			if got := stored(t, server)[fmt.Sprintf("c_total{tenant=%q}", tenant)]; got != 2 {
+				t.Fatalf("tenant %s has %v", tenant, got)
+			}
+			if i >= 3 {
+				va.DeleteLabelValues(fmt.Sprint(i - 3))
+				elapse(2 * time.Second)
+			}
+		}
+		flush(t, a)
+		stored(t, server).lacks(t, `c_total{tenant="shoal_overflow"}`)
+		if n := children(b, "c_total"); n > 10 {
+			t.Errorf("the process that deletes nothing has %d children", n)
+		}
+		elapse(DefRefreshPeriod + sweepPause)
+		if n := children(b, "c_total"); n != 3 {
+			t.Errorf("after a refresh it has %d children, want 3", n)
+		}
+		server.Wipe()
+		elapse(2 * DefRefreshPeriod)
+		stored(t, server).want(t, samples{`c_total{tenant="37"}`: 0, `c_total{tenant="38"}`: 0, `c_total{tenant="39"}`: 0})
+	})
+}
+
+func TestMarks_AResetFreesTheCapWithinAFlushOfWhoeverIsFull(t *testing.T) {
+	server := memstore.New()
+	opts := Opts{SeriesLimit: 4, Interval: time.Hour}
+	a, b := process(t, server, opts), process(t, server, opts)
+	va := a.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"k"})
+	vb := b.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"k"})
+	for _, k := range []string{"1", "2", "3", "4", "5", "6", "7", "8"} {
+		vb.WithLabelValues(k).Inc() // half of them overflow in Redis
+	}
+	vb.WithLabelValues("9").Inc() // the table is full
+	flush(t, b)
+	stored(t, server).want(t, samples{
+		`c_total{k="1"}`: 1, `c_total{k="2"}`: 1, `c_total{k="3"}`: 1, `c_total{k="4"}`: 1, `c_total{k="shoal_overflow"}`: 5,
+	})
+	va.Reset()
+	flush(t, a)
+	vb.WithLabelValues("9").Inc()
+	flush(t, b)
+	stored(t, server).want(t, samples{`c_total{k="9"}`: 1})
+	flush(t, a)
+	if page := get(t, readOnly(t, server).Handler(HandlerOpts{}), nil); !strings.Contains(page, `shoal_removed_series_total{reason="deleted"} 5`) {
+		t.Errorf("the deleted series are not counted:\n%s", page)
+	}
+}
+
+func TestMarks_AHandleThatIsWrittenAgainIsHeldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		a, b := process(t, server, calm), process(t, server, calm)
+		ca := a.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"k"})
+		handle := b.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"k"}).WithLabelValues("1")
+		handle.Inc()
+		elapse(time.Minute)
+		ca.Reset()
+		elapse(2*time.Minute + sweepPause)
+		if n := children(b, "c_total"); n != 0 {
+			t.Fatalf("%d children after the deletion", n)
+		}
+		before := time.Now()
+		elapse(time.Second)
+		handle.Add(2)
+		elapse(24 * time.Hour)
+		stored(t, server).want(t, samples{`c_total{k="1"}`: 2})
+		if n := children(b, "c_total"); n != 1 {
+			t.Errorf("%d children after a write through the handle, want 1", n)
+		}
+		if start := startsOf(t, server, "c_total")["k=1"]; start.Before(before) {
+			t.Errorf("the series began at %v, which is before %v", start, before)
+		}
+	})
+}
+
+func TestMarks_AClockThatJumpsRemovesNothing(t *testing.T) {
+	for name, jump := range map[string]time.Duration{"a day forward": 24 * time.Hour, "years forward": 1e5 * time.Hour, "a day back": -24 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := memstore.New()
+				r := process(t, server, calm)
+				r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"k"}).WithLabelValues("1").Inc()
+				elapse(2 * time.Hour)
+				began := startsOf(t, server, "c_total")["k=1"]
+				for range 5 {
+					server.Advance(jump)
+					// Housekeeping comes before the refresh.
+					if _, err := server.Store("shop").Housekeep(t.Context(), calm.Retention, 0); err != nil {
+						t.Fatal(err)
+					}
+					elapse(20 * time.Minute)
+				}
+				elapse(3 * time.Hour)
+				stored(t, server).want(t, samples{`c_total{k="1"}`: 1})
+				if start := startsOf(t, server, "c_total")["k=1"]; !start.Equal(began) {
+					t.Errorf("the series began at %v and now at %v", began, start)
+				}
+			})
+		})
+	}
+}
+
+// A process that kept acknowledged batches sends those again that Redis lacks after a step back. What
+// had been removed meanwhile must not return with them.
+func TestMarks_KeptBatchesDoNotBringBackWhatWasRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		a, b := process(t, server, Opts{}), process(t, server, Opts{})
+		va := a.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"k"})
+		vb := b.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"k"})
+		elapse(time.Minute)
+		before := server.Snapshot()
+		vb.WithLabelValues("gone").Inc()
+		back := vb.WithLabelValues("back")
+		back.Inc()
+		vb.WithLabelValues("stays").Inc()
+		elapse(2 * time.Second)
+		va.DeleteLabelValues("gone")
+		va.DeleteLabelValues("back")
+		elapse(DefRefreshPeriod + time.Second) // b hears of it
+		back.Add(2)
+		elapse(2 * time.Second)
+		server.Restore(before) // then a deletes again, which spares what began after it was asked for
+		elapse(2 * DefRefreshPeriod)
+		stored(t, server).want(t, samples{`c_total{k="back"}`: 2, `c_total{k="stays"}`: 1})
+	})
+}
+
+func TestCap_ExpiredValuesOfALatestGaugeMakeRoomAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{SeriesLimit: 2})
+		v := r.NewGaugeVec(GaugeOpts{Name: "last", Mode: Latest, Expire: time.Minute}, []string{"k"})
+		v.WithLabelValues("1").Set(1)
+		v.WithLabelValues("2").Set(2)
+		elapse(50 * time.Second)
+		v.WithLabelValues("2").Set(20)
+		elapse(11 * time.Second) // 1 has expired
+		v.WithLabelValues("3").Set(3)
+		flush(t, r)
+		stored(t, server).want(t, samples{`last{k="2"}`: 20, `last{k="3"}`: 3})
+		if err := v.WithLabelValues("4").SetSync(t.Context(), 4); !errors.Is(err, ErrRejected) || !strings.Contains(err.Error(), reasonBeyondCap) {
+			t.Errorf("a value beyond the cap: %v", err)
+		}
+		flush(t, r)
+		stored(t, server).want(t, samples{`last{k="2"}`: 20, `last{k="3"}`: 3})
+		elapse(DefRefreshPeriod + DefExpire)
+		flush(t, r)
+		v.WithLabelValues("5").Set(5)
+		flush(t, r)
+		if got := stored(t, server)[`last{k="5"}`]; got != 5 {
+			t.Errorf("the new value is %v", got)
+		}
+	})
+}
+
+func TestCap_GaugesBeyondItAddUpAndDropWhatIsSet(t *testing.T) {
+	for _, mode := range []Mode{PerProcess, Sum, Max} {
+		server := memstore.New()
+		r := process(t, server, Opts{SeriesLimit: 1})
+		v := r.NewGaugeVec(GaugeOpts{Name: "g", Mode: mode}, []string{"k"})
+		v.WithLabelValues("1").Set(1)
+		beyond := v.WithLabelValues("2")
+		beyond.Add(2)
+		v.WithLabelValues("3").Inc()
+		v.WithLabelValues("4").Sub(0.5)
+		beyond.Set(100)
+		if err := beyond.SetSync(t.Context(), 100); !errors.Is(err, ErrRejected) {
+			t.Errorf("SetSync beyond the cap: %v", err)
+		}
+		if n := selfValue(r, "shoal_rejected_observations_total", reasonBeyondCap); n != 2 {
+			t.Errorf("%v values that were set beyond the cap are counted, want 2", n)
+		}
+		flush(t, r)
+		index := ""
+		if mode == PerProcess {
+			index = `gauge_index="0",`
+		}
+		stored(t, server).want(t, samples{`g{` + index + `k="1"}`: 1, `g{` + index + `k="shoal_overflow"}`: 2.5})
+	}
+}
+
+func TestRetention_OfAMetricGoesBeforeThatOfTheRegistry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, calm)
+		declare := func(r *Registry, retention time.Duration, name string) *CounterVec {
+			return r.NewCounterVec(CounterOpts{Name: name, Retention: retention}, []string{"k"})
+		}
+		for name, retention := range map[string]time.Duration{"usual_total": 0, "long_total": 12 * time.Hour, "kept_total": KeepForever} {
+			declare(r, retention, name)
+			p := process(t, server, calm)
+			declare(p, retention, name).WithLabelValues("1").Inc()
+			flush(t, p)
+			kill(t, p)
+		}
+		elapse(6 * time.Hour)
+		stored(t, server).want(t, samples{`long_total{k="1"}`: 1, `kept_total{k="1"}`: 1})
+		elapse(24 * time.Hour)
+		stored(t, server).want(t, samples{`kept_total{k="1"}`: 1})
+		if n := stored(t, server); len(n) != 1 {
+			t.Errorf("the page has %v", n)
+		}
+	})
+}
+
+func TestRetention_OfAMetricIsChecked(t *testing.T) {
+	r := New()
+	declare := func(retention time.Duration) error {
+		_, err := r.RegisterCounter(CounterOpts{Name: "c_total", Retention: retention})
+		return err
+	}
+	if err := declare(-time.Hour); err == nil || !strings.Contains(err.Error(), "KeepForever") {
+		t.Errorf("a negative retention: %v", err)
+	}
+	if _, err := r.RegisterGauge(GaugeOpts{Name: "g", Retention: time.Hour}); err == nil || !strings.Contains(err.Error(), "leave it out") {
+		t.Errorf("a retention of a process's gauge: %v", err)
+	}
+	if err := declare(time.Minute); err != nil {
+		t.Error(err)
+	}
+	if err := declare(time.Hour); err == nil || !strings.Contains(err.Error(), "retention 1m0s") {
+		t.Errorf("another retention of the same metric: %v", err)
+	}
+	err := r.connect(Opts{App: "shop", RefreshPeriod: time.Minute}, memstore.New().Store, nil)
+	if err == nil || !strings.Contains(err.Error(), "RefreshPeriod") {
+		t.Errorf("a retention that ends between refreshes: %v", err)
+	}
 }

@@ -214,7 +214,7 @@ func (o *outbox) forgetSeries(fields map[string]bool) {
 	if len(fields) == 0 {
 		return
 	}
-	removed := func(op wire.Op) bool { return fields[op.Field] && op.Kind != wire.OpClear }
+	removed := func(op wire.Op) bool { return fields[op.Field] && (op.Kind == wire.OpAdd || op.Kind == wire.OpLatest) }
 	for _, b := range o.kept {
 		if slices.ContainsFunc(b.ops, removed) {
 			b.ops = slices.DeleteFunc(slices.Clone(b.ops), removed) // another goroutine may still send the old ones

@@ -9,8 +9,8 @@ import "fmt"
 //
 // A child is on the page with the value 0 from when it is asked for, so that rate() sees its
 // first event; a gauge, unless it is a [Total], from its first write. Label sets beyond
-// Opts.SeriesLimit share one child, all of whose label values are "shoal_overflow". A label
-// value that is not valid UTF-8 is repaired with U+FFFD, one of more than 1,024 bytes is cut;
+// Opts.SeriesLimit share one series, all of whose label values are "shoal_overflow"; a gauge
+// that is set beyond it drops the value. A label value that is not valid UTF-8 is repaired with U+FFFD, one of more than 1,024 bytes is cut;
 // shoal_rejected_observations_total counts both.
 type Vec[M Counter | Gauge | Summary | Histogram] struct {
 	consts *constants

@@ -30,7 +30,7 @@ fi
 
 # The packages whose tests mostly wait for servers, outages and deadlines. They run in a lane of
 # their own, at the same time as those that compute.
-waits='^(core/tests/(behaviour|e2e|faults|interplay)|e2e|embedded|examples|middleware/tests)(/|$)'
+waits='^(core/tests/(behaviour|e2e|faults|interplay|prometheus)|e2e|embedded|examples|middleware/tests)(/|$)'
 
 . scripts/steps.sh
 
@@ -94,6 +94,10 @@ race() {
 waiting() {
 	local module
 	for module in "${modules[@]}"; do
+		if [ "$module" = core/tests/prometheus ]; then # much to compile, so only once: without the race detector
+			step "$module: test" "$module" go test -vet=off -timeout 5m ./...
+			continue
+		fi
 		race "$module" grep -E "$waits"
 	done
 }
@@ -110,8 +114,8 @@ computing() {
 			step "$module: test" "$module" go test -vet=off -timeout 5m -bench . -benchtime 1x ./...
 			continue
 			;;
-		core) # without the race detector the simulation is ten times as fast, and runs ten times the seeds
-			step "core: simulation" core go test -count=1 -vet=off -timeout 5m -run '^TestSimulation' .
+		core) # without the race detector the simulation and the months are ten times as fast, and ten times as long
+			step "core: simulation" core go test -count=1 -vet=off -timeout 5m -run '^Test(Simulation|Month)' .
 			;;
 		core/tests) # with the race detector, which takes memory of its own, the test sets no limits of memory
 			step "core/tests: hostile contents" core/tests go test -count=1 -vet=off -timeout 5m ./hostile

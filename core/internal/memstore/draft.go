@@ -17,6 +17,7 @@ import (
 type draft struct {
 	now        int64             // in microseconds
 	stored     map[string]string // the series before the batch; only store changes it
+	marks      *marks            // of these
 	cleared    bool              // all of them are to go
 	gone       map[string]bool   // fields of series that are to go
 	set        map[string]string // texts by field of series that are to come or change
@@ -30,10 +31,11 @@ type draft struct {
 	removed    int // how many series went, after store; those that came again count
 }
 
-func newDraft(stored map[string]string, now time.Time) *draft {
+func newDraft(stored map[string]string, marks *marks, now time.Time) *draft {
 	return &draft{
 		now:    now.UnixMicro(),
 		stored: stored,
+		marks:  marks,
 		set:    make(map[string]string),
 		gone:   make(map[string]bool),
 		count:  len(stored),
@@ -62,16 +64,19 @@ func (d *draft) apply(op wire.Op, limit int, overflow string) error {
 	d.took, d.tookOp = append(d.took, ""), append(d.tookOp, false)
 	switch op.Kind {
 	case wire.OpDelete:
-		if _, ok := d.get(op.Field); ok {
-			d.count--
-		}
-		delete(d.set, op.Field)
-		d.gone[op.Field] = true
+		d.remove(op.Field, op.Born)
 		return nil
 	case wire.OpClear:
+		if d.sparesAny(op.Born) {
+			for field := range d.stored {
+				d.remove(field, op.Born)
+			}
+			return nil
+		}
 		d.cleared = true
 		d.count = 0
 		clear(d.set)
+		clear(d.tookOp)
 		return nil
 	case wire.OpAdd, wire.OpLatest:
 	default:
@@ -102,6 +107,39 @@ func (d *draft) apply(op wire.Op, limit int, overflow string) error {
 	d.put(field, result)
 	d.took[len(d.took)-1], d.tookOp[len(d.took)-1] = field, true
 	return nil
+}
+
+// remove deletes a series, unless it began after the deletion was asked for.
+func (d *draft) remove(field string, asked int64) {
+	if _, ok := d.get(field); !ok || d.spares(field, asked) {
+		return
+	}
+	d.count--
+	delete(d.set, field)
+	d.gone[field] = true
+}
+
+// A deletion that arrives late spares what began after it was asked for, in microseconds.
+const (
+	late = 10_000_000
+	skew = 1_000_000 // by which the clocks of processes may differ
+)
+
+func (d *draft) spares(field string, asked int64) bool {
+	if asked == 0 || d.now-asked <= late {
+		return false
+	}
+	m, ok := d.marks.get(field)
+	return ok && m.start > asked+skew && m.start <= d.now
+}
+
+func (d *draft) sparesAny(asked int64) bool {
+	for field := range d.stored {
+		if d.spares(field, asked) {
+			return true
+		}
+	}
+	return false
 }
 
 // check refuses a malformed value of a gauge that no series takes.

@@ -70,13 +70,16 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 			orphan:     orphan,
 			created:    now,
 			epochBegan: now,
+			swept:      -1,
 			writers:    make(map[string]progress),
 		}
 		if !orphan {
 			f.values = &values{series: make(map[string]string)}
 		}
 		f.values.generation = generation
-		f.marks = nil
+	}
+	if f.marksOf(f.control.generation) == nil {
+		f.marks = newMarks(f.control.generation)
 	}
 	c := f.control
 	if c.definition.Type == "" || replaces(r.Born, c.born, now.UnixMicro()) {
@@ -125,7 +128,7 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 		return wire.CommitReply{Status: wire.CommitGap, Last: last}, nil
 	}
 
-	d := newDraft(f.values.series, now)
+	d := newDraft(f.values.series, f.marksOf(c.Generation), now)
 	for _, op := range c.Ops {
 		if err := d.apply(op, c.Limit, c.Overflow); err != nil {
 			return wire.CommitReply{}, err // before the first write, as in the script
@@ -181,7 +184,7 @@ func (f *family) state(name string) wire.FamilyState {
 		Created:       c.created.UnixMicro(),
 		Definition:    c.definition,
 	}
-	state.Bounds = nil
+	state.Bounds, state.Retention = nil, 0
 	switch c.definition.Type { // a reader gets only what the type uses
 	case wire.TypeHistogram:
 		state.Mode, state.Bounds = "", slices.Clone(c.definition.Bounds)

@@ -136,6 +136,16 @@ func (s *Server) LoseMarks(app, name string) {
 	}
 }
 
+// EndEpoch makes the present epoch of a family seem to have begun long ago: the next
+// registration begins another one, if series of the family may become idle.
+func (s *Server) EndEpoch(app, name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.of(app).families[name]; f != nil && f.control != nil {
+		f.control.epochBegan = time.Unix(0, 0)
+	}
+}
+
 // LoseLeases forgets one app's leases, with the lineage beside them, as if that key
 // alone had been evicted.
 func (s *Server) LoseLeases(app string) {

@@ -49,12 +49,35 @@ func (c *control) lastRemoval() int64 {
 	return c.removed.UnixMicro()
 }
 
-// marked returns the marks of this generation, for a write.
-func (f *family) marked() map[string]mark {
-	if f.marks == nil || f.marks.generation != f.control.generation {
-		f.marks = &marks{f.control.generation, map[string]mark{}}
+// marksOf returns the marks if they are of this generation; else nil. Those of another one
+// count as none, and none can be set until a process registers the family.
+func (f *family) marksOf(generation string) *marks {
+	if f == nil || f.marks == nil || f.marks.generation != generation {
+		return nil
 	}
-	return f.marks.of
+	return f.marks
+}
+
+func newMarks(generation string) *marks { return &marks{generation, map[string]mark{}} }
+
+func (m *marks) get(field string) (mark, bool) {
+	if m == nil {
+		return mark{}, false
+	}
+	one, ok := m.of[field]
+	return one, ok
+}
+
+func (m *marks) set(field string, one mark) {
+	if m != nil {
+		m.of[field] = one
+	}
+}
+
+func (m *marks) remove(field string) {
+	if m != nil {
+		delete(m.of, field)
+	}
 }
 
 // noteBatch brings the marks up to date after a batch. It returns whether a series turned out
@@ -72,28 +95,30 @@ func (f *family) noteBatch(d *draft, c wire.Commit, now time.Time) (earlier bool
 			}
 		}
 	}
-	if len(d.came) == 0 && len(d.went) == 0 && len(born) == 0 {
+	if !d.cleared && len(d.came) == 0 && len(d.went) == 0 && len(born) == 0 {
 		return false
 	}
+	if d.cleared {
+		f.marks = newMarks(control.generation)
+	}
 	last := min(control.lastRemoval(), stamp)
-	of := f.marked()
+	m := f.marksOf(control.generation)
 	for _, field := range d.went {
-		delete(of, field)
+		m.remove(field)
 	}
 	for _, field := range d.came {
 		began, ok := born[field]
 		if !ok {
 			began = min(control.created.UnixMicro(), stamp)
 		}
-		of[field] = mark{max(began, last), control.epoch}
+		m.set(field, mark{max(began, last), control.epoch})
 	}
 	for field, at := range born {
-		m, known := of[field]
-		if began := max(at, last); known && m.start > began {
-			m.start, earlier = began, true
+		one, _ := m.get(field)
+		if began := max(at, last); one.start > began {
+			one.start, earlier = began, true
 		}
-		m.epoch = control.epoch
-		of[field] = m
+		m.set(field, mark{one.start, control.epoch})
 	}
 	return earlier
 }
@@ -104,14 +129,15 @@ func (a *app) mark(m wire.Mark) wire.MarkReply {
 		return wire.MarkReply{Unknown: true}
 	}
 	var reply wire.MarkReply
-	of := f.marked()
+	stored := f.marksOf(m.Generation)
 	for i, field := range m.Fields {
 		if _, there := f.values.series[field]; !there {
-			delete(of, field)
+			stored.remove(field)
 			reply.Gone = append(reply.Gone, i)
 			continue
 		}
-		of[field] = mark{of[field].start, f.control.epoch}
+		one, _ := stored.get(field)
+		stored.set(field, mark{one.start, f.control.epoch})
 	}
 	return reply
 }
@@ -122,10 +148,10 @@ func (f *family) removeIdle(now time.Time) (removed wire.Removed) {
 	if !f.whole() {
 		return removed
 	}
-	control, of := f.control, f.marked()
+	control, m := f.control, f.marksOf(f.control.generation)
 	for field, text := range f.values.series {
-		m, marked := of[field]
-		age := ((control.epoch-m.epoch)%epochs + epochs) % epochs
+		one, marked := m.get(field)
+		age := ((control.epoch-one.epoch)%epochs + epochs) % epochs
 		_, _, deadline, ok := stamped(text)
 		switch {
 		case control.definition.Latest() && ok && deadline > 0 && deadline <= now.UnixMicro():
@@ -134,12 +160,12 @@ func (f *family) removeIdle(now time.Time) (removed wire.Removed) {
 			removed.Idle++
 		default:
 			if !marked || age >= laterAge {
-				of[field] = mark{m.start, control.epoch}
+				m.set(field, mark{one.start, control.epoch})
 			}
 			continue
 		}
 		delete(f.values.series, field)
-		delete(of, field)
+		m.remove(field)
 	}
 	if removed != (wire.Removed{}) {
 		control.removed = now
@@ -157,11 +183,10 @@ func (c *control) seriesChange(now time.Time) {
 
 func (f *family) starts(q wire.StartsQuery) []int64 {
 	starts := make([]int64, len(q.Fields))
-	if f == nil || f.marks == nil || f.marks.generation != q.Generation {
-		return starts
-	}
+	m := f.marksOf(q.Generation)
 	for i, field := range q.Fields {
-		starts[i] = f.marks.of[field].start
+		one, _ := m.get(field)
+		starts[i] = one.start
 	}
 	return starts
 }

@@ -54,7 +54,8 @@ func (b *builder) build(families []storedFamily) (*Page, error) {
 	for _, f := range p.families {
 		owners[f.name] = "shoal itself"
 	}
-	large := b.tooLarge(families)
+	large, room := b.tooLarge(families)
+	created := 0 // bytes of the lines that tell when series began
 	for i, f := range families {
 		if other := occupied(owners, f.name, f.state.Type); other != "" {
 			b.observer.OmittedFamilies(f.name, 1, fmt.Errorf("%s, registered before it, writes samples of the same name: rename one of the two", other))
@@ -69,8 +70,12 @@ func (b *builder) build(families []storedFamily) (*Page, error) {
 		}
 		if shown := b.family(&f); shown != nil && len(shown.numbers) > 0 {
 			p.families = append(p.families, shown)
+			if f.series != nil {
+				created = addBounded(created, shown.createdBound(f.series.labelText))
+			}
 		}
 	}
+	p.noRoom = created > room
 	slices.SortFunc(p.families, func(x, y *shownFamily) int { return cmp.Compare(x.name, y.name) })
 	return p, b.ctx.Err()
 }

@@ -12,9 +12,9 @@
 //     leases, the registrations and the gauges of the living processes. The reader
 //     asks for what the last head named, so that as a rule one round trip is enough.
 //  2. The series of each family that is new, or whose seriesVersion changed. They
-//     are scanned in slices, so that Redis can answer others in between. Then the
-//     registrations of these families are read once more: series may have come
-//     and gone since the head.
+//     are scanned in slices, so that Redis can answer others in between. Then one
+//     call reads when the series of these families began, and the registrations of
+//     these families are read once more: series may have come and gone since the head.
 //  3. The values of all other series by name, and then the lineage again. If that has
 //     changed, the page is of two histories: it is dropped, and read again.
 //
@@ -31,6 +31,34 @@
 // one history and the family's seriesVersion is the same after the scan. After
 // a failover Redis may return to a version that it had before, and what was scanned
 // in between is not what that version has.
+//
+// # When series began
+//
+// A scraper takes the start of a series for a moment at which its value was 0. If a page
+// showed a value with a start that is later than the events in it, these would count
+// twice. So an error must be on the early side: a scraper ignores a start that is not
+// later than the last sample it has. Redis keeps values and starts in two hashes, and
+// between reading the one and the other a series may be removed and begin anew. Three
+// rules keep the start of the new one away from the value of the old one:
+//
+//   - Values are read before starts. So the start that is read is that of the value, or
+//     of a series that began later.
+//   - A start that is later than the page is not shown. What began after the values were
+//     read began after the head, which has the time of the page. (This needs a clock that
+//     is not set back within the reading; in a Cluster, the clock of the family's server
+//     must not lag behind that of the app's by more than the reading takes.)
+//   - What was read is remembered only if the family's seriesVersion is the same in the
+//     head and after both were read: any series that came, went, or turned out to have
+//     begun earlier would have changed it. So starts are remembered with the
+//     seriesVersion that they belong to. They are not read again until it changes.
+//
+// If a series begins anew between the head and the values that are read by name, its value
+// is shown with the start of the old one, which is earlier.
+//
+// A start may also be later than the request that the page answers, when the
+// series began anew while the request waited. Its value is shown, since everything
+// that was counted before the request must be. docs/protocol.md says what a scraper makes of
+// that.
 //
 // # Who shares a reading
 //

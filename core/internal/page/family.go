@@ -23,6 +23,11 @@ type shownFamily struct {
 	// value; of a summary, sum and count; of a histogram, sum and the
 	// cumulated buckets, +Inf last.
 	numbers []float64
+	// starts has for each label set when its series began, and now is when the page was
+	// read, both in microseconds of Redis's clock; see start. starts is nil if no start is
+	// known.
+	starts []int64
+	now    int64
 }
 
 // width is how many numbers a row has.

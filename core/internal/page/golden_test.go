@@ -84,8 +84,8 @@ func everything(t *testing.T) *Page {
 
 func TestPage_InEachFormat(t *testing.T) {
 	p := everything(t)
-	encode := func(format expfmt.Format, zip bool) io.Reader {
-		body, err := p.Encode(format, zip)
+	encode := func(encoding Encoding) io.Reader {
+		body, err := p.Encode(encoding)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,16 +98,17 @@ func TestPage_InEachFormat(t *testing.T) {
 		}
 		return string(body)
 	}
-	golden(t, "page.txt", all(encode(expfmt.FmtText, false)))
-	golden(t, "page.openmetrics", all(encode(expfmt.FmtOpenMetrics_1_0_0, false)))
-	zipped, err := gzip.NewReader(encode(expfmt.FmtText, true))
+	golden(t, "page.txt", all(encode(Encoding{Format: expfmt.TypeTextPlain})))
+	golden(t, "page.openmetrics", all(encode(Encoding{Format: expfmt.TypeOpenMetrics})))
+	golden(t, "created.openmetrics", all(encode(Encoding{Format: expfmt.TypeOpenMetrics, Created: true})))
+	zipped, err := gzip.NewReader(encode(Encoding{Format: expfmt.TypeTextPlain, Gzip: true}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	golden(t, "page.txt", all(zipped))
 
 	want := p.Proto()
-	decoder := expfmt.NewDecoder(encode(expfmt.FmtProtoDelim, false), expfmt.FmtProtoDelim)
+	decoder := expfmt.NewDecoder(encode(Encoding{Format: expfmt.TypeProtoDelim}), expfmt.FmtProtoDelim)
 	var decoded strings.Builder
 	for n := 0; ; n++ {
 		var family dto.MetricFamily
@@ -128,25 +129,24 @@ func TestPage_InEachFormat(t *testing.T) {
 	golden(t, "page.txt", decoded.String())
 }
 
-// Scrapers that share a page share its bodies, however they word what they accept.
-func TestPage_HasOneBodyForEachFormatHoweverThatIsWorded(t *testing.T) {
+// Scrapers that share a page share its bodies, whatever handlers they ask.
+func TestPage_HasOneBodyForEachEncoding(t *testing.T) {
 	p := everything(t)
+	bodies := map[*byte]bool{}
 	for range 2 {
-		for _, words := range []string{"", "; escaping=underscores", "; escaping=dots", "; escaping=values"} {
-			for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim, expfmt.FmtOpenMetrics_1_0_0} {
+		for _, format := range []expfmt.FormatType{expfmt.TypeTextPlain, expfmt.TypeProtoDelim, expfmt.TypeOpenMetrics} {
+			for _, created := range []bool{false, true} {
 				for _, zip := range []bool{false, true} {
-					first, err := p.Encode(format, zip)
+					body, err := p.Encode(Encoding{format, created, zip})
 					if err != nil {
 						t.Fatal(err)
 					}
-					if body, err := p.Encode(format+expfmt.Format(words), zip); err != nil || &body[0] != &first[0] {
-						t.Errorf("%s, gzip %v: another body for %q, %v", format, zip, words, err)
-					}
+					bodies[&body[0]] = true
 				}
 			}
 		}
 	}
-	if n := len(p.encoded.done); n != 6 {
-		t.Errorf("%d bodies are kept, want 6", n)
+	if len(bodies) != 8 || len(p.encoded.done) != 8 {
+		t.Errorf("%d bodies, and %d are kept, want 8: of three formats, and of OpenMetrics with starts", len(bodies), len(p.encoded.done))
 	}
 }

@@ -138,7 +138,7 @@ func (f *fixture) shows(prefix string, samples ...string) {
 
 func text(t *testing.T, p *Page) string {
 	t.Helper()
-	body, err := p.Encode(expfmt.FmtText, false)
+	body, err := p.Encode(Encoding{Format: expfmt.TypeTextPlain})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,6 +30,10 @@ type seriesIndex struct {
 	// joined says of each series whether it means the same labels as the next
 	// one; nil if none does.
 	joined []bool
+	// starts tells of each series when it began, in microseconds of Redis's clock, and 0
+	// where that is not known; nil if it is known of none. Of joined series, the last has
+	// the earliest start of them, and 0 if one of them has no start.
+	starts []int64
 }
 
 // sameAsNext says whether the series i means the same labels as the next one.

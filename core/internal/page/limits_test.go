@@ -82,10 +82,10 @@ func TestPage_ThatWouldBeTooLongAsTextLacksItsLargestFamilies(t *testing.T) {
 		}
 	}
 	families := []storedFamily{family("a", 10, 10), family("b", 100_000, 1000), family("c", 50_000, 10), family("d", 30_000_000, 1000), family("e", 90_000, 10)}
-	if large := b.tooLarge(families); len(large) != 2 || !large[1] || !large[3] {
+	if large, _ := b.tooLarge(families); len(large) != 2 || !large[1] || !large[3] {
 		t.Errorf("too large are %v", large)
 	}
-	if large := b.tooLarge(families[:1]); large != nil {
+	if large, _ := b.tooLarge(families[:1]); large != nil {
 		t.Errorf("too large are %v", large)
 	}
 	if n := mulBounded(math.MaxInt32, math.MaxInt32); n != wire.MaxPage+1 || addBounded(n, n) != n {

@@ -19,6 +19,7 @@ import (
 type Page struct {
 	Note     string // a comment for people, in the text format; empty for none
 	families []*shownFamily
+	noRoom   bool // the lines that tell when series began would make the page too long
 	encoded  encodings
 
 	protoOnce sync.Once
@@ -31,7 +32,7 @@ func (p *Page) Proto() []*dto.MetricFamily {
 	p.protoOnce.Do(func() {
 		p.proto = make([]*dto.MetricFamily, len(p.families))
 		for i, f := range p.families {
-			p.proto[i] = f.toProto()
+			p.proto[i] = f.toProto(true)
 		}
 	})
 	return p.proto
@@ -39,52 +40,52 @@ func (p *Page) Proto() []*dto.MetricFamily {
 
 // encodings holds the encoded forms of one page, so that a flood of scrapes
 // that share a reading shares the encoding too. Requests can't grow it: they
-// choose among three formats, gzipped or not, whatever they write. The escaping
-// that a scraper asks for is named in the answer and changes nothing: names on a
-// page need none.
+// choose among three formats, gzipped or not, whatever they write.
 type encodings struct {
 	mu   sync.Mutex
-	done map[encoding][]byte // guarded by mu
+	done map[Encoding][]byte // guarded by mu
 }
 
-// encoding is all that the bytes of a page depend on.
-type encoding struct {
-	format expfmt.FormatType
-	zip    bool
+// Encoding is all that the bytes of a page depend on. The escaping that a scraper asks for
+// is named in the answer and changes nothing: names on a page need none.
+type Encoding struct {
+	Format  expfmt.FormatType
+	Created bool // OpenMetrics has lines that tell when series began; the others have none
+	Gzip    bool
 }
 
-// Encode returns the page in a format, gzipped or not. The result is shared.
-func (p *Page) Encode(format expfmt.Format, zip bool) ([]byte, error) {
-	key := encoding{format.FormatType(), zip}
+// Encode returns the page in an encoding. The result is shared.
+func (p *Page) Encode(encoding Encoding) ([]byte, error) {
+	encoding.Created = encoding.Created && encoding.Format == expfmt.TypeOpenMetrics && !p.noRoom
 	e := &p.encoded
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if body, ok := e.done[key]; ok {
+	if body, ok := e.done[encoding]; ok {
 		return body, nil
 	}
 	var body bytes.Buffer
 	var err error
-	if zip {
+	if encoding.Gzip {
 		z := gzipWriters.Get().(*gzip.Writer)
 		z.Reset(&body)
-		if err = p.write(z, format); err == nil {
+		if err = p.write(z, encoding); err == nil {
 			err = z.Close()
 		}
 		z.Reset(nil) // it must not hold the page
 		gzipWriters.Put(z)
 	} else {
-		if format.FormatType() == expfmt.TypeTextPlain {
+		if encoding.Format == expfmt.TypeTextPlain {
 			body.Grow(p.textSize())
 		}
-		err = p.write(&body, format)
+		err = p.write(&body, encoding)
 	}
 	if err != nil {
 		return nil, err
 	}
 	if e.done == nil {
-		e.done = map[encoding][]byte{}
+		e.done = map[Encoding][]byte{}
 	}
-	e.done[key] = body.Bytes()
+	e.done[encoding] = body.Bytes()
 	return body.Bytes(), nil
 }
 
@@ -100,14 +101,15 @@ var gzipWriters = sync.Pool{New: func() any {
 }}
 
 // write writes the page, the text format by itself and the others by expfmt.
-func (p *Page) write(w io.Writer, format expfmt.Format) error {
-	if format.FormatType() == expfmt.TypeTextPlain {
+func (p *Page) write(w io.Writer, encoding Encoding) error {
+	if encoding.Format == expfmt.TypeTextPlain {
 		return p.writeText(w)
 	}
 	// Names on a page need no escaping, so expfmt need not look at each.
-	encoder := expfmt.NewEncoder(w, expfmt.NewFormat(format.FormatType())+"; escaping=allow-utf-8")
+	encoder := expfmt.NewEncoder(w, expfmt.NewFormat(encoding.Format)+"; escaping=allow-utf-8", expfmt.WithCreatedLines())
 	for _, f := range p.families { // one by one: as protobuf they take several times the page
-		if err := encoder.Encode(f.toProto()); err != nil {
+		starts := encoding.Created && f.createdName() != "" || encoding.Format == expfmt.TypeProtoDelim
+		if err := encoder.Encode(f.toProto(starts)); err != nil {
 			return fmt.Errorf("encoding %s: %w", f.name, err)
 		}
 	}

@@ -9,8 +9,9 @@ import (
 )
 
 // toProto makes the family's protobuf in few allocations: a slice for each kind of
-// message, instead of one allocation for each message and each number.
-func (f *shownFamily) toProto() *dto.MetricFamily {
+// message, instead of one allocation for each message and each number. With starts it tells
+// when series began.
+func (f *shownFamily) toProto(starts bool) *dto.MetricFamily {
 	family := &dto.MetricFamily{Name: proto.String(f.name), Type: metricType(f.kind).Enum()}
 	if f.help != "" {
 		family.Help = proto.String(f.help)
@@ -25,11 +26,7 @@ func (f *shownFamily) toProto() *dto.MetricFamily {
 	}
 	switch f.kind {
 	case wire.TypeCounter:
-		counters := make([]dto.Counter, n)
-		for i := range counters {
-			counters[i].Value = &f.numbers[i]
-			metrics[i].Counter = &counters[i]
-		}
+		f.counters(metrics)
 	case wire.TypeSummary:
 		f.summaries(metrics)
 	case wire.TypeHistogram:
@@ -41,7 +38,18 @@ func (f *shownFamily) toProto() *dto.MetricFamily {
 			metrics[i].Gauge = &gauges[i]
 		}
 	}
+	if starts {
+		f.addStarts(metrics)
+	}
 	return family
+}
+
+func (f *shownFamily) counters(metrics []dto.Metric) {
+	counters := make([]dto.Counter, len(metrics))
+	for i := range counters {
+		counters[i].Value = &f.numbers[i]
+		metrics[i].Counter = &counters[i]
+	}
 }
 
 func (f *shownFamily) summaries(metrics []dto.Metric) {

@@ -153,6 +153,11 @@ func (r *Reader) readValues(ctx context.Context, families []storedFamily, before
 			return "", err
 		}
 	}
+	taken, err := r.readStarts(ctx, families, scanned)
+	if err != nil {
+		return "", err
+	}
+	room -= taken
 	if err := r.recheckGenerations(ctx, families, scanned); err != nil {
 		return "", err
 	}

@@ -16,9 +16,9 @@ const longestNumber = 24
 
 var errText = fmt.Errorf("the page would have more than %d MiB of text", wire.MaxPage>>20)
 
-// tooLarge picks the largest families, without which the page's text is not too long.
-// It is nil if the text is not too long with all of them.
-func (b *builder) tooLarge(families []storedFamily) map[int]bool {
+// tooLarge picks the largest families, without which the page's text is not too long, and
+// says how much longer it may be then. large is nil if it is not too long with all of them.
+func (b *builder) tooLarge(families []storedFamily) (large map[int]bool, room int) {
 	own := 0 // of shoal_instance_info and its like
 	for _, l := range b.leases {
 		own = addBounded(own, 2*len(l.Info.Host)+2*len(l.Info.Version)+200)
@@ -29,21 +29,23 @@ func (b *builder) tooLarge(families []storedFamily) map[int]bool {
 		total = addBounded(total, sizes[i])
 	}
 	if total <= wire.MaxPage {
-		return nil
+		return nil, wire.MaxPage - total
 	}
 	order := make([]int, len(families))
 	for i := range order {
 		order[i] = i
 	}
 	slices.SortStableFunc(order, func(x, y int) int { return cmp.Compare(sizes[x], sizes[y]) })
-	large := map[int]bool{}
+	large = map[int]bool{}
 	total = own
 	for _, i := range order {
-		if total = addBounded(total, sizes[i]); total > wire.MaxPage {
+		if with := addBounded(total, sizes[i]); with > wire.MaxPage {
 			large[i] = true
+		} else {
+			total = with
 		}
 	}
-	return large
+	return large, wire.MaxPage - total
 }
 
 // textBound is how long a family is as text at most, but for escapes in gauges of

@@ -4,6 +4,7 @@ package page
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"math"
 	"slices"
@@ -44,6 +45,9 @@ func FuzzPageText_IsThatOfExpfmt(f *testing.F) {
 			name: "a:b_c9", help: readable(help),
 			kind: []string{wire.TypeCounter, wire.TypeGauge, wire.TypeSummary, wire.TypeHistogram}[kind%4],
 		}
+		if kind >= 4 {
+			family.name += "_total" // OpenMetrics knows it as a counter
+		}
 		for ; len(raw) >= 8; raw = raw[8:] {
 			family.numbers = append(family.numbers, math.Float64frombits(binary.LittleEndian.Uint64(raw)))
 		}
@@ -68,9 +72,10 @@ func FuzzPageText_IsThatOfExpfmt(f *testing.F) {
 		for i := range family.len() {
 			family.rows = append(family.rows, (i*7)%len(fields))
 		}
+		family.starts, family.now = []int64{1_700_000_000_123_456, 0, 1_700_000_000_000_000, 1_900_000_000_000_000}, 1_800_000_000_000_000
 		page := &Page{families: []*shownFamily{family}}
 		own := text(t, page)
-		message := family.toProto()
+		message := family.toProto(true)
 		var theirs bytes.Buffer
 		if _, err := expfmt.MetricFamilyToText(&theirs, message); err != nil {
 			t.Fatal(err)
@@ -92,8 +97,20 @@ func FuzzPageText_IsThatOfExpfmt(f *testing.F) {
 			if err := expfmt.NewEncoder(&escaped, format).Encode(message); err != nil {
 				t.Fatal(err)
 			}
-			if body, err := page.Encode(format, false); err != nil || !bytes.Equal(body, escaped.Bytes()) {
+			if body, err := page.Encode(Encoding{Format: expfmt.TypeProtoDelim}); err != nil || !bytes.Equal(body, escaped.Bytes()) {
 				t.Fatalf("written %q, %v, expfmt with %s writes %q", body, err, escaping, &escaped)
+			}
+		}
+		for created, options := range map[bool][]expfmt.EncoderOption{false: nil, true: {expfmt.WithCreatedLines()}} {
+			if family.createdName() == "" { // expfmt writes lines that OpenMetrics does not allow
+				options = nil
+			}
+			theirs.Reset()
+			encoder := expfmt.NewEncoder(&theirs, expfmt.FmtOpenMetrics_1_0_0, options...)
+			err := cmp.Or(encoder.Encode(message), encoder.(expfmt.Closer).Close())
+			body, ours := page.Encode(Encoding{Format: expfmt.TypeOpenMetrics, Created: created})
+			if (err == nil) != (ours == nil) || err == nil && !bytes.Equal(body, theirs.Bytes()) {
+				t.Fatalf("written %q, %v, expfmt writes %q, %v", body, ours, &theirs, err)
 			}
 		}
 	})

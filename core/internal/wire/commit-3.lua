@@ -15,7 +15,8 @@
 --      8  kinds: a letter for each op, or one letter for all
 --      9  births: 1 if they follow the values, else 0
 --      10… the fields of all ops, then as many values, then perhaps as many births: since when
---          the writer holds the op's series, in microseconds; 0 if it held it before
+--          the writer holds the op's series, in microseconds; 0 if it held it before. For a
+--          deletion: when it was asked for
 -- Returns {OK, seq, corrupt, overflowed, removed, total…}  applied now
 --         {DUP, last, 0, 0, 0, total…}            was applied before
 --         {GAP, last}                             the writer's number is last, and not prev
@@ -54,29 +55,14 @@ end
 local function kind_of(i) return #kinds == 1 and kinds or sub(kinds, i, i) end
 local function field_of(i) return ARGV[HEAD + i] end
 local function value_of(i) return ARGV[HEAD + ops + i] end
-local function birth_of(i) return births and tonumber(ARGV[HEAD + 2 * ops + i]) or 0 end
-
-local function plus0(s) return s + 0 end
 
 -- DECIMAL are the characters of decimal numbers. A text of nothing else that Lua takes for
--- a number is a decimal one.
-local DECIMAL = '[%d.eE+%-]+'
-
--- number reads a decimal number; nil if it is none. tonumber would read 0x10 and nan, and
--- miniredis's fails on 1e5. Adding 0 also turns negative zero into 0.
-local function number(s)
-  if #s < 300 and find(s, '^-?%d+$') then return s + 0 end
-  if #s > MAX_NUMBER or not find(s, '^' .. DECIMAL .. '$') then return nil end
-  local ok, n = pcall(plus0, s)
-  if not ok or n > MAX or n < -MAX then return nil end
-  return n
-end
+-- a number is a decimal one. PAIR matches one component of a vector that begins with a space.
+local DECIMAL, PAIR, CUT = '^[%d.eE+%-]+$', '( [^ :]+:)([%d.eE+%-]+)', '^([%d.eE+%-]+)() '
 
 -- NUMBERS matches decimal numbers with colons between. The range +-: is +,-./0123456789:
 -- of which Lua reads no other character than DECIMAL's as part of a number.
 local NUMBERS = '^[+-:eE]*$'
-local PAIR = '( [^ :]+:)(' .. DECIMAL .. ')' -- one component of a vector that begins with a space
-local CUT = '^(' .. DECIMAL .. ')() '
 local SHORT = 1e14 -- Lua writes 14 digits: whole numbers below it need no format
 
 local function text(n)
@@ -88,6 +74,18 @@ end
 -- adders makes the functions by which careful adds. Redis creates a script's functions
 -- anew in each call, and few batches need these.
 local function adders()
+  local function plus0(s) return s + 0 end
+
+  -- number reads a decimal number; nil if it is none. tonumber would read 0x10 and nan, and
+  -- miniredis's fails on 1e5. Adding 0 also turns negative zero into 0.
+  local function number(s)
+    if #s < 300 and find(s, '^-?%d+$') then return s + 0 end
+    if #s > MAX_NUMBER or not find(s, DECIMAL) then return nil end
+    local ok, n = pcall(plus0, s)
+    if not ok or n > MAX or n < -MAX then return nil end
+    return n
+  end
+
   -- pairs_of reads "name:number name:number"; nil if the text is anything else. The pattern
   -- matches any word, so that Lua does not try one again from each of its bytes.
   local function pairs_of(s)
@@ -204,11 +202,7 @@ end
 
 local state, generation = redis.pcall('HMGET', ctl, 'gen', me, 'shape'), redis.pcall('HGET', v, GENERATION)
 if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
-  -- A key of another type counts as none: register-3.lua replaces it.
-  local function strange(reply) return type(reply) == 'table' and find(reply.err or '', 'WRONGTYPE', 1, true) end
-  if state.err and not strange(state) then call('HMGET', ctl, 'gen') end -- raises the error
-  if type(generation) == 'table' and not strange(generation) then call('HGET', v, GENERATION) end
-  return {'UNKNOWN'}
+  return trouble(state) or trouble(generation) or {'UNKNOWN'}
 end
 local last = '0'
 if state[2] then
@@ -250,7 +244,7 @@ local stored = fetch()
 local set = {} -- what to write: pairs of field and text
 local gone = {} -- fields to remove
 local came = {} -- fields of series that are created
-local target = {} -- for each op the field that it went to; its own where absent
+local target = {} -- for each op the field that it went to: false for none, nil for its own
 local results = {} -- for each op the text of its series after it
 
 -- quick works out the outcome of nearly every batch: of one that only adds, to series that
@@ -326,6 +320,28 @@ local function careful()
   local corrupt, overflowed, cleared = 0, 0, false
   local was, is = {}, {} -- texts by field, before and after; false if absent
   for i = 1, ops do was[field_of(i)], is[field_of(i)] = stored[i], stored[i] end
+
+  -- A deletion may arrive long after it was asked for: Redis was away, or has stepped back and
+  -- gets it again. It spares the series that began more than a second after it was asked for,
+  -- by which the clocks of processes may differ.
+  local LATE, SKEW = 10000000, 1000000 -- microseconds
+  local function asked_late(i)
+    local asked = births and tonumber(ARGV[HEAD + 2 * ops + i]) or 0
+    return asked > 0 and micros - asked > LATE and asked
+  end
+
+  -- later returns which of these series began after the deletion i was asked for.
+  local function later(fields, i)
+    local asked, kept = asked_late(i), {}
+    if not asked or #fields == 0 then return kept end
+    local m = marks(KEYS[3], ARGV[1], nil, fields)
+    for _, field in ipairs(fields) do
+      local start = m.start(field)
+      if start and start > asked + SKEW and start <= micros then kept[field] = true end
+    end
+    return kept
+  end
+
   local grown, series = 0, nil
   for i = 1, ops do
     local kind, field, value = kind_of(i), field_of(i), value_of(i)
@@ -341,21 +357,38 @@ local function careful()
           end
         end
       end
+      -- A value that is set beyond the cap goes nowhere: the last of many series says nothing.
+      local had, sum, damaged = field and is[field], nil, nil
+      if kind == '+' then sum, damaged = add(had, value) else sum, damaged = latest(had, value, micros) end
+      if not sum then return 'op ' .. i .. ' of the commit has a malformed value' end
       target[i] = field
-      if field then -- else a value that was set beyond the cap: the last of many label sets says nothing
-        local sum, damaged
-        if kind == '+' then sum, damaged = add(is[field], value) else sum, damaged = latest(is[field], value, micros) end
-        if not sum then return 'op ' .. i .. ' of the commit has a malformed value' end
+      if field then
         if damaged then corrupt = corrupt + 1 end
-        if not is[field] then grown = grown + 1 end
+        if not had then grown = grown + 1 end
         is[field] = sum
       end
     elseif kind == '-' then
-      if is[field] then grown = grown - 1 end
-      is[field] = false
+      if is[field] and not later({field}, i)[field] then
+        grown = grown - 1
+        is[field] = false
+      end
+      target[i] = false
     elseif kind == '*' then
-      cleared, grown = true, 0
-      for f in pairs(is) do is[f] = false end
+      local fields = asked_late(i) and call('HKEYS', v) or {}
+      local kept = later(fields, i)
+      if next(kept) then
+        for _, f in ipairs(fields) do
+          if f ~= GENERATION and not kept[f] then
+            if is[f] == nil then was[f] = true end
+            if is[f] or is[f] == nil then grown = grown - 1 end
+            is[f] = false
+          end
+        end
+      else
+        cleared, grown = true, 0
+        for f in pairs(is) do is[f] = false end
+      end
+      for k = 1, i do target[k] = false end
     else
       return 'op ' .. i .. ' of the commit is of an unknown kind'
     end
@@ -380,10 +413,7 @@ local function careful()
       changed = true
     end
   end
-  for i = 1, ops do
-    local kind = kind_of(i)
-    results[i] = (kind == '+' or kind == '=') and target[i] and is[target[i]] or ''
-  end
+  for i = 1, ops do results[i] = target[i] and is[target[i]] or '' end
   return nil, corrupt, overflowed, cleared, changed
 end
 
@@ -398,7 +428,45 @@ if ops > 0 then
 end
 
 local removed = #gone
-if cleared then removed = math.max(0, call('HLEN', v) - 1) end
+if cleared then removed = call('HLEN', v) - 1 end
+
+-- The marks of series that come or go, and of those that the writer holds from now on. A
+-- series began when the first process began to hold it, but after the last removal in its
+-- family.
+local m
+if changed or births then
+  local stored = call('HMGET', ctl, 'epoch', 'created', 'removed')
+  local function past(s) return math.min(micros, tonumber(match(s or '', '^%d+$') or '0') or 0) end
+  local last = removed > 0 and micros or past(stored[3])
+
+  local began, held, fields = {}, {}, {} -- by field; the fields; those and others
+  for i = 1, births and ops or 0 do
+    local field, birth = target[i], tonumber(ARGV[HEAD + 2 * ops + i]) or 0
+    if field == nil then field = field_of(i) end
+    if field and birth > 0 then
+      if not began[field] then
+        held[#held + 1] = field
+        fields[#fields + 1] = field
+      end
+      began[field] = math.max(last, math.min(birth, began[field] or micros))
+    end
+  end
+  for i = 1, #came do fields[#fields + 1] = came[i] end
+  for i = 1, #gone do fields[#fields + 1] = gone[i] end
+
+  m = marks(KEYS[3], ARGV[1], stored[1], fields, cleared)
+  for i = 1, #gone do m.remove(gone[i]) end
+  for i = 1, #came do m.set(came[i], began[came[i]] or math.max(last, past(stored[2]))) end
+  for i = 1, #held do
+    local field = held[i]
+    if (m.start(field) or 0) > began[field] then -- this process held it before the one that created it
+      m.set(field, began[field])
+      changed = true -- for readers, who remember the start
+    else
+      m.hold(field)
+    end
+  end
+end
 
 -- Nothing above has written. The first write is an HSET, which checks the memory: if Redis
 -- answers OOM, nothing has changed. After it, Redis lets the script finish.
@@ -411,6 +479,7 @@ if changed or #(state[3] or '') > 99 then -- too long to be a shape: each batch 
 else
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now)
 end
+if removed > 0 then call('HSET', ctl, 'removed', format('%.0f', micros)) end
 if cleared then call('UNLINK', v) end
 for from = 1, #gone, CHUNK do
   call('HDEL', v, unpack(gone, from, math.min(from + CHUNK - 1, #gone)))
@@ -418,54 +487,7 @@ end
 for from = 1, #set, CHUNK do
   call('HSET', v, unpack(set, from, math.min(from + CHUNK - 1, #set)))
 end
-
--- mark brings the marks up to date: those of series that came or went, and of those that
--- the writer holds from now on. A series began when the first process began to hold it, and
--- after the last removal in its family.
-local function mark()
-  local m = marks(KEYS[3], ARGV[1])
-  if removed > 0 then call('HSET', ctl, 'removed', format('%.0f', micros)) end
-  local stamps = call('HMGET', ctl, 'epoch', 'created', 'removed')
-  local epoch = tonumber(match(stamps[1] or '', '^(%d+) ') or '0')
-  local function stamp(s) return math.min(micros, tonumber(match(s or '', '^%d+$') or '0') or 0) end
-  local created, last = stamp(stamps[2]), stamp(stamps[3])
-  local born, held = {}, {} -- by field; the fields
-  for i = 1, ops do
-    local at, field = birth_of(i), target[i]
-    if field == nil then field = field_of(i) end
-    if at > 0 and field then
-      if not born[field] then held[#held + 1] = field end
-      born[field] = math.min(born[field] or micros, at)
-    end
-  end
-  if cleared then m.clear() end
-  m.load(gone)
-  m.load(came)
-  m.load(held)
-  for i = 1, #gone do m.remove(gone[i]) end
-  for i = 1, #came do m.set(came[i], math.max(born[came[i]] or created, last), epoch) end
-  local earlier = false
-  for i = 1, #held do
-    local field = held[i]
-    local start, at = m.get(field)
-    local began = math.max(born[field], last)
-    if not start then
-      m.set(field, 0, epoch)
-    elseif start > began then -- this process held it before the one that brought it here
-      m.set(field, began, epoch)
-      earlier = true
-    elseif at ~= epoch % 256 then
-      m.set(field, start, epoch)
-    end
-  end
-  m.save()
-  return earlier
-end
-if (changed or births) and mark() and not changed then
-  -- Readers that know the start must read it again.
-  local count = (tonumber(match(state[3] or '', '^%d+') or '0') or 0) + 1
-  call('HSET', ctl, 'shape', format('%.0f', count) .. ' ' .. now .. '.' .. time[2])
-end
+if m then m.save() end
 
 local reply = {'OK', ARGV[4], corrupt, overflowed, removed}
 if totals then

@@ -30,7 +30,9 @@ type Op struct {
 	Field string // see EncodeField; unused by OpClear
 	Value string
 	// Born is since when the writer holds the series, in microseconds of the store's clock,
-	// in the first batch with the series; then, and in deletions, 0. It marks the series as
+	// in the first batch with the series; then 0. In a deletion it is when that was asked for:
+	// if it arrives more than 10 s later, it spares the series that began more than a second
+	// after it was asked for. It marks the series as
 	// held. If it is earlier than the start of the series, the series started then.
 	Born int64
 }

@@ -19,13 +19,15 @@
 
 local ctl, v = KEYS[1], KEYS[2]
 local OLD, LATER = 9, 128 -- epochs: eight whole ones have passed since; more than that can't be
-local NOTHING = {'0', '', 0, 0}
-local state, generation = redis.pcall('HMGET', ctl, 'gen', 'epoch', 'retention', 'mode', 'shape', 'type'), redis.pcall('HGET', v, '\254')
-if not state[1] or state[1] ~= generation then return NOTHING end
-local epoch = string.match(state[2] or '', '^(%d+) ')
-if not epoch then return NOTHING end
-local n, kept = tonumber(epoch), tonumber(string.match(state[3] or '', '^%d+$') or '0')
-local latest = state[6] == 'gauge' and state[4] == 'latest'
+local state = redis.pcall('HMGET', ctl, 'gen', 'epoch', 'retention', 'type', 'mode', 'shape')
+local generation = redis.pcall('HGET', v, '\254')
+local epoch = string.match(state[2] or '', '^(%d+) %d+$')
+if not epoch or epoch ~= string.format('%.0f', tonumber(epoch)) or generation ~= state[1] then
+  return trouble(state) or trouble(generation) or {'0', '', 0, 0}
+end
+local first = ARGV[3] == '' and epoch or ARGV[3]
+local expires = tonumber(string.match(state[3] or '', '^%d+$') or '0') > 0
+local latest = state[4] == 'gauge' and state[5] == 'latest'
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
 
@@ -37,36 +39,40 @@ for i = 1, #list, 2 do
     texts[#texts + 1] = list[i + 1]
   end
 end
-local m = marks(KEYS[3], generation)
-m.load(fields)
+
+local m = marks(KEYS[3], generation, epoch, fields)
 local gone, idle, expired = {}, 0, 0
 for i = 1, #fields do
   local field = fields[i]
-  local start, held = m.get(field)
-  local age = held and (n - held) % 256
+  local age = m.age(field) or LATER
   local deadline = latest and tonumber(string.match(texts[i], '^%S+ %d+ (%d+)$') or '0') or 0
   if deadline > 0 and deadline <= micros then
     expired = expired + 1
     gone[#gone + 1] = field
-  elseif kept > 0 and age and age >= OLD and age < LATER then
+  elseif expires and age >= OLD and age < LATER then
     idle = idle + 1
     gone[#gone + 1] = field
-  elseif not age or age >= LATER then
-    m.set(field, start or 0, n)
+  elseif age >= LATER then
+    m.hold(field)
   end
 end
 
--- HDEL comes first, since it does not check the memory: a full Redis becomes less full.
+-- HDEL comes first, since it does not check the memory: a full Redis becomes less full. One
+-- from which nothing was removed refuses all that follows, and is swept again.
 for from = 1, #gone, 1000 do
   redis.call('HDEL', v, unpack(gone, from, math.min(from + 999, #gone)))
 end
+local notes = {'gen', generation}
+local function note(field, value)
+  notes[#notes + 1] = field
+  notes[#notes + 1] = value
+end
 if #gone > 0 then
   for i = 1, #gone do m.remove(gone[i]) end
-  local count = (tonumber(string.match(state[5] or '', '^%d+') or '0') or 0) + 1
-  redis.call('HSET', ctl, 'removed', string.format('%.0f', micros),
-    'shape', string.format('%.0f', count) .. ' ' .. time[1] .. '.' .. time[2])
+  local count = (tonumber(string.match(state[6] or '', '^%d+') or '0') or 0) + 1
+  note('removed', string.format('%.0f', micros))
+  note('shape', string.format('%.0f', count) .. ' ' .. time[1] .. '.' .. time[2])
 end
-local first = ARGV[3] ~= '' and ARGV[3] or epoch
-if slice[1] == '0' then redis.call('HSET', ctl, 'swept', first) end
-m.save()
+if slice[1] == '0' then note('swept', first) end
+if type(redis.pcall('HSET', ctl, unpack(notes))) == 'number' then m.save() end
 return {slice[1], first, idle, expired}

@@ -19,34 +19,19 @@
 local ctl, v = KEYS[1], KEYS[2]
 local state, generation = redis.pcall('HMGET', ctl, 'gen', 'epoch'), redis.pcall('HGET', v, '\254')
 if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
-  local function raise(reply, ...)
-    if type(reply) == 'table' and reply.err and not string.find(reply.err, 'WRONGTYPE', 1, true) then redis.call(...) end
-  end
-  raise(state, 'HMGET', ctl, 'gen')
-  raise(generation, 'HGET', v, '\254')
-  return {'UNKNOWN'}
+  return trouble(state) or trouble(generation) or {'UNKNOWN'}
 end
-local epoch = tonumber(string.match(state[2] or '', '^(%d+) ') or '0')
 
-local m, fields = marks(KEYS[3], ARGV[1]), {unpack(ARGV, 2)}
-m.load(fields)
-local reply, changed = {'OK'}, false
+local fields, reply = {unpack(ARGV, 2)}, {'OK'}
+local m = marks(KEYS[3], ARGV[1], state[2], fields)
 for i = 1, #fields do
-  local field = fields[i]
-  local start, held = m.get(field)
-  if redis.call('HEXISTS', v, field) == 0 then
+  if redis.call('HEXISTS', v, fields[i]) == 1 then
+    m.hold(fields[i])
+  else
+    m.remove(fields[i])
     reply[#reply + 1] = i
-    if start then
-      m.remove(field)
-      changed = true
-    end
-  elseif held ~= epoch % 256 then
-    m.set(field, start or 0, epoch)
-    changed = true
   end
 end
-if changed then
-  redis.call('HSET', ctl, 'gen', ARGV[1]) -- the first write checks the memory, as UNLINK and HDEL do not
-  m.save()
-end
+redis.call('HSET', ctl, 'gen', ARGV[1]) -- changes nothing, but checks the memory before save
+m.save()
 return reply

@@ -18,7 +18,7 @@ type Mark struct {
 }
 
 // MaxMarked is how many fields a [Mark] has at most, so that it blocks Redis for less than 1 ms.
-const MaxMarked = 500
+const MaxMarked = 250
 
 // MarkReply answers a [Mark].
 type MarkReply struct {
@@ -81,99 +81,87 @@ const (
 	markBuckets = 1024
 	markID      = 5 // bytes that tell a series
 	markSize    = 13
-	markBytes   = 32500 // the longest bucket
-
-	bucketsPerScan = 256 // of HSCAN
+	bucketBytes = 32500 // the longest bucket
 )
 
-// ReadStarts implements [Store]. It reads all marks of each family: they take less than the
-// names by which single ones are asked for.
+// roomForStarts bounds what one ReadStarts reads, in bytes. The marks of a million series have
+// 13 MB.
+const roomForStarts = MaxPage / 4
+
+// markPlace is where the mark of a series is.
+type markPlace struct {
+	bucket int
+	id     [markID]byte
+}
+
+// placeOf is the first 13 hexadecimal digits of the SHA-1 of a field: three for the bucket,
+// and ten for the id.
+func placeOf(field string) (p markPlace) {
+	sum := sha1.Sum([]byte(field))
+	p.bucket = (int(sum[0])<<4 | int(sum[1])>>4) % markBuckets
+	for i := range p.id {
+		p.id[i] = sum[1+i]<<4 | sum[2+i]>>4
+	}
+	return p
+}
+
+// ReadStarts implements [Store]. It reads whole buckets, each once.
 func (r *Redis) ReadStarts(ctx context.Context, queries []StartsQuery) ([][]int64, error) {
+	places := make([][]markPlace, len(queries))
+	buckets := make([]SeriesQuery, len(queries))
+	for i, q := range queries {
+		places[i] = make([]markPlace, len(q.Fields))
+		var wanted [markBuckets]bool
+		for f, field := range q.Fields {
+			places[i][f] = placeOf(field)
+			wanted[places[i][f].bucket] = true
+		}
+		names := []string{GenerationField}
+		for b, wanted := range wanted {
+			if wanted {
+				names = append(names, strconv.Itoa(b))
+			}
+		}
+		buckets[i] = SeriesQuery{Family: q.Family, Fields: names, Texts: markSize * len(q.Fields)}
+	}
+	reading := r.newSeriesReading(buckets, r.keys.marks, roomForStarts)
+	if _, err := reading.readAll(ctx, false); err != nil {
+		return nil, err
+	}
 	starts := make([][]int64, len(queries))
 	for i, q := range queries {
 		starts[i] = make([]int64, len(q.Fields))
-	}
-	for part := range chunks(len(queries), familiesPerLookup) {
-		if err := r.readStarts(ctx, queries[part.from:part.to], starts[part.from:part.to]); err != nil {
-			return nil, err
+		if reply := reading.replies[i]; reply.Err == nil && reply.Values[0].Text == q.Generation {
+			findStarts(starts[i], places[i], buckets[i].Fields, reply.Values)
 		}
 	}
 	return starts, nil
 }
 
-// readStarts reads the first slice of each family's marks in one pipeline. Most families have
-// no more.
-func (r *Redis) readStarts(ctx context.Context, queries []StartsQuery, into [][]int64) error {
-	calls := make([]*call, len(queries))
-	for i, q := range queries {
-		calls[i] = r.reading(bytesPerReply, "hscan", r.keys.marks(q.Family), "0", "count", bucketsPerScan)
-	}
-	r.run(ctx, calls...)
-	for i, q := range queries {
-		buckets := map[string]string{}
-		err := r.markSlices(ctx, r.keys.marks(q.Family), calls[i], buckets)
-		if isReply(err, "WRONGTYPE") {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if buckets[GenerationField] != q.Generation {
-			continue
-		}
-		for f, field := range q.Fields {
-			into[i][f] = startIn(buckets, field)
+// findStarts finds the starts of series in the texts of buckets.
+func findStarts(starts []int64, places []markPlace, names []string, texts []SeriesValue) {
+	var buckets [markBuckets]string
+	for i, name := range names[1:] {
+		b, _ := strconv.Atoi(name)
+		if text := texts[1+i].Text; len(text)%markSize == 0 && len(text) <= bucketBytes {
+			buckets[b] = text
 		}
 	}
-	return nil
-}
-
-// markSlices collects the buckets of a family, from a first slice on.
-func (r *Redis) markSlices(ctx context.Context, key string, slice *call, buckets map[string]string) error {
-	for {
-		reply, err := slice.cmd.Slice()
-		if err != nil {
-			return err
-		}
-		if len(reply) != 2 {
-			return unexpectedError{reply}
-		}
-		fields, _ := reply[1].([]any)
-		for i := 0; i+1 < len(fields); i += 2 {
-			name, marks := text(fields[i]), text(fields[i+1])
-			if n, err := strconv.ParseUint(name, 10, 16); name == GenerationField || err == nil && n < markBuckets {
-				buckets[name] = marks
-			}
-		}
-		cursor := text(reply[0])
-		if cursor == "0" || cursor == "" {
-			return nil
-		}
-		slice = r.reading(bytesPerReply, "hscan", key, cursor, "count", bucketsPerScan)
-		r.run(ctx, slice)
+	for i, p := range places {
+		starts[i] = p.start(buckets[p.bucket])
 	}
 }
 
-// startIn finds the start of a series; 0 if it is not known.
-func startIn(buckets map[string]string, field string) int64 {
-	sum := sha1.Sum([]byte(field))
-	first := int(sum[0])<<4 | int(sum[1])>>4 // three hexadecimal digits, and ten more
-	var id [markID]byte
-	for i := range id {
-		id[i] = sum[1+i]<<4 | sum[2+i]>>4
-	}
-	marks := buckets[strconv.Itoa(first%markBuckets)]
-	if len(marks)%markSize != 0 || len(marks) > markBytes {
-		return 0
-	}
+// start finds the mark in its bucket; 0 if there is none.
+func (p markPlace) start(bucket string) int64 {
 	for from := 0; ; from++ {
-		i := strings.Index(marks[from:], string(id[:]))
+		i := strings.Index(bucket[from:], string(p.id[:]))
 		if i < 0 {
 			return 0
 		}
 		if from += i; from%markSize == 0 {
 			var start [8]byte
-			copy(start[1:], marks[from+markID:])
+			copy(start[1:], bucket[from+markID:])
 			return int64(binary.BigEndian.Uint64(start[:]))
 		}
 	}

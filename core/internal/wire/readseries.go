@@ -51,7 +51,7 @@ type valueCall struct {
 	from, to int // the slice of its fields
 }
 
-// seriesReading is one ReadSeries.
+// seriesReading is one ReadSeries or one ReadStarts.
 type seriesReading struct {
 	r       *Redis
 	queries []SeriesQuery
@@ -65,17 +65,37 @@ type seriesReading struct {
 
 // ReadSeries implements [Store].
 func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int) (replies []SeriesReply, lineage string, err error) {
-	s := seriesReading{
+	s := r.newSeriesReading(queries, r.keys.values, room)
+	info, err := s.readAll(ctx, r.oneServer)
+	if err != nil {
+		return nil, "", err
+	}
+	if info != nil {
+		lineage, err = lineageOf([]string{info.Val()}, info.Err())
+	} else {
+		lineage, err = r.Lineage(ctx)
+	}
+	return s.replies, lineage, err
+}
+
+// newSeriesReading prepares to read queries from the hashes that key names.
+func (r *Redis) newSeriesReading(queries []SeriesQuery, key func(family string) string, room int) *seriesReading {
+	s := &seriesReading{
 		r: r, queries: queries, replies: make([]SeriesReply, len(queries)),
 		keys: make([]string, len(queries)), long: make([]bool, len(queries)), average: make([]int, len(queries)), room: room,
 	}
 	for q, query := range queries {
-		s.keys[q] = r.keys.values(query.Family)
+		s.keys[q] = key(query.Family)
 		s.replies[q].Values = make([]SeriesValue, len(query.Fields))
 		s.average[q] = query.Texts / max(1, len(query.Fields))
 		s.cut(valueCall{q, 0, len(query.Fields)})
 	}
-	var info *redis.StringCmd
+	return s
+}
+
+// readAll makes the calls, in as many pipelines as they need. If lineage is set, the last one
+// perhaps asks for it.
+func (s *seriesReading) readAll(ctx context.Context, lineage bool) (info *redis.StringCmd, err error) {
 	for len(s.left) > 0 {
 		n, cost := 0, 0
 		for n < len(s.left) {
@@ -88,24 +108,19 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int)
 		}
 		calls := s.left[:n]
 		s.left = s.left[n:]
-		if r.usually() == always {
+		if s.r.usually() == always {
 			err = s.readParsed(ctx, calls)
 		} else {
-			info, err = s.readRaw(ctx, calls, len(s.left) == 0)
+			info, err = s.readRaw(ctx, calls, lineage && len(s.left) == 0)
 		}
 		if err != nil {
-			return nil, "", err
+			return nil, err
 		}
 	}
-	for q := range queries {
-		r.long.note(s.keys[q], s.long[q])
+	for q, key := range s.keys {
+		s.r.long.note(key, s.long[q])
 	}
-	if info != nil {
-		lineage, err = lineageOf([]string{info.Val()}, info.Err())
-	} else {
-		lineage, err = r.Lineage(ctx)
-	}
-	return s.replies, lineage, err
+	return info, nil
 }
 
 // cost is what a call costs, in fields.
@@ -163,8 +178,8 @@ func (s *seriesReading) took(c valueCall, n, bytes int) error {
 // understood here. Its call is made again by readParsed, which follows or reports it, and
 // makes an unknown script known.
 //
-// The last pipeline to a single server ends with INFO replication, for the lineage.
-func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, last bool) (info *redis.StringCmd, err error) {
+// If lineage is set, the pipeline ends with INFO replication.
+func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, lineage bool) (info *redis.StringCmd, err error) {
 	words := 0
 	for _, c := range calls {
 		words += c.to - c.from + costOfCall // more than come before the fields
@@ -199,7 +214,7 @@ func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, last boo
 		}
 		_ = pipe.Process(ctx, cmds[i])
 	}
-	if last && s.r.oneServer {
+	if lineage {
 		info = pipe.Info(ctx, "replication")
 	}
 	_, errExec := pipe.Exec(ctx)

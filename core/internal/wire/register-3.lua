@@ -27,6 +27,7 @@
 
 local ctl, v, m = KEYS[1], KEYS[2], KEYS[3]
 local born, retention = ARGV[3], ARGV[8]
+local GENERATION = '\254'
 
 local TYPES = {counter = true, gauge = true, summary = true, histogram = true}
 local WHOLE = 9007199254740992 -- 2^53
@@ -82,8 +83,10 @@ end
 
 local state = redis.pcall('HMGET', ctl, read())
 if failed(state, ctl) then state = redis.call('HMGET', ctl, read()) end
-local generation = redis.pcall('HGET', v, '\254')
-if failed(generation, v) then generation = redis.call('HGET', v, '\254') end
+local generation = redis.pcall('HGET', v, GENERATION)
+if failed(generation, v) then generation = redis.call('HGET', v, GENERATION) end
+local marked = redis.pcall('HGET', m, GENERATION)
+if failed(marked, m) then marked = redis.call('HGET', m, GENERATION) end
 local kind = state[2]
 if TYPES[kind] and kind ~= ARGV[4] then return {'CLASH', kind} end
 if generation and (#generation > MAX_WORD or not string.find(generation, '^[!-~]+$')) then
@@ -92,27 +95,27 @@ if generation and (#generation > MAX_WORD or not string.find(generation, '^[!-~]
 end
 
 local time = redis.call('TIME')
+local created = string.format('%.0f', time[1] * 1000000 + time[2])
 
--- epoch returns the present epoch of the family. Processes that register it begin the next
+-- epoch returns the present epoch of the family. A process that registers it begins the next
 -- one when an eighth of the retention has passed. A time by itself never ages a mark: a
 -- clock that jumps ends one epoch at most.
-local function epoch(state)
-  local n, since = string.match(state[11] or '', '^(%d+) (%d+)$')
+local function epoch(stored, kept)
+  local n, since = string.match(stored or '', '^(%d+) (%d+)$')
   n, since = whole(n), whole(since)
-  if not n or not since then -- damaged, or registered by an older client: nobody can tell how old a mark is
-    redis.call('UNLINK', m)
-    redis.call('HSET', ctl, 'epoch', '0 ' .. time[1])
-    return '0'
+  local now = tonumber(time[1])
+  if not n or not since then -- nobody can tell how old a mark is: all go
+    if stored then mended = mended + 1 end
+    marked, n = false, 0
+  elseif kept > 0 and now - since >= math.max(SHORTEST_EPOCH, kept / 8000) then
+    n = n + 1
+  elseif since <= now then
+    return string.format('%.0f', n)
   end
-  local kept, now = whole(state[10]) or 0, tonumber(time[1])
-  local over = kept > 0 and now - since >= math.max(SHORTEST_EPOCH, kept / 8000)
-  if over then n = n + 1 end
-  local text = string.format('%.0f', n)
-  if over or since > now then redis.call('HSET', ctl, 'epoch', text .. ' ' .. time[1]) end
-  return text
+  redis.call('HSET', ctl, 'epoch', string.format('%.0f', n) .. ' ' .. time[1])
+  return string.format('%.0f', n)
 end
 
-local created = string.format('%.0f', time[1] * 1000000 + time[2])
 if generation and state[1] == generation then
   local now, mine, stored = tonumber(created), tonumber(born), whole(state[3])
   -- The definition is that of the youngest process. A time in the future was written before
@@ -126,6 +129,12 @@ if generation and state[1] == generation then
   else
     redis.call('HSET', ctl, 'touched', time[1])
   end
+  local kept = whole(state[10])
+  if not kept then -- damaged, or registered by a client that knows no retention
+    if state[10] then mended = mended + 1 end
+    kept = tonumber(retention)
+    redis.call('HSET', ctl, 'retention', retention)
+  end
   if not whole(state[6]) then
     mended = mended + 1
     redis.call('HSET', ctl, 'created', created)
@@ -138,7 +147,13 @@ if generation and state[1] == generation then
   if last ~= '0' then -- prune-1.lua must not remove the number of an idle writer
     redis.call('HSET', ctl, 'w:' .. ARGV[2], last .. ' ' .. time[1])
   end
-  return {'OK', generation, state[4] == '1' and 1 or 0, last, mended, epoch(state), state[12] or '0'}
+  local present = epoch(state[11], kept)
+  if marked ~= generation then -- lost, or of no use
+    redis.call('UNLINK', m)
+    redis.call('HSET', m, GENERATION, generation)
+  end
+  local removed = string.format('%.0f', whole(state[12]) or 0)
+  return {'OK', generation, state[4] == '1' and 1 or 0, last, mended, present, removed}
 end
 
 local orphan = redis.call('EXISTS', v)
@@ -149,5 +164,6 @@ redis.call('HSET', ctl, 'gen', generation, 'type', ARGV[4], 'help', ARGV[5], 'mo
   'bounds', ARGV[7], 'born', born, 'shape', '0', 'touched', time[1],
   'created', created, 'retention', retention, 'epoch', '0 ' .. time[1])
 if orphan == 1 then redis.call('HSET', ctl, 'orphan', '1') end
-redis.call('HSET', v, '\254', generation)
+redis.call('HSET', v, GENERATION, generation)
+redis.call('HSET', m, GENERATION, generation)
 return {'OK', generation, orphan, '0', mended, '0', '0'}

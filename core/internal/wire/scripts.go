@@ -3,23 +3,16 @@
 package wire
 
 import (
-	"bytes"
 	"crypto/sha1" // Redis names scripts by their SHA-1.
 	"embed"
 	"encoding/hex"
-	"slices"
 )
 
 // scriptFiles has a file name-K.lua for each script, where K is the number of its keys. All
-// keys of a call share one hash tag.
+// keys of a call share one hash tag. The file marks.lua is the beginning of several scripts.
 //
-//go:embed *-?.lua
+//go:embed *.lua
 var scriptFiles embed.FS
-
-// marksSource stands before the scripts that use marks.
-//
-//go:embed marks.lua
-var marksSource []byte
 
 // script is one Lua script as the server knows it.
 type script struct {
@@ -29,33 +22,35 @@ type script struct {
 }
 
 var (
-	commitScript   = loadScript("commit-3.lua", 3)
-	forgetScript   = loadScript("forget-3.lua", 3)
-	gaugesScript   = loadScript("gauges-2.lua", 2)
-	headScript     = loadScript("head-2.lua", 2)
-	holdScript     = loadScript("hold-1.lua", 1)
-	idleScript     = loadScript("idle-3.lua", 3)
-	lapseScript    = loadScript("lapse-1.lua", 1)
-	listedScript   = loadScript("listed-1.lua", 1)
-	livingScript   = loadScript("living-1.lua", 1)
-	markScript     = loadScript("mark-3.lua", 3)
-	pruneScript    = loadScript("prune-1.lua", 1)
-	readScript     = loadScript("read-1.lua", 1)
-	registerScript = loadScript("register-3.lua", 3)
-	releaseScript  = loadScript("release-2.lua", 2)
-	staleScript    = loadScript("stale-1.lua", 1)
-	touchScript    = loadScript("touch-1.lua", 1)
-	turnScript     = loadScript("turn-1.lua", 1)
-	unlistScript   = loadScript("unlist-1.lua", 1)
+	commitScript   = loadScript(3, "marks.lua", "commit-3.lua")
+	forgetScript   = loadScript(3, "forget-3.lua")
+	gaugesScript   = loadScript(2, "gauges-2.lua")
+	headScript     = loadScript(2, "head-2.lua")
+	holdScript     = loadScript(1, "hold-1.lua")
+	idleScript     = loadScript(3, "marks.lua", "idle-3.lua")
+	lapseScript    = loadScript(1, "lapse-1.lua")
+	listedScript   = loadScript(1, "listed-1.lua")
+	livingScript   = loadScript(1, "living-1.lua")
+	markScript     = loadScript(3, "marks.lua", "mark-3.lua")
+	pruneScript    = loadScript(1, "prune-1.lua")
+	readScript     = loadScript(1, "read-1.lua")
+	registerScript = loadScript(3, "register-3.lua")
+	releaseScript  = loadScript(2, "release-2.lua")
+	staleScript    = loadScript(1, "stale-1.lua")
+	touchScript    = loadScript(1, "touch-1.lua")
+	turnScript     = loadScript(1, "turn-1.lua")
+	unlistScript   = loadScript(1, "unlist-1.lua")
 )
 
-func loadScript(file string, keys int) *script {
-	source, err := scriptFiles.ReadFile(file)
-	if err != nil {
-		panic(err) // the file is part of the program
-	}
-	if bytes.Contains(source, []byte("marks(")) {
-		source = slices.Concat(marksSource, source)
+// loadScript makes a script of files, one after the other.
+func loadScript(keys int, files ...string) *script {
+	var source []byte
+	for _, file := range files {
+		part, err := scriptFiles.ReadFile(file)
+		if err != nil {
+			panic(err) // the file is part of the program
+		}
+		source = append(source, part...)
 	}
 	sum := sha1.Sum(source)
 	return &script{keys: keys, source: string(source), sha: hex.EncodeToString(sum[:])}

@@ -58,7 +58,8 @@ func TestDeploy_WhatALaterReleaseAddsIsIgnoredAndKept(t *testing.T) {
 	youngDepth.Set(2)
 	jobs.Inc()
 	flush(t, old, young)
-	testkit.Check(t, wire.NewRedis(f.redis, f.app).Housekeep(ctx, time.Hour, 0))
+	_, err := wire.NewRedis(f.redis, f.app).Housekeep(ctx, time.Hour, 0)
+	testkit.Check(t, err)
 	f.passes(t, 250*time.Millisecond) // refreshes
 	for _, reg := range []*shoal.Registry{old, young, f.reader(t)} {
 		p := testkit.Scrape(t, reg)

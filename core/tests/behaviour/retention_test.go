@@ -20,7 +20,8 @@ import (
 func TestRetention_EndsWhatNobodyDeclares(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	gone, stays, reader := f.process(t), f.process(t), f.reader(t)
+	brief := func(o *shoal.Opts) { o.Retention = time.Second }
+	gone, stays, reader := f.process(t, brief), f.process(t, brief), f.reader(t)
 	gone.NewCounter(shoal.CounterOpts{Name: "old_total"}).Add(3)
 	gone.NewHistogram(shoal.HistogramOpts{Name: "old_seconds"}).Observe(1)
 	gone.NewGauge(shoal.GaugeOpts{Name: "old_success", Mode: shoal.Latest}).Set(1)
@@ -33,12 +34,16 @@ func TestRetention_EndsWhatNobodyDeclares(t *testing.T) {
 	closeAll(t, gone)
 
 	store := wire.NewRedis(f.redis, f.app)
-	testkit.Must(t, store.Housekeep(t.Context(), time.Hour, 0))
+	housekeep := func(retention time.Duration) {
+		_, err := store.Housekeep(t.Context(), retention, 0)
+		testkit.Must(t, err)
+	}
+	housekeep(time.Hour)
 	testkit.Scrape(t, reader).Want(t, "old_total", "3", "old_seconds_count", "1", "shared_total", "4", "kept_total", "5")
 
 	testkit.Eventually(t, func() error {
 		// Far longer than the refresh period, so that declared families stay.
-		testkit.Must(t, store.Housekeep(t.Context(), 2*time.Second, 0))
+		housekeep(2 * time.Second)
 		p := testkit.Scrape(t, reader)
 		p.Want(t, "shared_total", "4", "kept_total", "5")
 		if t.Failed() {

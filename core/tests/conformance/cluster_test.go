@@ -78,7 +78,7 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 	client := cluster.Client(t)
 	f := newFixture(t, RedisTarget(client))
 	gen := f.family("a", wire.TypeCounter)
-	key, control := valuesKey(f.app, "a"), controlKey(f.app, "a")
+	key, control, marks := valuesKey(f.app, "a"), controlKey(f.app, "a"), marksKey(f.app, "a")
 
 	source := cluster.NodeOf(t, client, key)
 	target := cluster.Nodes[0]
@@ -126,14 +126,15 @@ func TestCluster_SlotMovesUnderTheWriter(t *testing.T) {
 	applied("before")
 	do(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
 	do(from, "CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
-	applied("while both keys are at the source")
+	applied("while all keys are at the source")
 	migrate(key)
 	r := f.send(step(gen, seq+1))[0]
 	if r.Err == nil || !wire.Refused(r.Err) || !strings.Contains(r.Err.Error(), "TRYAGAIN") {
 		t.Errorf("while the keys are apart: %+v, want TRYAGAIN", r)
 	}
 	migrate(control)
-	applied("while both keys are at the target, by ASK and without a script")
+	migrate(marks)
+	applied("while all keys are at the target, by ASK and without a script")
 	applied("by ASK")
 	for _, c := range []*redis.Client{to, from} {
 		do(c, "CLUSTER", "SETSLOT", slot, "NODE", toID)

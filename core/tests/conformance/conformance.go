@@ -28,6 +28,10 @@ type Target struct {
 	LoseControl func(t testing.TB, app, family string)
 	// LoseValues removes the key with a family's series.
 	LoseValues func(t testing.TB, app, family string)
+	// LoseMarks removes the key with the marks of a family's series.
+	LoseMarks func(t testing.TB, app, family string)
+	// EndEpoch makes the present epoch of a family seem to have begun long ago.
+	EndEpoch func(t testing.TB, app, family string)
 }
 
 // MemstoreTarget is the store in memory.
@@ -41,6 +45,8 @@ func MemstoreTarget(server *memstore.Server) Target {
 		},
 		LoseControl: func(_ testing.TB, app, family string) { server.LoseControl(app, family) },
 		LoseValues:  func(_ testing.TB, app, family string) { server.LoseValues(app, family) },
+		LoseMarks:   func(_ testing.TB, app, family string) { server.LoseMarks(app, family) },
+		EndEpoch:    func(_ testing.TB, app, family string) { server.EndEpoch(app, family) },
 	}
 }
 
@@ -48,7 +54,7 @@ func MemstoreTarget(server *memstore.Server) Target {
 func Run(t *testing.T, target Target) {
 	t.Helper()
 	runGroups(t, target, registerTests, commitTests, opTests, numberTests, vectorTests,
-		leaseTests, clockTests, gaugeTests, readTests, headTests, housekeepTests)
+		leaseTests, clockTests, gaugeTests, readTests, headTests, housekeepTests, startTests, idleTests, removalTests, lateTests)
 }
 
 func runGroups(t *testing.T, target Target, groups ...map[string]func(f *fixture)) {
@@ -78,7 +84,7 @@ func newFixture(t *testing.T, target Target) *fixture {
 func registration(family, writer, kind string) wire.Registration {
 	return wire.Registration{
 		Family: family, Writer: writer, Nonce: rand.Text(), Born: 1,
-		Definition: wire.Definition{Type: kind, Help: "Help of " + family + "."},
+		Definition: wire.Definition{Type: kind, Help: "Help of " + family + ".", Retention: retention},
 	}
 }
 
@@ -180,7 +186,7 @@ func (f *fixture) housekeep(retention time.Duration) {
 // housekeepAgain does the housekeeping unless a process did it within pause.
 func (f *fixture) housekeepAgain(store wire.Store, retention, pause time.Duration) {
 	f.Helper()
-	if err := store.Housekeep(f.ctx, retention, pause); err != nil {
+	if _, err := store.Housekeep(f.ctx, retention, pause); err != nil {
 		f.Fatalf("housekeeping: %v", err)
 	}
 }

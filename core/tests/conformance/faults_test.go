@@ -243,7 +243,7 @@ func TestHousekeep_MakesRoomWhereRedisIsFull(t *testing.T) {
 	if err := client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Housekeep(t.Context(), time.Hour, time.Hour); err != nil {
+	if _, err := store.Housekeep(t.Context(), time.Hour, time.Hour); err != nil {
 		t.Fatal(err)
 	}
 	if n := client.Exists(t.Context(), leases).Val(); n != 0 {

@@ -39,6 +39,10 @@ var shapes = map[string]func(n int) string{
 	"number":     func(n int) string { return "5 " + strings.Repeat("5", n-2) },
 	"no number":  func(n int) string { return strings.Repeat("5", n-2) + " x" },
 	"bounds":     func(n int) string { return ascending(n) },
+	"marks": func(n int) string { // of one series, again and again
+		_, mark := storedMark("x", 5, 200)
+		return strings.Repeat(mark, n/len(mark))
+	},
 }
 
 func ascending(n int) string {
@@ -82,7 +86,10 @@ func attacks(t *testing.T, client *redis.Client) map[string]attack {
 		_, err := f.store.Hold(f.ctx, wire.HoldRequest{Writer: "w", Index: 0, Wanted: wire.NoIndex, TTL: 1e9, Current: "f00"})
 		return err
 	}
-	housekeep := func() error { return f.store.Housekeep(f.ctx, time.Hour, 0) }
+	housekeep := func() error {
+		_, err := f.store.Housekeep(f.ctx, time.Hour, 0)
+		return err
+	}
 	gauges := func() error {
 		_, err := f.store.WriteGauges(f.ctx, write(1, true, set("g", "1")))
 		return err
@@ -91,8 +98,16 @@ func attacks(t *testing.T, client *redis.Client) map[string]attack {
 		f.store.Commit(f.ctx, []wire.Commit{{Family: "a", Writer: "v", Generation: gen, Prev: 1, Seq: 2}})
 		return nil
 	}
+	mark := func() error {
+		return f.store.Mark(f.ctx, []wire.Mark{{Family: "a", Generation: gen, Fields: []string{"x", "new"}}})[0].Err
+	}
+	idle := func() error {
+		_, err := f.store.RemoveExpired(f.ctx, "a")
+		return err
+	}
 	_ = register()
-	control, values, leases := controlKey(f.app, "a"), valuesKey(f.app, "a"), leasesKey(f.app)
+	control, values, marks, leases := controlKey(f.app, "a"), valuesKey(f.app, "a"), marksKey(f.app, "a"), leasesKey(f.app)
+	bucket, _ := storedMark("x", 0, 0)
 	all := map[string]attack{
 		"commit, vector":      {hset(values, "x"), commit(0, add("x", "1:1 2:1 sum:1.5"))},
 		"commit, wide vector": {hset(values, "x"), commit(0, wide)},
@@ -103,6 +118,15 @@ func attacks(t *testing.T, client *redis.Client) map[string]attack {
 		"commit, overflow":    {hset(values, "over"), commit(1, add("new", "1:1"), add("new2", "1:1"))},
 		"commit, entry":       {hset(control, "w:v"), silent},
 		"commit, shape":       {hset(control, "shape"), commit(0, deleteX)},
+		"commit, marks":       {hset(marks, bucket), commit(0, deleteX, held("y", 5))},
+		"commit, removal":     {hset(control, "removed"), commit(0, deleteX, held("y", 5))},
+		"commit, epoch":       {hset(control, "epoch"), commit(0, deleteX, held("y", 5))},
+		"mark, marks":         {hset(marks, bucket), mark},
+		"mark, epoch":         {hset(control, "epoch"), mark},
+		"idle, marks":         {hset(marks, bucket), idle},
+		"idle, epoch":         {hset(control, "epoch"), idle},
+		"idle, retention":     {hset(control, "retention"), idle},
+		"idle, value":         {hset(values, "x"), idle},
 		"hold, own entry":     {hset(leases, "i:0"), renew},
 		"hold, another":       {hset(leases, "i:7"), renew},
 		"hold, record":        {hset(leases, "lineage"), renew},
@@ -115,7 +139,7 @@ func attacks(t *testing.T, client *redis.Client) map[string]attack {
 			return client.ZAdd(f.ctx, familiesKey(f.app), redis.Z{Member: text}).Err()
 		}, housekeep},
 	}
-	for _, field := range []string{"type", "help", "mode", "bounds", "born", "created", "orphan", "w:w"} {
+	for _, field := range []string{"type", "help", "mode", "bounds", "born", "created", "orphan", "w:w", "retention", "epoch", "removed"} {
 		all["register, "+field] = attack{hset(control, field), func() error {
 			err := register()
 			client.HDel(f.ctx, control, "w:w")

@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"maps"
+	"slices"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -230,13 +231,13 @@ var opTests = map[string]func(f *fixture){
 			f.Errorf("after a reset: %d overflowed, stored %q", r.Overflowed, all)
 		}
 	},
-	"Cap_FoldsHistogramsAndLatest": func(f *fixture) {
+	"Cap_FoldsHistogramsAndDropsWhatIsSet": func(f *fixture) {
 		h, l := f.family("h", wire.TypeHistogram), f.family("l", wire.TypeGauge)
 		f.apply(capped(batch("h", h, 0, 1, add("x", "1:1 sum:1"), add("y", "1:1 sum:1"), add("z", "2:1 sum:2")), 1))
 		wantVector(f, "the overflow", f.series("h")["over"], "1:1 2:1 sum:3")
-		f.apply(capped(batch("l", l, 0, 1, latest("x", "1 5 0"), latest("y", "2 9 0"), latest("z", "3 7 0")), 1))
-		if got := f.series("l")["over"]; got != "2 9 0" {
-			f.Errorf("the overflow is %q", got)
+		r := f.apply(capped(batch("l", l, 0, 1, latest("x", "1 5 0"), latest("y", "2 9 0"), latest("z", "3 7 0")), 1))
+		if all := f.series("l"); r.Overflowed != 2 || !maps.Equal(all, map[string]string{"x": "1 5 0"}) || !slices.Equal(r.Totals, []string{"1 5 0", "", ""}) {
+			f.Errorf("%d overflowed, stored %q, totals %q", r.Overflowed, all, r.Totals)
 		}
 	},
 	"Shape_ChangesWithTheSetOfSeriesAndOnlyThen": func(f *fixture) {

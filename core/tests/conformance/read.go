@@ -105,7 +105,7 @@ var readTests = map[string]func(f *fixture){
 			if err := other.Release(f.ctx, "w", 0); err != nil {
 				f.Error(err)
 			}
-			if err := other.Housekeep(f.ctx, 1, 0); err != nil {
+			if _, err := other.Housekeep(f.ctx, 1, 0); err != nil {
 				f.Error(err)
 			}
 			reply := other.Commit(f.ctx, []wire.Commit{batch("a", gen, 1, 2, clearAll)})[0]

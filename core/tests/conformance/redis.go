@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"maps"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 // rely on them.
 func controlKey(app, family string) string { return "shoal:1:{" + app + "/" + family + "}:ctl" }
 func valuesKey(app, family string) string  { return "shoal:1:{" + app + "/" + family + "}:v" }
+func marksKey(app, family string) string   { return "shoal:1:{" + app + "/" + family + "}:m" }
 func familiesKey(app string) string        { return "shoal:1:{" + app + "}:families" }
 func leasesKey(app string) string          { return "shoal:1:{" + app + "}:leases" }
 func gaugesKey(app, writer string) string  { return "shoal:1:{" + app + "}:g:" + writer }
@@ -38,7 +40,7 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 		}
 		runGroups(t, guarded, gaugeTests, readTests, headTests)
 	})
-	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, hostileTests, hostileReadTests, agingTests, clockAgingTests} {
+	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, hostileTests, hostileReadTests, agingTests, clockAgingTests, markDamageTests, formerTests} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				f := &redisFixture{fixture: newFixture(t, target), client: client, mended: map[string]int{}}
@@ -74,6 +76,16 @@ func RedisTarget(client redis.UniversalClient) Target {
 		},
 		LoseValues: func(t testing.TB, app, family string) {
 			must(t, client.Del(t.Context(), valuesKey(app, family)).Err())
+		},
+		LoseMarks: func(t testing.TB, app, family string) {
+			must(t, client.Del(t.Context(), marksKey(app, family)).Err())
+		},
+		EndEpoch: func(t testing.TB, app, family string) {
+			key := controlKey(app, family)
+			if stored, err := client.HGet(t.Context(), key, "epoch").Result(); err == nil {
+				n, _, _ := strings.Cut(stored, " ")
+				must(t, client.HSet(t.Context(), key, "epoch", n+" 0").Err())
+			}
 		},
 	}
 }

@@ -77,10 +77,10 @@ func answer(t *testing.T, s *server.Server, command string, f func(*server.Peer,
 	}
 }
 
-// called is a commit: hash, 2, two keys, generation, writer, previous number, number.
+// called is a commit: hash, 3, three keys, generation, writer, previous number, number.
 func (x *scriptedServer) called(p *server.Peer, args []string) {
 	x.mu.Lock()
-	x.asked = append(x.asked, args[7])
+	x.asked = append(x.asked, args[8])
 	n, script := len(x.asked), x.script
 	x.mu.Unlock()
 	script(n, p)
@@ -102,9 +102,10 @@ func replies(text string) func(int, *server.Peer) {
 
 // applied answers that the batch was applied.
 func applied(n int, p *server.Peer) {
-	p.WriteLen(4)
+	p.WriteLen(5)
 	p.WriteBulk("OK")
 	p.WriteBulk(strconv.Itoa(n))
-	p.WriteInt(0)
-	p.WriteInt(0)
+	for range 3 {
+		p.WriteInt(0)
+	}
 }

@@ -23,12 +23,12 @@ var storedTests = map[string]func(f *redisFixture){
 
 		control := f.hash(controlKey(f.app, "a"))
 		fields := slices.Sorted(maps.Keys(control))
-		if want := []string{"born", "bounds", "created", "gen", "help", "mode", "shape", "touched", "type", "w:w1"}; !slices.Equal(fields, want) {
+		if want := []string{"born", "bounds", "created", "epoch", "gen", "help", "mode", "retention", "shape", "touched", "type", "w:w1"}; !slices.Equal(fields, want) {
 			f.Errorf("the control hash has the fields %q, want %q", fields, want)
 		}
 		for field, want := range map[string]string{
 			"gen": r.Nonce + "-" + control["created"], "type": "histogram", "help": "Help of a.", "mode": "",
-			"bounds": "0.5 1 1e+06", "born": "1700000000000123",
+			"bounds": "0.5 1 1e+06", "born": "1700000000000123", "retention": "2592000000", "epoch": "0 " + control["touched"],
 		} {
 			if control[field] != want {
 				f.Errorf("%s is %q, want %q", field, control[field], want)

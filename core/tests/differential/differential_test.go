@@ -86,12 +86,13 @@ type side struct {
 
 	generation, former map[string]string // by family: the present one, and the one before
 	version            map[string]string // by family: the last series version that was read
+	removed            map[string]string // by family: when a series was removed last, as a registration told
 }
 
 func newSide(t *testing.T, target conformance.Target, app string) *side {
 	return &side{
 		t: t, ctx: t.Context(), target: target, store: target.Store(t, app), app: app,
-		generation: map[string]string{}, former: map[string]string{}, version: map[string]string{},
+		generation: map[string]string{}, former: map[string]string{}, version: map[string]string{}, removed: map[string]string{},
 	}
 }
 
@@ -166,6 +167,21 @@ var storedParts = []struct {
 		}
 		return series
 	}},
+	{"the starts", func(x *side) any {
+		states, err := x.store.ReadFamilies(x.ctx, families)
+		x.must(err)
+		queries := make([]wire.StartsQuery, len(families))
+		for i, family := range families {
+			queries[i] = wire.StartsQuery{Family: family, Generation: x.generation[family], Fields: append([]string{"k\xffover"}, fields...)}
+		}
+		starts, err := x.store.ReadStarts(x.ctx, queries)
+		x.must(err)
+		for i := range starts {
+			starts[i] = append(starts[i], states[i].Created)
+			ranks(starts[i])
+		}
+		return starts
+	}},
 	{"the gauges", func(x *side) any {
 		gauges, err := x.store.ReadGauges(x.ctx, writers)
 		x.must(err)
@@ -178,6 +194,18 @@ var storedParts = []struct {
 		slices.Sort(list)
 		return list
 	}},
+}
+
+// ranks puts in place of each time of the present its rank among them: the two sides have clocks
+// of their own. Times of requests, which are small, stay.
+func ranks(times []int64) {
+	const small = 1000
+	order := slices.Compact(slices.Sorted(slices.Values(times)))
+	for i, at := range times {
+		if at >= small {
+			times[i] = small + int64(slices.Index(order, at))
+		}
+	}
 }
 
 // nonceOf returns the part of a generation's name that is the same on both sides.

@@ -40,8 +40,11 @@ func (d draw) ops(at int) []wire.Op {
 		if families[at] == wire.ModeLatest || families[at] == wire.ModeTotal && d.oneIn(20) {
 			op.Kind = wire.OpLatest
 		}
+		if d.oneIn(3) {
+			op.Born = pick(d, []int64{1, 2, 3, 4, 5, 6, 1 << 52})
+		}
 		if d.oneIn(8) {
-			op.Kind, op.Value = wire.OpDelete, ""
+			op.Kind, op.Value, op.Born = wire.OpDelete, "", 0
 		}
 		if d.oneIn(60) {
 			op.Value = pick(d, texts)
@@ -82,7 +85,7 @@ func (d draw) vector(at int) string {
 			}
 			return n
 		}
-		return pick(d, []string{"1", "2.5", "NaN", "+Inf"}) + " " + strconv.Itoa(1+d.IntN(20)) + " 0"
+		return pick(d, []string{"1", "2.5", "NaN", "+Inf"}) + " " + strconv.Itoa(1+d.IntN(20)) + pick(d, []string{" 0", " 0", " 30"})
 	}
 	return d.number()
 }

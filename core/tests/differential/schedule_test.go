@@ -22,6 +22,7 @@ var (
 var wantedOutcomes = []string{
 	"registered anew", "registered again", "orphan", "clash",
 	"applied", "duplicate", "gap", "unknown", "malformed", "overflowed", "corrupt replaced",
+	"marked", "gone", "aged", "idle removed", "expired removed",
 	"own index", "another index", "fenced", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
 }
 
@@ -74,14 +75,113 @@ func (s *schedule) next() request {
 		return s.hold()
 	case n < 78:
 		return s.release()
-	case n < 90:
+	case n < 86:
 		return s.gauges()
-	case n < 92:
-		return newRequest("housekeep", func(x *side) string {
-			return meaning(x.store.Housekeep(x.ctx, time.Hour, 0))
-		}, nothing)
+	case n < 88:
+		return s.housekeep()
+	case n < 91:
+		return s.mark()
+	case n < 96:
+		return s.age()
 	}
 	return s.damage()
+}
+
+// removal is what a housekeeping removed.
+type removal struct {
+	wire.Removed
+	failed string
+}
+
+func (s *schedule) housekeep() request {
+	what, family := "housekeep", ""
+	if s.oneIn(2) {
+		family = pick(s.draw, families)
+		what = "remove what has expired in " + family
+	}
+	return newRequest(what, func(x *side) removal {
+		var removed wire.Removed
+		var err error
+		if family == "" {
+			removed, err = x.store.Housekeep(x.ctx, time.Hour, 0)
+		} else {
+			removed, err = x.store.RemoveExpired(x.ctx, family)
+		}
+		return removal{removed, meaning(err)}
+	}, func(answer removal) {
+		if answer.Idle > 0 {
+			s.outcomes["idle removed"]++
+		}
+		if answer.Expired > 0 {
+			s.outcomes["expired removed"]++
+		}
+	})
+}
+
+func (s *schedule) mark() request {
+	family, former := pick(s.draw, families), s.oneIn(10)
+	marked := slices.Clone(fields)
+	s.Shuffle(len(marked), func(i, j int) { marked[i], marked[j] = marked[j], marked[i] })
+	marked = marked[:s.IntN(len(marked))]
+	return newRequest(fmt.Sprintf("mark %q of %s", marked, family), func(x *side) wire.MarkReply {
+		m := wire.Mark{Family: family, Generation: x.generation[family], Fields: marked}
+		if former {
+			m.Generation = x.former[family]
+		}
+		if m.Generation == "" {
+			m.Generation = "never"
+		}
+		reply := x.store.Mark(x.ctx, []wire.Mark{m})[0]
+		x.must(reply.Err)
+		return reply
+	}, func(reply wire.MarkReply) {
+		if len(reply.Gone) > 0 {
+			s.outcomes["gone"]++
+		}
+		if !reply.Unknown && len(reply.Gone) < len(marked) {
+			s.outcomes["marked"]++
+		}
+	})
+}
+
+// age lets epochs of a family pass.
+func (s *schedule) age() request {
+	at, epochs := s.IntN(len(families)), pick(s.draw, []int{1, 2, 8, 9, 9, 12, 256})
+	s.nonce++
+	r := wire.Registration{
+		Family: families[at], Writer: "w9", Nonce: "n" + strconv.Itoa(s.nonce),
+		Definition: wire.Definition{Type: kinds[at], Retention: time.Hour},
+	}
+	if r.Type == wire.TypeGauge {
+		r.Mode = r.Family
+	}
+	return newRequest(fmt.Sprintf("let %d epochs of %s pass", epochs, r.Family), func(x *side) wire.RegisterReply {
+		var reply wire.RegisterReply
+		for range epochs {
+			x.target.EndEpoch(x.t, x.app, r.Family)
+			reply = x.register(r)
+		}
+		return reply
+	}, func(reply wire.RegisterReply) {
+		if n, _ := strconv.Atoi(reply.Epoch); n >= epochs {
+			s.outcomes["aged"]++
+		}
+	})
+}
+
+// register registers a family, and puts into the reply what both sides have in common.
+func (x *side) register(r wire.Registration) wire.RegisterReply {
+	reply := x.store.Register(x.ctx, []wire.Registration{r})[0]
+	if now := reply.Generation; now != "" && now != x.generation[r.Family] {
+		x.former[r.Family], x.generation[r.Family] = x.generation[r.Family], now
+	}
+	reply.Generation = nonceOf(reply.Generation)
+	changed := x.removed[r.Family] != reply.Removed
+	x.removed[r.Family] = reply.Removed
+	if reply.Removed != "0" { // a time of the side's own clock
+		reply.Removed = fmt.Sprint("changed: ", changed)
+	}
+	return reply
 }
 
 func (s *schedule) register() request {
@@ -89,7 +189,9 @@ func (s *schedule) register() request {
 	s.nonce++
 	r := wire.Registration{
 		Family: families[at], Writer: pick(s.draw, writers), Nonce: "n" + strconv.Itoa(s.nonce), Born: int64(s.IntN(4)),
-		Definition: wire.Definition{Type: kinds[at], Help: "help " + strconv.Itoa(s.nonce)},
+		Definition: wire.Definition{
+			Type: kinds[at], Help: "help " + strconv.Itoa(s.nonce), Retention: pick(s.draw, []time.Duration{0, time.Minute, time.Hour}),
+		},
 	}
 	switch r.Type {
 	case wire.TypeHistogram:
@@ -101,12 +203,7 @@ func (s *schedule) register() request {
 		r.Type = pick(s.draw, kinds)
 	}
 	return newRequest(fmt.Sprintf("register %+v", r), func(x *side) wire.RegisterReply {
-		reply := x.store.Register(x.ctx, []wire.Registration{r})[0]
-		if now := reply.Generation; now != "" && now != x.generation[r.Family] {
-			x.former[r.Family], x.generation[r.Family] = x.generation[r.Family], now
-		}
-		reply.Generation = nonceOf(reply.Generation)
-		return reply
+		return x.register(r)
 	}, func(reply wire.RegisterReply) {
 		switch {
 		case reply.Clash != "":
@@ -157,7 +254,7 @@ func (s *schedule) commit() request {
 	former := s.oneIn(20)
 	s.sent[key] = c
 	s.seq[key] = max(s.seq[key], c.Seq)
-	what := fmt.Sprintf("commit %+q to %s of %s, %d after %d, cap %d", c.Ops, family, writer, c.Seq, c.Prev, c.Limit)
+	what := fmt.Sprintf("commit %+v to %s of %s, %d after %d, cap %d", c.Ops, family, writer, c.Seq, c.Prev, c.Limit)
 	return newRequest(what, func(x *side) commitAnswer {
 		c := c
 		if c.Generation = x.generation[family]; former {
@@ -274,7 +371,7 @@ func (s *schedule) gauges() request {
 // damage changes both sides as no script does.
 func (s *schedule) damage() request {
 	family, field, text := pick(s.draw, families), pick(s.draw, fields), pick(s.draw, texts)
-	kind := pick(s.draw, []string{"lose the control hash", "lose the values", "spoil a series"})
+	kind := pick(s.draw, []string{"lose the control hash", "lose the values", "lose the marks", "spoil a series"})
 	what := fmt.Sprintf("%s of %s, field %q, text %q", kind, family, field, text)
 	return newRequest(what, func(x *side) string {
 		switch kind {
@@ -282,6 +379,8 @@ func (s *schedule) damage() request {
 			x.target.LoseControl(x.t, x.app, family)
 		case "lose the values":
 			x.target.LoseValues(x.t, x.app, family)
+		case "lose the marks":
+			x.target.LoseMarks(x.t, x.app, family)
 		default:
 			// Only existing fields: a new one would not change the series version.
 			if slices.ContainsFunc(x.series(family), func(o wire.Series) bool { return o.Field == field }) {

@@ -68,17 +68,21 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 	defer cancel()
 	hook := &recorded{names: map[string]string{}, calls: map[string][]scriptCall{}}
 	for name, source := range scripts(t) {
-		sum := sha1.Sum([]byte(source))
+		sum := sha1.Sum([]byte(sent(t, source)))
 		hook.names[hex.EncodeToString(sum[:])] = name
 	}
 	client.AddHook(hook)
 	store := wire.NewRedis(client, "shop")
 
 	// Families for housekeeping: one is listed but has no keys, one was written long ago.
+	housekeep := func() error {
+		_, err := store.Housekeep(ctx, 48*time.Hour, 10*time.Minute)
+		return err
+	}
 	for _, err := range []error{
 		admin.ZAdd(ctx, "shoal:1:{shop}:families", redis.Z{Score: 1, Member: "gone"}, redis.Z{Score: 2, Member: "old"}).Err(),
 		admin.HSet(ctx, "shoal:1:{shop/old}:ctl", "touched", "1").Err(),
-		store.Housekeep(ctx, 48*time.Hour, 10*time.Minute),
+		housekeep(),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -86,11 +90,13 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 	}
 	store.Register(ctx, []wire.Registration{{
 		Family: "took", Writer: "w", Nonce: "n", Born: 7,
-		Definition: wire.Definition{Type: "histogram", Help: "h", Mode: "m", Bounds: []string{"1", "2"}},
+		Definition: wire.Definition{Type: "histogram", Help: "h", Mode: "m", Bounds: []string{"1", "2"}, Retention: time.Second},
 	}})
+	store.Mark(ctx, []wire.Mark{{Family: "took", Generation: "g", Fields: []string{"f1", "f2"}}})
+	_, _ = store.RemoveExpired(ctx, "took")
 	store.Commit(ctx, []wire.Commit{{
 		Family: "took", Generation: "g", Writer: "w", Prev: 3, Seq: 4, Limit: 5, Overflow: "o", Totals: true,
-		Ops: []wire.Op{{Kind: wire.OpAdd, Field: "f1", Value: "v1"}, {Kind: wire.OpDelete, Field: "f2"}},
+		Ops: []wire.Op{{Kind: wire.OpAdd, Field: "f1", Value: "v1", Born: 8}, {Kind: wire.OpDelete, Field: "f2"}},
 	}})
 	_, _ = store.Hold(ctx, wire.HoldRequest{
 		Writer: "w", Index: 3, Wanted: 4, TTL: 5 * time.Second, Lineage: "l1", Current: "l2", Changed: true,
@@ -106,7 +112,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 	_ = store.Release(ctx, "w", 3)
 
 	for key, fields := range map[string]string{
-		"shoal:1:{shop/took}:ctl": "gen type help mode bounds born created shape touched", "shoal:1:{shop}:leases": "lineage housekept",
+		"shoal:1:{shop/took}:ctl": "gen type help mode bounds born created shape touched retention epoch swept", "shoal:1:{shop}:leases": "lineage housekept",
 	} {
 		stored, err := admin.HKeys(ctx, key).Result()
 		if err != nil {
@@ -126,11 +132,11 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 	number := func(n int) []string { return []string{strconv.Itoa(n)} }
 	yes, no := number(1), number(0)
 	for script, want := range map[string]given{
-		"commit-2": {
+		"commit-3": {
 			"generation": {"g"}, "writer": {"w"}, "prev": {"3"}, "seq": {"4"}, "cap": {"5"}, "overflow": {"o"}, "totals": yes,
-			"kinds": {"+-"}, "fields…": {"f1", "f2"}, "values…": {"v1", ""},
+			"kinds": {"+-"}, "fields…": {"f1", "f2"}, "births": yes, "values…": {"v1", ""}, "starts of holding…": {"8", "0"},
 		},
-		"forget-2": {"retention": {"172800000"}, "score": {"2"}},
+		"forget-3": {"retention": {"172800000"}, "score": {"2"}},
 		"gauges-2": {
 			"writer": {"w"}, "index": {"3"}, "version": {"4"}, "replaces": yes, "gauges": {"5"},
 			"(kind, field, value, time to live)…": {"+", "f1", "v1", "1000", "-", "f2", "", "0"},
@@ -143,16 +149,18 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 			"writer": {"w"}, "held": {"3"}, "wanted": {"4"}, "time to live": {"5000"}, "entry": {"l1 h v 6 5000"},
 			"lineage": {"l2"}, "knew another": yes,
 		},
+		"idle-3":   {"cursor": no, "fields": {"250"}, "epoch": {""}},
 		"lapse-1":  {"cursor": no, "fields": {"1000"}},
 		"listed-1": {"rank": no, "how many": {"1000"}, "longest name": number(wire.MaxName)},
 		"living-1": {"gauges": {"64000"}, "bytes": {"1048576"}, "longest text": number(wire.MaxText), "lengths": no},
+		"mark-3":   {"generation": {"g"}, "fields…": {"f1", "f2"}},
 		"prune-1":  {"cursor": no, "fields": {"100"}, "age": number(int(wire.SequenceAge / time.Second))},
 		"read-1": {
 			"hget, hmget or hscan": {"hmget"}, "longest text": number(wire.MaxText), "bytes": number(wire.MaxRegistration), "lengths": no,
 			"arguments…": {"gen", "type", "help", "mode", "bounds", "created", "shape"},
 		},
-		"register-2": {
-			"nonce": {"n"}, "writer": {"w"}, "born": {"7"}, "type": {"histogram"}, "help": {"h"}, "mode": {"m"}, "bounds": {"1 2"},
+		"register-3": {
+			"nonce": {"n"}, "writer": {"w"}, "born": {"7"}, "type": {"histogram"}, "help": {"h"}, "mode": {"m"}, "bounds": {"1 2"}, "retention": {"1000"},
 		},
 		"release-2": {"writer": {"w"}, "index": {"3"}},
 		"stale-1":   {"retention": {"172800000"}, "how many": {"100"}},

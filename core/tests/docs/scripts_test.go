@@ -53,10 +53,10 @@ func scriptTable(t *testing.T) map[string]scriptRow {
 	return table
 }
 
-// scripts lists the scripts and their sources.
+// scripts lists the scripts and their sources, without marks.lua, which begins several of them.
 func scripts(t *testing.T) map[string]string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, scriptsDir, "*.lua"))
+	files, err := filepath.Glob(filepath.Join(root, scriptsDir, "*-?.lua"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
@@ -66,6 +66,14 @@ func scripts(t *testing.T) map[string]string {
 		sources[strings.TrimSuffix(name, ".lua")] = read(t, scriptsDir+name)
 	}
 	return sources
+}
+
+// sent is the source of a script as it is sent to Redis.
+func sent(t *testing.T, source string) string {
+	if strings.Contains(source, " marks(KEYS[3]") {
+		return read(t, scriptsDir+"marks.lua") + source
+	}
+	return source
 }
 
 // entry matches the beginning of an entry in the head of a script: its number and two spaces, or

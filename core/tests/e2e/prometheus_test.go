@@ -3,29 +3,35 @@
 package e2e
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
+	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// prometheus is a running Prometheus that scrapes its target twice a second.
+// prometheus is a running Prometheus that scrapes its target twice a second. It is Debian's,
+// which does not know start timestamps; core/tests/prometheus tests with one that does.
 type prometheus struct {
 	t    *testing.T
 	addr string
 }
 
-func startPrometheus(t *testing.T, target string) *prometheus {
+func startPrometheus(t *testing.T, target string, args ...string) *prometheus {
 	t.Helper()
 	path, err := exec.LookPath("prometheus")
 	if err != nil {
@@ -40,8 +46,8 @@ scrape_configs:
 `, target)
 	testkit.Must(t, os.WriteFile(config, []byte(text), 0o600))
 	log := new(testkit.Heard)
-	cmd := exec.Command(path, "--config.file="+config, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+addr, "--log.level=warn")
+	cmd := exec.Command(path, append([]string{"--config.file=" + config, "--storage.tsdb.path=" + filepath.Join(dir, "data"),
+		"--web.listen-address=" + addr, "--log.level=warn"}, args...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	testkit.Must(t, cmd.Start())
 	t.Cleanup(func() {
@@ -164,4 +170,51 @@ func TestPrometheus_SeesEveryRequestWhileWorkersRestartOneByOne(t *testing.T) {
 	p, err := scrape(t, f.addr)
 	testkit.Must(t, err)
 	p.Valid(t)
+}
+
+// A Prometheus that does not know start timestamps takes pages that tell them.
+func TestPrometheus_TakesPagesWithStartsThatItDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	reg := shoal.New()
+	testkit.Must(t, reg.Open(redistest.Start(t).URL(), shoal.Opts{App: "shop"}))
+	t.Cleanup(func() { testkit.Check(t, reg.Close(context.Background())) })
+	reg.NewCounterVec(shoal.CounterOpts{Name: "errors_total", Help: "Errors."}, []string{"route"}).WithLabelValues("/a").Add(3)
+	reg.NewHistogram(shoal.HistogramOpts{Name: "took_seconds", Help: "Time it took."}).Observe(2)
+	reg.NewSummary(shoal.SummaryOpts{Name: "size_bytes", Help: "Sizes."}).Observe(7)
+	page := reg.Handler(shoal.HandlerOpts{EnableOpenMetrics: true, EnableOpenMetricsTextCreatedSamples: true})
+	for _, tt := range []struct {
+		args    []string
+		kind    string // of content
+		created int    // series that tell when others began
+	}{
+		{nil, "application/openmetrics-text", 3},
+		{[]string{"--enable-feature=native-histograms"}, "application/vnd.google.protobuf", 0},
+	} {
+		var kind atomic.Value // of the last answer
+		target := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			page.ServeHTTP(w, r)
+			kind.Store(w.Header().Get("Content-Type"))
+		}))
+		t.Cleanup(target.Close)
+		server := startPrometheus(t, target.Listener.Addr().String(), tt.args...)
+		testkit.Eventually(t, func() error {
+			for expr, want := range map[string]float64{
+				"up": 1, "errors_total": 3, "took_seconds_count": 1, "size_bytes_sum": 7,
+				`count({__name__=~".*_created", __name__!~"shoal_.*"}) or vector(0)`: float64(tt.created),
+			} {
+				got, err := server.query(expr)
+				if err != nil {
+					return err
+				}
+				if len(got) != 1 || got[0][0] != want {
+					return fmt.Errorf("%v: %s is %v, want %v", tt.args, expr, got, want)
+				}
+			}
+			return nil
+		})
+		if got, _ := kind.Load().(string); !strings.HasPrefix(got, tt.kind) {
+			t.Errorf("%v: the page was read as %s, want %s", tt.args, got, tt.kind)
+		}
+	}
+	testkit.Scrape(t, reg).Valid(t)
 }

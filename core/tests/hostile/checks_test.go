@@ -56,7 +56,7 @@ func (s *session) live(d rng) error {
 		call("Instances ends with its context", func(ctx context.Context) { _, _ = s.reader.Instances(ctx) })
 	}
 	if d.one(6) {
-		call("housekeeping ends with its context", func(ctx context.Context) { _ = s.store.Housekeep(ctx, 30*24*time.Hour, 0) })
+		call("housekeeping ends with its context", func(ctx context.Context) { _, _ = s.store.Housekeep(ctx, 30*24*time.Hour, 0) })
 	}
 	return together(calls)
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package page
+
+import (
+	"context"
+	"strings"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
+	"google.golang.org/protobuf/types/known/timestamppb"
+)
+
+// startSize is what a remembered start takes of the bytes that are read for a page.
+const startSize = 8
+
+// cumulative says whether the family's series have a start on the page: whether their
+// values are sums since then.
+func (f *storedFamily) cumulative() bool { return f.state.Type != wire.TypeGauge }
+
+// readStarts reads when the series of the scanned families began, and returns how many
+// bytes that took. The package documentation says why it comes after the scans. If the
+// marks cannot be read for a reason of their own, the page lacks the starts and no more.
+func (r *Reader) readStarts(ctx context.Context, families []storedFamily, scanned []int) (size int, err error) {
+	var queries []wire.StartsQuery
+	var series []*seriesIndex
+	for _, i := range scanned {
+		if f := &families[i]; f.cumulative() && f.series.labels.len() > 0 {
+			queries = append(queries, wire.StartsQuery{Family: f.name, Generation: f.state.Generation, Fields: f.series.labels.fields})
+			series = append(series, f.series)
+		}
+	}
+	if len(queries) == 0 {
+		return 0, nil
+	}
+	starts, err := r.store.ReadStarts(ctx, queries)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil || wire.Trouble(err) != "":
+		return 0, err
+	default:
+		r.observer.OmittedValues("when series began", len(queries), err)
+		return 0, nil
+	}
+	for i, s := range series {
+		size += s.noteStarts(starts[i])
+	}
+	return size, nil
+}
+
+// noteStarts notes when the series began: parallel to the labels, 0 where that is not
+// known. It returns how many bytes that takes.
+func (s *seriesIndex) noteStarts(starts []int64) (size int) {
+	known := int64(0)
+	for i, at := range starts {
+		known |= at
+		if s.sameAsNext(i) { // the row has the place of its last series
+			starts[i+1] = min(at, starts[i+1]) // 0 is the least
+		}
+	}
+	if known == 0 {
+		return 0
+	}
+	s.starts = starts
+	size = startSize * len(starts)
+	s.size += size
+	return size
+}
+
+// start is when the series at this place of the labels began, in microseconds; 0 if that is
+// not known, or not before the page.
+func (f *shownFamily) start(place int) int64 {
+	if place < len(f.starts) && f.starts[place] <= f.now {
+		return f.starts[place]
+	}
+	return 0
+}
+
+// addStarts adds to metrics, which are the family's rows, when each began.
+func (f *shownFamily) addStarts(metrics []dto.Metric) {
+	if f.starts == nil {
+		return
+	}
+	timestamps := make([]timestamppb.Timestamp, len(metrics))
+	for i := range metrics {
+		_, place := f.row(i)
+		at, timestamp := f.start(place), &timestamps[i]
+		if at == 0 {
+			continue
+		}
+		timestamp.Seconds, timestamp.Nanos = at/1e6, int32(at%1e6)*1e3
+		switch m := &metrics[i]; f.kind {
+		case wire.TypeCounter:
+			m.Counter.CreatedTimestamp = timestamp
+		case wire.TypeSummary:
+			m.Summary.CreatedTimestamp = timestamp
+		case wire.TypeHistogram:
+			m.Histogram.CreatedTimestamp = timestamp
+		}
+	}
+}
+
+// createdName is the name of the samples that tell in OpenMetrics 1.0 when the series began;
+// empty if it has none. There a counter without _total is of unknown type.
+func (f *shownFamily) createdName() string {
+	base, total := strings.CutSuffix(f.name, "_total")
+	switch {
+	case f.kind == wire.TypeCounter && total:
+		return base + "_created"
+	case f.kind == wire.TypeSummary, f.kind == wire.TypeHistogram:
+		return f.name + "_created"
+	}
+	return ""
+}
+
+// createdBound is how long those samples are as text at most, if all labels of the family
+// have labelText bytes.
+func (f *shownFamily) createdBound(labelText int) int {
+	name := f.createdName()
+	if f.starts == nil || name == "" {
+		return 0
+	}
+	return addBounded(labelText, mulBounded(f.len(), len(name)+len("{} \n")+longestNumber))
+}

@@ -1,0 +1,409 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- Applies one batch of a writer to a family, at most once.
+--
+-- KEYS 1  the family's control hash
+--      2  the family's values hash
+-- ARGV 1  generation
+--      2  writer
+--      3  prev: the number that the control hash must have for the writer
+--      4  seq: the number of this batch, above prev; equal in a verification
+--      5  cap: how many series the family may have; 0 for any number
+--      6  overflow: the field of the overflow series
+--      7  totals: 1 to get them, else 0
+--      8  kinds: a letter for each op, or one letter for all
+--      9… the fields of all ops, then as many values
+-- Returns {OK, seq, corrupt, overflowed, total…}  applied now
+--         {DUP, last, 0, 0, total…}               was applied before
+--         {GAP, last}                             the writer's number is last, and not prev
+--         {UNKNOWN}                               another generation, or no such keys
+--
+-- Twice is safe: the second time, the writer's number is seq already.
+--
+-- The rules: docs/protocol.md, Commit. Anybody may have stored what the keys hold. So the
+-- script takes time in proportion to the bytes that it reads: a pattern that can fail
+-- begins with ^, else Lua would try it at each byte.
+
+local call, find, match, gmatch = redis.call, string.find, string.match, string.gmatch
+local gsub, sub, format, floor, concat = string.gsub, string.sub, string.format, math.floor, table.concat
+
+local HEAD = 8
+local GENERATION = '\254'
+local MAX = 1.7976931348623157e308
+local WHOLE = 9007199254740992 -- 2^53: a float64 holds each whole number below it
+local LARGEST = '9007199254740991' -- the largest number of a batch, which no writer reaches
+local MAX_TEXT = 65536 -- bytes of a stored text; a longer one is damaged
+local MAX_NUMBER = 400 -- bytes of a number
+local MAX_COMPONENTS = 2002 -- of a vector
+local WORK = 33554432 -- quick does no more: bytes of the deltas times bytes of the texts
+local THOROUGH = 251 -- careful does one of so many batches of vectors; a prime, so that each series has its turn
+local CHUNK = 2000 -- arguments of one redis.call; unpack takes less than 8000
+
+local ctl, v = KEYS[1], KEYS[2]
+local me = 'w:' .. ARGV[2]
+local prev, seq, cap, overflow = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
+local totals, kinds = ARGV[7] == '1', ARGV[8]
+local ops = (#ARGV - HEAD) / 2
+if not prev or not seq or not cap or ops ~= floor(ops) or (#kinds ~= 1 and #kinds ~= ops) then
+  return redis.error_reply('ERR shoal: malformed commit')
+end
+
+local function kind_of(i) return #kinds == 1 and kinds or sub(kinds, i, i) end
+local function field_of(i) return ARGV[HEAD + i] end
+local function value_of(i) return ARGV[HEAD + ops + i] end
+
+local function plus0(s) return s + 0 end
+
+-- DECIMAL are the characters of decimal numbers. A text of nothing else that Lua takes for
+-- a number is a decimal one.
+local DECIMAL = '[%d.eE+%-]+'
+
+-- number reads a decimal number; nil if it is none. tonumber would read 0x10 and nan, and
+-- miniredis's fails on 1e5. Adding 0 also turns negative zero into 0.
+local function number(s)
+  if #s < 300 and find(s, '^-?%d+$') then return s + 0 end
+  if #s > MAX_NUMBER or not find(s, '^' .. DECIMAL .. '$') then return nil end
+  local ok, n = pcall(plus0, s)
+  if not ok or n > MAX or n < -MAX then return nil end
+  return n
+end
+
+-- NUMBERS matches decimal numbers with colons between. The range +-: is +,-./0123456789:
+-- of which Lua reads no other character than DECIMAL's as part of a number.
+local NUMBERS = '^[+-:eE]*$'
+local PAIR = '( [^ :]+:)(' .. DECIMAL .. ')' -- one component of a vector that begins with a space
+local CUT = '^(' .. DECIMAL .. ')() '
+local SHORT = 1e14 -- Lua writes 14 digits: whole numbers below it need no format
+
+local function text(n)
+  if n > MAX then n = MAX elseif n < -MAX then n = -MAX end
+  if n == floor(n) and n < WHOLE and n > -WHOLE then return format('%.0f', n) end
+  return format('%.17g', n)
+end
+
+-- adders makes the functions by which careful adds. Redis creates a script's functions
+-- anew in each call, and few batches need these.
+local function adders()
+  -- pairs_of reads "name:number name:number"; nil if the text is anything else. The pattern
+  -- matches any word, so that Lua does not try one again from each of its bytes.
+  local function pairs_of(s)
+    local names, numbers, wholes, n, size = {}, {}, {}, 0, -1
+    for whole, name, num in gmatch(s, '(([^ :]+):?([^ ]*))') do
+      n = n + 1
+      if num == '' or n > MAX_COMPONENTS then return nil end
+      names[n], numbers[n], wholes[n] = name, num, whole
+      size = size + #whole + 1
+    end
+    if n == 0 or size ~= #s then return nil end
+    return names, numbers, wholes, n
+  end
+
+  -- The components that a page can show. A page omits a series with any other, or with a
+  -- count below zero.
+  local SUMMARY, HISTOGRAM = {sum = true, count = true}, {sum = true, ['+Inf'] = true}
+  local function fits(name, kind)
+    if not kind[name] and kind == HISTOGRAM and number(name) then kind[name] = true end
+    return kind[name]
+  end
+
+  -- add returns the sum of a stored vector (false if there is none) and a delta, and
+  -- whether the stored one was damaged, which the delta then replaces. It returns nil for a
+  -- delta that is malformed.
+  local add
+  function add(stored, delta)
+    if stored and #stored > MAX_TEXT then return (add(false, delta)), true end
+    if not find(delta, ':', 1, true) then
+      local d = number(delta)
+      if not d then return nil end
+      local s = stored and number(stored)
+      return text((s or 0) + d), stored and not s
+    end
+
+    local names, numbers, _, n = pairs_of(delta)
+    if not names then return nil end
+    local more = {}
+    for i = 1, n do
+      local d = number(numbers[i])
+      if not d then return nil end
+      more[names[i]] = (more[names[i]] or 0) + d
+    end
+
+    local out, k = {}, 0
+    if stored then
+      local had, texts, wholes, count = pairs_of(stored)
+      local damaged, kind = not had, more.count and SUMMARY or HISTOGRAM
+      for i = 1, count or 0 do
+        local name, num = had[i], texts[i]
+        local d = more[name]
+        if d then
+          local s = number(num)
+          damaged = not s or s + d < 0 and name ~= 'sum'
+          more[name] = nil
+          out[i] = name .. ':' .. text((s or 0) + d)
+        else
+          if not find(num, '^%d+$') or #num >= 300 then
+            local s = number(num)
+            damaged = not s or s < 0 and name ~= 'sum'
+          end
+          out[i] = wholes[i]
+        end
+        if damaged or not kind[name] and not fits(name, kind) then return (add(false, delta)), true end
+      end
+      if damaged then return (add(false, delta)), true end
+      k = count
+    end
+    for i = 1, n do
+      local d = more[names[i]]
+      if d then
+        k = k + 1
+        out[k] = names[i] .. ':' .. text(d)
+        more[names[i]] = nil -- the delta may name it again: d has the sum
+      end
+    end
+    local sum = concat(out, ' ')
+    if stored and (#sum > MAX_TEXT or k > MAX_COMPONENTS) then return (add(false, delta)), true end
+    return sum, false
+  end
+
+  -- latest returns that of two "number stamp deadline" with the newer stamp. A stored stamp
+  -- in the future is not believed: it was written before the clock was set back. A new one
+  -- in the future becomes the present, and its deadline moves back as far.
+  local STAMPED = '^(%S+) (%d+) (%d+)$'
+  local function latest(stored, new, now)
+    local value, stamp, deadline = match(new, STAMPED)
+    if not value then return nil end
+    stamp, deadline = tonumber(stamp), tonumber(deadline)
+    if stamp > now then
+      if deadline > 0 then deadline = math.max(1, deadline - (stamp - now)) end
+      stamp = now
+      new = value .. ' ' .. format('%.0f', stamp) .. ' ' .. format('%.0f', deadline)
+    end
+    local _, old = match(stored and #stored <= MAX_TEXT and stored or '', STAMPED)
+    old = tonumber(old or '')
+    if old and old > stamp and old <= now then return stored, false end
+    return new, stored and not old
+  end
+  return add, latest
+end
+
+-- fetch reads the ops' fields, in calls of bounded size. An absent one is false.
+local function fetch()
+  local texts = {}
+  for from = 1, ops, CHUNK do
+    local to = math.min(from + CHUNK - 1, ops)
+    local part = call('HMGET', v, unpack(ARGV, HEAD + from, HEAD + to))
+    if ops <= CHUNK then return part end
+    for i = 1, to - from + 1 do texts[from + i - 1] = part[i] end
+  end
+  return texts
+end
+
+local state, generation = redis.pcall('HMGET', ctl, 'gen', me, 'shape'), redis.pcall('HGET', v, GENERATION)
+if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
+  -- A key of another type counts as none: register-2.lua replaces it.
+  local function strange(reply) return type(reply) == 'table' and find(reply.err or '', 'WRONGTYPE', 1, true) end
+  if state.err and not strange(state) then call('HMGET', ctl, 'gen') end -- raises the error
+  if type(generation) == 'table' and not strange(generation) then call('HGET', v, GENERATION) end
+  return {'UNKNOWN'}
+end
+local last = '0'
+if state[2] then
+  last = match(state[2], '^([1-9]%d*) ')
+  if not last then
+    last = sub(state[2], 1, 2) == '0 ' and '0' or LARGEST
+  elseif #last > 15 and (#last > 16 or tonumber(last) >= WHOLE) then
+    last = LARGEST
+  end
+end
+local time = call('TIME')
+local now = time[1]
+local micros = time[1] * 1000000 + time[2]
+
+if tonumber(last) >= seq then
+  -- This write makes a demoted master answer READONLY: it must not acknowledge what its
+  -- successor may lack.
+  call('HSET', ctl, me, last .. ' ' .. now, 'touched', now)
+  local reply = {'DUP', last, 0, 0}
+  if totals then
+    local texts, spare = fetch(), nil
+    for i = 1, ops do
+      local kind, total = kind_of(i), texts[i]
+      if kind ~= '+' and kind ~= '=' then
+        total = ''
+      elseif not total and cap > 0 then
+        spare = spare or (call('HLEN', v) - 1 >= cap and call('HGET', v, overflow)) or ''
+        total = spare
+      end
+      if total and #total > MAX_TEXT then total = '' end
+      reply[4 + i] = total or ''
+    end
+  end
+  return reply
+end
+if tonumber(last) ~= prev then return {'GAP', last} end
+
+local stored = fetch()
+local set = {} -- what to write: pairs of field and text
+local gone = {} -- fields to remove
+local results = {} -- for each op the text of its series after it
+
+-- quick works out the outcome of nearly every batch: of one that only adds, to series that
+-- all exist, whose texts are as this script writes them. It checks all bare numbers in one
+-- match, changes only those components of a vector that the delta names, and has Lua write
+-- most numbers. For any other batch it returns false or raises an error, and careful works
+-- out the outcome. quick takes about half of careful's time for numbers, and a third where 3
+-- of a histogram's 13 components change.
+local function quick()
+  if kinds ~= '+' then return false end
+  local ARGV, at = ARGV, HEAD + ops -- the values begin behind at
+  if not find(ARGV[at + 1], ':', 1, true) then
+    local had = concat(stored, ':')
+    if #had > MAX_TEXT or not find(had, NUMBERS) or not find(concat(ARGV, ':', at + 1), NUMBERS) then return false end
+    local set, format, k = set, format, 0 -- locals are quicker
+    for i = 1, ops do
+      local n = stored[i] + ARGV[at + i]
+      if n < WHOLE and n > -WHOLE and n % 1 == 0 then
+        n = format('%d', n)
+      elseif not (n <= MAX and n >= -MAX) then
+        return false
+      elseif totals then
+        n = text(n)
+      end
+      set[k + 1], set[k + 2] = ARGV[HEAD + i], n
+      if totals then results[i] = n end
+      k = k + 2
+    end
+    return true
+  end
+
+  -- quick does not check the components that a delta does not name. One that makes a page
+  -- omit the series would stay for ever, so careful does a batch now and then.
+  if seq % THOROUGH == 0 then return false end
+  local out, seen, work = {}, {}, 0
+  for i = 1, ops do
+    local delta, rest, k, size = ' ' .. ARGV[at + i], ' ' .. stored[i] .. ' ', 0, 0
+    work = work + #delta * #rest -- each component of the delta is searched for in the text
+    if work > WORK or #rest > MAX_TEXT + 2 then return false end
+    for key, num in gmatch(delta, PAIR) do
+      if seen[key] == i then return false end
+      seen[key] = i
+      size = size + #key + #num
+      local from, to = find(rest, key, 1, true)
+      if from then
+        local had, after = match(rest, CUT, to + 1)
+        num = had + num
+        rest = sub(rest, 1, from - 1) .. sub(rest, after)
+      end
+      num = num + 0
+      if not (num >= 0 and num <= MAX) and not (num >= -MAX and key == ' sum:') then return false end
+      if num % 1 ~= 0 or num >= SHORT or num <= -SHORT then num = text(num) end
+      out[k + 1], out[k + 2] = key, num
+      k = k + 2
+    end
+    -- The rest must be components that are whole numbers, and the last space. If the sum
+    -- might have too many components, careful counts them.
+    local others, n = gsub(rest, ' [^ :]+:%d+', '')
+    if size ~= #delta or others ~= ' ' or n > MAX_COMPONENTS - 1001 then return false end
+    local sum = sub(concat(out, '', 1, k) .. rest, 2, -2)
+    if #sum > MAX_TEXT then return false end
+    results[i], set[2 * i - 1], set[2 * i] = sum, ARGV[HEAD + i], sum
+  end
+  return true
+end
+
+-- careful works out the outcome of any batch. It returns what is wrong with the batch or
+-- nil, how many stored texts were corrupt, how many ops overflowed, whether all series go,
+-- and whether any series comes or goes. (It sets no outer variable: miniredis forgets what
+-- a function set before an error.)
+local function careful()
+  local add, latest = adders()
+  local corrupt, overflowed, cleared = 0, 0, false
+  local was, is = {}, {} -- texts by field, before and after; false if absent
+  local target = {} -- for each op the field that it went to
+  for i = 1, ops do was[field_of(i)], is[field_of(i)] = stored[i], stored[i] end
+  local grown, series = 0, nil
+  for i = 1, ops do
+    local kind, field, value = kind_of(i), field_of(i), value_of(i)
+    if kind == '+' or kind == '=' then
+      if cap > 0 and not is[field] and field ~= overflow then
+        if not series then series = call('HLEN', v) - 1 end
+        if (cleared and 0 or series) + grown >= cap then
+          field = overflow
+          overflowed = overflowed + 1
+          if is[field] == nil then
+            was[field] = call('HGET', v, field)
+            is[field] = not cleared and was[field]
+          end
+        end
+      end
+      local sum, damaged
+      if kind == '+' then sum, damaged = add(is[field], value) else sum, damaged = latest(is[field], value, micros) end
+      if not sum then return 'op ' .. i .. ' of the commit has a malformed value' end
+      if damaged then corrupt = corrupt + 1 end
+      if not is[field] then grown = grown + 1 end
+      is[field], target[i] = sum, field
+    elseif kind == '-' then
+      if is[field] then grown = grown - 1 end
+      is[field] = false
+    elseif kind == '*' then
+      cleared, grown = true, 0
+      for f in pairs(is) do is[f] = false end
+    else
+      return 'op ' .. i .. ' of the commit is of an unknown kind'
+    end
+  end
+
+  local changed = cleared
+  for i in pairs(set) do set[i] = nil end -- quick may have failed half-way
+  if cleared then set[1], set[2] = GENERATION, ARGV[1] end
+  for field, now_text in pairs(is) do
+    local before = was[field]
+    if now_text then
+      if cleared or now_text ~= before then
+        set[#set + 1] = field
+        set[#set + 1] = now_text
+      end
+      changed = changed or not before
+    elseif before and not cleared then
+      gone[#gone + 1] = field
+      changed = true
+    end
+  end
+  for i = 1, ops do results[i] = target[i] and is[target[i]] or '' end
+  return nil, corrupt, overflowed, cleared, changed
+end
+
+local corrupt, overflowed, cleared, changed = 0, 0, false, false
+if ops > 0 then
+  local ok, done = pcall(quick)
+  if not (ok and done) then
+    local wrong
+    wrong, corrupt, overflowed, cleared, changed = careful()
+    if wrong then return redis.error_reply('ERR shoal: ' .. wrong) end
+  end
+end
+
+-- Nothing above has written. The first write is an HSET, which checks the memory: if Redis
+-- answers OOM, nothing has changed. After it, Redis lets the script finish.
+if changed or #(state[3] or '') > 99 then -- too long to be a shape: each batch would read it
+  -- The shape is a count and a time. If Redis steps back, the same count comes again with
+  -- other series; and a clock may stand still.
+  local count = (tonumber(match(state[3] or '', '^%d+') or '0') or 0) + 1
+  call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now,
+    'shape', format('%.0f', count) .. ' ' .. now .. '.' .. time[2])
+else
+  call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now)
+end
+if cleared then call('UNLINK', v) end
+for from = 1, #gone, CHUNK do
+  call('HDEL', v, unpack(gone, from, math.min(from + CHUNK - 1, #gone)))
+end
+for from = 1, #set, CHUNK do
+  call('HSET', v, unpack(set, from, math.min(from + CHUNK - 1, #set)))
+end
+
+local reply = {'OK', ARGV[4], corrupt, overflowed}
+if totals then
+  for i = 1, ops do reply[4 + i] = results[i] end
+end
+return reply

@@ -1,0 +1,35 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- Removes a family that nobody registered or wrote for long.
+--
+-- KEYS 1  the family's control hash
+--      2  the family's values hash
+-- ARGV 1  retention in milliseconds; -1 to remove nothing
+--      2  the family's score in the list of families, in milliseconds
+-- Returns 1 if the family is gone, 0 if it was written or registered lately
+--
+-- Twice is safe: each run judges the age by what is stored then.
+--
+-- The rules: docs/protocol.md, Housekeeping.
+
+if redis.call('EXISTS', KEYS[1], KEYS[2]) == 0 then return 1 end
+if ARGV[1] == '-1' then return 0 end
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- Each commit and each registration notes its second in touched. Where the control hash
+-- was lost, the list alone tells the age.
+local stored = redis.pcall('HGET', KEYS[1], 'touched')
+if type(stored) == 'table' then
+  if not string.find(stored.err, 'WRONGTYPE', 1, true) then redis.call('HGET', KEYS[1], 'touched') end -- fails
+  stored = nil -- a key of another type: a process that writes the family would have replaced it
+end
+local touched = tonumber(string.match(stored or '', '^%d+$') or '0') or 9007199254740992
+local lost = redis.call('EXISTS', KEYS[1]) == 0
+if lost then touched = (tonumber(ARGV[2]) or 0) / 1000 end
+if touched * 1000 > now then -- written before the clock was set back: its age begins now
+  if not lost then redis.pcall('HSET', KEYS[1], 'touched', time[1]) end
+  return 0
+end
+if touched * 1000 + 999 > now - tonumber(ARGV[1]) then return 0 end
+redis.call('UNLINK', KEYS[1], KEYS[2])
+return 1
