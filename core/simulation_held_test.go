@@ -21,7 +21,7 @@ type toldGone struct {
 
 // hears notes what a process is told by the answer to a mark. The caller holds w.mu.
 func (p *proc) hears(m wire.Mark, reply wire.MarkReply) {
-	if !p.w.plan.removal || reply.Err != nil || reply.Unknown {
+	if reply.Err != nil || reply.Unknown {
 		return
 	}
 	for _, i := range reply.Gone {
@@ -178,7 +178,7 @@ type shownStart struct {
 // The caller holds w.mu.
 func (w *world) checkStarts(p *proc, start snapshot, s shown) {
 	l := &w.ledger
-	if !w.plan.removal || start.changes != l.changes {
+	if start.changes != l.changes {
 		return
 	}
 	for family, page := range s.values {

@@ -54,7 +54,7 @@ type content struct {
 	generation map[string]string
 	damaged    map[string]bool // one of the family's keys was lost, and it was not registered since
 	leases     map[int]ledgerLease
-	marking
+	markBooks
 }
 
 type batchKey struct {
@@ -92,7 +92,7 @@ func newContent() content {
 	return content{
 		applied: map[batchKey]bool{}, values: sums{},
 		generation: map[string]string{}, damaged: map[string]bool{}, leases: map[int]ledgerLease{},
-		marking: newMarking(),
+		markBooks: newMarkBooks(),
 	}
 }
 
@@ -100,7 +100,7 @@ func (c *content) clone() content {
 	return content{
 		applied: maps.Clone(c.applied), values: c.values.clone(),
 		generation: maps.Clone(c.generation), damaged: maps.Clone(c.damaged), leases: maps.Clone(c.leases),
-		marking: c.marking.clone(),
+		markBooks: c.markBooks.clone(),
 	}
 }
 
@@ -158,17 +158,18 @@ func (l *ledger) applies(p *proc, c wire.Commit, reply wire.CommitReply) {
 		l.w.violated("batch %d of %s of %v, acknowledged before a wipe, was sent again after it", c.Seq, c.Family, p)
 	}
 	l.applied[key] = true
+	for k, gone := range l.deletedBy(c) {
+		if gone {
+			delete(l.values[c.Family], k)
+		}
+	}
 	l.committed(p, c)
 	delete(l.rolled, key)
 	for _, op := range c.Ops {
 		switch op.Kind {
 		case wire.OpAdd:
 			l.values.addOps(c.Family, []wire.Op{op})
-		case wire.OpDelete:
-			delete(l.values[c.Family], labelOf(op.Field))
-			l.fell(c.Family, forGood)
-		case wire.OpClear:
-			clear(l.values[c.Family])
+		case wire.OpDelete, wire.OpClear:
 			l.fell(c.Family, forGood)
 		}
 	}

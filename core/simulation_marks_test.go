@@ -6,6 +6,7 @@ import (
 	"context"
 	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -29,12 +30,14 @@ type seriesLife struct {
 	until  int64 // the deadline of a Latest, in microseconds of the store's clock; 0 if it has none
 }
 
-// marking is the part of the ledger's content that is about marks.
-type marking struct {
+// markBooks is what the ledger knows of the marks.
+type markBooks struct {
 	epochs map[string]epoch
 	lives  map[seriesKey]seriesLife
 	ended  map[seriesKey]int64        // when the life before this one ended, by the store's clock
+	cut    map[string]int64           // when a series of the family was removed last, by that clock
 	holds  map[seriesKey]map[int]bool // the processes that told the store that they hold it; never changed
+	bare   map[string]bool            // the families whose marks were lost: none is kept before a process registers them
 }
 
 type epoch struct {
@@ -43,15 +46,15 @@ type epoch struct {
 	family int64 // when the family was registered, in microseconds
 }
 
-func newMarking() marking {
-	return marking{
+func newMarkBooks() markBooks {
+	return markBooks{
 		epochs: map[string]epoch{}, lives: map[seriesKey]seriesLife{}, ended: map[seriesKey]int64{},
-		holds: map[seriesKey]map[int]bool{},
+		cut: map[string]int64{}, holds: map[seriesKey]map[int]bool{}, bare: map[string]bool{},
 	}
 }
 
-func (m *marking) clone() marking {
-	return marking{epochs: maps.Clone(m.epochs), lives: maps.Clone(m.lives), ended: maps.Clone(m.ended), holds: maps.Clone(m.holds)}
+func (m *markBooks) clone() markBooks {
+	return markBooks{epochs: maps.Clone(m.epochs), lives: maps.Clone(m.lives), ended: maps.Clone(m.ended), cut: maps.Clone(m.cut), holds: maps.Clone(m.holds), bare: maps.Clone(m.bare)}
 }
 
 // idleAge is how many epochs old the mark of an idle series is.
@@ -73,6 +76,7 @@ func (l *ledger) noteEpoch(r wire.Registration, reply wire.RegisterReply) {
 	if !l.marked(r.Family) {
 		return
 	}
+	delete(l.bare, r.Family)
 	now := l.w.serverNow().Unix()
 	if l.generation[r.Family] != reply.Generation {
 		l.forgetLives(r.Family)
@@ -147,7 +151,7 @@ func (l *ledger) forgetLives(family string) {
 // marksLost notes that the marks of a family alone are gone: the ages of its series begin anew,
 // and when they began is not known any more.
 func (l *ledger) marksLost(family string) {
-	l.unmarked[family] = true
+	l.unmarked[family], l.bare[family] = true, true
 	for key, s := range l.lives {
 		if key.family == family {
 			s.start, s.marked = 0, l.epochs[family].number
@@ -181,11 +185,7 @@ func (l *ledger) committed(p *proc, c wire.Commit) {
 	if !l.marked(c.Family) {
 		return
 	}
-	deleted, cleared := map[string]bool{}, false
-	for _, op := range c.Ops {
-		cleared = cleared || op.Kind == wire.OpClear
-		deleted[labelOf(op.Field)] = deleted[labelOf(op.Field)] || op.Kind == wire.OpDelete
-	}
+	deleted := l.deletedBy(c)
 	stored := l.read(c.Family, c.Generation)
 	now := l.w.serverNow().UnixMicro()
 	resent := l.rolled[batchKey{p.number, c.Family, c.Seq}]
@@ -193,7 +193,7 @@ func (l *ledger) committed(p *proc, c wire.Commit) {
 		if key.family != c.Family {
 			continue
 		}
-		gone := cleared || deleted[key.k]
+		gone := deleted[key.k]
 		if _, there := stored[key.k]; !there && !gone {
 			l.w.violated("%s %q vanished with a batch of %v that does not delete it", key.family, key.k, p)
 		}
@@ -203,7 +203,9 @@ func (l *ledger) committed(p *proc, c wire.Commit) {
 	}
 	if !resent {
 		maps.DeleteFunc(l.takenBack, func(key seriesKey, _ int) bool {
-			return key.family == c.Family && (cleared || deleted[key.k])
+			return key.family == c.Family && slices.ContainsFunc(c.Ops, func(op wire.Op) bool {
+				return op.Kind == wire.OpClear || op.Kind == wire.OpDelete && labelOf(op.Field) == key.k
+			})
 		})
 	}
 	ops := map[string]wire.Op{}
@@ -231,6 +233,23 @@ func (l *ledger) committed(p *proc, c wire.Commit) {
 	}
 }
 
+// deletedBy tells which series a batch deletes. A deletion that comes late, after a step back,
+// spares what began after it was asked for.
+func (l *ledger) deletedBy(c wire.Commit) map[string]bool {
+	const late, skew = 10e6, 1e6
+	deleted, now := map[string]bool{}, l.w.serverNow().UnixMicro()
+	for _, op := range c.Ops {
+		for key, s := range l.lives {
+			if key.family != c.Family || op.Kind != wire.OpClear && (op.Kind != wire.OpDelete || labelOf(op.Field) != key.k) {
+				continue
+			}
+			spared := op.Born > 0 && now-op.Born > late && s.start > op.Born+skew && s.start <= now
+			deleted[key.k] = deleted[key.k] || !spared
+		}
+	}
+	return deleted
+}
+
 // endLife notes that a series was removed.
 func (l *ledger) endLife(key seriesKey, now int64) {
 	if _, ok := l.lives[key]; !ok {
@@ -238,7 +257,13 @@ func (l *ledger) endLife(key seriesKey, now int64) {
 	}
 	delete(l.lives, key)
 	delete(l.holds, key)
-	l.ended[key] = now
+	l.ended[key], l.cut[key.family] = now, now
+}
+
+// floor is the earliest time at which a series that comes now, or came since it was removed last,
+// can have begun. A clock that was set back may have made the family's last removal an early one.
+func (l *ledger) floor(key seriesKey, now int64) int64 {
+	return min(l.ended[key], l.cut[key.family], now)
 }
 
 // compare checks what the store has of a series after a batch of a process.
@@ -257,7 +282,7 @@ func (l *ledger) compare(key seriesKey, s storedSeries, p *proc, op wire.Op, now
 	switch {
 	case s.start > old.start:
 		l.w.violated("%s %q began at %v, and after a batch of %v at %v, which is later", key.family, key.k, old.start, p, s.start)
-	case s.start < old.start && s.start < min(l.ended[key], now):
+	case s.start < old.start && s.start < l.floor(key, now):
 		l.w.violated("%s %q was removed at %v, and after a batch of %v it began at %v", key.family, key.k, l.ended[key], p, s.start)
 	}
 	old.start, old.until = s.start, deadlineOf(s.text)
@@ -267,9 +292,10 @@ func (l *ledger) compare(key seriesKey, s storedSeries, p *proc, op wire.Op, now
 // checkComes checks the start of a series that a batch brought.
 func (l *ledger) checkComes(key seriesKey, s storedSeries, p *proc, op wire.Op, now int64) {
 	switch {
+	case l.bare[key.family]:
 	case s.start == 0 || s.start > now:
 		l.w.violated("%s %q came at %v and is said to have begun at %v", key.family, key.k, now, s.start)
-	case s.start < min(l.ended[key], now):
+	case s.start < l.floor(key, now):
 		l.w.violated("%s %q was removed at %v, and came again with a start at %v", key.family, key.k, l.ended[key], s.start)
 	case op.Born == 0 && s.start < min(l.epochs[key.family].family, now):
 		l.w.violated("%s %q came with a start at %v, before the family was registered at %v", key.family, key.k, s.start, l.epochs[key.family].family)

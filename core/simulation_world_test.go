@@ -113,6 +113,10 @@ func newWorld(t *testing.T, seed uint64, traced bool) *world {
 	w.plan = newPlan(&w.rng)
 	// These two are not drawn, so that the other seeds run as before these options.
 	w.plan.totals = seed%3 == 0
+	w.plan.retentions = map[string]time.Duration{}
+	for _, family := range summedFamilies {
+		w.plan.retentions[family] = 0 // that of the registry
+	}
 	if seed%removalEvery == 0 {
 		w.plan.planRemoval(seed)
 	}
