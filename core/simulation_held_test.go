@@ -66,6 +66,15 @@ func (p *proc) mayOmit(b *sentBatch, c wire.Commit) bool {
 	return true
 }
 
+// remembered are the ops of a batch without those that the process forgot, since it was told that their
+// series are gone.
+func (p *proc) remembered(family string, b *sentBatch) []wire.Op {
+	return slices.DeleteFunc(slices.Clone(b.ops), func(op wire.Op) bool {
+		t := p.told[seriesKey{family, labelOf(op.Field)}]
+		return t.dropped && t.at.After(b.first)
+	})
+}
+
 // checkForgotten wants a batch that is sent again to bring back no series of which the process
 // was told, after the batch was acknowledged, that it is gone.
 func (p *proc) checkForgotten(b *sentBatch, c wire.Commit) {
@@ -205,6 +214,9 @@ func (w *world) checkStarts(p *proc, start snapshot, s shown) {
 func (l *ledger) allBack(family string, start snapshot) bool {
 	if l.stepped.at.IsZero() {
 		return true
+	}
+	if l.cut[family] >= l.stepped.at.UnixMicro() {
+		return false // no start is told that is before the family's last removal
 	}
 	return l.w.clockMoves == 0 && len(start.owing[family]) == 0 && len(l.owing(family)) == 0
 }

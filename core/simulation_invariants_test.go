@@ -233,7 +233,7 @@ func (w *world) checkLost(p *proc) {
 		for seq := uint64(1); seq <= given; seq++ {
 			if !w.ledger.applied[batchKey{p.number, family, seq}] {
 				missing++
-				if b := w.ledger.sent[batchKey{p.number, family, seq}]; b == nil || !addedNothing(b.ops) {
+				if b := w.ledger.sent[batchKey{p.number, family, seq}]; b == nil || !addedNothing(p.remembered(family, b)) {
 					counting++
 				}
 			}
