@@ -21,7 +21,10 @@ type toldGone struct {
 
 // hears notes what a process is told by the answer to a mark. The caller holds w.mu.
 func (p *proc) hears(m wire.Mark, reply wire.MarkReply) {
-	if reply.Err != nil || reply.Unknown {
+	if reply.Unknown {
+		p.doubted = p.children(keptFamily)
+	}
+	if reply.Err != nil {
 		return
 	}
 	for _, i := range reply.Gone {
@@ -35,8 +38,27 @@ func (p *proc) hears(m wire.Mark, reply wire.MarkReply) {
 // notesNamed notes which series a new batch has.
 func (p *proc) notesNamed(c wire.Commit) {
 	for _, op := range c.Ops {
-		p.named[seriesKey{c.Family, labelOf(op.Field)}] = time.Now()
+		key := seriesKey{c.Family, labelOf(op.Field)}
+		if _, named := p.named[key]; !named && op.Kind == wire.OpAdd && op.Born == 0 {
+			p.w.violated("%v sends %s %q for the first time, and not since when it holds it", p, key.family, key.k)
+		}
+		if op.Kind == wire.OpAdd || op.Kind == wire.OpLatest {
+			p.named[key] = time.Now()
+		}
 	}
+}
+
+// checkDoubted wants a process that was told that it knows another generation of a family to
+// hold on to its series.
+func (p *proc) checkDoubted() {
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	for _, k := range p.doubted {
+		if p.child(seriesKey{keptFamily, k}) == nil {
+			p.w.violated("%v holds %s %q no more, and was only told of another generation", p, keptFamily, k)
+		}
+	}
+	p.doubted = nil
 }
 
 // knowsGone says whether a process was told that a series is gone, and had nothing new of it since.

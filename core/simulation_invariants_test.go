@@ -15,6 +15,7 @@ func (w *world) checkPage(p *proc, start snapshot, s shown) {
 	}
 	w.checkOpen(p, start, s.values[openFamily])
 	w.checkStarts(p, start, s)
+	w.checkCap(p, s)
 	w.checkComeback(p, s)
 	w.checkGauges(p, start, s)
 }

@@ -295,6 +295,10 @@ func (l *ledger) checkComes(key seriesKey, s storedSeries, p *proc, op wire.Op, 
 	case l.bare[key.family]:
 	case s.start == 0 || s.start > now:
 		l.w.violated("%s %q came at %v and is said to have begun at %v", key.family, key.k, now, s.start)
+	case op.Born > 0 && s.start > max(min(op.Born, now), l.cut[key.family]):
+		l.w.violated("%s %q came with a start at %v, and %v holds it since %v", key.family, key.k, s.start, p, op.Born)
+	case op.Born > 0 && s.start < min(op.Born, now):
+		l.w.violated("%s %q came with a start at %v, and %v holds it only since %v", key.family, key.k, s.start, p, op.Born)
 	case s.start < l.floor(key, now):
 		l.w.violated("%s %q was removed at %v, and came again with a start at %v", key.family, key.k, l.ended[key], s.start)
 	case op.Born == 0 && s.start < min(l.epochs[key.family].family, now):

@@ -124,10 +124,14 @@ func (e errorText) Error() string { return string(e) }
 type shown struct {
 	values sums                          // of the families that add up
 	gauges map[string]map[string]float64 // by the labels' values
+	counts map[string]int                // how many series each family has
 }
 
 func newShown(w *world, families map[string]*dto.MetricFamily) shown {
-	s := shown{values: sums{}, gauges: map[string]map[string]float64{}}
+	s := shown{values: sums{}, gauges: map[string]map[string]float64{}, counts: map[string]int{}}
+	for name, f := range families {
+		s.counts[name] = len(f.Metric)
+	}
 	for _, name := range summedFamilies {
 		f := families[name]
 		if f == nil {

@@ -21,7 +21,7 @@ const (
 )
 
 // removalEvery says in which seeds.
-const removalEvery = 10
+const removalEvery = 20
 
 const (
 	shortRetention = 8 * time.Minute // an epoch is a minute
@@ -37,7 +37,7 @@ func (p *plan) planRemoval(seed uint64) {
 	p.pauses = true
 	p.mortal = p.mortal || d.percent(50)
 	p.steps = 20 + d.below(20)
-	if d.percent(75) { // minutes go by sooner
+	if d.percent(85) { // minutes go by sooner
 		p.opts.Interval, p.opts.LeaseDuration, p.opts.RefreshPeriod = 2*time.Second, 15*time.Second, 30*time.Second
 	}
 	p.days = p.clock && d.percent(40)
@@ -99,7 +99,7 @@ func (p *proc) countOwn(d *rng) {
 		p.add(churnFamily, p.ownLabel(), float64(1+d.below(5)))
 	}
 	for range d.below(4) {
-		p.crowd.WithLabelValues(fmt.Sprint("c", (p.number*5+d.below(18))%crowdLabels)).Inc()
+		p.crowd.WithLabelValues(fmt.Sprint("c", d.below(crowdLabels))).Inc()
 	}
 	for range d.below(3) {
 		p.state.WithLabelValues(fmt.Sprint("s", d.below(crowdLabels))).Set(float64(p.number))
@@ -269,4 +269,13 @@ func (l *ledger) familyWent(family string) bool {
 	}
 	l.valuesLost(family)
 	return true
+}
+
+// checkCap wants a page to show no more series of a family than the cap, and the overflow series.
+func (w *world) checkCap(p *proc, s shown) {
+	for family := range w.plan.retentions {
+		if n, limit := s.counts[family], w.plan.opts.SeriesLimit; limit > 0 && n > limit+1 {
+			w.violated("%v shows %d series of %s, and the cap is %d", p, n, family, limit)
+		}
+	}
 }
