@@ -48,6 +48,10 @@ const (
 	faultSeriesDeleted
 	faultSeriesDeletedInPart
 	faultFamilyReset
+	faultEpochPassed
+	faultMarksLost     // a family's marks are evicted
+	faultSeriesRemoved // since nobody holds it, or it has expired
+	faultToldGone      // a process hears that a series which it holds is gone
 	faultKinds
 )
 
@@ -85,6 +89,10 @@ var faultNames = [faultKinds]string{
 	faultSeriesDeleted:       "series deleted",
 	faultSeriesDeletedInPart: "series deleted by partial match",
 	faultFamilyReset:         "family reset",
+	faultEpochPassed:         "epoch passed",
+	faultMarksLost:           "marks lost",
+	faultSeriesRemoved:       "series removed",
+	faultToldGone:            "a series that is held is gone",
 }
 
 func (f fault) String() string { return faultNames[f] }

@@ -49,6 +49,9 @@ func (p *proc) checkMemory() {
 	size := 0
 	for _, f := range *p.reg.families.Load() {
 		o, sum, fresh := &f.out, 0, 0
+		if limit := p.w.plan.opts.SeriesLimit; limit > 0 && !f.def.cadence.own() && f.table.series.Len() > 2*limit {
+			p.w.violated("%v has %d children of %s, and the cap is %d", p, f.table.series.Len(), f.def.name, limit)
+		}
 		for _, b := range o.kept {
 			sum += b.size
 		}
@@ -96,6 +99,62 @@ func unsent(s *series) float64 {
 // eachUnsent calls do with the label value of each series and what it has not given to a batch.
 func eachUnsent[M Counter | Gauge](v *Vec[M], do func(label string, n float64)) {
 	v.consts.fam.each(func(s *series) { do(s.values[0], unsent(s)) })
+}
+
+// family is what the process has of a family, or nil.
+func (p *proc) family(name string) *family {
+	for _, f := range *p.reg.families.Load() {
+		if f.def.name == name {
+			return f
+		}
+	}
+	return nil
+}
+
+// child is the process's child of a family with this label value, or nil.
+func (p *proc) child(key seriesKey) (child *series) {
+	if f := p.family(key.family); f != nil {
+		f.table.series.Each(func(s *series) {
+			if labelOf(s.field) == key.k {
+				child = s
+			}
+		})
+	}
+	return child
+}
+
+// children are the label values of the process's children in a family, without those of which it
+// has not told yet.
+func (p *proc) children(family string) (list []string) {
+	f := p.family(family)
+	if f == nil {
+		return nil
+	}
+	f.table.series.Each(func(s *series) {
+		if !p.fresh(s) {
+			list = append(list, labelOf(s.field))
+		}
+	})
+	return list
+}
+
+func (p *proc) fresh(s *series) bool {
+	s.consts.fam.mu.Lock()
+	defer s.consts.fam.mu.Unlock()
+	_, fresh := s.consts.fam.fresh[s]
+	return fresh
+}
+
+// holds says whether the process has a child for a series, and has told so.
+func (p *proc) holds(key seriesKey) bool {
+	s := p.child(key)
+	return s != nil && !p.fresh(s)
+}
+
+// holdsClean says whether the process has a child for a series, with nothing to send and labels.
+func (p *proc) holdsClean(key seriesKey) bool {
+	s := p.child(key)
+	return s != nil && !s.dirty.Load() && len(s.values) > 0
 }
 
 // addedNothing says whether a batch's loss is none, as it only showed that series are there.

@@ -14,6 +14,8 @@ func (w *world) checkPage(p *proc, start snapshot, s shown) {
 		w.checkFamily(p, start, family, s.values[family])
 	}
 	w.checkOpen(p, start, s.values[openFamily])
+	w.checkStarts(p, start, s)
+	w.checkCap(p, s)
 	w.checkComeback(p, s)
 	w.checkGauges(p, start, s)
 }
@@ -112,7 +114,13 @@ func (w *world) checkGauges(p *proc, start snapshot, s shown) {
 // checkSent wants everything that a process counted to be in batches, once.
 func (p *proc) checkSent() {
 	for _, family := range summedFamilies {
-		for _, k := range append(slices.Clone(labelValues), "") {
+		labels := sums{}
+		for _, s := range []sums{p.added, p.sent} {
+			for k := range s[family] {
+				labels.add(family, k, amounts{})
+			}
+		}
+		for k := range labels[family] {
 			if got, want := p.sent[family][k], p.added[family][k]; got != want {
 				p.w.violated("%v counted %v of %s %q, and its batches hold %v", p, want, family, k, got)
 			}
@@ -197,6 +205,9 @@ func (w *world) checkTotals() {
 			}
 		}
 		for k, a := range want[family] {
+			if w.ledger.removed[seriesKey{family, k}] {
+				continue // it began anew
+			}
 			if got := w.ledger.values[family][k]; got != a {
 				w.violated("%s %q is %v in the end, and %v was counted", family, k, got, a)
 			}
@@ -223,7 +234,7 @@ func (w *world) checkLost(p *proc) {
 		for seq := uint64(1); seq <= given; seq++ {
 			if !w.ledger.applied[batchKey{p.number, family, seq}] {
 				missing++
-				if b := w.ledger.sent[batchKey{p.number, family, seq}]; b == nil || !addedNothing(b.ops) {
+				if b := w.ledger.sent[batchKey{p.number, family, seq}]; b == nil || !addedNothing(p.remembered(family, b)) {
 					counting++
 				}
 			}

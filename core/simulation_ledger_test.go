@@ -37,6 +37,11 @@ type ledger struct {
 	rolled    map[batchKey]bool    // taken back by a step back, and not applied again
 	emptiedAt time.Time            // when the store lost everything last
 	total     map[string][]float64 // by label, every value that the Total had in the store, in order
+	number    int                  // of lives so far
+	takenBack map[seriesKey]int    // the lives that a step back took, and that were not brought back yet
+	removed   map[seriesKey]bool   // the series that were ever removed as idle
+	shown     map[seriesKey]shownStart
+	unmarked  map[string]bool // families whose marks were lost: ages begin when the housekeeping finds that
 
 	mayLose   bool // living processes may lack what the store had acknowledged
 	uncertain bool // and they can't tell how many batches
@@ -49,6 +54,7 @@ type content struct {
 	generation map[string]string
 	damaged    map[string]bool // one of the family's keys was lost, and it was not registered since
 	leases     map[int]ledgerLease
+	markBooks
 }
 
 type batchKey struct {
@@ -60,6 +66,7 @@ type batchKey struct {
 // sentBatch is a batch as it was when it was sent first.
 type sentBatch struct {
 	ops   []wire.Op
+	first time.Time // when it was sent first
 	acked time.Time // last; zero before, and once it was sent again
 	had   bool      // the process was told that the store has it, and that was not taken back since
 	wiped bool      // the store had it and lost it in a wipe: Prometheus has seen it, it must not come again
@@ -77,6 +84,7 @@ func newLedger(w *world) ledger {
 	return ledger{
 		w: w, sent: map[batchKey]*sentBatch{}, content: newContent(), confirmed: map[int]string{},
 		falls: map[string]falls{}, rolled: map[batchKey]bool{}, total: map[string][]float64{},
+		takenBack: map[seriesKey]int{}, removed: map[seriesKey]bool{}, shown: map[seriesKey]shownStart{}, unmarked: map[string]bool{},
 	}
 }
 
@@ -84,6 +92,7 @@ func newContent() content {
 	return content{
 		applied: map[batchKey]bool{}, values: sums{},
 		generation: map[string]string{}, damaged: map[string]bool{}, leases: map[int]ledgerLease{},
+		markBooks: newMarkBooks(),
 	}
 }
 
@@ -91,6 +100,7 @@ func (c *content) clone() content {
 	return content{
 		applied: maps.Clone(c.applied), values: c.values.clone(),
 		generation: maps.Clone(c.generation), damaged: maps.Clone(c.damaged), leases: maps.Clone(c.leases),
+		markBooks: c.markBooks.clone(),
 	}
 }
 
@@ -102,6 +112,7 @@ func (l *ledger) registered(p *proc, r wire.Registration, reply wire.RegisterRep
 		l.w.violated("%v: registering %s was answered %+v", p, r.Family, reply)
 		return
 	}
+	l.noteEpoch(r, reply)
 	l.generation[r.Family] = reply.Generation
 	delete(l.damaged, r.Family)
 }
@@ -111,16 +122,18 @@ func (l *ledger) sending(p *proc, c wire.Commit) {
 	key := batchKey{p.number, c.Family, c.Seq}
 	b := l.sent[key]
 	if b == nil {
-		l.sent[key] = &sentBatch{ops: slices.Clone(c.Ops)}
+		l.sent[key] = &sentBatch{ops: slices.Clone(c.Ops), first: time.Now()}
+		p.notesNamed(c)
 		p.sent.addOps(c.Family, c.Ops)
 		if c.Family == lostFamily {
 			p.toldLost(c.Ops)
 		}
 		return
 	}
-	if !slices.Equal(b.ops, c.Ops) {
+	if !slices.Equal(b.ops, c.Ops) && !p.mayOmit(b, c) {
 		l.w.violated("%v sends batch %d of %s again with other contents: %v, at first %v", p, c.Seq, c.Family, c.Ops, b.ops)
 	}
+	p.checkForgotten(b, c)
 	// Once it is on its way again, an outage may hold it up.
 	if !b.acked.IsZero() && time.Since(b.acked) > keepFor+time.Minute {
 		l.w.violated("%v sends batch %d of %s again %v after it was acknowledged", p, c.Seq, c.Family, time.Since(b.acked))
@@ -145,16 +158,18 @@ func (l *ledger) applies(p *proc, c wire.Commit, reply wire.CommitReply) {
 		l.w.violated("batch %d of %s of %v, acknowledged before a wipe, was sent again after it", c.Seq, c.Family, p)
 	}
 	l.applied[key] = true
+	for k, gone := range l.deletedBy(c) {
+		if gone {
+			delete(l.values[c.Family], k)
+		}
+	}
+	l.committed(p, c)
 	delete(l.rolled, key)
 	for _, op := range c.Ops {
 		switch op.Kind {
 		case wire.OpAdd:
 			l.values.addOps(c.Family, []wire.Op{op})
-		case wire.OpDelete:
-			delete(l.values[c.Family], labelOf(op.Field))
-			l.fell(c.Family, forGood)
-		case wire.OpClear:
-			clear(l.values[c.Family])
+		case wire.OpDelete, wire.OpClear:
 			l.fell(c.Family, forGood)
 		}
 	}

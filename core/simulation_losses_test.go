@@ -35,6 +35,7 @@ func (l *ledger) emptied() {
 	l.emptiedAt = time.Now()
 	l.wiped(func(batchKey) bool { return true })
 	l.content = newContent()
+	clear(l.takenBack)
 	for _, family := range summedFamilies {
 		l.fell(family, forGood)
 	}
@@ -71,6 +72,7 @@ func (l *ledger) valuesLost(family string) {
 	l.wiped(of)
 	maps.DeleteFunc(l.applied, func(key batchKey, _ bool) bool { return of(key) })
 	delete(l.values, family)
+	l.forgetLives(family)
 	l.fell(family, falls{any: 1, forGood: 1, keys: 1})
 }
 
@@ -114,11 +116,13 @@ func (l *ledger) restored(s *savedState) {
 	for _, b := range l.sent {
 		b.wiped = false
 	}
+	l.takeBackLives(&before)
 	for _, family := range summedFamilies {
 		by := forAWhile
 		if old || l.falls[family].forGood != s.falls[family].forGood || l.damaged[family] || before.damaged[family] ||
 			l.generation[family] == "" || l.generation[family] != before.generation[family] {
 			by = forGood
+			l.forgetStarts(family)
 		}
 		l.fell(family, by)
 	}

@@ -36,7 +36,8 @@ const (
 var operationNames = [operations]string{
 	memstore.OpRegister, memstore.OpCommit, memstore.OpHold, memstore.OpRelease,
 	memstore.OpWriteGauges, memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpReadSeries,
-	memstore.OpScanSeries, memstore.OpReadGauges, memstore.OpHousekeep, memstore.OpLineage, memstore.OpAwaitReplicas,
+	memstore.OpScanSeries, memstore.OpReadGauges, memstore.OpHousekeep, memstore.OpMark, memstore.OpReadStarts,
+	memstore.OpLineage, memstore.OpAwaitReplicas,
 }
 
 const (
@@ -263,6 +264,7 @@ func pipelined[Q, R any](ctx context.Context, l *link, op operation, parts []Q, 
 }
 
 func (l *link) Register(ctx context.Context, regs []wire.Registration) []wire.RegisterReply {
+	l.p.checkDoubted()
 	return pipelined(ctx, l, opRegister, regs, func(r wire.Registration) wire.RegisterReply {
 		reply := l.store.Register(context.Background(), []wire.Registration{r})[0]
 		l.w.ledger.registered(l.p, r, reply)
@@ -367,25 +369,26 @@ func (l *link) ReadGauges(ctx context.Context, writers []string) ([]wire.GaugesR
 
 func (l *link) Housekeep(ctx context.Context, retention, pause time.Duration) (wire.Removed, error) {
 	return whole(ctx, l, opHousekeep, func(ctx context.Context) (wire.Removed, error) {
-		return l.store.Housekeep(ctx, retention, pause)
+		return l.w.ledger.removing("", func() (wire.Removed, error) { return l.store.Housekeep(ctx, retention, pause) })
 	})
 }
 
 func (l *link) RemoveExpired(ctx context.Context, family string) (wire.Removed, error) {
 	return whole(ctx, l, opHousekeep, func(ctx context.Context) (wire.Removed, error) {
-		return l.store.RemoveExpired(ctx, family)
+		return l.w.ledger.removing(family, func() (wire.Removed, error) { return l.store.RemoveExpired(ctx, family) })
 	})
 }
 
 func (l *link) Mark(ctx context.Context, marks []wire.Mark) []wire.MarkReply {
-	replies, err := whole(ctx, l, opMark, func(ctx context.Context) ([]wire.MarkReply, error) {
-		return l.store.Mark(ctx, marks), nil
-	})
-	if err != nil {
-		replies = make([]wire.MarkReply, len(marks))
-		for i := range replies {
-			replies[i].Err = err
-		}
+	replies := pipelined(ctx, l, opMark, marks, func(m wire.Mark) wire.MarkReply {
+		reply := l.store.Mark(context.Background(), []wire.Mark{m})[0]
+		l.w.ledger.markedBy(l.p, m, reply)
+		return reply
+	}, func(err error) wire.MarkReply { return wire.MarkReply{Err: err} })
+	l.w.mu.Lock()
+	defer l.w.mu.Unlock()
+	for i, r := range replies {
+		l.p.hears(marks[i], r)
 	}
 	return replies
 }

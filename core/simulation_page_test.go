@@ -44,6 +44,7 @@ type snapshot struct {
 	owing      map[string]map[*proc]bool // the processes that have something of a family to bring back
 	living     map[*proc]bool
 	total      map[string]int // how many values the Total had had
+	lives      map[seriesKey]seriesLife
 	changes    int
 	clockMoves int
 	calm       bool
@@ -55,7 +56,7 @@ func (w *world) snapshot() snapshot {
 	start := snapshot{
 		begin: time.Now(), stored: l.values.clone(), most: map[string]map[string]amounts{},
 		falls: maps.Clone(l.falls), damaged: maps.Clone(l.damaged), owing: map[string]map[*proc]bool{},
-		living: l.living(), total: map[string]int{}, changes: l.changes, clockMoves: w.clockMoves, calm: w.calm,
+		living: l.living(), total: map[string]int{}, lives: maps.Clone(l.lives), changes: l.changes, clockMoves: w.clockMoves, calm: w.calm,
 	}
 	for k, values := range l.total {
 		start.total[k] = len(values)
@@ -123,10 +124,14 @@ func (e errorText) Error() string { return string(e) }
 type shown struct {
 	values sums                          // of the families that add up
 	gauges map[string]map[string]float64 // by the labels' values
+	counts map[string]int                // how many series each family has
 }
 
 func newShown(w *world, families map[string]*dto.MetricFamily) shown {
-	s := shown{values: sums{}, gauges: map[string]map[string]float64{}}
+	s := shown{values: sums{}, gauges: map[string]map[string]float64{}, counts: map[string]int{}}
+	for name, f := range families {
+		s.counts[name] = len(f.Metric)
+	}
 	for _, name := range summedFamilies {
 		f := families[name]
 		if f == nil {

@@ -68,6 +68,8 @@ type proc struct {
 	load        *Gauge    // summed
 	last        *Gauge    // Latest
 	open        *GaugeVec // Total
+	crowd       *CounterVec
+	state       *GaugeVec // Latest
 
 	id       string               // of the writer; guarded by w.mu
 	heldAt   time.Time            // its last heartbeat; guarded by w.mu
@@ -76,6 +78,11 @@ type proc struct {
 	lostTold float64              // what its batches tell of lost batches; guarded by w.mu
 	books    books                // guarded by w.mu
 	acked    map[string]time.Time // when the first batch of a family was; guarded by w.mu
+
+	told  map[seriesKey]toldGone  // the series that it was told are gone; guarded by w.mu
+	named map[seriesKey]time.Time // when a new batch had a series last; guarded by w.mu
+
+	doubted []string // its label values of kept when a mark was answered with another generation; guarded by w.mu
 
 	added  sums             // what was counted, less what a deletion dropped
 	levels map[float64]bool // every value of its gauge level; guarded by w.mu
@@ -88,18 +95,22 @@ func (w *world) start(readOnly bool, index *int) *proc {
 	p := &proc{
 		w: w, number: w.number, reg: New(), readOnly: readOnly, index: index,
 		sent: sums{}, acked: map[string]time.Time{}, added: sums{}, levels: map[float64]bool{},
+		told: map[seriesKey]toldGone{}, named: map[seriesKey]time.Time{},
 	}
-	r := p.reg
+	r, keeps := p.reg, w.plan.retentions
 	if !readOnly {
-		p.kept = r.NewCounterVec(CounterOpts{Name: keptFamily}, []string{"k"})
-		p.churn = r.NewCounterVec(CounterOpts{Name: churnFamily}, []string{"k"})
-		p.seconds = r.NewHistogramVec(HistogramOpts{Name: secondsFamily, Buckets: upperBounds}, []string{"k"})
-		p.size = r.NewSummary(SummaryOpts{Name: sizeFamily})
+		p.kept = r.NewCounterVec(CounterOpts{Name: keptFamily, Retention: keeps[keptFamily]}, []string{"k"})
+		p.churn = r.NewCounterVec(CounterOpts{Name: churnFamily, Retention: keeps[churnFamily]}, []string{"k"})
+		p.seconds = r.NewHistogramVec(HistogramOpts{Name: secondsFamily, Buckets: upperBounds, Retention: keeps[secondsFamily]}, []string{"k"})
+		p.size = r.NewSummary(SummaryOpts{Name: sizeFamily, Retention: keeps[sizeFamily]})
 		p.level = r.NewGauge(GaugeOpts{Name: "level", Expire: 2 * w.plan.opts.RefreshPeriod})
 		p.load = r.NewGauge(GaugeOpts{Name: "load", Mode: Sum, Expire: 2 * w.plan.opts.RefreshPeriod})
 		p.last = r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
 		if w.plan.totals {
-			p.open = r.NewGaugeVec(GaugeOpts{Name: openFamily, Mode: Total}, []string{"k"})
+			p.open = r.NewGaugeVec(GaugeOpts{Name: openFamily, Mode: Total, Retention: keeps[openFamily]}, []string{"k"})
+		}
+		if w.plan.removal {
+			p.declareRemoval()
 		}
 		if w.plan.functions {
 			r.NewGaugeFunc(GaugeOpts{Name: "answer", Expire: 2 * w.plan.opts.RefreshPeriod}, func() float64 { return 42 })

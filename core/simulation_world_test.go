@@ -68,6 +68,12 @@ type plan struct {
 	pauses    bool // minutes of rest
 	functions bool // gauge functions, which make a process flush at each heartbeat
 	totals    bool // a Total gauge
+
+	removal    bool                     // series that no process holds are removed; see planRemoval
+	retentions map[string]time.Duration // of the families whose marks the ledger follows, as they are declared
+	expire     time.Duration            // of the Latest gauge with labels
+	days       bool                     // the clock jumps by days
+	marksLoss  bool                     // marks alone are lost
 }
 
 func newPlan(d *rng) plan {
@@ -105,7 +111,15 @@ type event struct {
 func newWorld(t *testing.T, seed uint64, traced bool) *world {
 	w := &world{t: t, seed: seed, rng: newRNG(seed), server: memstore.New(), began: time.Now(), labels: 2}
 	w.plan = newPlan(&w.rng)
-	w.plan.totals = seed%3 == 0 // not drawn, so that the other seeds run as before this option
+	// These two are not drawn, so that the other seeds run as before these options.
+	w.plan.totals = seed%3 == 0
+	w.plan.retentions = map[string]time.Duration{}
+	for _, family := range summedFamilies {
+		w.plan.retentions[family] = 0 // that of the registry
+	}
+	if seed%removalEvery == 0 {
+		w.plan.planRemoval(seed)
+	}
 	w.ledger = newLedger(w)
 	if w.plan.hidden {
 		w.server.HideLineage(true)
@@ -204,6 +218,9 @@ func (w *world) rest() {
 	if !w.well() {
 		return
 	}
+	if w.plan.removal {
+		w.checkHeld()
+	}
 	w.checkRest()
 	w.callers.Wait()
 	if !w.well() {
@@ -216,7 +233,9 @@ func (w *world) rest() {
 	}
 	w.callers.Wait()
 	w.pass(w.plan.opts.RefreshPeriod*2 + w.plan.opts.LeaseDuration + latest + w.behind)
-	w.checkEmpty()
+	if !w.plan.days { // else what the dead left lasts until the clock has caught up
+		w.checkEmpty()
+	}
 }
 
 // end leaves no goroutine behind.
