@@ -79,7 +79,7 @@ func (r *flushRun) handleRegistration(f *familyRun, reply wire.RegisterReply, be
 			lineage = w.lineage.seen // which was read since, to tell why
 			w.doubt()
 		}
-		seen := o.seen
+		seen := w.lastSeen(f.family)
 		if !o.registered(reply, lineage) {
 			return
 		}
