@@ -133,6 +133,7 @@ func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, befor
 // answers those who wait for it.
 func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string) {
 	b := f.out.acknowledge(time.Now(), lineage)
+	b.spilled = b.spilled || reply.Overflowed > 0 || reply.Status == wire.CommitDuplicate // which does not tell
 	for _, wt := range b.waiters {
 		text := ""
 		if wt.op < len(reply.Totals) {

@@ -55,8 +55,8 @@ func (r *flushRun) mark() {
 		if f.shared() && f.crowded() && !h.vain {
 			h.due = true
 		}
-		// What waits to be sent may bring series that are not there yet.
-		if !h.due || !f.shared() || f.failed || f.out.generation == "" || len(f.out.queue) > 0 {
+		// What waits to be sent, or may have to be sent again, brings series that are not there yet.
+		if !h.due || !f.shared() || f.failed || f.out.generation == "" || f.out.unverified || len(f.out.queue) > 0 {
 			continue
 		}
 		var held []*series
@@ -82,7 +82,10 @@ func (r *flushRun) mark() {
 func (r *flushRun) markSome(list []marking) error {
 	marks := make([]wire.Mark, len(list))
 	for i, m := range list {
-		marks[i] = wire.Mark{Family: m.family.def.name, Generation: m.family.out.generation, Fields: make([]string, len(m.series))}
+		o := &m.family.out
+		marks[i] = wire.Mark{
+			Family: m.family.def.name, Generation: o.generation, Writer: r.w.id, Last: o.acked, Fields: make([]string, len(m.series)),
+		}
 		for n, s := range m.series {
 			marks[i].Fields[n] = s.field
 		}

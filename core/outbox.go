@@ -32,6 +32,7 @@ type batch struct {
 	frozen   time.Time // when the ops were gathered
 	acked    time.Time
 	inDoubt  bool // sent, and Redis may or may not have applied it
+	spilled  bool // the overflow series may have taken some of it
 	waiters  []*waiter
 }
 
@@ -212,13 +213,16 @@ func (o *outbox) wiped() {
 }
 
 // forgetSeries takes series that were removed out of the kept batches: if Redis steps back,
-// what had been counted before the removal must not bring them back.
+// what had been counted before the removal must not bring them back. What the overflow series
+// may have taken in their place was not removed, and is kept.
 func (o *outbox) forgetSeries(fields map[string]bool) {
 	if len(fields) == 0 {
 		return
 	}
-	removed := func(op wire.Op) bool { return fields[op.Field] && (op.Kind == wire.OpAdd || op.Kind == wire.OpLatest) }
 	for _, b := range o.kept {
+		removed := func(op wire.Op) bool {
+			return fields[op.Field] && (op.Kind == wire.OpAdd && !b.spilled || op.Kind == wire.OpLatest)
+		}
 		if slices.ContainsFunc(b.ops, removed) {
 			b.ops = slices.DeleteFunc(slices.Clone(b.ops), removed) // another goroutine may still send the old ones
 		}

@@ -140,7 +140,7 @@ func (f *family) noteBatch(d *draft, c wire.Commit, now time.Time) (earlier bool
 
 func (a *app) mark(m wire.Mark) wire.MarkReply {
 	f := a.families[m.Family]
-	if !f.whole() || f.control.generation != m.Generation {
+	if !f.whole() || f.control.generation != m.Generation || f.control.writers[m.Writer].last < m.Last {
 		return wire.MarkReply{Unknown: true}
 	}
 	var reply wire.MarkReply

@@ -14,6 +14,8 @@ import (
 type Mark struct {
 	Family     string
 	Generation string
+	Writer     string
+	Last       uint64 // the writer's newest number that Redis has acknowledged
 	Fields     []string
 }
 
@@ -23,7 +25,8 @@ const MaxMarked = 250
 // MarkReply answers a [Mark].
 type MarkReply struct {
 	Err error
-	// Unknown says that the family has another generation. Nothing was done.
+	// Unknown says that the family has another generation, or lacks the writer's last batch.
+	// Nothing was done.
 	Unknown bool
 	// Gone are the places of the fields that have no series.
 	Gone []int
@@ -33,8 +36,8 @@ type MarkReply struct {
 func (r *Redis) Mark(ctx context.Context, marks []Mark) []MarkReply {
 	calls := make([]*call, len(marks))
 	for i, m := range marks {
-		args := make([]any, 1, 1+len(m.Fields))
-		args[0] = m.Generation
+		args := make([]any, 3, 3+len(m.Fields))
+		args[0], args[1], args[2] = m.Generation, m.Writer, m.Last
 		for f := range m.Fields {
 			args = append(args, &m.Fields[f])
 		}

@@ -54,6 +54,21 @@ var (
 )
 
 var idleTests = map[string]func(f *fixture){
+	"Mark_TellsNothingAfterAStepBack": func(f *fixture) {
+		gen := f.family("a", wire.TypeCounter)
+		f.apply(batch("a", gen, 0, 3, held("x", 100)))
+		for last, unknown := range map[uint64]bool{0: false, 2: false, 3: false, 4: true} {
+			m := wire.Mark{Family: "a", Generation: gen, Writer: "w1", Last: last, Fields: []string{"x", "lacking"}}
+			reply := f.store.Mark(f.ctx, []wire.Mark{m})[0]
+			if reply.Err != nil || reply.Unknown != unknown || unknown == slices.Equal(reply.Gone, []int{1}) {
+				f.Errorf("Redis has number 3; the answer to a writer that knows of %d is %+v", last, reply)
+			}
+		}
+		m := wire.Mark{Family: "a", Generation: gen, Writer: "another", Last: 1, Fields: []string{"x"}}
+		if reply := f.store.Mark(f.ctx, []wire.Mark{m})[0]; !reply.Unknown {
+			f.Errorf("Redis has no number of the writer; the answer is %+v", reply)
+		}
+	},
 	"Mark_TellsWhichSeriesAreGone": func(f *fixture) {
 		gen := f.family("a", wire.TypeCounter)
 		f.apply(batch("a", gen, 0, 1, held("x", 100), held("", 100)))

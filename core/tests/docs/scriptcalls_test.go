@@ -92,7 +92,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		Family: "took", Writer: "w", Nonce: "n", Born: 7,
 		Definition: wire.Definition{Type: "histogram", Help: "h", Mode: "m", Bounds: []string{"1", "2"}, Retention: time.Second},
 	}})
-	store.Mark(ctx, []wire.Mark{{Family: "took", Generation: "g", Fields: []string{"f1", "f2"}}})
+	store.Mark(ctx, []wire.Mark{{Family: "took", Generation: "g", Writer: "w", Last: 7, Fields: []string{"f1", "f2"}}})
 	_, _ = store.RemoveExpired(ctx, "took")
 	store.Commit(ctx, []wire.Commit{{
 		Family: "took", Generation: "g", Writer: "w", Prev: 3, Seq: 4, Limit: 5, Overflow: "o", Totals: true,
@@ -153,7 +153,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		"lapse-1":  {"cursor": no, "fields": {"1000"}},
 		"listed-1": {"rank": no, "how many": {"1000"}, "longest name": number(wire.MaxName)},
 		"living-1": {"gauges": {"64000"}, "bytes": {"1048576"}, "longest text": number(wire.MaxText), "lengths": no},
-		"mark-3":   {"generation": {"g"}, "fields…": {"f1", "f2"}},
+		"mark-3":   {"generation": {"g"}, "writer": {"w"}, "last": {"7"}, "fields…": {"f1", "f2"}},
 		"prune-1":  {"cursor": no, "fields": {"100"}, "age": number(int(wire.SequenceAge / time.Second))},
 		"read-1": {
 			"hget, hmget or hscan": {"hmget"}, "longest text": number(wire.MaxText), "bytes": number(wire.MaxRegistration), "lengths": no,
