@@ -55,6 +55,8 @@ type outbox struct {
 	queue  []*batch // not acknowledged, in order
 	kept   []*batch // acknowledged, in order
 	size   int      // bytes in kept
+	// freezeAt is when the last freeze began, by monotonicNow.
+	freezeAt int64
 	// seen is when Redis was last known to have this generation, by monotonicNow.
 	seen int64
 	// lineage is the lineage as known when Redis last acknowledged a batch or registered

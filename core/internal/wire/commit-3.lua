@@ -448,28 +448,26 @@ if changed or births then
     last = math.min(micros, math.max(asked, last + 1)) -- another one, so that all processes notice
   end
 
-  local began, held, fields = {}, {}, {} -- by field; the fields; those and others
+  local began = {} -- by field: since when the writer holds it; false where that is not known
   for i = 1, births and ops or 0 do
     local field, birth = target[i], tonumber(ARGV[HEAD + 2 * ops + i]) or 0
     if field == nil then field = field_of(i) end
-    if field and birth > 0 then
-      if not began[field] then
-        held[#held + 1] = field
-        fields[#fields + 1] = field
-      end
-      began[field] = math.max(last, math.min(birth, began[field] or micros))
-    end
+    if field and birth > 0 then began[field] = math.max(last, math.min(birth, began[field] or micros)) end
   end
-  for i = 1, #came do fields[#fields + 1] = came[i] end
-  for i = 1, #gone do fields[#fields + 1] = gone[i] end
+  for i = 1, #came do began[came[i]] = began[came[i]] or false end
+  local fields = {}
+  for i = 1, #gone do fields[i] = gone[i] end
+  for field in pairs(began) do fields[#fields + 1] = field end
 
   m = marks(KEYS[3], ARGV[1], stored[1], fields, cleared)
   for i = 1, #gone do m.remove(gone[i]) end
-  for i = 1, #came do m.set(came[i], began[came[i]] or math.max(last, past(stored[2]))) end
-  for i = 1, #held do
-    local field = held[i]
-    if (m.start(field) or 0) > began[field] then -- this process held it before the one that created it
-      m.set(field, began[field])
+  for i = 1, #came do
+    m.set(came[i], began[came[i]] or math.max(last, past(stored[2])))
+    began[came[i]] = nil
+  end
+  for field, start in pairs(began) do
+    if (m.start(field) or 0) > start then -- this process held it before the one that created it
+      m.set(field, start)
       changed = true -- for readers, who remember the start
     else
       m.hold(field)
