@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -125,10 +126,11 @@ type shown struct {
 	values sums                          // of the families that add up
 	gauges map[string]map[string]float64 // by the labels' values
 	counts map[string]int                // how many series each family has
+	starts map[seriesKey]int64           // of the series that add up, in microseconds, where the page tells one
 }
 
 func newShown(w *world, families map[string]*dto.MetricFamily) shown {
-	s := shown{values: sums{}, gauges: map[string]map[string]float64{}, counts: map[string]int{}}
+	s := shown{values: sums{}, gauges: map[string]map[string]float64{}, counts: map[string]int{}, starts: map[seriesKey]int64{}}
 	for name, f := range families {
 		s.counts[name] = len(f.Metric)
 	}
@@ -145,6 +147,9 @@ func newShown(w *world, families map[string]*dto.MetricFamily) shown {
 				w.violated("the page has %s %q twice", name, k)
 			}
 			series[k] = w.amountsOf(name, m)
+			if start := cmp.Or(m.GetCounter().GetCreatedTimestamp(), m.GetSummary().GetCreatedTimestamp(), m.GetHistogram().GetCreatedTimestamp()); start != nil {
+				s.starts[seriesKey{name, k}] = start.AsTime().UnixMicro()
+			}
 		}
 	}
 	for _, name := range []string{"level", "load", "last", "shoal_instance_info"} {
