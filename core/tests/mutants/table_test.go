@@ -212,7 +212,7 @@ var mutants = []mutant{
 			}
 		}
 		reply := wire.CommitReply{Status: wire.CommitDuplicate,`}},
-		noticed: `though .* was stored before|since the scrape began it was`,
+		noticed: `though .* was stored before|since the scrape began it was|vanished with a batch`,
 	},
 	{
 		name:   "numbers-removed-at-close",
