@@ -333,10 +333,13 @@ var mutants = []mutant{
 		noticed: `sends batch \d+ of \S+ again with other contents`,
 	},
 	{
-		name:    "start-by-the-store",
-		breaks:  "a series begins when the store hears of it, also when it comes back after a failover",
-		edits:   []edit{{"internal/memstore/marks.go", "m.set(field, mark{max(began, last), control.epoch})", "m.set(field, mark{max(began, last, stamp), control.epoch})"}},
-		noticed: `came with a start at \d+, and .* holds it since|began at \d+ and at \d+ before`,
+		name:   "start-by-the-store",
+		breaks: "a series begins when the store hears of it, and not when a process began to hold it",
+		edits: []edit{
+			{"internal/memstore/marks.go", "m.set(field, mark{max(began, last), control.epoch})", "m.set(field, mark{max(began, last, stamp), control.epoch})"},
+			{"internal/memstore/marks.go", "one.start > began {", "one.start > began && one.start != stamp {"},
+		},
+		noticed: `came with a start at \d+, and .* holds it since`,
 	},
 	{
 		name:    "removal-not-stamped",
@@ -355,7 +358,6 @@ var mutants = []mutant{
 		if s.dirty.Load() || s.overflow {
 `}},
 		noticed: `counted .* and its batches hold`,
-		removal: true,
 	},
 	{
 		name:    "present-series-forgotten",
