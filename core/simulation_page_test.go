@@ -93,8 +93,9 @@ func (p *proc) scrape(http bool) {
 
 // mayRecover says whether a page may still be held back after a step back.
 func (w *world) mayRecover(err error) bool {
-	// Where no process lives, the reader is the first to notice, and waits a little.
-	return strings.Contains(err.Error(), "recovering: ") && (len(w.ledger.living()) == 0 ||
+	// Where no process lives, the reader is the first to notice, and waits a little. After the
+	// clock was set back by days, a reader that was idle takes an old loss for a new one.
+	return strings.Contains(err.Error(), "recovering: ") && (w.plan.days || len(w.ledger.living()) == 0 ||
 		time.Since(w.ledger.stepped.at) < 2*w.plan.opts.LeaseDuration+2*DefScrapeTimeout)
 }
 
