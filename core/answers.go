@@ -79,11 +79,12 @@ func (r *flushRun) handleRegistration(f *familyRun, reply wire.RegisterReply, be
 			lineage = w.lineage.seen // which was read since, to tell why
 			w.doubt()
 		}
+		seen := w.lastSeen(f.family)
 		if !o.registered(reply, lineage) {
 			return
 		}
 		if f.shared() {
-			f.each((*series).touch) // so that the page has all its series again, counters from 0
+			f.beginAnew(seen) // so that the page has all its series again, counters from 0
 			f.frozen = false
 		}
 		// Redis lost a family; assume that it lost our gauges too.

@@ -215,6 +215,20 @@ func (f *family) holdFrom(s *series, moment int64) {
 	f.fresh[s] = moment
 }
 
+// beginAnew makes the next batches bring all series back that Redis has lost, with their 0.
+// They begin when Redis was last known to have had them: a page that waited for them may
+// answer a request from before they were back.
+func (f *family) beginAnew(seen int64) {
+	f.each(func(s *series) {
+		f.mu.Lock()
+		if _, fresh := f.fresh[s]; !fresh {
+			f.holdFrom(s, seen)
+		}
+		f.mu.Unlock()
+		s.touch()
+	})
+}
+
 // release forgets since when this process holds a series.
 func (f *family) release(s *series) {
 	f.mu.Lock()

@@ -17,6 +17,7 @@ type freezer struct {
 	w *writer
 	f *family
 	packer
+	before  int64                 // when the freeze before this one began, by monotonicNow
 	awaited map[*series][]*waiter // of the series that are in no batch yet
 }
 
@@ -33,7 +34,8 @@ func (w *writer) freeze(f *family) error {
 	f.deletions, f.waiters = deletions{}, nil
 	f.mu.Unlock()
 
-	z := freezer{w: w, f: f, packer: newPacker(f, &w.packing)}
+	z := freezer{w: w, f: f, packer: newPacker(f, &w.packing), before: f.out.freezeAt}
+	f.out.freezeAt = monotonicNow()
 	err := z.freezeDeletions(asked)
 	z.cut()
 	if err != nil {
@@ -168,8 +170,8 @@ func (z *freezer) take(s *series, deleted bool) {
 		return
 	}
 	kind, text, ok := z.w.op(s, deleted)
-	if ok && deleted && f.table.put(s, f.room()) == s { // it comes back
-		f.holdFrom(s, monotonicNow())
+	if ok && deleted && f.table.put(s, f.room()) == s { // it comes back, by what was counted since the last freeze
+		f.holdFrom(s, z.before)
 	}
 	born := int64(0)
 	if moment, fresh := f.fresh[s]; ok && fresh {

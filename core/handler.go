@@ -49,9 +49,10 @@ type HandlerOpts struct {
 	EnableOpenMetrics bool
 	// EnableOpenMetricsTextCreatedSamples adds to pages in OpenMetrics when counters,
 	// summaries and histograms began, as samples whose names end in _created. A counter
-	// whose name does not end in _total gets none. A Prometheus that does not make start
-	// timestamps of these samples stores them as further series; in delimited protobuf the
-	// start timestamps are there in any case. Defaults to false.
+	// whose name does not end in _total gets none, and nothing gets one where the page would be
+	// too long with them. A Prometheus that does not know what they are stores them as further
+	// series. It needs a switch, and prefers protobuf, which tells the starts without this
+	// option: see docs/operations.md. Defaults to false.
 	EnableOpenMetricsTextCreatedSamples bool
 	// DisableCompression answers without gzip. Defaults to false.
 	DisableCompression bool

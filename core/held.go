@@ -27,6 +27,16 @@ func (w *writer) publish() {
 	}
 }
 
+// lastSeen is when Redis was last known to have the family's generation, by monotonicNow: it
+// acknowledged a batch or a registration, or a page was read.
+func (w *writer) lastSeen(f *family) int64 {
+	seen := f.out.seen
+	if h := w.held.Load(); h != nil && h.Generations[f.def.name] == f.out.generation {
+		seen = max(seen, int64(h.Seen().Sub(started)))
+	}
+	return seen
+}
+
 // catchUp makes the writer do now what a page waits for: renew its lease, and ask
 // whether Redis still has all of its families.
 func (w *writer) catchUp(renew, verify bool) {

@@ -54,6 +54,10 @@ type outbox struct {
 	queue  []*batch // not acknowledged, in order
 	kept   []*batch // acknowledged, in order
 	size   int      // bytes in kept
+	// freezeAt is when the last freeze began, by monotonicNow.
+	freezeAt int64
+	// seen is when Redis was last known to have this generation, by monotonicNow.
+	seen int64
 	// lineage is the lineage as known when Redis last acknowledged a batch or registered
 	// the family. If the family is lost in the same lineage, Redis was emptied.
 	lineage string
@@ -83,7 +87,7 @@ func (o *outbox) prev(i int) uint64 {
 func (o *outbox) acknowledge(now time.Time, lineage string) *batch {
 	b := o.queue[0]
 	o.queue = o.queue[1:]
-	o.lineage = lineage
+	o.lineage, o.seen = lineage, monotonicNow()
 	b.acked, b.inDoubt = now, false
 	o.acked = max(o.acked, b.seq)
 	o.kept = append(o.kept, b)
@@ -142,6 +146,7 @@ func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	first, same := o.generation == "", o.generation == r.Generation
 	o.generation, o.had, o.unverified, o.refused, o.damaged = r.Generation, "", false, nil, false
 	o.learn(r)
+	o.seen = monotonicNow()
 	switch {
 	case r.Last > 0 || same:
 		if r.Last < o.acked {

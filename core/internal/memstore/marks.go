@@ -80,12 +80,27 @@ func (m *marks) remove(field string) {
 	}
 }
 
+// noteRemoval notes that a batch removed series: when that was asked for, if the batch tells,
+// and another time than before, so that all processes notice.
+func (c *control) noteRemoval(batch wire.Commit, now int64) {
+	asked := int64(0)
+	for _, op := range batch.Ops {
+		if op.Kind == wire.OpDelete || op.Kind == wire.OpClear {
+			asked = max(asked, op.Born)
+		}
+	}
+	if asked == 0 {
+		asked = now
+	}
+	c.removed = time.UnixMicro(min(now, max(asked, min(c.lastRemoval(), now)+1)))
+}
+
 // noteBatch brings the marks up to date after a batch. It returns whether a series turned out
 // to have begun earlier.
 func (f *family) noteBatch(d *draft, c wire.Commit, now time.Time) (earlier bool) {
 	control, stamp := f.control, now.UnixMicro()
 	if d.removed > 0 {
-		control.removed = now
+		control.noteRemoval(c, stamp)
 	}
 	born := map[string]int64{}
 	for i, op := range c.Ops {

@@ -4,15 +4,28 @@ package page
 
 import (
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // Held is what Redis has of this process, as far as its writer knows. It never
-// changes.
+// changes, but for when a reading has found all of it.
 type Held struct {
 	Writer      string            // this process's, if it holds a lease; else empty
 	Generations map[string]string // of the families that it has registered, by name
+
+	seen atomic.Pointer[time.Time] // when a reading that found all of it began
+}
+
+// Seen is when Redis was last known, by a reading of a page, to have all that is held; the
+// zero time if it never was.
+func (h *Held) Seen() time.Time {
+	if at := h.seen.Load(); at != nil {
+		return *at
+	}
+	return time.Time{}
 }
 
 // MissingIn says whether a head lacks any of what is held. A nil h holds nothing.

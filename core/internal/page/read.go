@@ -36,13 +36,14 @@ func (r *Reader) readPage(ctx context.Context) (*Page, error) {
 	if r.config.Held != nil {
 		held = r.config.Held() // before the head is read, or the head might lack what is registered meanwhile
 	}
+	began := time.Now()
 	head, err := r.store.ReadHead(ctx, r.app)
 	r.app = head.App // empty after an error: what was asked for may have caused it
 	if err != nil {
 		return nil, err
 	}
 	r.overlong.remove(&head, r.config.LeaseDuration)
-	if err := r.recovery.check(head, held, r.observer); err != nil {
+	if err := r.recovery.check(head, began, held, r.observer); err != nil {
 		return nil, err
 	}
 	r.tellOmitted(head)

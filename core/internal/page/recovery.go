@@ -49,12 +49,15 @@ func (e *RecoveringError) Error() string { return "recovering: " + e.cause + "; 
 func (r *recovery) bound() time.Duration { return 2 * r.lease }
 
 // check returns an error if no page may be shown yet of what was read. Held is what
-// Redis had of this process before the head was read.
-func (r *recovery) check(head wire.Head, held *Held, observer Observer) error {
+// Redis had of this process before the head was read, which began at the time given.
+func (r *recovery) check(head wire.Head, began time.Time, held *Held, observer Observer) error {
 	if r.emptied.notice(head, r.grace, r.bound()) {
 		r.begun = time.Time{}
 	}
 	s := r.shortfallOf(head, held)
+	if held != nil && !s.lacks {
+		held.seen.Store(&began)
+	}
 	if s.nothing() {
 		r.begun = time.Time{}
 		return nil

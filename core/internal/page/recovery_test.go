@@ -145,7 +145,7 @@ func TestRecovery_HoldsPagesBackWhileTheyMayLackSomethingAndNoLonger(t *testing.
 				for i, reading := range tt.readings {
 					time.Sleep(reading.after)
 					heard, waits, lacks := newCounts(), "", ""
-					if err := r.check(reading.head(), tt.held, heard); err != nil {
+					if err := r.check(reading.head(), time.Now(), tt.held, heard); err != nil {
 						waits = strings.TrimPrefix(err.Error(), "recovering: ")
 					}
 					for _, err := range heard.unconfirmed {

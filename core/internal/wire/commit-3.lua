@@ -432,35 +432,42 @@ if cleared then removed = call('HLEN', v) - 1 end
 
 -- The marks of series that come or go, and of those that the writer holds from now on. A
 -- series began when the first process began to hold it, but after the last removal in its
--- family.
-local m
+-- family was asked for.
+local m, last
 if changed or births then
   local stored = call('HMGET', ctl, 'epoch', 'created', 'removed')
   local function past(s) return math.min(micros, tonumber(match(s or '', '^%d+$') or '0') or 0) end
-  local last = removed > 0 and micros or past(stored[3])
+  last = past(stored[3])
+  if removed > 0 then
+    local asked = 0
+    for i = 1, births and ops or 0 do
+      local kind = kind_of(i)
+      if kind == '-' or kind == '*' then asked = math.max(asked, tonumber(ARGV[HEAD + 2 * ops + i]) or 0) end
+    end
+    if asked == 0 then asked = micros end
+    last = math.min(micros, math.max(asked, last + 1)) -- another one, so that all processes notice
+  end
 
-  local began, held, fields = {}, {}, {} -- by field; the fields; those and others
+  local began = {} -- by field: since when the writer holds it; false where that is not known
   for i = 1, births and ops or 0 do
     local field, birth = target[i], tonumber(ARGV[HEAD + 2 * ops + i]) or 0
     if field == nil then field = field_of(i) end
-    if field and birth > 0 then
-      if not began[field] then
-        held[#held + 1] = field
-        fields[#fields + 1] = field
-      end
-      began[field] = math.max(last, math.min(birth, began[field] or micros))
-    end
+    if field and birth > 0 then began[field] = math.max(last, math.min(birth, began[field] or micros)) end
   end
-  for i = 1, #came do fields[#fields + 1] = came[i] end
-  for i = 1, #gone do fields[#fields + 1] = gone[i] end
+  for i = 1, #came do began[came[i]] = began[came[i]] or false end
+  local fields = {}
+  for i = 1, #gone do fields[i] = gone[i] end
+  for field in pairs(began) do fields[#fields + 1] = field end
 
   m = marks(KEYS[3], ARGV[1], stored[1], fields, cleared)
   for i = 1, #gone do m.remove(gone[i]) end
-  for i = 1, #came do m.set(came[i], began[came[i]] or math.max(last, past(stored[2]))) end
-  for i = 1, #held do
-    local field = held[i]
-    if (m.start(field) or 0) > began[field] then -- this process held it before the one that created it
-      m.set(field, began[field])
+  for i = 1, #came do
+    m.set(came[i], began[came[i]] or math.max(last, past(stored[2])))
+    began[came[i]] = nil
+  end
+  for field, start in pairs(began) do
+    if (m.start(field) or 0) > start then -- this process held it before the one that created it
+      m.set(field, start)
       changed = true -- for readers, who remember the start
     else
       m.hold(field)
@@ -479,7 +486,7 @@ if changed or #(state[3] or '') > 99 then -- too long to be a shape: each batch 
 else
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now)
 end
-if removed > 0 then call('HSET', ctl, 'removed', format('%.0f', micros)) end
+if removed > 0 then call('HSET', ctl, 'removed', format('%.0f', last)) end
 if cleared then call('UNLINK', v) end
 for from = 1, #gone, CHUNK do
   call('HDEL', v, unpack(gone, from, math.min(from + CHUNK - 1, #gone)))

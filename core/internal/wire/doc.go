@@ -10,7 +10,8 @@
 //
 //	store.go             [Store], the calls that the rest of shoal makes
 //	register.go …        one file for each call: what it takes and returns, how Redis does it
-//	*.lua                the scripts; their heads have KEYS, ARGV, Returns, why twice is safe
+//	*-K.lua              the scripts of K keys; their heads have KEYS, ARGV, Returns, why twice is safe
+//	marks.lua, marks.go  when a series began, and when a process held it last
 //	names.go, keys.go    what a name may be, and the keys that are made of names
 //	codec.go             fields, vectors and numbers as texts
 //	limits.go            what is believed of what Redis holds

@@ -20,7 +20,8 @@ const (
 	sliceFields      = 1000 // of a hash, awaited slice by slice
 	pipelinedPrunes  = 32
 	pruneFields      = 100 // of each that is pruned in a pipeline
-	idleFields       = 250 // of a slice whose marks are read as well
+	idleFields       = 250 // of a slice whose marks are read as well, which takes 1 ms
+	pipelinedIdle    = 8
 )
 
 // UnregisteredFor is how long a name may be listed before it is registered.
@@ -144,6 +145,7 @@ func (r *Redis) prune(ctx context.Context, names []listedName, now int64, remove
 		calls[i] = &call{script: pruneScript, keys: []string{r.keys.control(n.name)}, args: []any{"0", pruneFields, age}}
 	}
 	r.run(ctx, calls...)
+	var due []string // families in which series may be idle or expired
 	for i, n := range names {
 		where := "the keys of " + n.name
 		cursor, err := r.swept(calls[i], where)
@@ -162,42 +164,64 @@ func (r *Redis) prune(ctx context.Context, names []listedName, now int64, remove
 			}
 		}
 		if err == nil && reply[3] == int64(1) {
-			err = r.removeIdle(ctx, n.name, removed)
+			due = append(due, n.name)
 		}
 		if err != nil {
 			causes.Add("family "+n.name, err)
 		}
 	}
+	r.removeIdle(ctx, due, removed, causes)
 	return unlisted
 }
 
-// removeIdle removes the idle and the expired series of a family.
-func (r *Redis) removeIdle(ctx context.Context, family string, removed *Removed) error {
-	cursor, epoch := "0", ""
-	for range slicesPerTurn * (sliceFields / idleFields) {
-		c := &call{script: idleScript, keys: r.keys.family(family), args: []any{cursor, idleFields, epoch}}
-		r.run(ctx, c)
-		reply, err := c.cmd.Slice()
+// removeIdle removes the idle and the expired series of families. The first slices of some go in
+// one pipeline; few families have more.
+func (r *Redis) removeIdle(ctx context.Context, families []string, removed *Removed, causes *Causes) {
+	slice := func(family, cursor, epoch string) *call {
+		return &call{script: idleScript, keys: r.keys.family(family), args: []any{cursor, idleFields, epoch}}
+	}
+	calls := make([]*call, len(families))
+	for i, family := range families {
+		calls[i] = slice(family, "0", "")
+	}
+	for part := range chunks(len(calls), pipelinedIdle) {
+		r.run(ctx, calls[part.from:part.to]...)
+	}
+	for i, family := range families {
+		cursor, epoch, err := removed.add(calls[i])
+		for n := 1; err == nil && cursor != "0" && n < slicesPerTurn*sliceFields/idleFields; n++ {
+			c := slice(family, cursor, epoch)
+			r.run(ctx, c)
+			cursor, epoch, err = removed.add(c)
+		}
 		if err != nil {
-			return err
-		}
-		if len(reply) != 4 || text(reply[0]) == "" {
-			return unexpectedError{reply}
-		}
-		idle, _ := reply[2].(int64)
-		expired, _ := reply[3].(int64)
-		removed.Idle += int(idle)
-		removed.Expired += int(expired)
-		if cursor, epoch = text(reply[0]), text(reply[1]); cursor == "0" {
-			return nil
+			causes.Add("family "+family, err)
 		}
 	}
-	return nil
+}
+
+// add adds what one slice tells, which was read in this epoch. The next one begins at cursor.
+func (r *Removed) add(slice *call) (cursor, epoch string, err error) {
+	reply, err := slice.cmd.Slice()
+	if err != nil {
+		return "", "", err
+	}
+	if len(reply) != 4 || text(reply[0]) == "" {
+		return "", "", unexpectedError{reply}
+	}
+	idle, _ := reply[2].(int64)
+	expired, _ := reply[3].(int64)
+	r.Idle += int(idle)
+	r.Expired += int(expired)
+	return text(reply[0]), text(reply[1]), nil
 }
 
 // RemoveExpired implements [Store].
-func (r *Redis) RemoveExpired(ctx context.Context, family string) (removed Removed, err error) {
-	return removed, r.removeIdle(ctx, family, &removed)
+func (r *Redis) RemoveExpired(ctx context.Context, family string) (Removed, error) {
+	var removed Removed
+	var causes Causes
+	r.removeIdle(ctx, []string{family}, &removed, &causes)
+	return removed, causes.Err()
 }
 
 // overdue says whether a name was listed so long ago that its registration, which follows at

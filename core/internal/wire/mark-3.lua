@@ -23,9 +23,10 @@ if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
 end
 
 local fields, reply = {unpack(ARGV, 2)}, {'OK'}
-local m = marks(KEYS[3], ARGV[1], state[2], fields)
+if #fields == 0 then return reply end
+local texts, m = redis.call('HMGET', v, unpack(fields)), marks(KEYS[3], ARGV[1], state[2], fields)
 for i = 1, #fields do
-  if redis.call('HEXISTS', v, fields[i]) == 1 then
+  if texts[i] then
     m.hold(fields[i])
   else
     m.remove(fields[i])

@@ -30,10 +30,11 @@ local function marks(key, generation, epoch, fields, anew)
 
   local names = {GENERATION}
   for i = 1, #fields do
-    local sum = redis.sha1hex(fields[i])
+    local field = fields[i]
+    local sum = redis.sha1hex(field)
     local name, n = tostring(tonumber(sub(sum, 1, 3), 16) % BUCKETS), tonumber(sub(sum, 4, 13), 16)
-    bucket[fields[i]] = name
-    id[fields[i]] = char(floor(n / 4294967296), floor(n / 16777216) % 256, floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
+    bucket[field] = name
+    id[field] = char(floor(n / 4294967296), floor(n / 16777216) % 256, floor(n / 65536) % 256, floor(n / 256) % 256, n % 256)
     if not texts[name] then
       texts[name] = ''
       names[#names + 1] = name

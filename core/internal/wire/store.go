@@ -70,8 +70,8 @@ type Store interface {
 	// have more bytes than half of what is left of room has [ErrTooLarge].
 	ReadSeries(ctx context.Context, queries []SeriesQuery, room int) (replies []SeriesReply, lineage string, err error)
 
-	// Mark notes that the writer's process holds series in the present epoch, in one pipeline,
-	// and tells which of them are gone. Replies run parallel to marks.
+	// Mark notes that a process holds series in the present epoch of their families, and tells
+	// which of them are gone. Replies run parallel to marks, which go in one pipeline.
 	Mark(ctx context.Context, marks []Mark) []MarkReply
 
 	// ReadStarts reads when series began, in microseconds of the store's clock, 0 where that
@@ -82,17 +82,18 @@ type Store interface {
 	// their [Cost] is more than room.
 	ScanSeries(ctx context.Context, family string, room int) ([]Series, error)
 
-	// RemoveExpired removes the values of a latest gauge that are past their deadline, and
-	// idle series, as Housekeep does.
+	// RemoveExpired removes from one family what Housekeep removes from all: the values of a
+	// latest gauge that are past their deadline, and series that no process held for the
+	// retention of the family.
 	RemoveExpired(ctx context.Context, family string) (Removed, error)
 
 	// Housekeep removes expired leases, sequence numbers of writers that were silent for
-	// SequenceAge, series that no process held for the retention of their family, values of
-	// latest gauges that are past their deadline, and families that nobody registered or wrote
-	// for retention (0 keeps them) and for their own retention. It counts the series. It also removes from the leases what is no lease, and from the list of families
-	// what is no metric's name or was never registered. One process does it for all: if
-	// another one began less than pause ago, Housekeep returns at once; if the last one began
-	// more than an hour ago, it removes only leases. Each removal is decided inside a script,
-	// so several processes at once do no harm.
+	// SequenceAge, what RemoveExpired removes, and families that nobody registered or wrote
+	// for retention (0 keeps them) and for their own retention. It counts the series that went.
+	// It also removes from the leases what is no lease, and from the list of families what is
+	// no metric's name or was never registered. One process does it for all: if another one
+	// began less than pause ago, Housekeep returns at once; if the last one began more than an
+	// hour ago, it removes only leases. Each removal is decided inside a script, so several
+	// processes at once do no harm.
 	Housekeep(ctx context.Context, retention, pause time.Duration) (Removed, error)
 }

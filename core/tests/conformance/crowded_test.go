@@ -176,3 +176,45 @@ func TestCrowdedKeys_NoCallTakesLongerForIt(t *testing.T) {
 		})
 	}
 }
+
+// However much somebody stores in place of marks, a page reads a bounded part of it.
+func TestHostileMarks_AreReadWithinBounds(t *testing.T) {
+	client := redistest.Start(t).Client(t)
+	f := &redisFixture{fixture: newFixture(t, RedisTarget(client)), client: client}
+	gen := f.family("a", wire.TypeCounter)
+	fields, ops := make([]string, 5000), make([]wire.Op, 5000)
+	for i := range ops {
+		fields[i] = fmt.Sprint("k\xff", i)
+		ops[i] = held(fields[i], 100)
+	}
+	f.apply(batch("a", gen, 0, 1, ops...))
+	key := marksKey(f.app, "a")
+	bucket, _ := storedMark(fields[0], 0, 0)
+	second := neighbour(fields[0])
+	f.must(client.Eval(f.ctx, fill, []string{key}, 300_000, "HSET", "junk%d", "%d").Err())
+	f.must(client.HSet(f.ctx, key, bucket, strings.Repeat("x", 50<<20)).Err())
+	want := func(most int64) {
+		t.Helper()
+		for range 2 { // the second time, the reader knows that there is a text that is too long
+			before := commandStat(t, client, "evalsha", "calls")
+			starts := f.starts("a", gen, fields...)
+			for i, start := range starts {
+				if b, _ := storedMark(fields[i], 0, 0); start != 0 && start != 100 || start == 100 && most == 0 || start == 0 && most > 0 && b != bucket {
+					t.Fatalf("%q began at %d", fields[i], start)
+				}
+			}
+			if calls := commandStat(t, client, "evalsha", "calls") - before; calls > 150 {
+				t.Errorf("%v calls", calls)
+			}
+		}
+	}
+	want(100)
+	f.apply(batch("a", gen, 1, 2, held(second, 100)))
+	f.wantStart(gen, second, 100) // the text was replaced
+
+	// More than a reader takes: then the family has no starts.
+	for i := range 1024 {
+		f.must(client.HSet(f.ctx, key, fmt.Sprint(i), strings.Repeat("y", 60_000)).Err())
+	}
+	want(0)
+}

@@ -52,7 +52,7 @@ func TestMarks_TakeLessThan60BytesASeries(t *testing.T) {
 		return n
 	}
 	for _, series := range []int{1000, 10_000, 100_000} {
-		f := &redisFixture{fixture: newFixture(t, RedisTarget(client)), client: client}
+		f := newFixture(t, RedisTarget(client))
 		r := registration("a", "w1", wire.TypeCounter)
 		r.Nonce = strings.Repeat("x", 65) // as shoal's: so that Redis keeps a hash table
 		gen := f.register(r).Generation

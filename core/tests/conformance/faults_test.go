@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +130,8 @@ func TestCommit_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 	client := server.Client(t)
 	f, gen := begin(t, client)
 	dump := func() string {
-		return fmt.Sprint(client.HGetAll(f.ctx, controlKey(f.app, "a")).Val(), client.HGetAll(f.ctx, valuesKey(f.app, "a")).Val())
+		return fmt.Sprint(client.HGetAll(f.ctx, controlKey(f.app, "a")).Val(), client.HGetAll(f.ctx, valuesKey(f.app, "a")).Val(),
+			client.HGetAll(f.ctx, marksKey(f.app, "a")).Val())
 	}
 	before := dump()
 	if err := client.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
@@ -249,6 +251,42 @@ func TestHousekeep_MakesRoomWhereRedisIsFull(t *testing.T) {
 	if n := client.Exists(t.Context(), leases).Val(); n != 0 {
 		t.Error("the lease of a dead process is still there")
 	}
+}
+
+func TestIdle_SeriesGoWhereRedisIsFull(t *testing.T) {
+	client := redistest.Start(t).Client(t)
+	f := newFixture(t, RedisTarget(client))
+	r := registration("a", "w1", wire.TypeCounter)
+	gen := f.register(r).Generation
+	const many = 1000 // four slices
+	ops := make([]wire.Op, many)
+	for i := range ops {
+		ops[i] = held("k\xff"+strconv.Itoa(i), 100)
+	}
+	f.apply(batch("a", gen, 0, 1, ops...))
+	f.pass(9, r)
+	kept := make([]string, many-10)
+	for i := range kept {
+		kept[i] = ops[i].Field
+	}
+	f.mark("a", gen, kept[:many/2]...)
+	f.mark("a", gen, kept[many/2:]...)
+	limit := func(memory string) {
+		t.Helper()
+		if err := client.ConfigSet(t.Context(), "maxmemory", memory).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit("1")
+	if reply := f.store.Mark(t.Context(), []wire.Mark{{Family: "a", Generation: gen, Fields: kept[:1]}})[0]; reply.Err == nil || !strings.Contains(reply.Err.Error(), "OOM") {
+		t.Errorf("a mark was answered %+v, want OOM", reply)
+	}
+	f.wantRemoved("a", wire.Removed{Idle: 10})
+	limit("0")
+	if n := len(f.series("a")); n != len(kept) {
+		t.Errorf("%d series are left, want %d", n, len(kept))
+	}
+	f.wantRemoved("a", nothingRemoved)
 }
 
 func TestCommit_DemotedMasterSaysReadOnly(t *testing.T) {

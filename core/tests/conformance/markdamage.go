@@ -42,7 +42,7 @@ func (f *redisFixture) setControl(field, text string) {
 func neighbour(field string) string {
 	bucket, _ := storedMark(field, 0, 0)
 	for i := 0; ; i++ {
-		other := "k\xff" + strconv.Itoa(i)
+		other := "next\xff" + strconv.Itoa(i)
 		if b, _ := storedMark(other, 0, 0); b == bucket && other != field {
 			return other
 		}
@@ -70,6 +70,28 @@ var markDamageTests = map[string]func(f *redisFixture){
 		f.apply(batch("a", gen, 3, 4, clearAll))
 		if got := f.hash(marksKey(f.app, "a")); !maps.Equal(got, map[string]string{"\xfe": gen}) {
 			f.Errorf("after a reset: %q", got)
+		}
+	},
+	"Stored_MarkIsFoundOnlyWhereOneBegins": func(f *redisFixture) {
+		gen := f.family("a", wire.TypeCounter)
+		f.apply(batch("a", gen, 0, 1, held("x", 100)))
+		_, mark := storedMark("x", 100, 0)
+		before := "other" + mark[:5] + "12" + "\x00" // a mark whose start has the bytes of x
+		f.setBucket("x", before+mark)
+		f.wantStart(gen, "x", 100)
+		f.pass(2, registration("a", "w1", wire.TypeCounter))
+		f.mark("a", gen, "x")
+		bucket, mark := storedMark("x", 100, 2)
+		if got := f.hash(marksKey(f.app, "a"))[bucket]; got != before+mark {
+			f.Errorf("the bucket is %q, want %q", got, before+mark)
+		}
+	},
+	"Stored_ResetLeavesNoMarkOfWhatCameBeforeIt": func(f *redisFixture) {
+		gen := f.family("a", wire.TypeCounter)
+		f.apply(batch("a", gen, 0, 1, held("y", 100), clearAll, held("x", 1<<60)))
+		bucket, _ := storedMark("x", 0, 0)
+		if got := slices.Sorted(maps.Keys(f.hash(marksKey(f.app, "a")))); !slices.Equal(got, []string{bucket, "\xfe"}) {
+			f.Errorf("the marks are in %q", got)
 		}
 	},
 	"Damage_MarksOfAnotherTypeAreReplaced": func(f *redisFixture) {

@@ -87,103 +87,6 @@ func (s *schedule) next() request {
 	return s.damage()
 }
 
-// removal is what a housekeeping removed.
-type removal struct {
-	wire.Removed
-	failed string
-}
-
-func (s *schedule) housekeep() request {
-	what, family := "housekeep", ""
-	if s.oneIn(2) {
-		family = pick(s.draw, families)
-		what = "remove what has expired in " + family
-	}
-	return newRequest(what, func(x *side) removal {
-		var removed wire.Removed
-		var err error
-		if family == "" {
-			removed, err = x.store.Housekeep(x.ctx, time.Hour, 0)
-		} else {
-			removed, err = x.store.RemoveExpired(x.ctx, family)
-		}
-		return removal{removed, meaning(err)}
-	}, func(answer removal) {
-		if answer.Idle > 0 {
-			s.outcomes["idle removed"]++
-		}
-		if answer.Expired > 0 {
-			s.outcomes["expired removed"]++
-		}
-	})
-}
-
-func (s *schedule) mark() request {
-	family, former := pick(s.draw, families), s.oneIn(10)
-	marked := slices.Clone(fields)
-	s.Shuffle(len(marked), func(i, j int) { marked[i], marked[j] = marked[j], marked[i] })
-	marked = marked[:s.IntN(len(marked))]
-	return newRequest(fmt.Sprintf("mark %q of %s", marked, family), func(x *side) wire.MarkReply {
-		m := wire.Mark{Family: family, Generation: x.generation[family], Fields: marked}
-		if former {
-			m.Generation = x.former[family]
-		}
-		if m.Generation == "" {
-			m.Generation = "never"
-		}
-		reply := x.store.Mark(x.ctx, []wire.Mark{m})[0]
-		x.must(reply.Err)
-		return reply
-	}, func(reply wire.MarkReply) {
-		if len(reply.Gone) > 0 {
-			s.outcomes["gone"]++
-		}
-		if !reply.Unknown && len(reply.Gone) < len(marked) {
-			s.outcomes["marked"]++
-		}
-	})
-}
-
-// age lets epochs of a family pass.
-func (s *schedule) age() request {
-	at, epochs := s.IntN(len(families)), pick(s.draw, []int{1, 2, 8, 9, 9, 12, 256})
-	s.nonce++
-	r := wire.Registration{
-		Family: families[at], Writer: "w9", Nonce: "n" + strconv.Itoa(s.nonce),
-		Definition: wire.Definition{Type: kinds[at], Retention: time.Hour},
-	}
-	if r.Type == wire.TypeGauge {
-		r.Mode = r.Family
-	}
-	return newRequest(fmt.Sprintf("let %d epochs of %s pass", epochs, r.Family), func(x *side) wire.RegisterReply {
-		var reply wire.RegisterReply
-		for range epochs {
-			x.target.EndEpoch(x.t, x.app, r.Family)
-			reply = x.register(r)
-		}
-		return reply
-	}, func(reply wire.RegisterReply) {
-		if n, _ := strconv.Atoi(reply.Epoch); n >= epochs {
-			s.outcomes["aged"]++
-		}
-	})
-}
-
-// register registers a family, and puts into the reply what both sides have in common.
-func (x *side) register(r wire.Registration) wire.RegisterReply {
-	reply := x.store.Register(x.ctx, []wire.Registration{r})[0]
-	if now := reply.Generation; now != "" && now != x.generation[r.Family] {
-		x.former[r.Family], x.generation[r.Family] = x.generation[r.Family], now
-	}
-	reply.Generation = nonceOf(reply.Generation)
-	changed := x.removed[r.Family] != reply.Removed
-	x.removed[r.Family] = reply.Removed
-	if reply.Removed != "0" { // a time of the side's own clock
-		reply.Removed = fmt.Sprint("changed: ", changed)
-	}
-	return reply
-}
-
 func (s *schedule) register() request {
 	at := s.IntN(len(families))
 	s.nonce++
@@ -220,6 +123,21 @@ func (s *schedule) register() request {
 			s.last[r.Writer+r.Family] = reply.Last
 		}
 	})
+}
+
+// register registers a family, and puts into the reply what both sides have in common.
+func (x *side) register(r wire.Registration) wire.RegisterReply {
+	reply := x.store.Register(x.ctx, []wire.Registration{r})[0]
+	if now := reply.Generation; now != "" && now != x.generation[r.Family] {
+		x.former[r.Family], x.generation[r.Family] = x.generation[r.Family], now
+	}
+	reply.Generation = nonceOf(reply.Generation)
+	changed := x.removed[r.Family] != reply.Removed
+	x.removed[r.Family] = reply.Removed
+	if reply.Removed != "0" { // a time of the side's own clock
+		reply.Removed = fmt.Sprint("changed: ", changed)
+	}
+	return reply
 }
 
 // commitAnswer is a reply whose error is equal on both sides.

@@ -122,7 +122,16 @@ func TestDocs_TheACLIsEnough(t *testing.T) {
 	must(t, admin.HSet(ctx, "shoal:1:{shop/orders_total}:ctl", "w:x", "1 1").Err())
 	must(t, admin.HSet(ctx, "shoal:1:{shop/old_total}:ctl", "gen", "x", "type", "counter", "touched", 1).Err())
 	must(t, admin.ZAdd(ctx, "shoal:1:{shop}:families", redis.Z{Score: 1, Member: "old_total"}).Err())
-	_, err = wire.NewRedis(client, "shop").Housekeep(ctx, time.Hour, 0)
+	store := wire.NewRedis(client, "shop")
+	generation := admin.HGet(ctx, "shoal:1:{shop/orders_total}:ctl", "gen").Val()
+	if reply := store.Mark(ctx, []wire.Mark{{Family: "orders_total", Generation: generation, Fields: []string{"x"}}})[0]; reply.Err != nil || reply.Unknown {
+		t.Errorf("a mark was answered %+v", reply)
+	}
+	_, err = store.ReadStarts(ctx, []wire.StartsQuery{{Family: "orders_total", Generation: generation, Fields: []string{"x"}}})
+	must(t, err)
+	_, err = store.RemoveExpired(ctx, "last_success")
+	must(t, err)
+	_, err = store.Housekeep(ctx, time.Hour, 0)
 	must(t, err)
 	if n := admin.Exists(ctx, "shoal:1:{shop/old_total}:ctl").Val(); n != 0 {
 		t.Error("the old family is still there")

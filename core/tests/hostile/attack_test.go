@@ -42,16 +42,23 @@ type target struct{ key, kind, family string }
 // targets lists all keys of the app, and some keys that no process uses.
 func (s *session) targets() (own, foreign []target) {
 	for _, name := range slices.Concat(honestNames, selfNames) {
-		own = append(own, target{s.key("/" + name + "}:ctl"), "ctl", name}, target{s.key("/" + name + "}:v"), "v", name})
+		own = append(own, s.keysOf(name)...)
 	}
 	own = append(own, target{s.key("}:families"), "families", ""}, target{s.key("}:leases"), "leases", ""})
 	for _, w := range s.writers {
 		own = append(own, target{s.key("}:g:" + w), "g", ""})
 	}
 	for _, name := range []string{"foreign_0", "foreign_1", "foreign_2", "foreign_3", honestNames[0] + "_total", honestNames[0] + "_sum"} {
-		foreign = append(foreign, target{s.key("/" + name + "}:ctl"), "ctl", name}, target{s.key("/" + name + "}:v"), "v", name})
+		foreign = append(foreign, s.keysOf(name)...)
 	}
 	return own, append(foreign, target{s.key("}:g:nobody"), "g", ""}, target{s.key("}:g:"), "g", ""})
+}
+
+func (s *session) keysOf(family string) (keys []target) {
+	for _, kind := range []string{"ctl", "v", "m"} {
+		keys = append(keys, target{s.key("/" + family + "}:" + kind), kind, family})
+	}
+	return keys
 }
 
 // plan draws a round's attack. If the job names writes, the attack has only these.
@@ -92,7 +99,7 @@ func (s *session) plan(ctx context.Context, round uint64) (*attack, error) {
 			a.keys = append(a.keys, w.also)
 		}
 		switch t.kind {
-		case "ctl", "v":
+		case "ctl", "v", "m":
 			a.touched[t.family] = true
 		default:
 			a.touched[t.kind] = true

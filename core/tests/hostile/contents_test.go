@@ -22,6 +22,11 @@ func (d rng) entry(kind string) (field, value string) {
 			return generationField, d.text()
 		}
 		return d.seriesField(), d.value()
+	case "m":
+		if d.one(8) {
+			return generationField, d.text()
+		}
+		return d.bucket()
 	case "leases":
 		return d.leaseEntry()
 	default:
@@ -137,16 +142,33 @@ func (d rng) bounds() string {
 	return strings.Join(list, pick(d, " ", " ", " ", "  ", ","))
 }
 
+// bucket draws a bucket of marks, often with something that is none.
+func (d rng) bucket() (field, value string) {
+	field = pick(d, strconv.Itoa(d.IntN(1024)), strconv.Itoa(d.IntN(1024)), strconv.Itoa(d.IntN(1024)), d.number(), d.text())
+	if d.one(4) {
+		return field, d.text()
+	}
+	marks := make([]byte, 13*d.times()+d.IntN(2)*d.IntN(13))
+	for i := range marks {
+		marks[i] = byte(d.IntN(256))
+	}
+	return field, string(marks)
+}
+
 func (d rng) controlEntry() (field, value string) {
 	number := d.number() + " " + d.moment(time.Second)
-	switch field = pick(d, "gen", "orphan", "type", "help", "mode", "bounds", "born", "created", "shape", "touched", "writer", "own writer", "else"); field {
+	switch field = pick(d, "gen", "orphan", "type", "help", "mode", "bounds", "born", "created", "shape", "touched", "retention", "epoch", "swept", "removed", "writer", "own writer", "else"); field {
 	case "type":
 		value = pick(d, "counter", "gauge", "histogram", "summary", "stateset", "", d.text())
 	case "mode":
 		value = pick(d, "", "sum", "max", "min", "avg", "latest", "total", "median", d.text())
 	case "bounds":
 		value = d.bounds()
-	case "born", "created":
+	case "retention", "swept":
+		value = pick(d, d.number(), "0", strconv.Itoa(d.IntN(100_000_000)))
+	case "epoch":
+		value = pick(d, number, strconv.Itoa(d.IntN(300))+" "+d.moment(time.Second))
+	case "born", "created", "removed":
 		value = d.moment(time.Microsecond)
 	case "touched":
 		value = d.moment(time.Second)

@@ -5,6 +5,7 @@ package prometheus
 import (
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -20,50 +21,43 @@ func counted(reg *shoal.Registry) *shoal.CounterVec {
 	return reg.NewCounterVec(shoal.CounterOpts{Name: "errors_total", Help: "Errors."}, []string{"route"})
 }
 
-// startAll starts a Prometheus of each setup that knows start timestamps, and waits until
-// each has scraped.
-func startAll(t *testing.T, target string) []*server {
-	t.Helper()
-	var servers []*server
-	for _, s := range knowing {
-		servers = append(servers, start(t, target, s))
-	}
-	for _, s := range servers {
-		s.await("up", 1)
-	}
-	return servers
-}
-
 func TestIncrease_SeesTheFirstEventsOfASeries(t *testing.T) {
 	t.Parallel()
 	reg := process(t, redistest.Shared(t), appOf(t))
-	target := serve(t, reg)
-	servers := startAll(t, target)
-	ignorant := start(t, target, setup{name: "ignorant", protocol: config.PrometheusText0_0_4})
+	fleet := watch(t, reg)
+	ignorant := start(t, serve(t, reg).addr, setup{name: "ignorant", protocol: config.PrometheusText0_0_4})
 	ignorant.await("up", 1)
 	errs := counted(reg)
 	seconds := reg.NewHistogramVec(shoal.HistogramOpts{Name: "seconds", Buckets: []float64{1}}, []string{"route"})
 	sizes := reg.NewSummaryVec(shoal.SummaryOpts{Name: "sizes"}, []string{"route"})
-	for range 10 {
-		errs.WithLabelValues("/new").Inc()
-		seconds.WithLabelValues("/new").Observe(.5)
-		sizes.WithLabelValues("/new").Observe(3)
-	}
-	for _, s := range servers {
-		s.await("errors_total", 10)
-		s.await("seconds_count", 10)
-		s.wants("errors_total", 10)
-		s.wants("seconds_count", 10)
-		s.wants("seconds_sum", 5)
-		s.wants(`seconds_bucket{le=~"1|1.0"}`, 10)
-		s.wants("sizes_count", 10)
-		s.wants("sizes_sum", 30)
-		if matrix, err := s.samples("errors_created"); err != nil || len(matrix) > 0 {
-			t.Errorf("%s: starts are stored as samples: %v, %v", s.name, matrix, err)
+	for route, selector := range fleet.routes {
+		if !fleet.between(func() {
+			for range 10 {
+				errs.WithLabelValues(route).Inc()
+				seconds.WithLabelValues(route).Observe(.5)
+				sizes.WithLabelValues(route).Observe(3)
+			}
+			testkit.Must(t, reg.Flush(t.Context()))
+		}) || !fleet.sees(selector, 10, 10) {
+			continue
 		}
+		of := "{route=" + strconv.Quote(route) + "}"
+		fleet.must("seconds_count"+of, 10, 10)
+		fleet.must("seconds_sum"+of, 5, 5)
+		fleet.must("seconds_bucket{le=~'1|1.0',route="+strconv.Quote(route)+"}", 10, 10)
+		fleet.must("sizes_count"+of, 10, 10)
+		fleet.must("sizes_sum"+of, 30, 30)
+		for _, s := range fleet.servers {
+			if matrix, err := s.samples("errors_created"); err != nil || len(matrix) > 0 {
+				t.Errorf("%s: starts are stored as samples: %v, %v", s.name, matrix, err)
+			}
+		}
+		ignorant.await(selector, 10)
+		if got := ignorant.growth(selector); got != 0 {
+			t.Errorf("without starts the samples add up to %v", got)
+		}
+		break
 	}
-	ignorant.await("errors_total", 10)
-	ignorant.wants("errors_total", 0)
 }
 
 // A series begins when Prometheus has sent its request and the page is not yet read: its
@@ -102,42 +96,102 @@ func TestIncrease_OfASeriesThatBeginsWhileAScrapeIsUnderWay(t *testing.T) {
 func TestIncrease_OfASeriesThatIsDeletedAndBeginsAnew(t *testing.T) {
 	t.Parallel()
 	reg := process(t, redistest.Shared(t), appOf(t))
-	servers := startAll(t, serve(t, reg))
+	fleet := watch(t, reg)
 	errs := counted(reg)
-	total := 0.
-	for _, step := range []struct {
-		adds   float64
-		atOnce bool // one flush deletes the series and begins it anew
-	}{{7, false}, {9, false}, {5, true}, {30, true}} {
-		errs.DeleteLabelValues("/a")
-		if !step.atOnce {
+	count := func(route string, n float64) func() {
+		return func() {
+			errs.WithLabelValues(route).Add(n)
 			testkit.Must(t, reg.Flush(t.Context()))
 		}
-		errs.WithLabelValues("/a").Add(step.adds)
-		total += step.adds
-		for _, s := range servers {
-			s.await("errors_total", step.adds)
-			s.wants("errors_total", total)
+	}
+	remove := func(route string) func() {
+		return func() {
+			errs.DeleteLabelValues(route)
+			testkit.Must(t, reg.Flush(t.Context()))
+		}
+	}
+	for route, selector := range fleet.routes {
+		if fleet.between(count(route, 7)) && fleet.sees(selector, 7, 7) &&
+			fleet.between(remove(route)) &&
+			fleet.between(count(route, 9)) && fleet.sees(selector, 9, 16) {
+			break
 		}
 	}
 }
 
+func TestIncrease_OfASeriesThatOneFlushDeletesAndBeginsAnew(t *testing.T) {
+	t.Parallel()
+	reg := process(t, redistest.Shared(t), appOf(t))
+	fleet := watch(t, reg)
+	errs := counted(reg)
+	for route, selector := range fleet.routes {
+		errs.WithLabelValues(route).Add(7)
+		if fleet.sees(selector, 7, 7) && fleet.between(func() {
+			errs.Reset()
+			errs.WithLabelValues(route).Add(30) // more than before: Prometheus does not see a fall
+			testkit.Must(t, reg.Flush(t.Context()))
+		}) && fleet.sees(selector, 30, 37) {
+			break
+		}
+	}
+}
+
+// After a wipe the first value is less than the last before it: Prometheus sees a fall.
 func TestIncrease_AfterAWipe(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
+	client := redis.Client(t)
 	reg := process(t, redis, appOf(t))
-	servers := startAll(t, serve(t, reg))
+	fleet := watch(t, reg)
 	errs := counted(reg)
 	errs.WithLabelValues("/a").Add(7)
-	for _, s := range servers {
-		s.await("errors_total", 7)
+	for route := range fleet.routes {
+		all := "errors_total{route=~" + strconv.Quote(route+".+") + "}"
+		if fleet.between(func() {
+			errs.WithLabelValues(route + "a").Add(7)
+			testkit.Must(t, reg.Flush(t.Context()))
+		}) && fleet.sees(all, 7, 7) && fleet.between(func() {
+			testkit.Must(t, client.FlushAll(t.Context()).Err())
+			errs.WithLabelValues(route + "a").Add(5)
+			errs.WithLabelValues(route + "b").Add(20)
+			testkit.Must(t, reg.Flush(t.Context()))
+		}) && fleet.sees(all, 25, 32) {
+			break
+		}
 	}
-	testkit.Must(t, redis.Client(t).FlushAll(t.Context()).Err())
-	errs.WithLabelValues("/a").Add(5)
-	errs.WithLabelValues("/b").Add(20)
-	for _, s := range servers {
-		s.await("errors_total", 25)
-		s.wants("errors_total", 32)
+}
+
+// The flush that a scrape waits for brings a series that begins anew: its start must not be
+// later than the request.
+func TestIncrease_IsNeverMoreThanWhatWasCounted(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	client := redis.Client(t)
+	reg := process(t, redis, appOf(t))
+	fleet := watch(t, reg)
+	errs := counted(reg)
+	remove := func(route string) { errs.DeleteLabelValues(route) }
+	wipe := func(string) { testkit.Must(t, client.FlushAll(t.Context()).Err()) }
+	steps := []struct {
+		before func(route string)
+		adds   float64
+	}{{func(string) {}, 7}, {remove, 5}, {remove, 30}, {wipe, 4}, {wipe, 20}}
+	for route, selector := range fleet.routes {
+		total, done := 0., 0
+		for _, step := range steps {
+			if !fleet.between(func() {
+				step.before(route)
+				errs.WithLabelValues(route).Add(step.adds)
+			}) {
+				break
+			}
+			total += step.adds
+			fleet.sees(selector, step.adds, total)
+			done++
+		}
+		if done == len(steps) {
+			break
+		}
 	}
 }
 
@@ -147,32 +201,36 @@ func TestIncrease_OfProcessesThatJoinLater(t *testing.T) {
 	redis := redistest.Shared(t)
 	app := appOf(t)
 	a, b := process(t, redis, app), process(t, redis, app)
-	servers := startAll(t, serve(t, a, b))
-	inA := counted(a)
-	inA.WithLabelValues("/a").Add(3)
-	for _, s := range servers {
-		s.await("errors_total", 3)
-	}
-	inB := counted(b)
-	inB.WithLabelValues("/a").Add(4)
-	inB.WithLabelValues("/b").Add(5)
-	testkit.Must(t, b.Flush(t.Context()))
-	c := process(t, redis, app)
-	inC := counted(c)
-	var adders sync.WaitGroup
-	for _, vec := range []*shoal.CounterVec{inA, inB, inC} {
-		adders.Go(func() {
-			for range 20 {
-				vec.WithLabelValues("/c").Inc()
+	fleet := watch(t, a, b)
+	inA, inB := counted(a), counted(b)
+	for route := range fleet.routes {
+		all := "errors_total{route=~" + strconv.Quote(route+".+") + "}"
+		if !fleet.between(func() {
+			inA.WithLabelValues(route + "a").Add(3)
+			testkit.Must(t, a.Flush(t.Context()))
+		}) || !fleet.sees(all, 3, 3) {
+			continue
+		}
+		if fleet.between(func() {
+			inB.WithLabelValues(route + "a").Add(4)
+			inB.WithLabelValues(route + "b").Add(5)
+			c := process(t, redis, app)
+			inC := counted(c)
+			var adders sync.WaitGroup
+			for _, vec := range []*shoal.CounterVec{inA, inB, inC} {
+				adders.Go(func() {
+					for range 20 {
+						vec.WithLabelValues(route + "c").Inc()
+					}
+				})
 			}
-		})
-	}
-	adders.Wait()
-	testkit.Must(t, c.Flush(t.Context()))
-	testkit.Must(t, a.Flush(t.Context()))
-	for _, s := range servers {
-		s.await("errors_total", 72)
-		s.wants("errors_total", 72)
+			adders.Wait()
+			for _, reg := range []*shoal.Registry{c, b, a} {
+				testkit.Must(t, reg.Flush(t.Context()))
+			}
+		}) && fleet.sees(all, 72, 72) {
+			break
+		}
 	}
 }
 
@@ -182,22 +240,27 @@ func TestIncrease_AfterAStepBack(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Start(t)
 	reg := process(t, redis, appOf(t))
-	servers := startAll(t, serve(t, reg))
+	fleet := watch(t, reg)
+	client := redis.Client(t)
 	errs := counted(reg)
-	errs.WithLabelValues("/a").Add(3)
-	testkit.Must(t, reg.Flush(t.Context()))
-	testkit.Must(t, redis.Client(t).Save(t.Context()).Err())
-	errs.WithLabelValues("/a").Add(4)
-	errs.WithLabelValues("/b").Add(5)
-	for _, s := range servers {
-		s.await("errors_total", 12)
-	}
-	redis.Kill()
-	redis.Restart(t)
-	errs.WithLabelValues("/b").Add(1)
-	errs.WithLabelValues("/c").Add(2)
-	for _, s := range servers {
-		s.await("errors_total", 15)
-		s.wants("errors_total", 15)
+	for route := range fleet.routes {
+		all := "errors_total{route=~" + strconv.Quote(route+".+") + "}"
+		if !fleet.between(func() {
+			errs.WithLabelValues(route + "a").Add(3)
+			testkit.Must(t, reg.Flush(t.Context()))
+			testkit.Must(t, client.Save(t.Context()).Err())
+			errs.WithLabelValues(route + "a").Add(4)
+			errs.WithLabelValues(route + "b").Add(5)
+			testkit.Must(t, reg.Flush(t.Context()))
+		}) || !fleet.sees(all, 12, 12) {
+			continue
+		}
+		redis.Kill()
+		redis.Restart(t)
+		errs.WithLabelValues(route + "b").Add(1)
+		errs.WithLabelValues(route + "c").Add(2)
+		if fleet.sees(all, 15, 15) {
+			break
+		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
 	"testing"
 	"time"
 
@@ -23,6 +22,9 @@ import (
 
 // scrapeInterval is that of all servers.
 const scrapeInterval = 300 * time.Millisecond
+
+// accuracy is that of PromQL's sums of fractions.
+const accuracy = 1e-6
 
 // setup is how a Prometheus is started.
 type setup struct {
@@ -148,16 +150,6 @@ func (s *server) growth(selector string) float64 {
 		}
 	}
 	return growth
-}
-
-// wants fails the test unless increase() of the series that a selector names is want.
-func (s *server) wants(selector string, want float64) {
-	s.t.Helper()
-	got, _, err := s.increase(selector)
-	if err != nil || math.Abs(got-want) > 1e-6 {
-		matrix, _ := s.samples(selector)
-		s.t.Errorf("%s: increase() of %s is %v, %v; want %v. The samples are\n%v", s.name, selector, got, err, want, matrix)
-	}
 }
 
 // await waits until the last samples of the series add up to last, in two more scrapes.
