@@ -230,6 +230,27 @@ func TestMarks_KeptBatchesDoNotBringBackWhatWasRemoved(t *testing.T) {
 	})
 }
 
+// A batch may be the first to find that Redis stepped back, before anything is registered again.
+func TestMarks_AStepBackThatABatchFindsTellsWhatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		server.HideLineage(true)
+		r := process(t, server, Opts{})
+		v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"k"})
+		v.WithLabelValues("first").Inc()
+		elapse(2 * time.Second)
+		before := server.Snapshot()
+		v.WithLabelValues("lost").Inc()
+		elapse(keepFor + time.Minute) // its batch is kept no more
+		server.Restore(before)
+		v.WithLabelValues("first").Inc()
+		flush(t, r)
+		if n := children(r, "c_total"); n != 1 {
+			t.Errorf("the process has %d children, and Redis one series", n)
+		}
+	})
+}
+
 func TestCap_ExpiredValuesOfALatestGaugeMakeRoomAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()

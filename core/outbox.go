@@ -104,7 +104,8 @@ func (o *outbox) forget() {
 }
 
 // rewind goes back to last, the number that Redis has: the kept batches above it return
-// to the queue. Those between last and the oldest kept one are lost.
+// to the queue. Those between last and the oldest kept one are lost. Redis may lack marks and
+// series as well: this process's series are to be marked.
 func (o *outbox) rewind(last uint64) {
 	n := len(o.kept)
 	for n > 0 && o.kept[n-1].seq > last {
@@ -124,7 +125,7 @@ func (o *outbox) rewind(last uint64) {
 		o.lose(lostRollback, next-from-1)
 		o.base = next - 1
 	}
-	o.acked = last
+	o.acked, o.due = last, true
 }
 
 // fullyAcked says whether Redis is known to have all that it acknowledged, and all that it
@@ -151,7 +152,6 @@ func (o *outbox) registered(r wire.RegisterReply, lineage string) (anew bool) {
 	case r.Last > 0 || same:
 		if r.Last < o.acked {
 			o.rewind(r.Last)
-			o.due = true // Redis may lack the marks as well
 		}
 		o.lineage = lineage
 		return false

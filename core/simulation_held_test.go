@@ -21,9 +21,6 @@ type toldGone struct {
 
 // hears notes what a process is told by the answer to a mark. The caller holds w.mu.
 func (p *proc) hears(m wire.Mark, reply wire.MarkReply) {
-	if reply.Unknown {
-		p.doubted = p.children(keptFamily)
-	}
 	if reply.Err != nil {
 		return
 	}
@@ -46,19 +43,6 @@ func (p *proc) notesNamed(c wire.Commit) {
 			p.named[key] = time.Now()
 		}
 	}
-}
-
-// checkDoubted wants a process that was told that it knows another generation of a family to
-// hold on to its series.
-func (p *proc) checkDoubted() {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
-	for _, k := range p.doubted {
-		if p.child(seriesKey{keptFamily, k}) == nil {
-			p.w.violated("%v holds %s %q no more, and was only told of another generation", p, keptFamily, k)
-		}
-	}
-	p.doubted = nil
 }
 
 // knowsGone says whether a process was told that a series is gone, and had nothing new of it since.
@@ -203,6 +187,7 @@ func (l *ledger) forgetStarts(family string) {
 type shownStart struct {
 	life  int // its number
 	start int64
+	vague bool // if the store steps back, another process may bring the series with a later start
 }
 
 // checkStarts wants a page to tell one start of each life of a series. It may only move back.
@@ -222,11 +207,15 @@ func (w *world) checkStarts(p *proc, start snapshot, s shown) {
 			if one.start > w.serverNow().UnixMicro() && w.clockMoves == 0 {
 				w.violated("%v shows %s %q, which is said to begin later, at %v", p, family, k, one.start)
 			}
+			// After the marks were lost, pages still tell what they read before.
+			if told, ok := s.starts[key]; ok && !l.unmarked[family] && (told < one.start || told > start.lives[key].start) {
+				w.violated("%v shows %s %q with a start at %v, and it began at %v", p, family, k, told, one.start)
+			}
 			last, known := l.shown[key]
-			if known && last.life == one.number && last.start != 0 && one.start > last.start && l.allBack(family, start) {
+			if known && last.life == one.number && last.start != 0 && one.start > last.start && (l.stepped.at.IsZero() || !last.vague && l.allBack(family, start)) {
 				w.violated("%v shows %s %q, which began at %v and at %v before: that is earlier", p, family, k, one.start, last.start)
 			}
-			l.shown[key] = shownStart{life: one.number, start: one.start}
+			l.shown[key] = shownStart{one.number, one.start, one.vague}
 		}
 	}
 }
@@ -234,9 +223,6 @@ func (w *world) checkStarts(p *proc, start snapshot, s shown) {
 // allBack says whether everything of a family is back that steps back took, with the moments since
 // when the processes hold its series as the store's clock had it then.
 func (l *ledger) allBack(family string, start snapshot) bool {
-	if l.stepped.at.IsZero() {
-		return true
-	}
 	if l.cut[family] >= l.stepped.at.UnixMicro() {
 		return false // no start is told that is before the family's last removal
 	}

@@ -111,10 +111,10 @@ func (p *proc) family(name string) *family {
 	return nil
 }
 
-// child is the process's child of a family with this label value, or nil.
+// child is the process's child of a family with this label value, perhaps the overflow series, or nil.
 func (p *proc) child(key seriesKey) (child *series) {
 	if f := p.family(key.family); f != nil {
-		f.table.series.Each(func(s *series) {
+		f.each(func(s *series) {
 			if labelOf(s.field) == key.k {
 				child = s
 			}
@@ -154,7 +154,7 @@ func (p *proc) holds(key seriesKey) bool {
 // holdsClean says whether the process has a child for a series, with nothing to send and labels.
 func (p *proc) holdsClean(key seriesKey) bool {
 	s := p.child(key)
-	return s != nil && !s.dirty.Load() && len(s.values) > 0
+	return s != nil && !s.dirty.Load() && !s.overflow && len(s.values) > 0
 }
 
 // addedNothing says whether a batch's loss is none, as it only showed that series are there.

@@ -27,6 +27,7 @@ type seriesLife struct {
 	number int
 	start  int64 // as the store tells it, in microseconds; 0 if it does not know
 	marked int   // the epoch in which it was held last
+	vague  bool  // it came with a batch that does not tell since when the process holds it
 	until  int64 // the deadline of a Latest, in microseconds of the store's clock; 0 if it has none
 }
 
@@ -272,6 +273,7 @@ func (l *ledger) compare(key seriesKey, s storedSeries, p *proc, op wire.Op, now
 	if !known {
 		l.checkComes(key, s, p, op, now)
 		one := l.newLife(s, l.epochs[key.family].number)
+		one.vague = op.Born == 0
 		if number, ok := l.takenBack[key]; ok {
 			one.number = number
 			delete(l.takenBack, key)

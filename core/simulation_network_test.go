@@ -264,7 +264,6 @@ func pipelined[Q, R any](ctx context.Context, l *link, op operation, parts []Q, 
 }
 
 func (l *link) Register(ctx context.Context, regs []wire.Registration) []wire.RegisterReply {
-	l.p.checkDoubted()
 	return pipelined(ctx, l, opRegister, regs, func(r wire.Registration) wire.RegisterReply {
 		reply := l.store.Register(context.Background(), []wire.Registration{r})[0]
 		l.w.ledger.registered(l.p, r, reply)

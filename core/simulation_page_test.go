@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"cmp"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -92,8 +93,9 @@ func (p *proc) scrape(http bool) {
 
 // mayRecover says whether a page may still be held back after a step back.
 func (w *world) mayRecover(err error) bool {
-	// Where no process lives, the reader is the first to notice, and waits a little.
-	return strings.Contains(err.Error(), "recovering: ") && (len(w.ledger.living()) == 0 ||
+	// Where no process lives, the reader is the first to notice, and waits a little. After the
+	// clock was set back by days, a reader that was idle takes an old loss for a new one.
+	return strings.Contains(err.Error(), "recovering: ") && (w.plan.days || len(w.ledger.living()) == 0 ||
 		time.Since(w.ledger.stepped.at) < 2*w.plan.opts.LeaseDuration+2*DefScrapeTimeout)
 }
 
@@ -125,10 +127,11 @@ type shown struct {
 	values sums                          // of the families that add up
 	gauges map[string]map[string]float64 // by the labels' values
 	counts map[string]int                // how many series each family has
+	starts map[seriesKey]int64           // of the series that add up, in microseconds, where the page tells one
 }
 
 func newShown(w *world, families map[string]*dto.MetricFamily) shown {
-	s := shown{values: sums{}, gauges: map[string]map[string]float64{}, counts: map[string]int{}}
+	s := shown{values: sums{}, gauges: map[string]map[string]float64{}, counts: map[string]int{}, starts: map[seriesKey]int64{}}
 	for name, f := range families {
 		s.counts[name] = len(f.Metric)
 	}
@@ -145,6 +148,9 @@ func newShown(w *world, families map[string]*dto.MetricFamily) shown {
 				w.violated("the page has %s %q twice", name, k)
 			}
 			series[k] = w.amountsOf(name, m)
+			if start := cmp.Or(m.GetCounter().GetCreatedTimestamp(), m.GetSummary().GetCreatedTimestamp(), m.GetHistogram().GetCreatedTimestamp()); start != nil {
+				s.starts[seriesKey{name, k}] = start.AsTime().UnixMicro()
+			}
 		}
 	}
 	for _, name := range []string{"level", "load", "last", "shoal_instance_info"} {

@@ -82,8 +82,6 @@ type proc struct {
 	told  map[seriesKey]toldGone  // the series that it was told are gone; guarded by w.mu
 	named map[seriesKey]time.Time // when a new batch had a series last; guarded by w.mu
 
-	doubted []string // its label values of kept when a mark was answered with another generation; guarded by w.mu
-
 	added  sums             // what was counted, less what a deletion dropped
 	levels map[float64]bool // every value of its gauge level; guarded by w.mu
 	newest float64          // the last of them

@@ -26,7 +26,7 @@ const removalEvery = 20
 const (
 	shortRetention = 8 * time.Minute // an epoch is a minute
 	shortCap       = 9               // room for the label values of the other families
-	crowdLabels    = 24
+	crowdLabels    = 40
 )
 
 // planRemoval adds to a plan that series are removed. It draws from a source of its own, so
@@ -98,7 +98,11 @@ func (p *proc) countOwn(d *rng) {
 	if d.percent(50) {
 		p.add(churnFamily, p.ownLabel(), float64(1+d.below(5)))
 	}
-	for range d.below(4) {
+	labels := d.below(4)
+	if d.percent(20) {
+		labels = crowdLabels // more than the process has room for
+	}
+	for range labels {
 		p.crowd.WithLabelValues(fmt.Sprint("c", d.below(crowdLabels))).Inc()
 	}
 	for range d.below(3) {

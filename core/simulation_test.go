@@ -45,6 +45,10 @@ import (
 //	go test -run 'TestSimulation$' . -simulation.seeds 20000
 //	go test -run 'TestSimulation$' . -simulation.seed 4711
 //
+// In one of 20 seeds series are removed that no process holds any more. To run these alone:
+//
+//	go test -run 'TestSimulation$' . -simulation.first 20 -simulation.every 20 -simulation.seeds 60000
+//
 // A seed gives the same run again because nothing in it depends on the real
 // time, each writer's jitter grows from its id, ids come from crypto/rand,
 // whose source is seeded here, and every call takes a time of its own, so that

@@ -20,20 +20,26 @@ const (
 	// plainSeeds only checks that the core works when it is built in this way. The core's own
 	// test runs more.
 	plainSeeds = 100
+	// removalEvery says in which seeds of the simulation idle series are removed.
+	removalEvery = 20
 )
 
 func TestSimulation_FindsEveryMutant(t *testing.T) {
 	binary := build(t, mutants)
 	t.Run("no mutant", func(t *testing.T) {
 		t.Parallel()
-		if out, err := simulate(t, binary, "", plainSeeds); err != nil {
+		if out, err := simulate(t, binary, "", plainSeeds, 1); err != nil {
 			t.Errorf("the simulation fails: %v\n%s", err, out)
 		}
 	})
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			out, err := simulate(t, binary, m.name, mutantSeeds)
+			every := 1
+			if m.removal {
+				every = removalEvery
+			}
+			out, err := simulate(t, binary, m.name, mutantSeeds, every)
 			if err == nil {
 				t.Fatalf("%d seeds did not notice that %s", mutantSeeds, m.breaks)
 			}
@@ -46,12 +52,14 @@ func TestSimulation_FindsEveryMutant(t *testing.T) {
 	}
 }
 
-// simulate runs the simulation, as a mutant if it has a name, until it fails.
-func simulate(t *testing.T, binary, mutant string, seeds int) (out string, err error) {
+// simulate runs one of every so many seeds of the simulation, as a mutant if it has a name, until
+// one fails.
+func simulate(t *testing.T, binary, mutant string, seeds, every int) (out string, err error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestSimulation$", "-simulation.first=1", fmt.Sprintf("-simulation.seeds=%d", seeds))
+	cmd := exec.CommandContext(ctx, binary, "-test.run=^TestSimulation$", fmt.Sprintf("-simulation.first=%d", every),
+		fmt.Sprintf("-simulation.seeds=%d", seeds), fmt.Sprintf("-simulation.every=%d", every))
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), chosen+"="+mutant)
 	text, err := cmd.CombinedOutput()

@@ -9,6 +9,8 @@ type mutant struct {
 	edits  []edit
 	// noticed matches the violation that the simulation must report.
 	noticed string
+	// removal says that only seeds in which idle series are removed can notice it.
+	removal bool
 }
 
 // edit replaces a text that is in the file exactly once. The shorter the text, the fewer
@@ -135,7 +137,7 @@ var mutants = []mutant{
 		name:   "idle-not-verified",
 		breaks: "families with nothing to send are verified neither after a change of the lineage nor with the refresh",
 		edits: []edit{
-			{"writer.go", "f.out.unverified = true", "f.out.unverified = f.hasWork()"},
+			{"writer.go", "f.out.unverified, f.out.vain = true, false", "f.out.unverified, f.out.vain = f.hasWork(), false"},
 			{"heartbeat.go", `f.out.unverified = f.out.generation != ""`, `f.out.unverified = f.out.generation != "" && f.hasWork()`},
 		},
 		noticed: `which lives, is not in the store`,
@@ -149,7 +151,7 @@ var mutants = []mutant{
 	{
 		name:    "refresh-does-not-verify",
 		breaks:  "the refresh verifies no family: a store that does not tell its lineage is never found to have stepped back",
-		edits:   []edit{{"writer.go", "f.out.unverified = true", `f.out.unverified = f.out.generation == ""`}},
+		edits:   []edit{{"writer.go", "f.out.unverified, f.out.vain = true, false", `f.out.unverified, f.out.vain = f.out.generation == "", false`}},
 		noticed: `which lives, is not in the store|lost \d+ batches and says \d+`,
 	},
 	{
@@ -210,7 +212,7 @@ var mutants = []mutant{
 			}
 		}
 		reply := wire.CommitReply{Status: wire.CommitDuplicate,`}},
-		noticed: `though .* was stored before|since the scrape began it was`,
+		noticed: `though .* was stored before|since the scrape began it was|vanished with a batch`,
 	},
 	{
 		name:   "numbers-removed-at-close",
@@ -251,5 +253,151 @@ var mutants = []mutant{
 		breaks:  "a writer may take an index beside another one of its own",
 		edits:   []edit{{"internal/memstore/lease.go", "if taken && held.writer == req.Writer {", "if req.Index != wire.NoIndex && (!taken || held.writer == req.Writer) {"}},
 		noticed: `holds the indexes`,
+	},
+
+	// Marks: what is held, what is gone, and when it began.
+	{
+		name:    "removal-not-rechecked",
+		breaks:  "the housekeeping removes series without a look at how old their marks are",
+		edits:   []edit{{"internal/memstore/marks.go", "marked && age >= oldAge && age < laterAge", "marked"}},
+		noticed: `was removed \d+ epochs after it was held`,
+		removal: true,
+	},
+	{
+		name:    "idle-for-ever",
+		breaks:  "series that nobody holds stay",
+		edits:   []edit{{"internal/memstore/marks.go", "marked && age >= oldAge && age < laterAge", "marked && age >= laterAge"}},
+		noticed: `epochs ago, and is still there`,
+		removal: true,
+	},
+	{
+		name:    "epoch-not-noticed",
+		breaks:  "a process does not mark its series when another epoch has begun",
+		edits:   []edit{{"marks.go", "reply.Epoch != h.epoch || reply.Removed", "reply.Removed"}},
+		noticed: `was marked \d+ epochs ago|was removed as idle, and .* holds it`,
+		removal: true,
+	},
+	{
+		name:    "mark-not-written",
+		breaks:  "the store answers a mark and does not keep it",
+		edits:   []edit{{"internal/memstore/marks.go", "stored.set(field, mark{one.start, f.control.epoch})", "_ = one"}},
+		noticed: `was removed \d+ epochs after it was held|was removed as idle, and .* holds it`,
+		removal: true,
+	},
+	{
+		name:    "born-not-sent",
+		breaks:  "a first batch does not tell since when the process holds a series",
+		edits:   []edit{{"freeze.go", "born = z.w.clock.at(moment).UnixMicro()", "born = 0 * moment"}},
+		noticed: `for the first time, and not since when it holds it`,
+	},
+	{
+		name:    "epochs-by-the-clock",
+		breaks:  "a clock that jumps forward ends many epochs",
+		edits:   []edit{{"internal/memstore/marks.go", "		c.epoch++\n", "		c.epoch += int(time.Duration(since) * time.Second / max(shortestEpoch, retention/8))\n"}},
+		noticed: `was told that \S+ is in the epoch`,
+		removal: true,
+	},
+	{
+		name:    "start-of-the-second-process",
+		breaks:  "the first batch of a second process rewrites the start of a series",
+		edits:   []edit{{"internal/memstore/marks.go", "one.start > began {", "one.start != began {"}},
+		noticed: `began at \d+, and after a batch of .* which is later`,
+	},
+	{
+		name:    "start-of-the-mark",
+		breaks:  "a mark rewrites the start of a series",
+		edits:   []edit{{"internal/memstore/marks.go", "stored.set(field, mark{one.start, f.control.epoch})", "stored.set(field, mark{one.start + 1, f.control.epoch})"}},
+		noticed: `and after a mark of`,
+	},
+	{
+		name:   "start-of-the-registration",
+		breaks: "a process that registers a family rewrites the starts of its series",
+		edits: []edit{{"internal/memstore/family.go", "	c.written = now\n	return wire.RegisterReply{", `
+	c.written = now
+	for field, one := range f.marks.of {
+		f.marks.of[field] = mark{now.UnixMicro(), one.epoch}
+	}
+	return wire.RegisterReply{`}},
+		noticed: `began at \d+, and after a (batch|mark) of`,
+	},
+	{
+		name:   "born-forgotten-with-a-step-back",
+		breaks: "batches that are sent again after a failover do not tell since when the process holds their series",
+		edits: []edit{{"outbox.go", "	for _, b := range o.kept[n:] {\n", `
+	for _, b := range o.kept[n:] {
+		b.ops = slices.Clone(b.ops)
+		for i := range b.ops {
+			b.ops[i].Born = 0
+		}
+`}},
+		noticed: `sends batch \d+ of \S+ again with other contents`,
+	},
+	{
+		name:   "start-by-the-store",
+		breaks: "a series begins when the store hears of it, and not when a process began to hold it",
+		edits: []edit{
+			{"internal/memstore/marks.go", "m.set(field, mark{max(began, last), control.epoch})", "m.set(field, mark{max(began, last, stamp), control.epoch})"},
+			{"internal/memstore/marks.go", "one.start > began {", "one.start > began && one.start != stamp {"},
+		},
+		noticed: `came with a start at \d+, and .* holds it since`,
+	},
+	{
+		name:    "removal-not-stamped",
+		breaks:  "the new life of a series that was removed begins before the removal",
+		edits:   []edit{{"internal/memstore/marks.go", "		control.removed = now\n	}\n	born :=", "	}\n	born :="}},
+		noticed: `was removed at \d+, and came again with a start at|was removed at \d+, and after a batch`,
+	},
+	{
+		name:   "unsent-counts-dropped",
+		breaks: "a child whose series is gone leaves the table with what it has to send",
+		edits: []edit{{"marks.go", "		if s.dirty.Load() || s.overflow {\n", `
+		if s.dirty.Load() && len(s.values) > 0 {
+			f.table.remove(s.hash, s.values)
+			f.discard(s)
+		}
+		if s.dirty.Load() || s.overflow {
+`}},
+		noticed: `counted .* and its batches hold`,
+	},
+	{
+		name:    "present-series-forgotten",
+		breaks:  "the kept batches of a family lose all that they added, not only what is gone",
+		edits:   []edit{{"outbox.go", "return fields[op.Field] && (op.Kind == wire.OpAdd", "return (op.Kind == wire.OpAdd"}},
+		noticed: `sends batch \d+ of \S+ again with other contents`,
+		removal: true,
+	},
+	{
+		name:    "gone-kept-for-a-step-back",
+		breaks:  "kept batches bring back what was removed since",
+		edits:   []edit{{"marks.go", "	f.out.forgetSeries(fields)\n", ""}},
+		noticed: `again with .* which was removed since`,
+	},
+	{
+		name:    "deletions-of-others-not-heard",
+		breaks:  "a process keeps the children of series that others deleted",
+		edits:   []edit{{"marks.go", "			f.table.remove(s.hash, s.values)\n			f.release(s)\n", ""}},
+		noticed: `which the store has not|and had been told that it was deleted`,
+		removal: true,
+	},
+	{
+		name:    "table-without-bound",
+		breaks:  "a process has more children than twice the cap",
+		edits:   []edit{{"family.go", "return 2 * f.limit()", "return 20 * f.limit()"}},
+		noticed: `has \d+ children of \S+ and the cap is`,
+		removal: true,
+	},
+	{
+		name:    "cap-not-kept",
+		breaks:  "the store takes more series than the cap",
+		edits:   []edit{{"internal/memstore/draft.go", "limit > 0 && d.count >= limit && field", "limit > 0 && d.count >= 2*limit && field"}},
+		noticed: `shows \d+ series of \S+ and the cap is`,
+		removal: true,
+	},
+	{
+		name:    "value-removed-too-early",
+		breaks:  "values of a Latest gauge are removed before they expire",
+		edits:   []edit{{"internal/memstore/marks.go", "deadline > 0 && deadline <= now.UnixMicro()", "deadline > 0"}},
+		noticed: `state .* was removed \d+ epochs after it was held`,
+		removal: true,
 	},
 }
