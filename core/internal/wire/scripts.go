@@ -9,7 +9,8 @@ import (
 )
 
 // scriptFiles has a file name-K.lua for each script, where K is the number of its keys. All
-// keys of a call share one hash tag. The file marks.lua is the beginning of several scripts.
+// keys of a call share one hash tag. The files marks.lua and values.lua stand before
+// those that need them.
 //
 //go:embed *.lua
 var scriptFiles embed.FS
@@ -22,7 +23,7 @@ type script struct {
 }
 
 var (
-	commitScript   = loadScript(3, "marks.lua", "commit-3.lua")
+	commitScript   = loadScript(3, "marks.lua", "values.lua", "commit-3.lua")
 	forgetScript   = loadScript(3, "forget-3.lua")
 	gaugesScript   = loadScript(2, "gauges-2.lua")
 	headScript     = loadScript(2, "head-2.lua")

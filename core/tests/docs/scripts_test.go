@@ -53,7 +53,7 @@ func scriptTable(t *testing.T) map[string]scriptRow {
 	return table
 }
 
-// scripts lists the scripts and their sources, without marks.lua, which begins several of them.
+// scripts lists the scripts and their sources, without what stands before several of them.
 func scripts(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(root, scriptsDir, "*-?.lua"))
@@ -70,10 +70,13 @@ func scripts(t *testing.T) map[string]string {
 
 // sent is the source of a script as it is sent to Redis.
 func sent(t *testing.T, source string) string {
-	if strings.Contains(source, " marks(KEYS[3]") {
-		return read(t, scriptsDir+"marks.lua") + source
+	parts := ""
+	for _, part := range []struct{ file, use string }{{"marks.lua", " marks(KEYS[3]"}, {"values.lua", " adders()"}} {
+		if strings.Contains(source, part.use) {
+			parts += read(t, scriptsDir+part.file)
+		}
 	}
-	return source
+	return parts + source
 }
 
 // entry matches the beginning of an entry in the head of a script: its number and two spaces, or
