@@ -143,6 +143,7 @@ func (l *ledger) newLife(s storedSeries, marked int) seriesLife {
 // forgetLives forgets a family's series, which something took from the store, or whose marks are gone.
 func (l *ledger) forgetLives(family string) {
 	of := func(key seriesKey) bool { return key.family == family }
+	delete(l.cut, family)
 	maps.DeleteFunc(l.lives, func(key seriesKey, _ seriesLife) bool { return of(key) })
 	maps.DeleteFunc(l.ended, func(key seriesKey, _ int64) bool { return of(key) })
 	maps.DeleteFunc(l.holds, func(key seriesKey, _ map[int]bool) bool { return of(key) })
@@ -190,6 +191,7 @@ func (l *ledger) committed(p *proc, c wire.Commit) {
 	stored := l.read(c.Family, c.Generation)
 	now := l.w.serverNow().UnixMicro()
 	resent := l.rolled[batchKey{p.number, c.Family, c.Seq}]
+	removed := l.removalBy(c, now)
 	for key := range l.lives {
 		if key.family != c.Family {
 			continue
@@ -199,7 +201,7 @@ func (l *ledger) committed(p *proc, c wire.Commit) {
 			l.w.violated("%s %q vanished with a batch of %v that does not delete it", key.family, key.k, p)
 		}
 		if gone {
-			l.endLife(key, now)
+			l.endLife(key, removed)
 		}
 	}
 	if !resent {
@@ -249,6 +251,21 @@ func (l *ledger) deletedBy(c wire.Commit) map[string]bool {
 		}
 	}
 	return deleted
+}
+
+// removalBy is the time that counts as that of the removals by a batch: when they were asked for, if
+// the batch tells, and later than any before.
+func (l *ledger) removalBy(c wire.Commit, now int64) int64 {
+	asked := int64(0)
+	for _, op := range c.Ops {
+		if op.Kind == wire.OpDelete || op.Kind == wire.OpClear {
+			asked = max(asked, op.Born)
+		}
+	}
+	if asked == 0 {
+		asked = now
+	}
+	return min(now, max(asked, min(l.cut[c.Family], now)+1))
 }
 
 // endLife notes that a series was removed.

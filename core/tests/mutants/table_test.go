@@ -344,7 +344,7 @@ var mutants = []mutant{
 	{
 		name:    "removal-not-stamped",
 		breaks:  "the new life of a series that was removed begins before the removal",
-		edits:   []edit{{"internal/memstore/marks.go", "		control.removed = now\n	}\n	born :=", "	}\n	born :="}},
+		edits:   []edit{{"internal/memstore/marks.go", "		control.noteRemoval(c, stamp)\n", ""}},
 		noticed: `was removed at \d+, and came again with a start at|was removed at \d+, and after a batch`,
 	},
 	{
