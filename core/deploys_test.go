@@ -16,6 +16,8 @@ import (
 func TestDeploys_TheSeriesOfOldVersionsLeaveAndThoseOfLivingOnesStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const deploys, replicas, between = 30, 3, 20 * time.Minute
+		// Nine epochs, each of which a refresh begins, and the next turn of the housekeeping.
+		goneAfter := 9*(calm.Retention/8+calm.RefreshPeriod) + 5*housekeepTime/2
 		server := memstore.New()
 		var living [replicas]*Registry
 		versions := [replicas]int{}
@@ -37,7 +39,7 @@ func TestDeploys_TheSeriesOfOldVersionsLeaveAndThoseOfLivingOnesStay(t *testing.
 					if !there || !idle || got != requests[v] {
 						t.Errorf("after %d deploys, version %d, ended %v ago, has %v requests (%v), want %v", versions[0], v, since, got, there, requests[v])
 					}
-				case since > calm.Retention*9/8+2*calm.RefreshPeriod+2*housekeepTime:
+				case since > goneAfter:
 					if there || idle {
 						t.Errorf("after %d deploys, version %d, ended %v ago, is still there", versions[0], v, since)
 					}
