@@ -223,7 +223,7 @@ func (r *flushRun) pipeline() (commits []wire.Commit, owners []*familyRun) {
 			commits = append(commits, wire.Commit{
 				Family: f.def.name, Generation: o.generation, Writer: w.id, Prev: o.prev(i), Seq: b.seq,
 				Limit: f.limit(), Overflow: b.overflow,
-				Totals: len(b.waiters) > 0, Ops: b.ops,
+				Totals: len(b.waiters) > 0, Again: b.inDoubt, Ops: b.ops,
 			})
 			owners = append(owners, f)
 		}

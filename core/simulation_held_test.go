@@ -76,19 +76,25 @@ func (p *proc) mayOmit(b *sentBatch, c wire.Commit) bool {
 // series are gone.
 func (p *proc) remembered(family string, b *sentBatch) []wire.Op {
 	return slices.DeleteFunc(slices.Clone(b.ops), func(op wire.Op) bool {
-		t := p.told[seriesKey{family, labelOf(op.Field)}]
-		return t.dropped && t.at.After(b.first)
+		return p.forgets(family, b, op)
 	})
+}
+
+// forgets says whether the process forgets what a batch did to a series, since it was told after that
+// batch that the series is gone.
+func (p *proc) forgets(family string, b *sentBatch, op wire.Op) bool {
+	if op.Kind != wire.OpLatest && (op.Kind != wire.OpAdd || b.whole) {
+		return false
+	}
+	t := p.told[seriesKey{family, labelOf(op.Field)}]
+	return t.dropped && t.at.After(b.first)
 }
 
 // checkForgotten wants a batch that is sent again to bring back no series of which the process
 // was told, after the batch was acknowledged, that it is gone.
 func (p *proc) checkForgotten(b *sentBatch, c wire.Commit) {
 	for _, op := range c.Ops {
-		if op.Kind != wire.OpAdd && op.Kind != wire.OpLatest {
-			continue
-		}
-		if t := p.told[seriesKey{c.Family, labelOf(op.Field)}]; t.dropped && t.at.After(b.first) {
+		if p.forgets(c.Family, b, op) {
 			p.w.violated("%v sends batch %d of %s again with %q, which was removed since", p, c.Seq, c.Family, labelOf(op.Field))
 		}
 	}

@@ -70,6 +70,7 @@ type sentBatch struct {
 	acked time.Time // last; zero before, and once it was sent again
 	had   bool      // the process was told that the store has it, and that was not taken back since
 	wiped bool      // the store had it and lost it in a wipe: Prometheus has seen it, it must not come again
+	whole bool      // the overflow series may have taken some of it, which was not removed with its series
 }
 
 // savedState is what a replica, or the disk, has.
@@ -200,4 +201,5 @@ func (l *ledger) answered(p *proc, c wire.Commit, reply wire.CommitReply, change
 	}
 	b := l.sent[key]
 	b.acked, b.had = time.Now(), l.applied[key]
+	b.whole = b.whole || reply.Overflowed > 0 || reply.Status == wire.CommitDuplicate
 }

@@ -226,7 +226,7 @@ func (l *ledger) committed(p *proc, c wire.Commit) {
 	for k, s := range stored {
 		key := seriesKey{c.Family, k}
 		op, named := ops[k]
-		l.compare(key, s, p, op, now)
+		l.compare(key, s, p, c, op, now)
 		if named {
 			l.toldBy(key, p)
 			if op.Born > 0 {
@@ -254,7 +254,7 @@ func (l *ledger) deletedBy(c wire.Commit) map[string]bool {
 }
 
 // removalBy is the time that counts as that of the removals by a batch: when they were asked for, if
-// the batch tells, and later than any before.
+// the batch tells, and not before any other.
 func (l *ledger) removalBy(c wire.Commit, now int64) int64 {
 	asked := int64(0)
 	for _, op := range c.Ops {
@@ -265,7 +265,7 @@ func (l *ledger) removalBy(c wire.Commit, now int64) int64 {
 	if asked == 0 {
 		asked = now
 	}
-	return min(now, max(asked, min(l.cut[c.Family], now)+1))
+	return min(now, max(asked, l.cut[c.Family]))
 }
 
 // endLife notes that a series was removed.
@@ -285,10 +285,10 @@ func (l *ledger) floor(key seriesKey, now int64) int64 {
 }
 
 // compare checks what the store has of a series after a batch of a process.
-func (l *ledger) compare(key seriesKey, s storedSeries, p *proc, op wire.Op, now int64) {
+func (l *ledger) compare(key seriesKey, s storedSeries, p *proc, c wire.Commit, op wire.Op, now int64) {
 	old, known := l.lives[key]
 	if !known {
-		l.checkComes(key, s, p, op, now)
+		l.checkComes(key, s, p, c, op, now)
 		one := l.newLife(s, l.epochs[key.family].number)
 		one.vague = op.Born == 0
 		if number, ok := l.takenBack[key]; ok {
@@ -301,7 +301,7 @@ func (l *ledger) compare(key seriesKey, s storedSeries, p *proc, op wire.Op, now
 	switch {
 	case s.start > old.start:
 		l.w.violated("%s %q began at %v, and after a batch of %v at %v, which is later", key.family, key.k, old.start, p, s.start)
-	case s.start < old.start && s.start < l.floor(key, now):
+	case s.start < old.start && s.start < l.floor(key, now) && !c.Again: // what was sent before had begun before
 		l.w.violated("%s %q was removed at %v, and after a batch of %v it began at %v", key.family, key.k, l.ended[key], p, s.start)
 	}
 	old.start, old.until = s.start, deadlineOf(s.text)
@@ -309,7 +309,7 @@ func (l *ledger) compare(key seriesKey, s storedSeries, p *proc, op wire.Op, now
 }
 
 // checkComes checks the start of a series that a batch brought.
-func (l *ledger) checkComes(key seriesKey, s storedSeries, p *proc, op wire.Op, now int64) {
+func (l *ledger) checkComes(key seriesKey, s storedSeries, p *proc, c wire.Commit, op wire.Op, now int64) {
 	switch {
 	case l.bare[key.family]:
 	case s.start == 0 || s.start > now:
@@ -318,7 +318,7 @@ func (l *ledger) checkComes(key seriesKey, s storedSeries, p *proc, op wire.Op, 
 		l.w.violated("%s %q came with a start at %v, and %v holds it since %v", key.family, key.k, s.start, p, op.Born)
 	case op.Born > 0 && s.start < min(op.Born, now):
 		l.w.violated("%s %q came with a start at %v, and %v holds it only since %v", key.family, key.k, s.start, p, op.Born)
-	case s.start < l.floor(key, now):
+	case s.start < l.floor(key, now) && !c.Again:
 		l.w.violated("%s %q was removed at %v, and came again with a start at %v", key.family, key.k, l.ended[key], s.start)
 	case op.Born == 0 && s.start < min(l.epochs[key.family].family, now):
 		l.w.violated("%s %q came with a start at %v, before the family was registered at %v", key.family, key.k, s.start, l.epochs[key.family].family)
@@ -334,7 +334,8 @@ func (l *ledger) markedBy(p *proc, m wire.Mark, reply wire.MarkReply) {
 		return
 	}
 	if reply.Unknown {
-		if l.generation[m.Family] == m.Generation && !l.damaged[m.Family] {
+		lacks := m.Last > 0 && !l.applied[batchKey{p.number, m.Family, m.Last}] // after a step back
+		if l.generation[m.Family] == m.Generation && !l.damaged[m.Family] && !lacks {
 			l.w.violated("a mark of %v was not taken: %s has the generation %s", p, m.Family, m.Generation)
 		}
 		return

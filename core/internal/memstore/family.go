@@ -32,7 +32,8 @@ type control struct {
 	epoch         int
 	epochBegan    time.Time
 	swept         int       // the epoch in which idle series were removed last
-	removed       time.Time // when a series was removed last; zero if none was
+	removed       time.Time // when the last removal of a series was asked for; zero if there was none
+	removedAt     time.Time // when it took place
 	writers       map[string]progress
 }
 
@@ -88,12 +89,15 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 		c.definition.Bounds = slices.Clone(r.Bounds)
 	}
 	c.written = now
+	if p, ok := c.writers[r.Writer]; ok { // housekeeping must not remove the number of an idle writer
+		c.writers[r.Writer] = progress{p.last, now}
+	}
 	return wire.RegisterReply{
 		Generation: c.generation,
 		Orphan:     c.orphan,
 		Last:       c.writers[r.Writer].last,
 		Epoch:      c.passEpoch(now),
-		Removed:    strconv.FormatInt(c.lastRemoval(), 10),
+		Removed:    c.removal(),
 	}
 }
 

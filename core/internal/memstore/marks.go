@@ -3,6 +3,7 @@
 package memstore
 
 import (
+	"fmt"
 	"strconv"
 	"time"
 
@@ -41,7 +42,8 @@ func (c *control) passEpoch(now time.Time) string {
 	return strconv.Itoa(c.epoch)
 }
 
-// lastRemoval is when a series was removed last, in microseconds; 0 if none was.
+// lastRemoval is when the last removal of a series was asked for, in microseconds; 0 if there
+// was none.
 func (c *control) lastRemoval() int64 {
 	if c.removed.IsZero() {
 		return 0
@@ -80,8 +82,15 @@ func (m *marks) remove(field string) {
 	}
 }
 
-// noteRemoval notes that a batch removed series: when that was asked for, if the batch tells,
-// and another time than before, so that all processes notice.
+// removal tells the last removal of a series from others.
+func (c *control) removal() string {
+	if c.removed.IsZero() {
+		return "0"
+	}
+	return fmt.Sprint(c.removed.UnixMicro(), c.removedAt.UnixMicro())
+}
+
+// noteRemoval notes that a batch removed series, and when that was asked for, if the batch tells.
 func (c *control) noteRemoval(batch wire.Commit, now int64) {
 	asked := int64(0)
 	for _, op := range batch.Ops {
@@ -92,7 +101,7 @@ func (c *control) noteRemoval(batch wire.Commit, now int64) {
 	if asked == 0 {
 		asked = now
 	}
-	c.removed = time.UnixMicro(min(now, max(asked, min(c.lastRemoval(), now)+1)))
+	c.removed, c.removedAt = time.UnixMicro(min(now, max(asked, c.lastRemoval()))), time.UnixMicro(now)
 }
 
 // noteBatch brings the marks up to date after a batch. It returns whether a series turned out
@@ -117,6 +126,9 @@ func (f *family) noteBatch(d *draft, c wire.Commit, now time.Time) (earlier bool
 		f.marks = newMarks(control.generation)
 	}
 	last := min(control.lastRemoval(), stamp)
+	if c.Again { // what it brings back had begun earlier
+		last = 0
+	}
 	m := f.marksOf(control.generation)
 	for _, field := range d.went {
 		m.remove(field)
@@ -183,7 +195,7 @@ func (f *family) removeIdle(now time.Time) (removed wire.Removed) {
 		m.remove(field)
 	}
 	if removed != (wire.Removed{}) {
-		control.removed = now
+		control.removed, control.removedAt = now, now
 		control.seriesChange(now)
 	}
 	control.swept = control.epoch

@@ -14,7 +14,8 @@
 --      7  totals: 1 to get them, else 0
 --      8  kinds: a letter for each op, or one letter for all
 --      9  births: 1 if they follow the values, else 0
---      10… the fields of all ops, then as many values, then perhaps as many births: since when
+--      10  again: 1 if the batch was sent before and Redis may have had it, else 0
+--      11… the fields of all ops, then as many values, then perhaps as many births: since when
 --          the writer holds the op's series, in microseconds; 0 if it held it before. For a
 --          deletion: when it was asked for
 -- Returns {OK, seq, corrupt, overflowed, removed, total…}  applied now
@@ -30,7 +31,7 @@
 
 local call, gsub, sub = redis.call, string.gsub, string.sub
 
-local HEAD = 9
+local HEAD = 10
 local GENERATION = '\254'
 local LARGEST = '9007199254740991' -- the largest number of a batch, which no writer reaches
 local WORK = 33554432 -- quick does no more: bytes of the deltas times bytes of the texts
@@ -301,27 +302,27 @@ if cleared then removed = call('HLEN', v) - 1 end
 
 -- The marks of series that come or go, and of those that the writer holds from now on. A
 -- series began when the first process began to hold it, but after the last removal in its
--- family was asked for.
+-- family was asked for. What a batch brings back that was sent before had begun earlier.
 local m, last
 if changed or births then
   local stored = call('HMGET', ctl, 'epoch', 'created', 'removed')
   local function past(s) return math.min(micros, tonumber(match(s or '', '^%d+$') or '0') or 0) end
-  last = past(stored[3])
+  last = past(match(stored[3] or '', '^(%d+) %d+$'))
   if removed > 0 then
     local asked = 0
     for i = 1, births and ops or 0 do
       local kind = kind_of(i)
       if kind == '-' or kind == '*' then asked = math.max(asked, tonumber(ARGV[HEAD + 2 * ops + i]) or 0) end
     end
-    if asked == 0 then asked = micros end
-    last = math.min(micros, math.max(asked, last + 1)) -- another one, so that all processes notice
+    last = asked == 0 and micros or math.min(micros, math.max(asked, last))
   end
+  local floor = ARGV[10] == '1' and 0 or last
 
   local began = {} -- by field: since when the writer holds it; false where that is not known
   for i = 1, births and ops or 0 do
     local field, birth = target[i], tonumber(ARGV[HEAD + 2 * ops + i]) or 0
     if field == nil then field = field_of(i) end
-    if field and birth > 0 then began[field] = math.max(last, math.min(birth, began[field] or micros)) end
+    if field and birth > 0 then began[field] = math.max(floor, math.min(birth, began[field] or micros)) end
   end
   for i = 1, #came do began[came[i]] = began[came[i]] or false end
   local fields = {}
@@ -331,7 +332,7 @@ if changed or births then
   m = marks(KEYS[3], ARGV[1], stored[1], fields, cleared)
   for i = 1, #gone do m.remove(gone[i]) end
   for i = 1, #came do
-    m.set(came[i], began[came[i]] or math.max(last, past(stored[2])))
+    m.set(came[i], began[came[i]] or math.max(floor, past(stored[2])))
     began[came[i]] = nil
   end
   for field, start in pairs(began) do
@@ -355,7 +356,9 @@ if changed or #(state[3] or '') > 99 then -- too long to be a shape: each batch 
 else
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now)
 end
-if removed > 0 then call('HSET', ctl, 'removed', format('%.0f', last)) end
+if removed > 0 then -- the time of the removal, by which all processes notice it
+  call('HSET', ctl, 'removed', format('%.0f %.0f', last, micros))
+end
 if cleared then call('UNLINK', v) end
 for from = 1, #gone, CHUNK do
   call('HDEL', v, unpack(gone, from, math.min(from + CHUNK - 1, #gone)))

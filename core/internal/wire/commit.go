@@ -51,7 +51,10 @@ type Commit struct {
 	Overflow string
 	// Totals asks for the values of the batch's series after it.
 	Totals bool
-	Ops    []Op
+	// Again says that the batch was sent before, and the store may have had it: series that it
+	// brings back had begun before the last removal of a series.
+	Again bool
+	Ops   []Op
 }
 
 // CommitStatus is the store's answer to a batch.
@@ -104,7 +107,7 @@ func (r *Redis) Commit(ctx context.Context, commits []Commit) []CommitReply {
 }
 
 func (r *Redis) commitCall(c *Commit) *call {
-	const keys, head = 3, 9
+	const keys, head = 3, 10
 	lists, births := 2, 0
 	if slices.ContainsFunc(c.Ops, func(op Op) bool { return op.Born > 0 }) {
 		lists, births = 3, 1
@@ -118,7 +121,10 @@ func (r *Redis) commitCall(c *Commit) *call {
 	if c.Totals {
 		args[6] = 1
 	}
-	args[7], args[8] = kinds(c.Ops), births
+	args[7], args[8], args[9] = kinds(c.Ops), births, 0
+	if c.Again {
+		args[9] = 1
+	}
 	// A pointer to a string goes into an interface without an allocation.
 	for i := range c.Ops {
 		args[head+i], args[head+len(c.Ops)+i] = &c.Ops[i].Field, &c.Ops[i].Value

@@ -70,7 +70,7 @@ end
 if #gone > 0 then
   for i = 1, #gone do m.remove(gone[i]) end
   local count = (tonumber(string.match(state[6] or '', '^%d+') or '0') or 0) + 1
-  note('removed', string.format('%.0f', micros))
+  note('removed', string.format('%.0f %.0f', micros, micros))
   note('shape', string.format('%.0f', count) .. ' ' .. time[1] .. '.' .. time[2])
 end
 if slice[1] == '0' then note('swept', first) end

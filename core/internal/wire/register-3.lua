@@ -152,7 +152,7 @@ if generation and state[1] == generation then
     redis.call('UNLINK', m)
     redis.call('HSET', m, GENERATION, generation)
   end
-  local removed = string.format('%.0f', whole(state[12]) or 0)
+  local removed = #(state[12] or '') <= 33 and string.match(state[12] or '', '^%d+ %d+$') or '0'
   return {'OK', generation, state[4] == '1' and 1 or 0, last, mended, present, removed}
 end
 

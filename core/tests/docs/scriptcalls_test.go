@@ -95,7 +95,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 	store.Mark(ctx, []wire.Mark{{Family: "took", Generation: "g", Writer: "w", Last: 7, Fields: []string{"f1", "f2"}}})
 	_, _ = store.RemoveExpired(ctx, "took")
 	store.Commit(ctx, []wire.Commit{{
-		Family: "took", Generation: "g", Writer: "w", Prev: 3, Seq: 4, Limit: 5, Overflow: "o", Totals: true,
+		Family: "took", Generation: "g", Writer: "w", Prev: 3, Seq: 4, Limit: 5, Overflow: "o", Totals: true, Again: true,
 		Ops: []wire.Op{{Kind: wire.OpAdd, Field: "f1", Value: "v1", Born: 8}, {Kind: wire.OpDelete, Field: "f2"}},
 	}})
 	_, _ = store.Hold(ctx, wire.HoldRequest{
@@ -134,7 +134,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 	for script, want := range map[string]given{
 		"commit-3": {
 			"generation": {"g"}, "writer": {"w"}, "prev": {"3"}, "seq": {"4"}, "cap": {"5"}, "overflow": {"o"}, "totals": yes,
-			"kinds": {"+-"}, "fields…": {"f1", "f2"}, "births": yes, "values…": {"v1", ""}, "births…": {"8", "0"},
+			"kinds": {"+-"}, "fields…": {"f1", "f2"}, "births": yes, "again": yes, "values…": {"v1", ""}, "births…": {"8", "0"},
 		},
 		"forget-3": {"retention": {"172800000"}, "score": {"2"}},
 		"gauges-2": {

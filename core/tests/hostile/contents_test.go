@@ -168,8 +168,10 @@ func (d rng) controlEntry() (field, value string) {
 		value = pick(d, d.number(), "0", strconv.Itoa(d.IntN(100_000_000)))
 	case "epoch":
 		value = pick(d, number, strconv.Itoa(d.IntN(300))+" "+d.moment(time.Second))
-	case "born", "created", "removed":
+	case "born", "created":
 		value = d.moment(time.Microsecond)
+	case "removed":
+		value = pick(d, number, d.moment(time.Microsecond)+" "+d.moment(time.Microsecond))
 	case "touched":
 		value = d.moment(time.Second)
 	case "shape":
