@@ -153,7 +153,7 @@ func (s *Server) LoseLeases(app string) {
 	defer s.mu.Unlock()
 	a := s.of(app)
 	clear(a.leases)
-	a.lineage, a.since, a.housekept, a.housekeptLate = "", time.Time{}, time.Time{}, false
+	a.lineage, a.since, a.housekept = "", time.Time{}, time.Time{}
 }
 
 // List lists names of families as processes do that are about to register them.
@@ -205,8 +205,8 @@ func cloneApps(apps map[string]*app) map[string]*app {
 			leases:    maps.Clone(a.leases),
 			lineage:   a.lineage,
 			since:     a.since,
-			housekept: a.housekept, housekeptLate: a.housekeptLate,
-			gauges: make(map[string]*gaugeSet, len(a.gauges)),
+			housekept: a.housekept,
+			gauges:    make(map[string]*gaugeSet, len(a.gauges)),
 		}
 		for family, f := range a.families {
 			c.families[family] = f.clone()

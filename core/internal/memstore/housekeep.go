@@ -10,14 +10,14 @@ import (
 
 // takeTurn says whether the turn is the caller's, since none began within pause, and notes it.
 // A turn in the future was written before the clock was set back. It is late if the last one
-// was long ago, and not late itself: perhaps the clock was set forward.
+// was long ago: perhaps the clock was set forward.
 func (a *app) takeTurn(pause time.Duration, now time.Time) (ours, late bool) {
 	since := now.Sub(a.housekept)
 	if !a.housekept.IsZero() && since >= 0 && since < pause {
 		return false, false
 	}
-	late = !a.housekept.IsZero() && since > time.Hour && !a.housekeptLate
-	a.housekept, a.housekeptLate = now.Truncate(time.Millisecond), late
+	late = !a.housekept.IsZero() && since > time.Hour
+	a.housekept = now.Truncate(time.Millisecond)
 	return true, late
 }
 

@@ -34,8 +34,7 @@ type app struct {
 	since    time.Time            // when it changed; zero if it never did
 	gauges   map[string]*gaugeSet // by writer
 
-	housekept     time.Time // when the last housekeeping began
-	housekeptLate bool      // it was late
+	housekept time.Time // when the last housekeeping began
 }
 
 // New returns an empty server that follows the real time.

@@ -145,26 +145,6 @@ var removalTests = map[string]func(f *fixture){
 		turns(400*day, nothingRemoved)
 		f.wantFields("ever", "x", "y")
 	},
-	"Housekeep_EverySecondTurnRemovesWhereNoProcessLivesLong": func(f *fixture) {
-		r := registration("a", "w1", wire.TypeCounter)
-		gen := f.register(r).Generation
-		f.apply(batch("a", gen, 0, 1, held("x", 100)))
-		f.apply(of("silent", batch("a", gen, 0, 1, add("x", "1"))))
-		f.housekeep(retention)
-		f.pass(9, r)
-		f.advance(4 * day)
-		f.wantHousekept(retention, nothingRemoved)
-		f.advance(4 * day)
-		f.wantHousekept(retention, oneIdle)
-		if n := f.register(registration("a", "silent", wire.TypeCounter)).Last; n != 0 {
-			f.Errorf("the number of the silent writer is %d", n)
-		}
-		f.apply(of("another", batch("a", gen, 0, 1, held("y", 100))))
-		f.pass(9, r)
-		f.advance(4 * day)
-		f.wantHousekept(retention, nothingRemoved) // late again
-		f.wantHousekept(retention, oneIdle)
-	},
 	"Housekeep_LateTurnRemovesOnlyLeases": func(f *fixture) {
 		r := registration("a", "w1", wire.TypeCounter)
 		gen := f.register(r).Generation
