@@ -61,6 +61,7 @@ func (r *flushRun) mark() {
 		}
 		var held []*series
 		f.each(func(s *series) { held = append(held, s) })
+		held = wire.ByBucket(held, func(s *series) string { return s.field })
 		for part := range slices.Chunk(held, wire.MaxMarked) {
 			list = append(list, marking{f, part, false})
 		}

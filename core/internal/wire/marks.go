@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha1" // The marks of series are found by it; marks.lua says how.
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -106,6 +107,18 @@ func placeOf(field string) (p markPlace) {
 		p.id[i] = sum[1+i]<<4 | sum[2+i]>>4
 	}
 	return p
+}
+
+// ByBucket orders series so that those whose marks are in one bucket stand together. Redis
+// stores and replicates a bucket as a whole: of 100,000 series in any order, each call of 250
+// changes most buckets, which makes 109 MB; in this order all calls make 1 MB.
+func ByBucket[S any](series []S, field func(S) string) []S {
+	var buckets [markBuckets][]S
+	for _, s := range series {
+		b := placeOf(field(s)).bucket
+		buckets[b] = append(buckets[b], s)
+	}
+	return slices.Concat(buckets[:]...)
 }
 
 // ReadStarts implements [Store]. It reads whole buckets, each once.

@@ -18,10 +18,13 @@ local last = tonumber(string.match(redis.call('HGET', KEYS[1], 'housekept') or '
 -- A turn in the future was written before the clock was set back.
 if last and last <= now and now - last < tonumber(ARGV[1]) then return 0 end
 
--- A full Redis refuses this write. Then each process that asks has the turn, and makes room.
-redis.pcall('HSET', KEYS[1], 'housekept', string.format('%.0f', now))
-
 -- Perhaps no process lived for an hour, or the clock was set forward. Then what living
 -- processes renew all the time looks old.
-if last and now - last > 3600000 then return 2 end
-return 1
+local late = last and now - last > 3600000
+
+-- A full Redis refuses this write. Then each process that asks has the turn, and makes room. So
+-- that this goes on when it has been full for an hour, the field goes, and the next turn is not
+-- late.
+local noted = redis.pcall('HSET', KEYS[1], 'housekept', string.format('%.0f', now))
+if late and type(noted) == 'table' then redis.pcall('HDEL', KEYS[1], 'housekept') end
+return late and 2 or 1

@@ -289,6 +289,22 @@ func TestIdle_SeriesGoWhereRedisIsFull(t *testing.T) {
 	f.wantRemoved("a", nothingRemoved)
 }
 
+// In a full Redis no turn is noted. If it stays full for hours, each turn would be late.
+func TestHousekeep_MakesRoomInARedisThatIsFullForHours(t *testing.T) {
+	client := redistest.Start(t).Client(t)
+	f := newFixture(t, RedisTarget(client))
+	r := registration("a", "w1", wire.TypeCounter)
+	f.apply(batch("a", f.register(r).Generation, 0, 1, held("x", 100)))
+	f.pass(9, r)
+	before := strconv.FormatInt(f.head().Now.Add(-61*time.Minute).UnixMilli(), 10)
+	if err := errors.Join(client.HSet(t.Context(), leasesKey(f.app), "housekept", before).Err(),
+		client.ConfigSet(t.Context(), "maxmemory", "1").Err()); err != nil {
+		t.Fatal(err)
+	}
+	f.wantHousekept(retention, nothingRemoved)
+	f.wantHousekept(retention, oneIdle)
+}
+
 func TestCommit_DemotedMasterSaysReadOnly(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
