@@ -225,7 +225,7 @@ var mutants = []mutant{
 			}
 		}
 `}},
-		noticed: `was applied twice`,
+		noticed: `was applied twice|was not taken`,
 	},
 	{
 		name:   "numbers-removed-with-the-lease",
@@ -312,12 +312,12 @@ var mutants = []mutant{
 	{
 		name:   "start-of-the-registration",
 		breaks: "a process that registers a family rewrites the starts of its series",
-		edits: []edit{{"internal/memstore/family.go", "	c.written = now\n	return wire.RegisterReply{", `
+		edits: []edit{{"internal/memstore/family.go", "	c.written = now\n	if p, ok := c.writers[r.Writer]; ok {", `
 	c.written = now
 	for field, one := range f.marks.of {
 		f.marks.of[field] = mark{now.UnixMicro(), one.epoch}
 	}
-	return wire.RegisterReply{`}},
+	if p, ok := c.writers[r.Writer]; ok {`}},
 		noticed: `began at \d+, and after a (batch|mark) of`,
 	},
 	{
