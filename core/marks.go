@@ -151,7 +151,8 @@ func (r *flushRun) makeRoom() (again bool) {
 		if n == 0 {
 			continue
 		}
-		o.turnedAway = 0
+		waiters := o.turnedAwayWaiters
+		o.turnedAway, o.turnedAwayWaiters = 0, nil
 		if f.def.expire > 0 && !o.vain && !f.failed && !f.cleared {
 			f.cleared = true
 			ctx, cancel := r.w.callContext()
@@ -160,6 +161,9 @@ func (r *flushRun) makeRoom() (again bool) {
 			r.w.reg.removed(removed)
 			if err == nil && removed.Expired+removed.Idle > 0 {
 				f.each((*series).touch)
+				f.mu.Lock()
+				f.waitOn(waiters...)
+				f.mu.Unlock()
 				f.frozen, again = false, true
 				continue
 			}
@@ -167,6 +171,9 @@ func (r *flushRun) makeRoom() (again bool) {
 		}
 		for range n {
 			r.w.reg.reject(reasonBeyondCap, f.family)
+		}
+		for _, wt := range waiters {
+			wt.finish("", beyondCap(f.family))
 		}
 	}
 	return again
