@@ -315,7 +315,8 @@ func (l *ledger) markedBy(p *proc, m wire.Mark, reply wire.MarkReply) {
 		return
 	}
 	if reply.Unknown {
-		if l.generation[m.Family] == m.Generation && !l.damaged[m.Family] {
+		steppedBack := m.Last > 0 && !l.applied[batchKey{p.number, m.Family, m.Last}]
+		if l.generation[m.Family] == m.Generation && !l.damaged[m.Family] && !steppedBack {
 			l.w.violated("a mark of %v was not taken: %s has the generation %s", p, m.Family, m.Generation)
 		}
 		return
