@@ -140,7 +140,7 @@ func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string)
 			text = reply.Totals[wt.op]
 		}
 		if text == "" && reply.Overflowed > 0 && f.def.mode == Latest {
-			wt.finish("", beyondCap(f))
+			f.out.turnedAwayWaiters = append(f.out.turnedAwayWaiters, wt)
 			continue
 		}
 		wt.finish(text, nil)

@@ -16,6 +16,10 @@ const (
 	// sweepPause is the time between two looks for children whose series somebody deleted.
 	// In a large fleet each look of each process costs Redis.
 	sweepPause = 5 * time.Minute
+	// lookPause is the time after a look before a full table is looked through again, for each
+	// child. A child costs Redis 4 µs. Where every request has new label values, a table is full
+	// again after each flush.
+	lookPause = time.Millisecond
 )
 
 // holding is what a family knows of the marks in Redis, by which its processes keep their
@@ -25,6 +29,7 @@ type holding struct {
 	epoch   string    // in which they were marked last
 	removed string    // when a series was removed last, as known when they were marked
 	marked  time.Time // when they were marked
+	lookAt  time.Time // when a full table may be looked through again
 	vain    bool      // a look made no room, and is not tried again before the refresh
 }
 
@@ -42,7 +47,7 @@ func (h *holding) learn(reply wire.RegisterReply) {
 type marking struct {
 	family *familyRun
 	series []*series
-	last   bool // of the family
+	held   int // in the last one of a family: how many series they have together
 }
 
 // mark notes in Redis that this process holds its series, in each family where that is due.
@@ -52,7 +57,7 @@ func (r *flushRun) mark() {
 	var list []marking
 	for _, f := range r.families {
 		h := &f.out.holding
-		if f.shared() && f.crowded() && !h.vain {
+		if f.shared() && f.crowded() && !h.vain && due(h.lookAt, time.Now()) {
 			h.due = true
 		}
 		// What waits to be sent, or may have to be sent again, brings series that are not there yet.
@@ -63,12 +68,12 @@ func (r *flushRun) mark() {
 		f.each(func(s *series) { held = append(held, s) })
 		held = wire.ByBucket(held, func(s *series) string { return s.field })
 		for part := range slices.Chunk(held, wire.MaxMarked) {
-			list = append(list, marking{f, part, false})
+			list = append(list, marking{f, part, 0})
 		}
 		if len(held) == 0 {
-			h.done(f.family)
+			h.done(f.family, 0)
 		} else {
-			list[len(list)-1].last = true
+			list[len(list)-1].held = len(held)
 		}
 	}
 	for part := range slices.Chunk(list, marksPerCall) {
@@ -104,16 +109,19 @@ func (r *flushRun) markSome(list []marking) error {
 			f.out.unverified, f.failed = true, true
 		default:
 			f.drop(list[i].series, reply.Gone)
-			if list[i].last && !f.failed {
-				f.out.done(f.family)
+			if n := list[i].held; n > 0 && !f.failed {
+				f.out.done(f.family, n)
 			}
 		}
 	}
 	return wire.Join(errs...)
 }
 
-// done notes that all children of the family are marked.
-func (h *holding) done(f *family) { h.due, h.marked, h.vain = false, time.Now(), f.crowded() }
+// done notes that all children of the family, so many, are marked.
+func (h *holding) done(f *family, held int) {
+	h.due, h.marked, h.vain = false, time.Now(), f.crowded()
+	h.lookAt = h.marked.Add(time.Duration(held) * lookPause)
+}
 
 // drop takes children out of the table whose series are gone and that have nothing to send.
 // The next write through an old handle brings one back. What was acknowledged of them before
@@ -143,7 +151,8 @@ func (r *flushRun) makeRoom() (again bool) {
 		if n == 0 {
 			continue
 		}
-		o.turnedAway = 0
+		waiters := o.turnedAwayWaiters
+		o.turnedAway, o.turnedAwayWaiters = 0, nil
 		if f.def.expire > 0 && !o.vain && !f.failed && !f.cleared {
 			f.cleared = true
 			ctx, cancel := r.w.callContext()
@@ -152,6 +161,9 @@ func (r *flushRun) makeRoom() (again bool) {
 			r.w.reg.removed(removed)
 			if err == nil && removed.Expired+removed.Idle > 0 {
 				f.each((*series).touch)
+				f.mu.Lock()
+				f.waitOn(waiters...)
+				f.mu.Unlock()
 				f.frozen, again = false, true
 				continue
 			}
@@ -159,6 +171,9 @@ func (r *flushRun) makeRoom() (again bool) {
 		}
 		for range n {
 			r.w.reg.reject(reasonBeyondCap, f.family)
+		}
+		for _, wt := range waiters {
+			wt.finish("", beyondCap(f.family))
 		}
 	}
 	return again

@@ -66,7 +66,8 @@ type outbox struct {
 	lost map[string]int // batches by reason, since last collected
 
 	holding
-	turnedAway int // values of a Latest gauge for which the cap left no room
+	turnedAway        int       // values of a Latest gauge for which the cap left no room
+	turnedAwayWaiters []*waiter // of these values
 }
 
 // push queues a batch under the next number.
