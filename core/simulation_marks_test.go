@@ -128,9 +128,10 @@ func (l *ledger) read(family, generation string) map[string]storedSeries {
 }
 
 // adopt takes over the series of a family whose registration was lost: nobody knows when they
-// began.
+// began, or were held.
 func (l *ledger) adopt(family, generation string) {
 	for k, s := range l.read(family, generation) {
+		l.unmarked[family] = true
 		l.lives[seriesKey{family, k}] = l.newLife(s, l.epochs[family].number)
 	}
 }
