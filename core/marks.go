@@ -13,19 +13,59 @@ import (
 const (
 	// marksPerCall bounds a pipeline of marks, of which each takes Redis less than 1 ms.
 	marksPerCall = 16
-	// sweepPause is the time between two looks for children whose series somebody deleted.
-	// In a large fleet each look of each process costs Redis.
-	sweepPause = 5 * time.Minute
+	// markPause is the shortest time after which a process marks a family's series again
+	// because series of the family were removed. Where series are deleted all the time, a
+	// large fleet would otherwise mark all of its series at each refresh.
+	markPause = 5 * time.Minute
 )
 
-// holding is what a family knows of the marks in Redis, by which its processes keep their
-// series: see docs/protocol.md, Marks. It belongs to the writer goroutine.
+// holding is what a process knows of a family's marks in Redis, by which processes keep the
+// series that they hold: see docs/protocol.md, Marks. It belongs to the writer goroutine.
 type holding struct {
 	due     bool      // this process's series are to be marked
 	epoch   string    // in which they were marked last
-	removed string    // when a series was removed last, as known when they were marked
+	removed string    // the last removal of series that was known then
 	marked  time.Time // when they were marked
-	vain    bool      // a look made no room, and is not tried again before the refresh
+	vain    bool      // marks, or a removal, made too little room: not tried again before the refresh
+}
+
+// hold notes since when this process holds a series, for the first batch with that series.
+func (f *family) hold(s *series) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.holdFrom(s, monotonicNow())
+}
+
+// holdFrom is hold for a caller that has locked mu.
+func (f *family) holdFrom(s *series, moment int64) {
+	if !f.shared() {
+		return
+	}
+	if f.fresh == nil {
+		f.fresh = map[*series]int64{}
+	}
+	f.fresh[s] = moment
+}
+
+// beginAnew makes the next batches bring all series back that Redis has lost, counters with 0.
+// They begin when Redis was last known to have had them (seen): a page that waited for them
+// may answer a request from before they were back.
+func (f *family) beginAnew(seen int64) {
+	f.each(func(s *series) {
+		f.mu.Lock()
+		if _, fresh := f.fresh[s]; !fresh {
+			f.holdFrom(s, seen)
+		}
+		f.mu.Unlock()
+		s.touch()
+	})
+}
+
+// release forgets since when this process holds a series.
+func (f *family) release(s *series) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.fresh, s)
 }
 
 // learn takes what the answer to a registration tells.
@@ -33,7 +73,7 @@ func (h *holding) learn(reply wire.RegisterReply) {
 	if h.epoch == "" { // all of this process's series are new: their first batches mark them
 		h.epoch, h.removed = reply.Epoch, reply.Removed
 	}
-	if reply.Epoch != h.epoch || reply.Removed != h.removed && time.Since(h.marked) > sweepPause {
+	if reply.Epoch != h.epoch || reply.Removed != h.removed && time.Since(h.marked) > markPause {
 		h.epoch, h.removed, h.due = reply.Epoch, reply.Removed, true
 	}
 }
@@ -49,7 +89,16 @@ type marking struct {
 // The answers tell which series are gone: their children leave the table. A failure is no
 // failure of the flush: the next refresh tries again.
 func (r *flushRun) mark() {
-	var list []marking
+	for part := range slices.Chunk(r.markings(), marksPerCall) {
+		if err := r.markSome(part); err != nil {
+			r.w.reg.reportRedis("marks", fmt.Errorf("shoal: telling Redis which series this process holds: %w", err))
+			return
+		}
+	}
+}
+
+// markings divides the series of the families that are due into calls.
+func (r *flushRun) markings() (list []marking) {
 	for _, f := range r.families {
 		h := &f.out.holding
 		if f.shared() && f.crowded() && !h.vain {
@@ -61,22 +110,17 @@ func (r *flushRun) mark() {
 		}
 		var held []*series
 		f.each(func(s *series) { held = append(held, s) })
+		if len(held) == 0 {
+			h.done(f.family)
+			continue
+		}
 		held = wire.ByBucket(held, func(s *series) string { return s.field })
 		for part := range slices.Chunk(held, wire.MaxMarked) {
 			list = append(list, marking{f, part, false})
 		}
-		if len(held) == 0 {
-			h.done(f.family)
-		} else {
-			list[len(list)-1].last = true
-		}
+		list[len(list)-1].last = true
 	}
-	for part := range slices.Chunk(list, marksPerCall) {
-		if err := r.markSome(part); err != nil {
-			r.w.reg.reportRedis("marks", fmt.Errorf("shoal: telling Redis which series this process holds: %w", err))
-			return
-		}
-	}
+	return list
 }
 
 // markSome sends one pipeline of marks.
@@ -98,7 +142,7 @@ func (r *flushRun) markSome(list []marking) error {
 		f := list[i].family
 		switch {
 		case reply.Err != nil:
-			f.failed = true // its further marks would not make up for these
+			f.failed = true // so that its last call does not say that all are marked
 			errs = append(errs, reply.Err)
 		case reply.Unknown:
 			f.out.unverified, f.failed = true, true
@@ -115,9 +159,9 @@ func (r *flushRun) markSome(list []marking) error {
 // done notes that all children of the family are marked.
 func (h *holding) done(f *family) { h.due, h.marked, h.vain = false, time.Now(), f.crowded() }
 
-// drop takes children out of the table whose series are gone and that have nothing to send.
-// The next write through an old handle brings one back. What was acknowledged of them before
-// is not sent again after a step back: it would bring back what was removed.
+// drop takes those children out of the table whose series are gone and that have nothing to
+// send. The next write through an old handle brings one back. The kept batches forget these
+// series: sent again after a step back, they would bring back what was removed.
 func (f *family) drop(list []*series, gone []int) {
 	fields := make(map[string]bool, len(gone))
 	for _, i := range gone {
@@ -134,16 +178,16 @@ func (f *family) drop(list []*series, gone []int) {
 	f.out.forgetSeries(fields)
 }
 
-// makeRoom removes the expired values of a Latest gauge that has reached its cap, and sends
-// those again that found no room. Values that still find none are dropped and counted.
+// makeRoom removes the expired values of each Latest gauge that has reached its cap. If any
+// went, the gauge's values are sent again; else those beyond the cap are dropped and counted.
 func (r *flushRun) makeRoom() (again bool) {
 	for _, f := range r.families {
 		o := &f.out
-		n := o.turnedAway
+		n := o.beyondCap
 		if n == 0 {
 			continue
 		}
-		o.turnedAway = 0
+		o.beyondCap = 0
 		if f.def.expire > 0 && !o.vain && !f.failed && !f.cleared {
 			f.cleared = true
 			ctx, cancel := r.w.callContext()

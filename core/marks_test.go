@@ -116,7 +116,7 @@ func TestMarks_DeletionsAreSeenByAllProcesses(t *testing.T) {
 		if n := children(b, "c_total"); n > 10 {
 			t.Errorf("the process that deletes nothing has %d children", n)
 		}
-		elapse(DefRefreshPeriod + sweepPause)
+		elapse(DefRefreshPeriod + markPause)
 		if n := children(b, "c_total"); n != 3 {
 			t.Errorf("after a refresh it has %d children, want 3", n)
 		}
@@ -161,7 +161,7 @@ func TestMarks_AHandleThatIsWrittenAgainIsHeldAgain(t *testing.T) {
 		elapse(time.Minute)
 		ca.Reset()
 		before := time.Now()
-		elapse(2*time.Minute + sweepPause)
+		elapse(2*time.Minute + markPause)
 		if n := children(b, "c_total"); n != 0 {
 			t.Fatalf("%d children after the deletion", n)
 		}
