@@ -221,7 +221,7 @@ func TestMarks_KeptBatchesDoNotBringBackWhatWasRemoved(t *testing.T) {
 		elapse(2 * time.Second)
 		va.DeleteLabelValues("gone")
 		va.DeleteLabelValues("back")
-		elapse(DefRefreshPeriod + time.Second) // b hears of it
+		elapse(DefRefreshPeriod + time.Second) // b is told
 		back.Add(2)
 		elapse(2 * time.Second)
 		server.Restore(before) // then a deletes again, which spares what began after it was asked for
