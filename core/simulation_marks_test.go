@@ -13,8 +13,8 @@ import (
 )
 
 // What the ledger knows of the marks: in which epoch a family is, when series began, by whom
-// and when they were held last. It works that out from what the store is asked, and looks at
-// the store's series after each such request.
+// and when they were held last. It works that out from what the store is asked, and reads the
+// store's series after each such request.
 
 // seriesKey names a series by its one label.
 type seriesKey struct{ family, k string }
@@ -43,7 +43,10 @@ func newMarkBooks() markBooks {
 }
 
 func (m *markBooks) clone() markBooks {
-	return markBooks{epochs: maps.Clone(m.epochs), lives: maps.Clone(m.lives), ended: maps.Clone(m.ended), cut: maps.Clone(m.cut), holds: maps.Clone(m.holds), bare: maps.Clone(m.bare)}
+	return markBooks{
+		epochs: maps.Clone(m.epochs), lives: maps.Clone(m.lives), ended: maps.Clone(m.ended),
+		cut: maps.Clone(m.cut), holds: maps.Clone(m.holds), bare: maps.Clone(m.bare),
+	}
 }
 
 // idleAge is how many epochs old the mark of an idle series is.
