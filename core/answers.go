@@ -141,7 +141,7 @@ func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string)
 			text = reply.Totals[wt.op]
 		}
 		if text == "" && reply.Overflowed > 0 && f.def.mode == Latest {
-			wt.finish("", beyondCap(f))
+			f.out.beyondCapWaiters = append(f.out.beyondCapWaiters, wt)
 			continue
 		}
 		wt.finish(text, nil)

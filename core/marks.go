@@ -17,6 +17,10 @@ const (
 	// because series of the family were removed. Where series are deleted all the time, a
 	// large fleet would otherwise mark all of its series at each refresh.
 	markPause = 5 * time.Minute
+	// crowdedPause, for each child, is the shortest time after which the children of a crowded
+	// table are marked again. To mark one costs Redis 4 µs, and where every request has new
+	// label values, a table is full again after each flush.
+	crowdedPause = time.Millisecond
 )
 
 // holding is what a process knows of a family's marks in Redis, by which processes keep the
@@ -26,6 +30,7 @@ type holding struct {
 	epoch   string    // in which they were marked last
 	removed string    // the last removal of series that was known then
 	marked  time.Time // when they were marked
+	again   time.Time // when they may be marked again since the table is crowded
 	vain    bool      // marks, or a removal, made too little room: not tried again before the refresh
 }
 
@@ -82,7 +87,7 @@ func (h *holding) learn(reply wire.RegisterReply) {
 type marking struct {
 	family *familyRun
 	series []*series
-	last   bool // of the family
+	held   int // in the last one of a family: how many series they have together
 }
 
 // mark notes in Redis that this process holds its series, in each family where that is due.
@@ -101,7 +106,7 @@ func (r *flushRun) mark() {
 func (r *flushRun) markings() (list []marking) {
 	for _, f := range r.families {
 		h := &f.out.holding
-		if f.shared() && f.crowded() && !h.vain {
+		if f.shared() && f.crowded() && !h.vain && due(h.again, time.Now()) {
 			h.due = true
 		}
 		// What waits to be sent, or may have to be sent again, brings series that are not there yet.
@@ -111,14 +116,14 @@ func (r *flushRun) markings() (list []marking) {
 		var held []*series
 		f.each(func(s *series) { held = append(held, s) })
 		if len(held) == 0 {
-			h.done(f.family)
+			h.done(f.family, 0)
 			continue
 		}
 		held = wire.ByBucket(held, func(s *series) string { return s.field })
 		for part := range slices.Chunk(held, wire.MaxMarked) {
-			list = append(list, marking{f, part, false})
+			list = append(list, marking{f, part, 0})
 		}
-		list[len(list)-1].last = true
+		list[len(list)-1].held = len(held)
 	}
 	return list
 }
@@ -148,16 +153,19 @@ func (r *flushRun) markSome(list []marking) error {
 			f.out.unverified, f.failed = true, true
 		default:
 			f.drop(list[i].series, reply.Gone)
-			if list[i].last && !f.failed {
-				f.out.done(f.family)
+			if n := list[i].held; n > 0 && !f.failed {
+				f.out.done(f.family, n)
 			}
 		}
 	}
 	return wire.Join(errs...)
 }
 
-// done notes that all children of the family are marked.
-func (h *holding) done(f *family) { h.due, h.marked, h.vain = false, time.Now(), f.crowded() }
+// done notes that all children of the family, so many, are marked.
+func (h *holding) done(f *family, held int) {
+	h.due, h.marked, h.vain = false, time.Now(), f.crowded()
+	h.again = h.marked.Add(time.Duration(held) * crowdedPause)
+}
 
 // drop takes those children out of the table whose series are gone and that have nothing to
 // send. The next write through an old handle brings one back. The kept batches forget these
@@ -187,7 +195,8 @@ func (r *flushRun) makeRoom() (again bool) {
 		if n == 0 {
 			continue
 		}
-		o.beyondCap = 0
+		waiters := o.beyondCapWaiters
+		o.beyondCap, o.beyondCapWaiters = 0, nil
 		if f.def.expire > 0 && !o.vain && !f.failed && !f.cleared {
 			f.cleared = true
 			ctx, cancel := r.w.callContext()
@@ -196,6 +205,9 @@ func (r *flushRun) makeRoom() (again bool) {
 			r.w.reg.removed(removed)
 			if err == nil && removed.Expired+removed.Idle > 0 {
 				f.each((*series).touch)
+				f.mu.Lock()
+				f.waitOn(waiters...)
+				f.mu.Unlock()
 				f.frozen, again = false, true
 				continue
 			}
@@ -203,6 +215,9 @@ func (r *flushRun) makeRoom() (again bool) {
 		}
 		for range n {
 			r.w.reg.reject(reasonBeyondCap, f.family)
+		}
+		for _, wt := range waiters {
+			wt.finish("", beyondCap(f.family))
 		}
 	}
 	return again

@@ -66,7 +66,8 @@ type outbox struct {
 	lost map[string]int // batches by reason, since last collected
 
 	holding
-	beyondCap int // values of a Latest gauge for which Redis had no room under the cap
+	beyondCap        int       // values of a Latest gauge for which Redis had no room under the cap
+	beyondCapWaiters []*waiter // of these values
 }
 
 // push queues a batch under the next number.

@@ -23,6 +23,7 @@ type schedule struct {
 	alongsideAt time.Time // when a flush takes shoal's own metrics along again; zero for the next one
 	refreshAt   time.Time
 	housekeepAt time.Time
+	housekept   bool      // the housekeeping was due before
 	doubtAt     time.Time // when a scrape may make the writer register all families again
 	retryAt     time.Time // nothing is tried before, since the last try failed
 	failures    int       // flushes in a row that failed
@@ -96,7 +97,11 @@ func (s *schedule) housekeepDue(now time.Time) bool {
 	if !due(s.housekeepAt, now) {
 		return false
 	}
-	s.housekeepAt = now.Add(housekeepTime + s.jitter.around(housekeepTime))
+	pause := housekeepTime + s.jitter.around(housekeepTime)
+	if !s.housekept { // if the first turn was late, the next one is free now
+		s.housekept, pause = true, 2*time.Minute
+	}
+	s.housekeepAt = now.Add(pause)
 	return true
 }
 

@@ -18,8 +18,15 @@ func (a *app) takeTurn(pause time.Duration, now time.Time) (ours, late bool) {
 	}
 	late = !a.housekept.IsZero() && since > time.Hour
 	a.housekept = now.Truncate(time.Millisecond)
+	if late && pause > renewed {
+		a.housekept = a.housekept.Add(renewed - pause)
+	}
 	return true, late
 }
+
+// renewed is how long after a late turn the next one is free: living processes have renewed then
+// what looked old.
+const renewed = time.Minute
 
 // housekeep removes by age alone. What has a time in the future was written before the clock
 // was set back: its age begins now. A writer that seems dead may still have a batch on its

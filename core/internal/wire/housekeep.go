@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"math/rand/v2"
 	"strconv"
 	"time"
 )
@@ -106,6 +107,8 @@ func (r *Redis) keepFamilies(ctx context.Context, removed *Removed, causes *Caus
 			return err
 		}
 		r.mended("the list of families", reply[2])
+		// In any order: where the time is over before the end, others come first the next time.
+		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		unlisted := 0
 		for part := range chunks(len(names), pipelinedPrunes) {
 			unlisted += r.prune(ctx, names[part.from:part.to], now, removed, causes)

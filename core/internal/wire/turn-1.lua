@@ -19,12 +19,15 @@ local last = tonumber(string.match(redis.call('HGET', KEYS[1], 'housekept') or '
 if last and last <= now and now - last < tonumber(ARGV[1]) then return 0 end
 
 -- Perhaps no process lived for an hour, or the clock was set forward. Then what living
--- processes renew all the time looks old.
+-- processes renew all the time looks old. The next turn is free as soon as they have renewed it,
+-- so that it also comes where each process lives for some minutes only.
+local RENEWED = 60000
 local late = last and now - last > 3600000
+local noted = late and math.min(now, now - tonumber(ARGV[1]) + RENEWED) or now
 
 -- A full Redis refuses this write. Then each process that asks has the turn, and makes room. So
 -- that this goes on when it has been full for an hour, the field goes, and the next turn is not
 -- late.
-local noted = redis.pcall('HSET', KEYS[1], 'housekept', string.format('%.0f', now))
-if late and type(noted) == 'table' then redis.pcall('HDEL', KEYS[1], 'housekept') end
+local reply = redis.pcall('HSET', KEYS[1], 'housekept', string.format('%.0f', noted))
+if late and type(reply) == 'table' then redis.pcall('HDEL', KEYS[1], 'housekept') end
 return late and 2 or 1

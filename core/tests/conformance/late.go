@@ -11,7 +11,7 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// Deletions that arrive long after they were asked for.
+// Deletions that arrive long after they were asked for, and turns of the housekeeping that come late.
 var lateTests = map[string]func(f *fixture){
 	"LateDeletion_SparesWhatBeganAfterItWasAskedFor": func(f *fixture) {
 		for name, test := range map[string]struct {
@@ -47,6 +47,25 @@ var lateTests = map[string]func(f *fixture){
 				f.Errorf("%s: %d removed, want %d", name, reply.Removed, 3-len(test.stay))
 			}
 		}
+	},
+	"Housekeep_TheTurnAfterALateOneIsFreeAMinuteLater": func(f *fixture) {
+		r := registration("a", "w1", wire.TypeCounter)
+		f.apply(batch("a", f.register(r).Generation, 0, 1, held("x", 100)))
+		want := func(idle int) {
+			f.Helper()
+			removed, err := f.store.Housekeep(f.ctx, retention, 10*time.Minute)
+			if err != nil || removed.Idle != idle {
+				f.Errorf("%+v were removed, want %d idle: %v", removed, idle, err)
+			}
+		}
+		want(0)
+		f.pass(9, r)
+		f.advance(2 * time.Hour)
+		want(0) // late
+		f.advance(50 * time.Second)
+		want(0) // not free
+		f.advance(11 * time.Second)
+		want(1)
 	},
 	"LateDeletion_AClockSetBackSparesNothing": func(f *fixture) {
 		gen := f.family("c_total", wire.TypeCounter)
