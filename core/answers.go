@@ -133,14 +133,15 @@ func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, befor
 // answers those who wait for it.
 func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string) {
 	b := f.out.acknowledge(time.Now(), lineage)
-	b.spilled = b.spilled || reply.Overflowed > 0 || reply.Status == wire.CommitDuplicate // which does not tell
+	// The answer for a duplicate does not say how much overflowed.
+	b.spilled = b.spilled || reply.Overflowed > 0 || reply.Status == wire.CommitDuplicate
 	for _, wt := range b.waiters {
 		text := ""
 		if wt.op < len(reply.Totals) {
 			text = reply.Totals[wt.op]
 		}
 		if text == "" && reply.Overflowed > 0 && f.def.mode == Latest {
-			f.out.turnedAwayWaiters = append(f.out.turnedAwayWaiters, wt)
+			f.out.beyondCapWaiters = append(f.out.beyondCapWaiters, wt)
 			continue
 		}
 		wt.finish(text, nil)
@@ -152,7 +153,7 @@ func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string)
 	switch {
 	case reply.Overflowed == 0:
 	case f.def.mode == Latest:
-		f.out.turnedAway += reply.Overflowed
+		f.out.beyondCap += reply.Overflowed
 	default:
 		w.reg.overflowed(f, reply.Overflowed)
 	}

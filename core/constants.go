@@ -95,8 +95,8 @@ func (c *constants) anyDirty() bool {
 	return c.dirty.Load() != nil
 }
 
-// takeDirty empties the dirty list and calls do for each series on it, the one that was
-// written first at the beginning: of new label sets beyond the cap, the first ones get in.
+// takeDirty empties the dirty list and calls do for each series on it, in the order in which
+// they were written: where the cap has room for some new label sets only, the first get it.
 func (c *constants) takeDirty(do func(*series)) {
 	c.taking.Lock()
 	c.deletedDirty.Store(0)
@@ -112,7 +112,7 @@ func (c *constants) takeDirty(do func(*series)) {
 	}
 }
 
-// reverse turns a list of series round.
+// reverse reverses a list of series, and returns its new first one.
 func reverse(s *series) (last *series) {
 	for s != nil {
 		last, s, s.next = s, s.next, last

@@ -22,13 +22,15 @@ func (v *Vec[M]) DeleteLabelValues(values ...string) bool {
 // gone, and what this process had counted and not sent. What is counted later,
 // through this process's old children too, begins at zero. A gauge that belongs to
 // its process is deleted for this process only; an old child keeps its value, and
-// its next write brings it back. Other processes drop their children within a refresh, unless
-// they write them again. Delete reports whether this process held a child for the labels;
-// labels that the metric does not have delete nothing.
+// its next write brings it back. Other processes drop their children within a refresh, or
+// within 5 minutes where series are deleted all the time, unless they write them again.
+// Delete reports whether this process held a child for the labels; labels that the metric
+// does not have delete nothing. shoal_removed_series_total counts the series that went.
 //
 // While Redis is away, up to Opts.SeriesLimit different deletions of a metric wait.
 // A further one only drops what this process has; it is counted in
-// shoal_rejected_observations_total and reported.
+// shoal_rejected_observations_total and reported. A deletion that reaches Redis more than
+// 10 s after it was asked for spares series that began more than a second after that.
 func (v *Vec[M]) Delete(labels Labels) bool {
 	values, err := v.consts.fam.valuesOf(labels)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 // once. In which order they were asked for does not matter: nothing is sent between
 // two of them. The zero value is empty.
 type deletions struct {
-	asked   int64               // when the last of them was asked for, by monotonicNow
+	asked   int64               // when the newest of them was asked for, by monotonicNow
 	all     bool                // of every series; then there are no others
 	fields  map[string]bool     // of single series
 	matches map[string]Labels   // of every series with these labels; by matchKey

@@ -74,9 +74,10 @@
 // shoal_rejected_observations_total counts both. Label sets beyond [Opts].SeriesLimit share
 // one overflow series.
 //
-// A series stays while a living process holds it: has a child for it, used or not. When none
-// has held it for [Opts].Retention, or the metric's own, it leaves Redis and the page; when it
-// comes back it begins at zero. shoal_removed_series_total counts what left.
+// A series stays while a living process holds it, which means that the process has a child
+// for it, used or not. When none has held it for [Opts].Retention, or the metric's own, it
+// leaves Redis and the page; if it comes back, it begins at zero. shoal_removed_series_total
+// counts the series that left.
 //
 // # Gauges
 //

@@ -27,8 +27,8 @@ type family struct {
 	mu        sync.Mutex
 	waiters   []*waiter // synchronous writes not yet frozen; guarded by mu
 	deletions deletions // deletions not yet frozen; guarded by mu
-	// fresh are the children that no batch has told of, and since when this process holds
-	// them, by monotonicNow; guarded by mu.
+	// fresh are the children that no batch has told Redis of, and since when this process
+	// holds them, by monotonicNow; guarded by mu.
 	fresh map[*series]int64
 
 	out outbox // belongs to the writer goroutine
@@ -197,45 +197,6 @@ func (c *constants) newChild(values []string) *series {
 	return held
 }
 
-// hold notes since when this process holds a series, for the first batch that has it.
-func (f *family) hold(s *series) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.holdFrom(s, monotonicNow())
-}
-
-// holdFrom is hold for a caller that has locked mu.
-func (f *family) holdFrom(s *series, moment int64) {
-	if !f.shared() {
-		return
-	}
-	if f.fresh == nil {
-		f.fresh = map[*series]int64{}
-	}
-	f.fresh[s] = moment
-}
-
-// beginAnew makes the next batches bring all series back that Redis has lost, with their 0.
-// They begin when Redis was last known to have had them: a page that waited for them may
-// answer a request from before they were back.
-func (f *family) beginAnew(seen int64) {
-	f.each(func(s *series) {
-		f.mu.Lock()
-		if _, fresh := f.fresh[s]; !fresh {
-			f.holdFrom(s, seen)
-		}
-		f.mu.Unlock()
-		s.touch()
-	})
-}
-
-// release forgets since when this process holds a series.
-func (f *family) release(s *series) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.fresh, s)
-}
-
 // limit is the cap of series in Redis. Shoal's own metrics have none: they count what the
 // cap does to others, and have few label values.
 func (f *family) limit() int {
@@ -246,8 +207,8 @@ func (f *family) limit() int {
 }
 
 // room is how many children this process has at most. Where processes share the series, the
-// cap is enforced in Redis: what Redis has not may still be in the table, until a look tells
-// (see flushRun.mark). So there is room for as many again.
+// cap is that of Redis. The table may also have children whose series Redis does not have,
+// until this process marks them (see flushRun.mark). So it has room for as many again.
 func (f *family) room() int {
 	if !f.shared() || f.def.cadence.own() {
 		return f.limit()
@@ -255,7 +216,7 @@ func (f *family) room() int {
 	return 2 * f.limit()
 }
 
-// crowded says whether the table is nearly full.
+// crowded says whether the table is nearly full: three quarters.
 func (f *family) crowded() bool {
 	return f.table.series.Len() >= max(1, f.room()-f.room()/4)
 }

@@ -170,7 +170,7 @@ func (z *freezer) take(s *series, deleted bool) {
 		return
 	}
 	kind, text, ok := z.w.op(s, deleted)
-	if ok && deleted && f.table.put(s, f.room()) == s { // it comes back, by what was counted since the last freeze
+	if ok && deleted && f.table.put(s, f.room()) == s { // it was written since the last freeze: it comes back
 		f.holdFrom(s, z.before)
 	}
 	born := int64(0)
@@ -198,7 +198,7 @@ func (w *writer) op(s *series, deleted bool) (kind wire.OpKind, text []byte, ok 
 		deadline := int64(0)
 		if e := s.consts.fam.def.expire; e > 0 {
 			if deadline = stamp + e.Microseconds(); deadline <= w.clock.at(monotonicNow()).UnixMicro() {
-				return 0, nil, false // it would take the room of one that counts
+				return 0, nil, false // it has expired, and would take the room of a value that has not
 			}
 		}
 		w.text = append(append(w.text, formatGauge(g.value())...), ' ')

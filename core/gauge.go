@@ -28,9 +28,10 @@ type GaugeOpts struct {
 	// registry's Opts.RefreshPeriod, except for a Latest gauge, which is not refreshed. A
 	// Total gauge has none. Defaults to 60 s, and for Latest to no end.
 	Expire time.Duration
-	// Retention is how long a series of a Latest or Total gauge stays in Redis that no living
-	// process holds: none has a child for it. It is at least twice Opts.RefreshPeriod; KeepForever keeps the series.
-	// Defaults to Opts.Retention.
+	// Retention is how long Redis keeps a series of a Latest or Total gauge that no living
+	// process holds, which means that none has a child for it. At least twice
+	// Opts.RefreshPeriod; KeepForever keeps the series. Gauges of other modes have none, since
+	// their values end with their process. Defaults to Opts.Retention.
 	Retention time.Duration
 }
 
@@ -67,7 +68,8 @@ const (
 	gaugeDropped        // deleted here, and not in Redis yet
 )
 
-// Set sets the value, which may be NaN or an infinity. A [Total] refuses it. It
+// Set sets the value, which may be NaN or an infinity. A [Total] refuses it, and beyond the
+// cap of series the value is dropped; shoal_rejected_observations_total counts both. It
 // touches only memory and never fails, as do all methods without an error.
 func (g *Gauge) Set(v float64) {
 	if g.consts.fam.writes == totalValue || g.overflow {

@@ -47,12 +47,12 @@ type HandlerOpts struct {
 	// for it. That renames le="1" to le="1.0", and with it every histogram's
 	// series, as it does in promhttp. Defaults to false.
 	EnableOpenMetrics bool
-	// EnableOpenMetricsTextCreatedSamples adds to pages in OpenMetrics when counters,
-	// summaries and histograms began, as samples whose names end in _created. A counter
-	// whose name does not end in _total gets none, and nothing gets one where the page would be
-	// too long with them. A Prometheus that does not know what they are stores them as further
-	// series. It needs a switch, and prefers protobuf, which tells the starts without this
-	// option: see docs/operations.md. Defaults to false.
+	// EnableOpenMetricsTextCreatedSamples adds to pages in OpenMetrics when each series of a
+	// counter, summary or histogram began, as samples whose names end in _created. Counters
+	// whose names do not end in _total get none, and the whole page has none if it would be too
+	// long with them. Prometheus understands them only with a switch (see docs/operations.md);
+	// without it, it stores them as further series. Pages in protobuf tell the starts without
+	// this option. Defaults to false.
 	EnableOpenMetricsTextCreatedSamples bool
 	// DisableCompression answers without gzip. Defaults to false.
 	DisableCompression bool

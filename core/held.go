@@ -27,8 +27,8 @@ func (w *writer) publish() {
 	}
 }
 
-// lastSeen is when Redis was last known to have the family's generation, by monotonicNow: it
-// acknowledged a batch or a registration, or a page was read.
+// lastSeen is when Redis was last known to have the family's generation, by monotonicNow: when
+// it acknowledged a batch or a registration, or when a reading of a page found it.
 func (w *writer) lastSeen(f *family) int64 {
 	seen := f.out.seen
 	if h := w.held.Load(); h != nil && h.Generations[f.def.name] == f.out.generation {

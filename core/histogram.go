@@ -24,9 +24,9 @@ type HistogramOpts struct {
 	// A later deploy may change them: the page then shows earlier counts at the next larger
 	// bound. Defaults to [DefBuckets].
 	Buckets []float64
-	// Retention is how long a series stays in Redis that no living process holds: none has a
-	// child for it. It is at least twice Opts.RefreshPeriod; KeepForever keeps the series.
-	// Defaults to Opts.Retention.
+	// Retention is how long Redis keeps a series that no living process holds, which means
+	// that none has a child for it. At least twice Opts.RefreshPeriod; KeepForever keeps the
+	// series. Defaults to Opts.Retention.
 	Retention time.Duration
 }
 

@@ -13,24 +13,64 @@ import (
 const (
 	// marksPerCall bounds a pipeline of marks, of which each takes Redis less than 1 ms.
 	marksPerCall = 16
-	// sweepPause is the time between two looks for children whose series somebody deleted.
-	// In a large fleet each look of each process costs Redis.
-	sweepPause = 5 * time.Minute
-	// lookPause is the time after a look before a full table is looked through again, for each
-	// child. A child costs Redis 4 µs. Where every request has new label values, a table is full
-	// again after each flush.
-	lookPause = time.Millisecond
+	// markPause is the shortest time after which a process marks a family's series again
+	// because series of the family were removed. Where series are deleted all the time, a
+	// large fleet would otherwise mark all of its series at each refresh.
+	markPause = 5 * time.Minute
+	// crowdedPause, for each child, is the shortest time after which the children of a crowded
+	// table are marked again. To mark one costs Redis 4 µs, and where every request has new
+	// label values, a table is full again after each flush.
+	crowdedPause = time.Millisecond
 )
 
-// holding is what a family knows of the marks in Redis, by which its processes keep their
-// series: see docs/protocol.md, Marks. It belongs to the writer goroutine.
+// holding is what a process knows of a family's marks in Redis, by which processes keep the
+// series that they hold: see docs/protocol.md, Marks. It belongs to the writer goroutine.
 type holding struct {
 	due     bool      // this process's series are to be marked
 	epoch   string    // in which they were marked last
-	removed string    // when a series was removed last, as known when they were marked
+	removed string    // the last removal of series that was known then
 	marked  time.Time // when they were marked
-	lookAt  time.Time // when a full table may be looked through again
-	vain    bool      // a look made no room, and is not tried again before the refresh
+	again   time.Time // when they may be marked again since the table is crowded
+	vain    bool      // marks, or a removal, made too little room: not tried again before the refresh
+}
+
+// hold notes since when this process holds a series, for the first batch with that series.
+func (f *family) hold(s *series) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.holdFrom(s, monotonicNow())
+}
+
+// holdFrom is hold for a caller that has locked mu.
+func (f *family) holdFrom(s *series, moment int64) {
+	if !f.shared() {
+		return
+	}
+	if f.fresh == nil {
+		f.fresh = map[*series]int64{}
+	}
+	f.fresh[s] = moment
+}
+
+// beginAnew makes the next batches bring all series back that Redis has lost, counters with 0.
+// They begin when Redis was last known to have had them (seen): a page that waited for them
+// may answer a request from before they were back.
+func (f *family) beginAnew(seen int64) {
+	f.each(func(s *series) {
+		f.mu.Lock()
+		if _, fresh := f.fresh[s]; !fresh {
+			f.holdFrom(s, seen)
+		}
+		f.mu.Unlock()
+		s.touch()
+	})
+}
+
+// release forgets since when this process holds a series.
+func (f *family) release(s *series) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.fresh, s)
 }
 
 // learn takes what the answer to a registration tells.
@@ -38,7 +78,7 @@ func (h *holding) learn(reply wire.RegisterReply) {
 	if h.epoch == "" { // all of this process's series are new: their first batches mark them
 		h.epoch, h.removed = reply.Epoch, reply.Removed
 	}
-	if reply.Epoch != h.epoch || reply.Removed != h.removed && time.Since(h.marked) > sweepPause {
+	if reply.Epoch != h.epoch || reply.Removed != h.removed && time.Since(h.marked) > markPause {
 		h.epoch, h.removed, h.due = reply.Epoch, reply.Removed, true
 	}
 }
@@ -54,10 +94,19 @@ type marking struct {
 // The answers tell which series are gone: their children leave the table. A failure is no
 // failure of the flush: the next refresh tries again.
 func (r *flushRun) mark() {
-	var list []marking
+	for part := range slices.Chunk(r.markings(), marksPerCall) {
+		if err := r.markSome(part); err != nil {
+			r.w.reg.reportRedis("marks", fmt.Errorf("shoal: telling Redis which series this process holds: %w", err))
+			return
+		}
+	}
+}
+
+// markings divides the series of the families that are due into calls.
+func (r *flushRun) markings() (list []marking) {
 	for _, f := range r.families {
 		h := &f.out.holding
-		if f.shared() && f.crowded() && !h.vain && due(h.lookAt, time.Now()) {
+		if f.shared() && f.crowded() && !h.vain && due(h.again, time.Now()) {
 			h.due = true
 		}
 		// What waits to be sent, or may have to be sent again, brings series that are not there yet.
@@ -66,22 +115,17 @@ func (r *flushRun) mark() {
 		}
 		var held []*series
 		f.each(func(s *series) { held = append(held, s) })
+		if len(held) == 0 {
+			h.done(f.family, 0)
+			continue
+		}
 		held = wire.ByBucket(held, func(s *series) string { return s.field })
 		for part := range slices.Chunk(held, wire.MaxMarked) {
 			list = append(list, marking{f, part, 0})
 		}
-		if len(held) == 0 {
-			h.done(f.family, 0)
-		} else {
-			list[len(list)-1].held = len(held)
-		}
+		list[len(list)-1].held = len(held)
 	}
-	for part := range slices.Chunk(list, marksPerCall) {
-		if err := r.markSome(part); err != nil {
-			r.w.reg.reportRedis("marks", fmt.Errorf("shoal: telling Redis which series this process holds: %w", err))
-			return
-		}
-	}
+	return list
 }
 
 // markSome sends one pipeline of marks.
@@ -103,7 +147,7 @@ func (r *flushRun) markSome(list []marking) error {
 		f := list[i].family
 		switch {
 		case reply.Err != nil:
-			f.failed = true // its further marks would not make up for these
+			f.failed = true // so that its last call does not say that all are marked
 			errs = append(errs, reply.Err)
 		case reply.Unknown:
 			f.out.unverified, f.failed = true, true
@@ -120,12 +164,12 @@ func (r *flushRun) markSome(list []marking) error {
 // done notes that all children of the family, so many, are marked.
 func (h *holding) done(f *family, held int) {
 	h.due, h.marked, h.vain = false, time.Now(), f.crowded()
-	h.lookAt = h.marked.Add(time.Duration(held) * lookPause)
+	h.again = h.marked.Add(time.Duration(held) * crowdedPause)
 }
 
-// drop takes children out of the table whose series are gone and that have nothing to send.
-// The next write through an old handle brings one back. What was acknowledged of them before
-// is not sent again after a step back: it would bring back what was removed.
+// drop takes those children out of the table whose series are gone and that have nothing to
+// send. The next write through an old handle brings one back. The kept batches forget these
+// series: sent again after a step back, they would bring back what was removed.
 func (f *family) drop(list []*series, gone []int) {
 	fields := make(map[string]bool, len(gone))
 	for _, i := range gone {
@@ -142,17 +186,17 @@ func (f *family) drop(list []*series, gone []int) {
 	f.out.forgetSeries(fields)
 }
 
-// makeRoom removes the expired values of a Latest gauge that has reached its cap, and sends
-// those again that found no room. Values that still find none are dropped and counted.
+// makeRoom removes the expired values of each Latest gauge that has reached its cap. If any
+// went, the gauge's values are sent again; else those beyond the cap are dropped and counted.
 func (r *flushRun) makeRoom() (again bool) {
 	for _, f := range r.families {
 		o := &f.out
-		n := o.turnedAway
+		n := o.beyondCap
 		if n == 0 {
 			continue
 		}
-		waiters := o.turnedAwayWaiters
-		o.turnedAway, o.turnedAwayWaiters = 0, nil
+		waiters := o.beyondCapWaiters
+		o.beyondCap, o.beyondCapWaiters = 0, nil
 		if f.def.expire > 0 && !o.vain && !f.failed && !f.cleared {
 			f.cleared = true
 			ctx, cancel := r.w.callContext()

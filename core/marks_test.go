@@ -3,7 +3,6 @@
 package shoal
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -116,7 +115,7 @@ func TestMarks_DeletionsAreSeenByAllProcesses(t *testing.T) {
 		if n := children(b, "c_total"); n > 10 {
 			t.Errorf("the process that deletes nothing has %d children", n)
 		}
-		elapse(DefRefreshPeriod + sweepPause)
+		elapse(DefRefreshPeriod + markPause)
 		if n := children(b, "c_total"); n != 3 {
 			t.Errorf("after a refresh it has %d children, want 3", n)
 		}
@@ -161,7 +160,7 @@ func TestMarks_AHandleThatIsWrittenAgainIsHeldAgain(t *testing.T) {
 		elapse(time.Minute)
 		ca.Reset()
 		before := time.Now()
-		elapse(2*time.Minute + sweepPause)
+		elapse(2*time.Minute + markPause)
 		if n := children(b, "c_total"); n != 0 {
 			t.Fatalf("%d children after the deletion", n)
 		}
@@ -221,7 +220,7 @@ func TestMarks_KeptBatchesDoNotBringBackWhatWasRemoved(t *testing.T) {
 		elapse(2 * time.Second)
 		va.DeleteLabelValues("gone")
 		va.DeleteLabelValues("back")
-		elapse(DefRefreshPeriod + time.Second) // b hears of it
+		elapse(DefRefreshPeriod + time.Second) // b is told
 		back.Add(2)
 		elapse(2 * time.Second)
 		server.Restore(before) // then a deletes again, which spares what began after it was asked for
@@ -249,106 +248,4 @@ func TestMarks_AStepBackThatABatchFindsTellsWhatIsGone(t *testing.T) {
 			t.Errorf("the process has %d children, and Redis one series", n)
 		}
 	})
-}
-
-func TestCap_ExpiredValuesOfALatestGaugeMakeRoomAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := memstore.New()
-		r := process(t, server, Opts{SeriesLimit: 2})
-		v := r.NewGaugeVec(GaugeOpts{Name: "last", Mode: Latest, Expire: time.Minute}, []string{"k"})
-		v.WithLabelValues("1").Set(1)
-		v.WithLabelValues("2").Set(2)
-		elapse(50 * time.Second)
-		v.WithLabelValues("2").Set(20)
-		elapse(11 * time.Second) // 1 has expired
-		v.WithLabelValues("3").Set(3)
-		flush(t, r)
-		stored(t, server).want(t, samples{`last{k="2"}`: 20, `last{k="3"}`: 3})
-		if err := v.WithLabelValues("4").SetSync(t.Context(), 4); !errors.Is(err, ErrRejected) || !strings.Contains(err.Error(), reasonBeyondCap) {
-			t.Errorf("a value beyond the cap: %v", err)
-		}
-		flush(t, r)
-		stored(t, server).want(t, samples{`last{k="2"}`: 20, `last{k="3"}`: 3})
-		elapse(DefRefreshPeriod + DefExpire)
-		flush(t, r)
-		v.WithLabelValues("5").Set(5)
-		flush(t, r)
-		if got := stored(t, server)[`last{k="5"}`]; got != 5 {
-			t.Errorf("the new value is %v", got)
-		}
-	})
-}
-
-func TestCap_GaugesBeyondItAddUpAndDropWhatIsSet(t *testing.T) {
-	for _, mode := range []Mode{PerProcess, Sum, Max} {
-		server := memstore.New()
-		r := process(t, server, Opts{SeriesLimit: 1})
-		v := r.NewGaugeVec(GaugeOpts{Name: "g", Mode: mode}, []string{"k"})
-		v.WithLabelValues("1").Set(1)
-		beyond := v.WithLabelValues("2")
-		beyond.Add(2)
-		v.WithLabelValues("3").Inc()
-		v.WithLabelValues("4").Sub(0.5)
-		beyond.Set(100)
-		if err := beyond.SetSync(t.Context(), 100); !errors.Is(err, ErrRejected) {
-			t.Errorf("SetSync beyond the cap: %v", err)
-		}
-		if n := selfValue(r, "shoal_rejected_observations_total", reasonBeyondCap); n != 2 {
-			t.Errorf("%v values that were set beyond the cap are counted, want 2", n)
-		}
-		flush(t, r)
-		index := ""
-		if mode == PerProcess {
-			index = `gauge_index="0",`
-		}
-		stored(t, server).want(t, samples{`g{` + index + `k="1"}`: 1, `g{` + index + `k="shoal_overflow"}`: 2.5})
-	}
-}
-
-func TestRetention_OfAMetricGoesBeforeThatOfTheRegistry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := memstore.New()
-		r := process(t, server, calm)
-		declare := func(r *Registry, retention time.Duration, name string) *CounterVec {
-			return r.NewCounterVec(CounterOpts{Name: name, Retention: retention}, []string{"k"})
-		}
-		for name, retention := range map[string]time.Duration{"usual_total": 0, "long_total": 12 * time.Hour, "kept_total": KeepForever} {
-			declare(r, retention, name)
-			p := process(t, server, calm)
-			declare(p, retention, name).WithLabelValues("1").Inc()
-			flush(t, p)
-			kill(t, p)
-		}
-		elapse(6 * time.Hour)
-		stored(t, server).want(t, samples{`long_total{k="1"}`: 1, `kept_total{k="1"}`: 1})
-		elapse(24 * time.Hour)
-		stored(t, server).want(t, samples{`kept_total{k="1"}`: 1})
-		if n := stored(t, server); len(n) != 1 {
-			t.Errorf("the page has %v", n)
-		}
-	})
-}
-
-func TestRetention_OfAMetricIsChecked(t *testing.T) {
-	r := New()
-	declare := func(retention time.Duration) error {
-		_, err := r.RegisterCounter(CounterOpts{Name: "c_total", Retention: retention})
-		return err
-	}
-	if err := declare(-time.Hour); err == nil || !strings.Contains(err.Error(), "KeepForever") {
-		t.Errorf("a negative retention: %v", err)
-	}
-	if _, err := r.RegisterGauge(GaugeOpts{Name: "g", Retention: time.Hour}); err == nil || !strings.Contains(err.Error(), "leave it out") {
-		t.Errorf("a retention of a process's gauge: %v", err)
-	}
-	if err := declare(time.Minute); err != nil {
-		t.Error(err)
-	}
-	if err := declare(time.Hour); err == nil || !strings.Contains(err.Error(), "retention 1m0s") {
-		t.Errorf("another retention of the same metric: %v", err)
-	}
-	err := r.connect(Opts{App: "shop", RefreshPeriod: time.Minute}, memstore.New().Store, nil)
-	if err == nil || !strings.Contains(err.Error(), "RefreshPeriod") {
-		t.Errorf("a retention that ends between refreshes: %v", err)
-	}
 }

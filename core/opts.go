@@ -21,7 +21,7 @@ const (
 	DefRetention     = 30 * 24 * time.Hour
 )
 
-// KeepForever, as a Retention, means that nothing is removed because of its age.
+// KeepForever, as the Retention of Opts or of a metric, keeps series and families however old.
 const KeepForever time.Duration = -1
 
 // Opts are the settings of a connection. All but App may be left out.
@@ -58,12 +58,13 @@ type Opts struct {
 	LeaseDuration time.Duration
 
 	// SeriesLimit is the cap of series for each family, in Redis over all processes. Label
-	// sets beyond it share one overflow series; a gauge that is set beyond it drops the value.
-	// Of a family, this process's memory has twice as many at most. Defaults to 10,000.
+	// sets beyond it share one overflow series; a value that is set on a gauge beyond it is
+	// dropped. This process has room for twice as many children of a family. Defaults to
+	// 10,000.
 	SeriesLimit int
-	// Retention is how long a series that no living process holds (none has a child for it),
-	// and a family that none declares, stay in Redis, at least twice RefreshPeriod. A metric
-	// may have another one. Defaults to 30 days; KeepForever keeps them.
+	// Retention is how long Redis keeps a series that no living process holds (none has a
+	// child for it), and a family that none declares. A metric may have a Retention of its
+	// own. At least twice RefreshPeriod; KeepForever keeps them. Defaults to 30 days.
 	Retention time.Duration
 
 	// OnError is called with troubles that no call returns, each kind once a minute at most.
@@ -144,8 +145,8 @@ func beginning(text string, n int) string {
 	return text[:n]
 }
 
-// checkPeriods returns an error for a metric of which something would expire between two
-// refreshes.
+// checkPeriods returns an error for a metric whose values or series would leave Redis between
+// two refreshes.
 func checkPeriods(d *definition, refresh time.Duration) error {
 	if d.retention > 0 && d.retention < 2*refresh {
 		return fmt.Errorf("shoal: %s %q: Retention is %v: use at least twice Opts.RefreshPeriod, which is %v, or KeepForever",

@@ -66,8 +66,8 @@ type outbox struct {
 	lost map[string]int // batches by reason, since last collected
 
 	holding
-	turnedAway        int       // values of a Latest gauge for which the cap left no room
-	turnedAwayWaiters []*waiter // of these values
+	beyondCap        int       // values of a Latest gauge for which Redis had no room under the cap
+	beyondCapWaiters []*waiter // of these values
 }
 
 // push queues a batch under the next number.
@@ -105,8 +105,8 @@ func (o *outbox) forget() {
 }
 
 // rewind goes back to last, the number that Redis has: the kept batches above it return
-// to the queue. Those between last and the oldest kept one are lost. Redis may lack marks and
-// series as well: this process's series are to be marked.
+// to the queue. Those between last and the oldest kept one are lost. Redis may lack marks
+// and series too, so this process's series are to be marked.
 func (o *outbox) rewind(last uint64) {
 	n := len(o.kept)
 	for n > 0 && o.kept[n-1].seq > last {
@@ -215,9 +215,9 @@ func (o *outbox) wiped() {
 	o.restart()
 }
 
-// forgetSeries takes series that were removed out of the kept batches: if Redis steps back,
-// what had been counted before the removal must not bring them back. What the overflow series
-// may have taken in their place was not removed, and is kept.
+// forgetSeries takes series that were removed out of the kept batches: after a step back,
+// what was counted before the removal must not bring them back. The batches keep what the
+// overflow series may have taken, since that was not removed.
 func (o *outbox) forgetSeries(fields map[string]bool) {
 	if len(fields) == 0 {
 		return

@@ -40,9 +40,8 @@ func newPacker(f *family, s *scratch) packer {
 	return p
 }
 
-// add puts an op into the batch at hand, and those who wait for it. It copies value. born is
-// since when this process holds the series, if no batch has told that before, or when a
-// deletion was asked for.
+// add puts an op into the batch at hand, and those who wait for it. It copies value. For born
+// see wire.Op.Born; here it is 0 as well where a batch has told it before.
 func (p *packer) add(kind wire.OpKind, field string, value []byte, born int64, waiters []*waiter) {
 	for _, w := range waiters {
 		w.op = len(p.ops)

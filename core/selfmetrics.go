@@ -67,7 +67,8 @@ func (m *selfMetrics) declare(r *Registry) {
 
 	// rate() sees the first event only if it saw the 0 before it.
 	for _, reason := range []string{
-		reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel, reasonAddOnLatest, reasonSetOnTotal, reasonDeletion, reasonBeyondCap,
+		reasonNaN, reasonInfinite, reasonNegative, reasonInvalidUTF8, reasonLongLabel,
+		reasonAddOnLatest, reasonSetOnTotal, reasonDeletion, reasonBeyondCap,
 	} {
 		m.rejected.WithLabelValues(reason)
 	}
@@ -88,9 +89,9 @@ const (
 
 // removed counts the series that housekeeping removed.
 func (r *Registry) removed(n wire.Removed) {
-	for reason, n := range map[string]int{removedIdle: n.Idle, removedExpired: n.Expired} {
-		if n > 0 {
-			r.self.removed.WithLabelValues(reason).Add(float64(n))
+	for reason, count := range map[string]int{removedIdle: n.Idle, removedExpired: n.Expired} {
+		if count > 0 {
+			r.self.removed.WithLabelValues(reason).Add(float64(count))
 		}
 	}
 }

@@ -103,8 +103,8 @@ func (p *proc) checkForgotten(b *sentBatch, c wire.Commit) {
 // checkHeld checks, when all processes had time to recover, that those which live hold what the
 // store has, and that the rest goes.
 func (w *world) checkHeld() {
-	// By then each has looked for series that somebody deleted.
-	w.pass(sweepPause + 2*w.plan.opts.RefreshPeriod)
+	// By then each process has marked its series after the last deletion.
+	w.pass(markPause + 2*w.plan.opts.RefreshPeriod)
 	w.locked(func() {
 		for _, p := range w.procs {
 			if !p.readOnly && p.life == alive {

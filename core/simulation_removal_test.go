@@ -219,7 +219,7 @@ func (l *ledger) removing(family string, call func() (wire.Removed, error)) (wir
 			}
 			switch {
 			case family != "" && name != family:
-				l.w.violated("%s %q vanished when %s was looked through", name, key.k, family)
+				l.w.violated("%s %q vanished when idle series of %s were removed", name, key.k, family)
 			case s.until > 0 && s.until <= now:
 				expired++
 			default:

@@ -32,7 +32,8 @@ import (
 //	simulation_ledger_test.go     what the store must have, told independently
 //	simulation_losses_test.go     which losses are allowed, after what happened to the store
 //	simulation_leases_test.go     who is alive, as the store knows
-//	simulation_marks_test.go      when series began and were held last
+//	simulation_marks_test.go      epochs, and by whom and when series were held last
+//	simulation_lives_test.go      when series begin and are removed
 //	simulation_held_test.go       what a process holds, and what it is told is gone
 //	simulation_removal_test.go    series are removed that nobody holds
 //	simulation_invariants_test.go what must hold, at each step and in the end

@@ -19,9 +19,9 @@ type SummaryOpts struct {
 	// ConstLabels are labels with fixed values. A further declaration of the
 	// metric with other values has series of its own. Defaults to none.
 	ConstLabels Labels
-	// Retention is how long a series stays in Redis that no living process holds: none has a
-	// child for it. It is at least twice Opts.RefreshPeriod; KeepForever keeps the series.
-	// Defaults to Opts.Retention.
+	// Retention is how long Redis keeps a series that no living process holds, which means
+	// that none has a child for it. At least twice Opts.RefreshPeriod; KeepForever keeps the
+	// series. Defaults to Opts.Retention.
 	Retention time.Duration
 }
 

@@ -9,9 +9,14 @@ import "fmt"
 //
 // A child is on the page with the value 0 from when it is asked for, so that rate() sees its
 // first event; a gauge, unless it is a [Total], from its first write. Label sets beyond
-// Opts.SeriesLimit share one series, all of whose label values are "shoal_overflow"; a gauge
-// that is set beyond it drops the value. A label value that is not valid UTF-8 is repaired with U+FFFD, one of more than 1,024 bytes is cut;
-// shoal_rejected_observations_total counts both.
+// Opts.SeriesLimit share one series, all of whose label values are "shoal_overflow"; a value
+// that is set on a gauge beyond it is dropped. A label value that is not valid UTF-8 is
+// repaired with U+FFFD, and one of more than 1,024 bytes is cut.
+// shoal_rejected_observations_total counts all three.
+//
+// A process holds the series of its children: as long as it lives and the series is not
+// deleted, the series stays, however seldom it is written. What no living process holds
+// leaves Redis and the page after the metric's Retention.
 type Vec[M Counter | Gauge | Summary | Histogram] struct {
 	consts *constants
 }

@@ -17,7 +17,7 @@ import (
 type draft struct {
 	now        int64             // in microseconds
 	stored     map[string]string // the series before the batch; only store changes it
-	marks      *marks            // of these
+	marks      *marks            // of the series in stored
 	cleared    bool              // all of them are to go
 	gone       map[string]bool   // fields of series that are to go
 	set        map[string]string // texts by field of series that are to come or change
@@ -26,9 +26,10 @@ type draft struct {
 	overflowed int
 	took       []string // for each op the field of the series that took it
 	tookOp     []bool   // whether a series took the op
-	// The fields of series that came and went, after store.
+	// What store found: the fields of series that came and that went, and how many went. A
+	// series that went and came again with the same batch counts as well.
 	came, went []string
-	removed    int // how many series went, after store; those that came again count
+	removed    int
 }
 
 func newDraft(stored map[string]string, marks *marks, now time.Time) *draft {
@@ -142,7 +143,7 @@ func (d *draft) sparesAny(asked int64) bool {
 	return false
 }
 
-// check refuses a malformed value of a gauge that no series takes.
+// check returns an error if the value of an op that no series takes is malformed.
 func (d *draft) check(op wire.Op) error {
 	_, _, err := d.latest("", false, op.Value)
 	return err

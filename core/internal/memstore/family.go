@@ -31,7 +31,7 @@ type control struct {
 	definition    wire.Definition
 	epoch         int
 	epochBegan    time.Time
-	swept         int       // the epoch in which idle series were removed last
+	swept         int       // the epoch in which housekeeping looked for idle series last
 	removed       time.Time // when the last removal of a series was asked for; zero if there was none
 	removedAt     time.Time // when it took place
 	writers       map[string]progress

@@ -25,7 +25,7 @@ type mark struct {
 const (
 	shortestEpoch = time.Minute
 	oldAge        = 9   // eight whole epochs have passed since
-	laterAge      = 128 // no mark gets as old: it is of a later epoch
+	laterAge      = 128 // no mark gets so old: it is of an epoch later than the present
 	epochs        = 256 // after so many, the numbers in marks begin anew
 )
 
@@ -49,6 +49,14 @@ func (c *control) lastRemoval() int64 {
 		return 0
 	}
 	return c.removed.UnixMicro()
+}
+
+// removal is a text that differs for each removal of series; see the field removed of ctl.
+func (c *control) removal() string {
+	if c.removed.IsZero() {
+		return "0"
+	}
+	return fmt.Sprint(c.removed.UnixMicro(), c.removedAt.UnixMicro())
 }
 
 // marksOf returns the marks if they are of this generation; else nil. Those of another one
@@ -80,14 +88,6 @@ func (m *marks) remove(field string) {
 	if m != nil {
 		delete(m.of, field)
 	}
-}
-
-// removal tells the last removal of a series from others.
-func (c *control) removal() string {
-	if c.removed.IsZero() {
-		return "0"
-	}
-	return fmt.Sprint(c.removed.UnixMicro(), c.removedAt.UnixMicro())
 }
 
 // noteRemoval notes that a batch removed series, and when that was asked for, if the batch tells.

@@ -55,10 +55,10 @@
 // If a series begins anew between the head and the values that are read by name, its value
 // is shown with the start of the old one, which is earlier.
 //
-// A start may also be later than the request that the page answers, when a deletion was
-// asked for, and the series began anew, while the request waited. Its value is shown, since everything
-// that was counted before the request must be. docs/protocol.md says what a scraper makes of
-// that.
+// A start may also be later than the request that the page answers: if a deletion was asked
+// for while the request waited, and then the series began anew. Its value is shown all the
+// same, since everything that was counted before the request must be. docs/protocol.md says
+// what a scraper makes of that.
 //
 // # Who shares a reading
 //

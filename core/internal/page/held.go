@@ -10,8 +10,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// Held is what Redis has of this process, as far as its writer knows. It never
-// changes, but for when a reading has found all of it.
+// Held is what Redis has of this process, as far as its writer knows. Nothing of it changes
+// but the time that Seen returns.
 type Held struct {
 	Writer      string            // this process's, if it holds a lease; else empty
 	Generations map[string]string // of the families that it has registered, by name
@@ -19,8 +19,8 @@ type Held struct {
 	seen atomic.Pointer[time.Time] // when a reading that found all of it began
 }
 
-// Seen is when Redis was last known, by a reading of a page, to have all that is held; the
-// zero time if it never was.
+// Seen is when the last reading of a page began that found in Redis all that is held; the zero
+// time if none did.
 func (h *Held) Seen() time.Time {
 	if at := h.seen.Load(); at != nil {
 		return *at

@@ -19,7 +19,7 @@ import (
 type Page struct {
 	Note     string // a comment for people, in the text format; empty for none
 	families []*shownFamily
-	noRoom   bool // the lines that tell when series began would make the page too long
+	noRoom   bool // for the lines of OpenMetrics that tell when series began: the page would be too long
 	encoded  encodings
 
 	protoOnce sync.Once
@@ -50,7 +50,7 @@ type encodings struct {
 // is named in the answer and changes nothing: names on a page need none.
 type Encoding struct {
 	Format  expfmt.FormatType
-	Created bool // OpenMetrics has lines that tell when series began; the others have none
+	Created bool // whether OpenMetrics has lines that tell when series began
 	Gzip    bool
 }
 

@@ -48,8 +48,8 @@ func (e *RecoveringError) Error() string { return "recovering: " + e.cause + "; 
 // died has expired, and a living process has made its refresh.
 func (r *recovery) bound() time.Duration { return 2 * r.lease }
 
-// check returns an error if no page may be shown yet of what was read. Held is what
-// Redis had of this process before the head was read, which began at the time given.
+// check returns an error if no page may be shown yet of what was read. Held is what Redis had
+// of this process before the head was read, and began is when that reading began.
 func (r *recovery) check(head wire.Head, began time.Time, held *Held, observer Observer) error {
 	if r.emptied.notice(head, r.grace, r.bound()) {
 		r.begun = time.Time{}

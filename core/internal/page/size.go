@@ -16,8 +16,8 @@ const longestNumber = 24
 
 var errText = fmt.Errorf("the page would have more than %d MiB of text", wire.MaxPage>>20)
 
-// tooLarge picks the largest families, without which the page's text is not too long, and
-// says how much longer it may be then. large is nil if it is not too long with all of them.
+// tooLarge picks the largest families, without which the page's text is not too long, and says
+// how many bytes are left without them. large is nil if the text is not too long with all.
 func (b *builder) tooLarge(families []storedFamily) (large map[int]bool, room int) {
 	own := 0 // of shoal_instance_info and its like
 	for _, l := range b.leases {

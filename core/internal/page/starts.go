@@ -14,8 +14,8 @@ import (
 // startSize is what a remembered start takes of the bytes that are read for a page.
 const startSize = 8
 
-// cumulative says whether the family's series have a start on the page: whether their
-// values are sums since then.
+// cumulative says whether the values of the family's series are sums since a start, which the
+// page then shows.
 func (f *storedFamily) cumulative() bool { return f.state.Type != wire.TypeGauge }
 
 // readStarts reads when the series of the scanned families began, and returns how many
@@ -113,8 +113,8 @@ func (f *shownFamily) createdName() string {
 	return ""
 }
 
-// createdBound is how long those samples are as text at most, if all labels of the family
-// have labelText bytes.
+// createdBound is how many bytes those samples have as text at most, if the labels of all
+// rows together have labelText bytes.
 func (f *shownFamily) createdBound(labelText int) int {
 	name := f.createdName()
 	if f.starts == nil || name == "" {

@@ -25,8 +25,8 @@
 --
 -- Twice is safe: the second time, the writer's number is seq already.
 --
--- The rules: docs/protocol.md, Commit and Marks. Anybody may have stored what the keys hold. So the
--- script takes time in proportion to the bytes that it reads: a pattern that can fail
+-- The rules: docs/protocol.md, Commit and Marks. Anybody may have stored what the keys hold. So
+-- the script takes time in proportion to the bytes that it reads: a pattern that can fail
 -- begins with ^, else Lua would try it at each byte.
 
 local call, gsub, sub = redis.call, string.gsub, string.sub
@@ -300,9 +300,9 @@ end
 local removed = #gone
 if cleared then removed = call('HLEN', v) - 1 end
 
--- The marks of series that come or go, and of those that the writer holds from now on. A
--- series began when the first process began to hold it, but after the last removal in its
--- family was asked for. What a batch brings back that was sent before had begun earlier.
+-- The marks of series that come or go, and of those of which the writer tells now that it holds
+-- them. A series began when the first process began to hold it, but not before the family's
+-- last removal was asked for. What a batch brings back that was sent before had begun earlier.
 local m, last
 if changed or births then
   local stored = call('HMGET', ctl, 'epoch', 'created', 'removed')

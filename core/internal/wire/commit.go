@@ -15,8 +15,8 @@ const (
 	// OpAdd adds the sparse vector Value to the series, created if absent.
 	OpAdd OpKind = '+'
 	// OpLatest stores Value, "number stamp deadline", unless a newer stamp is stored. Times
-	// are in microseconds of the store's clock; deadline 0 is none. Beyond the cap it does
-	// nothing.
+	// are in microseconds of the store's clock; deadline 0 is none. Beyond the cap it
+	// is dropped.
 	OpLatest OpKind = '='
 	// OpDelete removes the series.
 	OpDelete OpKind = '-'
@@ -29,11 +29,12 @@ type Op struct {
 	Kind  OpKind
 	Field string // see EncodeField; unused by OpClear
 	Value string
-	// Born is since when the writer holds the series, in microseconds of the store's clock,
-	// in the first batch with the series; then 0. In a deletion it is when that was asked for:
-	// if it arrives more than 10 s later, it spares the series that began more than a second
-	// after it was asked for. It marks the series as
-	// held. If it is earlier than the start of the series, the series started then.
+	// Born is since when the writer holds the series, in microseconds of the store's clock; 0
+	// if an earlier batch has told it. A Born marks the series as held. If it is earlier than
+	// the start of the series, the start moves back to it.
+	//
+	// Of a deletion, Born is when that was asked for. A deletion that arrives more than 10 s
+	// later spares the series that began more than a second after it was asked for.
 	Born int64
 }
 
@@ -52,7 +53,7 @@ type Commit struct {
 	// Totals asks for the values of the batch's series after it.
 	Totals bool
 	// Again says that the batch was sent before, and the store may have had it: series that it
-	// brings back had begun before the last removal of a series.
+	// brings back may have begun before the family's last removal.
 	Again bool
 	Ops   []Op
 }
@@ -81,8 +82,8 @@ type CommitReply struct {
 	Last   uint64
 	// Corrupt counts stored texts that were damaged and were replaced.
 	Corrupt int
-	// Overflowed counts ops that the cap kept from their series: adds were folded into the
-	// overflow series.
+	// Overflowed counts ops whose series found no room under the cap: an OpAdd went to the
+	// overflow series, an OpLatest was dropped.
 	Overflowed int
 	// Removed counts series that the batch removed.
 	Removed int

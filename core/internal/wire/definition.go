@@ -33,8 +33,8 @@ type Definition struct {
 	Help   string
 	Mode   string   // gauges only
 	Bounds []string // histograms only: ascending, canonical text, without +Inf
-	// Retention is how long a series stays that no process holds; 0 is for ever. Readers do
-	// not read it.
+	// Retention is how long the store keeps a series that no process holds; 0 for ever. Readers
+	// do not read it.
 	Retention time.Duration
 }
 

@@ -34,7 +34,7 @@ if touched * 1000 > now then -- written before the clock was set back: its age b
   if not lost then redis.pcall('HSET', KEYS[1], 'touched', time[1]) end
   return {0, 0}
 end
--- How long series of the metric stay, as its processes want it; 0 for ever.
+-- The retention of the metric's series, as its youngest process wants it; 0 for ever.
 local kept = redis.pcall('HGET', KEYS[1], 'retention')
 kept = type(kept) == 'string' and tonumber(string.match(kept, '^%d+$') or '') or nil
 if kept == 0 then return {0, 0} end

@@ -148,7 +148,7 @@ func (r *Redis) prune(ctx context.Context, names []listedName, now int64, remove
 		calls[i] = &call{script: pruneScript, keys: []string{r.keys.control(n.name)}, args: []any{"0", pruneFields, age}}
 	}
 	r.run(ctx, calls...)
-	var due []string // families in which series may be idle or expired
+	var due []string // families that may have idle or expired series
 	for i, n := range names {
 		where := "the keys of " + n.name
 		cursor, err := r.swept(calls[i], where)
@@ -177,8 +177,8 @@ func (r *Redis) prune(ctx context.Context, names []listedName, now int64, remove
 	return unlisted
 }
 
-// removeIdle removes the idle and the expired series of families. The first slices of some go in
-// one pipeline; few families have more.
+// removeIdle removes the idle and the expired series of families. The first slices of several
+// families go in one pipeline; few families have more slices.
 func (r *Redis) removeIdle(ctx context.Context, families []string, removed *Removed, causes *Causes) {
 	slice := func(family, cursor, epoch string) *call {
 		return &call{script: idleScript, keys: r.keys.family(family), args: []any{cursor, idleFields, epoch}}
@@ -203,7 +203,8 @@ func (r *Redis) removeIdle(ctx context.Context, families []string, removed *Remo
 	}
 }
 
-// add adds what one slice tells, which was read in this epoch. The next one begins at cursor.
+// add adds what went with one slice. The next slice begins at cursor; epoch is that in which
+// the first one was read.
 func (r *Removed) add(slice *call) (cursor, epoch string, err error) {
 	reply, err := slice.cmd.Slice()
 	if err != nil {

@@ -8,7 +8,7 @@
 --      3  the marks of its series
 -- ARGV 1  cursor of the slice; 0 for the first
 --      2  fields: about how many
---      3  epoch in which the first slice was read; empty in the first slice
+--      3  epoch in which the first slice was read; empty for the first slice
 -- Returns {cursor of the next slice or 0, the epoch of the first slice, how many idle series
 --          went, how many expired}
 --
@@ -18,7 +18,7 @@
 -- of a later epoch is made anew: the age of the series begins then.
 
 local ctl, v = KEYS[1], KEYS[2]
-local OLD, LATER = 9, 128 -- epochs: eight whole ones have passed since; more than that can't be
+local OLD, LATER = 9, 128 -- epochs. OLD: eight whole ones have passed since. LATER: no mark gets so old
 local state = redis.pcall('HMGET', ctl, 'gen', 'epoch', 'retention', 'type', 'mode', 'shape')
 local generation = redis.pcall('HGET', v, '\254')
 local epoch = string.match(state[2] or '', '^(%d+) %d+$')
@@ -57,8 +57,8 @@ for i = 1, #fields do
   end
 end
 
--- HDEL comes first, since it does not check the memory: a full Redis becomes less full. One
--- from which nothing was removed refuses all that follows, and is swept again.
+-- HDEL comes first, since it does not check the memory: a full Redis becomes less full. If it
+-- is still full, it refuses all that follows, and the next turn looks again.
 for from = 1, #gone, 1000 do
   redis.call('HDEL', v, unpack(gone, from, math.min(from + 999, #gone)))
 end

@@ -22,7 +22,7 @@ func (k keys) values(family string) string {
 	return keyPrefix + k.app + "/" + family + "}:v"
 }
 
-// marks is a hash: of each series of a family when it began, and when it was held last.
+// marks is a hash: when each series of a family began, and in which epoch it was held last.
 func (k keys) marks(family string) string {
 	return keyPrefix + k.app + "/" + family + "}:m"
 }

@@ -11,7 +11,7 @@
 --      3  last: the writer's newest number that Redis has acknowledged
 --      4… fields
 -- Returns {OK, number of a field that has no series…}  the first is 1
---         {UNKNOWN}                                    another generation, or no such keys; or
+--         {UNKNOWN}                                    another generation, no such keys, or
 --                                                      Redis has stepped back to before last
 --
 -- Twice is safe: the second run finds the marks of the first. A mark is only made for a

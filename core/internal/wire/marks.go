@@ -4,7 +4,7 @@ package wire
 
 import (
 	"context"
-	"crypto/sha1" // The marks of series are found by it; marks.lua says how.
+	"crypto/sha1" // marks are found by it: see marks.lua
 	"encoding/binary"
 	"slices"
 	"strconv"
@@ -98,8 +98,8 @@ type markPlace struct {
 	id     [markID]byte
 }
 
-// placeOf is the first 13 hexadecimal digits of the SHA-1 of a field: three for the bucket,
-// and ten for the id.
+// placeOf reads the first 13 hexadecimal digits of the SHA-1 of a field: three are for the
+// bucket, and ten for the id.
 func placeOf(field string) (p markPlace) {
 	sum := sha1.Sum([]byte(field))
 	p.bucket = (int(sum[0])<<4 | int(sum[1])>>4) % markBuckets
@@ -110,8 +110,8 @@ func placeOf(field string) (p markPlace) {
 }
 
 // ByBucket orders series so that those whose marks are in one bucket stand together. Redis
-// stores and replicates a bucket as a whole: of 100,000 series in any order, each call of 250
-// changes most buckets, which makes 109 MB; in this order all calls make 1 MB.
+// writes and replicates a bucket as a whole. If 100,000 series are marked in any order, each
+// call of 250 changes hundreds of buckets, and all calls write 109 MB; in this order 1 MB.
 func ByBucket[S any](series []S, field func(S) string) []S {
 	var buckets [markBuckets][]S
 	for _, s := range series {

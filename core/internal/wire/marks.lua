@@ -17,8 +17,8 @@ local function trouble(reply)
 end
 
 -- marks reads the marks of fields from the hash at key, for the epoch that the field epoch of
--- the control hash tells. If the hash has another generation, there are no marks, and none can be
--- set until register-3.lua has replaced it. With anew, all marks are to go, and none is read.
+-- the control hash tells. If the hash has another generation, there are no marks, and none can
+-- be set until register-3.lua has replaced it. With anew, all marks are to go, and none is read.
 local function marks(key, generation, epoch, fields, anew)
   local sub, find, char, floor = string.sub, string.find, string.char, math.floor
   local GENERATION, SIZE, BUCKETS, LONGEST = '\254', 13, 1024, 32500

@@ -34,8 +34,8 @@ func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState
 	if err := r.readFamilies(ctx, names, states); err != nil {
 		return nil, err
 	}
-	// The two keys of a family are read one after the other. If their generations differ, a
-	// new one may have begun in between.
+	// The control hash and the values of a family are read one after the other. If their
+	// generations differ, a new one may have begun in between.
 	for i, name := range names {
 		if errors.Is(states[i].Err, errGeneration) {
 			if err := r.readFamilies(ctx, names[i:i+1], states[i:i+1]); err != nil {

@@ -93,8 +93,8 @@ func (r *Redis) newSeriesReading(queries []SeriesQuery, key func(family string) 
 	return s
 }
 
-// readAll makes the calls, in as many pipelines as they need. If lineage is set, the last one
-// perhaps asks for it.
+// readAll makes the calls, in as many pipelines as they need. If lineage is set, the last
+// pipeline asks for the lineage as well, unless it goes through readParsed; then info is nil.
 func (s *seriesReading) readAll(ctx context.Context, lineage bool) (info *redis.StringCmd, err error) {
 	for len(s.left) > 0 {
 		n, cost := 0, 0

@@ -15,7 +15,7 @@
 --      7  bounds, with spaces between
 --      8  retention of its series, in milliseconds; 0 for ever
 -- Returns {OK, generation, 1 if orphan else 0, the writer's last number, how much
---          was damaged and replaced, the epoch, when a series was removed last}
+--          was damaged and replaced, the epoch, the last removal of series as in removed}
 --         {CLASH, the type that it is registered with}
 --
 -- Twice is safe: the second run finds the generation of the first and writes the same

@@ -36,9 +36,9 @@ type RegisterReply struct {
 	// Last is the number of the writer's newest applied batch; 0 for none, and [MaxSequence]
 	// if the writer's entry is damaged.
 	Last uint64
-	// Epoch names the present epoch of the family, in which each process marks the series
-	// that it holds once. Removed tells when a series was removed last: if it differs from
-	// that of an earlier reply, series have gone meanwhile.
+	// Epoch is the number of the family's present epoch. In each epoch, each process marks the
+	// series that it holds once. Removed tells the family's last removal of series: if it
+	// differs from that of an earlier reply, series have gone meanwhile.
 	Epoch, Removed string
 }
 

@@ -9,8 +9,8 @@ import (
 )
 
 // scriptFiles has a file name-K.lua for each script, where K is the number of its keys. All
-// keys of a call share one hash tag. The files marks.lua and values.lua stand before
-// those that need them.
+// keys of a call share one hash tag. What stands in marks.lua and values.lua is put before the
+// scripts that use it.
 //
 //go:embed *.lua
 var scriptFiles embed.FS
@@ -43,7 +43,7 @@ var (
 	unlistScript   = loadScript(1, "unlist-1.lua")
 )
 
-// loadScript makes a script of files, one after the other.
+// loadScript makes a script of the texts of files, one after the other.
 func loadScript(keys int, files ...string) *script {
 	var source []byte
 	for _, file := range files {

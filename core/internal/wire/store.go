@@ -82,14 +82,14 @@ type Store interface {
 	// their [Cost] is more than room.
 	ScanSeries(ctx context.Context, family string, room int) ([]Series, error)
 
-	// RemoveExpired removes from one family what Housekeep removes from all: the values of a
-	// latest gauge that are past their deadline, and series that no process held for the
-	// retention of the family.
+	// RemoveExpired removes from one family the values of a latest gauge that are past their
+	// deadline, and the series that no process held for the retention of the family. Housekeep
+	// removes them from all families.
 	RemoveExpired(ctx context.Context, family string) (Removed, error)
 
 	// Housekeep removes expired leases, sequence numbers of writers that were silent for
 	// SequenceAge, what RemoveExpired removes, and families that nobody registered or wrote
-	// for retention (0 keeps them) and for their own retention. It counts the series that went.
+	// for retention (0 keeps them) and for their own retention. It returns how many series went.
 	// It also removes from the leases what is no lease, and from the list of families what is
 	// no metric's name or was never registered. One process does it for all: if another one
 	// began less than pause ago, Housekeep returns at once; if the last one began more than an

@@ -20,7 +20,7 @@ import (
 )
 
 // passEpochs makes it seem that so many epochs of a family have passed. Epochs are counted in Redis, at
-// least a minute each, and processes mark their series again when they hear of another one.
+// least a minute each, and processes mark their series again when a registration tells of another one.
 func (f *fleet) passEpochs(t testing.TB, family string, n int) {
 	t.Helper()
 	ctl := f.family(family, "ctl")
@@ -44,7 +44,7 @@ func (f *fleet) bytes(t testing.TB, family string) (size int64) {
 }
 
 // Ten thousand tenants pass through a cap of 500, a hundred at a time: one process deletes those that
-// leave, and the others, whose tables fill with them, hear of it.
+// leave, and they leave the tables of the others, which fill with them.
 func TestTenants_PassThroughACapForEver(t *testing.T) {
 	t.Parallel()
 	f := fleetOn(t, redistest.Start(t))

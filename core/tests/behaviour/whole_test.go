@@ -150,7 +150,7 @@ func TestAScrapeOnlyReads(t *testing.T) {
 	asked := calls(t, f.redis)
 	sameDump(t, before, dump(t, f.redis))
 	// Few round trips, however many series: at most a call for each key. There
-	// are some twenty families of two keys, and hundreds of series.
+	// are some twenty families of three keys, and hundreds of series.
 	total := -asked["evalsha"] // the commands in a script are counted too
 	for name, n := range asked {
 		total += n

@@ -159,7 +159,7 @@ func TestRegister_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 	server := redistest.Start(t)
 	client := server.Client(t)
 	f, gen := begin(t, client)
-	client.Del(f.ctx, valuesKey(f.app, "a")) // one of the family's two keys
+	client.Del(f.ctx, valuesKey(f.app, "a")) // one of the family's keys
 	// Memory runs out between the listing and the registration.
 	store := wire.NewRedis(interrupted(server.Client(t), "evalsha", func() {
 		client.ConfigSet(f.ctx, "maxmemory", "1")

@@ -40,7 +40,9 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 		}
 		runGroups(t, guarded, gaugeTests, readTests, headTests, startTests)
 	})
-	for _, group := range []map[string]func(f *redisFixture){storedTests, damageTests, hostileTests, hostileReadTests, agingTests, clockAgingTests, markDamageTests, formerTests} {
+	for _, group := range []map[string]func(f *redisFixture){
+		storedTests, damageTests, hostileTests, hostileReadTests, agingTests, clockAgingTests, markDamageTests, formerTests,
+	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {
 				f := &redisFixture{fixture: newFixture(t, target), client: client, mended: map[string]int{}}

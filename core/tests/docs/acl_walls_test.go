@@ -54,7 +54,7 @@ func TestDocs_TheACLAllowsNothingElse(t *testing.T) {
 		for _, app := range apps {
 			if app != strings.TrimSuffix(user, "-exporter") {
 				tag := "shoal:1:{" + app
-				keys = append(keys, tag+"/c_total}:ctl", tag+"/c_total}:v", tag+"}:families", tag+"}:leases", tag+"}:g:x")
+				keys = append(keys, tag+"/c_total}:ctl", tag+"/c_total}:v", tag+"/c_total}:m", tag+"}:families", tag+"}:leases", tag+"}:g:x")
 			}
 		}
 		for _, key := range keys {

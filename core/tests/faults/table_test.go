@@ -81,7 +81,7 @@ var elsewhere = []row{
 		"TestWhenRedisIsAwayMetricsSaysSo_FromTheStart", behaviour + "away_test.go",
 	},
 	{
-		"one of the two keys of a metric is deleted", goOn, "pages",
+		"one of the keys `v` and `ctl` of a metric is deleted", goOn, "pages",
 		"`v` deleted: its values until then are lost. `ctl` deleted: nothing is lost but batches in doubt, counted as `orphan`",
 		"TestOutage_AKeyOfAFamilyIsLost", behaviour + "outage_test.go",
 	},

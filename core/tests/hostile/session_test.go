@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -256,7 +257,7 @@ func (s *session) findWriters(ctx context.Context) error {
 	return err
 }
 
-// clean deletes the keys that the round wrote to, and both keys of each of their families.
+// clean deletes the keys that the round wrote to, and all keys of each of their families.
 func (s *session) clean(ctx context.Context) error {
 	keys := append([]string(nil), s.attack.keys...)
 	for name := range s.attack.touched {
@@ -264,7 +265,9 @@ func (s *session) clean(ctx context.Context) error {
 		switch name {
 		case "families", "leases", "g":
 		default:
-			keys = append(keys, s.key("/"+name+"}:ctl"), s.key("/"+name+"}:v"))
+			for _, key := range s.keysOf(name) {
+				keys = append(keys, key.key)
+			}
 		}
 	}
 	if len(keys) == 0 {
@@ -287,11 +290,12 @@ func (s *session) end() {
 	all.Wait()
 	var keys []string
 	own, foreign := s.targets()
-	for _, t := range append(own, foreign...) {
-		keys = append(keys, t.key)
-	}
+	used := slices.Concat(own, foreign)
 	for _, f := range otherSelfNames {
-		keys = append(keys, s.key("/"+f+"}:ctl"), s.key("/"+f+"}:v"))
+		used = append(used, s.keysOf(f)...)
+	}
+	for _, t := range used {
+		keys = append(keys, t.key)
 	}
 	for key := range s.leftover {
 		keys = append(keys, key)

@@ -258,7 +258,7 @@ var mutants = []mutant{
 	// Marks: what is held, what is gone, and when it began.
 	{
 		name:    "removal-not-rechecked",
-		breaks:  "the housekeeping removes series without a look at how old their marks are",
+		breaks:  "the housekeeping removes series however young their marks are",
 		edits:   []edit{{"internal/memstore/marks.go", "marked && age >= oldAge && age < laterAge", "marked"}},
 		noticed: `was removed \d+ epochs after it was held`,
 		removal: true,
@@ -334,7 +334,7 @@ var mutants = []mutant{
 	},
 	{
 		name:   "start-by-the-store",
-		breaks: "a series begins when the store hears of it, and not when a process began to hold it",
+		breaks: "a series begins when its first batch arrives, and not when a process began to hold it",
 		edits: []edit{
 			{"internal/memstore/marks.go", "m.set(field, mark{max(began, last), control.epoch})", "m.set(field, mark{max(began, last, stamp), control.epoch})"},
 			{"internal/memstore/marks.go", "one.start > began {", "one.start > began && one.start != stamp {"},

@@ -35,7 +35,7 @@ func (c *Cluster) MoveSlot(t testing.TB, slot int, from, to *Server, pause func(
 			break
 		}
 		must(source.Do(ctx, "MIGRATE", host, port, keys[0], 0, 5000).Err())
-		<-time.After(20 * time.Millisecond) // meanwhile each master has one of the family's two keys
+		<-time.After(20 * time.Millisecond) // meanwhile each master has some of the family's keys
 	}
 	pause()
 	for _, node := range []*redis.Client{target, source} {
