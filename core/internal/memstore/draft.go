@@ -163,7 +163,10 @@ func (d *draft) totals(ops []wire.Op) []string {
 // store changes the series as the draft says, and returns whether any came or went.
 func (d *draft) store(series map[string]string) bool {
 	for field := range series {
-		if _, again := d.set[field]; d.cleared || d.gone[field] && !again {
+		if !d.cleared && !d.gone[field] {
+			continue
+		}
+		if _, again := d.set[field]; d.cleared || !again {
 			delete(series, field)
 			d.went = append(d.went, field)
 		}
