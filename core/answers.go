@@ -150,6 +150,7 @@ func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string)
 	if reply.Corrupt > 0 {
 		w.reg.replaced(f, reply.Corrupt)
 	}
+	f.out.full = f.out.full || reply.Overflowed > 0
 	switch {
 	case reply.Overflowed == 0:
 	case f.def.mode == Latest:

@@ -18,8 +18,8 @@ const (
 	// large fleet would otherwise mark all of its series at each refresh.
 	markPause = 5 * time.Minute
 	// crowdedPause, for each child, is the shortest time after which the children of a crowded
-	// table are marked again. To mark one costs Redis 4 µs, and where every request has new
-	// label values, a table is full again after each flush.
+	// table are marked again, if the cap is reached. To mark one costs Redis 4 µs, and where every
+	// request has new label values, a table is full again after each flush.
 	crowdedPause = time.Millisecond
 )
 
@@ -30,6 +30,7 @@ type holding struct {
 	epoch   string    // in which they were marked last
 	removed string    // the last removal of series that was known then
 	marked  time.Time // when they were marked
+	full    bool      // the cap has kept series of this process out of Redis since then
 	again   time.Time // when they may be marked again since the table is crowded
 	vain    bool      // marks, or a removal, made too little room: not tried again before the refresh
 }
@@ -164,7 +165,10 @@ func (r *flushRun) markSome(list []marking) error {
 // done notes that all children of the family, so many, are marked.
 func (h *holding) done(f *family, held int) {
 	h.due, h.marked, h.vain = false, time.Now(), f.crowded()
-	h.again = h.marked.Add(time.Duration(held) * crowdedPause)
+	if h.full {
+		h.again = h.marked.Add(time.Duration(held) * crowdedPause)
+	}
+	h.full = false
 }
 
 // drop takes those children out of the table whose series are gone and that have nothing to
