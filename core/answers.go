@@ -158,9 +158,7 @@ func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string)
 	default:
 		w.reg.overflowed(f, reply.Overflowed)
 	}
-	if reply.Removed > 0 {
-		w.reg.self.removed.WithLabelValues(removedDeleted).Add(float64(reply.Removed))
-	}
+	w.reg.countRemoved(removedDeleted, reply.Removed)
 }
 
 // notOurs notes that Redis has a sequence number that this writer never gave: another copy of

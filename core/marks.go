@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// marksPerCall bounds a pipeline of marks, of which each takes Redis less than 1 ms.
+	// marksPerCall bounds a pipeline of marks, of which each takes Redis some 1 ms.
 	marksPerCall = 16
 	// markPause is the shortest time after which a process marks a family's series again
 	// because series of the family were removed. Where series are deleted all the time, a

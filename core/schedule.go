@@ -9,6 +9,7 @@ const (
 	maxBackoff    = 2 * time.Second
 	maxInterval   = 10 * time.Second // the longest time between two flushes while Redis is slow
 	housekeepTime = 10 * time.Minute
+	secondTurn    = 2 * time.Minute  // after the first of a process: if that was late, Redis gives another one then
 	selfPause     = 10 * time.Second // between two flushes that take shoal's own metrics along
 	doubtPause    = time.Second      // between two registrations of all families that scrapes cause
 )
@@ -98,8 +99,8 @@ func (s *schedule) housekeepDue(now time.Time) bool {
 		return false
 	}
 	pause := housekeepTime + s.jitter.around(housekeepTime)
-	if !s.housekept { // if the first turn was late, the next one is free now
-		s.housekept, pause = true, 2*time.Minute
+	if !s.housekept {
+		s.housekept, pause = true, secondTurn
 	}
 	s.housekeepAt = now.Add(pause)
 	return true

@@ -89,10 +89,14 @@ const (
 
 // removed counts the series that housekeeping removed.
 func (r *Registry) removed(n wire.Removed) {
-	for reason, count := range map[string]int{removedIdle: n.Idle, removedExpired: n.Expired} {
-		if count > 0 {
-			r.self.removed.WithLabelValues(reason).Add(float64(count))
-		}
+	r.countRemoved(removedIdle, n.Idle)
+	r.countRemoved(removedExpired, n.Expired)
+}
+
+// countRemoved counts series that were removed. Most often there are none.
+func (r *Registry) countRemoved(reason string, n int) {
+	if n > 0 {
+		r.self.removed.WithLabelValues(reason).Add(float64(n))
 	}
 }
 

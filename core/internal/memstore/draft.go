@@ -26,10 +26,9 @@ type draft struct {
 	overflowed int
 	took       []string // for each op the field of the series that took it
 	tookOp     []bool   // whether a series took the op
-	// What store found: the fields of series that came and that went, and how many went. A
-	// series that went and came again with the same batch counts as well.
+	// What store found: the fields of series that came and that went. A series that went and
+	// came again with the same batch is in both.
 	came, went []string
-	removed    int
 }
 
 func newDraft(stored map[string]string, marks *marks, now time.Time) *draft {
@@ -171,7 +170,6 @@ func (d *draft) store(series map[string]string) bool {
 			d.went = append(d.went, field)
 		}
 	}
-	d.removed = len(d.went)
 	for field, text := range d.set {
 		if _, ok := series[field]; !ok {
 			d.came = append(d.came, field)

@@ -149,7 +149,7 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 		Last:       c.Seq,
 		Corrupt:    d.corrupt,
 		Overflowed: d.overflowed,
-		Removed:    d.removed,
+		Removed:    len(d.went),
 	}
 	if c.Totals {
 		reply.Totals = d.totals(c.Ops)

@@ -108,7 +108,7 @@ func (c *control) noteRemoval(batch wire.Commit, now int64) {
 // to have begun earlier.
 func (f *family) noteBatch(d *draft, c wire.Commit, now time.Time) (earlier bool) {
 	control, stamp := f.control, now.UnixMicro()
-	if d.removed > 0 {
+	if len(d.went) > 0 {
 		control.noteRemoval(c, stamp)
 	}
 	born := map[string]int64{}

@@ -22,12 +22,12 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- Each commit and each registration notes its second in touched. Where the control hash
 -- was lost, the list alone tells the age.
-local stored = redis.pcall('HGET', KEYS[1], 'touched')
-if type(stored) == 'table' then
-  if not string.find(stored.err, 'WRONGTYPE', 1, true) then redis.call('HGET', KEYS[1], 'touched') end -- fails
-  stored = nil -- a key of another type: a process that writes the family would have replaced it
+local stored = redis.pcall('HMGET', KEYS[1], 'touched', 'retention')
+if stored.err then
+  if not string.find(stored.err, 'WRONGTYPE', 1, true) then redis.call('HMGET', KEYS[1], 'touched') end -- fails
+  stored = {} -- a key of another type: a process that writes the family would have replaced it
 end
-local touched = tonumber(string.match(stored or '', '^%d+$') or '0') or 9007199254740992
+local touched = tonumber(string.match(stored[1] or '', '^%d+$') or '0') or 9007199254740992
 local lost = redis.call('EXISTS', KEYS[1]) == 0
 if lost then touched = (tonumber(ARGV[2]) or 0) / 1000 end
 if touched * 1000 > now then -- written before the clock was set back: its age begins now
@@ -35,8 +35,7 @@ if touched * 1000 > now then -- written before the clock was set back: its age b
   return {0, 0}
 end
 -- The retention of the metric's series, as its youngest process wants it; 0 for ever.
-local kept = redis.pcall('HGET', KEYS[1], 'retention')
-kept = type(kept) == 'string' and tonumber(string.match(kept, '^%d+$') or '') or nil
+local kept = tonumber(string.match(stored[2] or '', '^%d+$') or '')
 if kept == 0 then return {0, 0} end
 if touched * 1000 + 999 > now - math.max(kept or 0, tonumber(ARGV[1])) then return {0, 0} end
 local series = redis.pcall('HLEN', KEYS[2])

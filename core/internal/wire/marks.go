@@ -20,7 +20,8 @@ type Mark struct {
 	Fields     []string
 }
 
-// MaxMarked is how many fields a [Mark] has at most, so that it blocks Redis for less than 1 ms.
+// MaxMarked is how many fields a [Mark] has at most, so that it blocks Redis for
+// some 1 ms: 0.4 to 0.8 ms in a family of 10,000 series, 1.3 ms in one of 100,000.
 const MaxMarked = 250
 
 // MarkReply answers a [Mark].

@@ -104,7 +104,7 @@ local function epoch(stored, kept)
   local n, since = string.match(stored or '', '^(%d+) (%d+)$')
   n, since = whole(n), whole(since)
   local now = tonumber(time[1])
-  if not n or not since then -- nobody can tell how old a mark is: all go
+  if not n or not since then -- the age of a mark is not known: all go
     if stored then mended = mended + 1 end
     marked, n = false, 0
   elseif kept > 0 and now - since >= math.max(SHORTEST_EPOCH, kept / 8000) then

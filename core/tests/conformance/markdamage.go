@@ -183,7 +183,7 @@ var markDamageTests = map[string]func(f *redisFixture){
 			f.wantStart(gen, "x", 90)
 		}
 	},
-	// Nobody can tell how old a mark is, so all go. The ages begin anew.
+	// The age of a mark is not known, so all go. The ages begin anew.
 	"Damage_EpochThatIsNoneAgesNothing": func(f *redisFixture) {
 		r := registration("a", "w1", wire.TypeCounter)
 		gen := f.register(r).Generation
