@@ -28,6 +28,7 @@ const (
 	opHousekeep
 	opMark
 	opReadStarts
+	opReadChanges
 	opLineage
 	opAwaitReplicas
 	operations
@@ -37,6 +38,7 @@ var operationNames = [operations]string{
 	memstore.OpRegister, memstore.OpCommit, memstore.OpHold, memstore.OpRelease,
 	memstore.OpWriteGauges, memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpReadSeries,
 	memstore.OpScan, memstore.OpReadGauges, memstore.OpHousekeep, memstore.OpMark, memstore.OpReadStarts,
+	memstore.OpReadChanges,
 	memstore.OpLineage, memstore.OpAwaitReplicas,
 }
 
@@ -411,6 +413,12 @@ func (l *link) Mark(ctx context.Context, marks []wire.Mark) []wire.MarkReply {
 func (l *link) ReadStarts(ctx context.Context, queries []wire.StartsQuery) ([][]int64, error) {
 	return whole(ctx, l, opReadStarts, func(ctx context.Context) ([][]int64, error) {
 		return l.store.ReadStarts(ctx, queries)
+	})
+}
+
+func (l *link) ReadChanges(ctx context.Context, queries []wire.ChangesQuery) ([]wire.ChangesReply, error) {
+	return whole(ctx, l, opReadChanges, func(ctx context.Context) ([]wire.ChangesReply, error) {
+		return l.store.ReadChanges(ctx, queries)
 	})
 }
 

@@ -25,6 +25,7 @@ const (
 	OpReadGauges   = "read-gauges"
 	OpMark         = "mark"
 	OpReadStarts   = "read-starts"
+	OpReadChanges  = "read-changes"
 	OpHousekeep    = "housekeep" // asks for the turn
 	OpPrune        = "prune"     // does the housekeeping
 
@@ -225,6 +226,7 @@ func (f *family) clone() *family {
 		control := *f.control
 		control.definition.Bounds = slices.Clone(control.definition.Bounds)
 		control.writers = maps.Clone(control.writers)
+		control.changes = maps.Clone(control.changes)
 		c.control = &control
 	}
 	if f.values != nil {

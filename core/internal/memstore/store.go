@@ -283,7 +283,7 @@ func (s *store) Housekeep(ctx context.Context, retention, pause time.Duration) (
 
 func (s *store) RemoveExpired(ctx context.Context, family string) (removed wire.Removed, err error) {
 	err = s.do(ctx, OpPrune, func(a *app, now time.Time) error {
-		removed = a.families[family].removeIdle(now)
+		removed = a.families[family].removeIdle(now, a.large)
 		return nil
 	})
 	return removed, err
@@ -301,6 +301,20 @@ func (s *store) Mark(ctx context.Context, marks []wire.Mark) []wire.MarkReply {
 		}
 	}
 	return replies
+}
+
+func (s *store) ReadChanges(ctx context.Context, queries []wire.ChangesQuery) ([]wire.ChangesReply, error) {
+	replies := make([]wire.ChangesReply, len(queries))
+	err := s.do(ctx, OpReadChanges, func(a *app, _ time.Time) error {
+		for i, q := range queries {
+			replies[i] = a.families[q.Family].changesSince(q)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return replies, nil
 }
 
 func (s *store) ReadStarts(ctx context.Context, queries []wire.StartsQuery) ([][]int64, error) {

@@ -304,6 +304,7 @@ if cleared then removed = call('HLEN', v) - 1 end
 -- them. A series began when the first process began to hold it, but not before the family's
 -- last removal was asked for. What a batch brings back that was sent before had begun earlier.
 local m, last
+local moved = {} -- fields of series whose start moves back
 if changed or births then
   local stored = call('HMGET', ctl, 'epoch', 'created', 'removed')
   local function past(s) return math.min(micros, tonumber(match(s or '', '^%d+$') or '0') or 0) end
@@ -338,6 +339,7 @@ if changed or births then
   for field, start in pairs(began) do
     if (m.start(field) or 0) > start then -- this process held it before the one that created it
       m.set(field, start)
+      moved[#moved + 1] = field
       changed = true -- for readers, who remember the start
     else
       m.hold(field)
@@ -348,11 +350,8 @@ end
 -- Nothing above has written. The first write is an HSET, which checks the memory: if Redis
 -- answers OOM, nothing has changed. After it, Redis lets the script finish.
 if changed or #(state[3] or '') > 99 then -- too long to be a shape: each batch would read it
-  -- The shape is a count and a time. If Redis steps back, the same count comes again with
-  -- other series; and a clock may stand still.
-  local count = (tonumber(match(state[3] or '', '^%d+') or '0') or 0) + 1
-  call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now,
-    'shape', format('%.0f', count) .. ' ' .. now .. '.' .. time[2])
+  local series = not cleared and call('HLEN', v) - 1 or 0
+  call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now, unpack(change(state[3], time, series, gone, came, moved)))
 else
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now)
 end

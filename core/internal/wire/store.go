@@ -85,6 +85,12 @@ type Store interface {
 	// [ErrTooLarge].
 	Scan(ctx context.Context, scans []*Scan, room int) error
 
+	// ReadChanges reads which series of families have changed since versions that were seen
+	// before. Replies run parallel to queries. Known is false where that is not certain: the
+	// family had no more than LargeFamily series, more than ChangesKept changes have happened,
+	// or the log of changes has a gap.
+	ReadChanges(ctx context.Context, queries []ChangesQuery) ([]ChangesReply, error)
+
 	// RemoveExpired removes from one family the values of a latest gauge that are past their
 	// deadline, and the series that no process held for the retention of the family. Housekeep
 	// removes them from all families.
