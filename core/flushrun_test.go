@@ -61,7 +61,7 @@ func TestFlushRun_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.
 func lost(t *testing.T, w *writer, server *memstore.Server, reason string) float64 {
 	t.Helper()
 	n := selfValue(w.reg, "shoal_lost_batches_total", reason)
-	list, err := server.Store("shop").ScanSeries(context.Background(), "shoal_lost_batches_total", wire.MaxPage)
+	list, err := wire.ScanSeries(context.Background(), server.Store("shop"), "shoal_lost_batches_total", wire.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func lost(t *testing.T, w *writer, server *memstore.Server, reason string) float
 
 func storedText(t *testing.T, server *memstore.Server, family string) string {
 	t.Helper()
-	list, err := server.Store("shop").ScanSeries(context.Background(), family, wire.MaxPage)
+	list, err := wire.ScanSeries(context.Background(), server.Store("shop"), family, wire.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,7 +332,7 @@ func TestWriter_AnotherIdentityStillMissesWhatTheLastOneHad(t *testing.T) {
 	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
-	head, err := w.store.ReadHead(t.Context(), wire.AppState{})
+	head, err := w.store.ReadHead(t.Context(), wire.Expected{})
 	if err != nil || w.held.Load().MissingIn(head) {
 		t.Errorf("a whole page counts as lacking something: %+v, %v", head, err)
 	}

@@ -89,7 +89,7 @@ func (z *freezer) freezeDeletions(d deletions) error {
 	f := z.f
 	ctx, cancel := z.w.callContext()
 	defer cancel()
-	stored, err := z.w.store.ScanSeries(ctx, f.def.name, wire.MaxPage)
+	stored, err := wire.ScanSeries(ctx, z.w.store, f.def.name, wire.MaxPage)
 	if errors.Is(err, wire.ErrTooLarge) { // it stays too large: the rest of the family must not wait for it
 		f.reg.self.rejected.WithLabelValues(reasonDeletion).Add(float64(len(d.matches)))
 		f.reg.report("deletions", fmt.Errorf("shoal: %s %q: what was to be deleted can't be searched for: %w", f.def.kind, f.def.name, err))

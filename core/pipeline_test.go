@@ -86,7 +86,7 @@ func TestFlushRun_ASlowConnectionGetsShorterPipelinesUntilTheySucceed(t *testing
 		}
 		w.failed(err)
 	}
-	stored, err := server.Store("shop").ScanSeries(t.Context(), "many_total", wire.MaxPage)
+	stored, err := wire.ScanSeries(t.Context(), server.Store("shop"), "many_total", wire.MaxPage)
 	if err != nil || len(stored) != series {
 		t.Fatalf("%d of %d series are there, %v", len(stored), series, err)
 	}

@@ -23,7 +23,7 @@ const (
 	opReadApp
 	opReadFamilies
 	opReadSeries
-	opScanSeries
+	opScan
 	opReadGauges
 	opHousekeep
 	opMark
@@ -37,7 +37,7 @@ const (
 var operationNames = [operations]string{
 	memstore.OpRegister, memstore.OpCommit, memstore.OpHold, memstore.OpRelease,
 	memstore.OpWriteGauges, memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpReadSeries,
-	memstore.OpScanSeries, memstore.OpReadGauges, memstore.OpHousekeep, memstore.OpMark, memstore.OpReadStarts,
+	memstore.OpScan, memstore.OpReadGauges, memstore.OpHousekeep, memstore.OpMark, memstore.OpReadStarts,
 	memstore.OpReadChanges,
 	memstore.OpLineage, memstore.OpAwaitReplicas,
 }
@@ -340,8 +340,12 @@ func (l *link) ReadFamilies(ctx context.Context, names []string) ([]wire.FamilyS
 	})
 }
 
-func (l *link) ReadHead(ctx context.Context, _ wire.AppState) (wire.Head, error) {
-	return wire.HeadInParts(ctx, l)
+func (l *link) ReadHead(ctx context.Context, last wire.Expected) (wire.Head, error) {
+	head, err := wire.HeadInParts(ctx, l)
+	if err == nil && len(last.Series) > 0 {
+		head.Series, head.After, err = l.ReadSeries(ctx, last.Series, last.Room)
+	}
+	return head, err
 }
 
 func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery, room int) ([]wire.SeriesReply, string, error) {
@@ -356,10 +360,22 @@ func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery, room 
 	return replies, lineage, err
 }
 
-func (l *link) ScanSeries(ctx context.Context, family string, room int) ([]wire.Series, error) {
-	return whole(ctx, l, opScanSeries, func(ctx context.Context) ([]wire.Series, error) {
-		return l.store.ScanSeries(ctx, family, room)
-	})
+// Scan reads two series at a time, so that a scan is often cut.
+func (l *link) Scan(ctx context.Context, scans []*wire.Scan, room int) error {
+	for _, scan := range scans {
+		for !scan.Done && scan.Err == nil {
+			read, err := whole(ctx, l, opScan, func(ctx context.Context) (wire.Scan, error) {
+				next := *scan
+				err := memstore.ScanSlice(ctx, l.store, &next, &room, 2)
+				return next, err
+			})
+			if err != nil {
+				return err
+			}
+			*scan = read
+		}
+	}
+	return nil
 }
 
 func (l *link) ReadGauges(ctx context.Context, writers []string) ([]wire.GaugesReply, error) {

@@ -228,7 +228,7 @@ func TestDelete_OfAPartialMatchWaitsWhereTheStoreCannotBeAsked(t *testing.T) {
 	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
-	server.Fail(only(memstore.OpScanSeries, away))
+	server.Fail(only(memstore.OpScan, away))
 	v.DeleteLabelValues("USD", "book")
 	v.DeletePartialMatch(Labels{"kind": "book"})
 	v.WithLabelValues("EUR", "book").Add(10) // may not overtake the deletion

@@ -21,7 +21,7 @@ const (
 	OpReadApp      = "read-app"
 	OpReadFamilies = "read-families"
 	OpReadSeries   = "read-series"
-	OpScanSeries   = "scan-series"
+	OpScan         = "scan-series"
 	OpReadGauges   = "read-gauges"
 	OpMark         = "mark"
 	OpReadStarts   = "read-starts"

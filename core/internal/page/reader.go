@@ -74,7 +74,7 @@ type Reader struct {
 	active bool     // a goroutine works on readings; guarded by mu
 
 	// The rest belongs to the reading under way.
-	app      wire.AppState // of the last reading: what the next one asks for at once
+	expected wire.Expected // what the reading asks for at once
 	index    index
 	overlong overlong
 	recovery recovery

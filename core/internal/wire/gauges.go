@@ -116,21 +116,6 @@ const (
 // roomForGauges bounds what is read of the gauges of all writers, in bytes.
 const roomForGauges = MaxPage / 2
 
-// ReadGauges implements [Store]. If one writer's key is of another type, the gauges of the
-// others are read all the same.
-func (r *Redis) ReadGauges(ctx context.Context, writers []string) ([]GaugesReply, error) {
-	gauges := make([]GaugesReply, len(writers))
-	room := roomForGauges
-	for part := range chunks(len(writers), pipelinedWriters) {
-		calls := r.gaugeCalls(writers[part.from:part.to])
-		r.run(ctx, calls...)
-		if err := r.gaugesOf(ctx, calls, gauges[part.from:part.to], &room); err != nil {
-			return nil, err
-		}
-	}
-	return gauges, nil
-}
-
 func (r *Redis) gaugeCalls(writers []string) []*call {
 	calls := make([]*call, len(writers))
 	for i, w := range writers {

@@ -3,7 +3,6 @@
 package wire
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +10,7 @@ import (
 	"strings"
 )
 
-const familiesPerLookup = 500 // in one pipeline: see scan.go
+const familiesPerLookup = 1000 // in one pipeline: see scan.go
 
 // roomForFamilies bounds what is read of the registrations of all families, in bytes.
 const roomForFamilies = MaxPage / 8
@@ -28,38 +27,9 @@ type FamilyState struct {
 	Definition
 }
 
-// ReadFamilies implements [Store].
-func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState, error) {
-	states := make([]FamilyState, len(names))
-	if err := r.readFamilies(ctx, names, states); err != nil {
-		return nil, err
-	}
-	// The control hash and the values of a family are read one after the other. If their
-	// generations differ, a new one may have begun in between.
-	for i, name := range names {
-		if errors.Is(states[i].Err, errGeneration) {
-			if err := r.readFamilies(ctx, names[i:i+1], states[i:i+1]); err != nil {
-				return nil, fmt.Errorf("family %s: %w", QuoteName(name), err)
-			}
-		}
-	}
-	return states, nil
-}
-
-var errGeneration = errors.New("the family's registration and its values don't belong together")
-
-func (r *Redis) readFamilies(ctx context.Context, names []string, into []FamilyState) error {
-	room := roomForFamilies
-	for part := range chunks(len(names), familiesPerLookup) {
-		calls, states := r.familyCalls(names[part.from:part.to]), into[part.from:part.to]
-		r.run(ctx, calls...)
-		if err := r.familyStates(calls, states); err != nil {
-			return err
-		}
-		fitFamilies(states, &room)
-	}
-	return nil
-}
+// ErrGeneration is the Err of a family whose registration is of another generation than its
+// values.
+var ErrGeneration = errors.New("the family's registration and its values don't belong together")
 
 // fitFamilies sets ErrTooLarge in the registrations that do not fit into room, and subtracts
 // the size of all from it.
@@ -138,7 +108,7 @@ func familyState(control []any, generation string) FamilyState {
 	case gen == "" || kind == "":
 		return FamilyState{Err: ErrUnregistered}
 	case gen != generation:
-		return FamilyState{Err: errGeneration}
+		return FamilyState{Err: ErrGeneration}
 	case len(gen) > MaxGeneration:
 		return FamilyState{Err: errRegistration}
 	}

@@ -144,7 +144,7 @@ func add(field, delta string) wire.Op {
 // series reads a family whole, by field.
 func (f *fixture) series(family string) map[string]string {
 	f.Helper()
-	list, err := f.store.ScanSeries(f.ctx, family, wire.MaxPage)
+	list, err := wire.ScanSeries(f.ctx, f.store, family, wire.MaxPage)
 	if err != nil {
 		f.Fatalf("scanning %s: %v", family, err)
 	}

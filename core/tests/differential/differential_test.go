@@ -112,7 +112,7 @@ func (x *side) must(err error) {
 
 func (x *side) series(family string) []wire.Series {
 	x.t.Helper()
-	list, err := x.store.ScanSeries(x.ctx, family, wire.MaxPage)
+	list, err := wire.ScanSeries(x.ctx, x.store, family, wire.MaxPage)
 	x.must(err)
 	return list
 }
