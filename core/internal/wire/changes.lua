@@ -19,7 +19,8 @@ local function change(shape, time, series, ...)
   -- other series; and a clock may stand still.
   local function shape_of(n) return format('%.0f', n) .. ' ' .. time[1] .. '.' .. time[2] end
   local unlogged = {'shape', shape_of(count + 1)}
-  if series <= LARGE or not shape or #shape > 99 or not find(shape, '^%d+ %d+%.%d+$') then return unlogged end
+  local whole = shape and #shape <= 99 and (shape == '0' or find(shape, '^%d+ %d+%.%d+$'))
+  if series <= LARGE or not whole then return unlogged end
 
   local notes, last = {}, count
   local parts, size = {}, LONGEST -- of the present entry; at first there is none

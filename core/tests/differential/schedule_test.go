@@ -23,6 +23,7 @@ var wantedOutcomes = []string{
 	"registered anew", "registered again", "orphan", "clash",
 	"applied", "duplicate", "gap", "unknown", "malformed", "overflowed", "corrupt replaced",
 	"marked", "gone", "aged", "idle removed", "expired removed",
+	"filled", "the log tells what came", "the log tells what went", "the log tells what began earlier", "the log does not tell",
 	"own index", "another index", "fenced", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
 }
 
@@ -51,12 +52,14 @@ type schedule struct {
 	sent     map[string]wire.Commit // by writer and family: the last batch
 	version  map[string]uint64      // by writer: the version of its gauges
 	index    map[string]int         // by writer: the index of its lease
+	large    bool                   // the first family is filled, and gets half of the batches
 }
 
 func newSchedule(seed uint64, outcomes map[string]int) *schedule {
 	s := &schedule{
 		draw: newDraw(seed), outcomes: outcomes, seq: map[string]uint64{}, last: map[string]uint64{},
 		sent: map[string]wire.Commit{}, version: map[string]uint64{}, index: map[string]int{},
+		large: seed%6 == 0,
 	}
 	for _, w := range writers {
 		s.index[w] = wire.NoIndex
@@ -66,6 +69,9 @@ func newSchedule(seed uint64, outcomes map[string]int) *schedule {
 
 // next draws a request.
 func (s *schedule) next() request {
+	if s.large && s.oneIn(30) {
+		return s.fill()
+	}
 	switch n := s.IntN(100); {
 	case n < 15:
 		return s.register()
@@ -150,6 +156,9 @@ type commitAnswer struct {
 // leaves a gap in the numbers, or one of another generation.
 func (s *schedule) commit() request {
 	at := s.IntN(len(families))
+	if s.large && s.oneIn(2) {
+		at = 0
+	}
 	writer, family := pick(s.draw, writers), families[at]
 	key := writer + family
 	c := wire.Commit{Family: family, Writer: writer, Totals: s.oneIn(2), Overflow: "k\xffover"}
@@ -292,6 +301,7 @@ func (s *schedule) damage() request {
 	kind := pick(s.draw, []string{"lose the control hash", "lose the values", "lose the marks", "spoil a series"})
 	what := fmt.Sprintf("%s of %s, field %q, text %q", kind, family, field, text)
 	return newRequest(what, func(x *side) string {
+		delete(x.pasts, family) // what is lost is not in the log
 		switch kind {
 		case "lose the control hash":
 			x.target.LoseControl(x.t, x.app, family)

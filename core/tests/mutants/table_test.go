@@ -53,6 +53,30 @@ var mutants = []mutant{
 		noticed: `though .* was stored before`,
 	},
 	{
+		name:    "log-lacks-what-came",
+		breaks:  "the log of changes does not name the series that came",
+		edits:   []edit{{"internal/memstore/family.go", "slices.Concat(d.went, d.came, earlier)", "slices.Concat(d.went, earlier)"}},
+		noticed: `though .* was stored before`,
+	},
+	{
+		name:    "log-lacks-earlier-starts",
+		breaks:  "the log of changes does not name the series whose start moved back",
+		edits:   []edit{{"internal/memstore/family.go", "slices.Concat(d.went, d.came, earlier)", "slices.Concat(d.went, d.came)"}},
+		noticed: `start`,
+	},
+	{
+		name:    "log-followed-by-numbers",
+		breaks:  "the log of changes is followed by its numbers alone, over a step back",
+		edits:   []edit{{"internal/memstore/changes.go", "e.before.String() != since", "e.own.count != n+1"}},
+		noticed: `was stored before`,
+	},
+	{
+		name:    "log-read-and-ignored",
+		breaks:  "a family that was remembered takes the present version, and not what the log names",
+		edits:   []edit{{"internal/page/values.go", "known.after(f.state.SeriesVersion, reply.Fields)", "known.after(f.state.SeriesVersion, nil)"}},
+		noticed: `though .* was stored before`,
+	},
+	{
 		name:   "scrape-joins-a-reading-begun",
 		breaks: "a scrape shares a reading that began before it",
 		edits: []edit{{"internal/page/reader.go", "		r.next = nil\n", `
