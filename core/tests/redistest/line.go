@@ -36,13 +36,19 @@ const packet = 1460
 func StartLine(t testing.TB, server string, roundTrip time.Duration, bytesPerSecond int) *Line {
 	t.Helper()
 	l := &Line{server: server, delay: roundTrip / 2, silent: make(chan struct{})}
-	l.up.bytesPerSecond, l.down.bytesPerSecond = bytesPerSecond, bytesPerSecond
+	l.Narrow(bytesPerSecond)
 	l.Conns = Accept(t, l.serve)
 	return l
 }
 
 // URL is that of the server behind the line.
 func (l *Line) URL() string { return "redis://" + l.Addr + "/0" }
+
+// Narrow changes how many bytes pass in each direction in a second, 0 for any number.
+func (l *Line) Narrow(bytesPerSecond int) {
+	l.up.bytesPerSecond.Store(int64(bytesPerSecond))
+	l.down.bytesPerSecond.Store(int64(bytesPerSecond))
+}
 
 // Reset makes the line ask for each request whether it meets a reset: then its connection ends
 // and the server does not get the request. With nil none does.
@@ -63,10 +69,8 @@ func (l *Line) Silence() {
 
 func (l *Line) serve(c *Conns, client net.Conn) {
 	defer c.Enter(client)()
-	if l.up.bytesPerSecond > 0 {
-		// The kernel's buffers would hide for how long the line has been full.
-		_ = client.(*net.TCPConn).SetReadBuffer(16 << 10)
-	}
+	// The kernel's buffers would hide for how long a narrow line has been full.
+	_ = client.(*net.TCPConn).SetReadBuffer(64 << 10)
 	server, err := net.Dial("tcp", l.server)
 	if err != nil {
 		return
@@ -122,11 +126,12 @@ func (l *Line) carry(from, to net.Conn, width *bandwidth, silent <-chan struct{}
 	defer arrivals.Wait()
 	defer close(onTheWay)
 	buffer := make([]byte, 64<<10)
-	if width.bytesPerSecond > 0 {
-		buffer = buffer[:packet]
-	}
 	for {
-		n, err := from.Read(buffer)
+		most := len(buffer)
+		if width.bytesPerSecond.Load() > 0 {
+			most = packet
+		}
+		n, err := from.Read(buffer[:most])
 		if err != nil {
 			return
 		}
@@ -144,7 +149,7 @@ func (l *Line) carry(from, to net.Conn, width *bandwidth, silent <-chan struct{}
 
 // bandwidth is that of one direction, which all connections share.
 type bandwidth struct {
-	bytesPerSecond int // 0: no limit
+	bytesPerSecond atomic.Int64 // 0: no limit
 
 	mu   sync.Mutex
 	free time.Time // when all that was sent before has entered the line; guarded by mu
@@ -153,14 +158,15 @@ type bandwidth struct {
 // wait returns when n bytes have entered the line.
 func (w *bandwidth) wait(n int) time.Time {
 	now := time.Now()
-	if w.bytesPerSecond == 0 {
+	rate := w.bytesPerSecond.Load()
+	if rate == 0 {
 		return now
 	}
 	w.mu.Lock()
 	if w.free.Before(now) {
 		w.free = now
 	}
-	w.free = w.free.Add(time.Duration(n) * time.Second / time.Duration(w.bytesPerSecond))
+	w.free = w.free.Add(time.Duration(n) * time.Second / time.Duration(rate))
 	entered := w.free
 	w.mu.Unlock()
 	time.Sleep(time.Until(entered))
