@@ -17,6 +17,8 @@ var growthGoals = []goal{
 	{"longest awaited addition during housekeeping, 20 ms × 300 families, in round trips", "AwaitedAdd during=housekeeping families=300", column{unit: "longest-trips"}, 3, false},
 	{"20 ms × 1,000 families", "AwaitedAdd during=housekeeping families=1000", column{unit: "longest-trips"}, 3, false},
 	{"of 100 families, how many that housekeeping has done, 20 ms × 1,000 families", "AwaitedAdd during=housekeeping families=1000", column{unit: "%-done"}, 100, true},
+	{"a new lease beside 10,000, µs of Redis", "Lease kind=new leases=10000", column{unit: "server-µs/lease"}, 50, false},
+	{"10,000 new leases at once, µs of Redis for each", "Lease kind=storm leases=10000", column{unit: "server-µs/lease"}, 50, false},
 	{"flush of 10,000 families, for each", "FlushFamilies families=10000", column{unit: "family-ns"}, 40e-6, false},
 	{"longest awaited addition during a refresh, 20 ms × 300 families, in round trips", "AwaitedAdd during=refresh families=300", column{unit: "longest-trips"}, 3, false},
 	{"20 ms × 1,000 families", "AwaitedAdd during=refresh families=1000", column{unit: "longest-trips"}, 3, false},
@@ -25,6 +27,10 @@ var growthGoals = []goal{
 	{"10 % of requests meet a reset", "Resets bad=10%", column{unit: "%-pages"}, 95, true},
 	{"narrow line at two thirds, failures a minute", "NarrowLine", column{unit: "failures/min"}, 0, false},
 	{"how late / the time that the line needs for the payload", "NarrowLine", column{unit: "late-over-line"}, 2, false},
+	{"in-flight gauge, counter and histogram of one route, on each core / client_golang", "HotPath op=request mode=parallel side=shoal", column{over: "side=client_golang"}, 0.2, false},
+	besideClientGolang("summary, `Observe`, one goroutine", "summary", "serial", 1.1),
+	besideClientGolang("gauge, `Set`, one goroutine", "set", "serial", 1.1),
+	besideClientGolang("counter, `Add(3)`, one goroutine", "add-integer", "serial", 1.1),
 	{"page of 20 families and 200 series, nothing to send", "SmallPage load=idle side=shoal", column{}, 300e-6, false},
 	{"scripts of a short-lived process", "ShortLived", column{unit: "scripts"}, 18, false},
 	{"bytes that it sends", "ShortLived", column{unit: "sent-B"}, 9000, false},
@@ -87,6 +93,27 @@ var growthTables = []table{
 			column{title: "for each family", unit: "family-ns"},
 			column{title: "bytes for each", unit: "sent-B/series"},
 			column{title: "allocations", unit: "allocs/op"},
+		),
+	},
+	{
+		name: "leases", bench: "Lease", head: "µs of Redis for a lease, beside", rows: sizes("leases", 10, 100, 1000, 10_000),
+		columns: beforeAndNow(
+			column{title: "a new one", keys: "kind=new", unit: "server-µs/lease"},
+			column{title: "a renewal", keys: "kind=renewal", unit: "server-µs/lease"},
+			column{title: "all new at once", keys: "kind=storm", unit: "server-µs/lease"},
+			column{title: "all back at once", keys: "kind=return", unit: "server-µs/lease"},
+		),
+	},
+	{
+		name: "contended", bench: "HotPath", head: "a goroutine on each core, one series",
+		rows: []row{
+			{title: "counter, `Inc`", keys: "op=inc mode=parallel"},
+			{title: "histogram, `Observe`", keys: "op=histogram mode=parallel"},
+			{title: "summary, `Observe`", keys: "op=summary mode=parallel"},
+		},
+		columns: beforeAndNow(
+			column{title: "shoal", keys: "side=shoal"},
+			column{title: "shoal / client_golang", keys: "side=shoal", over: "side=client_golang"},
 		),
 	},
 	{
