@@ -263,6 +263,8 @@ func pipelined[Q, R any](ctx context.Context, l *link, op operation, parts []Q, 
 	})
 }
 
+func (l *link) Timeout() time.Duration { return l.store.Timeout() }
+
 func (l *link) Register(ctx context.Context, regs []wire.Registration) []wire.RegisterReply {
 	return pipelined(ctx, l, opRegister, regs, func(r wire.Registration) wire.RegisterReply {
 		reply := l.store.Register(context.Background(), []wire.Registration{r})[0]

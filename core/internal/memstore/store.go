@@ -18,6 +18,9 @@ type store struct {
 	app    string
 }
 
+// Timeout is that of a usual client. It bounds nothing here.
+func (s *store) Timeout() time.Duration { return 3 * time.Second }
+
 // do executes one operation: it asks the hook of Fail, calls apply under the server's lock,
 // and asks the hook of LoseReply.
 func (s *store) do(ctx context.Context, op string, apply func(a *app, now time.Time) error) error {

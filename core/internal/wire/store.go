@@ -13,6 +13,9 @@ import (
 // Its methods are safe for concurrent use. Each returns within the client's own timeouts,
 // and none tries again by itself.
 type Store interface {
+	// Timeout is how long the client waits for the answers to a pipeline, at most: see [Pace].
+	Timeout() time.Duration
+
 	// Register registers families: it lists them, starts their retention again, and
 	// renews the stamp of the writer's sequence number. Replies run parallel to regs.
 	Register(ctx context.Context, regs []Registration) []RegisterReply
