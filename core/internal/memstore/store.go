@@ -19,6 +19,9 @@ type store struct {
 	app    string
 }
 
+// Timeout is that of a usual client. It bounds nothing here.
+func (s *store) Timeout() time.Duration { return 3 * time.Second }
+
 // do executes one operation: it asks the hook of Fail, calls apply under the server's lock,
 // and asks the hook of LoseReply.
 func (s *store) do(ctx context.Context, op string, apply func(a *app, now time.Time) error) error {
@@ -129,16 +132,18 @@ func (s *store) Release(ctx context.Context, writer string, index int) error {
 	})
 }
 
-func (s *store) WriteGauges(ctx context.Context, w wire.GaugeWrite) (wire.GaugeStatus, error) {
-	var status wire.GaugeStatus
-	err := s.do(ctx, OpWriteGauges, func(a *app, now time.Time) error {
-		status = a.writeGauges(w, now)
-		return nil
-	})
-	if err != nil {
-		return 0, err
+func (s *store) WriteGauges(ctx context.Context, writes []wire.GaugeWrite) []wire.GaugeWritten {
+	replies := make([]wire.GaugeWritten, len(writes))
+	for i, w := range writes {
+		err := s.do(ctx, OpWriteGauges, func(a *app, now time.Time) error {
+			replies[i].Status = a.writeGauges(w, now)
+			return nil
+		})
+		if err != nil {
+			replies[i] = wire.GaugeWritten{Err: err}
+		}
 	}
-	return status, nil
+	return replies
 }
 
 // ReadHead reads one part after the other, so that a test can change something in between.

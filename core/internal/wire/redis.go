@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -27,7 +28,9 @@ type Redis struct {
 	Guarded bool
 
 	client redis.UniversalClient // as it was given, with all its wrappers
-	keys   keys
+	// timeout is how long the client waits for the answers to a pipeline.
+	timeout time.Duration
+	keys    keys
 	// oneServer says that all keys are on one server: a script that was sent once is known
 	// to the rest of the pipeline.
 	oneServer bool
@@ -57,15 +60,17 @@ const FailoverAddr = "FailoverClient"
 // NewRedis returns the store of one app. It does no I/O, and it does not own
 // the client.
 func NewRedis(client redis.UniversalClient, app string) *Redis {
-	r := &Redis{client: client, keys: keys{app}}
+	r := &Redis{client: client, keys: keys{app}, timeout: usualTimeout}
 	inner := Innermost(client)
 	_, r.oneServer = inner.(*redis.Client)
 	switch c := inner.(type) {
 	case interface{ Options() *redis.Options }:
+		r.timeout = shortestTimeout(c.Options().ReadTimeout, c.Options().WriteTimeout)
 		r.sentinel = c.Options().Addr == FailoverAddr
 		r.tls = c.Options().TLSConfig != nil
 		r.plain = !r.tls && c.Options().Network != "unix"
 	case interface{ Options() *redis.ClusterOptions }:
+		r.timeout = shortestTimeout(c.Options().ReadTimeout, c.Options().WriteTimeout)
 		r.replicas = c.Options().ReadOnly
 		r.tls = c.Options().TLSConfig != nil
 		r.plain = !r.tls

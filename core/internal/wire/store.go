@@ -13,6 +13,9 @@ import (
 // Its methods are safe for concurrent use. Each returns within the client's own timeouts,
 // and none tries again by itself.
 type Store interface {
+	// Timeout is how long the client waits for the answers to a pipeline, at most: see [Pace].
+	Timeout() time.Duration
+
 	// Register registers families: it lists them, starts their retention again, and
 	// renews the stamp of the writer's sequence number. Replies run parallel to regs.
 	Register(ctx context.Context, regs []Registration) []RegisterReply
@@ -29,8 +32,9 @@ type Store interface {
 	// has taken the index, it keeps it.
 	Release(ctx context.Context, writer string, index int) error
 
-	// WriteGauges sets and deletes gauges of one writer in one atomic step.
-	WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, error)
+	// WriteGauges sets and deletes gauges of one writer, in one pipeline, in the order given.
+	// Each write is one atomic step. Replies run parallel to writes.
+	WriteGauges(ctx context.Context, writes []GaugeWrite) []GaugeWritten
 
 	// Lineage names the history of the store's data. It changes whenever the store may
 	// have stepped back: after a restart or a failover. It is empty, without an error,
