@@ -23,7 +23,7 @@ var wantedOutcomes = []string{
 	"registered anew", "registered again", "orphan", "clash",
 	"applied", "duplicate", "gap", "unknown", "malformed", "overflowed", "corrupt replaced",
 	"marked", "gone", "aged", "idle removed", "expired removed",
-	"own index", "another index", "fenced", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
+	"own index", "another index", "fenced", "many leases", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
 }
 
 // request is something that is done to both stores.
@@ -51,6 +51,7 @@ type schedule struct {
 	sent     map[string]wire.Commit // by writer and family: the last batch
 	version  map[string]uint64      // by writer: the version of its gauges
 	index    map[string]int         // by writer: the index of its lease
+	crowds   int
 }
 
 func newSchedule(seed uint64, outcomes map[string]int) *schedule {
@@ -81,8 +82,10 @@ func (s *schedule) next() request {
 		return s.housekeep()
 	case n < 91:
 		return s.mark()
-	case n < 96:
+	case n < 95:
 		return s.age()
+	case n < 96:
+		return s.crowd()
 	}
 	return s.damage()
 }
@@ -242,6 +245,26 @@ func (s *schedule) hold() request {
 			s.outcomes["another index"]++
 		}
 		s.index[w] = reply.Index
+	})
+}
+
+// crowd has so many writers take leases that most indexes are not looked at any more.
+func (s *schedule) crowd() request {
+	s.crowds++
+	return newRequest(fmt.Sprint("crowd ", s.crowds), func(x *side) []int {
+		var list []int
+		for i := range 40 {
+			reply, err := x.store.Hold(x.ctx, wire.HoldRequest{
+				Writer: fmt.Sprintf("crowd-%d-%d", s.crowds, i), Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: time.Hour,
+			})
+			x.must(err)
+			list = append(list, reply.Index)
+		}
+		return list
+	}, func(list []int) {
+		if slices.Max(list) >= 64 {
+			s.outcomes["many leases"]++
+		}
 	})
 }
 
