@@ -154,7 +154,7 @@ func (s *Server) LoseLeases(app string) {
 	defer s.mu.Unlock()
 	a := s.of(app)
 	clear(a.leases)
-	a.lineage, a.since, a.housekept = "", time.Time{}, time.Time{}
+	a.lineage, a.since, a.housekept, a.searched = "", time.Time{}, time.Time{}, false
 }
 
 // List lists names of families as processes do that are about to register them.
@@ -206,6 +206,8 @@ func cloneApps(apps map[string]*app) map[string]*app {
 			leases:    maps.Clone(a.leases),
 			lineage:   a.lineage,
 			since:     a.since,
+			searched:  a.searched,
+			next:      a.next,
 			housekept: a.housekept,
 			gauges:    make(map[string]*gaugeSet, len(a.gauges)),
 		}

@@ -34,6 +34,8 @@ type app struct {
 	leases   map[int]lease
 	lineage  string               // the recorded one; empty if there is none
 	since    time.Time            // when it changed; zero if it never did
+	searched bool                 // whether a free index was searched for, and next is stored
+	next     int                  // where the next search goes on
 	gauges   map[string]*gaugeSet // by writer
 
 	housekept time.Time // when the last housekeeping began

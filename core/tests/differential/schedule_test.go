@@ -24,7 +24,7 @@ var wantedOutcomes = []string{
 	"applied", "duplicate", "gap", "unknown", "malformed", "overflowed", "corrupt replaced",
 	"marked", "gone", "aged", "idle removed", "expired removed",
 	"filled", "the log tells what came", "the log tells what went", "the log tells what began earlier", "the log does not tell",
-	"own index", "another index", "fenced", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
+	"own index", "another index", "fenced", "many leases", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
 }
 
 // request is something that is done to both stores.
@@ -53,6 +53,7 @@ type schedule struct {
 	version  map[string]uint64      // by writer: the version of its gauges
 	index    map[string]int         // by writer: the index of its lease
 	large    bool                   // the first family is filled, and gets half of the batches
+	crowds   int
 }
 
 func newSchedule(seed uint64, outcomes map[string]int) *schedule {
@@ -87,8 +88,10 @@ func (s *schedule) next() request {
 		return s.housekeep()
 	case n < 91:
 		return s.mark()
-	case n < 96:
+	case n < 95:
 		return s.age()
+	case n < 96:
+		return s.crowd()
 	}
 	return s.damage()
 }
@@ -251,6 +254,26 @@ func (s *schedule) hold() request {
 			s.outcomes["another index"]++
 		}
 		s.index[w] = reply.Index
+	})
+}
+
+// crowd has so many writers take leases that most indexes are not looked at any more.
+func (s *schedule) crowd() request {
+	s.crowds++
+	return newRequest(fmt.Sprint("crowd ", s.crowds), func(x *side) []int {
+		var list []int
+		for i := range 40 {
+			reply, err := x.store.Hold(x.ctx, wire.HoldRequest{
+				Writer: fmt.Sprintf("crowd-%d-%d", s.crowds, i), Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: time.Hour,
+			})
+			x.must(err)
+			list = append(list, reply.Index)
+		}
+		return list
+	}, func(list []int) {
+		if slices.Max(list) >= 64 {
+			s.outcomes["many leases"]++
+		}
 	})
 }
 

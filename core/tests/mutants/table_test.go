@@ -258,7 +258,7 @@ var mutants = []mutant{
 	{
 		name:   "numbers-removed-with-the-lease",
 		breaks: "a writer whose lease has expired loses its sequence numbers",
-		edits: []edit{{"internal/memstore/lease.go", "	index, fenced, found := a.choose(req, now)\n", `
+		edits: []edit{{"internal/memstore/lease.go", "	index, fenced := a.choose(req, now)\n", `
 	for _, l := range a.leases {
 		for _, f := range a.families {
 			if l.expired(now) && f.control != nil {
@@ -266,7 +266,7 @@ var mutants = []mutant{
 			}
 		}
 	}
-	index, fenced, found := a.choose(req, now)
+	index, fenced := a.choose(req, now)
 `}},
 		noticed: `was applied twice`,
 	},
@@ -281,6 +281,12 @@ var mutants = []mutant{
 		breaks:  "a writer may take an index beside another one of its own",
 		edits:   []edit{{"internal/memstore/lease.go", "if taken && held.writer == req.Writer {", "if req.Index != wire.NoIndex && (!taken || held.writer == req.Writer) {"}},
 		noticed: `holds the indexes`,
+	},
+	{
+		name:    "writer-read-twice",
+		breaks:  "a reader believes both entries of a writer that has two",
+		edits:   []edit{{"internal/wire/lease.go", "		case !twice:\n", "		case !twice || true:\n"}},
+		noticed: `under the indexes \d+ and \d+`,
 	},
 
 	// Marks: what is held, what is gone, and when it began.
