@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // OpKind is one of the four things that a batch can do to a series.
@@ -24,7 +25,7 @@ const (
 	OpClear OpKind = '*'
 )
 
-// Op is one step of a batch. A batch names each field at most once.
+// Op is one step of a batch. A batch names each field at most once. No Value has a comma.
 type Op struct {
 	Kind  OpKind
 	Field string // see EncodeField; unused by OpClear
@@ -129,21 +130,22 @@ func (r *Redis) commitCall(c *Commit) *call {
 	}
 }
 
-// values returns the values of ops, with commas between them. One argument costs the server less
-// than one for each value. No value has a comma.
+// values returns the values of ops with commas between: one argument costs Redis and the client less
+// than one for each value.
 func values(ops []Op) string {
 	size := len(ops)
 	for i := range ops {
 		size += len(ops[i].Value)
 	}
-	all := make([]byte, 0, size)
+	var all strings.Builder
+	all.Grow(size)
 	for i := range ops {
 		if i > 0 {
-			all = append(all, ',')
+			all.WriteByte(',')
 		}
-		all = append(all, ops[i].Value...)
+		all.WriteString(ops[i].Value)
 	}
-	return string(all)
+	return all.String()
 }
 
 // births returns the births of ops in the same way, or nothing if there are none.

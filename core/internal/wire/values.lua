@@ -3,9 +3,9 @@
 -- How stored values are read, added up and written. This is no script, but a part of
 -- commit-3.lua; scripts.go puts it before that.
 --
--- Redis creates a script's functions anew in each call. A function that is created costs little; a
--- local variable of the script that is used in it costs as much as some hundred steps. So
--- functions have variables of their own, even for string.find.
+-- Redis creates a script's functions anew in each call. That costs little, except for each local
+-- variable of the script that they use. So they have local variables of their own, even for
+-- string.find.
 --
 -- The rules: docs/protocol.md, Series and numbers, Commit.
 
