@@ -134,7 +134,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 	for script, want := range map[string]given{
 		"commit-3": {
 			"generation": {"g"}, "writer": {"w"}, "prev": {"3"}, "seq": {"4"}, "cap": {"5"}, "overflow": {"o"}, "totals": yes,
-			"kinds": {"+-"}, "fields…": {"f1", "f2"}, "births": yes, "again": yes, "values…": {"v1", ""}, "births…": {"8", "0"},
+			"kinds": {"+-"}, "births": {"8,0"}, "again": yes, "values": {"v1,"}, "fields…": {"f1", "f2"},
 		},
 		"forget-3": {"retention": {"172800000"}, "score": {"2"}},
 		"gauges-2": {
