@@ -133,6 +133,7 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 		c.writer = newWriter(r, store, opts)
 		reading.Held, reading.CatchUp = c.writer.held.Load, c.writer.catchUp
 		c.group.Go(c.writer.run)
+		c.group.Go(newHousekeeper(c.writer).run)
 		c.group.Go(func() { r.sampled.run(opts.LeaseDuration/3, c.stop) })
 		r.sampled.start()
 	}

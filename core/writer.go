@@ -71,7 +71,7 @@ func newWriter(reg *Registry, store wire.Store, opts Opts) *writer {
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.lease.index = wire.NoIndex
-	w.schedule = newSchedule(opts, newJitter(w.id))
+	w.schedule = schedule{opts: opts, jitter: newJitter(w.id)}
 	return w
 }
 
@@ -152,9 +152,6 @@ func (w *writer) tick(now time.Time) {
 		if err := w.runFlush(w.awaited()); err != nil {
 			w.failed(err)
 		}
-	}
-	if w.schedule.housekeepDue(now) {
-		w.housekeep()
 	}
 }
 
@@ -245,18 +242,6 @@ func (w *writer) failed(err error) {
 	}
 	w.reg.redisFails("flush", report)
 	w.answer(err)
-}
-
-// housekeep removes what nobody needs any more, for all processes of the app, unless another
-// one did so lately. After a failure, the next turn of any process does it.
-func (w *writer) housekeep() {
-	ctx, cancel := w.callContext()
-	defer cancel()
-	removed, err := w.store.Housekeep(ctx, max(0, w.opts.Retention), housekeepTime)
-	w.reg.removed(removed)
-	if err != nil {
-		w.reg.reportRedis("housekeeping", fmt.Errorf("shoal: housekeeping: %w", err))
-	}
 }
 
 // request asks for a flush and waits for it. With once it returns after one
