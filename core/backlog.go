@@ -39,8 +39,8 @@ func (w *writer) showBacklog() {
 		}
 	}
 	w.countQueued()
-	w.reg.self.pendingBatches.setIfChanged(float64(batches))
-	w.reg.self.pendingAge.setIfChanged(oldest.Seconds())
+	w.reg.self.pendingBatches.setUnlessZero(float64(batches))
+	w.reg.self.pendingAge.setUnlessZero(oldest.Seconds())
 }
 
 // countQueued counts the application's batches that are not acknowledged. It stores their number,

@@ -126,6 +126,7 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 	}
 	reading := page.Config{
 		App: opts.App, LeaseDuration: opts.LeaseDuration, Grace: leaseGrace(opts.LeaseDuration), ScrapeTimeout: DefScrapeTimeout,
+		Own: r.self.shown,
 	}
 	r.limit.Store(int64(opts.SeriesLimit))
 	r.limiter.connect(opts.OnError, opts.Logger)

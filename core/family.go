@@ -146,11 +146,18 @@ func (c *constants) newSeries(values []string) *series {
 
 // expose makes the series known to Redis, so that it shows its 0 before its
 // first event. A gauge shows nothing before its first write, unless it is a
-// Total, whose sum begins with 0.
+// Total, whose sum begins with 0. The zeros of shoal's own metrics are the page's.
 func (s *series) expose() {
-	if s.consts.fam.def.kind != wire.TypeGauge || s.consts.fam.def.mode == Total {
+	d := &s.consts.fam.def
+	if !d.cadence.own() && (d.kind != wire.TypeGauge || d.mode == Total) {
 		s.touch()
 	}
+}
+
+// wanted says whether Redis is to have the family: one of shoal's own metrics only from its
+// first event on.
+func (f *family) wanted() bool {
+	return !f.def.cadence.own() || f.out.generation != "" || f.out.had != "" || f.hasWork()
 }
 
 // child returns the series with these label values, which it makes if need be.

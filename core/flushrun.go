@@ -115,7 +115,7 @@ func (r *flushRun) round() (more bool) {
 // toRegister says whether the family is to be registered and can be.
 func (r *flushRun) toRegister(f *familyRun) bool {
 	o := &f.out
-	return (o.generation == "" || o.unverified) && !f.failed && !time.Now().Before(o.retryAt)
+	return (o.generation == "" || o.unverified) && !f.failed && !time.Now().Before(o.retryAt) && f.wanted()
 }
 
 // register registers the families that are not registered, or perhaps no longer.

@@ -178,7 +178,7 @@ func (w *writer) active(upTo cadence) bool {
 		return true
 	}
 	for _, f := range *w.reg.families.Load() {
-		if f.def.cadence <= upTo && (f.out.generation == "" || f.hasWork()) {
+		if f.def.cadence <= upTo && (f.out.generation == "" && f.wanted() || f.hasWork()) {
 			return true
 		}
 	}
