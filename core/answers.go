@@ -99,6 +99,7 @@ func (r *flushRun) handleRegistration(f *familyRun, reply wire.RegisterReply, be
 // leave the queue meanwhile.
 func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, before string) {
 	o := &f.out
+	defer o.answered()
 	sent := o.queue
 	for i, reply := range replies {
 		switch {
@@ -106,7 +107,7 @@ func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, befor
 			for j, later := range replies[i:] {
 				applied := later.Status == wire.CommitOK || later.Status == wire.CommitDuplicate
 				if applied || later.Err != nil && !wire.Refused(later.Err) {
-					sent[i+j].inDoubt = true
+					o.doubt(sent[i+j])
 				}
 			}
 			r.fail(f, reply.Err)

@@ -38,21 +38,8 @@ func (w *writer) showBacklog() {
 			oldest = max(oldest, age(f.out.queue[0].frozen, now))
 		}
 	}
-	w.countQueued()
 	w.reg.self.pendingBatches.setUnlessZero(float64(batches))
 	w.reg.self.pendingAge.setUnlessZero(oldest.Seconds())
-}
-
-// countQueued counts the application's batches that are not acknowledged. It stores their number,
-// since a Close that gives up reads it at any moment.
-func (w *writer) countQueued() {
-	n := 0
-	for _, f := range *w.reg.families.Load() {
-		if !f.def.cadence.own() {
-			n += len(f.out.queue)
-		}
-	}
-	w.queued.Store(int64(n))
 }
 
 // countLost counts what the families have lost since the last time, and reports it, once for each

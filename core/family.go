@@ -106,17 +106,6 @@ func (f *family) hasWork() bool {
 	return len(f.waiters) > 0 || f.deletions.len() > 0
 }
 
-// countDirty counts the series with values that were not drained yet.
-func (f *family) countDirty() int {
-	n := 0
-	f.each(func(s *series) {
-		if s.dirty.Load() {
-			n++
-		}
-	})
-	return n
-}
-
 // newSeries makes a series with its metric, and enters it nowhere. Its values are parts
 // of its field, which is a copy.
 func (c *constants) newSeries(values []string) *series {

@@ -71,7 +71,6 @@ func (w *writer) runFlush(families []*family) error {
 		w.becomeAnother(r.another)
 	}
 	w.trimKept()
-	w.countQueued()
 	return r.err()
 }
 
@@ -115,7 +114,7 @@ func (r *flushRun) round() (more bool) {
 // toRegister says whether the family is to be registered and can be.
 func (r *flushRun) toRegister(f *familyRun) bool {
 	o := &f.out
-	return (o.generation == "" || o.unverified) && !f.failed && !time.Now().Before(o.retryAt) && f.wanted()
+	return (o.generation == "" || o.unverified) && !f.failed && !time.Now().Before(o.retryAt)
 }
 
 // register registers the families that are not registered, or perhaps no longer.
@@ -196,7 +195,6 @@ func (r *flushRun) commit() bool {
 		from = to
 	}
 	r.heard(slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return answered(r.Err) }))
-	w.countQueued()
 	return true
 }
 
@@ -226,6 +224,7 @@ func (r *flushRun) pipeline() (commits []wire.Commit, owners []*familyRun) {
 				Totals: len(b.waiters) > 0, Again: b.inDoubt, Ops: b.ops,
 			})
 			owners = append(owners, f)
+			o.send()
 		}
 	}
 	return commits, owners

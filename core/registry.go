@@ -98,17 +98,6 @@ func (r *Registry) seriesLimit() int {
 	return DefSeriesLimit
 }
 
-// countDirty counts the series with values that were not sent.
-func (r *Registry) countDirty() int {
-	n := 0
-	for _, f := range *r.families.Load() {
-		if f.shared() && !f.def.cadence.own() {
-			n += f.countDirty()
-		}
-	}
-	return n
-}
-
 // single returns the one child of a metric without labels.
 func single[M any](r *Registry, d definition) (*M, error) {
 	c, err := r.declare(d)

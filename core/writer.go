@@ -36,7 +36,6 @@ type writer struct {
 	// What other goroutines ask for, and what they read.
 	renewal atomic.Bool           // a scrape waits for the next heartbeat
 	lacking atomic.Bool           // a scrape missed something of this process
-	queued  atomic.Int64          // the application's batches not acknowledged
 	trouble atomic.Pointer[error] // of the last flush; nil if it went well
 	held    atomic.Pointer[page.Held]
 
@@ -201,7 +200,9 @@ func (w *writer) awaited() []*family {
 // flush makes a flush run of the families of this cadence and the lower ones, and schedules
 // the next flush. It reports whether everything of these families was delivered.
 func (w *writer) flush(upTo cadence) bool {
-	families := slices.DeleteFunc(slices.Clone(*w.reg.families.Load()), func(f *family) bool { return f.def.cadence > upTo })
+	families := slices.DeleteFunc(slices.Clone(*w.reg.families.Load()), func(f *family) bool {
+		return f.def.cadence > upTo || !f.wanted()
+	})
 	begin := time.Now()
 	err := w.runFlush(families)
 	took := time.Since(begin)
