@@ -102,6 +102,14 @@ func (r *Registry) warnOf(client redis.UniversalClient) {
 }
 
 func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, client io.Closer) error {
+	if err := r.bind(opts, newStore, client); err != nil {
+		return err
+	}
+	r.reportBeyondCap()
+	return nil
+}
+
+func (r *Registry) bind(opts Opts, newStore func(app string) wire.Store, client io.Closer) error {
 	opts, err := opts.complete()
 	if err != nil {
 		return err

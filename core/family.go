@@ -170,7 +170,7 @@ func (c *constants) newChild(values []string) *series {
 	f := c.fam
 	own, room := f.repaired(values), f.room()
 	if len(own) == 0 {
-		room = math.MaxInt32
+		room = uncapped
 	}
 	if held := f.table.get(c.hash(own), own); held != nil {
 		return held // it was made, or repaired, before
@@ -193,11 +193,15 @@ func (c *constants) newChild(values []string) *series {
 	return held
 }
 
-// limit is the cap of series in Redis. Shoal's own metrics have none: they count what the
-// cap does to others, and have few label values.
+// uncapped is the cap of a family that has none.
+const uncapped = math.MaxInt32
+
+// limit is the cap of series in Redis. There is none before Connect tells it: what has gone to
+// the overflow series stays there. Shoal's own metrics have none either: they count what the cap
+// does to others, and have few label values.
 func (f *family) limit() int {
-	if f.def.cadence.own() {
-		return math.MaxInt32
+	if f.def.cadence.own() || !f.reg.limited() {
+		return uncapped
 	}
 	return f.reg.seriesLimit()
 }
@@ -206,8 +210,8 @@ func (f *family) limit() int {
 // cap is that of Redis. The table may also have children whose series Redis does not have,
 // until this process marks them (see flushRun.mark). So it has room for as many again.
 func (f *family) room() int {
-	if !f.shared() || f.def.cadence.own() {
-		return f.limit()
+	if limit := f.limit(); !f.shared() || limit == uncapped {
+		return limit
 	}
 	return 2 * f.limit()
 }

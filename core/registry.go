@@ -90,7 +90,10 @@ func (r *Registry) declare(d definition) (*constants, error) {
 	return c, nil
 }
 
-// seriesLimit is the cap of series of a family in this process.
+// limited says whether the cap of series is known.
+func (r *Registry) limited() bool { return r.limit.Load() != 0 }
+
+// seriesLimit is the cap of series of a family; before Connect the usual one.
 func (r *Registry) seriesLimit() int {
 	if n := r.limit.Load(); n != 0 {
 		return int(n)

@@ -117,18 +117,3 @@ func (e *rejectedError) Error() string {
 	return "shoal: " + e.f.def.kind + " " + e.f.def.name + ": " + what + " (" + e.reason +
 		"); shoal_rejected_observations_total counts them" + remedies[e.reason]
 }
-
-// overflowed counts writes that went to the overflow series.
-func (r *Registry) overflowed(f *family, n int) {
-	r.self.overflowed.WithLabelValues(f.def.name).Add(float64(n))
-	r.report("overflow "+f.def.name, &overflowError{f})
-}
-
-// overflowError tells that a family reached its cap.
-type overflowError struct{ f *family }
-
-func (e *overflowError) Error() string {
-	return "shoal: " + e.f.def.kind + " " + e.f.def.name + " has reached its cap of series: " +
-		"further label sets share the series with the labels " + overflowValue +
-		"; use fewer label values or raise Opts.SeriesLimit"
-}
