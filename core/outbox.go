@@ -20,6 +20,8 @@ const (
 
 	histogramWeight = 8 // scalars that a histogram's commit costs
 	summaryWeight   = 3
+	birthWeight     = 3   // scalars that it costs besides to mark a series, which its first batch does
+	birthBytes      = 256 // of the field of such a series cost a scalar more
 )
 
 // batch is what a family gathered up to a moment. Its ops never change, so that it can
