@@ -5,6 +5,7 @@ package page
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -17,7 +18,12 @@ import (
 // render makes the page of what was read. The error is that of the context.
 func render(ctx context.Context, observer Observer, own []ownMetric, head wire.Head, families []storedFamily) (*Page, error) {
 	b := newBuilder(ctx, observer, head.App)
-	b.own = own
+	b.own, b.listed = own, map[string]bool{}
+	for i, state := range head.States {
+		if name := head.App.Families[i]; strings.HasPrefix(name, wire.SelfPrefix) {
+			b.listed[name] = errors.Is(state.Err, wire.ErrUnregistered)
+		}
+	}
 	for i, reply := range head.Gauges {
 		b.addGauges(head.App.Leases[i], reply)
 	}
@@ -29,6 +35,7 @@ type builder struct {
 	ctx      context.Context // it lives for one page
 	observer Observer
 	own      []ownMetric
+	listed   map[string]bool // shoal's own metrics that Redis lists, and whether they are unregistered
 	app      wire.AppState
 	gauges   map[string]*gaugeSamples // by family
 	read     []int                    // the indexes of the processes whose gauges were read

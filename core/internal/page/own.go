@@ -20,11 +20,11 @@ type Own struct {
 	Values           []string  // of the label: those of which a page always has a series
 }
 
-// ownMetric is an Own with its family as it is where Redis has nothing of it; nil for a gauge of
-// processes.
+// ownMetric is what a reader knows of one.
 type ownMetric struct {
 	Own
-	zeros *shownFamily
+	zeros *shownFamily // as it is where Redis has nothing of it; nil for a gauge of processes
+	seen  bool         // Redis has had the family since its name was listed
 }
 
 func newOwnMetrics(list []Own) []ownMetric {
@@ -77,6 +77,7 @@ func (b *builder) addZeros(shown *shownFamily, f *storedFamily) {
 	if at < 0 {
 		return
 	}
+	b.own[at].seen = true
 	stored := map[string]bool{}
 	for i := range shown.len() {
 		_, place := shown.row(i)
@@ -123,21 +124,20 @@ func (f *shownFamily) addRowsOfZeros(sets [][]wire.Label) {
 	}
 }
 
-// addAbsent adds those of shoal's own metrics that are not in Redis's list of families. What is
-// listed, and not on the page, could not be read: it is not 0.
+// addAbsent adds those of shoal's own metrics that Redis does not have: their names are not in its
+// list, or a process is about to register them. Others that are not on the page could not be read:
+// they are not 0.
 func (b *builder) addAbsent(p *Page, owners map[string]string) {
 	if b.app.Omitted > 0 {
 		return // the list may have them
 	}
-	listed := map[string]bool{}
-	for _, name := range b.app.Families {
-		if strings.HasPrefix(name, wire.SelfPrefix) {
-			listed[name] = true
-		}
-	}
 	for i := range b.own {
 		m := &b.own[i]
-		if listed[m.Name] || occupied(owners, m.Name, m.Type) != "" {
+		unregistered, listed := b.listed[m.Name]
+		if !listed {
+			m.seen = false
+		}
+		if listed && (!unregistered || m.seen) || occupied(owners, m.Name, m.Type) != "" {
 			continue
 		}
 		if zeros := b.zerosOf(m); zeros.len() > 0 {

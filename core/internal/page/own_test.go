@@ -75,11 +75,24 @@ func TestOwn_ThatCannotBeReadIsNotZero(t *testing.T) {
 			f := newOwnFixture(t)
 			f.family("shoal_lost_total", 1, counterDef(""))
 			f.add("shoal_lost_total", labels("reason", "wiped"), "3")
+			f.shows(`shoal_lost_total{reason="wiped"}`, `shoal_lost_total{reason="wiped"} 3`)
 			damage(f)
 			f.shows(`shoal_lost_total{reason="wiped"}`)
 			f.shows("shoal_fails", "shoal_fails_total 0")
 		})
 	}
+}
+
+// A process lists a family before it registers it.
+func TestOwn_IsZeroUntilItIsRegistered(t *testing.T) {
+	f := newOwnFixture(t)
+	f.shows("shoal_fails", "shoal_fails_total 0")
+	f.server.List("shop", "shoal_fails_total")
+	f.shows("shoal_fails", "shoal_fails_total 0")
+	f.family("shoal_fails_total", 1, counterDef(""))
+	f.shows("shoal_fails", "shoal_fails_total 0")
+	f.add("shoal_fails_total", "", "1")
+	f.shows("shoal_fails", "shoal_fails_total 1")
 }
 
 func TestOwn_WritesNoSamplesOfAnotherFamily(t *testing.T) {
