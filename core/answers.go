@@ -102,6 +102,7 @@ func (r *flushRun) handleRegistration(f *familyRun, reply wire.RegisterReply, be
 func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, before string) {
 	o := &f.out
 	defer r.w.backlog.enter(f.family)
+	defer o.answered()
 	sent := o.queue
 	for i, reply := range replies {
 		switch {
@@ -109,7 +110,7 @@ func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, befor
 			for j, later := range replies[i:] {
 				applied := later.Status == wire.CommitOK || later.Status == wire.CommitDuplicate
 				if applied || later.Err != nil && !wire.Refused(later.Err) {
-					sent[i+j].inDoubt = true
+					o.doubt(sent[i+j])
 				}
 			}
 			r.fail(f, reply.Err)

@@ -5,7 +5,6 @@ package shoal
 import (
 	"cmp"
 	"errors"
-	"sync/atomic"
 	"time"
 )
 
@@ -13,9 +12,8 @@ import (
 // that neither a pipeline nor a synchronous write costs a walk through families that have nothing
 // to do with it.
 type backlog struct {
-	queued  atomic.Int64 // the application's batches that are not acknowledged; Close reads it at any moment
-	waiting []*family    // those with such batches, and some that have none any more
-	losing  []*family    // those that lost batches which are not counted yet
+	waiting []*family // those with batches that are not acknowledged, and some that have none any more
+	losing  []*family // those that lost batches which are not counted yet
 
 	size int         // bytes of all kept batches
 	kept []keptBatch // in the order of their acknowledgement; some are not kept any more
@@ -33,21 +31,18 @@ type keptBatch struct {
 
 // entered is what the backlog has of a family.
 type entered struct {
-	queued, size int
-	waiting      bool   // it is in waiting
-	losing       bool   // it is in losing
-	generation   string // for pages
+	size       int
+	waiting    bool   // it is in waiting
+	losing     bool   // it is in losing
+	generation string // for pages
 }
 
 // enter brings the backlog up to date with a family's outbox. Call it after each change.
 func (b *backlog) enter(f *family) {
 	o, was := &f.out, &f.entered
-	if !f.def.cadence.own() {
-		b.queued.Add(int64(len(o.queue) - was.queued))
-	}
 	b.size += o.size - was.size
-	was.queued, was.size = len(o.queue), o.size
-	if was.queued > 0 && !was.waiting {
+	was.size = o.size
+	if len(o.queue) > 0 && !was.waiting {
 		was.waiting = true
 		b.waiting = append(b.waiting, f)
 	}
@@ -130,8 +125,8 @@ func (w *writer) showBacklog() {
 		batches += len(f.out.queue)
 		oldest = max(oldest, age(f.out.queue[0].frozen, now))
 	})
-	w.reg.self.pendingBatches.setIfChanged(float64(batches))
-	w.reg.self.pendingAge.setIfChanged(oldest.Seconds())
+	w.reg.self.pendingBatches.setUnlessZero(float64(batches))
+	w.reg.self.pendingAge.setUnlessZero(oldest.Seconds())
 }
 
 // countLost counts what the families have lost since the last time, and reports it, once for each

@@ -267,6 +267,7 @@ func (r *flushRun) pipeline() (commits []wire.Commit, owners []*familyRun, bytes
 				Totals: len(b.waiters) > 0, Again: b.inDoubt, Ops: b.ops,
 			})
 			owners = append(owners, f)
+			o.send()
 		}
 	}
 	return commits, owners, bytes

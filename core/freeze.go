@@ -26,7 +26,7 @@ type freezer struct {
 // before the deltas, so that the delta of each waiter is in this freeze or was in an
 // earlier one. If it fails, the deltas stay in their series, and the waiters wait on.
 func (w *writer) freeze(f *family) error {
-	defer w.backlog.enter(f) // Close may ask while they are sent
+	defer w.backlog.enter(f)
 	f.mu.Lock()
 	asked, waiters := f.deletions, f.waiters
 	f.deletions, f.waiters = deletions{}, nil

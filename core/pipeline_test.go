@@ -36,17 +36,23 @@ func TestFlushRun_OnePipelineCarriesNoMoreThanItsWeight(t *testing.T) {
 	store := &heaviest{Store: memstore.New().Store("shop")}
 	r, w := stepped(store)
 	vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
-	for n := range callWeight + batchWeight {
-		vec.WithLabelValues(fmt.Sprint(n)).Inc()
+	for range 2 { // the series weigh more when they are new
+		store.scalars = 0
+		for n := range callWeight + batchWeight {
+			vec.WithLabelValues(fmt.Sprint(n)).Inc()
+		}
+		for n := range 2 * callWeight / batchCost { // many small batches
+			r.NewCounter(CounterOpts{Name: fmt.Sprintf("small_%d_total", n)}).Inc()
+		}
+		if err := w.flushAll(); err != nil {
+			t.Fatal(err)
+		}
+		if store.scalars > callWeight {
+			t.Errorf("the heaviest pipeline weighs %d, want at most %d", store.scalars, callWeight)
+		}
 	}
-	for n := range 2 * callWeight / batchCost { // many small batches
-		r.NewCounter(CounterOpts{Name: fmt.Sprintf("small_%d_total", n)}).Inc()
-	}
-	if err := w.flushAll(); err != nil {
-		t.Fatal(err)
-	}
-	if store.scalars > callWeight || store.scalars < callWeight*9/10 {
-		t.Errorf("the heaviest pipeline weighs %d, want %d or little less", store.scalars, callWeight)
+	if store.scalars < callWeight*9/10 {
+		t.Errorf("the heaviest pipeline of known series weighs %d, want %d or little less", store.scalars, callWeight)
 	}
 }
 

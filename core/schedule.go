@@ -5,17 +5,15 @@ package shoal
 import "time"
 
 const (
-	minBackoff    = 50 * time.Millisecond
-	maxBackoff    = 2 * time.Second
-	maxInterval   = 10 * time.Second // the longest time between two flushes while Redis is slow
-	housekeepTime = 10 * time.Minute
-	secondTurn    = 2 * time.Minute  // after the first of a process: if that was late, Redis gives another one then
-	selfPause     = 10 * time.Second // between two flushes that take shoal's own metrics along
-	doubtPause    = time.Second      // between two registrations of all families that scrapes cause
+	minBackoff  = 50 * time.Millisecond
+	maxBackoff  = 2 * time.Second
+	maxInterval = 10 * time.Second // the longest time between two flushes while Redis is slow
+	selfPause   = 10 * time.Second // between two flushes that take shoal's own metrics along
+	doubtPause  = time.Second      // between two registrations of all families that scrapes cause
 )
 
-// schedule says when the writer does what. All times are jittered, so that processes
-// that were started together do not stay in step.
+// schedule says when the writer does what: at first all at once. All times are jittered, so that
+// processes that were started together do not stay in step.
 type schedule struct {
 	jitter jitter
 	opts   Opts
@@ -23,23 +21,15 @@ type schedule struct {
 	flushAt     time.Time
 	alongsideAt time.Time // when a flush takes shoal's own metrics along again; zero for the next one
 	refresh     refresh
-	housekeepAt time.Time
-	housekept   bool      // the housekeeping was due before
 	doubtAt     time.Time // when a scrape may make the writer register all families again
 	retryAt     time.Time // nothing is tried before, since the last try failed
 	failures    int       // flushes in a row that failed
 }
 
-// newSchedule makes all but the housekeeping due at once. The processes of an app may all
-// start at the same time.
-func newSchedule(opts Opts, jitter jitter) schedule {
-	return schedule{opts: opts, jitter: jitter, housekeepAt: time.Now().Add(jitter.below(housekeepTime))}
-}
-
 // next is when something is due without anybody asking. The lease is due at renewAt.
 func (s *schedule) next(renewAt time.Time) time.Time {
 	at := s.flushAt
-	for _, t := range []time.Time{s.refresh.at, s.housekeepAt, renewAt} {
+	for _, t := range []time.Time{s.refresh.at, renewAt} {
 		if t.Before(at) {
 			at = t
 		}
@@ -80,19 +70,6 @@ func (s *schedule) failed() {
 	s.retryAt = time.Now().Add(backoff/2 + s.jitter.below(backoff/2))
 	s.flushAt = s.retryAt
 	s.alongsideAt = time.Time{} // those that were not sent go with the next try
-}
-
-// housekeepDue says whether the housekeeping is due, and sets the next.
-func (s *schedule) housekeepDue(now time.Time) bool {
-	if !due(s.housekeepAt, now) {
-		return false
-	}
-	pause := housekeepTime + s.jitter.around(housekeepTime)
-	if !s.housekept {
-		s.housekept, pause = true, secondTurn
-	}
-	s.housekeepAt = now.Add(pause)
-	return true
 }
 
 // doubtDue says whether a scrape may make the writer register all families, and sets

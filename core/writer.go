@@ -73,7 +73,7 @@ func newWriter(reg *Registry, store wire.Store, opts Opts) *writer {
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.lease.index = wire.NoIndex
-	w.schedule = newSchedule(opts, newJitter(w.id))
+	w.schedule = schedule{opts: opts, jitter: newJitter(w.id)}
 	return w
 }
 
@@ -157,9 +157,6 @@ func (w *writer) tick(now time.Time) {
 			w.failed(err)
 		}
 	}
-	if w.schedule.housekeepDue(now) {
-		w.housekeep()
-	}
 }
 
 // asked says whether somebody waits for a flush. A scrape does only if there is something
@@ -176,7 +173,7 @@ func (w *writer) active(upTo cadence) bool {
 		return true
 	}
 	for _, f := range *w.reg.families.Load() {
-		if f.def.cadence <= upTo && (f.out.generation == "" || f.hasWork()) {
+		if f.def.cadence <= upTo && (f.out.generation == "" && f.wanted() || f.hasWork()) {
 			return true
 		}
 	}
@@ -186,7 +183,9 @@ func (w *writer) active(upTo cadence) bool {
 // flush makes a flush run of the families of this cadence and the lower ones, and schedules
 // the next flush. It reports whether everything of these families was delivered.
 func (w *writer) flush(upTo cadence) bool {
-	families := slices.DeleteFunc(slices.Clone(*w.reg.families.Load()), func(f *family) bool { return f.def.cadence > upTo })
+	families := slices.DeleteFunc(slices.Clone(*w.reg.families.Load()), func(f *family) bool {
+		return f.def.cadence > upTo || !f.wanted()
+	})
 	begin := time.Now()
 	err := w.runFlush(families)
 	took := time.Since(begin)
@@ -227,18 +226,6 @@ func (w *writer) failed(err error) {
 	}
 	w.reg.redisFails("flush", report)
 	w.answer(err)
-}
-
-// housekeep removes what nobody needs any more, for all processes of the app, unless another
-// one did so lately. After a failure, the next turn of any process does it.
-func (w *writer) housekeep() {
-	ctx, cancel := w.callContext()
-	defer cancel()
-	removed, err := w.store.Housekeep(ctx, max(0, w.opts.Retention), housekeepTime)
-	w.reg.removed(removed)
-	if err != nil {
-		w.reg.reportRedis("housekeeping", fmt.Errorf("shoal: housekeeping: %w", err))
-	}
 }
 
 // request asks for a flush and waits for it. With once it returns after one

@@ -62,6 +62,9 @@ func (s *labelSets) texts() *writtenLabels {
 	return w
 }
 
+// text returns the labels of the series i in the text format, without braces.
+func (s *labelSets) text(i int) string { return s.texts().texts[i] }
+
 // write writes the labels of some series, in one piece of memory.
 func (w *writtenLabels) write(s *labelSets, places iter.Seq[int]) {
 	var buf []byte

@@ -59,7 +59,7 @@ func (r *Reader) readPage(ctx context.Context) (*Page, error) {
 		}
 	}
 	r.index.remember(families)
-	page, err := render(ctx, r.observer, head, families)
+	page, err := render(ctx, r.observer, r.own, head, families)
 	if err != nil {
 		return nil, err
 	}

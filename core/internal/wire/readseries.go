@@ -70,7 +70,7 @@ type seriesReading struct {
 
 // ReadSeries implements [Store].
 func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int) (replies []SeriesReply, lineage string, err error) {
-	s := r.newSeriesReading(queries, keysOf(queries, r.keys.values), room)
+	s := r.newSeriesReading(queries, queryKeys(queries, r.keys.values), room)
 	info, err := s.readAll(ctx, r.oneServer)
 	if err != nil {
 		return nil, "", err
@@ -83,8 +83,8 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int)
 	return s.replies, lineage, err
 }
 
-// keysOf returns the key of each query's family.
-func keysOf(queries []SeriesQuery, key func(family string) string) []string {
+// queryKeys returns the key of each query's family.
+func queryKeys(queries []SeriesQuery, key func(family string) string) []string {
 	keys := make([]string, len(queries))
 	for q := range queries {
 		keys[q] = key(queries[q].Family)
