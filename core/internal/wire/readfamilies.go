@@ -92,11 +92,12 @@ var (
 
 // oneRoundTrip says whether all of it fits into one pipeline.
 func (l *lookups) oneRoundTrip() bool {
-	cost := 0
+	cost, bytes := 0, 0
 	for _, c := range l.left {
 		cost += l.cost(c)
+		bytes += c.bytes
 	}
-	return cost <= fieldsPerPipeline
+	return cost <= fieldsPerPipeline && bytes <= l.r.pace.bytes()
 }
 
 // states are the registrations.

@@ -5,6 +5,7 @@ package wire
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -47,6 +48,7 @@ const (
 	fieldsPerPipeline = 30_000                        // in calls that each cost costOfCall more
 	costOfCall        = 10                            // in fields: the cost of a call without any
 	costlyText        = bytesPerReply / fieldsPerCall // in bytes: a longer text costs more than one field
+	textOverhead      = 8                             // in bytes: what stands around a text on the line
 )
 
 // valueCall reads a slice of a query's fields. If the query names a generation, the field of
@@ -54,6 +56,7 @@ const (
 type valueCall struct {
 	query    int // its place in queries
 	from, to int // the slice of its fields
+	bytes    int // of the request or of the reply, whichever is more, about
 }
 
 // seriesReading is one ReadSeries or one ReadStarts, or what ReadHead reads of values.
@@ -66,6 +69,8 @@ type seriesReading struct {
 	average []int       // bytes of a value, as far as is known; parallel to queries
 	left    []valueCall // still to be sent
 	room    int         // in bytes
+
+	attempts int // pipelines in a row that got no answer
 }
 
 // ReadSeries implements [Store].
@@ -106,7 +111,7 @@ func (r *Redis) newSeriesReading(queries []SeriesQuery, keys []string, room int)
 		}
 		s.replies[q].Values = make([]SeriesValue, fields)
 		s.average[q] = query.Texts / max(1, fields)
-		s.cut(valueCall{q, 0, fields})
+		s.cut(valueCall{query: q, to: fields})
 	}
 	return s
 }
@@ -132,16 +137,13 @@ func (s *seriesReading) readWith(ctx context.Context, others []*call, behind, li
 	p.lineage = lineage && len(s.left) == 0
 	s.r.readBefore(ctx, &p, others)
 	if p.dropped || p.err() != nil {
-		s.left = append(p.calls, s.left...)
+		s.left = slices.Concat(p.calls, s.left)
 		return s.readAll(ctx, lineage)
 	}
-	odd, err := p.take()
-	if err == nil && len(odd) > 0 {
-		err = s.readParsed(ctx, odd)
-	}
-	if err != nil || len(odd) == 0 && len(s.left) == 0 {
+	info, err = s.take(ctx, &p)
+	if err != nil || len(s.left) == 0 && info != nil || len(s.left) == 0 && !lineage {
 		s.finish()
-		return p.info, err
+		return info, err
 	}
 	return s.readAll(ctx, lineage)
 }
@@ -166,13 +168,12 @@ func (s *seriesReading) readAll(ctx context.Context, lineage bool) (info *redis.
 
 // next takes the calls of the next pipeline from those that are left.
 func (s *seriesReading) next() []valueCall {
-	n, cost := 0, 0
+	n, cost, bytes, pace := 0, 0, 0, s.r.pace.bytes()
 	for n < len(s.left) {
-		c := s.cost(s.left[n])
-		if n > 0 && cost+c > fieldsPerPipeline {
+		cost += s.cost(s.left[n])
+		if bytes += s.left[n].bytes; n > 0 && (cost > fieldsPerPipeline || bytes > pace) {
 			break
 		}
-		cost += c
 		n++
 	}
 	calls := s.left[:n]
@@ -215,7 +216,13 @@ func (s *seriesReading) call(c valueCall, args ...any) *call {
 func (s *seriesReading) cut(c valueCall) {
 	size := min(fieldsPerCall, max(1, bytesPerReply/(s.average[c.query]+1)))
 	for part := range chunks(c.to-c.from, size) {
-		s.left = append(s.left, valueCall{c.query, c.from + part.from, c.from + part.to})
+		call := valueCall{query: c.query, from: c.from + part.from, to: c.from + part.to}
+		for f := call.from; f < call.to; f++ {
+			call.bytes += len(*s.queries[c.query].field(f))
+		}
+		fields := call.to - call.from
+		call.bytes = max(call.bytes, fields*s.average[c.query]) + textOverhead*(fields+2) + len(s.keys[c.query])
+		s.left = append(s.left, call)
 	}
 }
 
@@ -240,7 +247,7 @@ func (s *seriesReading) took(c valueCall, n, bytes int) error {
 	}
 	if n < c.to-c.from {
 		s.average[c.query] = bytes / n
-		s.cut(valueCall{c.query, c.from + n, c.to})
+		s.cut(valueCall{query: c.query, from: c.from + n, to: c.to})
 	}
 	return nil
 }
@@ -248,19 +255,26 @@ func (s *seriesReading) took(c valueCall, n, bytes int) error {
 // readRaw reads in one pipeline. If lineage is set, the pipeline ends with INFO replication.
 func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, lineage bool) (info *redis.StringCmd, err error) {
 	p := valuePipeline{s: s, calls: calls, lineage: lineage}
-	for n := 1; ; n++ {
-		pipe := s.r.client.Pipeline()
-		p.enqueue(ctx, pipe)
-		_, err := pipe.Exec(ctx)
-		p.sent(err)
-		if err = p.err(); err == nil {
-			break
-		}
-		s.r.reloadAfter(ctx, err)
-		if n == readAttempts || !unanswered(ctx, err) {
-			return nil, s.r.explain(err, nil)
-		}
+	pipe := s.r.client.Pipeline()
+	p.enqueue(ctx, pipe)
+	begun := time.Now()
+	_, err = pipe.Exec(ctx)
+	p.sent(err, time.Since(begun))
+	if err = p.err(); err == nil {
+		s.attempts = 0
+		return s.take(ctx, &p)
 	}
+	s.r.reloadAfter(ctx, err)
+	if s.attempts++; s.attempts < readAttempts && unanswered(ctx, err) {
+		s.left = slices.Concat(calls, s.left) // in shorter pipelines, over another connection
+		return nil, nil
+	}
+	return nil, s.r.explain(err, nil)
+}
+
+// take takes in the replies to a pipeline. It returns its last, if that is the lineage behind all
+// values.
+func (s *seriesReading) take(ctx context.Context, p *valuePipeline) (info *redis.StringCmd, err error) {
 	odd, err := p.take()
 	if err != nil {
 		return nil, err

@@ -48,6 +48,7 @@ type Redis struct {
 	tls, plain bool
 	// hashless says that the server refuses EVALSHA.
 	hashless atomic.Bool
+	pace     readPace
 	// long are the keys in which a text was met that is too long.
 	long longKeys
 }
@@ -77,6 +78,7 @@ func NewRedis(client redis.UniversalClient, app string) *Redis {
 	}
 	r.cluster, _ = inner.(cluster)
 	r.opaque = !r.oneServer && r.cluster == nil
+	r.pace.begin(r.timeout)
 	return r
 }
 
@@ -213,7 +215,9 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way, values *valueP
 		}
 	}
 	values.enqueue(ctx, pipe)
+	begun := time.Now()
 	_, err := pipe.Exec(ctx)
+	took := time.Since(begun)
 	for i, c := range calls {
 		// Each command has its own error, with one exception: if a server refuses the greeting
 		// on a new connection (LOADING, WRONGPASS), nothing was sent, and go-redis sets no
@@ -225,7 +229,7 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way, values *valueP
 			attempts[i].settle(c)
 		}
 	}
-	values.sent(err)
+	values.sent(err, took)
 	l.noteRefusals(calls)
 	spreadUnsent(calls)
 }

@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"time"
 )
 
 // What one round trip may cost. Redis executes the short requests of a pipeline one after the
@@ -35,17 +36,22 @@ type Scan struct {
 
 // The calls of a pipeline of scans share what may be read in it. A server may return more than
 // it was asked for: a hash of up to 128 short fields comes as a whole.
-const fewestScanned = 16
+const (
+	fewestScanned = 16      // fields
+	fewestBytes   = 2 << 10 // of a reply; Redis returns at least fewestScanned fields
+)
 
 // Scan implements [Store].
 func (r *Redis) Scan(ctx context.Context, scans []*Scan, room int) error {
 	for _, s := range scans {
 		room -= s.cost
 	}
-	for {
-		open := make([]*Scan, 0, len(scans))
+	for attempts := 1; ; {
+		bytes := r.pace.bytes()
+		most := max(1, min(bytes/fewestBytes, fieldsPerPipeline/(fewestScanned+costOfCall)))
+		open := make([]*Scan, 0, min(most, len(scans)))
 		for _, s := range scans {
-			if !s.Done && s.Err == nil && len(open) < fieldsPerPipeline/(fewestScanned+costOfCall) {
+			if !s.Done && s.Err == nil && len(open) < most {
 				open = append(open, s)
 			}
 		}
@@ -57,14 +63,25 @@ func (r *Redis) Scan(ctx context.Context, scans []*Scan, room int) error {
 		for i, s := range open {
 			key := r.keys.values(s.Family)
 			calls[i] = &call{script: readScript, keys: []string{key}, args: []any{"hscan", MaxText,
-				min(bytesPerReply, bytesPerPipeline/len(open)), flag(r.long.has(key)), s.position(), "count", fields}}
+				min(bytesPerReply, bytes/len(open)), flag(r.long.has(key)), s.position(), "count", fields}}
 		}
-		r.read(ctx, calls...)
+		begun := time.Now()
+		r.run(ctx, calls...)
+		took := time.Since(begun)
+		err := calls[len(calls)-1].cmd.Err()
+		if unanswered(ctx, err) && attempts < readAttempts {
+			attempts++ // in a shorter pipeline, over another connection
+			r.pace.took(bytes, took, err)
+			continue
+		}
+		attempts, bytes = 1, 0
 		for i, s := range open {
 			cost := s.cost
-			if err := s.take(calls[i]); err != nil {
+			read, err := s.take(calls[i])
+			if err != nil {
 				return err
 			}
+			bytes += read
 			if room -= s.cost - cost; s.cost > room { // more than half of what was left before this family
 				room += s.cost
 				s.Series, s.seen, s.cost, s.Err = nil, nil, 0, ErrTooLarge
@@ -73,6 +90,7 @@ func (r *Redis) Scan(ctx context.Context, scans []*Scan, room int) error {
 				r.long.note(r.keys.values(s.Family), s.long)
 			}
 		}
+		r.pace.took(bytes, took, nil)
 	}
 }
 
@@ -84,17 +102,18 @@ func (s *Scan) position() string {
 	return s.cursor
 }
 
-// take takes in the reply for a slice. It returns an error that is not of this family alone.
-func (s *Scan) take(c *call) error {
+// take takes in the reply for a slice, of so many bytes. It returns an error that is not of this
+// family alone.
+func (s *Scan) take(c *call) (bytes int, err error) {
 	reply, err := c.cmd.Slice()
 	switch {
 	case isReply(err, "WRONGTYPE"):
 		s.Err = err
-		return nil
+		return 0, nil
 	case err != nil:
-		return err
+		return 0, err
 	case len(reply) != 2:
-		return unexpectedError{reply}
+		return 0, unexpectedError{reply}
 	}
 	if s.seen == nil {
 		s.seen = make(map[string]struct{})
@@ -102,6 +121,7 @@ func (s *Scan) take(c *call) error {
 	fields, _ := reply[1].([]any)
 	for i := 0; i+1 < len(fields); i += 2 {
 		field, value := text(fields[i]), text(fields[i+1])
+		bytes += len(field) + len(value) + 2*textOverhead
 		if _, ok := s.seen[field]; ok || field == GenerationField {
 			continue
 		}
@@ -115,7 +135,7 @@ func (s *Scan) take(c *call) error {
 	if s.Done {
 		s.seen = nil
 	}
-	return nil
+	return bytes, nil
 }
 
 // ScanSeries scans one family to its end, as long as it takes no more than room.

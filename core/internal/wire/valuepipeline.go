@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -73,11 +74,17 @@ func (p *valuePipeline) enqueue(ctx context.Context, pipe redis.Pipeliner) {
 	}
 }
 
-// sent notes that the pipeline was executed, and with what error.
-func (p *valuePipeline) sent(err error) {
-	if p != nil {
-		p.failure = err
+// sent notes that the pipeline was executed, with what error, and how long that took.
+func (p *valuePipeline) sent(err error, took time.Duration) {
+	if p == nil {
+		return
 	}
+	p.failure = err
+	bytes := 0
+	for _, c := range p.calls {
+		bytes += c.bytes
+	}
+	p.s.r.pace.took(bytes, took, p.err())
 }
 
 // precede notes that some of the calls before it are executed later.
