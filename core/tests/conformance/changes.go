@@ -244,6 +244,25 @@ var changeTests = map[string]func(f *fixture){
 		f.wantRemoved("a", wire.Removed{Idle: idle})
 		f.wantChanges(before, fields[:idle]...)
 	},
+	"Changes_NameTheIdleSeriesThatLeavesAFamilySmall": func(f *fixture) {
+		gen := f.largeFamily()
+		var fields []string
+		for n := range wire.LargeFamily + 1 {
+			fields = append(fields, numberedField(n))
+		}
+		for n, known := range []bool{true, false} {
+			f.pass(8, registration("a", "w1", wire.TypeCounter))
+			f.mark("a", gen, fields[n+1:]...)
+			before := f.version()
+			f.pass(1, registration("a", "w1", wire.TypeCounter))
+			f.wantRemoved("a", wire.Removed{Idle: 1})
+			if known {
+				f.wantChanges(before, fields[n])
+			} else {
+				f.wantUnknown("of 1,000 series before", before)
+			}
+		}
+	},
 	"Changes_OfSeriesThatGoAndComeAgainNameThemOnce": func(f *fixture) {
 		gen := f.largeFamily()
 		before := f.version()
