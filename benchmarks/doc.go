@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package benchmarks measures what shoal does with Redis, beside bare commands
-// and beside promhttp, and whole requests. The module peers measures what a
+// and beside promhttp, whole requests, and how the cost grows: with families,
+// series and processes, and on slow lines. The module peers measures what a
 // request does in memory. This command measures all figures of
 // docs/performance.md and the README, and writes them there:
 //

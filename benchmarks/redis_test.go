@@ -5,6 +5,7 @@ package benchmarks
 import (
 	"context"
 	"testing"
+	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
@@ -20,12 +21,18 @@ func connected(b *testing.B, server *redistest.Server, app string) *shoal.Regist
 	if err := reg.Open(server.URL(), opts); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() {
-		if err := reg.Close(context.Background()); err != nil {
-			b.Error(err)
-		}
-	})
+	b.Cleanup(func() { closeIn(b, reg, time.Minute) })
 	return reg
+}
+
+// closeIn closes a registry and fails the benchmark if it could not send everything.
+func closeIn(b *testing.B, reg *shoal.Registry, patience time.Duration) {
+	b.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := reg.Close(ctx); err != nil {
+		b.Error(err)
+	}
 }
 
 func flush(b *testing.B, reg *shoal.Registry) {

@@ -14,6 +14,11 @@
 //	                                      # an error if a matching benchmark gives no result
 //	go run ./report -from results.txt     # measure nothing, only write the tables
 //	go run ./report -update=false         # only print the tables
+//
+// The tables of growth show an older commit beside the present code, from before.txt. Of a
+// worktree of that commit (git worktree add DIR COMMIT) the same benchmarks are measured by
+//
+//	go run ./report -tree DIR -into before.txt -bench FirstPage
 package main
 
 import (
@@ -24,7 +29,11 @@ import (
 	"os"
 )
 
-const stored = "results.txt"
+const (
+	stored = "results.txt"
+	older  = "before.txt" // of an older commit
+	home   = ".."         // this repository, from the folder benchmarks
+)
 
 // documents are those with tables, by their paths from the folder benchmarks.
 var documents = []string{"../docs/performance.md", "../README.md"}
@@ -37,6 +46,8 @@ func main() {
 	flag.StringVar(&m.benchtime, "benchtime", "300ms", "time for each benchmark in a round, or a number of iterations such as 5x")
 	flag.BoolVar(&m.wrk, "wrk", true, "load a real server with wrk too")
 	flag.IntVar(&m.pairs, "pairs", 20, "pairs of wrk runs")
+	flag.StringVar(&m.tree, "tree", home, "repository whose code is measured by the benchmarks of this one")
+	flag.StringVar(&m.into, "into", stored, "file of the results; the tables show those of "+stored+", and those of "+older+" as before")
 	from := flag.String("from", "", "a file of results to render, in place of measuring")
 	update := flag.Bool("update", true, "write results and documents; else print the tables")
 	flag.Parse()
@@ -50,13 +61,7 @@ func report(m measurement, from string, update bool) error {
 	if _, err := os.Stat("report/tables.go"); err != nil {
 		return errors.New("run it in the folder benchmarks: go run ./report")
 	}
-	var found results
-	var err error
-	if from != "" {
-		found, err = load(from)
-	} else {
-		found, err = m.run()
-	}
+	found, err := m.collect(from, update)
 	if err != nil {
 		return err
 	}
@@ -68,11 +73,6 @@ func report(m measurement, from string, update bool) error {
 			fmt.Printf("%s\n\n%s\n", t.name, t.render(found))
 		}
 		return nil
-	}
-	if from == "" {
-		if err := found.store(stored); err != nil {
-			return err
-		}
 	}
 	for _, file := range documents {
 		text, err := os.ReadFile(file)
@@ -92,4 +92,22 @@ func report(m measurement, from string, update bool) error {
 		fmt.Fprintln(os.Stderr, "wrote", file)
 	}
 	return nil
+}
+
+// collect measures unless it is to take the results from a file, and adds those of the older commit.
+func (m measurement) collect(from string, update bool) (results, error) {
+	if from == "" {
+		found, err := m.run()
+		if err != nil {
+			return nil, err
+		}
+		if !update {
+			return found, nil
+		}
+		if err := found.store(m.into); err != nil {
+			return nil, err
+		}
+		from = stored
+	}
+	return loadBoth(from, older)
 }

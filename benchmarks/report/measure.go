@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -22,6 +23,8 @@ type measurement struct {
 	bench, benchtime    string
 	rounds, slow, pairs int
 	wrk                 bool
+	tree                string // the repository whose code is measured
+	into                string // the file of the results
 }
 
 // modules are the folders of the benchmarks, each a module of its own.
@@ -31,7 +34,7 @@ var modules = []string{".", "peers"}
 // much, so there are many.
 var (
 	wholeRequests = regexp.MustCompile(`^BenchmarkWrk$`)
-	slow          = regexp.MustCompile(`^Benchmark(Fleet|Memory)`)
+	slow          = regexp.MustCompile(`^Benchmark(Fleet|Memory|FirstPage|News|AwaitedAdd|Resets|NarrowLine|NewSeries|Delete|ShortLived|Lease)`)
 )
 
 // run measures, and adds the stored results of benchmarks that the pattern does not match.
@@ -47,7 +50,7 @@ func (m measurement) run() (results, error) {
 	defer func() { _ = os.RemoveAll(dir) }()
 	// The server for wrk is built once for all pairs.
 	server := filepath.Join(dir, "server")
-	if err := build(".", "build", "-o", server, "./server"); err != nil {
+	if err := m.build(dir, ".", "build", "-o", server, "./server"); err != nil {
 		return nil, err
 	}
 	if err := os.Setenv("SHOAL_WRK_SERVER", server); err != nil {
@@ -56,7 +59,7 @@ func (m measurement) run() (results, error) {
 	programs := make([]program, len(modules))
 	for i, module := range modules {
 		p := program{path: filepath.Join(dir, filepath.Base(module)+".test"), folder: module}
-		if err := build(module, "test", "-c", "-o", p.path, "."); err != nil {
+		if err := m.build(dir, module, "test", "-c", "-o", p.path, "."); err != nil {
 			return nil, err
 		}
 		list, err := p.command("-test.list=^Benchmark").Output()
@@ -82,7 +85,7 @@ func (m measurement) before() (results, error) {
 	if m.bench == "." {
 		return nil, nil
 	}
-	found, err := load(stored)
+	found, err := load(m.into)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -165,13 +168,70 @@ func (m measurement) repeat(g group, programs []program, raw io.Writer) error {
 	return nil
 }
 
-func build(folder string, args ...string) error {
+// build builds in a module. Of another tree it takes what the module replaces by folders of the
+// repository, but not the tests, which have the servers and lines.
+func (m measurement) build(dir, module string, args ...string) error {
 	cmd := exec.Command("go", args...)
-	cmd.Dir, cmd.Stderr = folder, os.Stderr
+	if m.tree != home {
+		file, err := m.replaced(dir, module)
+		if err != nil {
+			return err
+		}
+		cmd.Args = slices.Insert(cmd.Args, 2, "-modfile="+file)
+		cmd.Env = append(os.Environ(), "GOWORK=off")
+	}
+	cmd.Dir, cmd.Stderr = module, os.Stderr
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+		return fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), err)
 	}
 	return nil
+}
+
+// replaced writes the go.mod of a module with another tree to dir.
+func (m measurement) replaced(dir, module string) (file string, err error) {
+	tree, err := filepath.Abs(m.tree)
+	if err != nil {
+		return "", err
+	}
+	here, err := filepath.Abs(home)
+	if err != nil {
+		return "", err
+	}
+	text, err := exec.Command("go", "mod", "edit", "-json", filepath.Join(module, "go.mod")).Output()
+	if err != nil {
+		return "", err
+	}
+	var mod struct {
+		Replace []struct{ Old, New struct{ Path string } }
+	}
+	if err := json.Unmarshal(text, &mod); err != nil {
+		return "", err
+	}
+	file = filepath.Join(dir, filepath.Base(module)+".mod")
+	for from, to := range map[string]string{"go.mod": file, "go.sum": strings.TrimSuffix(file, ".mod") + ".sum"} {
+		content, err := os.ReadFile(filepath.Join(module, from))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(to, content, 0o600); err != nil {
+			return "", err
+		}
+	}
+	edit := []string{"mod", "edit"}
+	for _, r := range mod.Replace {
+		folder, err := filepath.Abs(filepath.Join(module, r.New.Path))
+		if err != nil {
+			return "", err
+		}
+		inside, err := filepath.Rel(here, folder)
+		if err != nil {
+			return "", err
+		}
+		if inside != filepath.Join("core", "tests") {
+			edit = append(edit, "-replace="+r.Old.Path+"="+filepath.Join(tree, inside))
+		}
+	}
+	return file, exec.Command("go", append(edit, file)...).Run()
 }
 
 // wrkPairs returns how many pairs to run. If wrk is missing there are none, and it prints
@@ -193,7 +253,7 @@ func (m measurement) environment() string {
 	return fmt.Sprintf("run: %d rounds of %s, %d slow ones, %d pairs\ndate: %s\ncommit: %s\ngo: %s\nredis: %s\n",
 		m.rounds, m.benchtime, m.slow, m.pairs,
 		time.Now().UTC().Format("2006-01-02T15:04:05Z"),
-		output("git", "describe", "--always", "--dirty"),
+		output("git", "-C", m.tree, "describe", "--always", "--dirty"),
 		strings.TrimPrefix(runtime.Version(), "go"),
 		redisVersion.FindString(output("redis-server", "--version")))
 }

@@ -132,7 +132,7 @@ func (m measurement) complete(p pattern, benchmarks []string, before, found resu
 		return nil
 	}
 	return fmt.Errorf("-bench %q matches what was not measured: %s; nothing is written: "+
-		"see above why; remove results of benchmarks that no longer exist from %s", m.bench, strings.Join(missing, ", "), stored)
+		"see above why; remove results of benchmarks that no longer exist from %s", m.bench, strings.Join(missing, ", "), m.into)
 }
 
 // runs says whether the flags ask for rounds of a benchmark. If wrk is missing, a run of

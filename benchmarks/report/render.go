@@ -39,6 +39,8 @@ type column struct {
 	minus string // such as "side=bare"
 	over  string // such as "side=client_golang"; the column is a ratio then
 	unit  string // as the benchmark prints it; ns/op if empty
+
+	before bool // of the older commit, not of the present code
 }
 
 func (t table) render(found results) string {
@@ -99,7 +101,7 @@ func (c column) measured(keys, peer string, found results) []point {
 	}
 	points := func(more ...string) []point {
 		all := strings.Join(append([]string{keys, c.keys}, more...), " ")
-		return found.points(merged(strings.ReplaceAll(" "+all+" ", " peer ", " "+peer+" ")), c.inUnit())
+		return found.points(merged(strings.ReplaceAll(" "+all+" ", " peer ", " "+peer+" ")), c.inUnit(), c.before)
 	}
 	less := func(a []point) []point {
 		if c.minus == "" {

@@ -114,6 +114,24 @@ func TestResults_ANewRunReplacesWhatItMeasured(t *testing.T) {
 	}
 }
 
+func TestResults_ThoseOfAnOlderCommitStandBesideThePresentOnes(t *testing.T) {
+	dir := t.TempDir()
+	now, before := filepath.Join(dir, stored), filepath.Join(dir, older)
+	for file, text := range map[string]string{now: "BenchmarkA-2 1 1 allocs/op\n", before: "BenchmarkA-2 1 3 allocs/op\n"} {
+		if err := parsed(t, text).store(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	found, err := loadBoth(now, before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := table{bench: "A", rows: []row{{title: "a"}}, columns: beforeAndNow(column{title: "allocations", unit: "allocs/op"})}.render(found)
+	if want := "|  | allocations: before | now |\n| --- | ---: | ---: |\n| a | 3 | 1 |\n"; got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
 // Each table renders from results in which every benchmark that it names has the same
 // value.
 func TestTables_EachRenders(t *testing.T) {
@@ -124,6 +142,9 @@ func TestTables_EachRenders(t *testing.T) {
 					continue
 				}
 				var text strings.Builder
+				if c.before {
+					text.WriteString(codeKey + ": " + codeBefore + "\n")
+				}
 				for _, keys := range []string{"", c.minus, c.over, c.minus + " " + c.over, c.over + " " + c.minus} {
 					want := merged(table.bench, r.keys, strings.ReplaceAll(c.keys+" "+keys, "peer", r.peer))
 					text.WriteString("Benchmark" + want[""])
@@ -145,7 +166,7 @@ func TestTables_EachRenders(t *testing.T) {
 // No figure is written by hand: the tables of the documents equal those from the stored
 // results, each table is in a document, and none lacks a result.
 func TestDocuments_TablesAreTheStoredResults(t *testing.T) {
-	found, err := load(filepath.Join("..", stored))
+	found, err := loadBoth(filepath.Join("..", stored), filepath.Join("..", older))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,6 +26,25 @@ func load(file string) (results, error) {
 	}
 	return parse(bytes.NewReader(text), file)
 }
+
+// loadBoth loads the results of the present code, and those of an older commit, if there are any.
+func loadBoth(file, older string) (results, error) {
+	found, err := load(file)
+	if err != nil {
+		return nil, err
+	}
+	before, err := load(older)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	for _, r := range before {
+		r.SetConfig(codeKey, codeBefore)
+	}
+	return append(found, before...), nil
+}
+
+// The configuration by which results of an older commit are known.
+const codeKey, codeBefore = "code", "before"
 
 func parse(r io.Reader, file string) (results, error) {
 	var found results
@@ -106,12 +126,13 @@ type point struct {
 	run   string
 }
 
-// points returns the values of one benchmark, round by round.
-func (rs results) points(want map[string]string, unit string) []point {
+// points returns the values of one benchmark, round by round, of the present code or of the
+// older commit.
+func (rs results) points(want map[string]string, unit string, before bool) []point {
 	_, unit = benchunit.Tidy(1, unit)
 	var list []point
 	for _, r := range rs {
-		if matches(r, want) {
+		if matches(r, want) && (r.GetConfig(codeKey) == codeBefore) == before {
 			if v, ok := r.Value(unit); ok {
 				list = append(list, point{v, r.GetConfig("date")})
 			}

@@ -12,7 +12,7 @@ var tables = slices.Concat(
 		{name: "goals", text: results.goals},
 		summaryTable,
 	},
-	hotPathTables, middlewareTables, redisTables, fleetTables)
+	hotPathTables, middlewareTables, redisTables, growthTables, fleetTables)
 
 // summaryTable is the README's.
 var summaryTable = table{

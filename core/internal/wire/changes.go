@@ -57,7 +57,7 @@ func (r *Redis) ReadChanges(ctx context.Context, queries []ChangesQuery) ([]Chan
 		}
 		entries = append(entries, SeriesQuery{Family: q.Family, Fields: fields})
 	}
-	reading := r.newSeriesReading(entries, r.keys.control, roomForChanges)
+	reading := r.newSeriesReading(entries, keysOf(entries, r.keys.control), roomForChanges)
 	if _, err := reading.readAll(ctx, false); err != nil {
 		return nil, err
 	}

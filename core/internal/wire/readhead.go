@@ -5,6 +5,7 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Head is what a page reads before the series.
@@ -59,9 +60,12 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 	last.App.Leases = last.App.Leases[:min(len(last.App.Leases), pipelinedWriters)]
 	writers := last.App.Writers()
 	info := &call{command: "info", args: []any{"replication"}}
-	app, lookups, entries := r.appCall(), r.familyCalls(families), r.gaugeCalls(writers)
-	values := r.expectedValues(last)
-	r.readBefore(ctx, values, append(append([]*call{info, app}, lookups...), entries...))
+	app, entries := r.appCall(), r.gaugeCalls(writers)
+	lookups := r.newLookups(families, last.Series, last.Room)
+	if !lookups.oneRoundTrip() {
+		lookups = r.newLookups(families, nil, last.Room)
+	}
+	behind, errLookups := lookups.readWith(ctx, append([]*call{info, app}, entries...), true, lookups.expected < len(lookups.queries))
 
 	var head Head
 	text, err := info.cmd.Text()
@@ -71,16 +75,18 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 	if head.App, err = r.appState(ctx, app); err != nil {
 		return Head{}, err
 	}
-	states, gauges := make([]FamilyState, len(families)), make([]GaugesReply, len(writers))
-	roomFamilies, roomGauges := roomForFamilies, roomForGauges
-	if err := errors.Join(r.familyStates(lookups, states), r.gaugesOf(ctx, entries, gauges, &roomGauges)); err != nil {
+	gauges, roomGauges := make([]GaugesReply, len(writers)), roomForGauges
+	if err := errors.Join(errLookups, r.gaugesOf(ctx, entries, gauges, &roomGauges)); err != nil {
 		return Head{}, err
 	}
-	fitFamilies(states, &roomFamilies)
-	if err := r.readOthers(ctx, &head, families, states, writers, gauges); err != nil {
+	if err := r.readOthers(ctx, &head, families, lookups.states(), writers, gauges); err != nil {
 		return Head{}, err
 	}
-	head.Series, head.After = values.expected()
+	if behind != nil {
+		if after, err := lineageOf([]string{behind.Val()}, behind.Err()); err == nil {
+			head.Series, head.After = lookups.replies[lookups.expected:], after
+		}
+	}
 	return head, nil
 }
 
@@ -126,16 +132,16 @@ func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, s
 
 // readStates is ReadFamilies and ReadGauges in the same pipelines.
 func (r *Redis) readStates(ctx context.Context, names, writers []string) ([]FamilyState, []GaugesReply, error) {
-	states, gauges := make([]FamilyState, len(names)), make([]GaugesReply, len(writers))
-	roomFamilies, roomGauges := roomForFamilies, roomForGauges
+	states, gauges := make([]FamilyState, 0, len(names)), make([]GaugesReply, len(writers))
+	roomGauges := roomForGauges
 	for f, g := 0, 0; f < len(names) || g < len(writers); {
 		toF, toG := min(f+familiesPerLookup, len(names)), min(g+pipelinedWriters, len(writers))
-		lookups, entries := r.familyCalls(names[f:toF]), r.gaugeCalls(writers[g:toG])
-		r.read(ctx, append(lookups, entries...)...)
-		if err := errors.Join(r.familyStates(lookups, states[f:toF]), r.gaugesOf(ctx, entries, gauges[g:toG], &roomGauges)); err != nil {
+		lookups, entries := r.newLookups(names[f:toF], nil, 0), r.gaugeCalls(writers[g:toG])
+		_, err := lookups.readWith(ctx, entries, false, false)
+		if err := errors.Join(err, r.gaugesOf(ctx, entries, gauges[g:toG], &roomGauges)); err != nil {
 			return nil, nil, err
 		}
-		fitFamilies(states[f:toF], &roomFamilies)
+		states = append(states, lookups.states()...)
 		f, g = toF, toG
 	}
 	// The control hash and the values of a family are read one after the other. If their
@@ -144,12 +150,14 @@ func (r *Redis) readStates(ctx context.Context, names, writers []string) ([]Fami
 		if !errors.Is(states[i].Err, ErrGeneration) {
 			continue
 		}
-		calls := r.familyCalls([]string{name})
-		r.read(ctx, calls...)
-		if err := r.familyStates(calls, states[i:i+1]); err != nil {
-			return nil, nil, err
+		lookup := r.newLookups([]string{name}, nil, 0)
+		if _, err := lookup.readAll(ctx, false); err != nil {
+			return nil, nil, fmt.Errorf("family %s: %w", QuoteName(name), err)
 		}
+		states[i] = lookup.states()[0]
 	}
+	room := roomForFamilies
+	fitFamilies(states, &room)
 	return states, gauges, nil
 }
 
@@ -164,35 +172,4 @@ func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState
 func (r *Redis) ReadGauges(ctx context.Context, writers []string) ([]GaugesReply, error) {
 	_, gauges, err := r.readStates(ctx, nil, writers)
 	return gauges, err
-}
-
-// expectedValues prepares to read the values that the last page had, if one pipeline has room
-// for all of them; else it returns nil.
-func (r *Redis) expectedValues(last Expected) *valuePipeline {
-	if len(last.Series) == 0 || r.usually() == always {
-		return nil
-	}
-	s := r.newSeriesReading(last.Series, r.keys.values, last.Room)
-	calls := s.next()
-	if len(s.left) > 0 {
-		return nil
-	}
-	return &valuePipeline{s: s, calls: calls, lineage: true}
-}
-
-// expected returns the values and the lineage behind them; nil if not all were read. The
-// caller reads them again then.
-func (p *valuePipeline) expected() (replies []SeriesReply, lineage string) {
-	if p == nil || p.dropped || p.err() != nil {
-		return nil, ""
-	}
-	odd, err := p.take()
-	if err != nil || len(odd) > 0 || len(p.s.left) > 0 {
-		return nil, ""
-	}
-	if lineage, err = lineageOf([]string{p.info.Val()}, p.info.Err()); err != nil {
-		return nil, ""
-	}
-	p.s.finish()
-	return p.s.replies, lineage
 }

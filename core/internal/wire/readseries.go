@@ -45,7 +45,7 @@ type Series struct {
 const (
 	fieldsPerCall     = 500                           // of HMGET, which takes 0.1 to 0.2 ms
 	fieldsPerPipeline = 30_000                        // in calls that each cost costOfCall more
-	costOfCall        = 20                            // in fields: the cost of a call without any
+	costOfCall        = 10                            // in fields: the cost of a call without any
 	costlyText        = bytesPerReply / fieldsPerCall // in bytes: a longer text costs more than one field
 )
 
@@ -70,7 +70,7 @@ type seriesReading struct {
 
 // ReadSeries implements [Store].
 func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int) (replies []SeriesReply, lineage string, err error) {
-	s := r.newSeriesReading(queries, r.keys.values, room)
+	s := r.newSeriesReading(queries, keysOf(queries, r.keys.values), room)
 	info, err := s.readAll(ctx, r.oneServer)
 	if err != nil {
 		return nil, "", err
@@ -83,18 +83,27 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int)
 	return s.replies, lineage, err
 }
 
-// newSeriesReading prepares to read queries from the hashes that key names.
-func (r *Redis) newSeriesReading(queries []SeriesQuery, key func(family string) string, room int) *seriesReading {
-	s := &seriesReading{
-		r: r, queries: queries, replies: make([]SeriesReply, len(queries)),
-		keys: make([]string, len(queries)), long: make([]bool, len(queries)), average: make([]int, len(queries)), room: room,
+// keysOf returns the key of each query's family.
+func keysOf(queries []SeriesQuery, key func(family string) string) []string {
+	keys := make([]string, len(queries))
+	for q := range queries {
+		keys[q] = key(queries[q].Family)
 	}
-	for q, query := range queries {
+	return keys
+}
+
+// newSeriesReading prepares to read queries from the hashes at keys.
+func (r *Redis) newSeriesReading(queries []SeriesQuery, keys []string, room int) *seriesReading {
+	s := &seriesReading{
+		r: r, queries: queries, replies: make([]SeriesReply, len(queries)), left: make([]valueCall, 0, len(queries)),
+		keys: keys, long: make([]bool, len(queries)), average: make([]int, len(queries)), room: room,
+	}
+	for q := range queries {
+		query := &queries[q]
 		fields := len(query.Fields)
 		if query.Generation != "" {
 			fields++
 		}
-		s.keys[q] = key(query.Family)
 		s.replies[q].Values = make([]SeriesValue, fields)
 		s.average[q] = query.Texts / max(1, fields)
 		s.cut(valueCall{q, 0, fields})
@@ -111,6 +120,31 @@ func (q *SeriesQuery) field(i int) *string {
 }
 
 var generationField = GenerationField
+
+// readWith makes the calls, and others in the same pipeline. With behind, all calls are made
+// after the others. For lineage see readAll.
+func (s *seriesReading) readWith(ctx context.Context, others []*call, behind, lineage bool) (info *redis.StringCmd, err error) {
+	if s.r.usually() == always {
+		s.r.read(ctx, others...)
+		return s.readAll(ctx, lineage)
+	}
+	p := valuePipeline{s: s, calls: s.next(), behind: behind}
+	p.lineage = lineage && len(s.left) == 0
+	s.r.readBefore(ctx, &p, others)
+	if p.dropped || p.err() != nil {
+		s.left = append(p.calls, s.left...)
+		return s.readAll(ctx, lineage)
+	}
+	odd, err := p.take()
+	if err == nil && len(odd) > 0 {
+		err = s.readParsed(ctx, odd)
+	}
+	if err != nil || len(odd) == 0 && len(s.left) == 0 {
+		s.finish()
+		return p.info, err
+	}
+	return s.readAll(ctx, lineage)
+}
 
 // readAll makes the calls, in as many pipelines as they need. If lineage is set, the last
 // pipeline asks for the lineage as well, unless it goes through readParsed; then info is nil.
@@ -149,8 +183,10 @@ func (s *seriesReading) next() []valueCall {
 // finish compares the generations, when all is read.
 func (s *seriesReading) finish() {
 	for q, key := range s.keys {
-		s.r.long.note(key, s.long[q])
 		generation, reply := s.queries[q].Generation, &s.replies[q]
+		if s.long[q] || len(reply.Values) > 1 { // the generation alone does not tell of the rest
+			s.r.long.note(key, s.long[q])
+		}
 		if generation == "" || reply.Values == nil {
 			continue
 		}

@@ -119,7 +119,7 @@ func (r *Redis) run(ctx context.Context, calls ...*call) { r.runBefore(ctx, nil,
 func (r *Redis) runBefore(ctx context.Context, values *valuePipeline, calls []*call) {
 	r.send(ctx, calls, r.usually(), values)
 	if missing := unexecuted(calls); len(missing) > 0 {
-		values.drop() // they were read before the missing calls are executed
+		values.precede()
 		r.runOtherwise(ctx, missing)
 	}
 	for _, c := range calls {
@@ -229,6 +229,9 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way, values *valueP
 // show that nothing of the pipeline was sent.
 func spreadUnsent(calls []*call) {
 	unsent := func(c *call) bool {
+		if c.cmd.Err() == nil {
+			return false
+		}
 		var err unsentError
 		return errors.As(c.cmd.Err(), &err)
 	}

@@ -22,13 +22,14 @@ import (
 type valuePipeline struct {
 	s       *seriesReading
 	calls   []valueCall
+	behind  bool // it must be executed after the calls before it
 	lineage bool // it ends with INFO replication
 
 	cmds    []redis.Cmder // parallel to calls
 	bounded []valuesReply // parallel to calls
 	info    *redis.StringCmd
 	failure error // of the whole pipeline
-	dropped bool
+	dropped bool  // the replies count for nothing
 }
 
 // enqueue puts the commands into a pipeline.
@@ -79,10 +80,10 @@ func (p *valuePipeline) sent(err error) {
 	}
 }
 
-// drop makes the replies count for nothing.
-func (p *valuePipeline) drop() {
+// precede notes that some of the calls before it are executed later.
+func (p *valuePipeline) precede() {
 	if p != nil {
-		p.dropped = true
+		p.dropped = p.behind
 	}
 }
 

@@ -18,6 +18,7 @@ var (
 	runs     = flag.Int("runs", 1, "how often each failover with a replica that lags is done")
 	chaosFor = flag.Duration("chaos", 20*time.Second, "how long TestChaos goes on")
 	chaosAs  = flag.Uint64("seed", 1, "of TestChaos")
+	rolling  = flag.Duration("rolling", 0, "for how long TestLines_ADeployLeavesNobodyWithoutAPage begins one deploy after another; at least one")
 	update   = flag.Bool("update", false, "write the table of docs/faults.md anew")
 )
 

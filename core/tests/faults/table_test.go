@@ -95,6 +95,10 @@ var elsewhere = []row{
 		"TestCountersNeverStepBack_AKilledProcessLosesAtMostOneInterval", behaviour + "stepback_test.go",
 	},
 	{
+		"a rolling deploy on lines of 20 and 80 ms, after which each of 300 metrics has new series", goOn,
+		"pages, and from a process that has just begun for 7.5 s at most 503", "exact", "TestLines_ADeployLeavesNobodyWithoutAPage", "",
+	},
+	{
 		"`Close` while Redis is away", "–", "503", "what could not be delivered is in the error",
 		"TestClose_SaysWhatItLeavesWhileTheStoreIsAway", "core/close_test.go",
 	},

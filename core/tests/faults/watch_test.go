@@ -28,6 +28,8 @@ const (
 // turns, since it must not matter which of them answers.
 type watch struct {
 	targets []*shoal.Registry
+	every   time.Duration
+	timeout time.Duration // Prometheus's
 	stop    chan struct{}
 	group   sync.WaitGroup
 	begun   time.Time
@@ -51,7 +53,15 @@ type answer struct {
 
 // startWatch begins to scrape. It ends with the test.
 func startWatch(t *testing.T, d *delay, targets ...*shoal.Registry) *watch {
-	w := &watch{targets: targets, delay: d, stop: make(chan struct{}), begun: time.Now(), seen: testkit.Rising{}}
+	return startWatchEvery(t, d, scrapeEvery, scrapeTimeout, targets...)
+}
+
+// startWatchEvery is startWatch with other times.
+func startWatchEvery(t *testing.T, d *delay, every, timeout time.Duration, targets ...*shoal.Registry) *watch {
+	w := &watch{
+		targets: targets, every: every, timeout: timeout,
+		delay: d, stop: make(chan struct{}), begun: time.Now(), seen: testkit.Rising{},
+	}
 	w.group.Go(w.run)
 	t.Cleanup(w.end)
 	return w
@@ -62,7 +72,7 @@ func (w *watch) run() {
 		select {
 		case <-w.stop:
 			return
-		case <-time.After(scrapeEvery):
+		case <-time.After(w.every):
 			w.scrape(i % len(w.targets))
 		}
 	}
@@ -79,7 +89,7 @@ func (w *watch) end() {
 
 func (w *watch) scrape(target int) {
 	begin := time.Now()
-	rec, took := testkit.Get(w.targets[target], scrapeTimeout)
+	rec, took := testkit.Get(w.targets[target], w.timeout)
 	a := answer{took: took, at: time.Since(w.begun)}
 	body := rec.Body.String()
 	var err error
@@ -95,8 +105,8 @@ func (w *watch) scrape(target int) {
 		err = fmt.Errorf("status %d: %s", rec.Code, body)
 	}
 	a.late = w.delay.since(begin)
-	if a.took-a.late >= scrapeTimeout {
-		err = errors.Join(err, fmt.Errorf("an answer took %v, Prometheus waits %v", a.took, scrapeTimeout))
+	if a.took-a.late >= w.timeout {
+		err = errors.Join(err, fmt.Errorf("an answer took %v, Prometheus waits %v", a.took, w.timeout))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
