@@ -5,6 +5,7 @@ package conformance
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -196,6 +197,9 @@ var changeTests = map[string]func(f *fixture){
 		before = f.version()
 		f.apply(batch("a", gen, 3, 4, ops...))
 		f.wantUnknown("too much for the log", before)
+		if one, two := count(before), count(f.version()); two != one+1 {
+			f.Errorf("it takes the numbers from %d to %d, want one", one+1, two)
+		}
 	},
 	"Changes_OfAResetAreUnknown": func(f *fixture) {
 		gen := f.largeFamily()
@@ -323,6 +327,14 @@ var changeTests = map[string]func(f *fixture){
 			f.Errorf("no queries: %v, %v", replies, err)
 		}
 	},
+}
+
+// count is the number of changes in a series version.
+func count(version string) int {
+	_, shape, _ := strings.Cut(version, " ")
+	number, _, _ := strings.Cut(shape, " ")
+	n, _ := strconv.Atoi(number)
+	return n
 }
 
 // again is a batch that was sent before.
