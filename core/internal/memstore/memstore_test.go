@@ -7,6 +7,7 @@ import (
 	"errors"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -84,6 +85,63 @@ func TestFaults_RefusedIsNotAppliedAndLostReplyIs(t *testing.T) {
 	if _, err := f.store.ReadApp(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a canceled context: %v", err)
 	}
+}
+
+// create sends a batch that creates a series.
+func (f *fixture) create(field string, seq uint64) {
+	f.Helper()
+	expect(f.T, "applied", f.store.Commit(f.Context(), []wire.Commit{{
+		Family: "orders", Generation: f.generation, Writer: "w1", Prev: seq - 1, Seq: seq,
+		Ops: []wire.Op{{Kind: wire.OpAdd, Field: field, Value: "1"}},
+	}})[0].Status, wire.CommitOK)
+}
+
+func (f *fixture) version() string {
+	f.Helper()
+	states, err := f.store.ReadFamilies(f.Context(), []string{"orders"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return states[0].SeriesVersion
+}
+
+// changes reads the log since a version.
+func (f *fixture) changes(since string) wire.ChangesReply {
+	f.Helper()
+	replies, err := f.store.ReadChanges(f.Context(), []wire.ChangesQuery{{Family: "orders", Since: since, Now: f.version()}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	return replies[0]
+}
+
+func TestLogChanges_BeginsAboveSoManySeries(t *testing.T) {
+	f := newFixture(t)
+	f.server.LogChanges(1)
+	for seq, field := range []string{"a", "b", "c"} {
+		before := f.version()
+		f.create(field, uint64(seq)+1)
+		want := wire.ChangesReply{}
+		if seq > 1 {
+			want = wire.ChangesReply{Known: true, Fields: []string{field}}
+		}
+		expect(t, field, f.changes(before), want)
+	}
+}
+
+func TestSnapshot_RestoreLeavesTheLogOfTheOlderState(t *testing.T) {
+	f := newFixture(t)
+	f.server.LogChanges(0)
+	f.create("a", 1)
+	common := f.version()
+	snapshot := f.server.Snapshot()
+	f.create("b", 2)
+	lost := f.version()
+	f.server.Restore(snapshot)
+	f.server.Advance(time.Second)
+	f.create("c", 2)
+	expect(t, "since before", f.changes(common), wire.ChangesReply{Known: true, Fields: []string{"c"}})
+	expect(t, "since what was lost", f.changes(lost), wire.ChangesReply{})
 }
 
 func TestSnapshot_RestoreIsARollback(t *testing.T) {

@@ -33,8 +33,6 @@ const (
 	LargeFamily = 1000
 	// ChangesKept is how many entries the log has at most.
 	ChangesKept = 256
-	// MaxChange bounds an entry in bytes. A field that does not fit into one is not logged.
-	MaxChange = 2 << 10
 	// ChangeSeparator is between the parts of an entry. No valid UTF-8 text has this byte.
 	ChangeSeparator = "\xfe"
 )

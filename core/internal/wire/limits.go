@@ -33,6 +33,9 @@ const (
 	MaxComponents = 2 * (MaxBounds + 1)
 	// MaxNumber bounds the text of a number in bytes: the largest has 309 digits.
 	MaxNumber = 400
+	// MaxChange bounds an entry of a family's log of changes in bytes. A field that does not
+	// fit into one is not logged.
+	MaxChange = 2 << 10
 	// MaxFamilies and MaxLeases bound how many of an app a page shows.
 	MaxFamilies = 20_000
 	MaxLeases   = 10_000

@@ -91,6 +91,7 @@ var changeDamageTests = map[string]func(f *redisFixture){
 			}
 			f.apply(batch("a", gen, 1+n, 2+n, ops...))
 		}
+		f.apply(batch("a", gen, 7, 8, add(strings.Repeat("x", wire.MaxChange), "1"), add("y", "1")))
 		log, longest := f.logged(), 0
 		for _, entry := range log {
 			longest = max(longest, len(entry))

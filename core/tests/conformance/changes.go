@@ -5,6 +5,7 @@ package conformance
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -196,6 +197,9 @@ var changeTests = map[string]func(f *fixture){
 		before = f.version()
 		f.apply(batch("a", gen, 3, 4, ops...))
 		f.wantUnknown("too much for the log", before)
+		if one, two := count(before), count(f.version()); two != one+1 {
+			f.Errorf("it takes the numbers from %d to %d, want one", one+1, two)
+		}
 	},
 	"Changes_OfAResetAreUnknown": func(f *fixture) {
 		gen := f.largeFamily()
@@ -243,6 +247,25 @@ var changeTests = map[string]func(f *fixture){
 		f.pass(1, registration("a", "w1", wire.TypeCounter))
 		f.wantRemoved("a", wire.Removed{Idle: idle})
 		f.wantChanges(before, fields[:idle]...)
+	},
+	"Changes_NameTheIdleSeriesThatLeavesAFamilySmall": func(f *fixture) {
+		gen := f.largeFamily()
+		var fields []string
+		for n := range wire.LargeFamily + 1 {
+			fields = append(fields, numberedField(n))
+		}
+		for n, known := range []bool{true, false} {
+			f.pass(8, registration("a", "w1", wire.TypeCounter))
+			f.mark("a", gen, fields[n+1:]...)
+			before := f.version()
+			f.pass(1, registration("a", "w1", wire.TypeCounter))
+			f.wantRemoved("a", wire.Removed{Idle: 1})
+			if known {
+				f.wantChanges(before, fields[n])
+			} else {
+				f.wantUnknown("of 1,000 series before", before)
+			}
+		}
 	},
 	"Changes_OfSeriesThatGoAndComeAgainNameThemOnce": func(f *fixture) {
 		gen := f.largeFamily()
@@ -304,6 +327,14 @@ var changeTests = map[string]func(f *fixture){
 			f.Errorf("no queries: %v, %v", replies, err)
 		}
 	},
+}
+
+// count is the number of changes in a series version.
+func count(version string) int {
+	_, shape, _ := strings.Cut(version, " ")
+	number, _, _ := strings.Cut(shape, " ")
+	n, _ := strconv.Atoi(number)
+	return n
 }
 
 // again is a batch that was sent before.
