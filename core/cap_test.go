@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -83,4 +84,54 @@ func TestGauge_SetSyncFailsOnlyWhereTheValueFindsNoRoom(t *testing.T) {
 		}
 		stored(t, server).want(t, samples{`g{k="2"}`: 3})
 	})
+}
+
+// What is made before Connect does not know the cap yet: it may be larger than the usual one.
+func TestCap_BeginsWithConnect(t *testing.T) {
+	const many = DefSeriesLimit + 500
+	for name, test := range map[string]struct {
+		limit    int
+		reported int
+	}{"a larger cap": {2 * many, 0}, "a smaller cap": {many - 100, 2}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server, r, heard := memstore.New(), New(), new(troubles)
+				c := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"k"})
+				g := r.NewGaugeVec(GaugeOpts{Name: "g", Mode: Sum}, []string{"k"})
+				var last *Counter
+				for i := range many {
+					last = c.WithLabelValues(strconv.Itoa(i))
+					last.Inc()
+					g.WithLabelValues(strconv.Itoa(i)).Set(1)
+				}
+				connectTo(t, server, r, Opts{SeriesLimit: test.limit, OnError: heard.add})
+				if n := heard.count("when the registry was connected, and its cap is"); n != test.reported {
+					t.Errorf("%d metrics are reported, want %d: %v", n, test.reported, heard.all())
+				}
+				elapse(30 * time.Second)
+				page, beyond := stored(t, server), max(0, many-test.limit)
+				sum, own := 0.0, 0
+				for name, v := range page {
+					if strings.HasPrefix(name, "c_total{") {
+						sum += v
+						own++
+					}
+				}
+				overflow := page[`c_total{k="shoal_overflow"}`]
+				if sum != many || overflow != float64(beyond) || beyond == 0 && own != many {
+					t.Errorf("%d series add up to %v, %v in the overflow series; want %d, %d", own, sum, overflow, many, beyond)
+				}
+				if test.reported == 0 && len(heard.all()) > 0 {
+					t.Errorf("reported: %v", heard.all())
+				}
+				last.Inc() // the handle goes on
+				elapse(2 * time.Second)
+				if beyond == 0 {
+					if got := stored(t, server)[`c_total{k="`+strconv.Itoa(many-1)+`"}`]; got != 2 {
+						t.Errorf("the last child is at %v, want 2", got)
+					}
+				}
+			})
+		})
+	}
 }

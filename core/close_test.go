@@ -41,10 +41,10 @@ func TestClose_DrainsRemovesGaugesAndGivesBackTheIndex(t *testing.T) {
 	})
 }
 
-// The error of Close says exactly how many series and batches Redis lacks; shoal's own
-// metrics don't count.
+// The error of Close says exactly of how many series Redis lacks something, or may lack it;
+// shoal's own metrics don't count.
 func TestClose_SaysWhatItLeavesWhileTheStoreIsAway(t *testing.T) {
-	type left struct{ series, batches int }
+	type left struct{ neverSent, inDoubt int }
 	hangs := func(string) error { time.Sleep(time.Hour); return errBroken }
 	intervene := func(fault func(string) error) func(*memstore.Server) {
 		return func(server *memstore.Server) { journalOf(server).intervene(fault) }
@@ -57,28 +57,28 @@ func TestClose_SaysWhatItLeavesWhileTheStoreIsAway(t *testing.T) {
 		has     samples // what arrived nevertheless
 	}{
 		"nothing can be reached": {
-			intervene(away), 3 * time.Second, 3 * time.Second, left{series: 5}, samples{},
+			intervene(away), 3 * time.Second, 3 * time.Second, left{neverSent: 5}, samples{},
 		},
 		"nothing can be reached, and Close has no deadline": {
-			intervene(away), 0, closeTimeout, left{series: 5}, samples{},
+			intervene(away), 0, closeTimeout, left{neverSent: 5}, samples{},
 		},
 		"everything hangs, and Close has no deadline": {
-			intervene(hangs), 0, closeTimeout, left{series: 5}, samples{},
+			intervene(hangs), 0, closeTimeout, left{neverSent: 5}, samples{},
 		},
 		"everything is refused": {
-			intervene(func(string) error { return refusal }), 3 * time.Second, 3 * time.Second, left{series: 5}, samples{},
+			intervene(func(string) error { return refusal }), 3 * time.Second, 3 * time.Second, left{neverSent: 5}, samples{},
 		},
 		"one family is refused": { // its batch was sent and refused
 			intervene(only(commitC, func(string) error { return refusal })), 3 * time.Second, 3 * time.Second,
-			left{batches: 1}, samples{`h_count{a="1"}`: 1, `h_count{a="2"}`: 1, "last": 4},
+			left{neverSent: 2}, samples{`h_count{a="1"}`: 1, `h_count{a="2"}`: 1, "last": 4},
 		},
 		"the answers of one family are lost": {
 			func(server *memstore.Server) { server.LoseReply(only(commitC, away)) }, 3 * time.Second, 3 * time.Second,
-			left{batches: 1}, samples{`c_total{a="1"}`: 1, `c_total{a="2"}`: 2, "last": 4},
+			left{inDoubt: 2}, samples{`c_total{a="1"}`: 1, `c_total{a="2"}`: 2, "last": 4},
 		},
 		"it hangs in the middle of a pipeline": { // the answer of c_total is not read yet
 			intervene(only(memstore.OpCommit+" h", hangs)), 3 * time.Second, 3 * time.Second,
-			left{batches: 3}, samples{`c_total{a="1"}`: 1, `c_total{a="2"}`: 2},
+			left{inDoubt: 5}, samples{`c_total{a="1"}`: 1, `c_total{a="2"}`: 2},
 		},
 		"only the lease is not given back": {
 			intervene(only(memstore.OpRelease, away)), 3 * time.Second, 3 * time.Second,
@@ -115,7 +115,7 @@ func TestClose_SaysWhatItLeavesWhileTheStoreIsAway(t *testing.T) {
 				if !errors.As(err, &u) {
 					t.Fatalf("Close returns %v", err)
 				}
-				if got := (left{u.Series, u.Batches}); got != test.want || u.Err == nil {
+				if got := (left{u.NeverSent, u.InDoubt}); got != test.want || u.Err == nil {
 					t.Errorf("undelivered are %+v, want %+v: %v", got, test.want, err)
 				}
 				if again := r.Close(t.Context()); again != err {
@@ -152,7 +152,7 @@ func TestClose_CountsNoBatchThatWasAcknowledged(t *testing.T) {
 		defer cancel()
 		err := r.Close(ctx)
 		var u *UndeliveredError
-		if !errors.As(err, &u) || u.Series != 0 || u.Batches == 0 || u.Batches > most {
+		if !errors.As(err, &u) || u.NeverSent != 0 || u.InDoubt == 0 || u.InDoubt > most {
 			t.Errorf("Close gives %v", err)
 		}
 		elapse(2 * time.Hour)
@@ -197,6 +197,37 @@ func TestClose_GivesBackTheIndexThoughTheReplyIsLost(t *testing.T) {
 	})
 }
 
+// A series counts once, whatever is left of it where: in batches, and since they were made.
+func TestClose_CountsASeriesThatCountsOnOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault              func(server *memstore.Server)
+		neverSent, inDoubt int
+	}{
+		"refused":        {func(s *memstore.Server) { s.Fail(only(commitC, func(string) error { return refusal })) }, 2, 0},
+		"without answer": {func(s *memstore.Server) { s.LoseReply(only(commitC, away)) }, 2, 1}, // what was counted since is not sent
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := memstore.New()
+				r := process(t, server, Opts{LeaseDuration: time.Hour})
+				c := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
+				elapse(time.Second)
+				test.fault(server)
+				c.WithLabelValues("1").Inc()
+				elapse(10 * time.Second)
+				c.WithLabelValues("1").Inc()
+				c.WithLabelValues("2").Inc()
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+				defer cancel()
+				var u *UndeliveredError
+				if err := r.Flush(ctx); !errors.As(err, &u) || u.NeverSent != test.neverSent || u.InDoubt != test.inDoubt {
+					t.Errorf("Flush gives %v, want %d never sent and %d in doubt", err, test.neverSent, test.inDoubt)
+				}
+			})
+		})
+	}
+}
+
 func TestClose_AClashIsNotDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
@@ -208,7 +239,7 @@ func TestClose_AClashIsNotDelivered(t *testing.T) {
 		err := b.Close(t.Context())
 		var left *UndeliveredError
 		var clash *TypeClashError
-		if !errors.As(err, &left) || !errors.As(err, &clash) || left.Series != 1 {
+		if !errors.As(err, &left) || !errors.As(err, &clash) || left.NeverSent != 1 || left.InDoubt != 0 {
 			t.Errorf("Close returns %v", err)
 		}
 		mentions(t, err, "x_total", "summary", "counter")
@@ -235,8 +266,8 @@ func TestClose_AScrapeMayBeginAtTheSameTime(t *testing.T) {
 }
 
 func TestUndeliveredError_CountsAndUnwraps(t *testing.T) {
-	err := &UndeliveredError{Series: 3, Batches: 2, Err: context.DeadlineExceeded}
-	if text := fmt.Sprint(err); !strings.Contains(text, "3 series") || !strings.Contains(text, "2 batches") {
+	err := &UndeliveredError{NeverSent: 3, InDoubt: 2, Err: context.DeadlineExceeded}
+	if text := fmt.Sprint(err); !strings.Contains(text, "3 series were never sent") || !strings.Contains(text, "2 series are in doubt") {
 		t.Error(text)
 	}
 	if !errors.Is(err, context.DeadlineExceeded) {

@@ -102,6 +102,14 @@ func (r *Registry) warnOf(client redis.UniversalClient) {
 }
 
 func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, client io.Closer) error {
+	if err := r.bind(opts, newStore, client); err != nil {
+		return err
+	}
+	r.reportBeyondCap()
+	return nil
+}
+
+func (r *Registry) bind(opts Opts, newStore func(app string) wire.Store, client io.Closer) error {
 	opts, err := opts.complete()
 	if err != nil {
 		return err
@@ -126,6 +134,7 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 	}
 	reading := page.Config{
 		App: opts.App, LeaseDuration: opts.LeaseDuration, Grace: leaseGrace(opts.LeaseDuration), ScrapeTimeout: DefScrapeTimeout,
+		Own: r.self.shown,
 	}
 	r.limit.Store(int64(opts.SeriesLimit))
 	r.limiter.connect(opts.OnError, opts.Logger)
@@ -133,6 +142,7 @@ func (r *Registry) connect(opts Opts, newStore func(app string) wire.Store, clie
 		c.writer = newWriter(r, store, opts)
 		reading.Held, reading.CatchUp = c.writer.held.Load, c.writer.catchUp
 		c.group.Go(c.writer.run)
+		c.group.Go(newHousekeeper(c.writer).run)
 		c.group.Go(func() { r.sampled.run(opts.LeaseDuration/3, c.stop) })
 		r.sampled.start()
 	}

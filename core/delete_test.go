@@ -296,7 +296,7 @@ func TestDelete_WhatIsWrittenAfterItIsNeverDeleted(t *testing.T) {
 			old.Inc()
 			scanning, goOn := make(chan bool), make(chan bool)
 			var once sync.Once
-			server.Fail(only(memstore.OpScanSeries, func(string) error {
+			server.Fail(only(memstore.OpScan, func(string) error {
 				once.Do(func() {
 					scanning <- true
 					<-goOn
@@ -333,7 +333,7 @@ func TestDelete_ManyPartialMatchesCostOneScan(t *testing.T) {
 		v := orders(r)
 		three(v)
 		flush(t, r)
-		j.intervene(only(memstore.OpScanSeries, func(string) error {
+		j.intervene(only(memstore.OpScan, func(string) error {
 			time.Sleep(100 * time.Millisecond)
 			return nil
 		}))

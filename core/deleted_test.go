@@ -291,7 +291,7 @@ func TestDelete_WhatWaitsForASearchIsBounded(t *testing.T) {
 		}
 	}
 	ask()
-	server.Fail(only(memstore.OpScanSeries, func(string) error {
+	server.Fail(only(memstore.OpScan, func(string) error {
 		ask()
 		return errBroken
 	}))
@@ -349,7 +349,7 @@ func TestMemory_OfSynchronousWritesThatGaveUp(t *testing.T) {
 		c.WithLabelValues("x", "y").Inc()
 		flush(t, r)
 		journalOf(server).intervene(func(op string) error { // writes of gauges, and scans, fail late
-			if strings.HasPrefix(op, memstore.OpWriteGauges) || strings.HasPrefix(op, memstore.OpScanSeries) {
+			if strings.HasPrefix(op, memstore.OpWriteGauges) || strings.HasPrefix(op, memstore.OpScan) {
 				time.Sleep(time.Second)
 				return errors.New("OOM")
 			}

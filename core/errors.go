@@ -59,21 +59,23 @@ func (e *TypeClashError) Error() string {
 		"its values are withheld; rename one of the two", e.Requested, e.Name, wire.QuoteName(e.Existing))
 }
 
-// UndeliveredError says what a Flush or Close could not bring to Redis. shoal's
-// own metrics don't count. Both numbers are 0 if only the release of the index
-// failed.
+// UndeliveredError says what a Flush or Close could not bring to Redis. Gauges of processes
+// don't count, since they end with their process, nor do shoal's own metrics. Both numbers are
+// 0 if only the release of the index failed.
 type UndeliveredError struct {
-	// Series counts the series with values that were not sent yet.
-	Series int
-	// Batches counts the batches that were sent and not acknowledged.
-	Batches int
+	// NeverSent counts the series with values, or deletions, that were never sent or that Redis
+	// refused.
+	NeverSent int
+	// InDoubt counts the series with values, or deletions, that were sent and of which no answer
+	// says whether Redis has them. A series may count in NeverSent as well.
+	InDoubt int
 	// Err is the last trouble, or the context's error.
 	Err error
 }
 
 func (e *UndeliveredError) Error() string {
-	return onePrefix(fmt.Sprintf("shoal: not delivered: values of %d series, %d batches without an answer: %v",
-		e.Series, e.Batches, e.Err))
+	return onePrefix(fmt.Sprintf("shoal: not delivered: values of %d series were never sent, values of %d series are in doubt (sent without an answer): %v",
+		e.NeverSent, e.InDoubt, e.Err))
 }
 
 // Unwrap returns Err.

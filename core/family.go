@@ -26,12 +26,14 @@ type family struct {
 
 	mu        sync.Mutex
 	waiters   []*waiter // synchronous writes not yet frozen; guarded by mu
+	awaited   bool      // it is among reg.awaited; guarded by mu
 	deletions deletions // deletions not yet frozen; guarded by mu
 	// fresh are the children that no batch has told Redis of, and since when this process
 	// holds them, by monotonicNow; guarded by mu.
 	fresh map[*series]int64
 
-	out outbox // belongs to the writer goroutine
+	out     outbox  // belongs to the writer goroutine
+	entered entered // what the writer's backlog has of out; belongs to the writer goroutine
 }
 
 // series is one set of label values of a family, embedded in each metric as its
@@ -106,17 +108,6 @@ func (f *family) hasWork() bool {
 	return len(f.waiters) > 0 || f.deletions.len() > 0
 }
 
-// countDirty counts the series with values that were not drained yet.
-func (f *family) countDirty() int {
-	n := 0
-	f.each(func(s *series) {
-		if s.dirty.Load() {
-			n++
-		}
-	})
-	return n
-}
-
 // newSeries makes a series with its metric, and enters it nowhere. Its values are parts
 // of its field, which is a copy.
 func (c *constants) newSeries(values []string) *series {
@@ -146,11 +137,18 @@ func (c *constants) newSeries(values []string) *series {
 
 // expose makes the series known to Redis, so that it shows its 0 before its
 // first event. A gauge shows nothing before its first write, unless it is a
-// Total, whose sum begins with 0.
+// Total, whose sum begins with 0. The zeros of shoal's own metrics are the page's.
 func (s *series) expose() {
-	if s.consts.fam.def.kind != wire.TypeGauge || s.consts.fam.def.mode == Total {
+	d := &s.consts.fam.def
+	if !d.cadence.own() && (d.kind != wire.TypeGauge || d.mode == Total) {
 		s.touch()
 	}
+}
+
+// wanted says whether Redis is to have the family: one of shoal's own metrics only from its
+// first event on.
+func (f *family) wanted() bool {
+	return !f.def.cadence.own() || f.out.generation != "" || f.out.had != "" || f.hasWork()
 }
 
 // child returns the series with these label values, which it makes if need be.
@@ -174,7 +172,7 @@ func (c *constants) newChild(values []string) *series {
 	f := c.fam
 	own, room := f.repaired(values), f.room()
 	if len(own) == 0 {
-		room = math.MaxInt32
+		room = uncapped
 	}
 	if held := f.table.get(c.hash(own), own); held != nil {
 		return held // it was made, or repaired, before
@@ -197,11 +195,15 @@ func (c *constants) newChild(values []string) *series {
 	return held
 }
 
-// limit is the cap of series in Redis. Shoal's own metrics have none: they count what the
-// cap does to others, and have few label values.
+// uncapped is the cap of a family that has none.
+const uncapped = math.MaxInt32
+
+// limit is the cap of series in Redis. There is none before Connect tells it: what has gone to
+// the overflow series stays there. Shoal's own metrics have none either: they count what the cap
+// does to others, and have few label values.
 func (f *family) limit() int {
-	if f.def.cadence.own() {
-		return math.MaxInt32
+	if f.def.cadence.own() || !f.reg.limited() {
+		return uncapped
 	}
 	return f.reg.seriesLimit()
 }
@@ -210,8 +212,8 @@ func (f *family) limit() int {
 // cap is that of Redis. The table may also have children whose series Redis does not have,
 // until this process marks them (see flushRun.mark). So it has room for as many again.
 func (f *family) room() int {
-	if !f.shared() || f.def.cadence.own() {
-		return f.limit()
+	if limit := f.limit(); !f.shared() || limit == uncapped {
+		return limit
 	}
 	return 2 * f.limit()
 }

@@ -25,6 +25,12 @@ func stepped(store wire.Store) (*Registry, *writer) {
 	return r, newWriter(r, store, opts)
 }
 
+// refreshWhole makes the next flush run ask for everything again.
+func (w *writer) refreshWhole() {
+	w.schedule.refresh.refreshNow(time.Now())
+	w.refreshDue(time.Now())
+}
+
 func (w *writer) flushAll() error {
 	return w.runFlush(*w.reg.families.Load())
 }
@@ -61,7 +67,7 @@ func TestFlushRun_FamiliesThatCanBeReachedGoOnWithoutThoseThatCannot(t *testing.
 func lost(t *testing.T, w *writer, server *memstore.Server, reason string) float64 {
 	t.Helper()
 	n := selfValue(w.reg, "shoal_lost_batches_total", reason)
-	list, err := server.Store("shop").ScanSeries(context.Background(), "shoal_lost_batches_total", wire.MaxPage)
+	list, err := wire.ScanSeries(context.Background(), server.Store("shop"), "shoal_lost_batches_total", wire.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +82,7 @@ func lost(t *testing.T, w *writer, server *memstore.Server, reason string) float
 
 func storedText(t *testing.T, server *memstore.Server, family string) string {
 	t.Helper()
-	list, err := server.Store("shop").ScanSeries(context.Background(), family, wire.MaxPage)
+	list, err := wire.ScanSeries(context.Background(), server.Store("shop"), family, wire.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +120,7 @@ func TestFlushRun_AWeekAwayDoublesNothing(t *testing.T) {
 	}
 	c.Add(2)
 	w.lease.renewNow()
-	w.refresh()
+	w.refreshWhole()
 	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
@@ -132,8 +138,10 @@ func TestFlushRun_KeepsAFewMegabytesAtMost(t *testing.T) {
 	a, b := r.NewCounter(CounterOpts{Name: "a_total"}), r.NewCounter(CounterOpts{Name: "b_total"})
 	keep := func(c *Counter, n int, acked time.Time) {
 		for range n {
-			c.consts.fam.out.push(&batch{size: 1 << 20, frozen: acked})
-			c.consts.fam.out.acknowledge(acked, "")
+			f := c.consts.fam
+			f.out.push(&batch{size: 1 << 20, frozen: acked})
+			w.backlog.acknowledged(f, f.out.acknowledge(acked, ""))
+			w.backlog.enter(f)
 		}
 	}
 	now := time.Now()
@@ -292,14 +300,8 @@ func TestWriter_ABatchThatWasGivenUpDoesNotWait(t *testing.T) {
 	if err := w.flushAll(); !errors.Is(err, errCloned) {
 		t.Fatal(err)
 	}
-	n := 0
-	for _, f := range *r.families.Load() {
-		if !f.def.cadence.own() {
-			n += len(f.out.queue)
-		}
-	}
-	if got := w.queued.Load(); got != int64(n) {
-		t.Errorf("%d batches count as waiting, of %d", got, n)
+	if left := r.undelivered(nil); left.InDoubt != 0 || left.NeverSent != 1 { // of b_total
+		t.Errorf("after the loss %v", left)
 	}
 }
 
@@ -332,7 +334,7 @@ func TestWriter_AnotherIdentityStillMissesWhatTheLastOneHad(t *testing.T) {
 	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}
-	head, err := w.store.ReadHead(t.Context(), wire.AppState{})
+	head, err := w.store.ReadHead(t.Context(), wire.Expected{})
 	if err != nil || w.held.Load().MissingIn(head) {
 		t.Errorf("a whole page counts as lacking something: %+v, %v", head, err)
 	}

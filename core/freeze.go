@@ -26,9 +26,7 @@ type freezer struct {
 // before the deltas, so that the delta of each waiter is in this freeze or was in an
 // earlier one. If it fails, the deltas stay in their series, and the waiters wait on.
 func (w *writer) freeze(f *family) error {
-	if before := len(f.out.queue); !f.def.cadence.own() {
-		defer func() { w.queued.Add(int64(len(f.out.queue) - before)) }() // Close may ask while they are sent
-	}
+	defer w.backlog.enter(f)
 	f.mu.Lock()
 	asked, waiters := f.deletions, f.waiters
 	f.deletions, f.waiters = deletions{}, nil
@@ -89,7 +87,7 @@ func (z *freezer) freezeDeletions(d deletions) error {
 	f := z.f
 	ctx, cancel := z.w.callContext()
 	defer cancel()
-	stored, err := z.w.store.ScanSeries(ctx, f.def.name, wire.MaxPage)
+	stored, err := wire.ScanSeries(ctx, z.w.store, f.def.name, wire.MaxPage)
 	if errors.Is(err, wire.ErrTooLarge) { // it stays too large: the rest of the family must not wait for it
 		f.reg.self.rejected.WithLabelValues(reasonDeletion).Add(float64(len(d.matches)))
 		f.reg.report("deletions", fmt.Errorf("shoal: %s %q: what was to be deleted can't be searched for: %w", f.def.kind, f.def.name, err))

@@ -173,6 +173,13 @@ func (g *Gauge) setIfChanged(v float64) {
 	}
 }
 
+// setUnlessZero is setIfChanged for a gauge that is taken for 0 before its first write.
+func (g *Gauge) setUnlessZero(v float64) {
+	if v != 0 || g.state.Load() == gaugeSet {
+		g.setIfChanged(v)
+	}
+}
+
 // drain takes what was added to a Total since the last drain.
 func (g *Gauge) drain(dst []wire.Component) []wire.Component {
 	return append(dst, wire.Component{Value: g.take()})

@@ -34,7 +34,7 @@ func TestHandler_SaysWhyItCannotReadTheMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, op := range []string{
-			memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpScanSeries, memstore.OpReadSeries, memstore.OpReadGauges, "",
+			memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpScan, memstore.OpReadSeries, memstore.OpReadGauges, "",
 		} {
 			var heard troubles
 			r := process(t, server, Opts{OnError: heard.add})
@@ -199,7 +199,7 @@ func TestHandler_AScrapeOnlyReads(t *testing.T) {
 		scrape(t, r)
 		scrape(t, r)
 		if n := j.moments(memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpReadGauges, memstore.OpReadSeries,
-			memstore.OpScanSeries+" orders_total"); n > 1 {
+			memstore.OpScan+" orders_total"); n > 1 {
 			t.Errorf("asked %v", j.ops)
 		}
 		for _, op := range j.ops {
@@ -207,7 +207,7 @@ func TestHandler_AScrapeOnlyReads(t *testing.T) {
 				t.Errorf("a scrape asked for %s", op)
 			}
 		}
-		if n := j.count(memstore.OpScanSeries + " orders_total"); n != 1 {
+		if n := j.count(memstore.OpScan + " orders_total"); n != 1 {
 			t.Errorf("series that were known were scanned again: %d scans", n)
 		}
 	})

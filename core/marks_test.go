@@ -27,7 +27,7 @@ func startsOf(t testing.TB, server *memstore.Server, family string) map[string]t
 	if err != nil || states[0].Err != nil {
 		t.Fatal(err, states)
 	}
-	series, err := store.ScanSeries(t.Context(), family, wire.MaxPage)
+	series, err := wire.ScanSeries(t.Context(), store, family, wire.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,8 +59,8 @@ type Opts struct {
 
 	// SeriesLimit is the cap of series for each family, in Redis over all processes. Label
 	// sets beyond it share one overflow series; a value that is set on a gauge beyond it is
-	// dropped. This process has room for twice as many children of a family. Defaults to
-	// 10,000.
+	// dropped. This process has room for twice as many children of a family. Before Connect or
+	// Open there is no cap; a metric that has more series then is reported. Defaults to 10,000.
 	SeriesLimit int
 	// Retention is how long Redis keeps a series that no living process holds (none has a
 	// child for it), and a family that none declares. A metric may have a Retention of its

@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -19,6 +20,8 @@ const (
 
 	histogramWeight = 8 // scalars that a histogram's commit costs
 	summaryWeight   = 3
+	birthWeight     = 3   // scalars that it costs besides to mark a series, which its first batch does
+	birthBytes      = 256 // of the field of such a series cost a scalar more
 )
 
 // batch is what a family gathered up to a moment. Its ops never change, so that it can
@@ -31,8 +34,9 @@ type batch struct {
 	weight   int       // scalars that it costs
 	frozen   time.Time // when the ops were gathered
 	acked    time.Time
-	inDoubt  bool // sent, and Redis may or may not have applied it
-	spilled  bool // the overflow series may have taken some of it
+	turn     uint64 // in which it was acknowledged, among those of all families: see backlog
+	inDoubt  bool   // sent, and Redis may or may not have applied it
+	spilled  bool   // the overflow series may have taken some of it
 	waiters  []*waiter
 }
 
@@ -47,6 +51,11 @@ type outbox struct {
 	damaged    bool      // in its place Redis holds what shoal does not write: no page shows it
 	refused    error     // set while another type holds the name
 	retryAt    time.Time // when to ask for the name again
+
+	// mu guards changes of queue and sending, and of inDoubt of the batches in queue: other
+	// goroutines ask what is undelivered. The writer reads them without it.
+	mu      sync.Mutex
+	sending int // so many of queue, the first ones, were sent and not answered yet
 
 	acked  uint64   // the newest number that Redis is believed to have
 	newest uint64   // the newest number ever given
@@ -72,9 +81,32 @@ type outbox struct {
 
 // push queues a batch under the next number.
 func (o *outbox) push(b *batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.newest++
 	b.seq = o.newest
 	o.queue = append(o.queue, b)
+}
+
+// send notes that one more of the queued batches is sent.
+func (o *outbox) send() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sending++
+}
+
+// answered notes that all that was sent is answered, or in doubt.
+func (o *outbox) answered() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sending = 0
+}
+
+// doubt notes that Redis may have a queued batch or not.
+func (o *outbox) doubt(b *batch) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b.inDoubt = true
 }
 
 // prev is the number that Redis must have before the i-th queued batch.
@@ -87,14 +119,24 @@ func (o *outbox) prev(i int) uint64 {
 
 // acknowledge moves the oldest queued batch to the kept ones.
 func (o *outbox) acknowledge(now time.Time, lineage string) *batch {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	b := o.queue[0]
-	o.queue = o.queue[1:]
+	o.queue, o.sending = o.queue[1:], max(0, o.sending-1)
 	o.lineage, o.seen = lineage, monotonicNow()
 	b.acked, b.inDoubt = now, false
 	o.acked = max(o.acked, b.seq)
 	o.kept = append(o.kept, b)
 	o.size += b.size
 	return b
+}
+
+// oldestTurn is the turn of the oldest kept batch; 0 if none is kept.
+func (o *outbox) oldestTurn() uint64 {
+	if len(o.kept) == 0 {
+		return 0
+	}
+	return o.kept[0].turn
 }
 
 // forget drops the oldest kept batch.
@@ -108,6 +150,9 @@ func (o *outbox) forget() {
 // to the queue. Those between last and the oldest kept one are lost. Redis may lack marks
 // and series too, so this process's series are to be marked.
 func (o *outbox) rewind(last uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sending = 0
 	n := len(o.kept)
 	for n > 0 && o.kept[n-1].seq > last {
 		n--
@@ -195,6 +240,8 @@ func (o *outbox) cloned() {
 
 // dropDoubtful takes the batches in doubt out of the queue.
 func (o *outbox) dropDoubtful() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.queue = slices.DeleteFunc(o.queue, func(b *batch) bool {
 		if b.inDoubt {
 			o.lose(lostOrphan, 1)
@@ -245,6 +292,8 @@ func (o *outbox) restart() {
 
 // expire forgets what has been kept or in doubt for too long.
 func (o *outbox) expire(now time.Time) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
 	for len(o.kept) > 0 && age(o.kept[0].acked, now) > keepFor {
 		o.forget()
 	}

@@ -16,7 +16,8 @@ type packer struct {
 	now      time.Time
 	overflow string // of the batches to come
 	weight   int    // of an op
-	load     int    // the weight of the batch at hand
+	load     int    // the weight of the batch at hand, without that of born
+	born     int    // how many bytes the fields have that the batch at hand marks
 	size     int    // of the batch at hand, in bytes
 	*scratch
 }
@@ -52,7 +53,11 @@ func (p *packer) add(kind wire.OpKind, field string, value []byte, born int64, w
 	p.ends = append(p.ends, len(p.values))
 	p.size += len(field) + len(value) + 56
 	p.load += p.weight
-	if p.load >= batchWeight || p.size >= batchBytes {
+	if born > 0 {
+		p.load += birthWeight
+		p.born += len(field)
+	}
+	if p.load+p.born/birthBytes >= batchWeight || p.size >= batchBytes {
 		p.cut()
 	}
 }
@@ -64,7 +69,7 @@ func (p *packer) cut() {
 	}
 	b := &batch{
 		frozen: p.now, ops: slices.Clone(p.ops), overflow: p.overflow,
-		size: p.size, weight: max(p.load, p.size*batchWeight/batchBytes),
+		size: p.size, weight: max(p.load+p.born/birthBytes, p.size*batchWeight/batchBytes),
 	}
 	if len(p.waiters) > 0 {
 		b.waiters = slices.Clone(p.waiters)
@@ -75,7 +80,7 @@ func (p *packer) cut() {
 		from = end
 	}
 	p.out.push(b)
-	p.load, p.size = 0, 0
+	p.load, p.born, p.size = 0, 0, 0
 	clear(p.waiters)
 	p.ops, p.values, p.ends, p.waiters = p.ops[:0], p.values[:0], p.ends[:0], p.waiters[:0]
 }

@@ -29,6 +29,7 @@ type Registry struct {
 	damage   damage                    // found in Redis and not reported
 	sampled  sampler                   // the gauge functions
 	outgoing outgoing                  // the pages on their way to clients
+	awaited  awaitedFamilies           // in which synchronous writes wait
 	// gaugesForgotten says that deletions of gauges were dropped: the next write of
 	// gauges replaces all that Redis has of this process.
 	gaugesForgotten atomic.Bool
@@ -90,23 +91,15 @@ func (r *Registry) declare(d definition) (*constants, error) {
 	return c, nil
 }
 
-// seriesLimit is the cap of series of a family in this process.
+// limited says whether the cap of series is known.
+func (r *Registry) limited() bool { return r.limit.Load() != 0 }
+
+// seriesLimit is the cap of series of a family; before Connect the usual one.
 func (r *Registry) seriesLimit() int {
 	if n := r.limit.Load(); n != 0 {
 		return int(n)
 	}
 	return DefSeriesLimit
-}
-
-// countDirty counts the series with values that were not sent.
-func (r *Registry) countDirty() int {
-	n := 0
-	for _, f := range *r.families.Load() {
-		if f.shared() && !f.def.cadence.own() {
-			n += f.countDirty()
-		}
-	}
-	return n
 }
 
 // single returns the one child of a metric without labels.

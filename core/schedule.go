@@ -5,41 +5,31 @@ package shoal
 import "time"
 
 const (
-	minBackoff    = 50 * time.Millisecond
-	maxBackoff    = 2 * time.Second
-	maxInterval   = 10 * time.Second // the longest time between two flushes while Redis is slow
-	housekeepTime = 10 * time.Minute
-	secondTurn    = 2 * time.Minute  // after the first of a process: if that was late, Redis gives another one then
-	selfPause     = 10 * time.Second // between two flushes that take shoal's own metrics along
-	doubtPause    = time.Second      // between two registrations of all families that scrapes cause
+	minBackoff  = 50 * time.Millisecond
+	maxBackoff  = 2 * time.Second
+	maxInterval = 10 * time.Second // the longest time between two flushes while Redis is slow
+	selfPause   = 10 * time.Second // between two flushes that take shoal's own metrics along
+	doubtPause  = time.Second      // between two registrations of all families that scrapes cause
 )
 
-// schedule says when the writer does what. All times are jittered, so that processes
-// that were started together do not stay in step.
+// schedule says when the writer does what: at first all at once. All times are jittered, so that
+// processes that were started together do not stay in step.
 type schedule struct {
 	jitter jitter
 	opts   Opts
 
 	flushAt     time.Time
 	alongsideAt time.Time // when a flush takes shoal's own metrics along again; zero for the next one
-	refreshAt   time.Time
-	housekeepAt time.Time
-	housekept   bool      // the housekeeping was due before
+	refresh     refresh
 	doubtAt     time.Time // when a scrape may make the writer register all families again
 	retryAt     time.Time // nothing is tried before, since the last try failed
 	failures    int       // flushes in a row that failed
 }
 
-// newSchedule makes all but the housekeeping due at once. The processes of an app may all
-// start at the same time.
-func newSchedule(opts Opts, jitter jitter) schedule {
-	return schedule{opts: opts, jitter: jitter, housekeepAt: time.Now().Add(jitter.below(housekeepTime))}
-}
-
 // next is when something is due without anybody asking. The lease is due at renewAt.
 func (s *schedule) next(renewAt time.Time) time.Time {
 	at := s.flushAt
-	for _, t := range []time.Time{s.refreshAt, s.housekeepAt, renewAt} {
+	for _, t := range []time.Time{s.refresh.at, renewAt} {
 		if t.Before(at) {
 			at = t
 		}
@@ -53,9 +43,11 @@ func (s *schedule) next(renewAt time.Time) time.Time {
 // due says whether a moment of the schedule has come.
 func due(at, now time.Time) bool { return !now.Before(at) }
 
-// flushed sets the next flush, later where flushes take long.
+// flushed sets the next flush. Where flushes take long, as on a narrow line, there is a pause of
+// the same length between two: half of the line is left to others, and no count is late by more
+// than that pause and two flushes.
 func (s *schedule) flushed(took time.Duration) {
-	pause := max(s.opts.Interval, min(4*took, maxInterval))
+	pause := max(s.opts.Interval, min(took, maxInterval))
 	s.flushAt = time.Now().Add(s.jitter.around(pause))
 }
 
@@ -63,7 +55,7 @@ func (s *schedule) flushed(took time.Duration) {
 // older state. If it does not tell its lineage, the writer asks at once for every family.
 func (s *schedule) succeeded(lineageKnown bool) {
 	if s.failures > 0 && !lineageKnown {
-		s.refreshAt = time.Now()
+		s.refresh.refreshNow(time.Now())
 	}
 	s.failures, s.retryAt = 0, time.Time{}
 }
@@ -78,32 +70,6 @@ func (s *schedule) failed() {
 	s.retryAt = time.Now().Add(backoff/2 + s.jitter.below(backoff/2))
 	s.flushAt = s.retryAt
 	s.alongsideAt = time.Time{} // those that were not sent go with the next try
-}
-
-// refreshDue says whether a refresh is due, and sets the next.
-func (s *schedule) refreshDue(now time.Time) bool {
-	if !due(s.refreshAt, now) {
-		return false
-	}
-	pause := s.jitter.early(s.opts.RefreshPeriod) // never later: an Expire may be just above the period
-	if s.refreshAt.IsZero() {
-		pause = s.jitter.below(s.opts.RefreshPeriod) // all processes may start at the same time
-	}
-	s.refreshAt = now.Add(pause)
-	return true
-}
-
-// housekeepDue says whether the housekeeping is due, and sets the next.
-func (s *schedule) housekeepDue(now time.Time) bool {
-	if !due(s.housekeepAt, now) {
-		return false
-	}
-	pause := housekeepTime + s.jitter.around(housekeepTime)
-	if !s.housekept {
-		s.housekept, pause = true, secondTurn
-	}
-	s.housekeepAt = now.Add(pause)
-	return true
 }
 
 // doubtDue says whether a scrape may make the writer register all families, and sets

@@ -68,6 +68,11 @@ func (p *proc) checkMemory() {
 			p.w.violated("%v has frozen %d batches of %s that the store never had", p, fresh, f.def.name)
 		}
 	}
+	if c := p.reg.conn.Load(); c != nil { // else Connect has not returned yet
+		if b := &c.writer.backlog; size != b.size {
+			p.w.violated("%v keeps %d bytes, and its backlog says %d", p, size, b.size)
+		}
+	}
 	if size > keepBytes+batchBytes {
 		p.w.violated("%v keeps %d bytes", p, size)
 	}

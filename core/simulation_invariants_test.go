@@ -98,8 +98,13 @@ func (w *world) checkSurvived(p *proc, start snapshot, family string, page map[s
 // checkGauges wants gauges of the living alone, with values that they set.
 func (w *world) checkGauges(p *proc, start snapshot, s shown) {
 	undisturbed := start.changes == w.ledger.changes && start.clockMoves == w.clockMoves
+	shown := map[*proc]string{}
 	for index, v := range s.gauges["level"] {
 		owner := w.procs[int(v)/1000-1]
+		if other, twice := shown[owner]; twice {
+			w.violated("%v shows the gauges of %v under the indexes %s and %s", p, owner, other, index)
+		}
+		shown[owner] = index
 		switch {
 		case !owner.levels[v]:
 			w.violated("%v shows a level of %v, which nobody set", p, v)

@@ -14,6 +14,7 @@ import (
 type ledgerLease struct {
 	proc     *proc
 	deadline time.Time // the store's time
+	renewal  int       // the number of the last; renewals of all processes are counted together
 }
 
 func (l *ledger) identified(p *proc, writer string) {
@@ -24,6 +25,10 @@ func (l *ledger) identified(p *proc, writer string) {
 		l.w.violated("%v took a new identity, and nobody cloned it", p)
 	}
 }
+
+// searchedFirst are the lowest indexes, where a process that has lost its entry finds it. Beyond
+// them it may have a second one.
+const searchedFirst = 32
 
 func (l *ledger) held(p *proc, req wire.HoldRequest, reply wire.HoldReply) {
 	l.identified(p, req.Writer)
@@ -36,11 +41,15 @@ func (l *ledger) held(p *proc, req wire.HoldRequest, reply wire.HoldReply) {
 		}
 		// Housekeeping removes an entry that was noted before the clock was set back.
 		if left := other.deadline.Sub(l.w.serverNow()); left > 0 && left <= req.TTL {
-			l.w.violated("%v holds the indexes %d and %d", p, index, reply.Index)
+			if index < searchedFirst {
+				l.w.violated("%v holds the indexes %d and %d", p, index, reply.Index)
+			}
+			continue // readers ignore it
 		}
 		delete(l.leases, index)
 	}
-	l.leases[reply.Index] = ledgerLease{p, reply.Now.Add(req.TTL)}
+	l.renewals++
+	l.leases[reply.Index] = ledgerLease{p, reply.Now.Add(req.TTL), l.renewals}
 	l.confirmed[p.number] = req.Lineage
 	p.heldAt = time.Now()
 }
@@ -59,12 +68,13 @@ func (l *ledger) wroteGauges(p *proc, g wire.GaugeWrite, status wire.GaugeStatus
 
 // indexOf is the index under which the store shows a process.
 func (l *ledger) indexOf(p *proc) string {
+	last, where := 0, ""
 	for index, lease := range l.leases {
-		if lease.proc == p {
-			return strconv.Itoa(index)
+		if lease.proc == p && lease.renewal > last {
+			last, where = lease.renewal, strconv.Itoa(index)
 		}
 	}
-	return ""
+	return where
 }
 
 // living are the processes whose lease has not expired.

@@ -30,6 +30,7 @@ type ledger struct {
 	content
 	lineage   string         // the store's, or notTold
 	confirmed map[int]string // by process, the lineage that it confirmed last
+	renewals  int            // of leases, by all processes
 
 	changes   int                  // how often something happened to the store from outside
 	falls     map[string]falls     // by family

@@ -5,7 +5,6 @@ package shoal
 import (
 	"context"
 	"maps"
-	"math"
 	"strconv"
 	"time"
 
@@ -105,7 +104,7 @@ type storedSeries struct {
 // read reads a family from the store, by the values of its label. The caller holds w.mu.
 func (l *ledger) read(family, generation string) map[string]storedSeries {
 	store, ctx := l.w.server.Store(l.w.plan.opts.App), context.Background()
-	list, _ := store.ScanSeries(ctx, family, math.MaxInt) // no errors here
+	list, _ := wire.ScanSeries(ctx, store, family, wire.MaxPage) // no errors here
 	q := wire.StartsQuery{Family: family, Generation: generation}
 	for _, s := range list {
 		q.Fields = append(q.Fields, s.Field)

@@ -23,11 +23,12 @@ const (
 	opReadApp
 	opReadFamilies
 	opReadSeries
-	opScanSeries
+	opScan
 	opReadGauges
 	opHousekeep
 	opMark
 	opReadStarts
+	opReadChanges
 	opLineage
 	opAwaitReplicas
 	operations
@@ -36,7 +37,8 @@ const (
 var operationNames = [operations]string{
 	memstore.OpRegister, memstore.OpCommit, memstore.OpHold, memstore.OpRelease,
 	memstore.OpWriteGauges, memstore.OpReadApp, memstore.OpReadFamilies, memstore.OpReadSeries,
-	memstore.OpScanSeries, memstore.OpReadGauges, memstore.OpHousekeep, memstore.OpMark, memstore.OpReadStarts,
+	memstore.OpScan, memstore.OpReadGauges, memstore.OpHousekeep, memstore.OpMark, memstore.OpReadStarts,
+	memstore.OpReadChanges,
 	memstore.OpLineage, memstore.OpAwaitReplicas,
 }
 
@@ -263,6 +265,8 @@ func pipelined[Q, R any](ctx context.Context, l *link, op operation, parts []Q, 
 	})
 }
 
+func (l *link) Timeout() time.Duration { return l.store.Timeout() }
+
 func (l *link) Register(ctx context.Context, regs []wire.Registration) []wire.RegisterReply {
 	return pipelined(ctx, l, opRegister, regs, func(r wire.Registration) wire.RegisterReply {
 		reply := l.store.Register(context.Background(), []wire.Registration{r})[0]
@@ -319,13 +323,13 @@ func (l *link) Release(ctx context.Context, writer string, index int) error {
 	})
 }
 
-func (l *link) WriteGauges(ctx context.Context, g wire.GaugeWrite) (wire.GaugeStatus, error) {
+func (l *link) WriteGauges(ctx context.Context, writes []wire.GaugeWrite) []wire.GaugeWritten {
 	l.p.audit()
-	return whole(ctx, l, opWriteGauges, func(ctx context.Context) (wire.GaugeStatus, error) {
-		status, err := l.store.WriteGauges(ctx, g)
-		l.w.ledger.wroteGauges(l.p, g, status)
-		return status, err
-	})
+	return pipelined(ctx, l, opWriteGauges, writes, func(g wire.GaugeWrite) wire.GaugeWritten {
+		reply := l.store.WriteGauges(context.Background(), []wire.GaugeWrite{g})[0]
+		l.w.ledger.wroteGauges(l.p, g, reply.Status)
+		return reply
+	}, func(err error) wire.GaugeWritten { return wire.GaugeWritten{Err: err} })
 }
 
 func (l *link) ReadApp(ctx context.Context) (wire.AppState, error) {
@@ -338,8 +342,12 @@ func (l *link) ReadFamilies(ctx context.Context, names []string) ([]wire.FamilyS
 	})
 }
 
-func (l *link) ReadHead(ctx context.Context, _ wire.AppState) (wire.Head, error) {
-	return wire.HeadInParts(ctx, l)
+func (l *link) ReadHead(ctx context.Context, last wire.Expected) (wire.Head, error) {
+	head, err := wire.HeadInParts(ctx, l)
+	if err == nil && len(last.Series) > 0 {
+		head.Series, head.After, err = l.ReadSeries(ctx, last.Series, last.Room)
+	}
+	return head, err
 }
 
 func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery, room int) ([]wire.SeriesReply, string, error) {
@@ -354,10 +362,22 @@ func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery, room 
 	return replies, lineage, err
 }
 
-func (l *link) ScanSeries(ctx context.Context, family string, room int) ([]wire.Series, error) {
-	return whole(ctx, l, opScanSeries, func(ctx context.Context) ([]wire.Series, error) {
-		return l.store.ScanSeries(ctx, family, room)
-	})
+// Scan reads two series at a time, so that a scan is often cut.
+func (l *link) Scan(ctx context.Context, scans []*wire.Scan, room int) error {
+	for _, scan := range scans {
+		for !scan.Done && scan.Err == nil {
+			read, err := whole(ctx, l, opScan, func(ctx context.Context) (wire.Scan, error) {
+				next := *scan
+				err := memstore.ScanSlice(ctx, l.store, &next, &room, 2)
+				return next, err
+			})
+			if err != nil {
+				return err
+			}
+			*scan = read
+		}
+	}
+	return nil
 }
 
 func (l *link) ReadGauges(ctx context.Context, writers []string) ([]wire.GaugesReply, error) {
@@ -395,6 +415,12 @@ func (l *link) Mark(ctx context.Context, marks []wire.Mark) []wire.MarkReply {
 func (l *link) ReadStarts(ctx context.Context, queries []wire.StartsQuery) ([][]int64, error) {
 	return whole(ctx, l, opReadStarts, func(ctx context.Context) ([][]int64, error) {
 		return l.store.ReadStarts(ctx, queries)
+	})
+}
+
+func (l *link) ReadChanges(ctx context.Context, queries []wire.ChangesQuery) ([]wire.ChangesReply, error) {
+	return whole(ctx, l, opReadChanges, func(ctx context.Context) ([]wire.ChangesReply, error) {
+		return l.store.ReadChanges(ctx, queries)
 	})
 }
 

@@ -110,6 +110,7 @@ type event struct {
 
 func newWorld(t *testing.T, seed uint64, traced bool) *world {
 	w := &world{t: t, seed: seed, rng: newRNG(seed), server: memstore.New(), began: time.Now(), labels: 2}
+	w.server.LogChanges(int(seed % 3)) // families are small here
 	w.plan = newPlan(&w.rng)
 	// These two are not drawn, so that the other seeds run as before these options.
 	w.plan.totals = seed%3 == 0

@@ -13,7 +13,7 @@ import (
 // texts are the stored texts of a family, by the value of its one label.
 func texts(t testing.TB, server *memstore.Server, family string) map[string]string {
 	t.Helper()
-	list, err := server.Store("shop").ScanSeries(t.Context(), family, wire.MaxPage)
+	list, err := wire.ScanSeries(t.Context(), server.Store("shop"), family, wire.MaxPage)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -328,7 +328,7 @@ func TestSync_WhatACloseCouldNotDeliverMayBeLost(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			var undelivered *UndeliveredError
-			if err := r.Close(ctx); !errors.As(err, &undelivered) || undelivered.Series+undelivered.Batches == 0 {
+			if err := r.Close(ctx); !errors.As(err, &undelivered) || undelivered.NeverSent+undelivered.InDoubt == 0 {
 				t.Errorf("Close returns %v", err)
 			}
 			group.Wait()

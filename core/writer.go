@@ -36,9 +36,9 @@ type writer struct {
 	// What other goroutines ask for, and what they read.
 	renewal atomic.Bool           // a scrape waits for the next heartbeat
 	lacking atomic.Bool           // a scrape missed something of this process
-	queued  atomic.Int64          // the application's batches not acknowledged
 	trouble atomic.Pointer[error] // of the last flush; nil if it went well
 	held    atomic.Pointer[page.Held]
+	backlog backlog // belongs to the goroutine, but for what it says
 
 	requests flushRequests
 
@@ -53,7 +53,9 @@ type writer struct {
 	lease    lease
 	lineage  lineage
 	gauges   gaugeSender
-	lastErr  error // of the last flush, if it failed
+	pace     wire.Pace
+	doubts   uint64 // how often it may have begun to doubt that Redis has a family; 1 at first
+	lastErr  error  // of the last flush, if it failed
 
 	vector  []wire.Component // scratch of freeze, as are text and packing
 	text    []byte
@@ -67,11 +69,11 @@ func newWriter(reg *Registry, store wire.Store, opts Opts) *writer {
 	w := &writer{
 		reg: reg, store: store, opts: opts,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
-		id: newID(),
+		id: newID(), pace: wire.NewPace(store.Timeout(), callBytes), doubts: 1,
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.lease.index = wire.NoIndex
-	w.schedule = newSchedule(opts, newJitter(w.id))
+	w.schedule = schedule{opts: opts, jitter: newJitter(w.id)}
 	return w
 }
 
@@ -126,10 +128,7 @@ func (w *writer) heedScrapes(now time.Time) {
 // whether Redis has other data than before.
 func (w *writer) tick(now time.Time) {
 	defer w.reg.tellDamage(keysReplaced)
-	refreshing := w.schedule.refreshDue(now)
-	if refreshing {
-		w.refresh()
-	}
+	refreshing, part := w.refreshDue(now)
 	if err := w.heartbeat(now); err != nil {
 		w.failed(err)
 		return
@@ -149,21 +148,14 @@ func (w *writer) tick(now time.Time) {
 	case flushing:
 		w.flush(alongsideUnasked)
 	default:
-		if err := w.runFlush(w.awaited()); err != nil {
+		if err := w.runFlush(w.reg.awaited.families()); err != nil {
 			w.failed(err)
 		}
 	}
-	if w.schedule.housekeepDue(now) {
-		w.housekeep()
-	}
-}
-
-// refresh makes the next flush run send every gauge again and ask for each family
-// whether Redis still has what it had.
-func (w *writer) refresh() {
-	w.gauges.refresh = true
-	for _, f := range *w.reg.families.Load() {
-		f.out.unverified, f.out.vain = true, false
+	if w.lastErr == nil && len(part) > 0 {
+		if err := w.verify(part); err != nil {
+			w.failed(err)
+		}
 	}
 }
 
@@ -181,30 +173,19 @@ func (w *writer) active(upTo cadence) bool {
 		return true
 	}
 	for _, f := range *w.reg.families.Load() {
-		if f.def.cadence <= upTo && (f.out.generation == "" || f.hasWork()) {
+		if f.def.cadence <= upTo && (f.out.generation == "" && f.wanted() || f.hasWork()) {
 			return true
 		}
 	}
 	return false
 }
 
-// awaited lists the families that a synchronous caller waits for.
-func (w *writer) awaited() []*family {
-	var list []*family
-	for _, f := range *w.reg.families.Load() {
-		f.mu.Lock()
-		if len(f.waiters) > 0 {
-			list = append(list, f)
-		}
-		f.mu.Unlock()
-	}
-	return list
-}
-
 // flush makes a flush run of the families of this cadence and the lower ones, and schedules
 // the next flush. It reports whether everything of these families was delivered.
 func (w *writer) flush(upTo cadence) bool {
-	families := slices.DeleteFunc(slices.Clone(*w.reg.families.Load()), func(f *family) bool { return f.def.cadence > upTo })
+	families := slices.DeleteFunc(slices.Clone(*w.reg.families.Load()), func(f *family) bool {
+		return f.def.cadence > upTo || !f.wanted()
+	})
 	begin := time.Now()
 	err := w.runFlush(families)
 	took := time.Since(begin)
@@ -247,18 +228,6 @@ func (w *writer) failed(err error) {
 	w.answer(err)
 }
 
-// housekeep removes what nobody needs any more, for all processes of the app, unless another
-// one did so lately. After a failure, the next turn of any process does it.
-func (w *writer) housekeep() {
-	ctx, cancel := w.callContext()
-	defer cancel()
-	removed, err := w.store.Housekeep(ctx, max(0, w.opts.Retention), housekeepTime)
-	w.reg.removed(removed)
-	if err != nil {
-		w.reg.reportRedis("housekeeping", fmt.Errorf("shoal: housekeeping: %w", err))
-	}
-}
-
 // request asks for a flush and waits for it. With once it returns after one
 // try, or at once while Redis is known to be away.
 func (w *writer) request(ctx context.Context, once bool) error {
@@ -291,7 +260,9 @@ func (w *writer) answer(err error) { w.requests.answer(err == nil, wire.Join(err
 func (w *writer) refusals() error {
 	var errs []error
 	for _, f := range *w.reg.families.Load() {
-		errs = append(errs, f.out.refused)
+		if f.out.refused != nil {
+			errs = append(errs, f.out.refused)
+		}
 	}
 	return wire.Join(errs...)
 }

@@ -110,10 +110,10 @@ func ask(t *testing.T, said []byte, greets, cluster bool) {
 		func(ctx context.Context) { _, _ = store.Lineage(ctx) },
 		func(ctx context.Context) { _, _ = store.ReadApp(ctx) },
 		func(ctx context.Context) {
-			_, _ = store.ReadHead(ctx, wire.AppState{Families: []string{"a"}, Leases: []wire.Lease{{Writer: "w"}}})
+			_, _ = store.ReadHead(ctx, wire.Expected{App: wire.AppState{Families: []string{"a"}, Leases: []wire.Lease{{Writer: "w"}}}})
 		},
 		func(ctx context.Context) { _, _ = store.ReadFamilies(ctx, []string{"a"}) },
-		func(ctx context.Context) { _, _ = store.ScanSeries(ctx, "a", wire.MaxPage) },
+		func(ctx context.Context) { _, _ = wire.ScanSeries(ctx, store, "a", wire.MaxPage) },
 		func(ctx context.Context) { _, _ = store.ReadGauges(ctx, []string{"w"}) },
 		func(ctx context.Context) {
 			_, _, _ = store.ReadSeries(ctx, []wire.SeriesQuery{{Family: "a", Fields: []string{"", "x\xff1"}}}, wire.MaxPage)
@@ -125,7 +125,7 @@ func ask(t *testing.T, said []byte, greets, cluster bool) {
 		func(ctx context.Context) {
 			_ = store.Commit(ctx, []wire.Commit{{Family: "a", Seq: 1, Totals: true, Ops: []wire.Op{{Kind: wire.OpAdd, Value: "1"}}}})
 		},
-		func(ctx context.Context) { _, _ = store.WriteGauges(ctx, wire.GaugeWrite{Writer: "w"}) },
+		func(ctx context.Context) { _ = store.WriteGauges(ctx, []wire.GaugeWrite{{Writer: "w"}}) },
 		func(ctx context.Context) { _ = store.Release(ctx, "w", 0) },
 		func(ctx context.Context) { _, _ = store.Housekeep(ctx, time.Hour, time.Hour) },
 		func(ctx context.Context) {

@@ -21,20 +21,20 @@ type family struct {
 }
 
 type control struct {
-	generation    string
-	orphan        bool
-	created       time.Time
-	written       time.Time
-	seriesVersion uint64    // counts the changes of the set of series
-	seriesChanged time.Time // when it changed last: after a step back the same count comes again
-	born          int64     // when the process started whose definition is kept
-	definition    wire.Definition
-	epoch         int
-	epochBegan    time.Time
-	swept         int       // the epoch in which housekeeping looked for idle series last
-	removed       time.Time // when the last removal of a series was asked for; zero if there was none
-	removedAt     time.Time // when it took place
-	writers       map[string]progress
+	generation string
+	orphan     bool
+	created    time.Time
+	written    time.Time
+	version    version          // of the set of series and their starts
+	changes    map[uint64]entry // the log of changes, by their counts modulo wire.ChangesKept
+	born       int64            // when the process started whose definition is kept
+	definition wire.Definition
+	epoch      int
+	epochBegan time.Time
+	swept      int       // the epoch in which housekeeping looked for idle series last
+	removed    time.Time // when the last removal of a series was asked for; zero if there was none
+	removedAt  time.Time // when it took place
+	writers    map[string]progress
 }
 
 // progress is the number of a writer's newest batch, and its stamp.
@@ -72,6 +72,7 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 			created:    now,
 			epochBegan: now,
 			swept:      -1,
+			changes:    make(map[uint64]entry),
 			writers:    make(map[string]progress),
 		}
 		if !orphan {
@@ -140,9 +141,10 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 	}
 	control.writers[c.Writer] = progress{c.Seq, now}
 	control.written = now
+	logged := !d.cleared && len(f.values.series) > a.large
 	changed := d.store(f.values.series)
-	if earlier := f.noteBatch(d, c, now); changed || earlier {
-		control.seriesChange(now)
+	if earlier := f.noteBatch(d, c, now); changed || len(earlier) > 0 {
+		control.seriesChange(now, logged, slices.Concat(d.went, d.came, earlier))
 	}
 	reply := wire.CommitReply{
 		Status:     wire.CommitOK,
@@ -184,7 +186,7 @@ func (f *family) state(name string) wire.FamilyState {
 	c := f.control
 	state := wire.FamilyState{
 		Generation:    c.generation,
-		SeriesVersion: c.generation + " " + strconv.FormatUint(c.seriesVersion, 10) + " " + strconv.FormatInt(c.seriesChanged.UnixMicro(), 10),
+		SeriesVersion: c.generation + " " + c.version.String(),
 		Created:       c.created.UnixMicro(),
 		Definition:    c.definition,
 	}

@@ -21,10 +21,11 @@ const (
 	OpReadApp      = "read-app"
 	OpReadFamilies = "read-families"
 	OpReadSeries   = "read-series"
-	OpScanSeries   = "scan-series"
+	OpScan         = "scan-series"
 	OpReadGauges   = "read-gauges"
 	OpMark         = "mark"
 	OpReadStarts   = "read-starts"
+	OpReadChanges  = "read-changes"
 	OpHousekeep    = "housekeep" // asks for the turn
 	OpPrune        = "prune"     // does the housekeeping
 
@@ -44,7 +45,7 @@ func (RefusedError) RedisError() {}
 // returns an error, the operation is not applied: a [RefusedError] is a server's refusal, any
 // other error looks like a broken connection.
 //
-// Register and Commit ask once for each of their items. No lock is held: a hook may use the
+// Register, Commit and WriteGauges ask once for each of their items. No lock is held: a hook may use the
 // server, or wait.
 func (s *Server) Fail(hook func(op string) error) {
 	s.mu.Lock()
@@ -153,7 +154,7 @@ func (s *Server) LoseLeases(app string) {
 	defer s.mu.Unlock()
 	a := s.of(app)
 	clear(a.leases)
-	a.lineage, a.since, a.housekept = "", time.Time{}, time.Time{}
+	a.lineage, a.since, a.housekept, a.searched = "", time.Time{}, time.Time{}, false
 }
 
 // List lists names of families as processes do that are about to register them.
@@ -205,6 +206,8 @@ func cloneApps(apps map[string]*app) map[string]*app {
 			leases:    maps.Clone(a.leases),
 			lineage:   a.lineage,
 			since:     a.since,
+			searched:  a.searched,
+			next:      a.next,
 			housekept: a.housekept,
 			gauges:    make(map[string]*gaugeSet, len(a.gauges)),
 		}
@@ -225,6 +228,7 @@ func (f *family) clone() *family {
 		control := *f.control
 		control.definition.Bounds = slices.Clone(control.definition.Bounds)
 		control.writers = maps.Clone(control.writers)
+		control.changes = maps.Clone(control.changes)
 		c.control = &control
 	}
 	if f.values != nil {

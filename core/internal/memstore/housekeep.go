@@ -38,7 +38,7 @@ func (a *app) housekeep(retention time.Duration, now time.Time) (removed wire.Re
 			continue
 		}
 		if c := f.control; c.epoch != c.swept && c.definition.Retention > 0 || c.definition.Latest() {
-			more := f.removeIdle(now)
+			more := f.removeIdle(now, a.large)
 			removed.Idle += more.Idle
 			removed.Expired += more.Expired
 		}

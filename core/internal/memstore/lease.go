@@ -25,8 +25,9 @@ type lease struct {
 
 // hold takes or renews a lease, and records the lineage. See [wire.Store].
 func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
-	index, fenced, found := a.choose(req, now)
-	lost := req.Index != wire.NoIndex && !found
+	index, fenced := a.choose(req, now)
+	own, taken := a.leases[req.Index]
+	lost := req.Index != wire.NoIndex && (!taken || own.writer != req.Writer)
 	held := lease{
 		writer:     req.Writer,
 		deadline:   deadline(now, req.TTL),
@@ -51,32 +52,93 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 }
 
 // choose returns the first index that applies: the one that the writer held, if the entry is
-// still its own; the lowest whose entry is the writer's (the reply of an earlier call was
-// lost, or the server stepped back); the one that it held, if that has no entry; the one
-// wanted, even if another writer holds it; the lowest that is free or expired. found says whether an entry
-// was the writer's.
-func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced string, found bool) {
+// still its own; where there are few leases, one of the lowest whose entry is the writer's (the
+// reply of an earlier call was lost, or the server stepped back); the one that it held, if that
+// has no entry; the one wanted, even if another writer holds it; where there are few, the lowest
+// that is free or expired; and what search finds.
+func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced string) {
 	held, taken := a.leases[req.Index]
 	if taken && held.writer == req.Writer {
-		return req.Index, "", true
+		return req.Index, ""
 	}
-	for _, i := range slices.Sorted(maps.Keys(a.leases)) {
-		if a.leases[i].writer == req.Writer {
-			return i, "", true
+	size := len(a.leases)
+	for _, stored := range []bool{a.lineage != "", !a.housekept.IsZero(), a.searched} {
+		if stored { // in the same hash as the leases
+			size++
 		}
 	}
-	if req.Index != wire.NoIndex && !taken {
-		return req.Index, "", false
+	first, own := wire.NoIndex, false
+	if size <= fewLeases {
+		first, own = a.look(indexes(0, searchWindow), req.Writer, now)
 	}
-	if req.Wanted != wire.NoIndex {
-		return req.Wanted, a.leases[req.Wanted].writer, false
+	switch {
+	case own:
+		return first, ""
+	case req.Index != wire.NoIndex && !taken:
+		return req.Index, ""
+	case req.Wanted != wire.NoIndex:
+		return req.Wanted, a.leases[req.Wanted].writer
+	case first == wire.NoIndex:
+		first = a.search(size, req.Writer, now)
 	}
-	for i := 0; ; i++ {
-		held, ok := a.leases[i]
-		if !ok || held.expired(now) {
-			return i, held.writer, false
+	return first, a.leases[first].writer
+}
+
+const (
+	searchWindow = 32 // indexes at which a search looks
+	fewLeases    = 64 // beside so many it looks at the lowest first
+)
+
+// search returns an index that is free, the writer's, or expired, as hold-1.lua does.
+func (a *app) search(size int, writer string, now time.Time) int {
+	place := searchWindow
+	if a.searched {
+		place = a.next
+	}
+	if place > size {
+		place = 0
+	}
+	const half = searchWindow / 2
+	index, _ := a.look(append(indexes(place, half), indexes(size+place, half)...), writer, now)
+	if index == wire.NoIndex { // the script takes another one, far above as well
+		for index = 2 * size; !a.free(index, now); {
+			index++
 		}
 	}
+	a.searched, a.next = true, place+half
+	if index < a.next {
+		a.next = index + 1
+	}
+	return index
+}
+
+// look returns the first of the indexes whose entry is the writer's, and true; else the first that
+// is free or expired.
+func (a *app) look(indexes []int, writer string, now time.Time) (index int, own bool) {
+	index = wire.NoIndex
+	for _, i := range indexes {
+		l, taken := a.leases[i]
+		if taken && l.writer == writer {
+			return i, true
+		}
+		if index == wire.NoIndex && a.free(i, now) {
+			index = i
+		}
+	}
+	return index, false
+}
+
+// free says whether an index has no lease, or an expired one.
+func (a *app) free(index int, now time.Time) bool {
+	l, taken := a.leases[index]
+	return !taken || l.expired(now)
+}
+
+func indexes(first, n int) (list []int) {
+	for i := range n {
+		list = append(list, first+i)
+	}
+	return list
 }
 
 // deadline is the end of what lives for ttl, in milliseconds, as Redis's expiry has it.
@@ -86,7 +148,7 @@ func deadline(now time.Time, ttl time.Duration) time.Time {
 
 func (l lease) expired(now time.Time) bool { return !now.Before(l.deadline) }
 
-// living lists the leases that have not expired, ordered by index.
+// living lists the leases that have not expired, one of each writer, ordered by index.
 func (a *app) living(now time.Time) []wire.Lease {
 	var leases []wire.Lease
 	for _, i := range slices.Sorted(maps.Keys(a.leases)) {
@@ -102,5 +164,5 @@ func (a *app) living(now time.Time) []wire.Lease {
 			})
 		}
 	}
-	return leases
+	return wire.OneOfEach(leases, now)
 }

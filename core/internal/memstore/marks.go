@@ -104,9 +104,9 @@ func (c *control) noteRemoval(batch wire.Commit, now int64) {
 	c.removed, c.removedAt = time.UnixMicro(min(now, max(asked, c.lastRemoval()))), time.UnixMicro(now)
 }
 
-// noteBatch brings the marks up to date after a batch. It returns whether a series turned out
-// to have begun earlier.
-func (f *family) noteBatch(d *draft, c wire.Commit, now time.Time) (earlier bool) {
+// noteBatch brings the marks up to date after a batch. It returns the fields of series that
+// turned out to have begun earlier.
+func (f *family) noteBatch(d *draft, c wire.Commit, now time.Time) (earlier []string) {
 	control, stamp := f.control, now.UnixMicro()
 	if len(d.went) > 0 {
 		control.noteRemoval(c, stamp)
@@ -120,7 +120,7 @@ func (f *family) noteBatch(d *draft, c wire.Commit, now time.Time) (earlier bool
 		}
 	}
 	if !d.cleared && len(d.came) == 0 && len(d.went) == 0 && len(born) == 0 {
-		return false
+		return nil
 	}
 	if d.cleared {
 		f.marks = newMarks(control.generation)
@@ -143,7 +143,8 @@ func (f *family) noteBatch(d *draft, c wire.Commit, now time.Time) (earlier bool
 	for field, at := range born {
 		one, _ := m.get(field)
 		if began := max(at, last); one.start > began {
-			one.start, earlier = began, true
+			one.start = began
+			earlier = append(earlier, field)
 		}
 		m.set(field, mark{one.start, control.epoch})
 	}
@@ -171,11 +172,12 @@ func (a *app) mark(m wire.Mark) wire.MarkReply {
 
 // removeIdle removes the series that no process has held for the retention, and the values
 // of latest gauges that have expired.
-func (f *family) removeIdle(now time.Time) (removed wire.Removed) {
+func (f *family) removeIdle(now time.Time, large int) (removed wire.Removed) {
 	if !f.whole() {
 		return removed
 	}
 	control, m := f.control, f.marksOf(f.control.generation)
+	logged, gone := len(f.values.series) > large, []string(nil)
 	for field, text := range f.values.series {
 		one, marked := m.get(field)
 		age := ((control.epoch-one.epoch)%epochs + epochs) % epochs
@@ -193,19 +195,14 @@ func (f *family) removeIdle(now time.Time) (removed wire.Removed) {
 		}
 		delete(f.values.series, field)
 		m.remove(field)
+		gone = append(gone, field)
 	}
 	if removed != (wire.Removed{}) {
 		control.removed, control.removedAt = now, now
-		control.seriesChange(now)
+		control.seriesChange(now, logged, gone)
 	}
 	control.swept = control.epoch
 	return removed
-}
-
-// seriesChange notes that series were added or removed.
-func (c *control) seriesChange(now time.Time) {
-	c.seriesVersion++
-	c.seriesChanged = now
 }
 
 func (f *family) starts(q wire.StartsQuery) []int64 {

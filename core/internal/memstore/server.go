@@ -21,6 +21,7 @@ type Server struct {
 	ahead   time.Duration // added to the clock
 	history int           // names the lineage; counts how often the data may have stepped back
 	hidden  bool          // whether the server does not tell its lineage
+	large   int           // how many series a family has at most that keeps no log of changes
 	fail    func(op string) error
 	lose    func(op string) error
 }
@@ -28,10 +29,13 @@ type Server struct {
 // app is all that the server holds of one application.
 type app struct {
 	families map[string]*family
+	large    int                  // as in Server
 	touched  map[string]time.Time // the listed families, and when they were touched last
 	leases   map[int]lease
 	lineage  string               // the recorded one; empty if there is none
 	since    time.Time            // when it changed; zero if it never did
+	searched bool                 // whether a free index was searched for, and next is stored
+	next     int                  // where the next search goes on
 	gauges   map[string]*gaugeSet // by writer
 
 	housekept time.Time // when the last housekeeping began
@@ -39,7 +43,7 @@ type app struct {
 
 // New returns an empty server that follows the real time.
 func New() *Server {
-	return &Server{apps: make(map[string]*app), clock: time.Now}
+	return &Server{apps: make(map[string]*app), clock: time.Now, large: wire.LargeFamily}
 }
 
 // Store gives access to one app's metrics. All stores of one name share them; a store sees
@@ -79,5 +83,6 @@ func (s *Server) of(name string) *app {
 		}
 		s.apps[name] = a
 	}
+	a.large = s.large
 	return a
 }

@@ -5,6 +5,7 @@ package memstore
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -17,6 +18,9 @@ type store struct {
 	server *Server
 	app    string
 }
+
+// Timeout is that of a usual client. It bounds nothing here.
+func (s *store) Timeout() time.Duration { return 3 * time.Second }
 
 // do executes one operation: it asks the hook of Fail, calls apply under the server's lock,
 // and asks the hook of LoseReply.
@@ -128,21 +132,27 @@ func (s *store) Release(ctx context.Context, writer string, index int) error {
 	})
 }
 
-func (s *store) WriteGauges(ctx context.Context, w wire.GaugeWrite) (wire.GaugeStatus, error) {
-	var status wire.GaugeStatus
-	err := s.do(ctx, OpWriteGauges, func(a *app, now time.Time) error {
-		status = a.writeGauges(w, now)
-		return nil
-	})
-	if err != nil {
-		return 0, err
+func (s *store) WriteGauges(ctx context.Context, writes []wire.GaugeWrite) []wire.GaugeWritten {
+	replies := make([]wire.GaugeWritten, len(writes))
+	for i, w := range writes {
+		err := s.do(ctx, OpWriteGauges, func(a *app, now time.Time) error {
+			replies[i].Status = a.writeGauges(w, now)
+			return nil
+		})
+		if err != nil {
+			replies[i] = wire.GaugeWritten{Err: err}
+		}
 	}
-	return status, nil
+	return replies
 }
 
 // ReadHead reads one part after the other, so that a test can change something in between.
-func (s *store) ReadHead(ctx context.Context, _ wire.AppState) (wire.Head, error) {
-	return wire.HeadInParts(ctx, s)
+func (s *store) ReadHead(ctx context.Context, last wire.Expected) (wire.Head, error) {
+	head, err := wire.HeadInParts(ctx, s)
+	if err == nil && len(last.Series) > 0 {
+		head.Series, head.After, err = s.ReadSeries(ctx, last.Series, last.Room)
+	}
+	return head, err
 }
 
 func (s *store) ReadApp(ctx context.Context) (wire.AppState, error) {
@@ -188,6 +198,9 @@ func (s *store) ReadSeries(ctx context.Context, queries []wire.SeriesQuery, room
 			if replies[i].Texts > room/2 {
 				replies[i] = wire.SeriesReply{Err: wire.ErrTooLarge}
 			}
+			if q.Generation != "" && a.families[q.Family].state(q.Family).Generation != q.Generation {
+				replies[i] = wire.SeriesReply{Err: wire.ErrGeneration}
+			}
 			room -= replies[i].Texts
 		}
 		return nil
@@ -199,22 +212,45 @@ func (s *store) ReadSeries(ctx context.Context, queries []wire.SeriesQuery, room
 	return replies, lineage, err
 }
 
-func (s *store) ScanSeries(ctx context.Context, family string, room int) ([]wire.Series, error) {
-	var series []wire.Series
-	err := s.do(ctx, OpScanSeries+" "+family, func(a *app, _ time.Time) error {
-		series = a.families[family].scan()
-		for _, one := range series {
-			room -= wire.Cost(one.Field, one.Text)
+// Scan reads each family at once.
+func (s *store) Scan(ctx context.Context, scans []*wire.Scan, room int) error {
+	for _, scan := range scans {
+		room -= costOf(scan)
+	}
+	for _, scan := range scans {
+		if scan.Done || scan.Err != nil {
+			continue
 		}
-		if room < 0 {
-			return wire.ErrTooLarge
+		if err := ScanSlice(ctx, s, scan, &room, math.MaxInt); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ScanSlice reads the next series of a scan, so many at most, from a store that memstore made.
+func ScanSlice(ctx context.Context, of wire.Store, scan *wire.Scan, room *int, most int) error {
+	s := of.(*store)
+	return s.do(ctx, OpScan+" "+scan.Family, func(a *app, _ time.Time) error {
+		before, series := costOf(scan), a.families[scan.Family].scan()
+		if n := len(scan.Series); n > 0 { // they are in order
+			series = slices.DeleteFunc(series, func(one wire.Series) bool { return one.Field <= scan.Series[n-1].Field })
+		}
+		scan.Done = len(series) <= most
+		scan.Series = append(scan.Series, series[:min(most, len(series))]...)
+		if *room -= costOf(scan) - before; costOf(scan) > *room {
+			*room += costOf(scan)
+			scan.Series, scan.Err = nil, wire.ErrTooLarge
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, err
+}
+
+func costOf(scan *wire.Scan) (cost int) {
+	for _, one := range scan.Series {
+		cost += wire.Cost(one.Field, one.Text)
 	}
-	return series, nil
+	return cost
 }
 
 func (s *store) ReadGauges(ctx context.Context, writers []string) ([]wire.GaugesReply, error) {
@@ -252,7 +288,7 @@ func (s *store) Housekeep(ctx context.Context, retention, pause time.Duration) (
 
 func (s *store) RemoveExpired(ctx context.Context, family string) (removed wire.Removed, err error) {
 	err = s.do(ctx, OpPrune, func(a *app, now time.Time) error {
-		removed = a.families[family].removeIdle(now)
+		removed = a.families[family].removeIdle(now, a.large)
 		return nil
 	})
 	return removed, err
@@ -270,6 +306,20 @@ func (s *store) Mark(ctx context.Context, marks []wire.Mark) []wire.MarkReply {
 		}
 	}
 	return replies
+}
+
+func (s *store) ReadChanges(ctx context.Context, queries []wire.ChangesQuery) ([]wire.ChangesReply, error) {
+	replies := make([]wire.ChangesReply, len(queries))
+	err := s.do(ctx, OpReadChanges, func(a *app, _ time.Time) error {
+		for i, q := range queries {
+			replies[i] = a.families[q.Family].changesSince(q)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return replies, nil
 }
 
 func (s *store) ReadStarts(ctx context.Context, queries []wire.StartsQuery) ([][]int64, error) {

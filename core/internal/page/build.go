@@ -5,6 +5,7 @@ package page
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -15,8 +16,14 @@ import (
 )
 
 // render makes the page of what was read. The error is that of the context.
-func render(ctx context.Context, observer Observer, head wire.Head, families []storedFamily) (*Page, error) {
+func render(ctx context.Context, observer Observer, own []ownMetric, head wire.Head, families []storedFamily) (*Page, error) {
 	b := newBuilder(ctx, observer, head.App)
+	b.own, b.listed = own, map[string]bool{}
+	for i, state := range head.States {
+		if name := head.App.Families[i]; strings.HasPrefix(name, wire.SelfPrefix) {
+			b.listed[name] = errors.Is(state.Err, wire.ErrUnregistered)
+		}
+	}
 	for i, reply := range head.Gauges {
 		b.addGauges(head.App.Leases[i], reply)
 	}
@@ -27,14 +34,16 @@ func render(ctx context.Context, observer Observer, head wire.Head, families []s
 type builder struct {
 	ctx      context.Context // it lives for one page
 	observer Observer
-	leases   []wire.Lease
-	now      time.Time                // Redis's
+	own      []ownMetric
+	listed   map[string]bool // shoal's own metrics that Redis lists, and whether they are unregistered
+	app      wire.AppState
 	gauges   map[string]*gaugeSamples // by family
+	read     []int                    // the indexes of the processes whose gauges were read
 	rows     int                      // made so far
 }
 
 func newBuilder(ctx context.Context, observer Observer, app wire.AppState) *builder {
-	return &builder{ctx: ctx, observer: observer, leases: app.Leases, now: app.Now, gauges: map[string]*gaugeSamples{}}
+	return &builder{ctx: ctx, observer: observer, app: app, gauges: map[string]*gaugeSamples{}}
 }
 
 // ended says whether the page's time is over, and looks once in endedEvery calls.
@@ -68,13 +77,18 @@ func (b *builder) build(families []storedFamily) (*Page, error) {
 			b.observer.OmittedFamilies(f.name, 1, errText)
 			continue
 		}
-		if shown := b.family(&f); shown != nil && len(shown.numbers) > 0 {
+		shown := b.family(&f)
+		if shown != nil {
+			b.addZeros(shown, &f)
+		}
+		if shown != nil && len(shown.numbers) > 0 {
 			p.families = append(p.families, shown)
 			if f.series != nil {
 				created = addBounded(created, shown.createdBound(f.series.labelText))
 			}
 		}
 	}
+	b.addAbsent(p, owners)
 	p.noRoom = created > room
 	slices.SortFunc(p.families, func(x, y *shownFamily) int { return cmp.Compare(x.name, y.name) })
 	return p, b.ctx.Err()
@@ -112,9 +126,9 @@ func (b *builder) instances() []*shownFamily {
 		name: "shoal_instances", kind: wire.TypeGauge,
 		help:    "Processes of the app that are alive: they hold a lease.",
 		labels:  &labelSets{decoded: make([][]wire.Label, 1)},
-		numbers: []float64{float64(len(b.leases))},
+		numbers: []float64{float64(len(b.app.Leases))},
 	}
-	if len(b.leases) == 0 {
+	if len(b.app.Leases) == 0 {
 		return []*shownFamily{count}
 	}
 	info := &shownFamily{
@@ -125,7 +139,7 @@ func (b *builder) instances() []*shownFamily {
 		name: "shoal_instance_start_time_seconds", kind: wire.TypeGauge, labels: &labelSets{},
 		help: "When the process with this gauge_index started, in Unix time.",
 	}
-	for _, l := range b.leases {
+	for _, l := range b.app.Leases {
 		labels := []wire.Label{{Name: "gauge_index", Value: strconv.Itoa(l.Index)}}
 		start.addLabelled(slices.Clone(labels), float64(l.Info.Started)/float64(time.Second/time.Microsecond))
 		for _, extra := range []wire.Label{{Name: "host", Value: readable(l.Info.Host)}, {Name: "version", Value: readable(l.Info.Version)}} {

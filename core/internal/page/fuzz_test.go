@@ -47,7 +47,7 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 		}
 		var families []storedFamily
 		for i, name := range []string{"x", "g", "x_sum", "x_total"} {
-			series, values, _ := indexSeries(t.Context(), newCounts(), name, "s", stored)
+			series, values, _ := indexSeries(t.Context(), newCounts(), name, stored)
 			series.noteStarts([]int64{4, 6}[:series.labels.len()])
 			families = append(families, storedFamily{
 				name: name, series: series, values: values,
@@ -56,7 +56,7 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 				}},
 			})
 		}
-		page, _ := render(t.Context(), newCounts(), head, families)
+		page, _ := render(t.Context(), newCounts(), nil, head, families)
 		for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim, expfmt.FmtOpenMetrics_1_0_0} {
 			body, err := page.Encode(Encoding{Format: format.FormatType(), Created: true})
 			if err != nil {

@@ -36,6 +36,9 @@ type gaugeSamples struct {
 
 // addGauges takes in the gauges of a living process.
 func (b *builder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
+	if reply.Err == nil {
+		b.read = append(b.read, lease.Index)
+	}
 	for _, e := range reply.Entries {
 		if b.ended() {
 			return
@@ -154,7 +157,7 @@ func (b *builder) addLatestRows(shown *shownFamily, f *storedFamily) {
 			b.observer.OmittedValues(f.name, 1, err)
 			continue
 		}
-		if deadline != 0 && deadline <= b.now.UnixMicro() {
+		if deadline != 0 && deadline <= b.app.Now.UnixMicro() {
 			continue
 		}
 		switch {

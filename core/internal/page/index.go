@@ -14,19 +14,35 @@ import (
 
 // index is what a reader remembers between two readings.
 type index struct {
+	lineage  string // in which all of it was read
 	families map[string]*seriesIndex
+	scans    map[string]*scanOf   // of families that are not in families
 	tooLarge map[string]time.Time // families that did not fit, and when that was found
+}
+
+// scanOf is a scan of a family, which was perhaps cut, and the seriesVersion before it.
+type scanOf struct {
+	*wire.Scan
+	generation string
+	version    string
+	earlier    bool // it began in an earlier reading
 }
 
 // seriesIndex are the series of a family, ordered as the page shows them, so that a
 // reading asks for their values by name and neither parses nor sorts labels again.
 type seriesIndex struct {
-	version   string // the family's seriesVersion
+	generation string
+	// version is the family's seriesVersion before it was scanned, or that up to which changes
+	// were taken in. Later changes may be in it as well, or parts of them: the next reading
+	// learns that they took place, and takes all of them in.
+	version   string
 	scanned   time.Time
 	size      int        // what the series take of the bytes that are read for a page
 	texts     int        // how many bytes their values had the last time
 	labelText int        // how long their labels are as text
 	labels    *labelSets // of fields
+	absent    []int      // places of series that the last reading did not find, if there were changes in it
+	merged    int        // how many changes were taken in since the scan
 	// joined says of each series whether it means the same labels as the next
 	// one; nil if none does.
 	joined []bool
@@ -44,30 +60,54 @@ func (s *seriesIndex) sameAsNext(i int) bool { return i < len(s.joined) && s.joi
 // to read all other families.
 const retryTooLarge = 5 * time.Minute
 
-// keep forgets all families but these.
-func (x *index) keep(families []storedFamily) {
-	kept := index{make(map[string]*seriesIndex, len(families)), map[string]time.Time{}}
+// keep forgets all families but these, and everything if Redis has another lineage: in that,
+// the same version may be of other series.
+func (x *index) keep(families []storedFamily, lineage string) {
+	kept := index{lineage, make(map[string]*seriesIndex, len(families)), map[string]*scanOf{}, map[string]time.Time{}}
 	for i := range families {
-		name := families[i].name
-		if known := x.families[name]; known != nil {
-			kept.families[name] = known
+		f := &families[i]
+		if known := x.families[f.name]; known != nil && x.lineage == lineage {
+			kept.families[f.name] = known
 		}
-		if at, ok := x.tooLarge[name]; ok && time.Since(at) < retryTooLarge {
-			kept.tooLarge[name] = at
+		if scan := x.scans[f.name]; scan != nil && x.lineage == lineage && lineage != "" && scan.generation == f.state.Generation {
+			scan.earlier = true
+			kept.scans[f.name] = scan
+		}
+		if at, ok := x.tooLarge[f.name]; ok && time.Since(at) < retryTooLarge {
+			kept.tooLarge[f.name] = at
 		}
 	}
 	*x = kept
 }
 
-// remember keeps what was scanned for later readings of the same seriesVersion. Call
-// it only when the reading turned out to be of one history: see the package
-// documentation.
+// remember keeps the series of families for later readings. Call it only when the reading
+// turned out to be of one history: see the package documentation.
 func (x *index) remember(families []storedFamily) {
-	for _, f := range families {
-		if f.scanned {
+	for i := range families {
+		if f := &families[i]; f.series != nil {
+			if f.fresh {
+				f.series.noteAbsent(f.values)
+			}
 			x.families[f.name] = f.series
+			delete(x.scans, f.name)
 		}
 	}
+}
+
+// expected is what the next reading is likely to ask for.
+func (x *index) expected(app wire.AppState) wire.Expected {
+	expected := wire.Expected{App: app, Room: wire.MaxPage - x.size()}
+	for _, name := range app.Families {
+		if s := x.families[name]; s != nil {
+			expected.Series = append(expected.Series, s.query(name))
+		}
+	}
+	return expected
+}
+
+// query asks for the values of all series.
+func (s *seriesIndex) query(family string) wire.SeriesQuery {
+	return wire.SeriesQuery{Family: family, Generation: s.generation, Fields: s.labels.fields, Texts: s.texts}
 }
 
 // size is what all series take of the bytes that are read for a page.
@@ -96,13 +136,13 @@ const endedEvery = 256
 
 // indexSeries orders the series of a family by their labels. What is no label set is
 // omitted and reported. The error is that of the context.
-func indexSeries(ctx context.Context, observer Observer, name, version string, stored []wire.Series) (*seriesIndex, []wire.SeriesValue, error) {
+func indexSeries(ctx context.Context, observer Observer, name string, stored []wire.Series) (*seriesIndex, []wire.SeriesValue, error) {
 	type entry struct {
 		wire.Series
 		labels []wire.Label
 	}
 	entries := make([]entry, 0, len(stored))
-	s := &seriesIndex{version: version, scanned: time.Now()}
+	s := &seriesIndex{scanned: time.Now()}
 	for i, e := range stored {
 		if i%endedEvery == 0 && ctx.Err() != nil {
 			return nil, nil, ctx.Err()

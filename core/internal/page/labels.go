@@ -5,8 +5,10 @@ package page
 import (
 	"cmp"
 	"errors"
+	"iter"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -22,15 +24,15 @@ type labelSets struct {
 	fields  []string
 	decoded [][]wire.Label
 
-	written struct {
-		sync.Once
-		text string // all of them, as text
-		ends []int  // where the first begins, and where each ends
-	}
-	built struct {
-		sync.Once
-		pairs [][]*dto.LabelPair
-	}
+	making  sync.Mutex // held while written or built is made
+	written atomic.Pointer[writtenLabels]
+	built   atomic.Pointer[[][]*dto.LabelPair]
+}
+
+// writtenLabels are labels in the text format, without braces.
+type writtenLabels struct {
+	texts []string
+	size  int // of all texts
 }
 
 func (s *labelSets) len() int { return max(len(s.fields), len(s.decoded)) }
@@ -44,23 +46,31 @@ func (s *labelSets) appendLabels(dst []wire.Label, i int) []wire.Label {
 	return append(dst, labels...)
 }
 
+// texts returns the labels of all series in the text format.
+func (s *labelSets) texts() *writtenLabels {
+	if w := s.written.Load(); w != nil {
+		return w
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	if w := s.written.Load(); w != nil {
+		return w
+	}
+	w := &writtenLabels{texts: make([]string, s.len())}
+	w.write(s, everyPlace(s.len()))
+	s.written.Store(w)
+	return w
+}
+
 // text returns the labels of the series i in the text format, without braces.
-func (s *labelSets) text(i int) string {
-	s.written.Do(s.write)
-	return s.written.text[s.written.ends[i]:s.written.ends[i+1]]
-}
+func (s *labelSets) text(i int) string { return s.texts().texts[i] }
 
-// textSize returns how long all of them are.
-func (s *labelSets) textSize() int {
-	s.written.Do(s.write)
-	return len(s.written.text)
-}
-
-func (s *labelSets) write() {
+// write writes the labels of some series, in one piece of memory.
+func (w *writtenLabels) write(s *labelSets, places iter.Seq[int]) {
 	var buf []byte
 	var labels []wire.Label
-	s.written.ends = make([]int, s.len()+1)
-	for i := range s.len() {
+	var ends []int
+	for i := range places {
 		labels = s.appendLabels(labels[:0], i)
 		for n, l := range labels {
 			if n > 0 {
@@ -71,39 +81,68 @@ func (s *labelSets) write() {
 			buf = appendEscaped(buf, l.Value, true)
 			buf = append(buf, '"')
 		}
-		s.written.ends[i+1] = len(buf)
+		ends = append(ends, len(buf))
 	}
-	s.written.text = string(buf)
+	text, from, n := string(buf), 0, 0
+	for i := range places {
+		w.texts[i] = text[from:ends[n]]
+		from = ends[n]
+		n++
+	}
+	w.size += len(text)
 }
 
-// pairs returns the labels of all series as protobuf, made in few allocations: one
-// by one, they would take several for every label.
+// pairs returns the labels of all series as protobuf.
 func (s *labelSets) pairs() [][]*dto.LabelPair {
-	b := &s.built
-	b.Do(func() {
-		var all []wire.Label
-		ends := make([]int, s.len())
-		for i := range ends {
-			all = s.appendLabels(all, i)
-			ends[i] = len(all)
+	if b := s.built.Load(); b != nil {
+		return *b
+	}
+	s.making.Lock()
+	defer s.making.Unlock()
+	if b := s.built.Load(); b != nil {
+		return *b
+	}
+	pairs := make([][]*dto.LabelPair, s.len())
+	s.build(pairs, everyPlace(s.len()))
+	s.built.Store(&pairs)
+	return pairs
+}
+
+// build builds the labels of some series, in few allocations: one by one, they would take
+// several for every label.
+func (s *labelSets) build(into [][]*dto.LabelPair, places iter.Seq[int]) {
+	var all []wire.Label
+	var ends []int
+	for i := range places {
+		all = s.appendLabels(all, i)
+		ends = append(ends, len(all))
+	}
+	all = slices.Clip(all)
+	pairs := make([]dto.LabelPair, len(all))
+	pointers := make([]*dto.LabelPair, len(all))
+	for i := range all {
+		pairs[i].Name, pairs[i].Value = &all[i].Name, &all[i].Value
+		pointers[i] = &pairs[i]
+	}
+	from, n := 0, 0
+	for i := range places {
+		if to := ends[n]; to > from {
+			into[i] = pointers[from:to:to]
 		}
-		all = slices.Clip(all)
-		pairs := make([]dto.LabelPair, len(all))
-		pointers := make([]*dto.LabelPair, len(all))
-		for i := range all {
-			pairs[i].Name, pairs[i].Value = &all[i].Name, &all[i].Value
-			pointers[i] = &pairs[i]
-		}
-		b.pairs = make([][]*dto.LabelPair, len(ends))
-		from := 0
-		for i, to := range ends {
-			if to > from {
-				b.pairs[i] = pointers[from:to:to]
+		from = ends[n]
+		n++
+	}
+}
+
+// everyPlace yields the numbers below n.
+func everyPlace(n int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
 			}
-			from = to
 		}
-	})
-	return b.pairs
+	}
 }
 
 var errReserved = errors.New("a reserved label")

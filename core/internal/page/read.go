@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -15,11 +14,11 @@ import (
 
 // storedFamily is a family as it was read.
 type storedFamily struct {
-	name    string
-	state   wire.FamilyState
-	series  *seriesIndex       // nil if its values are gauges of processes, or not readable
-	values  []wire.SeriesValue // parallel to series.labels
-	scanned bool               // series is new, and all there is of this state
+	name   string
+	state  wire.FamilyState
+	series *seriesIndex       // nil if its values are gauges of processes, or not readable
+	values []wire.SeriesValue // parallel to series.labels; nil until they are read
+	fresh  bool               // series was made in this reading
 }
 
 // shows says whether the series i is of the registered mode. A gauge whose mode
@@ -37,18 +36,19 @@ func (r *Reader) readPage(ctx context.Context) (*Page, error) {
 		held = r.config.Held() // before the head is read, or the head might lack what is registered meanwhile
 	}
 	began := time.Now()
-	head, err := r.store.ReadHead(ctx, r.app)
-	r.app = head.App // empty after an error: what was asked for may have caused it
+	head, err := r.store.ReadHead(ctx, r.expected)
 	if err != nil {
+		r.expected = wire.Expected{} // what was asked for may have caused it
 		return nil, err
 	}
+	defer func(app wire.AppState) { r.expected = r.index.expected(app) }(head.App)
 	r.overlong.remove(&head, r.config.LeaseDuration)
 	if err := r.recovery.check(head, began, held, r.observer); err != nil {
 		return nil, err
 	}
 	r.tellOmitted(head)
 	families := r.registered(head)
-	after, err := r.readValues(ctx, families, head.Lineage)
+	after, err := r.readValues(ctx, families, head)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (r *Reader) readPage(ctx context.Context) (*Page, error) {
 		}
 	}
 	r.index.remember(families)
-	page, err := render(ctx, r.observer, head, families)
+	page, err := render(ctx, r.observer, r.own, head, families)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (r *Reader) registered(head wire.Head) []storedFamily {
 			families = append(families, storedFamily{name: name, state: state})
 		}
 	}
-	r.index.keep(families)
+	r.index.keep(families, head.Lineage)
 	return families
 }
 
@@ -117,108 +117,4 @@ func (r *Reader) omit(name string, err error) {
 		r.index.noteTooLarge(name)
 	}
 	r.observer.OmittedFamilies(name, 1, err)
-}
-
-// readValues reads the values of all shared families, and then the lineage. Before is
-// the lineage as it was read first. A family takes at most half of what is left of the
-// bytes that are read for a page, so that none pushes all others off.
-func (r *Reader) readValues(ctx context.Context, families []storedFamily, before string) (lineage string, err error) {
-	var queries []wire.SeriesQuery
-	var asked, scanned []int // the families of the queries, and those that were scanned
-	room := wire.MaxPage - r.index.size()
-	for i := range families {
-		f := &families[i]
-		if !f.state.Shared() {
-			continue // its values are with the writers' gauges
-		}
-		if known := r.index.families[f.name]; known != nil {
-			// Where Redis does not tell the lineage, a failover within a reading goes
-			// unseen: then what is remembered is not believed for long.
-			believed := before != "" || time.Since(known.scanned) < r.recovery.bound()
-			if known.version == f.state.SeriesVersion && known.version != "" && believed {
-				f.series = known
-				queries = append(queries, wire.SeriesQuery{Family: f.name, Fields: known.labels.fields, Texts: known.texts})
-				asked = append(asked, i)
-				continue
-			}
-			room += known.size
-			delete(r.index.families, f.name)
-		}
-		switch err := r.scan(ctx, f, room/2); {
-		case err == nil:
-			room -= f.series.size
-			scanned = append(scanned, i)
-		case wire.Damaged(err), errors.Is(err, wire.ErrTooLarge):
-			r.omit(f.name, err)
-		default:
-			return "", err
-		}
-	}
-	taken, err := r.readStarts(ctx, families, scanned)
-	if err != nil {
-		return "", err
-	}
-	room -= taken
-	if err := r.recheckGenerations(ctx, families, scanned); err != nil {
-		return "", err
-	}
-	var gone []int
-	replies, lineage, err := r.store.ReadSeries(ctx, queries, room)
-	if err != nil {
-		return "", err
-	}
-	for q, reply := range replies {
-		f := &families[asked[q]]
-		if reply.Err != nil {
-			r.omit(f.name, reply.Err)
-			delete(r.index.families, f.name)
-			f.series = nil
-			continue
-		}
-		f.values, f.series.texts = reply.Values, reply.Texts
-		if len(f.values) > 0 && !slices.ContainsFunc(f.values, func(v wire.SeriesValue) bool { return v.Found }) {
-			gone = append(gone, asked[q])
-		}
-	}
-	return lineage, r.recheckGenerations(ctx, families, gone)
-}
-
-// scan reads all series of a family, unless they were just found not to fit.
-func (r *Reader) scan(ctx context.Context, f *storedFamily, room int) error {
-	if r.index.isTooLarge(f.name) {
-		return wire.ErrTooLarge
-	}
-	stored, err := r.store.ScanSeries(ctx, f.name, room)
-	if err != nil {
-		return err
-	}
-	f.series, f.values, err = indexSeries(ctx, r.observer, f.name, f.state.SeriesVersion, stored)
-	f.scanned = err == nil
-	return err
-}
-
-// recheckGenerations looks up again the families that were scanned, or that have no
-// known series left. If Redis lost one of them meanwhile, it returns an error. If series
-// came or went between the head and the scan, nobody knows of which seriesVersion the
-// scan is, so the family does not count as scanned.
-func (r *Reader) recheckGenerations(ctx context.Context, families []storedFamily, which []int) error {
-	if len(which) == 0 {
-		return nil
-	}
-	names := make([]string, len(which))
-	for n, i := range which {
-		names[n] = families[i].name
-	}
-	states, err := r.store.ReadFamilies(ctx, names)
-	if err != nil {
-		return err
-	}
-	for n, i := range which {
-		f := &families[i]
-		if states[n].Generation != f.state.Generation {
-			return &RecoveringError{cause: "Redis lost something while the page was read", wait: "it is read again"}
-		}
-		f.scanned = f.scanned && states[n].SeriesVersion == f.state.SeriesVersion
-	}
-	return nil
 }

@@ -32,6 +32,9 @@ type Config struct {
 	// takes longer is a failure, however little time its scrapes have.
 	ScrapeTimeout time.Duration
 
+	// Own are shoal's own metrics.
+	Own []Own
+
 	// Held returns what Redis has of this process, nil for nothing. CatchUp asks the
 	// process's writer for what a page waits for: to renew its lease now, and to look
 	// whether Redis still has all of its families. Both are nil where the process
@@ -64,6 +67,7 @@ type Reader struct {
 	store    wire.Store
 	config   Config
 	observer Observer
+	own      []ownMetric
 
 	ctx    context.Context
 	cancel context.CancelCauseFunc
@@ -74,7 +78,7 @@ type Reader struct {
 	active bool     // a goroutine works on readings; guarded by mu
 
 	// The rest belongs to the reading under way.
-	app      wire.AppState // of the last reading: what the next one asks for at once
+	expected wire.Expected // what the reading asks for at once
 	index    index
 	overlong overlong
 	recovery recovery
@@ -91,7 +95,7 @@ type reading struct {
 
 // New returns a reader of an app's store. It reads nothing until it is asked.
 func New(store wire.Store, config Config, observer Observer) *Reader {
-	r := &Reader{store: store, config: config, observer: observer}
+	r := &Reader{store: store, config: config, observer: observer, own: newOwnMetrics(config.Own)}
 	r.recovery = recovery{lease: config.LeaseDuration, grace: config.Grace}
 	r.ctx, r.cancel = context.WithCancelCause(context.Background())
 	return r

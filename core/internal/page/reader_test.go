@@ -78,7 +78,7 @@ func TestReader_WhatADiscardedReadingScannedIsForgotten(t *testing.T) {
 			whole := f.server.Snapshot()
 			f.between(memstore.OpReadFamilies, func() {
 				f.server.Restore(lagging)
-				f.between(memstore.OpScanSeries+" c_total", func() { f.server.Restore(whole) })
+				f.between(memstore.OpScan+" c_total", func() { f.server.Restore(whole) })
 			})
 			_, err := f.join(t.Context())
 			var recovering *RecoveringError

@@ -19,8 +19,8 @@ var errText = fmt.Errorf("the page would have more than %d MiB of text", wire.Ma
 // tooLarge picks the largest families, without which the page's text is not too long, and says
 // how many bytes are left without them. large is nil if the text is not too long with all.
 func (b *builder) tooLarge(families []storedFamily) (large map[int]bool, room int) {
-	own := 0 // of shoal_instance_info and its like
-	for _, l := range b.leases {
+	own := b.zerosBound() // and of shoal_instance_info and its like
+	for _, l := range b.app.Leases {
 		own = addBounded(own, 2*len(l.Info.Host)+2*len(l.Info.Version)+200)
 	}
 	sizes, total := make([]int, len(families)), own

@@ -18,34 +18,54 @@ const startSize = 8
 // page then shows.
 func (f *storedFamily) cumulative() bool { return f.state.Type != wire.TypeGauge }
 
-// readStarts reads when the series of the scanned families began, and returns how many
-// bytes that took. The package documentation says why it comes after the scans. If the
+// startsOf names series of a family of which is to be read when they began.
+type startsOf struct {
+	family *storedFamily
+	places []int // of the series; nil for all
+}
+
+// readStarts reads when series began that are new to the reader, or have changed. The package
+// documentation says why it comes after the scans. If the
 // marks cannot be read for a reason of their own, the page lacks the starts and no more.
-func (r *Reader) readStarts(ctx context.Context, families []storedFamily, scanned []int) (size int, err error) {
+func (v *valuesReading) readStarts(ctx context.Context) error {
 	var queries []wire.StartsQuery
-	var series []*seriesIndex
-	for _, i := range scanned {
-		if f := &families[i]; f.cumulative() && f.series.labels.len() > 0 {
-			queries = append(queries, wire.StartsQuery{Family: f.name, Generation: f.state.Generation, Fields: f.series.labels.fields})
-			series = append(series, f.series)
+	var asked []startsOf
+	for _, s := range v.starts {
+		f := s.family
+		fields := f.series.labels.fields
+		if s.places != nil {
+			fields = make([]string, len(s.places))
+			for i, at := range s.places {
+				fields[i] = f.series.labels.fields[at]
+			}
+		}
+		if f.cumulative() && len(fields) > 0 {
+			queries = append(queries, wire.StartsQuery{Family: f.name, Generation: f.state.Generation, Fields: fields})
+			asked = append(asked, s)
 		}
 	}
 	if len(queries) == 0 {
-		return 0, nil
+		return nil
 	}
-	starts, err := r.store.ReadStarts(ctx, queries)
+	starts, err := v.store.ReadStarts(ctx, queries)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil || wire.Trouble(err) != "":
-		return 0, err
+		return err
 	default:
-		r.observer.OmittedValues("when series began", len(queries), err)
-		return 0, nil
+		v.observer.OmittedValues("when series began", len(queries), err)
+		return nil
 	}
-	for i, s := range series {
-		size += s.noteStarts(starts[i])
+	for i, s := range asked {
+		size := s.family.series.size
+		if s.places == nil {
+			s.family.series.noteStarts(starts[i])
+		} else {
+			s.family.series.noteStartsAt(s.places, starts[i])
+		}
+		v.room -= s.family.series.size - size
 	}
-	return size, nil
+	return nil
 }
 
 // noteStarts notes when the series began: parallel to the labels, 0 where that is not

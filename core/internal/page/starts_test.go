@@ -170,7 +170,7 @@ func TestStarts_AreOmittedWhereTheyWouldMakeThePageTooLong(t *testing.T) {
 		spare  int
 		noRoom bool
 	}{{0, true}, {79, true}, {200, false}} {
-		series, values, err := indexSeries(t.Context(), newCounts(), "c_total", "s", stored)
+		series, values, err := indexSeries(t.Context(), newCounts(), "c_total", stored)
 		if err != nil {
 			t.Fatal(err)
 		}

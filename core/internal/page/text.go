@@ -31,7 +31,7 @@ func (f *shownFamily) appendHead(dst []byte) []byte {
 // appendRow appends the samples of one series.
 func (f *shownFamily) appendRow(dst []byte, i int, lines *lines) []byte {
 	numbers, at := f.row(i)
-	labels := f.labels.text(at)
+	labels := lines.labels[at]
 	switch f.kind {
 	case wire.TypeSummary:
 		dst = appendFloat(appendSeries(dst, lines.sum, labels, ""), numbers[0])
@@ -57,7 +57,7 @@ func (f *shownFamily) textSize() int {
 	const number = 6
 	line := len(f.name) + len("{} \n") + number
 	if sets := f.labels.len(); sets > 0 {
-		line += f.labels.textSize() / sets
+		line += f.labels.texts().size / sets
 	}
 	switch f.kind {
 	case wire.TypeSummary:
@@ -72,10 +72,11 @@ func (f *shownFamily) textSize() int {
 type lines struct {
 	bucket, sum, count string
 	le                 []string // the label of each bucket
+	labels             []string // of each series
 }
 
 func newLines(f *shownFamily) lines {
-	l := lines{bucket: f.name + "_bucket", sum: f.name + "_sum", count: f.name + "_count"}
+	l := lines{bucket: f.name + "_bucket", sum: f.name + "_sum", count: f.name + "_count", labels: f.labels.texts().texts}
 	if f.kind == wire.TypeHistogram {
 		for i := range len(f.bounds) + 1 {
 			l.le = append(l.le, `le="`+string(appendFloat(nil, f.upper(i)))+`"`)

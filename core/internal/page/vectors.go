@@ -25,7 +25,7 @@ func (b *builder) addVectorRows(shown *shownFamily, f *storedFamily) {
 	}
 	shown.numbers = make([]float64, 0, len(f.values)*shown.width())
 	shown.labels = f.series.labels
-	shown.starts, shown.now = f.series.starts, b.now.UnixMicro()
+	shown.starts, shown.now = f.series.starts, b.app.Now.UnixMicro()
 	for i, v := range f.values {
 		if b.ended() {
 			return

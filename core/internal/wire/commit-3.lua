@@ -13,11 +13,12 @@
 --      6  overflow: the field of the overflow series
 --      7  totals: 1 to get them, else 0
 --      8  kinds: a letter for each op, or one letter for all
---      9  births: 1 if they follow the values, else 0
+--      9  births: for each op since when the writer holds its series, in microseconds; 0 if it
+--          held it before. For a deletion: when it was asked for. Commas separate the births;
+--          no text at all if none is above 0
 --      10  again: 1 if the batch was sent before and Redis may have had it, else 0
---      11… the fields of all ops, then as many values, then perhaps as many births: since when
---          the writer holds the op's series, in microseconds; 0 if it held it before. For a
---          deletion: when it was asked for
+--      11  values: of all ops, separated by commas
+--      12… the fields of all ops
 -- Returns {OK, seq, corrupt, overflowed, removed, total…}  applied now
 --         {DUP, last, 0, 0, 0, total…}            was applied before
 --         {GAP, last}                             the writer's number is last, and not prev
@@ -29,57 +30,41 @@
 -- the script takes time in proportion to the bytes that it reads: a pattern that can fail
 -- begins with ^, else Lua would try it at each byte.
 
-local call, gsub, sub = redis.call, string.gsub, string.sub
+local call, find, match, sub, format = redis.call, string.find, string.match, string.sub, string.format
 
-local HEAD = 10
+local HEAD = 11
 local GENERATION = '\254'
 local LARGEST = '9007199254740991' -- the largest number of a batch, which no writer reaches
-local WORK = 33554432 -- quick does no more: bytes of the deltas times bytes of the texts
-local THOROUGH = 251 -- careful does one of so many batches of vectors; a prime, so that each series has its turn
 local CHUNK = 2000 -- arguments of one redis.call; unpack takes less than 8000
 
 local ctl, v = KEYS[1], KEYS[2]
 local me = 'w:' .. ARGV[2]
 local prev, seq, cap, overflow = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
-local totals, kinds, births = ARGV[7] == '1', ARGV[8], ARGV[9] == '1'
-local ops = (#ARGV - HEAD) / (births and 3 or 2)
-if not prev or not seq or not cap or ops ~= floor(ops) or (#kinds ~= 1 and #kinds ~= ops) then
+local totals, kinds, values = ARGV[7] == '1', ARGV[8], ARGV[11]
+local ops = #ARGV - HEAD
+if not prev or not seq or not cap or ops < 0 or (#kinds ~= 1 and #kinds ~= ops) then
   return redis.error_reply('ERR shoal: malformed commit')
 end
 
-local function kind_of(i) return #kinds == 1 and kinds or sub(kinds, i, i) end
-local function field_of(i) return ARGV[HEAD + i] end
-local function value_of(i) return ARGV[HEAD + ops + i] end
+local function kind_of(i) return #kinds == 1 and kinds or kinds:sub(i, i) end
 
--- PAIR matches one component of a vector that begins with a space. NUMBERS matches decimal
--- numbers with colons between. The range +-: is +,-./0123456789: of which Lua reads no other
--- character than DECIMAL's as part of a number.
-local PAIR, CUT = '( [^ :]+:)([%d.eE+%-]+)', '^([%d.eE+%-]+)() '
-local NUMBERS = '^[+-:eE]*$'
-local SHORT = 1e14 -- Lua writes 14 digits: whole numbers below it need no format
-
--- fetch reads the ops' fields, in calls of bounded size. An absent one is false.
-local function fetch()
-  local texts = {}
-  for from = 1, ops, CHUNK do
-    local to = math.min(from + CHUNK - 1, ops)
-    local part = call('HMGET', v, unpack(ARGV, HEAD + from, HEAD + to))
-    if ops <= CHUNK then return part end
-    for i = 1, to - from + 1 do texts[from + i - 1] = part[i] end
-  end
-  return texts
+-- The generation of the values is read behind the ops' fields. An absent field is false.
+local state = redis.pcall('HMGET', ctl, 'gen', me, 'shape')
+ARGV[HEAD + ops + 1] = GENERATION
+local stored = redis.pcall('HMGET', v, unpack(ARGV, HEAD + 1, HEAD + math.min(CHUNK, ops + 1)))
+for from = CHUNK + 1, stored.err and 0 or ops + 1, CHUNK do
+  local part = call('HMGET', v, unpack(ARGV, HEAD + from, HEAD + math.min(from + CHUNK - 1, ops + 1)))
+  for i = 1, #part do stored[from - 1 + i] = part[i] end
 end
-
-local state, generation = redis.pcall('HMGET', ctl, 'gen', me, 'shape'), redis.pcall('HGET', v, GENERATION)
-if state[1] ~= ARGV[1] or generation ~= ARGV[1] then
-  return trouble(state) or trouble(generation) or {'UNKNOWN'}
+if state[1] ~= ARGV[1] or stored[ops + 1] ~= ARGV[1] then
+  return trouble(state) or trouble(stored) or {'UNKNOWN'}
 end
 local last = '0'
 if state[2] then
   last = match(state[2], '^([1-9]%d*) ')
   if not last then
     last = sub(state[2], 1, 2) == '0 ' and '0' or LARGEST
-  elseif #last > 15 and (#last > 16 or tonumber(last) >= WHOLE) then
+  elseif #last > 15 and (#last > 16 or tonumber(last) >= 2^53) then
     last = LARGEST
   end
 end
@@ -93,9 +78,9 @@ if tonumber(last) >= seq then
   call('HSET', ctl, me, last .. ' ' .. now, 'touched', now)
   local reply = {'DUP', last, 0, 0, 0}
   if totals then
-    local texts, spare = fetch(), nil
+    local spare
     for i = 1, ops do
-      local kind, total = kind_of(i), texts[i]
+      local kind, total = kind_of(i), stored[i]
       if kind ~= '+' and kind ~= '=' then
         total = ''
       elseif not total and cap > 0 then
@@ -110,93 +95,132 @@ if tonumber(last) >= seq then
 end
 if tonumber(last) ~= prev then return {'GAP', last} end
 
-local stored = fetch()
 local set = {} -- what to write: pairs of field and text
-local gone = {} -- fields to remove
-local came = {} -- fields of series that are created
-local target = {} -- for each op the field that it went to: false for none, nil for its own
 local results = {} -- for each op the text of its series after it
 
 -- quick works out the outcome of nearly every batch: of one that only adds, to series that
--- all exist, whose texts are as this script writes them. It checks all bare numbers in one
--- match, changes only those components of a vector that the delta names, and has Lua write
--- most numbers. For any other batch it returns false or raises an error, and careful works
--- out the outcome. quick takes about half of careful's time for numbers, and a third where 3
--- of a histogram's 13 components change.
-local function quick()
-  if kinds ~= '+' then return false end
-  local ARGV, at = ARGV, HEAD + ops -- the values begin behind at
-  if not find(ARGV[at + 1], ':', 1, true) then
-    local had = concat(stored, ':')
-    if #had > MAX_TEXT or not find(had, NUMBERS) or not find(concat(ARGV, ':', at + 1, at + ops), NUMBERS) then return false end
-    local set, format, k = set, format, 0 -- locals are quicker
-    for i = 1, ops do
-      local n = stored[i] + ARGV[at + i]
-      if n < WHOLE and n > -WHOLE and n % 1 == 0 then
+-- all exist, whose texts are as this script writes them. For any other batch it returns false
+-- or raises an error, and careful works out the outcome. There is one for vectors and one for
+-- numbers. It takes about half of careful's time for numbers, and a third where 3 of a
+-- histogram's 13 components change.
+--
+-- The one for vectors does not check the components that a delta does not name. One that makes a
+-- page omit the series would stay for ever, so careful does one of so many batches of vectors: a
+-- prime, so that each series has its turn.
+local THOROUGH = 251
+local vectors, quick = find(values, ':', 1, true), nil
+if kinds ~= '+' or vectors and seq % THOROUGH == 0 then
+  function quick() return false end
+elseif vectors then
+  -- Changes only those components that the delta names.
+  function quick(ops, values, stored, set, results)
+    local find, match, gmatch, gsub, sub, concat = string.find, string.match, string.gmatch, string.gsub, string.sub, table.concat
+    local WORK = 33554432 -- it does no more: bytes of the deltas times bytes of the texts
+    local SHORT = 1e14 -- Lua writes 14 digits: whole numbers below it need no format
+    -- PAIR matches one component of a vector that begins with a space.
+    local PAIR, CUT = '( [^ :]+:)([%d.eE+%-]+)', '^([%d.eE+%-]+)() '
+    local out, seen, work, i = {}, {}, 0, 0
+    for delta in gmatch(values, '[^,]+') do
+      i = i + 1
+      delta = ' ' .. delta
+      local rest, k, size = ' ' .. stored[i] .. ' ', 0, 0
+      work = work + #delta * #rest -- each component of the delta is searched for in the text
+      if work > WORK or #rest > MAX_TEXT + 2 then return false end
+      for key, num in gmatch(delta, PAIR) do
+        if seen[key] == i then return false end
+        seen[key] = i
+        size = size + #key + #num
+        local from, to = find(rest, key, 1, true)
+        if from then
+          local had, after = match(rest, CUT, to + 1)
+          num = had + num
+          rest = sub(rest, 1, from - 1) .. sub(rest, after)
+        end
+        num = num + 0
+        if num - num ~= 0 or num < 0 and key ~= ' sum:' then return false end
+        if num % 1 ~= 0 or num >= SHORT or num <= -SHORT then num = text(num) end
+        out[k + 1], out[k + 2] = key, num
+        k = k + 2
+      end
+      -- The rest must be components that are whole numbers, and the last space. If the sum
+      -- might have too many components, careful counts them.
+      local others, n = gsub(rest, ' [^ :]+:%d+', '')
+      if size ~= #delta or others ~= ' ' or n > MAX_COMPONENTS - 1001 then return false end
+      local sum = sub(concat(out, '', 1, k) .. rest, 2, -2)
+      if #sum > MAX_TEXT then return false end
+      results[i], set[2 * i - 1], set[2 * i] = sum, ARGV[HEAD + i], sum
+    end
+    return i == ops
+  end
+else
+  -- Checks all numbers in one match, and has Lua write most.
+  function quick(ops, values, stored, set, results, totals)
+    local find, format, ARGV = string.find, string.format, ARGV
+    -- NUMBERS matches decimal numbers with commas between. The range +-: is +,-./0123456789: of
+    -- which Lua reads no other character than DECIMAL's as part of a number.
+    local NUMBERS = '^[+-:eE]*$'
+    local had, at, i, k = table.concat(stored, ',', 1, ops), HEAD, 0, 0
+    if #had > MAX_TEXT or not find(had, NUMBERS) or not find(values, NUMBERS) then return false end
+    for delta in string.gmatch(values, '[^,]+') do
+      i = i + 1
+      local n = stored[i] + delta
+      if n < 2^53 and n > -2^53 and n % 1 == 0 then
         n = format('%d', n)
-      elseif not (n <= MAX and n >= -MAX) then
+      elseif n - n ~= 0 then -- it is infinite
         return false
       elseif totals then
         n = text(n)
       end
-      set[k + 1], set[k + 2] = ARGV[HEAD + i], n
+      set[k + 1], set[k + 2] = ARGV[at + i], n
       if totals then results[i] = n end
       k = k + 2
     end
-    return true
+    return i == ops
   end
-
-  -- quick does not check the components that a delta does not name. One that makes a page
-  -- omit the series would stay for ever, so careful does a batch now and then.
-  if seq % THOROUGH == 0 then return false end
-  local out, seen, work = {}, {}, 0
-  for i = 1, ops do
-    local delta, rest, k, size = ' ' .. ARGV[at + i], ' ' .. stored[i] .. ' ', 0, 0
-    work = work + #delta * #rest -- each component of the delta is searched for in the text
-    if work > WORK or #rest > MAX_TEXT + 2 then return false end
-    for key, num in gmatch(delta, PAIR) do
-      if seen[key] == i then return false end
-      seen[key] = i
-      size = size + #key + #num
-      local from, to = find(rest, key, 1, true)
-      if from then
-        local had, after = match(rest, CUT, to + 1)
-        num = had + num
-        rest = sub(rest, 1, from - 1) .. sub(rest, after)
-      end
-      num = num + 0
-      if not (num >= 0 and num <= MAX) and not (num >= -MAX and key == ' sum:') then return false end
-      if num % 1 ~= 0 or num >= SHORT or num <= -SHORT then num = text(num) end
-      out[k + 1], out[k + 2] = key, num
-      k = k + 2
-    end
-    -- The rest must be components that are whole numbers, and the last space. If the sum
-    -- might have too many components, careful counts them.
-    local others, n = gsub(rest, ' [^ :]+:%d+', '')
-    if size ~= #delta or others ~= ' ' or n > MAX_COMPONENTS - 1001 then return false end
-    local sum = sub(concat(out, '', 1, k) .. rest, 2, -2)
-    if #sum > MAX_TEXT then return false end
-    results[i], set[2 * i - 1], set[2 * i] = sum, ARGV[HEAD + i], sum
-  end
-  return true
 end
 
--- careful works out the outcome of any batch. It returns what is wrong with the batch or
--- nil, how many stored texts were corrupt, how many ops overflowed, whether all series go,
--- and whether any series comes or goes. (It sets no outer variable: miniredis forgets what
--- a function set before an error.)
-local function careful()
+local done = ops == 0
+if not done then
+  local ok, worked = pcall(quick, ops, values, stored, set, results, totals)
+  done = ok and worked
+end
+
+local gone = {} -- fields to remove
+local came = {} -- fields of series that are created
+local target = {} -- for each op the field that it went to: false for none, nil for its own
+local corrupt, overflowed, cleared, changed = 0, 0, false, false
+
+-- split returns the n texts between the commas of s; nil if there are more.
+local function split(s, n)
+  local texts, from = {}, 1
+  for i = 1, n do
+    local to = string.find(s, ',', from, true) or #s + 1
+    texts[i], from = string.sub(s, from, to - 1), to + 1
+  end
+  return from > #s + 1 and texts or nil
+end
+
+local births = ARGV[9] ~= '' and split(ARGV[9], ops) or {} -- for each op, if the writer tells of any
+for i = 1, #births do births[i] = tonumber(births[i]) or 0 end
+
+-- careful works out the outcome of any batch: how many stored texts were corrupt, how many ops
+-- overflowed, whether all series go, and whether any series comes or goes.
+if not done then
   local add, latest = adders()
-  local corrupt, overflowed, cleared = 0, 0, false
+  values = split(values, ops)
+  if not values then return redis.error_reply('ERR shoal: malformed commit') end
   local was, is = {}, {} -- texts by field, before and after; false if absent
-  for i = 1, ops do was[field_of(i)], is[field_of(i)] = stored[i], stored[i] end
+  for i = 1, ops do
+    local field = ARGV[HEAD + i]
+    was[field], is[field] = stored[i], stored[i]
+  end
 
   -- A deletion may arrive long after it was asked for: Redis was away, or has stepped back and
   -- gets it again. It spares the series that began more than a second after it was asked for,
   -- by which the clocks of processes may differ.
   local LATE, SKEW = 10000000, 1000000 -- microseconds
   local function asked_late(i)
-    local asked = births and tonumber(ARGV[HEAD + 2 * ops + i]) or 0
+    local asked = births[i] or 0
     return asked > 0 and micros - asked > LATE and asked
   end
 
@@ -214,7 +238,7 @@ local function careful()
 
   local grown, series = 0, nil
   for i = 1, ops do
-    local kind, field, value = kind_of(i), field_of(i), value_of(i)
+    local kind, field, value = kind_of(i), ARGV[HEAD + i], values[i]
     if kind == '+' or kind == '=' then
       if cap > 0 and not is[field] and field ~= overflow then
         if not series then series = call('HLEN', v) - 1 end
@@ -230,7 +254,7 @@ local function careful()
       -- A value that is set beyond the cap goes nowhere: the last of many series says nothing.
       local had, sum, damaged = field and is[field], nil, nil
       if kind == '+' then sum, damaged = add(had, value) else sum, damaged = latest(had, value, micros) end
-      if not sum then return 'op ' .. i .. ' of the commit has a malformed value' end
+      if not sum then return redis.error_reply('ERR shoal: op ' .. i .. ' of the commit has a malformed value') end
       target[i] = field
       if field then
         if damaged then corrupt = corrupt + 1 end
@@ -260,11 +284,11 @@ local function careful()
       end
       for k = 1, i do target[k] = false end
     else
-      return 'op ' .. i .. ' of the commit is of an unknown kind'
+      return redis.error_reply('ERR shoal: op ' .. i .. ' of the commit is of an unknown kind')
     end
   end
 
-  local changed = cleared
+  changed = cleared
   for i in pairs(set) do set[i] = nil end -- quick may have failed half-way
   if cleared then set[1], set[2] = GENERATION, ARGV[1] end
   for field, now_text in pairs(is) do
@@ -284,17 +308,6 @@ local function careful()
     end
   end
   for i = 1, ops do results[i] = target[i] and is[target[i]] or '' end
-  return nil, corrupt, overflowed, cleared, changed
-end
-
-local corrupt, overflowed, cleared, changed = 0, 0, false, false
-if ops > 0 then
-  local ok, done = pcall(quick)
-  if not (ok and done) then
-    local wrong
-    wrong, corrupt, overflowed, cleared, changed = careful()
-    if wrong then return redis.error_reply('ERR shoal: ' .. wrong) end
-  end
 end
 
 local removed = #gone
@@ -304,24 +317,25 @@ if cleared then removed = call('HLEN', v) - 1 end
 -- them. A series began when the first process began to hold it, but not before the family's
 -- last removal was asked for. What a batch brings back that was sent before had begun earlier.
 local m, last
-if changed or births then
+local moved = {} -- fields of series whose start moves back
+if changed or #births > 0 then
   local stored = call('HMGET', ctl, 'epoch', 'created', 'removed')
   local function past(s) return math.min(micros, tonumber(match(s or '', '^%d+$') or '0') or 0) end
   last = past(match(stored[3] or '', '^(%d+) %d+$'))
   if removed > 0 then
     local asked = 0
-    for i = 1, births and ops or 0 do
+    for i = 1, #births do
       local kind = kind_of(i)
-      if kind == '-' or kind == '*' then asked = math.max(asked, tonumber(ARGV[HEAD + 2 * ops + i]) or 0) end
+      if kind == '-' or kind == '*' then asked = math.max(asked, births[i]) end
     end
     last = asked == 0 and micros or math.min(micros, math.max(asked, last))
   end
   local floor = ARGV[10] == '1' and 0 or last
 
   local began = {} -- by field: since when the writer holds it; false where that is not known
-  for i = 1, births and ops or 0 do
-    local field, birth = target[i], tonumber(ARGV[HEAD + 2 * ops + i]) or 0
-    if field == nil then field = field_of(i) end
+  for i = 1, #births do
+    local field, birth = target[i], births[i]
+    if field == nil then field = ARGV[HEAD + i] end
     if field and birth > 0 then began[field] = math.max(floor, math.min(birth, began[field] or micros)) end
   end
   for i = 1, #came do began[came[i]] = began[came[i]] or false end
@@ -338,6 +352,7 @@ if changed or births then
   for field, start in pairs(began) do
     if (m.start(field) or 0) > start then -- this process held it before the one that created it
       m.set(field, start)
+      moved[#moved + 1] = field
       changed = true -- for readers, who remember the start
     else
       m.hold(field)
@@ -348,11 +363,8 @@ end
 -- Nothing above has written. The first write is an HSET, which checks the memory: if Redis
 -- answers OOM, nothing has changed. After it, Redis lets the script finish.
 if changed or #(state[3] or '') > 99 then -- too long to be a shape: each batch would read it
-  -- The shape is a count and a time. If Redis steps back, the same count comes again with
-  -- other series; and a clock may stand still.
-  local count = (tonumber(match(state[3] or '', '^%d+') or '0') or 0) + 1
-  call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now,
-    'shape', format('%.0f', count) .. ' ' .. now .. '.' .. time[2])
+  local series = not cleared and call('HLEN', v) - 1 or 0
+  call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now, unpack(change(state[3], time, series, gone, came, moved)))
 else
   call('HSET', ctl, me, ARGV[4] .. ' ' .. now, 'touched', now)
 end

@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // OpKind is one of the four things that a batch can do to a series.
@@ -24,7 +25,7 @@ const (
 	OpClear OpKind = '*'
 )
 
-// Op is one step of a batch. A batch names each field at most once.
+// Op is one step of a batch. A batch names each field at most once. No Value has a comma.
 type Op struct {
 	Kind  OpKind
 	Field string // see EncodeField; unused by OpClear
@@ -108,30 +109,18 @@ func (r *Redis) Commit(ctx context.Context, commits []Commit) []CommitReply {
 }
 
 func (r *Redis) commitCall(c *Commit) *call {
-	const keys, head = 3, 10
-	lists, births := 2, 0
-	if slices.ContainsFunc(c.Ops, func(op Op) bool { return op.Born > 0 }) {
-		lists, births = 3, 1
-	}
-	room := make([]any, lineHead+keys+head+lists*len(c.Ops))
+	const keys, head = 3, 11
+	room := make([]any, lineHead+keys+head+len(c.Ops))
 	args := room[lineHead+keys:]
 	args[0], args[1] = c.Generation, c.Writer
 	args[2], args[3] = c.Prev, c.Seq
 	args[4], args[5] = c.Limit, c.Overflow
-	args[6] = 0
-	if c.Totals {
-		args[6] = 1
-	}
-	args[7], args[8], args[9] = kinds(c.Ops), births, 0
-	if c.Again {
-		args[9] = 1
-	}
+	args[6], args[7] = flag(c.Totals), kinds(c.Ops)
+	args[8], args[9] = births(c.Ops), flag(c.Again)
+	args[10] = values(c.Ops)
 	// A pointer to a string goes into an interface without an allocation.
 	for i := range c.Ops {
-		args[head+i], args[head+len(c.Ops)+i] = &c.Ops[i].Field, &c.Ops[i].Value
-		if births == 1 {
-			args[head+2*len(c.Ops)+i] = c.Ops[i].Born
-		}
+		args[head+i] = &c.Ops[i].Field
 	}
 	return &call{
 		script: commitScript,
@@ -139,6 +128,39 @@ func (r *Redis) commitCall(c *Commit) *call {
 		args:   args,
 		room:   room,
 	}
+}
+
+// values returns the values of ops with commas between: one argument costs Redis and the client less
+// than one for each value.
+func values(ops []Op) string {
+	size := len(ops)
+	for i := range ops {
+		size += len(ops[i].Value)
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for i := range ops {
+		if i > 0 {
+			all.WriteByte(',')
+		}
+		all.WriteString(ops[i].Value)
+	}
+	return all.String()
+}
+
+// births returns the births of ops in the same way, or nothing if there are none.
+func births(ops []Op) string {
+	if !slices.ContainsFunc(ops, func(op Op) bool { return op.Born > 0 }) {
+		return ""
+	}
+	var all []byte
+	for i := range ops {
+		if i > 0 {
+			all = append(all, ',')
+		}
+		all = strconv.AppendInt(all, ops[i].Born, 10)
+	}
+	return string(all)
 }
 
 // kinds returns the letters of the ops' kinds; one letter if all are alike.

@@ -12,6 +12,7 @@
 //	register.go …        one file for each call: what it takes and returns, how Redis does it
 //	*-K.lua              the scripts of K keys; their heads have KEYS, ARGV, Returns, why twice is safe
 //	marks.lua, marks.go  when a series began, and when a process held it last
+//	changes.lua …        which series of a large family have changed
 //	names.go, keys.go    what a name may be, and the keys that are made of names
 //	codec.go             fields, vectors and numbers as texts
 //	limits.go            what is believed of what Redis holds

@@ -63,6 +63,9 @@ func Answered(err error) bool { return answerIn(err) != nil }
 
 // answerIn returns the answer of a server in err, or nil.
 func answerIn(err error) redis.Error {
+	if err == nil {
+		return nil
+	}
 	var reply redis.Error
 	if errors.As(err, &reply) {
 		return reply

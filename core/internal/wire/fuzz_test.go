@@ -191,11 +191,18 @@ func FuzzReplies_OfGarbageAreHarmless(f *testing.F) {
 	f.Add("", "", "x", "", "lineage", "abc 17", "\xfe", "1")
 	f.Add("gen", "gauge", "-9223372036854775808", "+Inf", "lineage", " ", "a\xffb", "1 2 3")
 	f.Fuzz(func(t *testing.T, generation, kind, created, bounds, field, entry, gauge, value string) {
-		state := familyState([]any{generation, kind, "help", nil, bounds, created, nil}, generation)
+		control := func(texts ...string) []SeriesValue {
+			values := make([]SeriesValue, len(texts))
+			for i, text := range texts {
+				values[i] = SeriesValue{text, text != ""}
+			}
+			return values
+		}
+		state := familyState(control(generation, kind, "help", "", bounds, created, ""), generation)
 		if state.Err == nil && (state.Generation == "" || state.Type == "") {
 			t.Errorf("%+v passes for registered", state)
 		}
-		if other := familyState([]any{generation, kind, nil, nil, nil, created, nil}, generation+"x"); other.Err == nil {
+		if other := familyState(control(generation, kind, "", "", "", created, ""), generation+"x"); other.Err == nil {
 			t.Errorf("%+v is of another generation than its values", other)
 		}
 		now := time.Unix(1700000000, 0)

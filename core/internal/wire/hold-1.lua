@@ -3,7 +3,7 @@
 -- Takes or renews a lease, and records the lineage of the data.
 --
 -- KEYS 1  the app's leases: i:<index> = "writer deadline lineage info…",
---         lineage = "lineage milliseconds"
+--         lineage = "lineage milliseconds", next = where the search for a free index goes on
 -- ARGV 1  writer
 --      2  held: the index that the writer has had so far, or -1
 --      3  wanted: the index that it asks for, or -1
@@ -23,8 +23,9 @@
 
 local call, match = redis.call, string.match
 local leases, writer, held, wanted = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local MANY = 10000 -- a page shows no more leases
-local MAX_ENTRY, MAX_INDEX, WHOLE = 4096, 2147483647, 9007199254740992
+local WINDOW = 32 -- indexes at which it looks for a free one
+local FEW = 64 -- beside so many leases it looks at the lowest indexes first
+local MAX_ENTRY, WHOLE = 4096, 9007199254740992
 local mended = 0
 
 -- failed says whether a reply is an error. If so, call the command again: failed has
@@ -43,63 +44,77 @@ local state = redis.pcall('HMGET', leases, own, 'lineage')
 if failed(state, leases) then state = call('HMGET', leases, own, 'lineage') end
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local present = string.format('%.0f', now)
 
-local function field(k) return 'i:' .. string.format('%.0f', k) end
-
--- lease returns the writer and the deadline of an entry. It returns nil for an entry that
--- is no lease: such an entry holds no index.
+-- lease returns the writer of an entry, and whether the lease has not expired. It returns nil for
+-- an entry that is no lease: such an entry holds no index.
 local function lease(entry)
   if not entry or #entry > MAX_ENTRY then return nil end
   local who, deadline = match(entry, '^(%S+) (%d+) ')
-  deadline = tonumber(deadline or '')
+  if not who then return nil end
+  if #deadline == #present then return who, deadline > present end -- to read a number takes thrice as long
+  deadline = tonumber(deadline)
   if not deadline or deadline >= WHOLE then return nil end
-  return who, deadline
+  return who, deadline > now
 end
 
-local function is_own(entry) return string.sub(entry, 1, #writer + 1) == writer .. ' ' end
+-- look reads the entries of WINDOW indexes, the k-th of which is at(k). It returns the first
+-- whose lease is the writer's, and true; else the first that is free or whose lease has expired,
+-- false, and the writer that had it.
+local function look(at)
+  local names, free, had = {}, nil, nil
+  for k = 1, WINDOW do names[k] = 'i:' .. at(k) end
+  for k, entry in ipairs(call('HMGET', leases, unpack(names))) do
+    local who, lasts = lease(entry)
+    if who == writer then return at(k), true end
+    if not lasts and not free then free, had = at(k), who end
+  end
+  return free, false, had
+end
 
--- The first match decides. The writer's own entry goes first, even an expired one, so that
--- no writer has two.
-local index, fenced, lost
-if held >= 0 and state[1] and is_own(state[1]) then index = held end
-if not index then
-  -- The writer's entry may be at another index: the reply that told of it was lost, or
-  -- Redis stepped back. Where there are more leases than MANY, this script does not look for
-  -- it. Then the writer may have a second entry, until the first expires.
-  local all
-  if call('HLEN', leases) <= MANY then
-    all = {}
-    for _, name in ipairs(call('HKEYS', leases)) do
-      local k = name == 'i:0' and 0 or tonumber(match(name, '^i:([1-9]%d*)$') or '')
-      -- Do not copy what is too long: many such texts would take long.
-      if k and k <= MAX_INDEX and call('HSTRLEN', leases, name) <= MAX_ENTRY then
-        all[k] = call('HGET', leases, name)
-        if is_own(all[k]) and (not index or k < index) then index = k end
-      end
-    end
+-- search returns an index that the writer may take, the writer that had it, and where the next
+-- search begins. It takes equally long beside any number of leases: it looks at a few indexes
+-- from place on, and at a few as far above the number of leases. The next search goes on behind
+-- them, so that each free index is taken after a while. If all from place on are taken, many above
+-- are free: all such ranges together have twice as many indexes as there are leases.
+local function search(size)
+  local stored = call('HGET', leases, 'next')
+  local place = tonumber(match(stored or '', '^%d+$') or '')
+  if stored and not place then mended = mended + 1 end
+  place = place or WINDOW
+  if place > size then place = 0 end
+  local half = WINDOW / 2
+  local index, _, had = look(function(k)
+    return k <= half and place + k - 1 or size + place + k - half - 1
+  end)
+  -- Somebody may have filled both: then take one far above, derived from the writer's id.
+  index = index or 2 * size + tonumber(string.sub(redis.sha1hex(writer), 1, 7), 16)
+  return index, had, index < place + half and index + 1 or place + half
+end
+
+-- The first match decides.
+local index, fenced, place
+local lost = false
+if held >= 0 and state[1] and string.sub(state[1], 1, #writer + 1) == writer .. ' ' then
+  index = held
+else
+  lost = held >= 0
+  local size = call('HLEN', leases)
+  local first, own, had
+  if size <= FEW then
+    first, own, had = look(function(k) return k - 1 end)
   end
-  local function at(k)
-    if all then return lease(all[k]) end
-    return lease(call('HGET', leases, field(k)))
-  end
-  if not index then
-    lost = held >= 0
-    if held >= 0 and not at(held) then
-      index = held
-      if state[1] then mended = mended + 1 end
-    elseif wanted >= 0 then
-      index = wanted
-    else
-      index = 0
-      while index < MANY do
-        local who, deadline = at(index)
-        if not who or deadline <= now then break end
-        index = index + 1
-      end
-      -- None is free: take one far above, derived from the writer's id.
-      if index == MANY then index = MANY + tonumber(string.sub(redis.sha1hex(writer), 1, 7), 16) end
-    end
-    fenced = at(index)
+  if own then
+    index = first -- the reply that told of it was lost, or Redis stepped back
+  elseif held >= 0 and not lease(state[1]) then
+    index = held
+    if state[1] then mended = mended + 1 end
+  elseif wanted >= 0 then
+    index, fenced = wanted, lease(call('HGET', leases, 'i:' .. ARGV[3]))
+  elseif first then
+    index, fenced = first, had
+  else
+    index, fenced, place = search(size)
   end
 end
 
@@ -107,19 +122,23 @@ local deadline = string.format('%.0f', now + tonumber(ARGV[4]))
 local tail = ARGV[5]
 -- ? in place of the lineage: readers wait until the writer has verified all its families.
 if lost then tail = string.gsub(tail, '^%S+', '?') end
-local set = {field(index), writer .. ' ' .. deadline .. ' ' .. tail}
+local set = {'i:' .. string.format('%.0f', index), writer .. ' ' .. deadline .. ' ' .. tail}
 if ARGV[6] ~= '' then
   local recorded = state[2]
   local name, since = match(recorded or '', '^(%S+) (%d+)$')
   if recorded and not name then mended = mended + 1 end
   local another = name ~= ARGV[6]
   if ARGV[7] == '1' and (another or since == '0') or another and recorded then
-    set[3], set[4] = 'lineage', ARGV[6] .. ' ' .. string.format('%.0f', now)
+    set[3], set[4] = 'lineage', ARGV[6] .. ' ' .. present
   elseif another then
     set[3], set[4] = 'lineage', ARGV[6] .. ' 0' -- the app's first start: no page has shown anything
   elseif now < (tonumber(since) or WHOLE) then
     set[3], set[4] = 'lineage', ARGV[6] .. ' 1' -- long ago: since was written before the clock was set back
   end
+end
+if place then
+  set[#set + 1] = 'next'
+  set[#set + 1] = string.format('%.0f', place)
 end
 call('HSET', leases, unpack(set))
 return {index, fenced or '', time[1], time[2], lost and 1 or 0, mended}

@@ -21,6 +21,7 @@ const (
 	sliceFields      = 1000 // of a hash, awaited slice by slice
 	pipelinedPrunes  = 32
 	pruneFields      = 100 // of each that is pruned in a pipeline
+	pipelinedSlices  = 3   // of sliceFields each
 	idleFields       = 250 // of a slice whose marks are read as well, which takes 1 ms
 	pipelinedIdle    = 8
 )
@@ -48,7 +49,7 @@ func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) (
 	if err != nil || ours == turnTaken {
 		return removed, err
 	}
-	if err := r.sweep(ctx, lapseScript, r.keys.leases(), "the leases", "0"); err != nil || ours == turnLate {
+	if err := r.lapse(ctx); err != nil || ours == turnLate {
 		return removed, err
 	}
 	var causes Causes
@@ -59,34 +60,6 @@ func (r *Redis) Housekeep(ctx context.Context, retention, pause time.Duration) (
 		err = r.forget(ctx, retention, &removed)
 	}
 	return removed, Join(causes.Err(), err)
-}
-
-// sweep goes through a hash, slice by slice, by a script that takes a cursor and how many
-// fields, and returns the next cursor and how much was damaged.
-func (r *Redis) sweep(ctx context.Context, s *script, key, where, cursor string, more ...any) error {
-	for range slicesPerTurn {
-		c := &call{script: s, keys: []string{key}, args: append([]any{cursor, sliceFields}, more...)}
-		r.run(ctx, c)
-		next, err := r.swept(c, where)
-		if err != nil || next == "0" {
-			return err
-		}
-		cursor = next
-	}
-	return nil
-}
-
-// swept reads the reply of such a script.
-func (r *Redis) swept(c *call, where string) (cursor string, err error) {
-	reply, err := c.cmd.Slice()
-	if err != nil {
-		return "", err
-	}
-	if len(reply) < 2 || text(reply[0]) == "" {
-		return "", unexpectedError{reply}
-	}
-	r.mended(where, reply[1])
-	return text(reply[0]), nil
 }
 
 // listedName is an entry of the list of families.
@@ -109,15 +82,17 @@ func (r *Redis) keepFamilies(ctx context.Context, removed *Removed, causes *Caus
 		r.mended("the list of families", reply[2])
 		// In any order: where the time is over before the end, others come first the next time.
 		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-		unlisted := 0
+		var more unfinished
 		for part := range chunks(len(names), pipelinedPrunes) {
-			unlisted += r.prune(ctx, names[part.from:part.to], now, removed, causes)
+			r.prune(ctx, names[part.from:part.to], now, &more, removed, causes)
 			if err := ctx.Err(); err != nil {
 				return err
 			}
 		}
+		r.pruneOn(ctx, more.long, causes)
+		r.removeIdle(ctx, more.due, removed, causes)
 		if rank = next; rank > 0 {
-			rank -= int64(unlisted)
+			rank -= int64(more.unlisted)
 		}
 	}
 	return nil
@@ -139,19 +114,23 @@ func listed(reply []any) (now int64, names []listedName, next int64, err error) 
 	return now, names, next, nil
 }
 
-// prune removes old sequence numbers from the control hashes of families, and from the list
-// the names of those that have no keys. It returns how many names it removed.
-func (r *Redis) prune(ctx context.Context, names []listedName, now int64, removed *Removed, causes *Causes) (unlisted int) {
-	age := int64(SequenceAge / time.Second)
+// unfinished is what the first slices of control hashes leave to do.
+type unfinished struct {
+	long     []slice // control hashes that have more slices
+	due      []slice // families that may have idle or expired series
+	unlisted int     // names that were removed from the list
+}
+
+// prune removes old sequence numbers from the first slices of control hashes, and from the list
+// the names of families that have no keys.
+func (r *Redis) prune(ctx context.Context, names []listedName, now int64, more *unfinished, removed *Removed, causes *Causes) {
 	calls := make([]*call, len(names))
 	for i, n := range names {
-		calls[i] = &call{script: pruneScript, keys: []string{r.keys.control(n.name)}, args: []any{"0", pruneFields, age}}
+		calls[i] = r.pruneCall(n.name, "0", pruneFields)
 	}
 	r.run(ctx, calls...)
-	var due []string // families that may have idle or expired series
 	for i, n := range names {
-		where := "the keys of " + n.name
-		cursor, err := r.swept(calls[i], where)
+		cursor, err := r.swept(calls[i], keysOf(n.name))
 		reply, _ := calls[i].cmd.Val().([]any)
 		if err == nil && len(reply) != 4 {
 			err = unexpectedError{reply}
@@ -159,48 +138,48 @@ func (r *Redis) prune(ctx context.Context, names []listedName, now int64, remove
 		switch {
 		case err != nil:
 		case cursor != "0":
-			err = r.sweep(ctx, pruneScript, r.keys.control(n.name), where, cursor, age)
+			more.long = append(more.long, slice{n.name, cursor, ""})
 		case reply[2] == int64(1) && n.overdue(now):
 			var gone bool
 			if gone, err = r.forgetFamily(ctx, n, -1, removed); gone {
-				unlisted++
+				more.unlisted++
 			}
 		}
 		if err == nil && reply[3] == int64(1) {
-			due = append(due, n.name)
+			more.due = append(more.due, slice{n.name, "0", ""})
 		}
 		if err != nil {
 			causes.Add("family "+n.name, err)
 		}
 	}
-	r.removeIdle(ctx, due, removed, causes)
-	return unlisted
 }
 
-// removeIdle removes the idle and the expired series of families. The first slices of several
-// families go in one pipeline; few families have more slices.
-func (r *Redis) removeIdle(ctx context.Context, families []string, removed *Removed, causes *Causes) {
-	slice := func(family, cursor, epoch string) *call {
-		return &call{script: idleScript, keys: r.keys.family(family), args: []any{cursor, idleFields, epoch}}
-	}
-	calls := make([]*call, len(families))
-	for i, family := range families {
-		calls[i] = slice(family, "0", "")
-	}
-	for part := range chunks(len(calls), pipelinedIdle) {
-		r.run(ctx, calls[part.from:part.to]...)
-	}
-	for i, family := range families {
-		cursor, epoch, err := removed.add(calls[i])
-		for n := 1; err == nil && cursor != "0" && n < slicesPerTurn*sliceFields/idleFields; n++ {
-			c := slice(family, cursor, epoch)
-			r.run(ctx, c)
-			cursor, epoch, err = removed.add(c)
-		}
-		if err != nil {
-			causes.Add("family "+family, err)
-		}
-	}
+// pruneOn is prune for the further slices.
+func (r *Redis) pruneOn(ctx context.Context, long []slice, causes *Causes) {
+	r.goOn(ctx, long, pipelinedSlices, slicesPerTurn, causes,
+		func(s slice) *call { return r.pruneCall(s.family, s.cursor, sliceFields) },
+		func(s *slice, c *call) (err error) {
+			s.cursor, err = r.swept(c, keysOf(s.family))
+			return err
+		})
+}
+
+func (r *Redis) pruneCall(family, cursor string, fields int) *call {
+	return &call{script: pruneScript, keys: []string{r.keys.control(family)}, args: []any{cursor, fields, int64(SequenceAge / time.Second)}}
+}
+
+func keysOf(family string) string { return "the keys of " + family }
+
+// removeIdle removes the idle and the expired series of families.
+func (r *Redis) removeIdle(ctx context.Context, due []slice, removed *Removed, causes *Causes) {
+	r.goOn(ctx, due, pipelinedIdle, slicesPerTurn*sliceFields/idleFields, causes,
+		func(s slice) *call {
+			return &call{script: idleScript, keys: r.keys.family(s.family), args: []any{s.cursor, idleFields, s.epoch}}
+		},
+		func(s *slice, c *call) (err error) {
+			s.cursor, s.epoch, err = removed.add(c)
+			return err
+		})
 }
 
 // add adds what went with one slice. The next slice begins at cursor; epoch is that in which
@@ -224,7 +203,7 @@ func (r *Removed) add(slice *call) (cursor, epoch string, err error) {
 func (r *Redis) RemoveExpired(ctx context.Context, family string) (Removed, error) {
 	var removed Removed
 	var causes Causes
-	r.removeIdle(ctx, []string{family}, &removed, &causes)
+	r.removeIdle(ctx, []slice{{family, "0", ""}}, &removed, &causes)
 	return removed, causes.Err()
 }
 

@@ -69,9 +69,9 @@ local function note(field, value)
 end
 if #gone > 0 then
   for i = 1, #gone do m.remove(gone[i]) end
-  local count = (tonumber(string.match(state[6] or '', '^%d+') or '0') or 0) + 1
   note('removed', string.format('%.0f %.0f', micros, micros))
-  note('shape', string.format('%.0f', count) .. ' ' .. time[1] .. '.' .. time[2])
+  local changed = change(state[6], time, redis.call('HLEN', v) - 1 + #gone, gone)
+  for i = 1, #changed, 2 do note(changed[i], changed[i + 1]) end
 end
 if slice[1] == '0' then note('swept', first) end
 if type(redis.pcall('HSET', ctl, unpack(notes))) == 'number' then m.save() end

@@ -198,35 +198,53 @@ var errWriter = errors.New("not the id of a writer")
 // lineageField has the recorded lineage, in the hash of the leases.
 const lineageField = "lineage"
 
-// livingLeases returns the leases of a reply whose deadline has not passed, ordered by index,
-// and how many entries were damaged, which hold no index. Of several leases of one writer it
-// returns the one with the latest deadline, which was renewed last.
+// livingLeases returns the leases of a reply whose deadline has not passed, one of each writer,
+// and how many entries were damaged, which hold no index.
 func livingLeases(entries []any, now time.Time) (leases []Lease, damaged int) {
-	places := make(map[string]int, len(entries)/2) // of the writers
 	for i := 0; i+1 < len(entries); i += 2 {
 		field := text(entries[i])
 		if !strings.HasPrefix(field, "i:") {
-			continue // the lineage, housekept, or a field of a later release
+			continue // the lineage, housekept, next, or a field of a later release
 		}
 		l, err := parseLease(field, text(entries[i+1]))
-		if err != nil {
+		switch {
+		case err != nil:
 			damaged++
-			continue
+		case now.Before(l.Deadline):
+			leases = append(leases, l)
 		}
-		if !now.Before(l.Deadline) {
-			continue
-		}
+	}
+	return OneOfEach(leases, now), damaged
+}
+
+// OneOfEach leaves one lease of each writer, the one that was renewed last, and orders them by
+// index. It changes the slice that it is given.
+func OneOfEach(leases []Lease, now time.Time) []Lease {
+	places := make(map[string]int, len(leases)) // of the writers
+	kept := leases[:0]
+	for _, l := range leases {
 		place, twice := places[l.Writer]
 		switch {
 		case !twice:
-			places[l.Writer] = len(leases)
-			leases = append(leases, l)
-		case l.Deadline.After(leases[place].Deadline):
-			leases[place] = l
+			places[l.Writer] = len(kept)
+			kept = append(kept, l)
+		case l.renewedAfter(kept[place], now):
+			kept[place] = l
 		}
 	}
-	slices.SortFunc(leases, func(a, b Lease) int { return cmp.Compare(a.Index, b.Index) })
-	return leases, damaged
+	slices.SortFunc(kept, func(a, b Lease) int { return cmp.Compare(a.Index, b.Index) })
+	return kept
+}
+
+// renewedAfter says which of two leases of one writer was renewed last: the one with the later
+// deadline. But a lease that lasts longer than it was given for was renewed before the store's
+// clock was set back.
+func (l Lease) renewedAfter(other Lease, now time.Time) bool {
+	overlong := func(l Lease) bool { return l.TTL > 0 && l.Deadline.Sub(now) > l.TTL }
+	if overlong(l) != overlong(other) {
+		return overlong(other)
+	}
+	return l.Deadline.After(other.Deadline)
 }
 
 // recordedLineage reads the entry "lineage since" of the leases.

@@ -53,7 +53,7 @@ func (r *Redis) runOtherwise(ctx context.Context, calls []*call) {
 		ways = []way{carried}
 	}
 	for _, how := range ways {
-		r.send(ctx, calls, how)
+		r.send(ctx, calls, how, nil)
 		left := unexecuted(calls)
 		if how == always && len(left) == 0 {
 			r.hashless.Store(true)

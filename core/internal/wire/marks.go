@@ -141,7 +141,7 @@ func (r *Redis) ReadStarts(ctx context.Context, queries []StartsQuery) ([][]int6
 		}
 		buckets[i] = SeriesQuery{Family: q.Family, Fields: names, Texts: markSize * len(q.Fields)}
 	}
-	reading := r.newSeriesReading(buckets, r.keys.marks, roomForStarts)
+	reading := r.newSeriesReading(buckets, queryKeys(buckets, r.keys.marks), roomForStarts)
 	if _, err := reading.readAll(ctx, false); err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (a AppState) Writers() []string {
 // ReadApp implements [Store].
 func (r *Redis) ReadApp(ctx context.Context) (AppState, error) {
 	c := r.appCall()
-	r.run(ctx, c)
+	r.read(ctx, c)
 	return r.appState(ctx, c)
 }
 
@@ -90,7 +90,7 @@ func (r *Redis) whichKey(ctx context.Context, err error) error {
 		return err
 	}
 	c := r.reading(bytesPerReply, "hget", r.keys.leases(), lineageField)
-	r.run(ctx, c)
+	r.read(ctx, c)
 	if Damaged(c.cmd.Err()) {
 		return &WrongTypeError{r.keys.leases(), err}
 	}

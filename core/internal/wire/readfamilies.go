@@ -3,15 +3,13 @@
 package wire
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
 
-const familiesPerLookup = 500 // in one pipeline: see scan.go
+const familiesPerLookup = 1000 // in one pipeline: see scan.go
 
 // roomForFamilies bounds what is read of the registrations of all families, in bytes.
 const roomForFamilies = MaxPage / 8
@@ -28,38 +26,9 @@ type FamilyState struct {
 	Definition
 }
 
-// ReadFamilies implements [Store].
-func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState, error) {
-	states := make([]FamilyState, len(names))
-	if err := r.readFamilies(ctx, names, states); err != nil {
-		return nil, err
-	}
-	// The control hash and the values of a family are read one after the other. If their
-	// generations differ, a new one may have begun in between.
-	for i, name := range names {
-		if errors.Is(states[i].Err, errGeneration) {
-			if err := r.readFamilies(ctx, names[i:i+1], states[i:i+1]); err != nil {
-				return nil, fmt.Errorf("family %s: %w", QuoteName(name), err)
-			}
-		}
-	}
-	return states, nil
-}
-
-var errGeneration = errors.New("the family's registration and its values don't belong together")
-
-func (r *Redis) readFamilies(ctx context.Context, names []string, into []FamilyState) error {
-	room := roomForFamilies
-	for part := range chunks(len(names), familiesPerLookup) {
-		calls, states := r.familyCalls(names[part.from:part.to]), into[part.from:part.to]
-		r.run(ctx, calls...)
-		if err := r.familyStates(calls, states); err != nil {
-			return err
-		}
-		fitFamilies(states, &room)
-	}
-	return nil
-}
+// ErrGeneration is the Err of a family whose registration is of another generation than its
+// values.
+var ErrGeneration = errors.New("the family's registration and its values don't belong together")
 
 // fitFamilies sets ErrTooLarge in the registrations that do not fit into room, and subtracts
 // the size of all from it.
@@ -75,72 +44,100 @@ func fitFamilies(states []FamilyState, room *int) {
 	}
 }
 
-// familyCalls returns two calls for each family: one reads its control hash, one the
-// generation in its values.
-func (r *Redis) familyCalls(names []string) []*call {
-	calls := make([]*call, 0, 2*len(names))
-	for _, name := range names {
-		calls = append(calls,
-			r.reading(MaxRegistration, "hmget", r.keys.control(name),
-				"gen", "type", "help", "mode", "bounds", "created", "shape"),
-			r.reading(MaxRegistration, "hget", r.keys.values(name), GenerationField))
-	}
-	return calls
+// lookups reads the registrations of families, the generations in their values, and the values
+// that are expected of some of them, whose generations these tell.
+type lookups struct {
+	*seriesReading          // its first queries are for the registrations, the last are those expected
+	names          []string // of the families
+	generation     []int    // for each family the query that tells the generation in its values
+	expected       int      // the first query of those expected
 }
 
-// familyStates reads the replies to familyCalls.
-func (r *Redis) familyStates(calls []*call, into []FamilyState) error {
-	for i := range into {
-		control, values := calls[2*i].cmd, calls[2*i+1].cmd
-		fields, err := control.Slice()
-		generation, errValues := values.Text()
-		if isNil(errValues) {
-			errValues = nil
-		}
-		if err == nil {
-			err = errValues
-		}
-		switch {
-		case isReply(err, "WRONGTYPE"):
-			into[i] = FamilyState{Err: err}
-		case err != nil:
-			return err
-		default:
-			long := slices.Contains(fields, any(Overlong))
-			r.long.note(calls[2*i].keys[0], long)
-			if generation == Overlong { // noted until a reading of the values does not meet it
-				r.long.note(calls[2*i+1].keys[0], true)
-			}
-			if into[i] = familyState(fields, generation); long && into[i].Err == nil {
-				into[i] = FamilyState{Err: errRegistration, Generation: generation}
-			}
+func (r *Redis) newLookups(names []string, expected []SeriesQuery, room int) *lookups {
+	l := &lookups{names: names, generation: make([]int, len(names))}
+	most := 2*len(names) + len(expected)
+	queries, keys := make([]SeriesQuery, 0, most), make([]string, 0, most)
+	ask := func(q SeriesQuery, key string) { queries, keys = append(queries, q), append(keys, key) }
+	known := make(map[string]int, len(expected))
+	for i := range expected {
+		known[expected[i].Family] = i
+	}
+	for _, name := range names {
+		ask(SeriesQuery{Family: name, Fields: registrationFields}, r.keys.control(name))
+	}
+	for i, name := range names {
+		if _, ok := known[name]; !ok {
+			l.generation[i] = len(queries)
+			ask(SeriesQuery{Family: name, Fields: generationOnly}, r.keys.values(name))
 		}
 	}
-	return nil
+	l.expected = len(queries)
+	for i := range expected {
+		ask(expected[i], r.keys.values(expected[i].Family))
+	}
+	for i, name := range names {
+		if e, ok := known[name]; ok {
+			l.generation[i] = l.expected + e
+		}
+	}
+	l.seriesReading = r.newSeriesReading(queries, keys, room+2*roomForFamilies)
+	return l
+}
+
+// What is read of a control hash, and of a family's values to learn their generation.
+var (
+	registrationFields = []string{"gen", "type", "help", "mode", "bounds", "created", "shape"}
+	generationOnly     = []string{GenerationField}
+)
+
+// oneRoundTrip says whether all of it fits into one pipeline.
+func (l *lookups) oneRoundTrip() bool {
+	cost := 0
+	for _, c := range l.left {
+		cost += l.cost(c)
+	}
+	return cost <= fieldsPerPipeline
+}
+
+// states are the registrations.
+func (l *lookups) states() []FamilyState {
+	states := make([]FamilyState, len(l.names))
+	for i := range l.names {
+		control, values := l.replies[i], l.replies[l.generation[i]]
+		query := l.queries[l.generation[i]]
+		switch {
+		case control.Err != nil:
+			states[i] = FamilyState{Err: control.Err}
+		case values.Err != nil && !errors.Is(values.Err, ErrTooLarge):
+			states[i] = FamilyState{Err: values.Err}
+		case query.Generation != "":
+			states[i] = familyState(control.Values, query.Generation)
+		default:
+			states[i] = familyState(control.Values, values.Values[0].Text)
+		}
+	}
+	return states
 }
 
 // familyState reads the fields of a control hash, given the generation in the values. It
 // sets the generation even if the rest is damaged.
-func familyState(control []any, generation string) FamilyState {
-	size := 0
+func familyState(control []SeriesValue, generation string) FamilyState {
+	size, long := 0, false
 	for _, v := range control {
-		size += len(text(v))
+		size += len(v.Text)
+		long = long || v.Text == Overlong
 	}
-	if len(control) != 7 || size > MaxRegistration { // of a longer one, the reply has fewer fields
-		if len(control) > 0 && text(control[0]) == generation && len(generation) <= MaxGeneration {
-			return FamilyState{Err: errRegistration, Generation: generation}
-		}
-		return FamilyState{Err: errRegistration}
-	}
-	gen, seriesVersion := text(control[0]), text(control[6])
-	kind, mode := text(control[1]), text(control[3])
+	gen, seriesVersion := control[0].Text, control[6].Text
+	kind, mode := control[1].Text, control[3].Text
 	switch {
 	case gen == "" || kind == "":
 		return FamilyState{Err: ErrUnregistered}
 	case gen != generation:
-		return FamilyState{Err: errGeneration}
+		return FamilyState{Err: ErrGeneration}
 	case len(gen) > MaxGeneration:
 		return FamilyState{Err: errRegistration}
+	case long, size > MaxRegistration:
+		return FamilyState{Err: errRegistration, Generation: gen}
 	}
 	if seriesVersion = gen + " " + seriesVersion; len(seriesVersion) > 2*MaxGeneration {
 		seriesVersion = "" // damaged
@@ -148,14 +145,14 @@ func familyState(control []any, generation string) FamilyState {
 	damaged := func(what, text string, why error) FamilyState {
 		return FamilyState{Err: &StoredError{What: what, Text: text, Why: why}, Generation: gen}
 	}
-	created, err := strconv.ParseInt(text(control[5]), 10, 64)
+	created, err := strconv.ParseInt(control[5].Text, 10, 64)
 	if err != nil || created < 0 || created > MaxSequence {
-		return damaged("the time of the family's registration", text(control[5]), errNumber)
+		return damaged("the time of the family's registration", control[5].Text, errNumber)
 	}
 	if !IsType(kind) { // the page would show it
 		return damaged("type", kind, errType)
 	}
-	d := Definition{Type: kind, Help: text(control[2])}
+	d := Definition{Type: kind, Help: control[2].Text}
 	switch kind {
 	case TypeGauge:
 		switch mode {
@@ -163,9 +160,9 @@ func familyState(control []any, generation string) FamilyState {
 			d.Mode = mode
 		}
 	case TypeHistogram:
-		for bound := range strings.FieldsSeq(text(control[4])) {
+		for bound := range strings.FieldsSeq(control[4].Text) {
 			if len(d.Bounds) == MaxBounds {
-				return damaged("bounds", text(control[4]), errBounds)
+				return damaged("bounds", control[4].Text, errBounds)
 			}
 			d.Bounds = append(d.Bounds, bound)
 		}

@@ -5,6 +5,7 @@ package wire
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Head is what a page reads before the series.
@@ -13,6 +14,18 @@ type Head struct {
 	App     AppState
 	States  []FamilyState // parallel to App.Families
 	Gauges  []GaugesReply // parallel to App.Leases
+
+	// Series are the values that were expected, read after all else, and After is the lineage
+	// behind them. Series is nil if they were not read.
+	Series []SeriesReply
+	After  string
+}
+
+// Expected is what the last page read. ReadHead asks for the same at once.
+type Expected struct {
+	App    AppState
+	Series []SeriesQuery
+	Room   int // for the values, as in ReadSeries
 }
 
 // HeadInParts reads a head by one call for each of its parts.
@@ -35,20 +48,24 @@ func HeadInParts(ctx context.Context, s Store) (Head, error) {
 }
 
 // ReadHead implements [Store]. One server is asked in one pipeline, which it executes in
-// order, for everything that the last head had. In a Cluster the order among servers is not
-// fixed: a family might be read before its writer brings something back, and the lease after
-// the writer has noted in it that nothing is missing. So there one part is read after the
-// other.
-func (r *Redis) ReadHead(ctx context.Context, last AppState) (Head, error) {
+// order, for everything that the last page had, and the values too if they fit into it. In a
+// Cluster the order among servers is not fixed: a family might be read before its writer
+// brings something back, and the lease after the writer has noted in it that nothing is
+// missing. So there one part is read after the other.
+func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 	if !r.oneServer {
 		return HeadInParts(ctx, r)
 	}
-	families := last.Families[:min(len(last.Families), familiesPerLookup)]
-	last.Leases = last.Leases[:min(len(last.Leases), pipelinedWriters)]
-	writers := last.Writers()
+	families := last.App.Families[:min(len(last.App.Families), familiesPerLookup)]
+	last.App.Leases = last.App.Leases[:min(len(last.App.Leases), pipelinedWriters)]
+	writers := last.App.Writers()
 	info := &call{command: "info", args: []any{"replication"}}
-	app, lookups, entries := r.appCall(), r.familyCalls(families), r.gaugeCalls(writers)
-	r.run(ctx, append(append([]*call{info, app}, lookups...), entries...)...)
+	app, entries := r.appCall(), r.gaugeCalls(writers)
+	lookups := r.newLookups(families, last.Series, last.Room)
+	if !lookups.oneRoundTrip() {
+		lookups = r.newLookups(families, nil, last.Room)
+	}
+	behind, errLookups := lookups.readWith(ctx, append([]*call{info, app}, entries...), true, lookups.expected < len(lookups.queries))
 
 	var head Head
 	text, err := info.cmd.Text()
@@ -58,36 +75,37 @@ func (r *Redis) ReadHead(ctx context.Context, last AppState) (Head, error) {
 	if head.App, err = r.appState(ctx, app); err != nil {
 		return Head{}, err
 	}
-	states, gauges := make([]FamilyState, len(families)), make([]GaugesReply, len(writers))
-	roomFamilies, roomGauges := roomForFamilies, roomForGauges
-	if err := errors.Join(r.familyStates(lookups, states), r.gaugesOf(ctx, entries, gauges, &roomGauges)); err != nil {
+	gauges, roomGauges := make([]GaugesReply, len(writers)), roomForGauges
+	if err := errors.Join(errLookups, r.gaugesOf(ctx, entries, gauges, &roomGauges)); err != nil {
 		return Head{}, err
 	}
-	fitFamilies(states, &roomFamilies)
+	if err := r.readOthers(ctx, &head, families, lookups.states(), writers, gauges); err != nil {
+		return Head{}, err
+	}
+	if behind != nil {
+		if after, err := lineageOf([]string{behind.Val()}, behind.Err()); err == nil {
+			head.Series, head.After = lookups.replies[lookups.expected:], after
+		}
+	}
+	return head, nil
+}
 
-	// Put what was read in its place, and read what the last head did not have.
-	var missing []string
-	var places []int
+// readOthers puts what was read of families and writers in its place in the head, and reads
+// what is still missing there.
+func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, states []FamilyState, writers []string, gauges []GaugesReply) error {
 	known := make(map[string]FamilyState, len(families))
 	for i, name := range families {
 		known[name] = states[i]
 	}
+	var names, others []string
+	var places, seats []int
 	head.States = make([]FamilyState, len(head.App.Families))
 	for i, name := range head.App.Families {
 		state, found := known[name]
-		if head.States[i] = state; !found || errors.Is(state.Err, errGeneration) {
-			missing, places = append(missing, name), append(places, i)
+		if head.States[i] = state; !found || errors.Is(state.Err, ErrGeneration) {
+			names, places = append(names, name), append(places, i)
 		}
 	}
-	rest, err := r.ReadFamilies(ctx, missing)
-	if err != nil {
-		return Head{}, err
-	}
-	for i, state := range rest {
-		head.States[places[i]] = state
-	}
-
-	missing, places = nil, nil
 	living := make(map[string]GaugesReply, len(writers))
 	for i, writer := range writers {
 		living[writer] = gauges[i]
@@ -96,15 +114,62 @@ func (r *Redis) ReadHead(ctx context.Context, last AppState) (Head, error) {
 	for i, writer := range head.App.Writers() {
 		entries, found := living[writer]
 		if head.Gauges[i] = entries; !found {
-			missing, places = append(missing, writer), append(places, i)
+			others, seats = append(others, writer), append(seats, i)
 		}
 	}
-	others, err := r.ReadGauges(ctx, missing)
+	rest, restGauges, err := r.readStates(ctx, names, others)
 	if err != nil {
-		return Head{}, err
+		return err
 	}
-	for i, entries := range others {
-		head.Gauges[places[i]] = entries
+	for i, state := range rest {
+		head.States[places[i]] = state
 	}
-	return head, nil
+	for i, entries := range restGauges {
+		head.Gauges[seats[i]] = entries
+	}
+	return nil
+}
+
+// readStates is ReadFamilies and ReadGauges in the same pipelines.
+func (r *Redis) readStates(ctx context.Context, names, writers []string) ([]FamilyState, []GaugesReply, error) {
+	states, gauges := make([]FamilyState, 0, len(names)), make([]GaugesReply, len(writers))
+	roomGauges := roomForGauges
+	for f, g := 0, 0; f < len(names) || g < len(writers); {
+		toF, toG := min(f+familiesPerLookup, len(names)), min(g+pipelinedWriters, len(writers))
+		lookups, entries := r.newLookups(names[f:toF], nil, 0), r.gaugeCalls(writers[g:toG])
+		_, err := lookups.readWith(ctx, entries, false, false)
+		if err := errors.Join(err, r.gaugesOf(ctx, entries, gauges[g:toG], &roomGauges)); err != nil {
+			return nil, nil, err
+		}
+		states = append(states, lookups.states()...)
+		f, g = toF, toG
+	}
+	// The control hash and the values of a family are read one after the other. If their
+	// generations differ, a new one may have begun in between.
+	for i, name := range names {
+		if !errors.Is(states[i].Err, ErrGeneration) {
+			continue
+		}
+		lookup := r.newLookups([]string{name}, nil, 0)
+		if _, err := lookup.readAll(ctx, false); err != nil {
+			return nil, nil, fmt.Errorf("family %s: %w", QuoteName(name), err)
+		}
+		states[i] = lookup.states()[0]
+	}
+	room := roomForFamilies
+	fitFamilies(states, &room)
+	return states, gauges, nil
+}
+
+// ReadFamilies implements [Store].
+func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState, error) {
+	states, _, err := r.readStates(ctx, names, nil)
+	return states, err
+}
+
+// ReadGauges implements [Store]. If one writer's key is of another type, the gauges of the
+// others are read all the same.
+func (r *Redis) ReadGauges(ctx context.Context, writers []string) ([]GaugesReply, error) {
+	_, gauges, err := r.readStates(ctx, nil, writers)
+	return gauges, err
 }

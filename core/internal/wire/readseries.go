@@ -12,7 +12,9 @@ import (
 // SeriesQuery asks for the values of some fields of a family.
 type SeriesQuery struct {
 	Family string
-	Fields []string
+	// Generation, if not empty, is what the family must still have behind the last value.
+	Generation string
+	Fields     []string
 	// Texts is how many bytes the values had the last time, by which the reading is divided
 	// into calls.
 	Texts int
@@ -20,7 +22,9 @@ type SeriesQuery struct {
 
 // SeriesReply runs parallel to the Fields of its [SeriesQuery].
 type SeriesReply struct {
-	Err    error // of this family alone
+	// Err is of this family alone. It is [ErrGeneration] if the family has not the generation
+	// that the query names.
+	Err    error
 	Values []SeriesValue
 	Texts  int // how many bytes the values have
 }
@@ -39,19 +43,20 @@ type Series struct {
 
 // What one round trip for values may cost the server; see scan.go.
 const (
-	fieldsPerCall    = 500                           // of HMGET, which takes 0.1 to 0.2 ms
-	callsPerPipeline = 16                            // of that size
-	costOfCall       = 20                            // in fields: the cost of a call without any
-	costlyText       = bytesPerReply / fieldsPerCall // in bytes: a longer text costs more than one field
+	fieldsPerCall     = 500                           // of HMGET, which takes 0.1 to 0.2 ms
+	fieldsPerPipeline = 30_000                        // in calls that each cost costOfCall more
+	costOfCall        = 10                            // in fields: the cost of a call without any
+	costlyText        = bytesPerReply / fieldsPerCall // in bytes: a longer text costs more than one field
 )
 
-// valueCall reads a slice of a query's fields.
+// valueCall reads a slice of a query's fields. If the query names a generation, the field of
+// the generation is behind all others.
 type valueCall struct {
 	query    int // its place in queries
 	from, to int // the slice of its fields
 }
 
-// seriesReading is one ReadSeries or one ReadStarts.
+// seriesReading is one ReadSeries or one ReadStarts, or what ReadHead reads of values.
 type seriesReading struct {
 	r       *Redis
 	queries []SeriesQuery
@@ -65,7 +70,7 @@ type seriesReading struct {
 
 // ReadSeries implements [Store].
 func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int) (replies []SeriesReply, lineage string, err error) {
-	s := r.newSeriesReading(queries, r.keys.values, room)
+	s := r.newSeriesReading(queries, queryKeys(queries, r.keys.values), room)
 	info, err := s.readAll(ctx, r.oneServer)
 	if err != nil {
 		return nil, "", err
@@ -78,36 +83,74 @@ func (r *Redis) ReadSeries(ctx context.Context, queries []SeriesQuery, room int)
 	return s.replies, lineage, err
 }
 
-// newSeriesReading prepares to read queries from the hashes that key names.
-func (r *Redis) newSeriesReading(queries []SeriesQuery, key func(family string) string, room int) *seriesReading {
-	s := &seriesReading{
-		r: r, queries: queries, replies: make([]SeriesReply, len(queries)),
-		keys: make([]string, len(queries)), long: make([]bool, len(queries)), average: make([]int, len(queries)), room: room,
+// queryKeys returns the key of each query's family.
+func queryKeys(queries []SeriesQuery, key func(family string) string) []string {
+	keys := make([]string, len(queries))
+	for q := range queries {
+		keys[q] = key(queries[q].Family)
 	}
-	for q, query := range queries {
-		s.keys[q] = key(query.Family)
-		s.replies[q].Values = make([]SeriesValue, len(query.Fields))
-		s.average[q] = query.Texts / max(1, len(query.Fields))
-		s.cut(valueCall{q, 0, len(query.Fields)})
+	return keys
+}
+
+// newSeriesReading prepares to read queries from the hashes at keys.
+func (r *Redis) newSeriesReading(queries []SeriesQuery, keys []string, room int) *seriesReading {
+	s := &seriesReading{
+		r: r, queries: queries, replies: make([]SeriesReply, len(queries)), left: make([]valueCall, 0, len(queries)),
+		keys: keys, long: make([]bool, len(queries)), average: make([]int, len(queries)), room: room,
+	}
+	for q := range queries {
+		query := &queries[q]
+		fields := len(query.Fields)
+		if query.Generation != "" {
+			fields++
+		}
+		s.replies[q].Values = make([]SeriesValue, fields)
+		s.average[q] = query.Texts / max(1, fields)
+		s.cut(valueCall{q, 0, fields})
 	}
 	return s
+}
+
+// field returns a field of a query.
+func (q *SeriesQuery) field(i int) *string {
+	if i == len(q.Fields) {
+		return &generationField
+	}
+	return &q.Fields[i]
+}
+
+var generationField = GenerationField
+
+// readWith makes the calls, and others in the same pipeline. With behind, all calls are made
+// after the others. For lineage see readAll.
+func (s *seriesReading) readWith(ctx context.Context, others []*call, behind, lineage bool) (info *redis.StringCmd, err error) {
+	if s.r.usually() == always {
+		s.r.read(ctx, others...)
+		return s.readAll(ctx, lineage)
+	}
+	p := valuePipeline{s: s, calls: s.next(), behind: behind}
+	p.lineage = lineage && len(s.left) == 0
+	s.r.readBefore(ctx, &p, others)
+	if p.dropped || p.err() != nil {
+		s.left = append(p.calls, s.left...)
+		return s.readAll(ctx, lineage)
+	}
+	odd, err := p.take()
+	if err == nil && len(odd) > 0 {
+		err = s.readParsed(ctx, odd)
+	}
+	if err != nil || len(odd) == 0 && len(s.left) == 0 {
+		s.finish()
+		return p.info, err
+	}
+	return s.readAll(ctx, lineage)
 }
 
 // readAll makes the calls, in as many pipelines as they need. If lineage is set, the last
 // pipeline asks for the lineage as well, unless it goes through readParsed; then info is nil.
 func (s *seriesReading) readAll(ctx context.Context, lineage bool) (info *redis.StringCmd, err error) {
 	for len(s.left) > 0 {
-		n, cost := 0, 0
-		for n < len(s.left) {
-			c := s.cost(s.left[n])
-			if n > 0 && cost+c > callsPerPipeline*fieldsPerCall {
-				break
-			}
-			cost += c
-			n++
-		}
-		calls := s.left[:n]
-		s.left = s.left[n:]
+		calls := s.next()
 		if s.r.usually() == always {
 			err = s.readParsed(ctx, calls)
 		} else {
@@ -117,10 +160,44 @@ func (s *seriesReading) readAll(ctx context.Context, lineage bool) (info *redis.
 			return nil, err
 		}
 	}
-	for q, key := range s.keys {
-		s.r.long.note(key, s.long[q])
-	}
+	s.finish()
 	return info, nil
+}
+
+// next takes the calls of the next pipeline from those that are left.
+func (s *seriesReading) next() []valueCall {
+	n, cost := 0, 0
+	for n < len(s.left) {
+		c := s.cost(s.left[n])
+		if n > 0 && cost+c > fieldsPerPipeline {
+			break
+		}
+		cost += c
+		n++
+	}
+	calls := s.left[:n]
+	s.left = s.left[n:]
+	return calls
+}
+
+// finish compares the generations, when all is read.
+func (s *seriesReading) finish() {
+	for q, key := range s.keys {
+		generation, reply := s.queries[q].Generation, &s.replies[q]
+		if s.long[q] || len(reply.Values) > 1 { // the generation alone does not tell of the rest
+			s.r.long.note(key, s.long[q])
+		}
+		if generation == "" || reply.Values == nil {
+			continue
+		}
+		last := len(reply.Values) - 1
+		if !reply.Values[last].Found || reply.Values[last].Text != generation {
+			*reply = SeriesReply{Err: ErrGeneration}
+			continue
+		}
+		reply.Values = reply.Values[:last]
+		reply.Texts -= len(generation)
+	}
 }
 
 // cost is what a call costs, in fields.
@@ -168,94 +245,33 @@ func (s *seriesReading) took(c valueCall, n, bytes int) error {
 	return nil
 }
 
-// readRaw reads in one pipeline, and parses the replies itself: go-redis would make two
-// allocations for each value, and one for each field that is not passed by a pointer, which
-// takes a third more time.
-//
-// For a client without a guard, valuesReply bounds the replies while they are read.
-//
-// A reply that is no list of values, such as a redirection or another error, is not
-// understood here. Its call is made again by readParsed, which follows or reports it, and
-// makes an unknown script known.
-//
-// If lineage is set, the pipeline ends with INFO replication.
+// readRaw reads in one pipeline. If lineage is set, the pipeline ends with INFO replication.
 func (s *seriesReading) readRaw(ctx context.Context, calls []valueCall, lineage bool) (info *redis.StringCmd, err error) {
-	words := 0
-	for _, c := range calls {
-		words += c.to - c.from + costOfCall // more than come before the fields
-	}
-	args := make([]any, 0, words)
-	cmds := make([]redis.Cmder, len(calls))
-	bounded := make([]valuesReply, len(calls))
-	pipe := s.r.client.Pipeline()
-	for i, c := range calls {
-		begin := len(args)
-		read := s.call(c)
-		streams := !s.r.Guarded && !s.r.replicas && !s.r.long.has(s.keys[c.query])
-		switch {
-		case streams:
-			args = append(args, "hmget", s.keys[c.query])
-		case read.script != nil:
-			args = append(args, "evalsha", read.script.sha, read.script.keys, s.keys[c.query])
-			args = append(args, read.args...)
-		default:
-			args = append(args, read.command, s.keys[c.query])
+	p := valuePipeline{s: s, calls: calls, lineage: lineage}
+	for n := 1; ; n++ {
+		pipe := s.r.client.Pipeline()
+		p.enqueue(ctx, pipe)
+		_, err := pipe.Exec(ctx)
+		p.sent(err)
+		if err = p.err(); err == nil {
+			break
 		}
-		fields := s.queries[c.query].Fields
-		for f := c.from; f < c.to; f++ {
-			args = append(args, &fields[f])
-		}
-		words := args[begin:len(args):len(args)] // a hook may keep them
-		if streams {
-			bounded[i].room = s.cost(c) * costlyText
-			cmds[i] = redis.NewRawWriteToCmd(ctx, &bounded[i], words...)
-		} else {
-			cmds[i] = redis.NewRawCmd(ctx, words...)
-		}
-		_ = pipe.Process(ctx, cmds[i])
-	}
-	if lineage {
-		info = pipe.Info(ctx, "replication")
-	}
-	_, errExec := pipe.Exec(ctx)
-	var again []valueCall
-	for i, c := range calls {
-		var raw []byte
-		if cmd, ok := cmds[i].(*redis.RawCmd); ok {
-			raw = cmd.Val()
-		}
-		err := cmds[i].Err()
-		if err == nil && raw == nil && bounded[i].empty() {
-			err = errExec // as in send
-		}
-		if err != nil {
-			s.r.reloadAfter(ctx, err)
+		s.r.reloadAfter(ctx, err)
+		if n == readAttempts || !unanswered(ctx, err) {
 			return nil, s.r.explain(err, nil)
 		}
-		into := s.replies[c.query].Values
-		if into == nil {
-			continue // given up
-		}
-		n, long, ok := bounded[i].values(into[c.from:c.to])
-		if raw != nil {
-			n, long, ok = parseValues(raw, into[c.from:c.to])
-		}
-		if !ok {
-			again = append(again, c)
-			continue
-		}
-		s.long[c.query] = s.long[c.query] || long
-		if err := s.took(c, n, len(raw)+len(bounded[i].kept)); err != nil {
-			return nil, err
-		}
 	}
-	if len(again) > 0 {
-		return nil, s.readParsed(ctx, again)
+	odd, err := p.take()
+	if err != nil {
+		return nil, err
+	}
+	if len(odd) > 0 {
+		return nil, s.readParsed(ctx, odd)
 	}
 	if len(s.left) > 0 { // a reply was not complete
-		info = nil
+		return nil, nil
 	}
-	return info, nil
+	return p.info, nil
 }
 
 // readParsed reads in one pipeline by ordinary calls.
@@ -263,12 +279,12 @@ func (s *seriesReading) readParsed(ctx context.Context, parts []valueCall) error
 	calls := make([]*call, len(parts))
 	for i, c := range parts {
 		args := make([]any, 0, fieldsPerCall)
-		for _, field := range s.queries[c.query].Fields[c.from:c.to] {
-			args = append(args, field)
+		for f := c.from; f < c.to; f++ {
+			args = append(args, *s.queries[c.query].field(f))
 		}
 		calls[i] = s.call(c, args...)
 	}
-	s.r.run(ctx, calls...)
+	s.r.read(ctx, calls...)
 	for i, c := range parts {
 		values, err := calls[i].cmd.Slice()
 		reply := &s.replies[c.query]

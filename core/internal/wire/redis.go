@@ -7,6 +7,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -27,7 +28,9 @@ type Redis struct {
 	Guarded bool
 
 	client redis.UniversalClient // as it was given, with all its wrappers
-	keys   keys
+	// timeout is how long the client waits for the answers to a pipeline.
+	timeout time.Duration
+	keys    keys
 	// oneServer says that all keys are on one server: a script that was sent once is known
 	// to the rest of the pipeline.
 	oneServer bool
@@ -57,15 +60,17 @@ const FailoverAddr = "FailoverClient"
 // NewRedis returns the store of one app. It does no I/O, and it does not own
 // the client.
 func NewRedis(client redis.UniversalClient, app string) *Redis {
-	r := &Redis{client: client, keys: keys{app}}
+	r := &Redis{client: client, keys: keys{app}, timeout: usualTimeout}
 	inner := Innermost(client)
 	_, r.oneServer = inner.(*redis.Client)
 	switch c := inner.(type) {
 	case interface{ Options() *redis.Options }:
+		r.timeout = shortestTimeout(c.Options().ReadTimeout, c.Options().WriteTimeout)
 		r.sentinel = c.Options().Addr == FailoverAddr
 		r.tls = c.Options().TLSConfig != nil
 		r.plain = !r.tls && c.Options().Network != "unix"
 	case interface{ Options() *redis.ClusterOptions }:
+		r.timeout = shortestTimeout(c.Options().ReadTimeout, c.Options().WriteTimeout)
 		r.replicas = c.Options().ReadOnly
 		r.tls = c.Options().TLSConfig != nil
 		r.plain = !r.tls
@@ -113,9 +118,13 @@ func flag(b bool) int {
 
 // run executes calls in one pipeline, in their order. Each call's cmd holds
 // its reply afterwards, or its error.
-func (r *Redis) run(ctx context.Context, calls ...*call) {
-	r.send(ctx, calls, r.usually())
+func (r *Redis) run(ctx context.Context, calls ...*call) { r.runBefore(ctx, nil, calls) }
+
+// runBefore is run for a pipeline that ends with the reading of values, unless that is nil.
+func (r *Redis) runBefore(ctx context.Context, values *valuePipeline, calls []*call) {
+	r.send(ctx, calls, r.usually(), values)
 	if missing := unexecuted(calls); len(missing) > 0 {
+		values.precede()
 		r.runOtherwise(ctx, missing)
 	}
 	for _, c := range calls {
@@ -130,6 +139,41 @@ func (r *Redis) run(ctx context.Context, calls ...*call) {
 	}
 }
 
+// readAttempts is how often a reading that gets no answer is tried.
+const readAttempts = 3
+
+// read is run for calls that only read. A connection may have died, so where a call gets no
+// answer, all are sent again over another one while there is time.
+func (r *Redis) read(ctx context.Context, calls ...*call) { r.readBefore(ctx, nil, calls) }
+
+// readBefore is read for a pipeline that ends with the reading of values, unless that is nil.
+func (r *Redis) readBefore(ctx context.Context, values *valuePipeline, calls []*call) {
+	var first []error // of the first attempt: that of a later one may only be that time is over
+	for n := 1; ; n++ {
+		r.runBefore(ctx, values, calls)
+		for i, err := range first {
+			if err != nil && ctx.Err() != nil && calls[i].cmd.Err() != nil {
+				calls[i].cmd.SetErr(err)
+			}
+		}
+		i := slices.IndexFunc(calls, func(c *call) bool { return unanswered(ctx, c.cmd.Err()) })
+		if i < 0 || n == readAttempts {
+			return
+		}
+		first = make([]error, len(calls))
+		for i, c := range calls {
+			first[i] = c.cmd.Err()
+			c.doubt, c.unknown = false, false
+		}
+	}
+}
+
+// unanswered says whether err means that what was sent got no answer, and there is time to
+// send it again.
+func unanswered(ctx context.Context, err error) bool {
+	return err != nil && !Answered(err) && !PoolTaken(err) && ctx.Err() == nil
+}
+
 // reloadAfter makes a Cluster's client ask where the slots are, if an error says that they
 // may have moved. By itself the client asks after a redirection, and else once a minute,
 // which is late after a failover.
@@ -141,8 +185,9 @@ func (r *Redis) reloadAfter(ctx context.Context, err error) (reloaded bool) {
 	return true
 }
 
-// send sends calls in one pipeline, and their scripts in the way that how says.
-func (r *Redis) send(ctx context.Context, calls []*call, how way) {
+// send sends calls in one pipeline, and their scripts in the way that how says. Behind them
+// go the commands of values, if that is not nil.
+func (r *Redis) send(ctx context.Context, calls []*call, how way, values *valuePipeline) {
 	l := loader{redis: r, how: how}
 	attempts := make([]attempt, len(calls))
 	pipe := r.client.Pipeline()
@@ -167,6 +212,7 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way) {
 			_ = pipe.Process(ctx, oneShot{c.cmd, &attempts[i]})
 		}
 	}
+	values.enqueue(ctx, pipe)
 	_, err := pipe.Exec(ctx)
 	for i, c := range calls {
 		// Each command has its own error, with one exception: if a server refuses the greeting
@@ -179,6 +225,7 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way) {
 			attempts[i].settle(c)
 		}
 	}
+	values.sent(err)
 	l.noteRefusals(calls)
 	spreadUnsent(calls)
 }
@@ -187,6 +234,9 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way) {
 // show that nothing of the pipeline was sent.
 func spreadUnsent(calls []*call) {
 	unsent := func(c *call) bool {
+		if c.cmd.Err() == nil {
+			return false
+		}
 		var err unsentError
 		return errors.As(c.cmd.Err(), &err)
 	}

@@ -4,7 +4,6 @@ package wire
 
 import (
 	"context"
-	"time"
 )
 
 // What one round trip may cost. Redis executes the short requests of a pipeline one after the
@@ -13,31 +12,119 @@ import (
 const (
 	fieldsPerScan = 1000    // of HSCAN
 	bytesPerReply = 1 << 20 // of texts, by read-1.lua and living-1.lua
-	// bytesPerPipeline is far below what the guard lets pass, which counts a reply until its
-	// connection is used again.
-	bytesPerPipeline = callsPerPipeline * bytesPerReply
+	// bytesPerPipeline bounds the replies of a pipeline of scripts. It is far below what the
+	// guard lets pass, which counts a reply until its connection is used again.
+	bytesPerPipeline = 16 << 20
 )
 
-// sliceTimeout bounds the wait for one slice of a scan.
-const sliceTimeout = 5 * time.Second
+// Scan is a scan of all series of a family. It may be cut, and go on later where it was. Series
+// that exist from its beginning to its end are in it; those that come or go meanwhile may be.
+type Scan struct {
+	Family string
+	Series []Series // found so far, each once
+	Done   bool     // these are all
+	// Err is of this family alone: its key is of another type, or it takes too much, see
+	// [ErrTooLarge].
+	Err error
 
-// ScanSeries implements [Store].
-func (r *Redis) ScanSeries(ctx context.Context, family string, room int) ([]Series, error) {
-	var series []Series
-	err := r.scanWhole(ctx, r.keys.values(family), func(field, value string) bool {
-		if field != GenerationField {
-			series = append(series, Series{Field: field, Text: value})
-			room -= Cost(field, value)
-		}
-		return room >= 0
-	})
-	if err == nil && room < 0 {
-		err = ErrTooLarge
+	cursor string
+	seen   map[string]struct{} // the fields of Series
+	cost   int                 // of Series
+	long   bool                // whether a text was met that is too long
+}
+
+// The calls of a pipeline of scans share what may be read in it. A server may return more than
+// it was asked for: a hash of up to 128 short fields comes as a whole.
+const fewestScanned = 16
+
+// Scan implements [Store].
+func (r *Redis) Scan(ctx context.Context, scans []*Scan, room int) error {
+	for _, s := range scans {
+		room -= s.cost
 	}
-	if err != nil {
+	for {
+		open := make([]*Scan, 0, len(scans))
+		for _, s := range scans {
+			if !s.Done && s.Err == nil && len(open) < fieldsPerPipeline/(fewestScanned+costOfCall) {
+				open = append(open, s)
+			}
+		}
+		if len(open) == 0 {
+			return nil
+		}
+		fields := max(fewestScanned, min(fieldsPerScan, fieldsPerPipeline/len(open)-costOfCall))
+		calls := make([]*call, len(open))
+		for i, s := range open {
+			key := r.keys.values(s.Family)
+			calls[i] = &call{script: readScript, keys: []string{key}, args: []any{"hscan", MaxText,
+				min(bytesPerReply, bytesPerPipeline/len(open)), flag(r.long.has(key)), s.position(), "count", fields}}
+		}
+		r.read(ctx, calls...)
+		for i, s := range open {
+			cost := s.cost
+			if err := s.take(calls[i]); err != nil {
+				return err
+			}
+			if room -= s.cost - cost; s.cost > room { // more than half of what was left before this family
+				room += s.cost
+				s.Series, s.seen, s.cost, s.Err = nil, nil, 0, ErrTooLarge
+			}
+			if s.Done {
+				r.long.note(r.keys.values(s.Family), s.long)
+			}
+		}
+	}
+}
+
+// position is the cursor of the next slice.
+func (s *Scan) position() string {
+	if s.seen == nil {
+		return "0"
+	}
+	return s.cursor
+}
+
+// take takes in the reply for a slice. It returns an error that is not of this family alone.
+func (s *Scan) take(c *call) error {
+	reply, err := c.cmd.Slice()
+	switch {
+	case isReply(err, "WRONGTYPE"):
+		s.Err = err
+		return nil
+	case err != nil:
+		return err
+	case len(reply) != 2:
+		return unexpectedError{reply}
+	}
+	if s.seen == nil {
+		s.seen = make(map[string]struct{})
+	}
+	fields, _ := reply[1].([]any)
+	for i := 0; i+1 < len(fields); i += 2 {
+		field, value := text(fields[i]), text(fields[i+1])
+		if _, ok := s.seen[field]; ok || field == GenerationField {
+			continue
+		}
+		s.seen[field] = struct{}{}
+		s.long = s.long || field == Overlong || value == Overlong
+		s.Series = append(s.Series, Series{Field: field, Text: value})
+		s.cost += Cost(field, value)
+	}
+	s.cursor = text(reply[0])
+	s.Done = s.cursor == "0" || s.cursor == ""
+	if s.Done {
+		s.seen = nil
+	}
+	return nil
+}
+
+// ScanSeries scans one family to its end, as long as it takes no more than room.
+func ScanSeries(ctx context.Context, s Store, family string, room int) ([]Series, error) {
+	scan := &Scan{Family: family}
+	if err := s.Scan(ctx, []*Scan{scan}, 2*room); err != nil {
 		return nil, err
 	}
-	return series, nil
+	return scan.Series, scan.Err
 }
 
 // scanWhole visits each field of a hash once, as long as visit returns true. HSCAN may name
@@ -63,9 +150,7 @@ func (r *Redis) scan(ctx context.Context, key string, visit func(field, value st
 	for cursor := "0"; ; {
 		args := append([]any{cursor, "count", fieldsPerScan}, match...)
 		c := r.reading(bytesPerReply, "hscan", key, args...)
-		sliceCtx, cancel := context.WithTimeout(ctx, sliceTimeout)
-		r.run(sliceCtx, c)
-		cancel()
+		r.read(ctx, c)
 		reply, err := c.cmd.Slice()
 		if err != nil {
 			return err

@@ -9,8 +9,8 @@ import (
 )
 
 // scriptFiles has a file name-K.lua for each script, where K is the number of its keys. All
-// keys of a call share one hash tag. What stands in marks.lua and values.lua is put before the
-// scripts that use it.
+// keys of a call share one hash tag. What stands in marks.lua, values.lua and changes.lua is put
+// before the scripts that use it.
 //
 //go:embed *.lua
 var scriptFiles embed.FS
@@ -23,12 +23,12 @@ type script struct {
 }
 
 var (
-	commitScript   = loadScript(3, "marks.lua", "values.lua", "commit-3.lua")
+	commitScript   = loadScript(3, "marks.lua", "values.lua", "changes.lua", "commit-3.lua")
 	forgetScript   = loadScript(3, "forget-3.lua")
 	gaugesScript   = loadScript(2, "gauges-2.lua")
 	headScript     = loadScript(2, "head-2.lua")
 	holdScript     = loadScript(1, "hold-1.lua")
-	idleScript     = loadScript(3, "marks.lua", "idle-3.lua")
+	idleScript     = loadScript(3, "marks.lua", "changes.lua", "idle-3.lua")
 	lapseScript    = loadScript(1, "lapse-1.lua")
 	listedScript   = loadScript(1, "listed-1.lua")
 	livingScript   = loadScript(1, "living-1.lua")

@@ -13,6 +13,9 @@ import (
 // Its methods are safe for concurrent use. Each returns within the client's own timeouts,
 // and none tries again by itself.
 type Store interface {
+	// Timeout is how long the client waits for the answers to a pipeline, at most: see [Pace].
+	Timeout() time.Duration
+
 	// Register registers families: it lists them, starts their retention again, and
 	// renews the stamp of the writer's sequence number. Replies run parallel to regs.
 	Register(ctx context.Context, regs []Registration) []RegisterReply
@@ -29,8 +32,9 @@ type Store interface {
 	// has taken the index, it keeps it.
 	Release(ctx context.Context, writer string, index int) error
 
-	// WriteGauges sets and deletes gauges of one writer in one atomic step.
-	WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, error)
+	// WriteGauges sets and deletes gauges of one writer, in one pipeline, in the order given.
+	// Each write is one atomic step. Replies run parallel to writes.
+	WriteGauges(ctx context.Context, writes []GaugeWrite) []GaugeWritten
 
 	// Lineage names the history of the store's data. It changes whenever the store may
 	// have stepped back: after a restart or a failover. It is empty, without an error,
@@ -44,10 +48,11 @@ type Store interface {
 	AwaitReplicas(ctx context.Context, verifications []Commit, timeout time.Duration) (unconfirmed int, err error)
 
 	// ReadHead reads what a page begins with: the lineage before anything else, then what
-	// ReadApp, ReadFamilies and ReadGauges read of all families and living writers. Last
-	// is the app as the last head had it, or empty: up to 500 families and 64 writers that
-	// it names are asked for in the same round trip, the others in further ones.
-	ReadHead(ctx context.Context, last AppState) (Head, error)
+	// ReadApp, ReadFamilies and ReadGauges read of all families and living writers. What the
+	// last page had is asked for in the same round trip, up to 1,000 families and 64 writers,
+	// and their values as well if they are few enough: then Series is what ReadSeries would
+	// return.
+	ReadHead(ctx context.Context, last Expected) (Head, error)
 
 	// ReadApp reads the time, the names of the families and the leases that have not
 	// expired, ordered by index. Of more than MaxFamilies it reads those touched last.
@@ -67,7 +72,8 @@ type Store interface {
 
 	// ReadSeries reads the values of known fields, and then the lineage. Replies run
 	// parallel to queries; Found is false for a field that is gone. A family whose values
-	// have more bytes than half of what is left of room has [ErrTooLarge].
+	// have more bytes than half of what is left of room has [ErrTooLarge], and one that has
+	// not the query's generation behind them [ErrGeneration].
 	ReadSeries(ctx context.Context, queries []SeriesQuery, room int) (replies []SeriesReply, lineage string, err error)
 
 	// Mark notes that a process holds series in the present epoch of their families, and tells
@@ -78,9 +84,16 @@ type Store interface {
 	// is not known. Replies run parallel to queries, and each to the query's fields.
 	ReadStarts(ctx context.Context, queries []StartsQuery) ([][]int64, error)
 
-	// ScanSeries reads all series of a family, in slices. It fails with [ErrTooLarge] when
-	// their [Cost] is more than room.
-	ScanSeries(ctx context.Context, family string, room int) ([]Series, error)
+	// Scan goes on with scans to their ends, in slices of all of them at once. Together they may
+	// have a [Cost] of room. A family that takes more than half of what the others leave gets
+	// [ErrTooLarge].
+	Scan(ctx context.Context, scans []*Scan, room int) error
+
+	// ReadChanges reads which series of families have changed since versions that were seen
+	// before. Replies run parallel to queries. Known is false where that is not certain: the
+	// family had no more than LargeFamily series, more than ChangesKept changes have happened,
+	// or the log of changes has a gap.
+	ReadChanges(ctx context.Context, queries []ChangesQuery) ([]ChangesReply, error)
 
 	// RemoveExpired removes from one family the values of a latest gauge that are past their
 	// deadline, and the series that no process held for the retention of the family. Housekeep

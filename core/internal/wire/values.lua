@@ -3,29 +3,31 @@
 -- How stored values are read, added up and written. This is no script, but a part of
 -- commit-3.lua; scripts.go puts it before that.
 --
+-- Redis creates a script's functions anew in each call. That costs little, except for each local
+-- variable of the script that they use. So they have local variables of their own, even for
+-- string.find.
+--
 -- The rules: docs/protocol.md, Series and numbers, Commit.
 
-local find, match, gmatch, format, floor, concat = string.find, string.match, string.gmatch, string.format, math.floor, table.concat
-
-local MAX = 1.7976931348623157e308
-local WHOLE = 9007199254740992 -- 2^53: a float64 holds each whole number below it
 local MAX_TEXT = 65536 -- bytes of a stored text; a longer one is damaged
-local MAX_NUMBER = 400 -- bytes of a number
 local MAX_COMPONENTS = 2002 -- of a vector
 
--- DECIMAL are the characters of decimal numbers. A text of nothing else that Lua takes for
--- a number is a decimal one.
-local DECIMAL = '^[%d.eE+%-]+$'
-
+-- text writes a number. A float64 holds each whole number below 2^53.
 local function text(n)
+  local MAX = 1.7976931348623157e308
   if n > MAX then n = MAX elseif n < -MAX then n = -MAX end
-  if n == floor(n) and n < WHOLE and n > -WHOLE then return format('%.0f', n) end
-  return format('%.17g', n)
+  return string.format(n % 1 == 0 and n < 2^53 and n > -2^53 and '%.0f' or '%.17g', n)
 end
 
--- adders makes the functions by which careful adds. Redis creates a script's functions
--- anew in each call, and few batches need these.
+-- adders makes the functions by which careful adds.
 local function adders()
+  local find, match, gmatch, format, concat = string.find, string.match, string.gmatch, string.format, table.concat
+  local MAX_NUMBER = 400 -- bytes of a number
+
+  -- DECIMAL are the characters of decimal numbers. A text of nothing else that Lua takes for
+  -- a number is a decimal one.
+  local DECIMAL = '^[%d.eE+%-]+$'
+
   local function plus0(s) return s + 0 end
 
   -- number reads a decimal number; nil if it is none. tonumber would read 0x10 and nan, and
@@ -34,7 +36,7 @@ local function adders()
     if #s < 300 and find(s, '^-?%d+$') then return s + 0 end
     if #s > MAX_NUMBER or not find(s, DECIMAL) then return nil end
     local ok, n = pcall(plus0, s)
-    if not ok or n > MAX or n < -MAX then return nil end
+    if not ok or n - n ~= 0 then return nil end -- n is infinite
     return n
   end
 

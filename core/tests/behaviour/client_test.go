@@ -157,7 +157,7 @@ func TestClient_WhosePoolIsTakenByTheApplication(t *testing.T) {
 		t.Errorf("the page says %q", reason)
 	}
 	var undelivered *shoal.UndeliveredError
-	if err := reg.Flush(testkit.Shortly(t)); !errors.As(err, &undelivered) || undelivered.Series == 0 || !strings.Contains(err.Error(), "pool") {
+	if err := reg.Flush(testkit.Shortly(t)); !errors.As(err, &undelivered) || undelivered.NeverSent == 0 || !strings.Contains(err.Error(), "pool") {
 		t.Errorf("Flush gives %v", err)
 	}
 	for i := range 2 {

@@ -54,7 +54,7 @@ func TestClient_ThatIgnoresDeadlinesMakesNobodyWait(t *testing.T) {
 	says503(t, reg)
 	says503(t, reg) // while a call of the page before is still under way
 	var undelivered *shoal.UndeliveredError
-	if err := inTime(reg.Close); !errors.As(err, &undelivered) || undelivered.Series+undelivered.Batches == 0 {
+	if err := inTime(reg.Close); !errors.As(err, &undelivered) || undelivered.NeverSent+undelivered.InDoubt == 0 {
 		t.Errorf("Close gives %v", err)
 	}
 	server.Thaw(t)
@@ -77,7 +77,7 @@ func TestClient_ClosedUnderneathIsAnErrorAndNoPanic(t *testing.T) {
 	says503(t, reg)
 	err := reg.Close(testkit.Shortly(t))
 	var undelivered *shoal.UndeliveredError
-	if !errors.As(err, &undelivered) || !errors.Is(err, redis.ErrClosed) || undelivered.Series+undelivered.Batches == 0 {
+	if !errors.As(err, &undelivered) || !errors.Is(err, redis.ErrClosed) || undelivered.NeverSent+undelivered.InDoubt == 0 {
 		t.Errorf("Close gives %v", err)
 	}
 	testkit.Scrape(t, f.reader(t)).Want(t, "jobs_total", "1", "shoal_instances", "1") // until its lease ends

@@ -3,8 +3,10 @@
 package behaviour_test
 
 import (
+	"fmt"
 	"testing"
 
+	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
@@ -51,6 +53,9 @@ func TestCluster_FamiliesSpreadOverAllMasters(t *testing.T) {
 	f.app = "spread" // the name decides where its families are
 	reg := f.process(t)
 	requests(reg, 10)
+	for i := range 12 {
+		reg.NewCounter(shoal.CounterOpts{Name: fmt.Sprintf("c%d_total", i)}).Inc()
+	}
 	flush(t, reg)
 	for _, node := range c.Nodes {
 		if n := len(node.Client(t).Keys(t.Context(), "*{"+f.app+"/*").Val()); n < 4 {

@@ -96,7 +96,7 @@ func TestTLS_WithoutTrustTheErrorIsClearAndNoRequestNotices(t *testing.T) {
 			})
 			err := reg.Close(testkit.Shortly(t))
 			var left *shoal.UndeliveredError
-			if !errors.As(err, &left) || left.Series == 0 {
+			if !errors.As(err, &left) || left.NeverSent == 0 {
 				t.Errorf("Close gives %v", err)
 			}
 			for _, secret := range []string{"s3cret", "PRIVATE", "BEGIN"} {

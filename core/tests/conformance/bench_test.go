@@ -95,7 +95,7 @@ func BenchmarkRead(b *testing.B) {
 	b.Run("scan=10000", func(b *testing.B) {
 		client.ConfigResetStat(ctx)
 		for b.Loop() {
-			if _, err := store.ScanSeries(ctx, "a", wire.MaxPage); err != nil {
+			if _, err := wire.ScanSeries(ctx, store, "a", wire.MaxPage); err != nil {
 				b.Fatal(err)
 			}
 		}

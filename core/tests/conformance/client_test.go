@@ -254,6 +254,8 @@ func TestCommit_WhatWasNeverSentIsRefused(t *testing.T) {
 			if _, err := store.ReadApp(ctx); err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("reading: %v, want %q", err, test.says)
 			}
+			ctx, cancel = context.WithTimeout(t.Context(), 300*time.Millisecond) // the reading may have tried till its end
+			defer cancel()
 			for _, r := range store.Commit(ctx, []wire.Commit{step("g", 1), step("g", 2)}) {
 				if r.Err == nil || !wire.Refused(r.Err) || wire.Answered(r.Err) != test.answered {
 					t.Errorf("%+v, want refused, by an answer: %v", r, test.answered)

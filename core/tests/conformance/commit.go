@@ -148,7 +148,7 @@ var commitTests = map[string]func(f *fixture){
 		f.apply(batch("a", gen, 0, 1, add("x", "1")))
 		for _, op := range []wire.Op{
 			add("y", ""), add("y", "one"), add("y", "NaN"), add("y", "+Inf"), add("y", "0x10"), add("y", "1 "),
-			add("y", "1e999"), add("y", "a:1 b"), add("y", "a:1  b:2"), add("y", ":1"), add("y", "a:"), add("y", "1e"),
+			add("y", "1e999"), add("y", "a:1 b"), add("y", "a:1  b:2"), add("y", ":1"), add("y", "a:"), add("y", "1e"), add("y", "1,1"),
 			{Kind: wire.OpLatest, Field: "y", Value: "1"}, {Kind: '?', Field: "y", Value: "1"},
 		} {
 			c := batch("a", gen, 1, 2, wire.Op{Kind: wire.OpDelete, Field: "x"}, add("z", "1"), op)

@@ -54,7 +54,7 @@ func MemstoreTarget(server *memstore.Server) Target {
 func Run(t *testing.T, target Target) {
 	t.Helper()
 	runGroups(t, target, registerTests, commitTests, opTests, numberTests, vectorTests,
-		leaseTests, clockTests, gaugeTests, readTests, headTests, housekeepTests, startTests, idleTests, removalTests, lateTests)
+		leaseTests, clockTests, gaugeTests, readTests, headTests, housekeepTests, startTests, idleTests, removalTests, lateTests, changeTests)
 }
 
 func runGroups(t *testing.T, target Target, groups ...map[string]func(f *fixture)) {
@@ -144,7 +144,7 @@ func add(field, delta string) wire.Op {
 // series reads a family whole, by field.
 func (f *fixture) series(family string) map[string]string {
 	f.Helper()
-	list, err := f.store.ScanSeries(f.ctx, family, wire.MaxPage)
+	list, err := wire.ScanSeries(f.ctx, f.store, family, wire.MaxPage)
 	if err != nil {
 		f.Fatalf("scanning %s: %v", family, err)
 	}

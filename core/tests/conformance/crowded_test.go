@@ -62,22 +62,23 @@ func crowds() map[string]crowd {
 	gauges := func(app string) string { return gaugesKey(app, "w") }
 	return map[string]crowd{
 		"leases that seem to live": {leasesKey, "HSET", "i:%d", "x " + alive + " %d", func(f *redisFixture, n int) {
-			index := f.hold(leased()).Index
-			if index < 10_000 || index > wire.MaxIndex {
-				f.Errorf("%d leases: got the index %d", n, index)
-			}
-			again := leased()
-			for range 2 { // the first call finds the lease by its name, the second by its index
-				r := f.hold(again)
-				if r.Index != index || r.Lost && again.Index == index {
-					f.Errorf("%d leases: got the index %d, and then %+v", n, index, r)
+			given := map[int]bool{}
+			for i := range 100 { // all from 0 to n-1 are taken
+				req := leased()
+				req.Writer = fmt.Sprint("w", i)
+				r := f.hold(req)
+				if req.Index = r.Index; r.Index < n || r.Index > 3*n || given[r.Index] {
+					f.Errorf("%d leases: got the index %d", n, r.Index)
 				}
-				again.Index = index
+				given[r.Index] = true
+				if again := f.hold(req); again.Index != r.Index || again.Lost {
+					f.Errorf("%d leases: got the index %d, and then %+v", n, r.Index, again)
+				}
 			}
 			f.housekeep(retention)
 		}},
 		"leases that have expired": {leasesKey, "HSET", "i:%d", "x 1 - - - 0 15000 %d", func(f *redisFixture, n int) {
-			if r := f.hold(leased()); r.Index != 0 {
+			if r := f.hold(leased()); r.Index >= n {
 				f.Errorf("%d leases: got the index %d", n, r.Index)
 			}
 			f.housekeep(retention)

@@ -31,7 +31,7 @@ var damageTests = map[string]func(f *redisFixture){
 			if err != nil || states[0].Err == nil || states[1].Err != nil {
 				f.Errorf("%s: read %+v, %v", name, states, err)
 			}
-			if _, err := f.store.ScanSeries(f.ctx, name, wire.MaxPage); name == "v" && err == nil {
+			if _, err := wire.ScanSeries(f.ctx, f.store, name, wire.MaxPage); name == "v" && err == nil {
 				f.Error("a string was scanned")
 			}
 			series, _, err := f.store.ReadSeries(f.ctx, []wire.SeriesQuery{

@@ -57,7 +57,7 @@ var headTests = map[string]func(f *fixture){
 		for name, last := range map[string]wire.AppState{
 			"none": {}, "empty": empty.App, "some": some.App, "more": more.App, "itself": now.App, "others": gone,
 		} {
-			head, err := f.store.ReadHead(f.ctx, last)
+			head, err := f.store.ReadHead(f.ctx, wire.Expected{App: last})
 			if err != nil {
 				f.Fatalf("after %s: %v", name, err)
 			}

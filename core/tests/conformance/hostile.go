@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -101,6 +102,25 @@ var hostileTests = map[string]func(f *redisFixture){
 		f.take(hold("w"), 0, "")
 		if l := f.living(); len(l) != 1 {
 			f.Errorf("the leases are %v", l)
+		}
+	},
+	"Hostile_PlaceOfTheNextSearchIsReplaced": func(f *redisFixture) {
+		const many = 80
+		for i := range many {
+			f.take(hold(fmt.Sprint("w", i)), i, "")
+		}
+		for i, place := range []string{"", "x", "-1", "1e3", " 1", "0x10", strings.Repeat("9", 400), strings.Repeat("x", 1000), "9007199254740993", "1000000"} {
+			clear(f.mended)
+			f.must(f.client.HSet(f.ctx, leasesKey(f.app), "next", place).Err())
+			if r := f.hold(hold(fmt.Sprint("x", i))); r.Index < many || r.Index > 3*many || r.Fenced != "" {
+				f.Errorf("%.20q: got %+v", place, r)
+			}
+			if next, err := f.client.HGet(f.ctx, leasesKey(f.app), "next").Int(); err != nil || next > 2*many {
+				f.Errorf("%.20q: the next place is %d, %v", place, next, err)
+			}
+			if strings.Trim(place, "0123456789") != "" || place == "" {
+				f.wantMended("the leases", 1)
+			}
 		}
 	},
 	"Hostile_RecordOfTheLineageIsReplaced": func(f *redisFixture) {

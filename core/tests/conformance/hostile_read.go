@@ -100,10 +100,10 @@ var hostileReadTests = map[string]func(f *redisFixture){
 		if err != nil || !errors.Is(replies[0].Err, wire.ErrTooLarge) || replies[1].Err != nil || replies[1].Values[0].Text != "1" {
 			f.Errorf("%.200q, %v", fmt.Sprint(replies), err)
 		}
-		if _, err := f.store.ScanSeries(f.ctx, "big", 400_000); !errors.Is(err, wire.ErrTooLarge) {
+		if _, err := wire.ScanSeries(f.ctx, f.store, "big", 400_000); !errors.Is(err, wire.ErrTooLarge) {
 			f.Errorf("a scan: %v", err)
 		}
-		if all, err := f.store.ScanSeries(f.ctx, "big", 600_000); err != nil || len(all) != 50 {
+		if all, err := wire.ScanSeries(f.ctx, f.store, "big", 600_000); err != nil || len(all) != 50 {
 			f.Errorf("a scan: %d, %v", len(all), err)
 		}
 	},
@@ -161,7 +161,7 @@ var hostileReadTests = map[string]func(f *redisFixture){
 			f.set(leasesKey(f.app), fmt.Sprint("i:", i+1), writer+strings.TrimPrefix(entry, "w"))
 		}
 		f.set(leasesKey(f.app), "i:2147483648", "x"+strings.TrimPrefix(entry, "w"), "i:10", entry)
-		head, err := f.store.ReadHead(f.ctx, wire.AppState{})
+		head, err := f.store.ReadHead(f.ctx, wire.Expected{})
 		if err != nil || len(head.App.Leases) != 1 || head.App.Damaged != 6 || len(head.Gauges) != 1 || len(head.Gauges[0].Entries) != 1 {
 			f.Errorf("%+v, %v", head, err)
 		}

@@ -3,6 +3,7 @@
 package conformance
 
 import (
+	"fmt"
 	"sync"
 	"time"
 
@@ -90,7 +91,7 @@ var leaseTests = map[string]func(f *fixture){
 		again.Index = 1
 		f.take(again, 1, "")
 	},
-	"Hold_NeverGivesAWriterASecondIndex": func(f *fixture) {
+	"Hold_BesideFewLeasesGivesAWriterNoSecondIndex": func(f *fixture) {
 		// The server steps back to a state in which the writer had another index.
 		f.take(hold("a"), 0, "")
 		f.take(hold("b"), 1, "")
@@ -99,6 +100,61 @@ var leaseTests = map[string]func(f *fixture){
 		f.take(later, 1, "")
 		if l := f.living(); len(l) != 2 {
 			f.Errorf("the leases are %v", l)
+		}
+	},
+	// A writer may have a second entry, which expires in the end: readers must not count it twice.
+	"Hold_OfTwoEntriesOfAWriterTheLastRenewedIsRead": func(f *fixture) {
+		wanting := hold("a")
+		wanting.Wanted = 1000
+		f.take(wanting, 1000, "")
+		later := func() { // by more than the resolution of a deadline
+			f.Helper()
+			before := f.head().Now
+			f.elapse(2*time.Millisecond, "the clock goes on", func() bool { return f.head().Now.Sub(before) >= 2*time.Millisecond })
+		}
+		later()
+		f.take(hold("a"), 0, "")
+		f.gauges(wire.GaugeWrite{Writer: "a", Index: 0, Version: 1, Full: true, Ops: []wire.GaugeOp{set("g", "1")}}, wire.GaugesOK)
+		read := func(want int) {
+			f.Helper()
+			head, err := f.store.ReadHead(f.ctx, wire.Expected{})
+			if err != nil || len(head.App.Leases) != 1 || head.App.Leases[0].Index != want || len(head.Gauges) != 1 {
+				f.Errorf("the head is %+v, %v, want one lease, of the index %d", head, err, want)
+			}
+		}
+		read(0)
+		again := hold("a")
+		again.Index = 1000
+		later()
+		f.take(again, 1000, "")
+		read(1000)
+	},
+	// A search for a free index looks at some of them only.
+	"Hold_BesideManyLeasesEachFreeIndexIsTakenAfterAWhile": func(f *fixture) {
+		const many, most = 300, 60
+		for i := range many {
+			f.take(hold(fmt.Sprint("w", i)), i, "")
+		}
+		free := map[int]bool{7: true, 100: true, 101: true, 250: true}
+		for i := range free {
+			f.release(fmt.Sprint("w", i), i)
+		}
+		given := map[int]bool{}
+		for i := 0; len(free) > 0; i++ {
+			index := f.hold(hold(fmt.Sprint("x", i))).Index
+			if given[index] || index < many && !free[index] || index > 2*(many+most) || i == most {
+				f.Fatalf("new writer %d got the index %d; %v are free", i, index, free)
+			}
+			given[index] = true
+			delete(free, index)
+		}
+		if l := f.living(); len(l) != many-4+len(given) {
+			f.Errorf("%d leases", len(l))
+		}
+		again := hold("w7")
+		again.Index = 7
+		if r := f.hold(again); r.Index == 7 || given[r.Index] || !r.Lost {
+			f.Errorf("the writer whose index was taken got %+v", r)
 		}
 	},
 	"Hold_LosesAnIndexThatIsAnothers": func(f *fixture) {

@@ -94,7 +94,7 @@ var readTests = map[string]func(f *fixture){
 			if err != nil || len(state.Families) != 0 || len(state.Leases) != 0 {
 				f.Errorf("app %d sees %+v, %v", i, state, err)
 			}
-			series, err := other.ScanSeries(f.ctx, "a", wire.MaxPage)
+			series, err := wire.ScanSeries(f.ctx, other, "a", wire.MaxPage)
 			if err != nil || len(series) != 0 {
 				f.Errorf("app %d sees %+v, %v", i, series, err)
 			}

@@ -57,7 +57,10 @@ func TestMemstore_DoesWhatTheScriptsDo(t *testing.T) {
 				return false
 			}
 		}
-		return true
+		for what, n := range one.told {
+			outcomes[what] += n
+		}
+		return !t.Failed()
 	}
 	if *onlySeed > 0 {
 		run(*onlySeed)
@@ -87,12 +90,15 @@ type side struct {
 	generation, former map[string]string // by family: the present one, and the one before
 	version            map[string]string // by family: the last series version that was read
 	removed            map[string]string // by family: when a series was removed last, as a registration told
+	pasts              map[string][]past // by family: the last versions that were seen
+	told               map[string]int    // what the log of changes told, and how often
 }
 
 func newSide(t *testing.T, target conformance.Target, app string) *side {
 	return &side{
 		t: t, ctx: t.Context(), target: target, store: target.Store(t, app), app: app,
 		generation: map[string]string{}, former: map[string]string{}, version: map[string]string{}, removed: map[string]string{},
+		pasts: map[string][]past{}, told: map[string]int{},
 	}
 }
 
@@ -106,7 +112,7 @@ func (x *side) must(err error) {
 
 func (x *side) series(family string) []wire.Series {
 	x.t.Helper()
-	list, err := x.store.ScanSeries(x.ctx, family, wire.MaxPage)
+	list, err := wire.ScanSeries(x.ctx, x.store, family, wire.MaxPage)
 	x.must(err)
 	return list
 }
@@ -181,6 +187,13 @@ var storedParts = []struct {
 			ranks(starts[i])
 		}
 		return starts
+	}},
+	{"the changes", func(x *side) any {
+		answers := map[string][]string{}
+		for _, family := range families {
+			answers[family] = x.changes(family)
+		}
+		return answers
 	}},
 	{"the gauges", func(x *side) any {
 		gauges, err := x.store.ReadGauges(x.ctx, writers)

@@ -24,6 +24,7 @@ func (s *schedule) housekeep() request {
 		what = "remove what has expired in " + family
 	}
 	return newRequest(what, func(x *side) removal {
+		clear(x.pasts) // idle-3 removes in slices, in an order of its own
 		var removed wire.Removed
 		var err error
 		if family == "" {

@@ -23,7 +23,8 @@ var wantedOutcomes = []string{
 	"registered anew", "registered again", "orphan", "clash",
 	"applied", "duplicate", "gap", "unknown", "malformed", "overflowed", "corrupt replaced",
 	"marked", "gone", "aged", "idle removed", "expired removed",
-	"own index", "another index", "fenced", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
+	"filled", "the log tells what came", "the log tells what went", "the log tells what began earlier", "the log does not tell",
+	"own index", "another index", "fenced", "many leases", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
 }
 
 // request is something that is done to both stores.
@@ -51,12 +52,15 @@ type schedule struct {
 	sent     map[string]wire.Commit // by writer and family: the last batch
 	version  map[string]uint64      // by writer: the version of its gauges
 	index    map[string]int         // by writer: the index of its lease
+	large    bool                   // the first family is filled, and gets half of the batches
+	crowds   int
 }
 
 func newSchedule(seed uint64, outcomes map[string]int) *schedule {
 	s := &schedule{
 		draw: newDraw(seed), outcomes: outcomes, seq: map[string]uint64{}, last: map[string]uint64{},
 		sent: map[string]wire.Commit{}, version: map[string]uint64{}, index: map[string]int{},
+		large: seed%6 == 0,
 	}
 	for _, w := range writers {
 		s.index[w] = wire.NoIndex
@@ -66,6 +70,9 @@ func newSchedule(seed uint64, outcomes map[string]int) *schedule {
 
 // next draws a request.
 func (s *schedule) next() request {
+	if s.large && s.oneIn(30) {
+		return s.fill()
+	}
 	switch n := s.IntN(100); {
 	case n < 15:
 		return s.register()
@@ -81,8 +88,10 @@ func (s *schedule) next() request {
 		return s.housekeep()
 	case n < 91:
 		return s.mark()
-	case n < 96:
+	case n < 95:
 		return s.age()
+	case n < 96:
+		return s.crowd()
 	}
 	return s.damage()
 }
@@ -150,6 +159,9 @@ type commitAnswer struct {
 // leaves a gap in the numbers, or one of another generation.
 func (s *schedule) commit() request {
 	at := s.IntN(len(families))
+	if s.large && s.oneIn(2) {
+		at = 0
+	}
 	writer, family := pick(s.draw, writers), families[at]
 	key := writer + family
 	c := wire.Commit{Family: family, Writer: writer, Totals: s.oneIn(2), Overflow: "k\xffover"}
@@ -245,6 +257,26 @@ func (s *schedule) hold() request {
 	})
 }
 
+// crowd has so many writers take leases that most indexes are not looked at any more.
+func (s *schedule) crowd() request {
+	s.crowds++
+	return newRequest(fmt.Sprint("crowd ", s.crowds), func(x *side) []int {
+		var list []int
+		for i := range 40 {
+			reply, err := x.store.Hold(x.ctx, wire.HoldRequest{
+				Writer: fmt.Sprintf("crowd-%d-%d", s.crowds, i), Index: wire.NoIndex, Wanted: wire.NoIndex, TTL: time.Hour,
+			})
+			x.must(err)
+			list = append(list, reply.Index)
+		}
+		return list
+	}, func(list []int) {
+		if slices.Max(list) >= 64 {
+			s.outcomes["many leases"]++
+		}
+	})
+}
+
 func (s *schedule) release() request {
 	w := pick(s.draw, writers)
 	index := max(0, s.index[w])
@@ -275,9 +307,9 @@ func (s *schedule) gauges() request {
 		}
 	}
 	return newRequest(fmt.Sprintf("gauges %+v", write), func(x *side) wire.GaugeStatus {
-		status, err := x.store.WriteGauges(x.ctx, write)
-		x.must(err)
-		return status
+		reply := x.store.WriteGauges(x.ctx, []wire.GaugeWrite{write})[0]
+		x.must(reply.Err)
+		return reply.Status
 	}, func(status wire.GaugeStatus) {
 		if status == wire.GaugesOK {
 			s.version[w] = write.Version
@@ -292,6 +324,7 @@ func (s *schedule) damage() request {
 	kind := pick(s.draw, []string{"lose the control hash", "lose the values", "lose the marks", "spoil a series"})
 	what := fmt.Sprintf("%s of %s, field %q, text %q", kind, family, field, text)
 	return newRequest(what, func(x *side) string {
+		delete(x.pasts, family) // what is lost is not in the log
 		switch kind {
 		case "lose the control hash":
 			x.target.LoseControl(x.t, x.app, family)

@@ -53,6 +53,30 @@ var mutants = []mutant{
 		noticed: `though .* was stored before`,
 	},
 	{
+		name:    "log-lacks-what-came",
+		breaks:  "the log of changes does not name the series that came",
+		edits:   []edit{{"internal/memstore/family.go", "slices.Concat(d.went, d.came, earlier)", "slices.Concat(d.went, earlier)"}},
+		noticed: `though .* was stored before`,
+	},
+	{
+		name:    "log-lacks-earlier-starts",
+		breaks:  "the log of changes does not name the series whose start moved back",
+		edits:   []edit{{"internal/memstore/family.go", "slices.Concat(d.went, d.came, earlier)", "slices.Concat(d.went, d.came)"}},
+		noticed: `start`,
+	},
+	{
+		name:    "log-followed-by-numbers",
+		breaks:  "the log of changes is followed by its numbers alone, over a step back",
+		edits:   []edit{{"internal/memstore/changes.go", "e.before.String() != since", "e.own.count != n+1"}},
+		noticed: `was stored before`,
+	},
+	{
+		name:    "log-read-and-ignored",
+		breaks:  "a family that was remembered takes the present version, and not what the log names",
+		edits:   []edit{{"internal/page/values.go", "known.after(f.state.SeriesVersion, reply.Fields)", "known.after(f.state.SeriesVersion, nil)"}},
+		noticed: `though .* was stored before`,
+	},
+	{
 		name:   "scrape-joins-a-reading-begun",
 		breaks: "a scrape shares a reading that began before it",
 		edits: []edit{{"internal/page/reader.go", "		r.next = nil\n", `
@@ -157,17 +181,21 @@ var mutants = []mutant{
 	{
 		name:   "gauge-expiry-not-atomic",
 		breaks: "gauges are set first and get their expiry with a second call",
-		edits: []edit{{"gaugesend.go", "		status, err := w.store.WriteGauges(ctx, write)", `
-		lasting := write
-		lasting.Ops = slices.Clone(write.Ops)
-		for i := range lasting.Ops {
-			lasting.Ops[i].Expire = 1 << 60
+		edits: []edit{{"gaugesend.go", "	replies := w.store.WriteGauges(ctx, writes)", `
+	for i := range writes {
+		lasting := writes[i]
+		lasting.Ops = slices.Clone(lasting.Ops)
+		for j := range lasting.Ops {
+			lasting.Ops[j].Expire = 1 << 60
 		}
 		lasting.Own = 0
-		_, _ = w.store.WriteGauges(ctx, lasting)
-		g.version++
-		write.Version = g.version
-		status, err := w.store.WriteGauges(ctx, write)`}},
+		_ = w.store.WriteGauges(ctx, []wire.GaugeWrite{lasting})
+	}
+	for i := range writes {
+		w.gauges.version++
+		writes[i].Version = w.gauges.version
+	}
+	replies := w.store.WriteGauges(ctx, writes)`}},
 		noticed: `is gone, and its gauges are`,
 	},
 	{
@@ -230,7 +258,7 @@ var mutants = []mutant{
 	{
 		name:   "numbers-removed-with-the-lease",
 		breaks: "a writer whose lease has expired loses its sequence numbers",
-		edits: []edit{{"internal/memstore/lease.go", "	index, fenced, found := a.choose(req, now)\n", `
+		edits: []edit{{"internal/memstore/lease.go", "	index, fenced := a.choose(req, now)\n", `
 	for _, l := range a.leases {
 		for _, f := range a.families {
 			if l.expired(now) && f.control != nil {
@@ -238,7 +266,7 @@ var mutants = []mutant{
 			}
 		}
 	}
-	index, fenced, found := a.choose(req, now)
+	index, fenced := a.choose(req, now)
 `}},
 		noticed: `was applied twice`,
 	},
@@ -253,6 +281,12 @@ var mutants = []mutant{
 		breaks:  "a writer may take an index beside another one of its own",
 		edits:   []edit{{"internal/memstore/lease.go", "if taken && held.writer == req.Writer {", "if req.Index != wire.NoIndex && (!taken || held.writer == req.Writer) {"}},
 		noticed: `holds the indexes`,
+	},
+	{
+		name:    "writer-read-twice",
+		breaks:  "a reader believes both entries of a writer that has two",
+		edits:   []edit{{"internal/wire/lease.go", "		case !twice:\n", "		case !twice || true:\n"}},
+		noticed: `under the indexes \d+ and \d+`,
 	},
 
 	// Marks: what is held, what is gone, and when it began.
