@@ -65,6 +65,9 @@ func BenchmarkDelete(b *testing.B) {
 					reg.NewCounter(shoal.CounterOpts{Name: "c_total"}).Inc()
 					flush(b, reg)
 				})...)
+				if left := server.Client(b).HLen(context.Background(), "shoal:1:{"+app+"/c_total}:ctl").Val(); left > 100 {
+					b.Fatalf("the control hash still has %d fields", left)
+				}
 			}
 			reportCalls(b, calls)
 		})

@@ -3,9 +3,11 @@
 package benchmarks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -29,7 +31,8 @@ type leased struct {
 const leasesKey = "shoal:1:{leases}:leases"
 
 func newLeased(b *testing.B, leases int) *leased {
-	source, err := os.ReadFile("../core/internal/wire/hold-1.lua")
+	tree := cmp.Or(os.Getenv("SHOAL_TREE"), "..") // package report measures older commits too
+	source, err := os.ReadFile(filepath.Join(tree, "core/internal/wire/hold-1.lua"))
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -56,6 +56,13 @@ func (m measurement) run() (results, error) {
 	if err := os.Setenv("SHOAL_WRK_SERVER", server); err != nil {
 		return nil, err
 	}
+	tree, err := filepath.Abs(m.tree)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Setenv("SHOAL_TREE", tree); err != nil {
+		return nil, err
+	}
 	programs := make([]program, len(modules))
 	for i, module := range modules {
 		p := program{path: filepath.Join(dir, filepath.Base(module)+".test"), folder: module}

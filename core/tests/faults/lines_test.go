@@ -41,12 +41,13 @@ func TestLines_ADeployLeavesNobodyWithoutAPage(t *testing.T) {
 	for i := range r.places {
 		r.places[i].serving = r.start(&r.places[i], version)
 	}
-	r.ready()
+	r.pages(1)
 	for begin := time.Now(); version == 0 || time.Since(begin) < *rolling; {
 		version++
 		for i := range r.places {
 			r.replace(&r.places[i], version)
 		}
+		r.pages(5)
 		t.Logf("deploy %d is through after %v", version, time.Since(begin).Round(100*time.Millisecond))
 	}
 	for i := range r.places {
@@ -122,12 +123,31 @@ func (p *replica) rest() {
 	p.load.Wait()
 }
 
-// ready waits until every process shows what it counts itself.
-func (r *rollout) ready() {
+// pages waits until every process has given n more pages.
+func (r *rollout) pages(n int) {
 	r.t.Helper()
 	for _, at := range r.places {
-		at.serving.watch.eventually(r.t, 0, func(testkit.Page) error { return nil })
+		at.serving.pages(r.t, at.serving.watch.mark(), n)
 	}
+}
+
+// pages waits for n pages since the mark, whatever comes between them.
+func (p *replica) pages(t *testing.T, mark, n int) {
+	t.Helper()
+	p.watch.until(t, mark, func(answers []answer) error {
+		got, reason := 0, ""
+		for _, a := range answers {
+			if a.reason == "" {
+				got++
+			} else {
+				reason = a.reason
+			}
+		}
+		if got < n {
+			return fmt.Errorf("%s: %d pages in %d answers, the last 503: %q", p.name, got, len(answers), reason)
+		}
+		return nil
+	})
 }
 
 // replace starts a process, and ends the one in whose place it is, when the new one has a page.
@@ -135,7 +155,7 @@ func (r *rollout) replace(at *place, version int) {
 	r.t.Helper()
 	old := at.serving
 	at.serving = r.start(at, version)
-	at.serving.watch.eventually(r.t, 0, func(testkit.Page) error { return nil })
+	at.serving.pages(r.t, 0, 1)
 	r.end(old)
 }
 
