@@ -40,12 +40,15 @@ func newLeased(b *testing.B, leases int) *leased {
 	if err := l.hold.Load(context.Background(), l.client).Err(); err != nil {
 		b.Fatal(err)
 	}
-	l.run(leases, func(int) int { return -1 })
+	l.run(leases, first)
 	return l
 }
 
-// run has so many writers ask for a lease, in pipelines. The first writer is the one after those
-// that asked before, unless it holds an index already. It returns the indexes that they got.
+// first is the index that a new process holds: none.
+func first(int) int { return -1 }
+
+// run has so many writers ask for a lease, in pipelines. Held tells the index that the i-th
+// holds; if that is none, a new writer asks. It returns the indexes that they got.
 func (l *leased) run(writers int, held func(i int) int) (indexes []int) {
 	l.b.Helper()
 	const most = 500 // calls of a pipeline
@@ -88,7 +91,6 @@ func (l *leased) empty() {
 // leases; for a process that renews its own, every 5 s; for each process of a storm, in which so
 // many are new at once, or come back after Redis lost everything.
 func BenchmarkLease(b *testing.B) {
-	first := func(int) int { return -1 }
 	for _, bench := range []struct {
 		name string
 		run  func(l *leased, n int)
@@ -109,7 +111,7 @@ func BenchmarkLease(b *testing.B) {
 		}},
 		{"return", func(l *leased, n int) {
 			l.empty()
-			l.run(n, func(i int) int { return i })
+			l.run(n, func(i int) int { return i }) // the index of writer i
 		}},
 	} {
 		for _, n := range leaseCounts {

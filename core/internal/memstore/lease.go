@@ -25,7 +25,11 @@ type lease struct {
 
 // hold takes or renews a lease, and records the lineage. See [wire.Store].
 func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
-	index, fenced := a.choose(req, now)
+	index := a.choose(req, now)
+	fenced := a.leases[index].writer
+	if fenced == req.Writer {
+		fenced = ""
+	}
 	own, taken := a.leases[req.Index]
 	lost := req.Index != wire.NoIndex && (!taken || own.writer != req.Writer)
 	held := lease{
@@ -56,10 +60,10 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 // reply of an earlier call was lost, or the server stepped back); the one that it held, if that
 // has no entry; the one wanted, even if another writer holds it; where there are few, the lowest
 // that is free or expired; and what search finds.
-func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced string) {
+func (a *app) choose(req wire.HoldRequest, now time.Time) (index int) {
 	held, taken := a.leases[req.Index]
 	if taken && held.writer == req.Writer {
-		return req.Index, ""
+		return req.Index
 	}
 	size := len(a.leases)
 	for _, stored := range []bool{a.lineage != "", !a.housekept.IsZero(), a.searched} {
@@ -73,15 +77,15 @@ func (a *app) choose(req wire.HoldRequest, now time.Time) (index int, fenced str
 	}
 	switch {
 	case own:
-		return first, ""
+		return first
 	case req.Index != wire.NoIndex && !taken:
-		return req.Index, ""
+		return req.Index
 	case req.Wanted != wire.NoIndex:
-		return req.Wanted, a.leases[req.Wanted].writer
+		return req.Wanted
 	case first == wire.NoIndex:
-		first = a.search(size, req.Writer, now)
+		return a.search(size, req.Writer, now)
 	}
-	return first, a.leases[first].writer
+	return first
 }
 
 const (

@@ -3,7 +3,7 @@
 -- Takes or renews a lease, and records the lineage of the data.
 --
 -- KEYS 1  the app's leases: i:<index> = "writer deadline lineage info…",
---         lineage = "lineage milliseconds", next = where the search for a free index goes on
+--         lineage = "lineage milliseconds"; next = where the next search begins
 -- ARGV 1  writer
 --      2  held: the index that the writer has had so far, or -1
 --      3  wanted: the index that it asks for, or -1
@@ -141,4 +141,4 @@ if place then
   set[#set + 1] = string.format('%.0f', place)
 end
 call('HSET', leases, unpack(set))
-return {index, fenced or '', time[1], time[2], lost and 1 or 0, mended}
+return {index, fenced ~= writer and fenced or '', time[1], time[2], lost and 1 or 0, mended}

@@ -39,7 +39,7 @@ for i = 1, #list, 2 do
     -- was set back. If its writer lives, it takes its index again.
     if deadline <= now or deadline > now + ttl then gone[#gone + 1] = field end
   -- A field of another name may be of a later release, and stays while there is room.
-  elseif string.sub(field, 1, 2) == 'i:' or crowded and field ~= 'lineage' and field ~= 'housekept' then
+  elseif string.sub(field, 1, 2) == 'i:' or crowded and field ~= 'lineage' and field ~= 'housekept' and field ~= 'next' then
     damaged = damaged + 1
     gone[#gone + 1] = field
   end

@@ -201,6 +201,7 @@ const lineageField = "lineage"
 // livingLeases returns the leases of a reply whose deadline has not passed, one of each writer,
 // and how many entries were damaged, which hold no index.
 func livingLeases(entries []any, now time.Time) (leases []Lease, damaged int) {
+	leases = make([]Lease, 0, len(entries)/2)
 	for i := 0; i+1 < len(entries); i += 2 {
 		field := text(entries[i])
 		if !strings.HasPrefix(field, "i:") {

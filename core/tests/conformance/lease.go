@@ -156,6 +156,10 @@ var leaseTests = map[string]func(f *fixture){
 		if r := f.hold(again); r.Index == 7 || given[r.Index] || !r.Lost {
 			f.Errorf("the writer whose index was taken got %+v", r)
 		}
+		wanting := hold("y")
+		wanting.Wanted = 290
+		f.take(wanting, 290, "w290")
+		f.take(wanting, 290, "") // the first reply was lost
 	},
 	"Hold_LosesAnIndexThatIsAnothers": func(f *fixture) {
 		f.take(hold("a"), 0, "")

@@ -258,7 +258,7 @@ var mutants = []mutant{
 	{
 		name:   "numbers-removed-with-the-lease",
 		breaks: "a writer whose lease has expired loses its sequence numbers",
-		edits: []edit{{"internal/memstore/lease.go", "	index, fenced := a.choose(req, now)\n", `
+		edits: []edit{{"internal/memstore/lease.go", "	index := a.choose(req, now)\n", `
 	for _, l := range a.leases {
 		for _, f := range a.families {
 			if l.expired(now) && f.control != nil {
@@ -266,7 +266,7 @@ var mutants = []mutant{
 			}
 		}
 	}
-	index, fenced := a.choose(req, now)
+	index := a.choose(req, now)
 `}},
 		noticed: `was applied twice`,
 	},
