@@ -200,8 +200,8 @@ local function split(s, n)
   return from > #s + 1 and texts or nil
 end
 
-local births = ARGV[9] ~= '' and split(ARGV[9], ops) or {} -- for each op, if the writer tells of any
-for i = 1, #births do births[i] = tonumber(births[i]) or 0 end
+local births = ARGV[9] ~= '' and split(ARGV[9], ops) -- for each op, if the writer tells of any
+for i = 1, births and ops or 0 do births[i] = tonumber(births[i]) or 0 end
 
 -- careful works out the outcome of any batch: how many stored texts were corrupt, how many ops
 -- overflowed, whether all series go, and whether any series comes or goes.
@@ -220,7 +220,7 @@ if not done then
   -- by which the clocks of processes may differ.
   local LATE, SKEW = 10000000, 1000000 -- microseconds
   local function asked_late(i)
-    local asked = births[i] or 0
+    local asked = births and births[i] or 0
     return asked > 0 and micros - asked > LATE and asked
   end
 
@@ -318,13 +318,13 @@ if cleared then removed = call('HLEN', v) - 1 end
 -- last removal was asked for. What a batch brings back that was sent before had begun earlier.
 local m, last
 local moved = {} -- fields of series whose start moves back
-if changed or #births > 0 then
+if changed or births then
   local stored = call('HMGET', ctl, 'epoch', 'created', 'removed')
   local function past(s) return math.min(micros, tonumber(match(s or '', '^%d+$') or '0') or 0) end
   last = past(match(stored[3] or '', '^(%d+) %d+$'))
   if removed > 0 then
     local asked = 0
-    for i = 1, #births do
+    for i = 1, births and ops or 0 do
       local kind = kind_of(i)
       if kind == '-' or kind == '*' then asked = math.max(asked, births[i]) end
     end
@@ -333,7 +333,7 @@ if changed or #births > 0 then
   local floor = ARGV[10] == '1' and 0 or last
 
   local began = {} -- by field: since when the writer holds it; false where that is not known
-  for i = 1, #births do
+  for i = 1, births and ops or 0 do
     local field, birth = target[i], births[i]
     if field == nil then field = ARGV[HEAD + i] end
     if field and birth > 0 then began[field] = math.max(floor, math.min(birth, began[field] or micros)) end
