@@ -106,7 +106,9 @@ func (s *sum) addContended(v float64, counts []uint64, index int) {
 			if s.home.observe(v, counts, index) {
 				return
 			}
-			s.meet(counts)
+			if tries == 0 { // a wait for one that lost its processor is one meeting, however long
+				s.meet(counts)
+			}
 		}
 		pause(tries)
 	}

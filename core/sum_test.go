@@ -122,6 +122,26 @@ func TestSum_StaysAloneWhenAdditionsMeetNowAndThen(t *testing.T) {
 	})
 }
 
+func TestSum_OneLongWaitIsOneMeeting(t *testing.T) {
+	s := new(sum)
+	s.home.lock()
+	var adder sync.WaitGroup
+	adder.Go(func() { s.add(1) })
+	for deadline := time.Now().Add(10 * time.Second); s.met.Load() == 0; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("the addition did not note that it met another")
+		}
+	}
+	for range 1000 { // the addition tries again and again
+		runtime.Gosched()
+	}
+	s.home.unlock(2)
+	adder.Wait()
+	if met, v := s.met.Load(), s.value(); met != 1 || v != 3 {
+		t.Errorf("%d additions met, and the number is %v; want 1 and 3", met, v)
+	}
+}
+
 func TestSum_ACellInUseIsLeftForAnother(t *testing.T) {
 	aloneAndSpread(t, 1, func(t *testing.T, s *sum, counts []uint64) {
 		cells := s.cells.Load()
