@@ -13,19 +13,31 @@ func TestHotPath_AllocatesNothing(t *testing.T) {
 	last := r.NewGauge(GaugeOpts{Name: "last", Mode: Latest})
 	total := r.NewGauge(GaugeOpts{Name: "total", Mode: Total})
 	h, s := r.NewHistogram(HistogramOpts{Name: "d"}), r.NewSummary(SummaryOpts{Name: "s"})
+	// The same for sums that are spread.
+	sc, sg := r.NewCounter(CounterOpts{Name: "sc"}), r.NewGauge(GaugeOpts{Name: "sg"})
+	sh, ss := r.NewHistogram(HistogramOpts{Name: "sh"}), r.NewSummary(SummaryOpts{Name: "ss"})
+	sc.spread(2, nil)
+	sg.spread(2, nil)
+	sh.spread(2, sh.counts)
+	ss.spread(2, ss.counts[:])
 	counters.WithLabelValues("GET", "/users/{id}", "200")
 	histograms.WithLabelValues("GET", "/users/{id}", "200")
 	route := string([]byte("/users/{id}")) // not a constant
 	for name, f := range map[string]func(){
-		"Counter.Inc":       c.Inc,
-		"Counter.Add":       func() { c.Add(0.5) },
-		"Gauge.Set":         func() { g.Set(1.5) },
-		"Gauge.Add":         func() { g.Add(1.5) },
-		"Gauge.Set, Latest": func() { last.Set(2) },
-		"Gauge.Inc, Total":  total.Inc,
-		"Gauge.Add, Total":  func() { total.Add(-0.5) },
-		"Histogram.Observe": func() { h.Observe(0.3) },
-		"Summary.Observe":   func() { s.Observe(0.3) },
+		"Counter.Inc":               c.Inc,
+		"Counter.Add":               func() { c.Add(0.5) },
+		"Gauge.Set":                 func() { g.Set(1.5) },
+		"Gauge.Add":                 func() { g.Add(1.5) },
+		"Gauge.Set, Latest":         func() { last.Set(2) },
+		"Gauge.Inc, Total":          total.Inc,
+		"Gauge.Add, Total":          func() { total.Add(-0.5) },
+		"Histogram.Observe":         func() { h.Observe(0.3) },
+		"Summary.Observe":           func() { s.Observe(0.3) },
+		"Counter.Inc, spread":       sc.Inc,
+		"Gauge.Set, spread":         func() { sg.Set(1.5) },
+		"Gauge.Inc, spread":         sg.Inc,
+		"Histogram.Observe, spread": func() { sh.Observe(0.3) },
+		"Summary.Observe, spread":   func() { ss.Observe(0.3) },
 		"CounterVec.WithLabelValues": func() {
 			counters.WithLabelValues("GET", route, "200").Inc()
 		},

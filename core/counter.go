@@ -39,13 +39,15 @@ func (o CounterOpts) definition(labels []string) definition {
 // app ever added. Its methods are safe for concurrent use.
 type Counter struct {
 	series
-	delta
-	_ [2]uint64 // makes it 128 bytes, which Go aligns to a cache line
+	sum        // what was added since the last drain
+	_   uint64 // makes it 128 bytes, which Go aligns to a cache line
 }
 
 // Inc adds 1. It touches only memory and never fails.
 func (c *Counter) Inc() {
-	c.whole.Add(1)
+	if !c.home.add(1) {
+		c.addContended(1, nil, 0)
+	}
 	c.touch()
 }
 
@@ -56,7 +58,9 @@ func (c *Counter) Add(v float64) {
 		c.consts.fam.reg.reject(reasonOf(v), c.consts.fam)
 		return
 	}
-	c.gather(v)
+	if !c.home.add(v) {
+		c.addContended(v, nil, 0)
+	}
 	c.touch()
 }
 

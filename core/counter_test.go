@@ -25,10 +25,10 @@ func TestCounter_CountsWholeNumbersAndFractions(t *testing.T) {
 	if got := drained(); got != 0 {
 		t.Errorf("drained %v a second time", got)
 	}
-	c.Add(maxWhole)
-	c.Add(maxWhole + 1)
+	c.Add(1 << 31)
+	c.Add(1<<31 + 1)
 	c.Add(1 << 53)
-	if got, want := drained(), float64(2*maxWhole+1+1<<53); got != want {
+	if got, want := drained(), float64(1<<32+1+1<<53); got != want {
 		t.Errorf("drained %v, want %v", got, want)
 	}
 	c.Add(math.SmallestNonzeroFloat64)

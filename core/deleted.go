@@ -53,14 +53,14 @@ func (c *constants) thinOut() {
 func (s *series) unsent() bool {
 	switch m := s.metric.(type) {
 	case *Counter:
-		return !m.empty()
+		return !m.empty(nil)
 	case *Summary:
-		return !m.empty()
+		return !m.empty(m.counts[:])
 	case *Histogram:
-		return !m.empty()
+		return !m.empty(m.counts)
 	case *Gauge:
 		if s.consts.fam.def.mode == Total {
-			return !m.empty()
+			return !m.empty(nil)
 		}
 		if m.state.Load() == gaugeDropped {
 			m.forget()
@@ -75,17 +75,19 @@ func (s *series) unsent() bool {
 func (s *series) moveTo(other *series) {
 	switch m := s.metric.(type) {
 	case *Counter:
-		other.metric.(*Counter).gather(m.take())
+		other.metric.(*Counter).add(m.take())
 	case *Summary:
-		m.moveStripes(&other.metric.(*Summary).stripes)
+		to := other.metric.(*Summary)
+		m.moveSum(m.counts[:], &to.sum, to.counts[:])
 	case *Histogram:
-		m.moveStripes(&other.metric.(*Histogram).stripes)
+		to := other.metric.(*Histogram)
+		m.moveSum(m.counts, &to.sum, to.counts)
 	case *Gauge:
 		if s.consts.fam.def.mode != Total {
 			m.forget()
 			return
 		}
-		other.metric.(*Gauge).gather(m.take())
+		other.metric.(*Gauge).add(m.take())
 	}
 	other.touch()
 }

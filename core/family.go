@@ -123,11 +123,9 @@ func (c *constants) newSeries(values []string) *series {
 	case wire.TypeSummary:
 		m := new(Summary)
 		m.metric, s = m, &m.series
-		m.init(1)
 	case wire.TypeHistogram:
-		m := &Histogram{upper: f.def.upper}
+		m := &Histogram{upper: f.def.upper, counts: make([]uint64, len(f.def.upper)+1)}
 		m.metric, s = m, &m.series
-		m.init(len(f.def.upper) + 1)
 	}
 	s.consts, s.hash = c, c.hash(values)
 	s.field = c.field(values)

@@ -56,9 +56,8 @@ func (o GaugeOpts) definition(labels []string) definition {
 // shoal_rejected_observations_total.
 type Gauge struct {
 	series
-	bits  atomic.Uint64 // the float64 value; unused by a Total
-	at    atomic.Int64  // Latest only: when it was set, by monotonicNow
-	delta               // Total only: what was added since the last drain
+	sum              // its value; of a Total, what was added since the last drain
+	at  atomic.Int64 // Latest only: when it was set, by monotonicNow
 }
 
 // The values of a gauge's series.state.
@@ -72,12 +71,31 @@ const (
 // cap of series the value is dropped; shoal_rejected_observations_total counts both. It
 // touches only memory and never fails, as do all methods without an error.
 func (g *Gauge) Set(v float64) {
-	if g.consts.fam.writes == totalValue || g.overflow {
-		g.consts.fam.reg.reject(g.refusesSet(), g.consts.fam)
+	if g.consts.fam.writes != ownValue || g.overflow {
+		g.setChecked(v)
+	} else if !g.home.set(v) {
+		g.setContended(v)
+		g.written()
+	} else if g.state.Load() != gaugeSet || !g.dirty.Load() {
+		g.written()
+	}
+}
+
+// setChecked is Set where the mode or the cap may refuse it.
+func (g *Gauge) setChecked(v float64) {
+	if reason := g.refusesSet(); reason != "" {
+		g.consts.fam.reg.reject(reason, g.consts.fam)
 		return
 	}
-	g.bits.Store(math.Float64bits(v))
+	g.sum.set(v)
+	g.at.Store(monotonicNow())
 	g.written()
+}
+
+// written marks the gauge as set, and its series as dirty, after its value was stored.
+func (g *Gauge) written() {
+	g.state.Store(gaugeSet)
+	g.touch()
 }
 
 // refusesSet says why the value may not be set; it is empty if it may.
@@ -103,16 +121,23 @@ func (g *Gauge) Sub(v float64) { g.Add(-v) }
 // Add adds v, which may be negative, to this process's value; for a [Total], to the sum of all
 // processes. A [Latest] refuses it, and a Total refuses NaN and the infinities.
 func (g *Gauge) Add(v float64) {
-	if g.consts.fam.writes == ownValue {
-		addFloat(&g.bits, v)
+	if g.consts.fam.writes != ownValue {
+		g.addChecked(v)
+	} else if !g.home.add(v) {
+		g.addContended(v, nil, 0)
 		g.written()
-		return
+	} else if g.state.Load() != gaugeSet || !g.dirty.Load() {
+		g.written()
 	}
+}
+
+// addChecked is Add where the mode may refuse it.
+func (g *Gauge) addChecked(v float64) {
 	if reason := g.refusesAdd(v); reason != "" {
 		g.consts.fam.reg.reject(reason, g.consts.fam)
 		return
 	}
-	g.gather(v)
+	g.sum.add(v)
 	g.touch()
 }
 
@@ -153,21 +178,10 @@ func (g *Gauge) AddSync(ctx context.Context, v float64) error {
 	return err
 }
 
-// written marks the gauge as set, and its series as dirty, after bits was stored.
-func (g *Gauge) written() {
-	if g.consts.fam.writes == latestValue {
-		g.at.Store(monotonicNow())
-	}
-	if g.state.Load() != gaugeSet {
-		g.state.Store(gaugeSet)
-	}
-	g.touch()
-}
-
 // setIfChanged is Set, unless v is the gauge's value already: the refresh sends that again. A
 // Latest gauge is always set, since Set gives its value a new time.
 func (g *Gauge) setIfChanged(v float64) {
-	same := g.bits.Load() == math.Float64bits(v) && g.state.Load() == gaugeSet
+	same := math.Float64bits(g.value()) == bitsOf(v) && g.state.Load() == gaugeSet
 	if !same || g.consts.fam.writes == latestValue {
 		g.Set(v)
 	}
@@ -184,6 +198,3 @@ func (g *Gauge) setUnlessZero(v float64) {
 func (g *Gauge) drain(dst []wire.Component) []wire.Component {
 	return append(dst, wire.Component{Value: g.take()})
 }
-
-// value is this process's value.
-func (g *Gauge) value() float64 { return math.Float64frombits(g.bits.Load()) }

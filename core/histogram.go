@@ -44,8 +44,10 @@ func (o HistogramOpts) definition(labels []string) definition {
 // with their sum. Its methods are safe for concurrent use.
 type Histogram struct {
 	series
-	stripes
-	upper []float64 // the family's
+	sum
+	counts []uint64  // of the home cell, for each bucket
+	upper  []float64 // the family's
+	_      [3]uint64 // makes it 192 bytes, which Go aligns to a cache line
 }
 
 // Observe adds one observation. It touches only memory and never fails: NaN and the
@@ -55,7 +57,7 @@ func (h *Histogram) Observe(v float64) {
 		h.consts.fam.reg.reject(reasonOf(v), h.consts.fam)
 		return
 	}
-	h.observe(v, h.bucketOf(v))
+	h.observe(v, h.counts, h.bucketOf(v))
 	h.touch()
 }
 
@@ -87,7 +89,7 @@ func (h *Histogram) ObserveSync(ctx context.Context, v float64) error {
 // the sum of the buckets.
 func (h *Histogram) drain(dst []wire.Component) []wire.Component {
 	bucket := make([]uint64, len(h.upper)+1)
-	sum := h.take(bucket)
+	sum := h.takeCounts(h.counts, bucket)
 	for i, n := range bucket {
 		if n > 0 {
 			dst = append(dst, wire.Component{Name: h.consts.fam.bounds[i], Value: float64(n)})

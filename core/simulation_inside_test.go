@@ -3,8 +3,6 @@
 package shoal
 
 import (
-	"math"
-
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -91,14 +89,10 @@ func (p *proc) checkDelivered() {
 
 // unsent is what a counter or a Total has counted and not given to a batch.
 func unsent(s *series) float64 {
-	var d *delta
-	switch m := s.metric.(type) {
-	case *Counter:
-		d = &m.delta
-	case *Gauge:
-		d = &m.delta
+	if m, ok := s.metric.(*Gauge); ok {
+		return m.value()
 	}
-	return float64(d.whole.Load()) + math.Float64frombits(d.rest.Load())
+	return s.metric.(*Counter).value()
 }
 
 // eachUnsent calls do with the label value of each series and what it has not given to a batch.

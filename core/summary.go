@@ -39,7 +39,8 @@ func (o SummaryOpts) definition(labels []string) definition {
 // Its methods are safe for concurrent use.
 type Summary struct {
 	series
-	stripes
+	sum
+	counts [1]uint64 // of the home cell
 }
 
 // Observe adds one observation. It touches only memory and never fails: NaN and the
@@ -49,7 +50,7 @@ func (s *Summary) Observe(v float64) {
 		s.consts.fam.reg.reject(reasonOf(v), s.consts.fam)
 		return
 	}
-	s.observe(v, 0)
+	s.observe(v, s.counts[:], 0)
 	s.touch()
 }
 
@@ -66,7 +67,7 @@ func (s *Summary) ObserveSync(ctx context.Context, v float64) error {
 // drain takes what was observed since the last drain.
 func (s *Summary) drain(dst []wire.Component) []wire.Component {
 	var count [1]uint64
-	sum := s.take(count[:])
+	sum := s.takeCounts(s.counts[:], count[:])
 	return append(dst,
 		wire.Component{Name: wire.ComponentSum, Value: sum},
 		wire.Component{Name: wire.ComponentCount, Value: float64(count[0])})

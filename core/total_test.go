@@ -73,7 +73,7 @@ func TestTotal_CountsWholeNumbersAndFractionsUpAndDown(t *testing.T) {
 		{[]float64{0, math.Copysign(0, -1)}, 0},
 		{[]float64{5, -7}, -2},
 		{[]float64{1 << 52, 1, -1 << 52, 1}, 2},
-		{[]float64{maxWhole, -maxWhole, maxWhole + 1, -maxWhole - 2}, -1},
+		{[]float64{1 << 31, -1 << 31, 1<<31 + 1, -1<<31 - 2}, -1},
 		{[]float64{-1 << 62, 1 << 62}, 0},
 		{[]float64{0.5, 3, -0.25}, 3.25},
 		{[]float64{-math.SmallestNonzeroFloat64}, -math.SmallestNonzeroFloat64},

@@ -19,6 +19,8 @@ func hotPathTable(name, head, mode string) table {
 			{title: "gauge, `Set`", keys: "op=set"},
 			{title: "histogram, `Observe`, 12 buckets", keys: "op=histogram"},
 			{title: "summary, `Observe`", keys: "op=summary"},
+			{title: "gauge, `Inc` and `Dec`", keys: "op=gauge-inc-dec"},
+			{title: "the four of a request: gauge `Inc` and `Dec`, counter, histogram", keys: "op=request"},
 			{title: "3 labels, counter, `Inc`", keys: "op=labels-inc"},
 			{title: "3 labels, counter, `Add(0.5)`", keys: "op=labels-add-float"},
 			{title: "3 labels, gauge, `Set`", keys: "op=labels-set"},
