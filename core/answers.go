@@ -34,6 +34,7 @@ func (r *flushRun) heard(anyAnswer bool) {
 func (r *flushRun) fail(f *familyRun, err error) {
 	f.failed = true
 	f.out.damaged = wire.Damaged(err)
+	r.w.backlog.enter(f.family)
 	if wire.Answered(err) {
 		r.refuse(f, err)
 	} else if r.silence == nil { // once: it is the same for all families
@@ -60,6 +61,7 @@ func (r *flushRun) mayRetry(f *familyRun) bool {
 // have the lineage before.
 func (r *flushRun) handleRegistration(f *familyRun, reply wire.RegisterReply, before string) {
 	w, o := r.w, &f.out
+	defer w.backlog.enter(f.family)
 	switch {
 	case reply.Err != nil:
 		r.fail(f, reply.Err)
@@ -99,6 +101,7 @@ func (r *flushRun) handleRegistration(f *familyRun, reply wire.RegisterReply, be
 // leave the queue meanwhile.
 func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, before string) {
 	o := &f.out
+	defer r.w.backlog.enter(f.family)
 	sent := o.queue
 	for i, reply := range replies {
 		switch {
@@ -124,6 +127,7 @@ func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, befor
 			return
 		default:
 			o.unverified = true
+			r.w.doubts++
 			return
 		}
 	}
@@ -133,6 +137,7 @@ func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, befor
 // answers those who wait for it.
 func (w *writer) acknowledged(f *family, reply wire.CommitReply, lineage string) {
 	b := f.out.acknowledge(time.Now(), lineage)
+	w.backlog.acknowledged(f, b)
 	// The answer for a duplicate does not say how much overflowed.
 	b.spilled = b.spilled || reply.Overflowed > 0 || reply.Status == wire.CommitDuplicate
 	for _, wt := range b.waiters {
@@ -192,6 +197,7 @@ func (w *writer) becomeAnother(reason error) {
 	w.gauges.resendAll()
 	for _, f := range *w.reg.families.Load() {
 		f.out.cloned()
+		w.backlog.enter(f)
 	}
 }
 

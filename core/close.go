@@ -107,7 +107,7 @@ func (w *writer) undelivered() error {
 	if w.finished && err == nil {
 		return w.replication
 	}
-	return &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.queued.Load()), Err: err}
+	return &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.backlog.queued.Load()), Err: err}
 }
 
 // left is the error of a caller that gives up waiting: what is not delivered yet, and the writer's
@@ -116,5 +116,5 @@ func (w *writer) left(err error) error {
 	if trouble := w.trouble.Load(); trouble != nil {
 		err = fmt.Errorf("%w; the last trouble was: %w", err, *trouble)
 	}
-	return &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.queued.Load()), Err: err}
+	return &UndeliveredError{Series: w.reg.countDirty(), Batches: int(w.backlog.queued.Load()), Err: err}
 }

@@ -26,12 +26,14 @@ type family struct {
 
 	mu        sync.Mutex
 	waiters   []*waiter // synchronous writes not yet frozen; guarded by mu
+	awaited   bool      // it is among reg.awaited; guarded by mu
 	deletions deletions // deletions not yet frozen; guarded by mu
 	// fresh are the children that no batch has told Redis of, and since when this process
 	// holds them, by monotonicNow; guarded by mu.
 	fresh map[*series]int64
 
-	out outbox // belongs to the writer goroutine
+	out     outbox  // belongs to the writer goroutine
+	entered entered // what the writer's backlog has of out; belongs to the writer goroutine
 }
 
 // series is one set of label values of a family, embedded in each metric as its

@@ -11,13 +11,16 @@ import (
 )
 
 const (
-	registersPerCall = 50
 	// callWeight bounds a pipeline, in scalars; a batch by itself costs as much
 	// as batchCost of them. A long pipeline lets Redis work while the client writes.
 	// Other clients hardly wait for it: Redis reads a connection's requests in pieces
 	// of tens of KiB and serves others in between.
 	callWeight = 32 * (batchWeight + batchCost)
 	batchCost  = 16
+	// callBytes bounds a pipeline on the fastest line; see wire.Pace. A request has some
+	// headBytes beside its ops or its definition.
+	callBytes = 32 * batchBytes
+	headBytes = 300
 	// maxRetries bounds how often a family may have to register or rewind in one
 	// run before it counts as failed.
 	maxRetries = 8
@@ -31,6 +34,9 @@ const (
 type flushRun struct {
 	w        *writer
 	families []*familyRun
+
+	unsent int    // the families before this one have nothing to send
+	doubts uint64 // the writer's when the families were looked through for those to register
 
 	refused   wire.Causes // why Redis refused families
 	gaugesErr error       // why the gauges are not sent again in this run
@@ -71,7 +77,6 @@ func (w *writer) runFlush(families []*family) error {
 		w.becomeAnother(r.another)
 	}
 	w.trimKept()
-	w.countQueued()
 	return r.err()
 }
 
@@ -118,8 +123,14 @@ func (r *flushRun) toRegister(f *familyRun) bool {
 	return (o.generation == "" || o.unverified) && !f.failed && !time.Now().Before(o.retryAt)
 }
 
-// register registers the families that are not registered, or perhaps no longer.
+// register registers the families that are not registered, or perhaps no longer. It looks for
+// them in the first round, and then only if there may be others.
 func (r *flushRun) register() {
+	if r.doubts == r.w.doubts {
+		return
+	}
+	r.doubts = r.w.doubts
+	r.unsent = 0
 	var list []*familyRun
 	for _, f := range r.families {
 		switch {
@@ -129,40 +140,54 @@ func (r *flushRun) register() {
 			f.failWaiters(f.out.refused)
 		}
 	}
-	for chunk := range slices.Chunk(list, registersPerCall) {
-		if r.broken != nil {
-			return
+	for len(list) > 0 && r.broken == nil {
+		n, bytes := 0, 0
+		for _, f := range list {
+			if bytes += registrationBytes(&f.def); n > 0 && bytes > r.w.pace.Bytes() {
+				break
+			}
+			n++
 		}
-		r.registerChunk(chunk)
+		r.registerSome(list[:n])
+		list = list[n:]
 	}
 }
 
-func (r *flushRun) registerChunk(chunk []*familyRun) {
-	w := r.w
-	regs := make([]wire.Registration, len(chunk))
-	for i, f := range chunk {
+// registrationBytes is about how many bytes the registration of a family has.
+func registrationBytes(d *definition) int {
+	const bound = 8
+	return headBytes + 4*len(d.name) + len(d.help) + bound*len(d.upper)
+}
+
+// registerSome registers families in one call.
+func (r *flushRun) registerSome(list []*familyRun) {
+	w, bytes := r.w, 0
+	regs := make([]wire.Registration, len(list))
+	for i, f := range list {
 		regs[i] = wire.Registration{
 			Family: f.def.name, Writer: w.id, Nonce: newNonce(), Born: w.born, Definition: f.def.wire(w.opts.Retention),
 		}
+		bytes += registrationBytes(&f.def)
 	}
 	ctx, cancel := w.callContext()
 	defer cancel()
-	before := w.lineage.seen
+	before, begun := w.lineage.seen, time.Now()
 	replies := w.store.Register(ctx, regs)
+	w.pace.Took(bytes, time.Since(begun), replies[len(replies)-1].Err)
 	// If a family has another generation than before, the lineage tells why.
 	var unknown error
 	for i, reply := range replies {
-		if chunk[i].out.replaced(reply) {
+		if list[i].out.replaced(reply) {
 			unknown = w.readLineage()
 			break
 		}
 	}
 	for i, reply := range replies {
-		if unknown != nil && chunk[i].out.replaced(reply) {
-			r.fail(chunk[i], fmt.Errorf("shoal: reading the lineage: %w", unknown))
+		if unknown != nil && list[i].out.replaced(reply) {
+			r.fail(list[i], fmt.Errorf("shoal: reading the lineage: %w", unknown))
 			continue
 		}
-		r.handleRegistration(chunk[i], reply, before)
+		r.handleRegistration(list[i], reply, before)
 	}
 	if w.lineage.seen != before {
 		w.doubtFamilies() // Redis may have answered before it changed
@@ -173,14 +198,15 @@ func (r *flushRun) registerChunk(chunk []*familyRun) {
 // commit sends one pipeline of batches. It reports whether it did.
 func (r *flushRun) commit() bool {
 	w := r.w
-	commits, owners := r.pipeline()
+	commits, owners, bytes := r.pipeline()
 	if len(commits) == 0 {
 		return false
 	}
 	ctx, cancel := w.callContext()
 	defer cancel()
-	before := w.lineage.seen
+	before, begun := w.lineage.seen, time.Now()
 	replies := w.store.Commit(ctx, commits)
+	w.pace.Took(bytes, time.Since(begun), replies[len(replies)-1].Err)
 	if slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return r.Err == nil && r.Status == wire.CommitGap }) {
 		// Redis has stepped back.
 		if w.readLineage() != nil {
@@ -196,30 +222,35 @@ func (r *flushRun) commit() bool {
 		from = to
 	}
 	r.heard(slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return answered(r.Err) }))
-	w.countQueued()
 	return true
 }
 
-// pipeline gathers the batches of one pipeline, and the family of each. A family that
-// has none left is frozen, once a run.
-func (r *flushRun) pipeline() (commits []wire.Commit, owners []*familyRun) {
+// pipeline gathers the batches of one pipeline, the family of each, and how many bytes they have,
+// about. When the turn of a family comes that has none left, it is frozen, once a run.
+func (r *flushRun) pipeline() (commits []wire.Commit, owners []*familyRun, bytes int) {
 	w, weight := r.w, 0
-	for _, f := range r.families {
+	for _, f := range r.families[r.unsent:] {
 		o := &f.out
-		if !f.shared() || f.failed || o.generation == "" || o.refused != nil {
-			continue
-		}
-		if len(o.queue) == 0 && !f.frozen {
+		sending := f.shared() && !f.failed && o.generation != "" && o.refused == nil
+		if sending && len(o.queue) == 0 && !f.frozen {
 			if err := w.freeze(f.family); err != nil {
 				r.fail(f, err)
 				continue
 			}
 			f.frozen = true
 		}
-		for i, b := range o.queue {
-			if weight += b.weight + batchCost; len(commits) > 0 && weight > w.pipelineWeight() {
-				break
+		if !sending || len(o.queue) == 0 {
+			if len(commits) == 0 {
+				r.unsent++
 			}
+			continue
+		}
+		for i, b := range o.queue {
+			costs, size := b.weight+batchCost, b.size+headBytes
+			if len(commits) > 0 && (weight+costs > callWeight || bytes+size > w.pace.Bytes()) {
+				return commits, owners, bytes
+			}
+			weight, bytes = weight+costs, bytes+size
 			commits = append(commits, wire.Commit{
 				Family: f.def.name, Generation: o.generation, Writer: w.id, Prev: o.prev(i), Seq: b.seq,
 				Limit: f.limit(), Overflow: b.overflow,
@@ -228,10 +259,5 @@ func (r *flushRun) pipeline() (commits []wire.Commit, owners []*familyRun) {
 			owners = append(owners, f)
 		}
 	}
-	return commits, owners
+	return commits, owners, bytes
 }
-
-// pipelineWeight is what a pipeline may weigh. Each failure halves it: on a connection so
-// slow that a full pipeline takes longer than the client waits, no batch would ever be
-// acknowledged.
-func (w *writer) pipelineWeight() int { return callWeight >> min(w.schedule.failures, 8) }

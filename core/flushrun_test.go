@@ -132,8 +132,10 @@ func TestFlushRun_KeepsAFewMegabytesAtMost(t *testing.T) {
 	a, b := r.NewCounter(CounterOpts{Name: "a_total"}), r.NewCounter(CounterOpts{Name: "b_total"})
 	keep := func(c *Counter, n int, acked time.Time) {
 		for range n {
-			c.consts.fam.out.push(&batch{size: 1 << 20, frozen: acked})
-			c.consts.fam.out.acknowledge(acked, "")
+			f := c.consts.fam
+			f.out.push(&batch{size: 1 << 20, frozen: acked})
+			w.backlog.acknowledged(f, f.out.acknowledge(acked, ""))
+			w.backlog.enter(f)
 		}
 	}
 	now := time.Now()
@@ -298,7 +300,7 @@ func TestWriter_ABatchThatWasGivenUpDoesNotWait(t *testing.T) {
 			n += len(f.out.queue)
 		}
 	}
-	if got := w.queued.Load(); got != int64(n) {
+	if got := w.backlog.queued.Load(); got != int64(n) {
 		t.Errorf("%d batches count as waiting, of %d", got, n)
 	}
 }

@@ -26,9 +26,7 @@ type freezer struct {
 // before the deltas, so that the delta of each waiter is in this freeze or was in an
 // earlier one. If it fails, the deltas stay in their series, and the waiters wait on.
 func (w *writer) freeze(f *family) error {
-	if before := len(f.out.queue); !f.def.cadence.own() {
-		defer func() { w.queued.Add(int64(len(f.out.queue) - before)) }() // Close may ask while they are sent
-	}
+	defer w.backlog.enter(f) // Close may ask while they are sent
 	f.mu.Lock()
 	asked, waiters := f.deletions, f.waiters
 	f.deletions, f.waiters = deletions{}, nil

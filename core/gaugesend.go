@@ -79,6 +79,7 @@ func (w *writer) doubtGauges() {
 	for _, f := range w.ownGauges() {
 		f.out.unverified = true
 	}
+	w.doubts++
 }
 
 // gatherGauges takes what is to be sent, and the callers who wait for it.

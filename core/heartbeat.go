@@ -108,6 +108,7 @@ func (w *writer) doubtFamilies() {
 	for _, f := range *w.reg.families.Load() {
 		f.out.unverified = f.out.generation != ""
 	}
+	w.doubts++
 }
 
 // confirmLineage notes, if it is so, that Redis has in the lineage seen all that it ever

@@ -3,8 +3,6 @@
 package shoal
 
 import (
-	"cmp"
-	"maps"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/page"
@@ -13,18 +11,21 @@ import (
 // publish tells the pages of this process what Redis has of it. A page that lacks some of
 // that is not shown.
 func (w *writer) publish() {
-	h := &page.Held{Generations: map[string]string{}}
+	h := &page.Held{}
 	if w.lease.held {
 		h.Writer = w.id
 	}
+	if old := w.held.Load(); old != nil && old.Writer == h.Writer && !w.backlog.republish {
+		return
+	}
+	w.backlog.republish = false
+	h.Generations = map[string]string{}
 	for _, f := range *w.reg.families.Load() {
-		if generation := cmp.Or(f.out.generation, f.out.had); generation != "" && !f.out.damaged {
+		if generation := f.shownGeneration(); generation != "" {
 			h.Generations[f.def.name] = generation
 		}
 	}
-	if old := w.held.Load(); old == nil || old.Writer != h.Writer || !maps.Equal(old.Generations, h.Generations) {
-		w.held.Store(h)
-	}
+	w.held.Store(h)
 }
 
 // lastSeen is when Redis was last known to have the family's generation, by monotonicNow: when

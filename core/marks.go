@@ -213,6 +213,7 @@ func (r *flushRun) makeRoom() (again bool) {
 				f.waitOn(waiters...)
 				f.mu.Unlock()
 				f.frozen, again = false, true
+				r.unsent = 0
 				continue
 			}
 			o.vain = true // until the refresh

@@ -31,8 +31,9 @@ type batch struct {
 	weight   int       // scalars that it costs
 	frozen   time.Time // when the ops were gathered
 	acked    time.Time
-	inDoubt  bool // sent, and Redis may or may not have applied it
-	spilled  bool // the overflow series may have taken some of it
+	turn     uint64 // in which it was acknowledged, among those of all families: see backlog
+	inDoubt  bool   // sent, and Redis may or may not have applied it
+	spilled  bool   // the overflow series may have taken some of it
 	waiters  []*waiter
 }
 
@@ -95,6 +96,14 @@ func (o *outbox) acknowledge(now time.Time, lineage string) *batch {
 	o.kept = append(o.kept, b)
 	o.size += b.size
 	return b
+}
+
+// oldestTurn is the turn of the oldest kept batch; 0 if none is kept.
+func (o *outbox) oldestTurn() uint64 {
+	if len(o.kept) == 0 {
+		return 0
+	}
+	return o.kept[0].turn
 }
 
 // forget drops the oldest kept batch.

@@ -29,6 +29,7 @@ type Registry struct {
 	damage   damage                    // found in Redis and not reported
 	sampled  sampler                   // the gauge functions
 	outgoing outgoing                  // the pages on their way to clients
+	awaited  awaitedFamilies           // in which synchronous writes wait
 	// gaugesForgotten says that deletions of gauges were dropped: the next write of
 	// gauges replaces all that Redis has of this process.
 	gaugesForgotten atomic.Bool

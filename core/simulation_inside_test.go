@@ -46,7 +46,7 @@ func (p *proc) audit() {
 
 // checkMemory wants what a process keeps to be within its bounds.
 func (p *proc) checkMemory() {
-	size := 0
+	size, queued := 0, 0
 	for _, f := range *p.reg.families.Load() {
 		o, sum, fresh := &f.out, 0, 0
 		if limit := p.w.plan.opts.SeriesLimit; limit > 0 && !f.def.cadence.own() && f.table.series.Len() > 2*limit {
@@ -59,6 +59,9 @@ func (p *proc) checkMemory() {
 			p.w.violated("%v keeps %d bytes of %s and believes it is %d", p, sum, f.def.name, o.size)
 		}
 		size += sum
+		if !f.def.cadence.own() {
+			queued += len(o.queue)
+		}
 		for _, b := range o.queue {
 			if b.acked.IsZero() {
 				fresh++
@@ -66,6 +69,11 @@ func (p *proc) checkMemory() {
 		}
 		if fresh > 4 { // a reset, deletions, additions, and again after a write through an old child
 			p.w.violated("%v has frozen %d batches of %s that the store never had", p, fresh, f.def.name)
+		}
+	}
+	if c := p.reg.conn.Load(); c != nil { // else Connect has not returned yet
+		if b := &c.writer.backlog; size != b.size || int64(queued) != b.queued.Load() {
+			p.w.violated("%v keeps %d bytes, has %d batches in queues, and its backlog says %d and %d", p, size, queued, b.size, b.queued.Load())
 		}
 	}
 	if size > keepBytes+batchBytes {

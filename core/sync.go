@@ -57,7 +57,7 @@ func (c *connection) enter(s *series, write func()) (*waiter, error) {
 	write()
 	w := &waiter{series: s, done: make(chan outcome, 1)}
 	s.consts.fam.mu.Lock()
-	s.consts.fam.waiters = append(s.consts.fam.waiters, w)
+	s.consts.fam.waitOn(w)
 	s.consts.fam.mu.Unlock()
 	return w, nil
 }

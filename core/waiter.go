@@ -2,6 +2,11 @@
 
 package shoal
 
+import (
+	"slices"
+	"sync"
+)
+
 // waiter is a synchronous write that waits for Redis. Waiters of one family
 // share batches, and all families share pipelines: that is the group commit.
 type waiter struct {
@@ -25,14 +30,50 @@ func (w *waiter) finish(text string, err error) {
 	}
 }
 
-// waitOn makes waiters wait for the next batch, if the one that they were taken for was not
-// made. It leaves out those that gave up meanwhile. The caller holds mu.
+// waitOn makes waiters wait for the next batch: new ones, and those for which the batch that they
+// were taken for was not made. It leaves out those that gave up meanwhile. The caller holds mu.
 func (f *family) waitOn(list ...*waiter) {
 	for _, w := range list {
 		if !w.gone {
 			f.waiters = append(f.waiters, w)
 		}
 	}
+	if len(f.waiters) > 0 && !f.awaited {
+		f.awaited = true
+		f.reg.awaited.add(f)
+	}
+}
+
+// awaitedFamilies are those in which synchronous writes wait, so that the writer need not look
+// for them among all families.
+type awaitedFamilies struct {
+	mu   sync.Mutex
+	list []*family // those marked as awaited; some have no waiter any more; guarded by mu
+}
+
+// add enters a family. The caller holds the family's mu and has marked it.
+func (a *awaitedFamilies) add(f *family) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.list = append(a.list, f)
+}
+
+// families returns those that have waiters now.
+func (a *awaitedFamilies) families() []*family {
+	a.mu.Lock()
+	list := a.list
+	a.list = nil
+	a.mu.Unlock()
+	list = slices.DeleteFunc(list, func(f *family) bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.awaited = len(f.waiters) > 0
+		return !f.awaited
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.list = slices.Concat(list, a.list)
+	return list
 }
 
 // abandon removes a waiter that gave up, if no batch has taken it yet. Otherwise such

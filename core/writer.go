@@ -36,9 +36,9 @@ type writer struct {
 	// What other goroutines ask for, and what they read.
 	renewal atomic.Bool           // a scrape waits for the next heartbeat
 	lacking atomic.Bool           // a scrape missed something of this process
-	queued  atomic.Int64          // the application's batches not acknowledged
 	trouble atomic.Pointer[error] // of the last flush; nil if it went well
 	held    atomic.Pointer[page.Held]
+	backlog backlog // belongs to the goroutine, but for what it says
 
 	requests flushRequests
 
@@ -53,7 +53,9 @@ type writer struct {
 	lease    lease
 	lineage  lineage
 	gauges   gaugeSender
-	lastErr  error // of the last flush, if it failed
+	pace     wire.Pace
+	doubts   uint64 // how often it may have begun to doubt that Redis has a family; 1 at first
+	lastErr  error  // of the last flush, if it failed
 
 	vector  []wire.Component // scratch of freeze, as are text and packing
 	text    []byte
@@ -67,7 +69,7 @@ func newWriter(reg *Registry, store wire.Store, opts Opts) *writer {
 	w := &writer{
 		reg: reg, store: store, opts: opts,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}),
-		id: newID(),
+		id: newID(), pace: wire.NewPace(store.Timeout(), callBytes), doubts: 1,
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.lease.index = wire.NoIndex
@@ -149,7 +151,7 @@ func (w *writer) tick(now time.Time) {
 	case flushing:
 		w.flush(alongsideUnasked)
 	default:
-		if err := w.runFlush(w.awaited()); err != nil {
+		if err := w.runFlush(w.reg.awaited.families()); err != nil {
 			w.failed(err)
 		}
 	}
@@ -165,6 +167,7 @@ func (w *writer) refresh() {
 	for _, f := range *w.reg.families.Load() {
 		f.out.unverified, f.out.vain = true, false
 	}
+	w.doubts++
 }
 
 // asked says whether somebody waits for a flush. A scrape does only if there is something
@@ -186,19 +189,6 @@ func (w *writer) active(upTo cadence) bool {
 		}
 	}
 	return false
-}
-
-// awaited lists the families that a synchronous caller waits for.
-func (w *writer) awaited() []*family {
-	var list []*family
-	for _, f := range *w.reg.families.Load() {
-		f.mu.Lock()
-		if len(f.waiters) > 0 {
-			list = append(list, f)
-		}
-		f.mu.Unlock()
-	}
-	return list
 }
 
 // flush makes a flush run of the families of this cadence and the lower ones, and schedules
@@ -291,7 +281,9 @@ func (w *writer) answer(err error) { w.requests.answer(err == nil, wire.Join(err
 func (w *writer) refusals() error {
 	var errs []error
 	for _, f := range *w.reg.families.Load() {
-		errs = append(errs, f.out.refused)
+		if f.out.refused != nil {
+			errs = append(errs, f.out.refused)
+		}
 	}
 	return wire.Join(errs...)
 }

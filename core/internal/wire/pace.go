@@ -37,8 +37,18 @@ func NewPace(timeout time.Duration, most int) Pace {
 // Bytes is how much the next pipeline may carry. If one call is larger, it goes alone.
 func (p *Pace) Bytes() int { return p.bytes }
 
-// Answered notes that a pipeline of so many bytes was answered, if only with refusals.
-func (p *Pace) Answered(bytes int, took time.Duration) {
+// Took notes how long a pipeline of so many bytes took, and the error of its last request. An error
+// that says that nothing was sent, since there is no connection, tells nothing of the line.
+func (p *Pace) Took(bytes int, took time.Duration, err error) {
+	switch {
+	case err == nil || Answered(err):
+		p.answered(bytes, took)
+	case !Refused(err):
+		p.set(min(bytes, p.bytes) / 2)
+	}
+}
+
+func (p *Pace) answered(bytes int, took time.Duration) {
 	switch {
 	case took > 2*p.least:
 		// No more than by half: Redis may have paused once, whatever the length of the pipeline.
@@ -48,10 +58,6 @@ func (p *Pace) Answered(bytes int, took time.Duration) {
 		p.set(2 * p.bytes)
 	}
 }
-
-// Failed notes that a pipeline of so many bytes was sent and not answered. One that could not be
-// sent, since there is no connection, says nothing of the line.
-func (p *Pace) Failed(bytes int) { p.set(min(bytes, p.bytes) / 2) }
 
 func (p *Pace) set(bytes int) { p.bytes = max(min(bytes, p.most), min(paceLeast, p.most)) }
 

@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -26,11 +27,11 @@ func (l line) send(p *Pace, n int, timeout time.Duration) (took time.Duration, f
 		t := min(l.takes(bytes), timeout)
 		took += t
 		if t == timeout {
-			p.Failed(bytes)
+			p.Took(bytes, timeout, context.DeadlineExceeded)
 			failures++
 			continue
 		}
-		p.Answered(bytes, t)
+		p.Took(bytes, t, nil)
 		n -= bytes
 	}
 	return took, failures
@@ -79,15 +80,23 @@ func TestPace_ALineThatBecomesNarrowIsNoticedBeforeItFails(t *testing.T) {
 func TestPace_AFailureHalvesOnceWhatFailed(t *testing.T) {
 	p := NewPace(3*time.Second, 4<<20)
 	line{100 << 20, 0}.send(&p, 100<<20, 3*time.Second)
-	p.Failed(1 << 20)
+	p.Took(1<<20, time.Second, context.DeadlineExceeded)
 	if got := p.Bytes(); got != 512<<10 {
 		t.Errorf("after a failure of 1 MiB: %d bytes", got)
 	}
 	for range 20 {
-		p.Failed(1)
+		p.Took(1, time.Second, context.DeadlineExceeded)
 	}
 	if got := p.Bytes(); got != paceLeast {
 		t.Errorf("after many failures: %d bytes, want %d", got, paceLeast)
+	}
+}
+
+func TestPace_WithoutAConnectionNothingIsLearnt(t *testing.T) {
+	p := NewPace(3*time.Second, 4<<20)
+	p.Took(paceBegin, 3*time.Second, unsentError{context.DeadlineExceeded})
+	if got := p.Bytes(); got != paceBegin {
+		t.Errorf("%d bytes, want %d", got, paceBegin)
 	}
 }
 
@@ -95,7 +104,7 @@ func TestPace_OneLongPauseCostsNoMoreThanHalf(t *testing.T) {
 	p := NewPace(3*time.Second, 4<<20)
 	line{1 << 20, 0}.send(&p, 10<<20, 3*time.Second)
 	before := p.Bytes()
-	p.Answered(100, 2*time.Second)
+	p.Took(100, 2*time.Second, nil)
 	if got := p.Bytes(); got != before/2 {
 		t.Errorf("from %d to %d bytes", before, got)
 	}
@@ -104,7 +113,7 @@ func TestPace_OneLongPauseCostsNoMoreThanHalf(t *testing.T) {
 func TestPace_ShortPipelinesTellNothingOfLongOnes(t *testing.T) {
 	p := NewPace(3*time.Second, 4<<20)
 	for range 100 {
-		p.Answered(100, time.Millisecond)
+		p.Took(100, time.Millisecond, nil)
 	}
 	if got := p.Bytes(); got != paceBegin {
 		t.Errorf("%d bytes, want %d", got, paceBegin)
