@@ -59,6 +59,17 @@ type familyRun struct {
 
 // runFlush makes a flush run of these families.
 func (w *writer) runFlush(families []*family) error {
+	return w.makeRun(families, func(r *flushRun) {
+		for r.round() {
+		}
+	})
+}
+
+// verify registers those of these families that are in doubt, and does no more: what Redis turns
+// out to lack is sent by the next flush run.
+func (w *writer) verify(families []*family) error { return w.makeRun(families, (*flushRun).register) }
+
+func (w *writer) makeRun(families []*family, do func(*flushRun)) error {
 	if len(families) == 0 {
 		return nil
 	}
@@ -71,8 +82,7 @@ func (w *writer) runFlush(families []*family) error {
 	defer w.publish()
 	defer w.reg.tellDamage(valuesReplaced, keysReplaced, namesTaken)
 	w.trimKept() // what is too old to be safe must not be sent again
-	for r.round() {
-	}
+	do(r)
 	if r.another != nil {
 		w.becomeAnother(r.another)
 	}

@@ -25,6 +25,12 @@ func stepped(store wire.Store) (*Registry, *writer) {
 	return r, newWriter(r, store, opts)
 }
 
+// refreshWhole makes the next flush run ask for everything again.
+func (w *writer) refreshWhole() {
+	w.schedule.refresh.refreshNow(time.Now())
+	w.refreshDue(time.Now())
+}
+
 func (w *writer) flushAll() error {
 	return w.runFlush(*w.reg.families.Load())
 }
@@ -114,7 +120,7 @@ func TestFlushRun_AWeekAwayDoublesNothing(t *testing.T) {
 	}
 	c.Add(2)
 	w.lease.renewNow()
-	w.refresh()
+	w.refreshWhole()
 	if err := w.flushAll(); err != nil {
 		t.Fatal(err)
 	}

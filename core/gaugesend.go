@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -146,8 +147,9 @@ func (w *writer) gaugeOp(s *series) (wire.GaugeOp, bool) {
 // errGaugesLost asks for all gauges to be sent again.
 var errGaugesLost = errors.New("shoal: writing gauges: Redis lost them, or the lease, while they were sent")
 
-// writeGauges sends ops, at most gaugesPerCall in a call. After an error the writer does
-// not know what Redis has.
+// writeGauges sends ops, at most gaugesPerCall in a call. The first call goes alone: its answer
+// tells whether Redis would take the others, which follow in pipelines. After an error the writer
+// does not know what Redis has.
 func (w *writer) writeGauges(ops []wire.GaugeOp) error {
 	g := &w.gauges
 	if len(ops) == 0 && !g.full {
@@ -165,34 +167,65 @@ func (w *writer) writeGauges(ops []wire.GaugeOp) error {
 	}
 	mixed := false
 	for first := true; first || len(ops) > 0; first = false {
-		write := wire.GaugeWrite{
-			Writer: w.id, Index: w.lease.index, Version: g.version + 1, Full: first && g.full,
-			Ops: ops[:min(len(ops), gaugesPerCall)],
+		var writes []wire.GaugeWrite
+		bytes := 0
+		for len(writes) == 0 || !first && len(ops) > 0 && bytes < w.pace.Bytes() {
+			g.version++
+			write := wire.GaugeWrite{
+				Writer: w.id, Index: w.lease.index, Version: g.version, Full: first && g.full,
+				Ops: ops[:min(len(ops), gaugesPerCall)],
+			}
+			ops = ops[len(write.Ops):]
+			if len(ops) == 0 {
+				write.Own = own
+			}
+			writes = append(writes, write)
+			bytes += gaugeBytes(write.Ops)
 		}
-		ops = ops[len(write.Ops):]
-		if len(ops) == 0 {
-			write.Own = own
+		others, err := w.writeSome(writes, bytes)
+		if err != nil {
+			return err
 		}
-		g.version++
-		ctx, cancel := w.callContext()
-		status, err := w.store.WriteGauges(ctx, write)
-		cancel()
-		switch {
-		case err != nil:
-			return fmt.Errorf("shoal: writing gauges: %w", err)
-		case status == wire.GaugesAhead:
-			return errCloned
-		case status == wire.GaugesLostLease:
-			w.lease.held = false
-			return errGaugesLost
-		case status == wire.GaugesWantFull:
-			return errGaugesLost
-		}
-		mixed = mixed || status == wire.GaugesMixed
+		mixed = mixed || others
 	}
 	// If Redis has gauges that are not ours, the next write replaces all.
 	g.full, g.refresh = mixed, false
 	return nil
+}
+
+// gaugeBytes is about how many bytes a write of these ops has.
+func gaugeBytes(ops []wire.GaugeOp) int {
+	const words = 40 // of each op, beside its field and its value
+	bytes := headBytes
+	for _, op := range ops {
+		bytes += len(op.Field) + len(op.Value) + words
+	}
+	return bytes
+}
+
+// writeSome sends one pipeline of gauges. It reports whether Redis has gauges that are not this
+// process's.
+func (w *writer) writeSome(writes []wire.GaugeWrite, bytes int) (mixed bool, err error) {
+	ctx, cancel := w.callContext()
+	defer cancel()
+	begun := time.Now()
+	replies := w.store.WriteGauges(ctx, writes)
+	w.pace.Took(bytes, time.Since(begun), replies[len(replies)-1].Err)
+	for _, reply := range replies {
+		switch {
+		case reply.Err != nil:
+			return false, fmt.Errorf("shoal: writing gauges: %w", reply.Err)
+		case reply.Status == wire.GaugesAhead:
+			return false, errCloned
+		case reply.Status == wire.GaugesLostLease:
+			w.lease.held = false
+			return false, errGaugesLost
+		case reply.Status == wire.GaugesWantFull:
+			return false, errGaugesLost
+		}
+		mixed = mixed || reply.Status == wire.GaugesMixed
+	}
+	return mixed, nil
 }
 
 // formatGauge renders any float64 the way that the exposition formats do.

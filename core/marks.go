@@ -95,12 +95,28 @@ type marking struct {
 // The answers tell which series are gone: their children leave the table. A failure is no
 // failure of the flush: the next refresh tries again.
 func (r *flushRun) mark() {
-	for part := range slices.Chunk(r.markings(), marksPerCall) {
-		if err := r.markSome(part); err != nil {
+	for list := r.markings(); len(list) > 0; {
+		n, bytes := 0, 0
+		for n < min(len(list), marksPerCall) && (n == 0 || bytes < r.w.pace.Bytes()) {
+			bytes += list[n].bytes()
+			n++
+		}
+		if err := r.markSome(list[:n], bytes); err != nil {
 			r.w.reg.reportRedis("marks", fmt.Errorf("shoal: telling Redis which series this process holds: %w", err))
 			return
 		}
+		list = list[n:]
 	}
+}
+
+// bytes is about how many the call has.
+func (m *marking) bytes() int {
+	const words = 8 // of each field, beside itself
+	bytes := headBytes
+	for _, s := range m.series {
+		bytes += len(s.field) + words
+	}
+	return bytes
 }
 
 // markings divides the series of the families that are due into calls.
@@ -130,7 +146,7 @@ func (r *flushRun) markings() (list []marking) {
 }
 
 // markSome sends one pipeline of marks.
-func (r *flushRun) markSome(list []marking) error {
+func (r *flushRun) markSome(list []marking, bytes int) error {
 	marks := make([]wire.Mark, len(list))
 	for i, m := range list {
 		o := &m.family.out
@@ -143,8 +159,11 @@ func (r *flushRun) markSome(list []marking) error {
 	}
 	ctx, cancel := r.w.callContext()
 	defer cancel()
+	begun := time.Now()
+	replies := r.w.store.Mark(ctx, marks)
+	r.w.pace.Took(bytes, time.Since(begun), replies[len(replies)-1].Err)
 	var errs []error
-	for i, reply := range r.w.store.Mark(ctx, marks) {
+	for i, reply := range replies {
 		f := list[i].family
 		switch {
 		case reply.Err != nil:

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -48,17 +50,32 @@ func TestFlushRun_OnePipelineCarriesNoMoreThanItsWeight(t *testing.T) {
 	}
 }
 
-// slowConn is a connection so slow that the client gives up before a heavy pipeline is
-// written. Redis executes what was written of it.
-type slowConn struct {
+// narrowLine is a connection over which a pipeline takes time by its bytes. The client gives up on
+// one that takes longer than its timeout; Redis executes what came through.
+type narrowLine struct {
 	wire.Store
-	scalars int
+	rate     int // bytes a second
+	trip     time.Duration
+	failures int
+	bytes    int // of all pipelines
 }
 
-func (l *slowConn) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
-	if weightOf(commits) <= l.scalars {
+func (l *narrowLine) Commit(ctx context.Context, commits []wire.Commit) []wire.CommitReply {
+	bytes := 0
+	for _, c := range commits {
+		bytes += headBytes
+		for _, op := range c.Ops {
+			bytes += len(op.Field) + len(op.Value) + 14
+		}
+	}
+	l.bytes += bytes
+	took := l.trip + time.Duration(bytes)*time.Second/time.Duration(l.rate)
+	if took < l.Timeout() {
+		time.Sleep(took)
 		return l.Store.Commit(ctx, commits)
 	}
+	time.Sleep(l.Timeout())
+	l.failures++
 	l.Store.Commit(ctx, commits[:1])
 	replies := make([]wire.CommitReply, len(commits))
 	for i := range replies {
@@ -67,32 +84,82 @@ func (l *slowConn) Commit(ctx context.Context, commits []wire.Commit) []wire.Com
 	return replies
 }
 
-func TestFlushRun_ASlowConnectionGetsShorterPipelinesUntilTheySucceed(t *testing.T) {
-	server := memstore.New()
-	r, w := stepped(&slowConn{Store: server.Store("shop"), scalars: 2 * (batchWeight + batchCost)})
-	vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
-	const series = 9_000
-	for n := range series { // below the cap
-		vec.WithLabelValues(fmt.Sprint(n)).Inc()
-	}
+// onNarrowLine calls test with a counter that counts in many series, and the line to Redis.
+func onNarrowLine(t *testing.T, rate int, test func(server *memstore.Server, w *writer, line *narrowLine, inc func())) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		line := &narrowLine{Store: server.Store("shop"), rate: rate, trip: 20 * time.Millisecond}
+		r, w := stepped(line)
+		vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
+		test(server, w, line, func() {
+			for n := range manySeries {
+				vec.WithLabelValues(fmt.Sprint(n)).Inc()
+			}
+		})
+	})
+}
+
+const manySeries = 9_000 // below the cap
+
+// flushUntilDelivered flushes, and again after each failure.
+func (w *writer) flushUntilDelivered(t *testing.T) {
 	for tries := 0; ; tries++ {
 		err := w.flushAll()
 		if err == nil {
 			w.succeeded()
-			break
+			return
 		}
 		if !errors.Is(err, errBroken) || tries == 10 {
 			t.Fatalf("after %d tries: %v", tries, err)
 		}
 		w.failed(err)
 	}
-	stored, err := server.Store("shop").ScanSeries(t.Context(), "many_total", wire.MaxPage)
-	if err != nil || len(stored) != series {
-		t.Fatalf("%d of %d series are there, %v", len(stored), series, err)
+}
+
+func TestFlushRun_NothingFailsOnANarrowLineAndTheLineIsUsed(t *testing.T) {
+	for _, rate := range []int{20_000, 60_000, 500_000} {
+		onNarrowLine(t, rate, func(_ *memstore.Server, w *writer, line *narrowLine, inc func()) {
+			for range 5 {
+				inc()
+				begun, before := time.Now(), line.bytes
+				w.flushUntilDelivered(t)
+				took, alone := time.Since(begun), time.Duration(line.bytes-before)*time.Second/time.Duration(rate)
+				if took > alone*3/2 {
+					t.Errorf("at %d B/s a flush took %v, for which the line takes %v", rate, took, alone)
+				}
+			}
+			if line.failures > 0 {
+				t.Errorf("at %d B/s %d pipelines failed", rate, line.failures)
+			}
+		})
 	}
-	for _, s := range stored {
-		if s.Text != "1" {
-			t.Fatalf("%q is %s: a batch was applied twice", s.Field, s.Text)
+}
+
+func TestFlushRun_ALineThatGetsNarrowGetsShorterPipelinesUntilTheySucceed(t *testing.T) {
+	onNarrowLine(t, 5_000_000, func(server *memstore.Server, w *writer, line *narrowLine, inc func()) {
+		const flushes = 5
+		for range flushes {
+			inc()
+			w.flushUntilDelivered(t)
+			line.rate = 30_000
 		}
-	}
+		if line.failures == 0 || line.failures > 6 {
+			t.Errorf("%d pipelines failed", line.failures)
+		}
+		before := line.failures
+		inc()
+		w.flushUntilDelivered(t)
+		if line.failures > before {
+			t.Error("a pipeline failed although the line stayed as it was")
+		}
+		stored, err := server.Store("shop").ScanSeries(t.Context(), "many_total", wire.MaxPage)
+		if err != nil || len(stored) != manySeries {
+			t.Fatalf("%d of %d series are there, %v", len(stored), manySeries, err)
+		}
+		for _, s := range stored {
+			if s.Text != fmt.Sprint(flushes+1) {
+				t.Fatalf("%q is %s, want %d: a batch was applied twice, or not", s.Field, s.Text, flushes+1)
+			}
+		}
+	})
 }

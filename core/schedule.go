@@ -22,7 +22,7 @@ type schedule struct {
 
 	flushAt     time.Time
 	alongsideAt time.Time // when a flush takes shoal's own metrics along again; zero for the next one
-	refreshAt   time.Time
+	refresh     refresh
 	housekeepAt time.Time
 	housekept   bool      // the housekeeping was due before
 	doubtAt     time.Time // when a scrape may make the writer register all families again
@@ -39,7 +39,7 @@ func newSchedule(opts Opts, jitter jitter) schedule {
 // next is when something is due without anybody asking. The lease is due at renewAt.
 func (s *schedule) next(renewAt time.Time) time.Time {
 	at := s.flushAt
-	for _, t := range []time.Time{s.refreshAt, s.housekeepAt, renewAt} {
+	for _, t := range []time.Time{s.refresh.at, s.housekeepAt, renewAt} {
 		if t.Before(at) {
 			at = t
 		}
@@ -53,9 +53,11 @@ func (s *schedule) next(renewAt time.Time) time.Time {
 // due says whether a moment of the schedule has come.
 func due(at, now time.Time) bool { return !now.Before(at) }
 
-// flushed sets the next flush, later where flushes take long.
+// flushed sets the next flush. Where flushes take long, as on a narrow line, there is a pause of
+// the same length between two: half of the line is left to others, and no count is late by more
+// than that pause and two flushes.
 func (s *schedule) flushed(took time.Duration) {
-	pause := max(s.opts.Interval, min(4*took, maxInterval))
+	pause := max(s.opts.Interval, min(took, maxInterval))
 	s.flushAt = time.Now().Add(s.jitter.around(pause))
 }
 
@@ -63,7 +65,7 @@ func (s *schedule) flushed(took time.Duration) {
 // older state. If it does not tell its lineage, the writer asks at once for every family.
 func (s *schedule) succeeded(lineageKnown bool) {
 	if s.failures > 0 && !lineageKnown {
-		s.refreshAt = time.Now()
+		s.refresh.refreshNow(time.Now())
 	}
 	s.failures, s.retryAt = 0, time.Time{}
 }
@@ -78,19 +80,6 @@ func (s *schedule) failed() {
 	s.retryAt = time.Now().Add(backoff/2 + s.jitter.below(backoff/2))
 	s.flushAt = s.retryAt
 	s.alongsideAt = time.Time{} // those that were not sent go with the next try
-}
-
-// refreshDue says whether a refresh is due, and sets the next.
-func (s *schedule) refreshDue(now time.Time) bool {
-	if !due(s.refreshAt, now) {
-		return false
-	}
-	pause := s.jitter.early(s.opts.RefreshPeriod) // never later: an Expire may be just above the period
-	if s.refreshAt.IsZero() {
-		pause = s.jitter.below(s.opts.RefreshPeriod) // all processes may start at the same time
-	}
-	s.refreshAt = now.Add(pause)
-	return true
 }
 
 // housekeepDue says whether the housekeeping is due, and sets the next.

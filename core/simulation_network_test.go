@@ -321,13 +321,13 @@ func (l *link) Release(ctx context.Context, writer string, index int) error {
 	})
 }
 
-func (l *link) WriteGauges(ctx context.Context, g wire.GaugeWrite) (wire.GaugeStatus, error) {
+func (l *link) WriteGauges(ctx context.Context, writes []wire.GaugeWrite) []wire.GaugeWritten {
 	l.p.audit()
-	return whole(ctx, l, opWriteGauges, func(ctx context.Context) (wire.GaugeStatus, error) {
-		status, err := l.store.WriteGauges(ctx, g)
-		l.w.ledger.wroteGauges(l.p, g, status)
-		return status, err
-	})
+	return pipelined(ctx, l, opWriteGauges, writes, func(g wire.GaugeWrite) wire.GaugeWritten {
+		reply := l.store.WriteGauges(context.Background(), []wire.GaugeWrite{g})[0]
+		l.w.ledger.wroteGauges(l.p, g, reply.Status)
+		return reply
+	}, func(err error) wire.GaugeWritten { return wire.GaugeWritten{Err: err} })
 }
 
 func (l *link) ReadApp(ctx context.Context) (wire.AppState, error) {

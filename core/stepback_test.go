@@ -73,7 +73,7 @@ func TestFlushRun_AnAnswerFromBeforeAFailoverVerifiesNothing(t *testing.T) {
 			server.LoseValues("shop", "lost_total")
 		}
 		lose()
-		w.refresh()
+		w.refreshWhole()
 		store.afterRegister = func(regs []wire.Registration) {
 			server.Restore(before)
 			lose() // this one's master is another, and has it anew

@@ -206,14 +206,14 @@ func TestClash_AfterAWipeDoublesNothing(t *testing.T) {
 	server.Wipe()
 	register(t, server, "x_total", 1, wire.Definition{Type: wire.TypeHistogram})
 	c.Add(2)
-	w.refresh()
+	w.refreshWhole()
 	flush()
 	if c.consts.fam.out.refused == nil {
 		t.Fatal("the clash went unnoticed")
 	}
 	server.Wipe()
 	c.consts.fam.out.retryAt = time.Time{}
-	w.refresh()
+	w.refreshWhole()
 	flush()
 	if got := storedText(t, server, "x_total"); got != "2" {
 		t.Errorf("the store has %s, want the 2 that it never had", got)

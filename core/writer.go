@@ -128,10 +128,7 @@ func (w *writer) heedScrapes(now time.Time) {
 // whether Redis has other data than before.
 func (w *writer) tick(now time.Time) {
 	defer w.reg.tellDamage(keysReplaced)
-	refreshing := w.schedule.refreshDue(now)
-	if refreshing {
-		w.refresh()
-	}
+	refreshing, part := w.refreshDue(now)
 	if err := w.heartbeat(now); err != nil {
 		w.failed(err)
 		return
@@ -155,19 +152,14 @@ func (w *writer) tick(now time.Time) {
 			w.failed(err)
 		}
 	}
+	if w.lastErr == nil && len(part) > 0 {
+		if err := w.verify(part); err != nil {
+			w.failed(err)
+		}
+	}
 	if w.schedule.housekeepDue(now) {
 		w.housekeep()
 	}
-}
-
-// refresh makes the next flush run send every gauge again and ask for each family
-// whether Redis still has what it had.
-func (w *writer) refresh() {
-	w.gauges.refresh = true
-	for _, f := range *w.reg.families.Load() {
-		f.out.unverified, f.out.vain = true, false
-	}
-	w.doubts++
 }
 
 // asked says whether somebody waits for a flush. A scrape does only if there is something

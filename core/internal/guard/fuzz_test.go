@@ -125,7 +125,7 @@ func ask(t *testing.T, said []byte, greets, cluster bool) {
 		func(ctx context.Context) {
 			_ = store.Commit(ctx, []wire.Commit{{Family: "a", Seq: 1, Totals: true, Ops: []wire.Op{{Kind: wire.OpAdd, Value: "1"}}}})
 		},
-		func(ctx context.Context) { _, _ = store.WriteGauges(ctx, wire.GaugeWrite{Writer: "w"}) },
+		func(ctx context.Context) { _ = store.WriteGauges(ctx, []wire.GaugeWrite{{Writer: "w"}}) },
 		func(ctx context.Context) { _ = store.Release(ctx, "w", 0) },
 		func(ctx context.Context) { _, _ = store.Housekeep(ctx, time.Hour, time.Hour) },
 		func(ctx context.Context) {

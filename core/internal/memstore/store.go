@@ -131,16 +131,18 @@ func (s *store) Release(ctx context.Context, writer string, index int) error {
 	})
 }
 
-func (s *store) WriteGauges(ctx context.Context, w wire.GaugeWrite) (wire.GaugeStatus, error) {
-	var status wire.GaugeStatus
-	err := s.do(ctx, OpWriteGauges, func(a *app, now time.Time) error {
-		status = a.writeGauges(w, now)
-		return nil
-	})
-	if err != nil {
-		return 0, err
+func (s *store) WriteGauges(ctx context.Context, writes []wire.GaugeWrite) []wire.GaugeWritten {
+	replies := make([]wire.GaugeWritten, len(writes))
+	for i, w := range writes {
+		err := s.do(ctx, OpWriteGauges, func(a *app, now time.Time) error {
+			replies[i].Status = a.writeGauges(w, now)
+			return nil
+		})
+		if err != nil {
+			replies[i] = wire.GaugeWritten{Err: err}
+		}
 	}
-	return status, nil
+	return replies
 }
 
 // ReadHead reads one part after the other, so that a test can change something in between.

@@ -99,9 +99,9 @@ func (f *fixture) process(writer string, info wire.Info, ops ...wire.GaugeOp) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	status, err := f.store.WriteGauges(f.t.Context(), wire.GaugeWrite{Writer: writer, Index: held.Index, Version: 1, Full: true, Ops: ops})
-	if err != nil || status != wire.GaugesOK {
-		f.t.Fatalf("writing gauges: %v, %v", status, err)
+	write := wire.GaugeWrite{Writer: writer, Index: held.Index, Version: 1, Full: true, Ops: ops}
+	if reply := f.store.WriteGauges(f.t.Context(), []wire.GaugeWrite{write})[0]; reply.Status != wire.GaugesOK {
+		f.t.Fatalf("writing gauges: %v", reply)
 	}
 }
 

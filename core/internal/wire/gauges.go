@@ -53,14 +53,30 @@ type GaugesReply struct {
 	Damaged int // how many were not readable
 }
 
+// GaugeWritten answers a [GaugeWrite].
+type GaugeWritten struct {
+	Err    error // if there is no status
+	Status GaugeStatus
+}
+
 // WriteGauges implements [Store].
-func (r *Redis) WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, error) {
+func (r *Redis) WriteGauges(ctx context.Context, writes []GaugeWrite) []GaugeWritten {
+	calls := make([]*call, len(writes))
+	for i := range writes {
+		calls[i] = r.gaugeCall(&writes[i])
+	}
+	r.run(ctx, calls...)
+	replies := make([]GaugeWritten, len(writes))
+	for i, c := range calls {
+		replies[i].Status, replies[i].Err = r.gaugeStatus(&writes[i], c)
+	}
+	return replies
+}
+
+func (r *Redis) gaugeCall(w *GaugeWrite) *call {
 	const head = 5
 	args := make([]any, head, head+4*len(w.Ops))
-	args[0], args[1], args[2], args[3], args[4] = w.Writer, w.Index, w.Version, 0, -1
-	if w.Full {
-		args[3] = 1
-	}
+	args[0], args[1], args[2], args[3], args[4] = w.Writer, w.Index, w.Version, flag(w.Full), -1
 	if w.Own > 0 {
 		args[4] = w.Own
 	}
@@ -72,13 +88,15 @@ func (r *Redis) WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, err
 			args = append(args, "+", op.Field, op.Value, max(op.Expire.Milliseconds(), 1))
 		}
 	}
-	c := &call{
+	return &call{
 		script: gaugesScript,
 		keys:   []string{r.keys.leases(), r.keys.gauges(w.Writer)},
 		args:   args,
 	}
-	r.run(ctx, c)
-	reply, err := c.cmd.Slice()
+}
+
+func (r *Redis) gaugeStatus(w *GaugeWrite, sent *call) (GaugeStatus, error) {
+	reply, err := sent.cmd.Slice()
 	if err != nil {
 		return 0, err
 	}

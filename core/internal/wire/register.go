@@ -4,6 +4,7 @@ package wire
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -49,7 +50,16 @@ const pipelinedScripts = 256
 // Register implements [Store]. It lists the families before it registers them, so that no
 // family has data without being listed.
 func (r *Redis) Register(ctx context.Context, regs []Registration) []RegisterReply {
-	replies := make([]RegisterReply, len(regs))
+	replies := make([]RegisterReply, 0, len(regs))
+	for part := range slices.Chunk(regs, pipelinedScripts) {
+		replies = append(replies, r.registerSome(ctx, part)...)
+	}
+	return replies
+}
+
+// registerSome registers what goes in one pipeline. Where all keys are on one server, the
+// families are listed by its first call; elsewhere a pipeline has no order.
+func (r *Redis) registerSome(ctx context.Context, regs []Registration) []RegisterReply {
 	names := make([]string, len(regs))
 	calls := make([]*call, len(regs))
 	for i, reg := range regs {
@@ -63,16 +73,19 @@ func (r *Redis) Register(ctx context.Context, regs []Registration) []RegisterRep
 			},
 		}
 	}
-	if err := r.touch(ctx, names); err != nil {
-		for i := range replies {
-			replies[i].Err = err
-		}
-		return replies
+	listing := r.touchCall(names)
+	if r.oneServer {
+		r.run(ctx, append([]*call{listing}, calls...)...)
+	} else if r.run(ctx, listing); listing.cmd.Err() == nil {
+		r.run(ctx, calls...)
 	}
-	for part := range chunks(len(calls), pipelinedScripts) {
-		r.run(ctx, calls[part.from:part.to]...)
-	}
+	replies := make([]RegisterReply, len(regs))
+	err := r.touched(listing)
 	for i, c := range calls {
+		if err != nil {
+			replies[i].Err = err
+			continue
+		}
 		replies[i] = r.registerReply(regs[i].Family, c)
 	}
 	return replies
@@ -105,12 +118,21 @@ func (r *Redis) touch(ctx context.Context, families []string) error {
 	if len(families) == 0 {
 		return nil
 	}
+	c := r.touchCall(families)
+	r.run(ctx, c)
+	return r.touched(c)
+}
+
+func (r *Redis) touchCall(families []string) *call {
 	args := make([]any, len(families))
 	for i, name := range families {
 		args[i] = name
 	}
-	c := &call{script: touchScript, keys: []string{r.keys.families()}, args: args}
-	r.run(ctx, c)
+	return &call{script: touchScript, keys: []string{r.keys.families()}, args: args}
+}
+
+// touched handles the answer to a touchCall.
+func (r *Redis) touched(c *call) error {
 	r.mended("the list of families", c.cmd.Val())
 	return c.cmd.Err()
 }

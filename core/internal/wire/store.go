@@ -32,8 +32,9 @@ type Store interface {
 	// has taken the index, it keeps it.
 	Release(ctx context.Context, writer string, index int) error
 
-	// WriteGauges sets and deletes gauges of one writer in one atomic step.
-	WriteGauges(ctx context.Context, w GaugeWrite) (GaugeStatus, error)
+	// WriteGauges sets and deletes gauges of one writer, in one pipeline, in the order given.
+	// Each write is one atomic step. Replies run parallel to writes.
+	WriteGauges(ctx context.Context, writes []GaugeWrite) []GaugeWritten
 
 	// Lineage names the history of the store's data. It changes whenever the store may
 	// have stepped back: after a restart or a failover. It is empty, without an error,

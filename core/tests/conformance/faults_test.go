@@ -119,7 +119,7 @@ func TestGauges_LostReplyIsADuplicate(t *testing.T) {
 	f.gauges(write(1, true, set("marked", "1")), wire.GaugesOK) // loads the script
 	p.Lose(redistest.Mentioning(1, "marked"))
 	second := write(2, true, set("marked", "1"))
-	if _, err := f.store.WriteGauges(f.ctx, second); !doubt(err) {
+	if err := f.writeGauges(second).Err; !doubt(err) {
 		t.Errorf("%v, want in doubt", err)
 	}
 	f.gauges(second, wire.GaugesDuplicate)
@@ -180,7 +180,7 @@ func TestGauges_OutOfMemoryKeepsTheOldOnes(t *testing.T) {
 	f.take(hold("w"), 0, "")
 	f.gauges(write(1, true, set("g", "1")), wire.GaugesOK)
 	client.ConfigSet(f.ctx, "maxmemory", "1")
-	if _, err := f.store.WriteGauges(f.ctx, write(2, true, set("g", "2"))); err == nil || !wire.Refused(err) {
+	if err := f.writeGauges(write(2, true, set("g", "2"))).Err; err == nil || !wire.Refused(err) {
 		t.Errorf("%v, want OOM", err)
 	}
 	f.wantGauges(map[string]string{"g": "1"})

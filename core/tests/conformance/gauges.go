@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -18,13 +19,17 @@ func unset(field string) wire.GaugeOp { return wire.GaugeOp{Field: field, Delete
 // gauges writes and wants a status.
 func (f *fixture) gauges(w wire.GaugeWrite, want wire.GaugeStatus) {
 	f.Helper()
-	got, err := f.store.WriteGauges(f.ctx, w)
-	if err != nil {
-		f.Fatalf("writing gauges: %v", err)
+	got := f.writeGauges(w)
+	if got.Err != nil {
+		f.Fatalf("writing gauges: %v", got.Err)
 	}
-	if got != want {
-		f.Errorf("version %d: status %d, want %d", w.Version, got, want)
+	if got.Status != want {
+		f.Errorf("version %d: status %d, want %d", w.Version, got.Status, want)
 	}
+}
+
+func (f *fixture) writeGauges(w wire.GaugeWrite) wire.GaugeWritten {
+	return f.store.WriteGauges(f.ctx, []wire.GaugeWrite{w})[0]
 }
 
 // readGauges reads one writer's.
@@ -109,17 +114,31 @@ var gaugeTests = map[string]func(f *fixture){
 		f.gauges(write(2, false, set("a", "3")), wire.GaugesOK)
 		f.wantGauges(map[string]string{"a": "3", "b": "2"})
 	},
+	"Gauges_APipelineAnswersEachWrite": func(f *fixture) {
+		f.take(hold("w"), 0, "")
+		replies := f.store.WriteGauges(f.ctx, []wire.GaugeWrite{
+			write(1, true, set("a", "1")), write(2, false, set("b", "2")), write(4, false, set("c", "3")), write(2, false, set("b", "4")),
+		})
+		var got []wire.GaugeStatus
+		for _, r := range replies {
+			got = append(got, r.Status)
+		}
+		if want := []wire.GaugeStatus{wire.GaugesOK, wire.GaugesOK, wire.GaugesWantFull, wire.GaugesDuplicate}; !slices.Equal(got, want) {
+			f.Errorf("the answers are %v, want %v", got, want)
+		}
+		f.wantGauges(map[string]string{"a": "1", "b": "2"})
+	},
 	"Gauges_ComeBackByAFullWriteWhenAllExpired": func(f *fixture) {
 		f.take(hold("w"), 0, "")
 		brief := set("a", "1")
 		brief.Expire = short
 		f.gauges(write(1, true, brief), wire.GaugesOK)
 		f.elapse(2*short, "the key expires", func() bool {
-			status, err := f.store.WriteGauges(f.ctx, write(9, false, set("a", "2")))
-			if err != nil {
-				f.Fatal(err)
+			reply := f.writeGauges(write(9, false, set("a", "2")))
+			if reply.Err != nil {
+				f.Fatal(reply.Err)
 			}
-			return status == wire.GaugesWantFull && len(f.readGauges("w")) == 0
+			return reply.Status == wire.GaugesWantFull && len(f.readGauges("w")) == 0
 		})
 		f.gauges(write(3, false, set("a", "2")), wire.GaugesWantFull)
 		f.gauges(write(3, true, set("a", "2")), wire.GaugesOK)

@@ -91,8 +91,7 @@ func attacks(t *testing.T, client *redis.Client) map[string]attack {
 		return err
 	}
 	gauges := func() error {
-		_, err := f.store.WriteGauges(f.ctx, write(1, true, set("g", "1")))
-		return err
+		return f.writeGauges(write(1, true, set("g", "1"))).Err
 	}
 	silent := func() error { // a batch that is not applied because of the writer's entry
 		f.store.Commit(f.ctx, []wire.Commit{{Family: "a", Writer: "v", Generation: gen, Prev: 1, Seq: 2}})

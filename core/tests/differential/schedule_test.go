@@ -275,9 +275,9 @@ func (s *schedule) gauges() request {
 		}
 	}
 	return newRequest(fmt.Sprintf("gauges %+v", write), func(x *side) wire.GaugeStatus {
-		status, err := x.store.WriteGauges(x.ctx, write)
-		x.must(err)
-		return status
+		reply := x.store.WriteGauges(x.ctx, []wire.GaugeWrite{write})[0]
+		x.must(reply.Err)
+		return reply.Status
 	}, func(status wire.GaugeStatus) {
 		if status == wire.GaugesOK {
 			s.version[w] = write.Version

@@ -102,10 +102,10 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		Writer: "w", Index: 3, Wanted: 4, TTL: 5 * time.Second, Lineage: "l1", Current: "l2", Changed: true,
 		Info: wire.Info{Host: "h", Version: "v", Started: 6},
 	})
-	_, _ = store.WriteGauges(ctx, wire.GaugeWrite{
+	_ = store.WriteGauges(ctx, []wire.GaugeWrite{{
 		Writer: "w", Index: 3, Version: 4, Full: true, Own: 5,
 		Ops: []wire.GaugeOp{{Field: "f1", Value: "v1", Expire: time.Second}, {Field: "f2", Delete: true}},
-	})
+	}})
 	_, _ = store.ReadApp(ctx)
 	_, _ = store.ReadFamilies(ctx, []string{"took"})
 	_, _ = store.ReadGauges(ctx, []string{"w"})

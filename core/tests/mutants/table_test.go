@@ -157,17 +157,21 @@ var mutants = []mutant{
 	{
 		name:   "gauge-expiry-not-atomic",
 		breaks: "gauges are set first and get their expiry with a second call",
-		edits: []edit{{"gaugesend.go", "		status, err := w.store.WriteGauges(ctx, write)", `
-		lasting := write
-		lasting.Ops = slices.Clone(write.Ops)
-		for i := range lasting.Ops {
-			lasting.Ops[i].Expire = 1 << 60
+		edits: []edit{{"gaugesend.go", "	replies := w.store.WriteGauges(ctx, writes)", `
+	for i := range writes {
+		lasting := writes[i]
+		lasting.Ops = slices.Clone(lasting.Ops)
+		for j := range lasting.Ops {
+			lasting.Ops[j].Expire = 1 << 60
 		}
 		lasting.Own = 0
-		_, _ = w.store.WriteGauges(ctx, lasting)
-		g.version++
-		write.Version = g.version
-		status, err := w.store.WriteGauges(ctx, write)`}},
+		_ = w.store.WriteGauges(ctx, []wire.GaugeWrite{lasting})
+	}
+	for i := range writes {
+		w.gauges.version++
+		writes[i].Version = w.gauges.version
+	}
+	replies := w.store.WriteGauges(ctx, writes)`}},
 		noticed: `is gone, and its gauges are`,
 	},
 	{
