@@ -163,3 +163,53 @@ func TestFlushRun_ALineThatGetsNarrowGetsShorterPipelinesUntilTheySucceed(t *tes
 		}
 	})
 }
+
+// A count waits for the next flush and for its own, and perhaps for one that has begun: that is
+// the interval, and twice the time that the line takes for what changed.
+func TestWriter_OnANarrowLineCountsAreLateByNoMoreThanTheyMust(t *testing.T) {
+	for _, used := range []float64{0.6, 0.75} { // of the line, if a flush took no time
+		synctest.Test(t, func(t *testing.T) {
+			server := memstore.New()
+			const series, each = 1_000, headBytes/256 + 25
+			line := &narrowLine{Store: server.Store("shop"), rate: int(series * each / used), trip: 20 * time.Millisecond}
+			r := New()
+			vec := r.NewCounterVec(CounterOpts{Name: "many_total"}, []string{"n"})
+			opts := Opts{App: "shop", Host: "here", OnError: func(err error) { t.Error(err) }}
+			if err := r.connect(opts, func(string) wire.Store { return line }, nil); err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close(context.Background())
+			store, last := server.Store("shop"), fmt.Sprintf("n\xff%d", series-1)
+			count := func() (n int) {
+				replies, _, err := store.ReadSeries(t.Context(), []wire.SeriesQuery{{Family: "many_total", Fields: []string{last}}}, wire.MaxPage)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, _ = fmt.Sscan(replies[0].Values[0].Text, &n)
+				return n
+			}
+			var counted []time.Time // when each event was
+			late, seen := time.Duration(0), 0
+			for tick := range 3 * 60 * 20 {
+				if time.Sleep(50 * time.Millisecond); tick%2 == 0 {
+					for n := range series {
+						vec.WithLabelValues(fmt.Sprint(n)).Inc()
+					}
+					counted = append(counted, time.Now())
+				}
+				if seen = count(); seen > 100 && seen < len(counted) { // after the first flushes, which make the series
+					late = max(late, time.Since(counted[seen])) // of the oldest event that Redis lacks
+				}
+			}
+			alone := time.Duration(used * float64(time.Second))
+			most := DefInterval*11/10 + 2*alone + 200*time.Millisecond
+			t.Logf("used %v: late by %v at most, %d failures", used, late, line.failures)
+			if late > most || seen < 1000 {
+				t.Errorf("late by %v, want %v at most; %d events arrived", late, most, seen)
+			}
+			if line.failures > 0 {
+				t.Errorf("%d pipelines failed", line.failures)
+			}
+		})
+	}
+}

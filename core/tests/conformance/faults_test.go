@@ -160,11 +160,8 @@ func TestRegister_OutOfMemoryLeavesNothingHalfApplied(t *testing.T) {
 	client := server.Client(t)
 	f, gen := begin(t, client)
 	client.Del(f.ctx, valuesKey(f.app, "a")) // one of the family's keys
-	// Memory runs out between the listing and the registration.
-	store := wire.NewRedis(interrupted(server.Client(t), "evalsha", func() {
-		client.ConfigSet(f.ctx, "maxmemory", "1")
-	}), f.app)
-	r := store.Register(f.ctx, []wire.Registration{registration("a", "w1", wire.TypeCounter)})[0]
+	client.ConfigSet(f.ctx, "maxmemory", "1")
+	r := f.store.Register(f.ctx, []wire.Registration{registration("a", "w1", wire.TypeCounter)})[0]
 	if r.Err == nil || !wire.Refused(r.Err) {
 		t.Errorf("registering: %+v", r)
 	}
