@@ -137,7 +137,7 @@ var mutants = []mutant{
 		name:   "idle-not-verified",
 		breaks: "families with nothing to send are verified neither after a change of the lineage nor with the refresh",
 		edits: []edit{
-			{"writer.go", "f.out.unverified, f.out.vain = true, false", "f.out.unverified, f.out.vain = f.hasWork(), false"},
+			{"refresh.go", "f.out.unverified, f.out.vain = true, false", "f.out.unverified, f.out.vain = f.hasWork(), false"},
 			{"heartbeat.go", `f.out.unverified = f.out.generation != ""`, `f.out.unverified = f.out.generation != "" && f.hasWork()`},
 		},
 		noticed: `which lives, is not in the store`,
@@ -151,7 +151,7 @@ var mutants = []mutant{
 	{
 		name:    "refresh-does-not-verify",
 		breaks:  "the refresh verifies no family: a store that does not tell its lineage is never found to have stepped back",
-		edits:   []edit{{"writer.go", "f.out.unverified, f.out.vain = true, false", `f.out.unverified, f.out.vain = f.out.generation == "", false`}},
+		edits:   []edit{{"refresh.go", "f.out.unverified, f.out.vain = true, false", `f.out.unverified, f.out.vain = f.out.generation == "", false`}},
 		noticed: `which lives, is not in the store|lost \d+ batches and says \d+`,
 	},
 	{
