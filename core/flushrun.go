@@ -11,6 +11,7 @@ import (
 )
 
 const (
+	registersPerCall = 256
 	// callWeight bounds a pipeline, in scalars; a batch by itself costs as much
 	// as batchCost of them. A long pipeline lets Redis work while the client writes.
 	// Other clients hardly wait for it: Redis reads a connection's requests in pieces
@@ -153,7 +154,7 @@ func (r *flushRun) register() {
 	for len(list) > 0 && r.broken == nil {
 		n, bytes := 0, 0
 		for _, f := range list {
-			if bytes += registrationBytes(&f.def); n > 0 && bytes > r.w.pace.Bytes() {
+			if bytes += registrationBytes(&f.def); n == registersPerCall || n > 0 && bytes > r.w.pace.Bytes() {
 				break
 			}
 			n++

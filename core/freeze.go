@@ -26,14 +26,18 @@ type freezer struct {
 // before the deltas, so that the delta of each waiter is in this freeze or was in an
 // earlier one. If it fails, the deltas stay in their series, and the waiters wait on.
 func (w *writer) freeze(f *family) error {
+	before := f.out.freezeAt
+	f.out.freezeAt = monotonicNow()
+	if !f.hasWork() { // of many families, most have none
+		return nil
+	}
 	defer w.backlog.enter(f) // Close may ask while they are sent
 	f.mu.Lock()
 	asked, waiters := f.deletions, f.waiters
 	f.deletions, f.waiters = deletions{}, nil
 	f.mu.Unlock()
 
-	z := freezer{w: w, f: f, packer: newPacker(f, &w.packing), before: f.out.freezeAt}
-	f.out.freezeAt = monotonicNow()
+	z := freezer{w: w, f: f, packer: newPacker(f, &w.packing), before: before}
 	err := z.freezeDeletions(asked)
 	z.cut()
 	if err != nil {
