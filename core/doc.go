@@ -91,7 +91,7 @@
 // # Concurrency
 //
 // Everything is safe for concurrent use. A registry has one goroutine that does all its
-// writing, one that begins the calls of gauge functions, one for each of these calls, and one
+// writing, one for the housekeeping in Redis, one that begins the calls of gauge functions, one for each of these calls, and one
 // while a scrape reads; all end with Close. Functions of the application ([Opts].OnError,
 // those of [Registry.NewGaugeFunc]) are called without a lock. A panic of a gauge function is
 // contained.
@@ -113,9 +113,9 @@ package shoal
 //     requests: the parts of the writer, which do no I/O.
 //   - family, constants, table and series, with counter, gauge, summary and histogram:
 //     what is counted. delete, deletions and deleted remove series.
-//   - registry, with selfmetrics, report and damage: all metrics of an application.
+//   - registry, with selfmetrics, overflow, report and damage: all metrics of an application.
 //   - writer, with heartbeat, flushrun, answers, freeze, marks, gaugesend and close: what brings
-//     them to Redis.
+//     them to Redis. housekeep removes beside it what nobody needs any more.
 //   - connect, instances, handler, outgoing: what joins a registry with a writer and a
 //     reader of pages, and answers scrapes.
 //
