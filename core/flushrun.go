@@ -184,7 +184,7 @@ func (r *flushRun) registerSome(list []*familyRun) {
 	defer cancel()
 	before, begun := w.lineage.seen, time.Now()
 	replies := w.store.Register(ctx, regs)
-	w.pace.Took(bytes, time.Since(begun), replies[len(replies)-1].Err)
+	w.sent(bytes, begun, replies[len(replies)-1].Err)
 	// If a family has another generation than before, the lineage tells why.
 	var unknown error
 	for i, reply := range replies {
@@ -217,7 +217,7 @@ func (r *flushRun) commit() bool {
 	defer cancel()
 	before, begun := w.lineage.seen, time.Now()
 	replies := w.store.Commit(ctx, commits)
-	w.pace.Took(bytes, time.Since(begun), replies[len(replies)-1].Err)
+	w.sent(bytes, begun, replies[len(replies)-1].Err)
 	if slices.ContainsFunc(replies, func(r wire.CommitReply) bool { return r.Err == nil && r.Status == wire.CommitGap }) {
 		// Redis has stepped back.
 		if w.readLineage() != nil {

@@ -210,7 +210,7 @@ func (w *writer) writeSome(writes []wire.GaugeWrite, bytes int) (mixed bool, err
 	defer cancel()
 	begun := time.Now()
 	replies := w.store.WriteGauges(ctx, writes)
-	w.pace.Took(bytes, time.Since(begun), replies[len(replies)-1].Err)
+	w.sent(bytes, begun, replies[len(replies)-1].Err)
 	for _, reply := range replies {
 		switch {
 		case reply.Err != nil:

@@ -161,7 +161,7 @@ func (r *flushRun) markSome(list []marking, bytes int) error {
 	defer cancel()
 	begun := time.Now()
 	replies := r.w.store.Mark(ctx, marks)
-	r.w.pace.Took(bytes, time.Since(begun), replies[len(replies)-1].Err)
+	r.w.sent(bytes, begun, replies[len(replies)-1].Err)
 	var errs []error
 	for i, reply := range replies {
 		f := list[i].family

@@ -5,6 +5,7 @@ package shoal
 import (
 	"context"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,9 +19,11 @@ import (
 // registered and gauges sent.
 type distant struct {
 	wire.Store
-	trips      atomic.Int64
-	registered map[string][]time.Time // when each family was
-	gauges     []time.Time            // when calls of gauges came
+	trips atomic.Int64
+
+	mu         sync.Mutex
+	registered map[string][]time.Time // when each family was; guarded by mu
+	gauges     []time.Time            // when calls of gauges came; guarded by mu
 }
 
 const roundTrip20 = 20 * time.Millisecond
@@ -30,16 +33,20 @@ func (d *distant) Register(ctx context.Context, regs []wire.Registration) []wire
 		time.Sleep(roundTrip20)
 		d.trips.Add(1)
 	}
+	d.mu.Lock()
 	for _, r := range regs {
 		d.registered[r.Family] = append(d.registered[r.Family], time.Now())
 	}
+	d.mu.Unlock()
 	return d.Store.Register(ctx, regs)
 }
 
 func (d *distant) WriteGauges(ctx context.Context, writes []wire.GaugeWrite) []wire.GaugeWritten {
 	time.Sleep(roundTrip20)
 	d.trips.Add(1)
+	d.mu.Lock()
 	d.gauges = append(d.gauges, time.Now())
+	d.mu.Unlock()
 	return d.Store.WriteGauges(ctx, writes)
 }
 
@@ -111,10 +118,14 @@ func TestRefresh_IsSpreadOverThePeriodAndAsksForEachFamilyOnceInIt(t *testing.T)
 			t.Fatal(err)
 		}
 		elapse(2 * DefRefreshPeriod) // the first round begins early
+		d.mu.Lock()
 		clear(d.registered)
 		d.gauges = nil
+		d.mu.Unlock()
 		const periods = 10
 		elapse(periods * DefRefreshPeriod)
+		d.mu.Lock()
+		defer d.mu.Unlock()
 		bySecond := map[time.Time]int{}
 		for name, times := range d.registered {
 			if n := len(times); n < periods || n > periods*5/4+1 {

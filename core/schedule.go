@@ -10,6 +10,7 @@ const (
 	maxInterval = 10 * time.Second // the longest time between two flushes while Redis is slow
 	selfPause   = 10 * time.Second // between two flushes that take shoal's own metrics along
 	doubtPause  = time.Second      // between two registrations of all families that scrapes cause
+	narrowest   = 16 << 10         // bytes a second of a line: if they are fewer, it is not the line that is slow
 )
 
 // schedule says when the writer does what: at first all at once. All times are jittered, so that
@@ -43,11 +44,16 @@ func (s *schedule) next(renewAt time.Time) time.Time {
 // due says whether a moment of the schedule has come.
 func due(at, now time.Time) bool { return !now.Before(at) }
 
-// flushed sets the next flush. Where flushes take long, as on a narrow line, there is a pause of
-// the same length between two: half of the line is left to others, and no count is late by more
-// than that pause and two flushes.
-func (s *schedule) flushed(took time.Duration) {
-	pause := max(s.opts.Interval, min(took, maxInterval))
+// flushed sets the next flush, after one that sent so many bytes, about. Where flushes take long
+// for few bytes, Redis is slow, and gets four times as long for others. Where a narrow line takes
+// long for many, others get a third of the time: a count is late by two flushes and the pause
+// between them at most.
+func (s *schedule) flushed(took time.Duration, bytes int) {
+	pause := 4 * took
+	if float64(bytes) > narrowest*took.Seconds() {
+		pause = took / 2
+	}
+	pause = max(s.opts.Interval, min(pause, maxInterval))
 	s.flushAt = time.Now().Add(s.jitter.around(pause))
 }
 

@@ -54,6 +54,7 @@ type writer struct {
 	lineage  lineage
 	gauges   gaugeSender
 	pace     wire.Pace
+	bytes    int    // of all that it sent
 	doubts   uint64 // how often it may have begun to doubt that Redis has a family; 1 at first
 	lastErr  error  // of the last flush, if it failed
 
@@ -142,7 +143,7 @@ func (w *writer) tick(now time.Time) {
 		w.answer(nil)
 	case flushing && !w.active(everyFlush): // nothing to send
 		w.succeeded()
-		w.schedule.flushed(0)
+		w.schedule.flushed(0, 0)
 	case flushing && !due(w.schedule.alongsideAt, now):
 		w.flush(everyFlush)
 	case flushing:
@@ -186,11 +187,11 @@ func (w *writer) flush(upTo cadence) bool {
 	families := slices.DeleteFunc(slices.Clone(*w.reg.families.Load()), func(f *family) bool {
 		return f.def.cadence > upTo || !f.wanted()
 	})
-	begin := time.Now()
+	begin, before := time.Now(), w.bytes
 	err := w.runFlush(families)
 	took := time.Since(begin)
 	w.reg.self.flushDuration.Observe(took.Seconds())
-	w.schedule.flushed(took)
+	w.schedule.flushed(took, w.bytes-before)
 	if err != nil {
 		w.failed(err)
 		return false
@@ -203,6 +204,12 @@ func (w *writer) flush(upTo cadence) bool {
 		w.schedule.flushAt = time.Now().Add(minBackoff) // Redis may still lack something that it had
 	}
 	return true
+}
+
+// sent notes what became of a pipeline of so many bytes; err is that of its last request.
+func (w *writer) sent(bytes int, begun time.Time, err error) {
+	w.bytes += bytes
+	w.pace.Took(bytes, time.Since(begun), err)
 }
 
 // succeeded notes that Redis has taken what there was.

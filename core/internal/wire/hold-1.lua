@@ -63,7 +63,11 @@ end
 -- false, and the writer that had it.
 local function look(at)
   local names, free, had = {}, nil, nil
-  for k = 1, WINDOW do names[k] = 'i:' .. at(k) end
+  for k = 1, WINDOW do
+    local name = 'i:' .. at(k)
+    -- Do not copy what is too long: many such texts would take long.
+    names[k] = call('HSTRLEN', leases, name) <= MAX_ENTRY and name or 'i:'
+  end
   for k, entry in ipairs(call('HMGET', leases, unpack(names))) do
     local who, lasts = lease(entry)
     if who == writer then return at(k), true end
