@@ -323,7 +323,7 @@ func TestLease_AFleetStartedAtOnceDoesNotRefreshInStep(t *testing.T) {
 		for range processes {
 			process(t, server, Opts{})
 		}
-		elapse(time.Second)
+		elapse(45 * time.Second) // each has had its first refresh, and has registered its own metrics
 		j, begin := journalOf(server), time.Now()
 		elapse(30 * time.Second)
 		seconds := map[time.Duration]int{}

@@ -62,14 +62,12 @@ end
 -- whose lease is the writer's, and true; else the first that is free or whose lease has expired,
 -- false, and the writer that had it.
 local function look(at)
-  local names, free, had = {}, nil, nil
+  local free, had
   for k = 1, WINDOW do
     local name = 'i:' .. at(k)
     -- Do not copy what is too long: many such texts would take long.
-    names[k] = call('HSTRLEN', leases, name) <= MAX_ENTRY and name or 'i:'
-  end
-  for k, entry in ipairs(call('HMGET', leases, unpack(names))) do
-    local who, lasts = lease(entry)
+    local who, lasts
+    if call('HSTRLEN', leases, name) <= MAX_ENTRY then who, lasts = lease(call('HGET', leases, name)) end
     if who == writer then return at(k), true end
     if not lasts and not free then free, had = at(k), who end
   end

@@ -107,7 +107,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		Ops: []wire.GaugeOp{{Field: "f1", Value: "v1", Expire: time.Second}, {Field: "f2", Delete: true}},
 	}})
 	_, _ = store.ReadApp(ctx)
-	_, _ = store.ReadFamilies(ctx, []string{"took"})
+	_, _ = wire.ScanSeries(ctx, store, "took", wire.MaxPage)
 	_, _ = store.ReadGauges(ctx, []string{"w"})
 	_ = store.Release(ctx, "w", 3)
 
@@ -156,8 +156,8 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		"mark-3":   {"generation": {"g"}, "writer": {"w"}, "last": {"7"}, "fields…": {"f1", "f2"}},
 		"prune-1":  {"cursor": no, "fields": {"100"}, "age": number(int(wire.SequenceAge / time.Second))},
 		"read-1": {
-			"hget, hmget or hscan": {"hmget"}, "longest text": number(wire.MaxText), "bytes": number(wire.MaxRegistration), "lengths": no,
-			"arguments…": {"gen", "type", "help", "mode", "bounds", "created", "shape"},
+			"hget, hmget or hscan": {"hscan"}, "longest text": number(wire.MaxText), "bytes": {"1048576"}, "lengths": no,
+			"arguments…": {"0", "count", "1000"},
 		},
 		"register-3": {
 			"nonce": {"n"}, "writer": {"w"}, "born": {"7"}, "type": {"histogram"}, "help": {"h"}, "mode": {"m"}, "bounds": {"1 2"}, "retention": {"1000"},
