@@ -177,7 +177,7 @@ func (z *freezer) take(s *series, deleted bool) {
 	}
 	born := int64(0)
 	if moment, fresh := f.fresh[s]; ok && fresh {
-		born = z.w.clock.at(moment).UnixMicro()
+		born = z.w.clock.notAfter(moment).UnixMicro()
 		delete(f.fresh, s)
 	}
 	f.mu.Unlock()

@@ -29,7 +29,7 @@ func (w *writer) heartbeat(now time.Time) error {
 	reply, err := w.store.Hold(ctx, w.holdRequest())
 	switch {
 	case err == nil:
-		if w.clock.set(reply.Now, (before+monotonicNow())/2) {
+		if w.clock.set(reply.Now, before, monotonicNow()) {
 			// born is set again, by the new clock: otherwise the definitions of processes that
 			// start later would not count until the clock has caught up.
 			w.born = 0
