@@ -95,7 +95,9 @@ func (g *Gauge) setChecked(v float64) {
 
 // written marks the gauge as set, and its series as dirty, after its value was stored.
 func (g *Gauge) written() {
-	g.state.Store(gaugeSet)
+	if g.state.Load() != gaugeSet { // all who write the gauge read that cache line
+		g.state.Store(gaugeSet)
+	}
 	g.touch()
 }
 

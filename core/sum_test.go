@@ -294,9 +294,9 @@ func TestGauge_OfWhatIsInFlightIsNeverBelowZero(t *testing.T) {
 				group.Go(func() {
 					for !stop.Load() {
 						g.Inc()
-						another := tokens.Get().(*token) // as if it went on in another P
+						another := takeToken() // as if it went on in another P
 						another.number += 17
-						tokens.Put(another)
+						another.putBack(64)
 						g.Dec()
 					}
 				})
