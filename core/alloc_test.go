@@ -2,7 +2,10 @@
 
 package shoal
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestHotPath_AllocatesNothing(t *testing.T) {
 	r := New()
@@ -45,6 +48,9 @@ func TestHotPath_AllocatesNothing(t *testing.T) {
 			histograms.WithLabelValues("GET", route, "200").Observe(1)
 		},
 	} {
+		if raceDetector && strings.HasSuffix(name, "spread") {
+			continue // a sync.Pool then forgets some of what is put back
+		}
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
 		}

@@ -52,7 +52,7 @@ func aloneAndSpread(t *testing.T, n int, test func(t *testing.T, s *sum, counts 
 func TestSum_AnObservationIsNeverHalved(t *testing.T) {
 	for _, n := range []int{3, 13} { // counts within a cell, and apart
 		aloneAndSpread(t, n, func(t *testing.T, s *sum, counts []uint64) {
-			const workers, times = 4, 50_000
+			const workers, times = 4, 10_000
 			var writers sync.WaitGroup
 			for w := range workers {
 				writers.Go(func() {
@@ -68,6 +68,7 @@ func TestSum_AnObservationIsNeverHalved(t *testing.T) {
 			}()
 			total := 0.0
 			for last := false; !last; {
+				runtime.Gosched()
 				last = done.Load()
 				taken, count := make([]uint64, n), 0.0
 				v := s.takeCounts(counts, taken)
@@ -294,9 +295,9 @@ func TestGauge_OfWhatIsInFlightIsNeverBelowZero(t *testing.T) {
 				group.Go(func() {
 					for !stop.Load() {
 						g.Inc()
-						another := tokens.Get().(*token) // as if it went on in another P
+						another := takeToken() // as if it went on in another P
 						another.number += 17
-						tokens.Put(another)
+						another.putBack(64)
 						g.Dec()
 					}
 				})
