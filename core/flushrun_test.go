@@ -368,3 +368,37 @@ func TestWriter_AnotherIdentityDoesNotTakeTheIndexBack(t *testing.T) {
 		}
 	}
 }
+
+// When the time to ask again for a name that another type holds comes while a run is under way, the
+// run ends, and the next one asks.
+func TestFlushRun_EndsThoughATakenNameBecomesDueMeanwhile(t *testing.T) {
+	server := memstore.New()
+	register(t, server, "taken", 1, wire.Definition{Type: wire.TypeGauge})
+	r, w := stepped(server.Store("shop"))
+	c, taken := r.NewCounter(CounterOpts{Name: "c_total"}), r.NewCounter(CounterOpts{Name: "taken"})
+	c.Inc()
+	if err := w.flushAll(); err != nil {
+		t.Fatal(err)
+	}
+	o := &taken.consts.fam.out
+	if o.refused == nil {
+		t.Fatal("the name is not taken")
+	}
+	server.Fail(func(op string) error {
+		if strings.HasPrefix(op, commitC) {
+			o.retryAt = time.Now() // the minute is over
+		}
+		return nil
+	})
+	c.Inc()
+	ended := make(chan error, 1)
+	go func() { ended <- w.flushAll() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the run does not end")
+	}
+}
