@@ -67,6 +67,9 @@ func (s *seriesIndex) after(version string, changed []string) (next *seriesIndex
 				next.starts[i] = s.starts[at]
 			}
 		}
+		for _, at := range places {
+			next.starts[at] = 0 // not known before it is read again
+		}
 	}
 	return next, places
 }
