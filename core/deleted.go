@@ -24,7 +24,7 @@ func (c *constants) thinOut() {
 	}
 	defer c.taking.Unlock()
 	c.deletedDirty.Store(0)
-	kept, limit := 0, c.fam.limit()
+	kept, limit := 0, c.fam.reg.seriesLimit() // before Connect too, when living ones have no cap
 	for s := c.dirty.Swap(nil); s != nil; {
 		next := s.next
 		if !s.outside.Load() || !s.deleted() {

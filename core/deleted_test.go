@@ -380,3 +380,27 @@ func TestMemory_OfSynchronousWritesThatGaveUp(t *testing.T) {
 		elapse(time.Minute)
 	})
 }
+
+// There is no cap of living series before Connect, but the deleted ones do not pile up.
+func TestMemory_OfDeletedSeriesWrittenBeforeConnectIsBounded(t *testing.T) {
+	r := New()
+	v := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
+	const many = 3 * DefSeriesLimit
+	for i := range many {
+		label := strconv.Itoa(i)
+		c := v.WithLabelValues(label)
+		v.DeleteLabelValues(label)
+		c.Inc() // through a handle from before
+	}
+	kept, sum := 0, 0.0
+	v.consts.takeDirty(func(s *series) {
+		kept++
+		sum += s.metric.(*Counter).value()
+	})
+	if kept > 2*DefSeriesLimit {
+		t.Errorf("%d of %d deleted series are kept", kept, many)
+	}
+	if sum != many {
+		t.Errorf("they and the overflow series have %v, want %d", sum, many)
+	}
+}

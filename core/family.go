@@ -144,9 +144,10 @@ func (s *series) expose() {
 }
 
 // wanted says whether Redis is to have the family: one of shoal's own metrics only from its
-// first event on.
+// first event on, even if another type took its name meanwhile.
 func (f *family) wanted() bool {
-	return !f.def.cadence.own() || f.out.generation != "" || f.out.had != "" || f.hasWork()
+	o := &f.out
+	return !f.def.cadence.own() || o.generation != "" || o.had != "" || o.refused != nil || f.hasWork()
 }
 
 // child returns the series with these label values, which it makes if need be.

@@ -247,3 +247,22 @@ func TestSelfMetrics_RegisteredByAnOlderVersionGoOn(t *testing.T) {
 		})
 	})
 }
+
+// Nobody hears of a taken name for longer than it is taken, though there is nothing to send.
+func TestSelfMetrics_ATakenNameIsAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		r.NewCounter(CounterOpts{Name: "c_total"}).Add(-1)
+		flush(t, r)
+		server.Wipe()
+		register(t, server, "shoal_rejected_observations_total", 1, wire.Definition{Type: wire.TypeGauge})
+		elapse(DefRefreshPeriod)
+		if err := r.Flush(t.Context()); err == nil {
+			t.Fatal("the name is not taken")
+		}
+		server.Wipe()
+		elapse(2 * reportEvery)
+		flush(t, r)
+	})
+}

@@ -101,6 +101,25 @@ func TestStarts_ThatMoveBackAreReadAgain(t *testing.T) {
 	f.wantRows("c_total", map[string]row{"": {2, 5}})
 }
 
+// When a series of which the log of changes tells began is not what the reader knew before.
+func TestStarts_OfChangedSeriesThatCanNotBeReadAreOmitted(t *testing.T) {
+	f := clocked(t)
+	f.server.LogChanges(0)
+	f.family("c_total", 1, counterDef(""))
+	f.setClock(9)
+	f.begin("c_total", "", "1", 8)
+	f.begin("c_total", labels("n", "a"), "1", 8)
+	f.wantRows("c_total", map[string]row{"": {1, 8}, "n=a": {1, 8}})
+	f.begin("c_total", "", "1", 5)
+	f.server.Fail(func(op string) error {
+		if op == memstore.OpReadStarts {
+			return memstore.RefusedError("ERR no such command")
+		}
+		return nil
+	})
+	f.wantRows("c_total", map[string]row{"": {2, -1}, "n=a": {1, 8}})
+}
+
 // Something happens between two steps of a reading. Whatever it is and whenever it comes,
 // no page shows a start that is later than that of the value beside it, and the next page
 // shows the start that is stored.

@@ -110,9 +110,9 @@ func (l *lookups) states() []FamilyState {
 		switch {
 		case control.Err != nil:
 			states[i] = FamilyState{Err: control.Err}
-		case values.Err != nil && !errors.Is(values.Err, ErrTooLarge):
+		case values.Err != nil && (query.Generation == "" || !errors.Is(values.Err, ErrTooLarge)):
 			states[i] = FamilyState{Err: values.Err}
-		case query.Generation != "":
+		case query.Generation != "": // behind the values, which may be too large
 			states[i] = familyState(control.Values, query.Generation)
 		default:
 			states[i] = familyState(control.Values, values.Values[0].Text)
