@@ -63,7 +63,7 @@ func newFixture(t *testing.T) *fixture {
 func (f *fixture) family(name string, born int64, d wire.Definition) {
 	f.t.Helper()
 	r := f.store.Register(f.t.Context(), []wire.Registration{{
-		Family: name, Writer: "w", Nonce: "new " + name, Born: born, Definition: d,
+		Family: name, Writer: "w", Nonce: "new-" + name, Born: born, Definition: d,
 	}})[0]
 	if r.Err != nil || r.Clash != "" {
 		f.t.Fatalf("registering %s: %+v", name, r)
