@@ -102,6 +102,9 @@ func TestClockSetBack_ANewReaderWaitsForNothing(t *testing.T) {
 		r := process(t, server, Opts{})
 		r.NewCounter(CounterOpts{Name: "c_total"}).Inc()
 		elapse(time.Second)
+		// If the first turn came just after the clock was set right, the family would look as old as the
+		// clock was wrong, and go.
+		server.Fail(only(memstore.OpHousekeep, func(string) error { return refusal }))
 		server.Restore(server.Snapshot())
 		elapse(2 * DefLeaseDuration)
 		server.Advance(-back)

@@ -35,7 +35,6 @@ const (
 type flushRun struct {
 	w        *writer
 	families []*familyRun
-	began    time.Time
 
 	unsent int    // the families before this one have nothing to send
 	doubts uint64 // the writer's when the families were looked through for those to register
@@ -75,7 +74,7 @@ func (w *writer) makeRun(families []*family, do func(*flushRun)) error {
 	if len(families) == 0 {
 		return nil
 	}
-	r := &flushRun{w: w, families: make([]*familyRun, len(families)), began: time.Now()}
+	r := &flushRun{w: w, families: make([]*familyRun, len(families))}
 	runs := make([]familyRun, len(families)) // in one piece
 	for i, f := range families {
 		runs[i].family = f
@@ -129,11 +128,10 @@ func (r *flushRun) round() (more bool) {
 	return w.confirmLineage() && w.lease.asked()
 }
 
-// toRegister says whether the family is to be registered and can be. A taken name that may be asked
-// for again only after the run began is left to the next run: register may have passed it.
+// toRegister says whether the family is to be registered and can be.
 func (r *flushRun) toRegister(f *familyRun) bool {
 	o := &f.out
-	return (o.generation == "" || o.unverified) && !f.failed && due(o.retryAt, r.began)
+	return (o.generation == "" || o.unverified) && !f.failed && !time.Now().Before(o.retryAt)
 }
 
 // register registers the families that are not registered, or perhaps no longer. It looks for
@@ -149,7 +147,7 @@ func (r *flushRun) register() {
 		switch {
 		case r.toRegister(f):
 			list = append(list, f)
-		case f.out.refused != nil && !due(f.out.retryAt, r.began):
+		case f.out.refused != nil && time.Now().Before(f.out.retryAt):
 			f.failWaiters(f.out.refused)
 		}
 	}

@@ -200,6 +200,14 @@ func (f *family) state(name string) wire.FamilyState {
 	return state
 }
 
+// valuesGeneration is the generation in the key of the values, empty if that is missing.
+func (f *family) valuesGeneration() string {
+	if f == nil || f.values == nil {
+		return ""
+	}
+	return f.values.generation
+}
+
 func (f *family) read(fields []string) []wire.SeriesValue {
 	found := make([]wire.SeriesValue, len(fields))
 	if f == nil || f.values == nil {

@@ -198,7 +198,7 @@ func (s *store) ReadSeries(ctx context.Context, queries []wire.SeriesQuery, room
 			if replies[i].Texts > room/2 {
 				replies[i] = wire.SeriesReply{Err: wire.ErrTooLarge}
 			}
-			if q.Generation != "" && a.families[q.Family].state(q.Family).Generation != q.Generation {
+			if q.Generation != "" && a.families[q.Family].valuesGeneration() != q.Generation {
 				replies[i] = wire.SeriesReply{Err: wire.ErrGeneration}
 			}
 			room -= replies[i].Texts

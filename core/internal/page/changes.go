@@ -63,6 +63,7 @@ func (s *seriesIndex) after(version string, changed []string) (next *seriesIndex
 	next.labels = s.labels.after(fields, from)
 	if s.starts != nil {
 		next.starts = make([]int64, len(from))
+		next.size += startSize * (len(next.starts) - len(s.starts))
 		for i, at := range from {
 			if at >= 0 {
 				next.starts[i] = s.starts[at]

@@ -25,8 +25,8 @@ type startsOf struct {
 }
 
 // readStarts reads when series began that are new to the reader, or have changed. The package
-// documentation says why it comes after the scans. If the
-// marks cannot be read for a reason of their own, the page lacks the starts and no more.
+// documentation says why it comes after the scans. If the marks cannot be read for a reason of
+// their own, the page lacks the starts and no more.
 func (v *valuesReading) readStarts(ctx context.Context) error {
 	var queries []wire.StartsQuery
 	var asked []startsOf
@@ -69,8 +69,8 @@ func (v *valuesReading) readStarts(ctx context.Context) error {
 }
 
 // noteStarts notes when the series began: parallel to the labels, 0 where that is not
-// known. It returns how many bytes that takes.
-func (s *seriesIndex) noteStarts(starts []int64) (size int) {
+// known.
+func (s *seriesIndex) noteStarts(starts []int64) {
 	known := int64(0)
 	for i, at := range starts {
 		known |= at
@@ -78,13 +78,10 @@ func (s *seriesIndex) noteStarts(starts []int64) (size int) {
 			starts[i+1] = min(at, starts[i+1]) // 0 is the least
 		}
 	}
-	if known == 0 {
-		return 0
+	if known != 0 {
+		s.starts = starts
+		s.size += startSize * len(starts)
 	}
-	s.starts = starts
-	size = startSize * len(starts)
-	s.size += size
-	return size
 }
 
 // start is when the series at this place of the labels began, in microseconds; 0 if that is

@@ -46,6 +46,7 @@ func (v *valuesReading) recall() {
 			continue // its values are with the writers' gauges
 		}
 		known, scan := v.index.families[f.name], v.index.scans[f.name]
+		told := f.state.SeriesVersion != "" // else it is damaged, and equal ones mean nothing
 		// Where Redis does not tell the lineage, a failover within a reading goes
 		// unseen: then what is remembered is not believed for long.
 		if known != nil && v.head.Lineage == "" && time.Since(known.scanned) >= v.recovery.bound() {
@@ -53,9 +54,9 @@ func (v *valuesReading) recall() {
 			known = nil
 		}
 		switch {
-		case known == nil && (scan == nil || scan.version == f.state.SeriesVersion):
+		case known == nil && (scan == nil || told && scan.version == f.state.SeriesVersion):
 			v.unknown = append(v.unknown, i)
-		case known == nil || known.version != f.state.SeriesVersion || known.version == "":
+		case known == nil || !told || known.version != f.state.SeriesVersion:
 			v.changed = append(v.changed, i)
 		default:
 			f.series = known

@@ -9,8 +9,6 @@ import (
 	"strings"
 )
 
-const familiesPerLookup = 1000 // in one pipeline: see scan.go
-
 // roomForFamilies bounds what is read of the registrations of all families, in bytes.
 const roomForFamilies = MaxPage / 8
 
@@ -30,15 +28,15 @@ type FamilyState struct {
 // values.
 var ErrGeneration = errors.New("the family's registration and its values don't belong together")
 
-// fitFamilies sets ErrTooLarge in the registrations that do not fit into room, and subtracts
-// the size of all from it.
-func fitFamilies(states []FamilyState, room *int) {
+// fitFamilies sets ErrTooLarge in the registrations that do not fit into roomForFamilies.
+func fitFamilies(states []FamilyState) {
+	room := roomForFamilies
 	for i, s := range states {
 		size := len(s.Generation) + len(s.SeriesVersion) + len(s.Help) + seriesOverhead
 		for _, b := range s.Bounds {
 			size += len(b) + labelOverhead
 		}
-		if *room -= size; *room < 0 {
+		if room -= size; room < 0 {
 			states[i] = FamilyState{Err: ErrTooLarge, Generation: s.Generation}
 		}
 	}
@@ -110,10 +108,10 @@ func (l *lookups) states() []FamilyState {
 		switch {
 		case control.Err != nil:
 			states[i] = FamilyState{Err: control.Err}
-		case values.Err != nil && (query.Generation == "" || !errors.Is(values.Err, ErrTooLarge)):
-			states[i] = FamilyState{Err: values.Err}
-		case query.Generation != "": // behind the values, which may be too large
+		case query.Generation != "" && (values.Err == nil || errors.Is(values.Err, ErrTooLarge)):
 			states[i] = familyState(control.Values, query.Generation)
+		case values.Err != nil:
+			states[i] = FamilyState{Err: values.Err}
 		default:
 			states[i] = familyState(control.Values, values.Values[0].Text)
 		}

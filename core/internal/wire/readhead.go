@@ -56,7 +56,7 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 	if !r.oneServer {
 		return HeadInParts(ctx, r)
 	}
-	families := last.App.Families[:min(len(last.App.Families), familiesPerLookup)]
+	families := last.App.Families
 	last.App.Leases = last.App.Leases[:min(len(last.App.Leases), pipelinedWriters)]
 	writers := last.App.Writers()
 	info := &call{command: "info", args: []any{"replication"}}
@@ -82,6 +82,7 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 	if err := r.readOthers(ctx, &head, families, lookups.states(), writers, gauges); err != nil {
 		return Head{}, err
 	}
+	fitFamilies(head.States)
 	if behind != nil {
 		if after, err := lineageOf([]string{behind.Val()}, behind.Err()); err == nil {
 			head.Series, head.After = lookups.replies[lookups.expected:], after
@@ -130,20 +131,24 @@ func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, s
 	return nil
 }
 
-// readStates is ReadFamilies and ReadGauges in the same pipelines.
+// readStates reads what ReadFamilies and ReadGauges return, in the same pipelines.
 func (r *Redis) readStates(ctx context.Context, names, writers []string) ([]FamilyState, []GaugesReply, error) {
-	states, gauges := make([]FamilyState, 0, len(names)), make([]GaugesReply, len(writers))
-	roomGauges := roomForGauges
-	for f, g := 0, 0; f < len(names) || g < len(writers); {
-		toF, toG := min(f+familiesPerLookup, len(names)), min(g+pipelinedWriters, len(writers))
-		lookups, entries := r.newLookups(names[f:toF], nil, 0), r.gaugeCalls(writers[g:toG])
-		_, err := lookups.readWith(ctx, entries, false, false)
-		if err := errors.Join(err, r.gaugesOf(ctx, entries, gauges[g:toG], &roomGauges)); err != nil {
+	gauges, room := make([]GaugesReply, len(writers)), roomForGauges
+	first := min(len(writers), pipelinedWriters)
+	lookups, entries := r.newLookups(names, nil, 0), r.gaugeCalls(writers[:first])
+	_, err := lookups.readWith(ctx, entries, false, false)
+	if err := errors.Join(err, r.gaugesOf(ctx, entries, gauges[:first], &room)); err != nil {
+		return nil, nil, err
+	}
+	for part := range chunks(len(writers)-first, pipelinedWriters) {
+		from, to := first+part.from, first+part.to
+		entries := r.gaugeCalls(writers[from:to])
+		r.read(ctx, entries...)
+		if err := r.gaugesOf(ctx, entries, gauges[from:to], &room); err != nil {
 			return nil, nil, err
 		}
-		states = append(states, lookups.states()...)
-		f, g = toF, toG
 	}
+	states := lookups.states()
 	// The control hash and the values of a family are read one after the other. If their
 	// generations differ, a new one may have begun in between.
 	for i, name := range names {
@@ -156,14 +161,13 @@ func (r *Redis) readStates(ctx context.Context, names, writers []string) ([]Fami
 		}
 		states[i] = lookup.states()[0]
 	}
-	room := roomForFamilies
-	fitFamilies(states, &room)
 	return states, gauges, nil
 }
 
 // ReadFamilies implements [Store].
 func (r *Redis) ReadFamilies(ctx context.Context, names []string) ([]FamilyState, error) {
 	states, _, err := r.readStates(ctx, names, nil)
+	fitFamilies(states)
 	return states, err
 }
 

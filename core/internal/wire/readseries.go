@@ -146,7 +146,15 @@ func (s *seriesReading) readWith(ctx context.Context, others []*call, behind, li
 	p := valuePipeline{s: s, calls: s.next(), behind: behind}
 	p.lineage = lineage && len(s.left) == 0
 	s.r.readBefore(ctx, &p, others)
-	if p.dropped || p.err() != nil {
+	for _, c := range others {
+		if err := c.cmd.Err(); err != nil && !Answered(err) {
+			return nil, err // after all attempts
+		}
+	}
+	if failed := p.err() != nil; p.dropped || failed {
+		if failed {
+			s.attempts++
+		}
 		s.left = slices.Concat(p.calls, s.left)
 	} else if info, err = s.take(ctx, &p); err != nil {
 		return nil, err

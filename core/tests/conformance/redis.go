@@ -38,10 +38,10 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 			store.Guarded = true
 			return store
 		}
-		runGroups(t, guarded, gaugeTests, readTests, headTests, startTests, changeTests)
+		runGroups(t, guarded, gaugeTests, readTests, headTests, expectedTests, scanTests, startTests, changeTests)
 	})
 	for _, group := range []map[string]func(f *redisFixture){
-		storedTests, damageTests, hostileTests, hostileReadTests, agingTests, clockAgingTests, markDamageTests, formerTests, changeDamageTests,
+		storedTests, damageTests, hostileTests, hostileReadTests, agingTests, clockAgingTests, markDamageTests, formerTests, changeDamageTests, expectedDamageTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

@@ -47,9 +47,27 @@ var mutants = []mutant{
 		noticed: `though .* was stored before`,
 	},
 	{
-		name:    "scan-remembered-under-an-older-version",
-		breaks:  "a scan is remembered under the series version before it, whatever came in between",
-		edits:   []edit{{"internal/page/read.go", "states[n].SeriesVersion == f.state.SeriesVersion", "states[n].Err == nil"}},
+		name:    "changes-since-a-cut-scan-ignored",
+		breaks:  "a scan that was cut goes on, and what changed meanwhile is not taken in",
+		edits:   []edit{{"internal/page/values.go", "if changed := v.later[i]; changed != nil {", "if changed := v.later[i]; changed != nil && f == nil {"}},
+		noticed: `though .* was stored before`,
+	},
+	{
+		name:    "values-of-a-cut-scan-shown",
+		breaks:  "the values that an earlier reading scanned are shown",
+		edits:   []edit{{"internal/page/values.go", "if scan.earlier {", "if scan.earlier && f == nil {"}},
+		noticed: `though .* was stored before`,
+	},
+	{
+		name:    "index-kept-over-a-step-back",
+		breaks:  "the series of another lineage are remembered",
+		edits:   []edit{{"internal/page/index.go", "known != nil && x.lineage == lineage {", "known != nil {"}},
+		noticed: `though .* was stored before`,
+	},
+	{
+		name:    "added-series-left-out",
+		breaks:  "series that came are not added to those that are remembered",
+		edits:   []edit{{"internal/page/changes.go", "	known, added, ok := s.locate(changed)\n", "	known, added, ok := s.locate(changed)\n	added = nil\n"}},
 		noticed: `though .* was stored before`,
 	},
 	{
