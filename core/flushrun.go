@@ -116,7 +116,7 @@ func (r *flushRun) round() (more bool) {
 	if r.broken != nil || r.another != nil {
 		return false
 	}
-	r.delivered = !more && !slices.ContainsFunc(r.families, r.toRegister)
+	r.delivered = !more && r.doubts == w.doubts
 	if !r.delivered {
 		return true
 	}

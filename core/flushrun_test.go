@@ -368,3 +368,36 @@ func TestWriter_AnotherIdentityDoesNotTakeTheIndexBack(t *testing.T) {
 		}
 	}
 }
+
+// A name that another type holds is asked for again after a while. If that while ends within a
+// run, the next run asks.
+func TestFlushRun_EndsThoughATakenNameBecomesDueInIt(t *testing.T) {
+	server := memstore.New()
+	register(t, server, "taken_total", 1, wire.Definition{Type: wire.TypeHistogram})
+	r, w := stepped(server.Store("shop"))
+	taken, free := r.NewCounter(CounterOpts{Name: "taken_total"}), r.NewCounter(CounterOpts{Name: "free_total"})
+	if err := w.flushAll(); err != nil || taken.consts.fam.out.refused == nil {
+		t.Fatalf("%v, and no clash", err)
+	}
+	free.Inc()
+	calls := 0
+	server.Fail(func(op string) error {
+		if strings.HasPrefix(op, memstore.OpCommit) {
+			taken.consts.fam.out.retryAt = time.Time{}
+		}
+		if calls++; calls > 100 {
+			t.Fatal("the run does not end")
+		}
+		return nil
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- w.flushAll() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the run does not end")
+	}
+}

@@ -76,11 +76,16 @@ type lines struct {
 }
 
 func newLines(f *shownFamily) lines {
-	l := lines{bucket: f.name + "_bucket", sum: f.name + "_sum", count: f.name + "_count", labels: f.labels.texts().texts}
-	if f.kind == wire.TypeHistogram {
+	l := lines{labels: f.labels.texts().texts}
+	switch f.kind {
+	case wire.TypeHistogram:
+		l.bucket = f.name + "_bucket"
 		for i := range len(f.bounds) + 1 {
 			l.le = append(l.le, `le="`+string(appendFloat(nil, f.upper(i)))+`"`)
 		}
+		fallthrough
+	case wire.TypeSummary:
+		l.sum, l.count = f.name+"_sum", f.name+"_count"
 	}
 	return l
 }

@@ -103,14 +103,21 @@ func (r *Redis) newSeriesReading(queries []SeriesQuery, keys []string, room int)
 		r: r, queries: queries, replies: make([]SeriesReply, len(queries)), left: make([]valueCall, 0, len(queries)),
 		keys: keys, long: make([]bool, len(queries)), average: make([]int, len(queries)), room: room,
 	}
-	for q := range queries {
-		query := &queries[q]
-		fields := len(query.Fields)
-		if query.Generation != "" {
-			fields++
+	fieldsOf := func(q int) int {
+		if queries[q].Generation != "" {
+			return len(queries[q].Fields) + 1
 		}
-		s.replies[q].Values = make([]SeriesValue, fields)
-		s.average[q] = query.Texts / max(1, fields)
+		return len(queries[q].Fields)
+	}
+	all := 0
+	for q := range queries {
+		all += fieldsOf(q)
+	}
+	values := make([]SeriesValue, all) // in one piece
+	for q := range queries {
+		fields := fieldsOf(q)
+		s.replies[q].Values, values = values[:fields:fields], values[fields:]
+		s.average[q] = queries[q].Texts / max(1, fields)
 		s.cut(valueCall{query: q, to: fields})
 	}
 	return s

@@ -27,7 +27,7 @@ type valuePipeline struct {
 	lineage bool // it ends with INFO replication
 
 	cmds    []redis.Cmder // parallel to calls
-	bounded []valuesReply // parallel to calls
+	bounded []valuesReply // parallel to calls; nil where the guard bounds the replies
 	info    *redis.StringCmd
 	failure error // of the whole pipeline
 	dropped bool  // the replies count for nothing
@@ -43,19 +43,20 @@ func (p *valuePipeline) enqueue(ctx context.Context, pipe redis.Pipeliner) {
 		words += c.to - c.from + costOfCall // more than come before the fields
 	}
 	args := make([]any, 0, words)
-	p.cmds, p.bounded, p.dropped = make([]redis.Cmder, len(p.calls)), make([]valuesReply, len(p.calls)), false
+	p.cmds, p.bounded, p.dropped = make([]redis.Cmder, len(p.calls)), nil, false
+	if !s.r.Guarded {
+		p.bounded = make([]valuesReply, len(p.calls))
+	}
 	for i, c := range p.calls {
 		begin := len(args)
-		read := s.call(c)
-		streams := !s.r.Guarded && !s.r.replicas && !s.r.long.has(s.keys[c.query])
-		switch {
-		case streams:
-			args = append(args, "hmget", s.keys[c.query])
-		case read.script != nil:
+		scripted := s.r.replicas || s.r.long.has(s.keys[c.query])
+		streams := !s.r.Guarded && !scripted
+		if scripted {
+			read := s.call(c)
 			args = append(args, "evalsha", read.script.sha, read.script.keys, s.keys[c.query])
 			args = append(args, read.args...)
-		default:
-			args = append(args, read.command, s.keys[c.query])
+		} else {
+			args = append(args, "hmget", s.keys[c.query]) // a Cluster's client looks at it
 		}
 		for f := c.from; f < c.to; f++ {
 			args = append(args, s.queries[c.query].field(f))
@@ -100,7 +101,7 @@ func (p *valuePipeline) err() error {
 		if err := cmd.Err(); err != nil {
 			return err
 		}
-		if raw, _ := cmd.(*redis.RawCmd); (raw == nil || raw.Val() == nil) && p.bounded[i].empty() && p.failure != nil {
+		if raw, ok := cmd.(*redis.RawCmd); p.failure != nil && (ok && raw.Val() == nil || !ok && p.bounded[i].empty()) {
 			return p.failure // as in send
 		}
 	}
@@ -116,20 +117,21 @@ func (p *valuePipeline) take() (odd []valueCall, err error) {
 		if into == nil {
 			continue // given up
 		}
-		var raw []byte
-		if cmd, ok := p.cmds[i].(*redis.RawCmd); ok {
-			raw = cmd.Val()
-		}
-		n, long, ok := p.bounded[i].values(into[c.from:c.to])
-		if raw != nil {
-			n, long, ok = parseValues(raw, into[c.from:c.to])
+		var n, bytes int
+		var long, ok bool
+		if cmd, raw := p.cmds[i].(*redis.RawCmd); raw {
+			bytes = len(cmd.Val())
+			n, long, ok = parseValues(cmd.Val(), into[c.from:c.to])
+		} else {
+			bytes = len(p.bounded[i].kept)
+			n, long, ok = p.bounded[i].values(into[c.from:c.to])
 		}
 		if !ok {
 			odd = append(odd, c)
 			continue
 		}
 		s.long[c.query] = s.long[c.query] || long
-		if err := s.took(c, n, len(raw)+len(p.bounded[i].kept)); err != nil {
+		if err := s.took(c, n, bytes); err != nil {
 			return nil, err
 		}
 	}
