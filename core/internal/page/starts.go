@@ -25,8 +25,8 @@ type startsOf struct {
 }
 
 // readStarts reads when series began that are new to the reader, or have changed. The package
-// documentation says why it comes after the scans. If the
-// marks cannot be read for a reason of their own, the page lacks the starts and no more.
+// documentation says why it comes after the scans. If the marks cannot be read for a reason of
+// their own, the page lacks the starts and no more.
 func (v *valuesReading) readStarts(ctx context.Context) error {
 	var queries []wire.StartsQuery
 	var asked []startsOf
