@@ -11,7 +11,8 @@ import (
 
 // after returns the index of a later seriesVersion, given the fields of all series that came,
 // went, or began at another time since this one. Each of them has a place in it, which the
-// result lists, whether it exists or not: that turns out when the values are read. Series that
+// result lists, whether it exists or not: that turns out when the values are read. When they began
+// is not known in it. Series that
 // the last reading did not find have none, unless they have changed since.
 //
 // It copies some words for each series, and does more only for those that have changed. It
@@ -66,6 +67,9 @@ func (s *seriesIndex) after(version string, changed []string) (next *seriesIndex
 			if at >= 0 {
 				next.starts[i] = s.starts[at]
 			}
+		}
+		for _, i := range places { // not known until it is read
+			next.starts[i] = 0
 		}
 	}
 	return next, places

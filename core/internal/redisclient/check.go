@@ -14,8 +14,9 @@ import (
 
 const (
 	// fewConnections is how many connections a client needs at least that the application
-	// uses too: shoal takes one to write and one to read.
-	fewConnections = 3
+	// uses too: shoal takes one to write, one to read and, for some minutes now and then, one for
+	// the housekeeping.
+	fewConnections = 4
 	// longTimeout bounds what the client's own timeout should be where nothing else ends
 	// a call: the lease is not renewed meanwhile.
 	longTimeout = 10 * time.Second
@@ -95,7 +96,7 @@ func Warnings(client redis.UniversalClient) []error {
 		}
 	}
 	if s.connections < fewConnections {
-		warn("PoolSize and PipelinePoolSize allow %d connections in all. shoal takes up to two at a time, "+
+		warn("PoolSize and PipelinePoolSize allow %d connections in all. shoal takes up to three at a time, "+
 			"so it and the application wait for each other: allow at least %d more", s.connections, fewConnections-s.connections)
 	}
 	if s.replicas {

@@ -21,6 +21,10 @@ var defaults = []struct{ parameter, value string }{
 	{"pool_size", "4"},
 }
 
+// maxIdle is how long a connection may be idle before the client closes it. Firewalls forget
+// idle connections without a word: whoever uses one next waits for the read timeout in vain.
+const maxIdle = time.Minute
+
 // clusterReload is how often the client of a Cluster may ask where the slots are.
 // go-redis asks once a minute, which is late after a failover.
 const clusterReload = time.Second
@@ -75,6 +79,9 @@ func set(o *redis.Options, u *url.URL, app string) {
 	// them on each new connection.
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+	if query := u.Query(); !query.Has("conn_max_idle_time") && !query.Has("idle_timeout") {
+		o.ConnMaxIdleTime = maxIdle
+	}
 	if !u.Query().Has("client_name") {
 		o.OnConnect = nameConnection(o.Protocol, "shoal:"+app)
 	}

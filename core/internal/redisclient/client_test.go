@@ -46,10 +46,11 @@ func TestNew_ItsClientsHaveTheSettingsThatShoalNeeds(t *testing.T) {
 		dial, read time.Duration
 		pool       int
 	}{
-		"redis://h:1/3":             {2 * time.Second, 3 * time.Second, 4},
-		"rediss://h:1":              {2 * time.Second, 3 * time.Second, 4},
-		"redis://h:1?master_name=m": {2 * time.Second, 3 * time.Second, 4},
-		"redis://h:1?addr=h:2":      {2 * time.Second, 3 * time.Second, 4},
+		"redis://h:1/3":                     {2 * time.Second, 3 * time.Second, 4},
+		"rediss://h:1":                      {2 * time.Second, 3 * time.Second, 4},
+		"redis://h:1?master_name=m":         {2 * time.Second, 3 * time.Second, 4},
+		"redis://h:1?addr=h:2":              {2 * time.Second, 3 * time.Second, 4},
+		"redis://h:1?conn_max_idle_time=5m": {2 * time.Second, 3 * time.Second, 4},
 		"redis://h:1?read_timeout=7s&pool_size=9&dial_timeout=1s":             {time.Second, 7 * time.Second, 9},
 		"redis://h:1?addr=h:2&read_timeout=7s&pool_size=9&dial_timeout=1s":    {time.Second, 7 * time.Second, 9},
 		"redis://h:1?master_name=m&read_timeout=7s&pool_size=9&max_retries=5": {2 * time.Second, 7 * time.Second, 9},
@@ -71,6 +72,7 @@ func TestNew_ItsClientsHaveTheSettingsThatShoalNeeds(t *testing.T) {
 				ContextTimeoutEnabled: co.ContextTimeoutEnabled, DialerRetries: co.DialerRetries, DialTimeout: co.DialTimeout,
 				ReadTimeout: co.ReadTimeout, PoolSize: co.PoolSize, PipelinePoolSize: co.PipelinePoolSize,
 				MaintNotificationsConfig: co.MaintNotificationsConfig, OnConnect: co.OnConnect, DisableIdentity: co.DisableIdentity,
+				ConnMaxIdleTime: co.ConnMaxIdleTime,
 			}
 			if co.ClusterStateReloadInterval != time.Second || co.MaxRedirects != 3 || co.ReadOnly {
 				t.Errorf("%s: reload after %v, %d redirections, read only %v",
@@ -81,6 +83,13 @@ func TestNew_ItsClientsHaveTheSettingsThatShoalNeeds(t *testing.T) {
 			o.MaintNotificationsConfig == nil || o.MaintNotificationsConfig.Mode != "disabled" {
 			t.Errorf("%s: contexts %v, %d dials, pipelines' pool %d, named %v, no identity %v, notifications %v", url,
 				o.ContextTimeoutEnabled, o.DialerRetries, o.PipelinePoolSize, o.OnConnect != nil, o.DisableIdentity, o.MaintNotificationsConfig)
+		}
+		idle := time.Minute
+		if strings.Contains(url, "conn_max_idle_time=5m") {
+			idle = 5 * time.Minute
+		}
+		if o.ConnMaxIdleTime != idle {
+			t.Errorf("%s: connections may be idle for %v", url, o.ConnMaxIdleTime)
 		}
 		if o.DialTimeout != want.dial || o.ReadTimeout != want.read || o.PoolSize != want.pool {
 			t.Errorf("%s: dial %v, read %v, %d connections", url, o.DialTimeout, o.ReadTimeout, o.PoolSize)

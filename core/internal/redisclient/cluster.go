@@ -30,11 +30,13 @@ func newClusterClient(u *url.URL, app string) (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, badURL(unusable)
 	}
-	server := &redis.Options{Protocol: o.Protocol, DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig}
+	server := &redis.Options{
+		Protocol: o.Protocol, DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig, ConnMaxIdleTime: o.ConnMaxIdleTime,
+	}
 	set(server, u, app)
 	o.ContextTimeoutEnabled = server.ContextTimeoutEnabled
 	o.MaxRetries, o.DialerRetries = server.MaxRetries, server.DialerRetries
-	o.PipelinePoolSize = server.PipelinePoolSize
+	o.PipelinePoolSize, o.ConnMaxIdleTime = server.PipelinePoolSize, server.ConnMaxIdleTime
 	o.DisableIdentity, o.MaintNotificationsConfig = server.DisableIdentity, server.MaintNotificationsConfig
 	o.OnConnect = server.OnConnect
 	o.ClusterStateReloadInterval = clusterReload
