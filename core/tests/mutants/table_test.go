@@ -47,9 +47,9 @@ var mutants = []mutant{
 		noticed: `though .* was stored before`,
 	},
 	{
-		name:    "scan-remembered-under-an-older-version",
-		breaks:  "a scan is remembered under the series version before it, whatever came in between",
-		edits:   []edit{{"internal/page/read.go", "states[n].SeriesVersion == f.state.SeriesVersion", "states[n].Err == nil"}},
+		name:    "cut-scan-goes-on-whatever-came",
+		breaks:  "a scan that was cut goes on in a later reading without what came since it began",
+		edits:   []edit{{"internal/page/values.go", "scan == nil || scan.version == f.state.SeriesVersion", "scan == nil || scan.generation == f.state.Generation"}},
 		noticed: `though .* was stored before`,
 	},
 	{
