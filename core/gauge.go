@@ -71,12 +71,13 @@ const (
 // cap of series the value is dropped; shoal_rejected_observations_total counts both. It
 // touches only memory and never fails, as do all methods without an error.
 func (g *Gauge) Set(v float64) {
-	if g.consts.fam.writes != ownValue || g.overflow {
+	switch {
+	case g.consts.fam.writes != ownValue || g.overflow:
 		g.setChecked(v)
-	} else if !g.home.set(v) {
+	case !g.home.set(v):
 		g.setContended(v)
 		g.written()
-	} else if g.state.Load() != gaugeSet || !g.dirty.Load() {
+	case g.state.Load() != gaugeSet || !g.dirty.Load():
 		g.written()
 	}
 }
@@ -87,7 +88,7 @@ func (g *Gauge) setChecked(v float64) {
 		g.consts.fam.reg.reject(reason, g.consts.fam)
 		return
 	}
-	g.sum.set(v)
+	g.set(v)
 	g.at.Store(monotonicNow())
 	g.written()
 }
@@ -121,12 +122,13 @@ func (g *Gauge) Sub(v float64) { g.Add(-v) }
 // Add adds v, which may be negative, to this process's value; for a [Total], to the sum of all
 // processes. A [Latest] refuses it, and a Total refuses NaN and the infinities.
 func (g *Gauge) Add(v float64) {
-	if g.consts.fam.writes != ownValue {
+	switch {
+	case g.consts.fam.writes != ownValue:
 		g.addChecked(v)
-	} else if !g.home.add(v) {
+	case !g.home.add(v):
 		g.addContended(v, nil, 0)
 		g.written()
-	} else if g.state.Load() != gaugeSet || !g.dirty.Load() {
+	case g.state.Load() != gaugeSet || !g.dirty.Load():
 		g.written()
 	}
 }
@@ -137,7 +139,7 @@ func (g *Gauge) addChecked(v float64) {
 		g.consts.fam.reg.reject(reason, g.consts.fam)
 		return
 	}
-	g.sum.add(v)
+	g.add(v)
 	g.touch()
 }
 

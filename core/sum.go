@@ -186,7 +186,7 @@ func (s *sum) empty(counts []uint64) bool {
 // of each cell's after do. It moves the counts into others, if any.
 func (s *sum) lock(counts, into []uint64, do func(float64) float64) (all *cells, v float64) {
 	for tries := 0; ; tries++ {
-		if all = s.cells.Load(); all != nil {
+		if all := s.cells.Load(); all != nil {
 			return all, all.lock(into, do)
 		}
 		if v, ok := s.home.lock(); ok {
