@@ -81,6 +81,7 @@ func (r *Redis) newLookups(names []string, expected []SeriesQuery, room int) *lo
 		}
 	}
 	l.seriesReading = r.newSeriesReading(queries, keys, room+2*roomForFamilies)
+	l.strict, l.optional = l.expected, l.expected
 	return l
 }
 

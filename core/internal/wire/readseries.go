@@ -71,6 +71,9 @@ type seriesReading struct {
 	room    int         // in bytes
 
 	attempts int // pipelines in a row that got no answer
+	// The queries before strict are for what should be short: the server does not send more. Those
+	// from optional on are dropped when they take more than the first pipeline.
+	strict, optional int
 }
 
 // ReadSeries implements [Store].
@@ -101,7 +104,7 @@ func queryKeys(queries []SeriesQuery, key func(family string) string) []string {
 func (r *Redis) newSeriesReading(queries []SeriesQuery, keys []string, room int) *seriesReading {
 	s := &seriesReading{
 		r: r, queries: queries, replies: make([]SeriesReply, len(queries)), left: make([]valueCall, 0, len(queries)),
-		keys: keys, long: make([]bool, len(queries)), average: make([]int, len(queries)), room: room,
+		keys: keys, long: make([]bool, len(queries)), average: make([]int, len(queries)), room: room, optional: len(queries),
 	}
 	fieldsOf := func(q int) int {
 		if queries[q].Generation != "" {
@@ -145,14 +148,15 @@ func (s *seriesReading) readWith(ctx context.Context, others []*call, behind, li
 	s.r.readBefore(ctx, &p, others)
 	if p.dropped || p.err() != nil {
 		s.left = slices.Concat(p.calls, s.left)
-		return s.readAll(ctx, lineage)
+	} else if info, err = s.take(ctx, &p); err != nil {
+		return nil, err
 	}
-	info, err = s.take(ctx, &p)
-	if err != nil || len(s.left) == 0 && info != nil || len(s.left) == 0 && !lineage {
+	if info != nil {
 		s.finish()
-		return info, err
+		return info, nil
 	}
-	return s.readAll(ctx, lineage)
+	s.left = slices.DeleteFunc(s.left, func(c valueCall) bool { return c.query >= s.optional })
+	return s.readAll(ctx, lineage && s.optional == len(s.queries))
 }
 
 // readAll makes the calls, in as many pipelines as they need. If lineage is set, the last

@@ -49,7 +49,7 @@ func (p *valuePipeline) enqueue(ctx context.Context, pipe redis.Pipeliner) {
 	}
 	for i, c := range p.calls {
 		begin := len(args)
-		scripted := s.r.replicas || s.r.long.has(s.keys[c.query])
+		scripted := s.r.replicas || s.r.long.has(s.keys[c.query]) || !s.r.Guarded && c.query < s.strict
 		streams := !s.r.Guarded && !scripted
 		if scripted {
 			read := s.call(c)

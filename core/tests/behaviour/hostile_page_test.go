@@ -164,7 +164,11 @@ func TestHostileText_StaysInRedisAndIsOmittedFromThePage(t *testing.T) {
 			if took := allocated(func() { h.page() }); took > 2*harmless+1<<20 {
 				t.Errorf("a page allocated %d bytes, a harmless one %d", took, harmless)
 			}
-			if n := h.sent() - before; n > 4*quiet+1<<20 {
+			limit := 4*quiet + 1<<20
+			if where == "a generation" { // it is read with the values of known series: sent once, like those
+				limit += 20_000_000
+			}
+			if n := h.sent() - before; n > limit {
 				t.Errorf("Redis sent %d bytes for two pages, and %d for a harmless one", n, quiet)
 			}
 			if where != "a shape" && len(h.heard.Of("omitted")) == 0 {
