@@ -16,8 +16,8 @@ import (
 // another region, or behind a VPN.
 const farAway = 20 * time.Millisecond
 
-// familyNumbers show how the cost grows.
-var familyNumbers = []int{10, 100, 1000, 10_000}
+// magnitudes are how many of something there are, to show how the cost grows.
+var magnitudes = []int{10, 100, 1000, 10_000}
 
 // declareFamilies declares counters without labels.
 func declareFamilies(reg *shoal.Registry, families int) []*shoal.Counter {
@@ -51,7 +51,7 @@ func reopen(b *testing.B, reg *shoal.Registry, url string, opts shoal.Opts) {
 // BenchmarkFlushFamilies sends one changed series of each of many families, all of which Redis
 // has.
 func BenchmarkFlushFamilies(b *testing.B) {
-	for _, families := range familyNumbers {
+	for _, families := range magnitudes {
 		b.Run("families="+strconv.Itoa(families), func(b *testing.B) {
 			reg := connected(b, redistest.Shared(b), fmt.Sprintf("flush-families-%d", families))
 			counters := declareFamilies(reg, families)

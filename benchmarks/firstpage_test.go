@@ -18,7 +18,7 @@ import (
 // of further connections if it makes any. A scrape that gets no page is followed by another one;
 // after a minute without a page it gives up, and the figure is that minute.
 func BenchmarkFirstPage(b *testing.B) {
-	for _, families := range familyNumbers {
+	for _, families := range magnitudes {
 		writer := connected(b, redistest.Shared(b), fmt.Sprintf("first-page-%d", families))
 		for _, c := range declareFamilies(writer, families) {
 			c.Inc()

@@ -17,9 +17,6 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// leaseCounts show how the cost grows.
-var leaseCounts = []int{10, 100, 1000, 10_000}
-
 // leased is an app's leases in a server. Its indexes from 0 on are leased.
 type leased struct {
 	b      *testing.B
@@ -114,7 +111,7 @@ func BenchmarkLease(b *testing.B) {
 			l.run(n, func(i int) int { return i }) // the index of writer i
 		}},
 	} {
-		for _, n := range leaseCounts {
+		for _, n := range magnitudes {
 			b.Run("kind="+bench.name+"/leases="+strconv.Itoa(n), func(b *testing.B) {
 				l := newLeased(b, n)
 				before := loadOf(b, l.client, "evalsha")

@@ -15,18 +15,18 @@ type backlog struct {
 	waiting []*family // those with batches that are not acknowledged, and some that have none any more
 	losing  []*family // those that lost batches which are not counted yet
 
-	size int         // bytes of all kept batches
-	kept []keptBatch // in the order of their acknowledgement; some are not kept any more
-	turn uint64      // of the batch that was acknowledged last
+	size  int         // bytes of all kept batches
+	kept  []keptBatch // in the order of their acknowledgement; some are not kept any more
+	place uint64      // of the batch that was acknowledged last
 
 	republish bool // a generation that pages should know has changed
 }
 
 // keptBatch is a batch that was acknowledged. It is not kept any more if the oldest that its family
-// keeps has another turn: it was given up, or sent again, which gave it a second turn.
+// keeps has another place: it was given up, or sent again, which gave it a second place.
 type keptBatch struct {
 	family *family
-	turn   uint64 // the batch's
+	place  uint64 // of the batch in the order of acknowledgement, over all families
 }
 
 // entered is what the backlog has of a family.
@@ -66,9 +66,9 @@ func (f *family) shownGeneration() string {
 
 // acknowledged notes that the family's outbox keeps one more batch.
 func (b *backlog) acknowledged(f *family, one *batch) {
-	b.turn++
-	one.turn = b.turn
-	b.kept = append(b.kept, keptBatch{f, b.turn})
+	b.place++
+	one.place = b.place
+	b.kept = append(b.kept, keptBatch{f, b.place})
 }
 
 // eachWaiting calls do for the families with batches that are not acknowledged.
@@ -96,12 +96,12 @@ func (b *backlog) trim(now time.Time) {
 		b.enter(f)
 	})
 	for len(b.kept) > 0 {
-		f, turn := b.kept[0].family, b.kept[0].turn
-		if f.out.oldestTurn() == turn {
+		f, place := b.kept[0].family, b.kept[0].place
+		if f.out.oldestPlace() == place {
 			f.out.expire(now)
 			b.enter(f)
 		}
-		if f.out.oldestTurn() == turn {
+		if f.out.oldestPlace() == place {
 			if b.size <= keepBytes {
 				return
 			}

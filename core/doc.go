@@ -90,11 +90,11 @@
 //
 // # Concurrency
 //
-// Everything is safe for concurrent use. A registry has one goroutine that does all its
-// writing, one for the housekeeping in Redis, one that begins the calls of gauge functions, one for each of these calls, and one
-// while a scrape reads; all end with Close. Functions of the application ([Opts].OnError,
-// those of [Registry.NewGaugeFunc]) are called without a lock. A panic of a gauge function is
-// contained.
+// Everything is safe for concurrent use. A registry has one goroutine that does its writing, one
+// for the housekeeping in Redis, one that begins the calls of gauge functions, one for each of
+// these calls, and one while a scrape reads; all end with Close. Functions of the application
+// ([Opts].OnError, those of [Registry.NewGaugeFunc]) are called without a lock. A panic of a gauge
+// function is contained.
 //
 // # Scrape once
 //
@@ -109,13 +109,15 @@ package shoal
 //   - internal/wire: names, keys and scripts, all of Redis. internal/page reads Redis and
 //     renders pages, internal/redisclient makes the clients of Open; both build on wire
 //     and neither knows this package.
-//   - definition, mode, opts: what is declared. outbox, lease, lineage, schedule,
+//   - definition, mode, opts: what is declared. outbox, backlog, lease, lineage, schedule,
 //     requests: the parts of the writer, which do no I/O.
+//   - sum and cells: numbers to which many goroutines add.
 //   - family, constants, table and series, with counter, gauge, summary and histogram:
 //     what is counted. delete, deletions and deleted remove series.
 //   - registry, with selfmetrics, overflow, report and damage: all metrics of an application.
-//   - writer, with heartbeat, flushrun, answers, freeze, marks, gaugesend and close: what brings
-//     them to Redis. housekeep removes beside it what nobody needs any more.
+//   - writer, with heartbeat, refresh, flushrun, answers, freeze, packer, marks, gaugesend and
+//     close: what brings them to Redis. undelivered says what it has not brought there. housekeep
+//     removes from Redis, beside the writer, what nobody needs any more.
 //   - connect, instances, handler, outgoing: what joins a registry with a writer and a
 //     reader of pages, and answers scrapes.
 //

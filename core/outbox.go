@@ -34,7 +34,7 @@ type batch struct {
 	weight   int       // scalars that it costs
 	frozen   time.Time // when the ops were gathered
 	acked    time.Time
-	turn     uint64 // in which it was acknowledged, among those of all families: see backlog
+	place    uint64 // see keptBatch
 	inDoubt  bool   // sent, and Redis may or may not have applied it
 	spilled  bool   // the overflow series may have taken some of it
 	waiters  []*waiter
@@ -131,12 +131,12 @@ func (o *outbox) acknowledge(now time.Time, lineage string) *batch {
 	return b
 }
 
-// oldestTurn is the turn of the oldest kept batch; 0 if none is kept.
-func (o *outbox) oldestTurn() uint64 {
+// oldestPlace is the place of the oldest kept batch; 0 if none is kept.
+func (o *outbox) oldestPlace() uint64 {
 	if len(o.kept) == 0 {
 		return 0
 	}
-	return o.kept[0].turn
+	return o.kept[0].place
 }
 
 // forget drops the oldest kept batch.

@@ -8,18 +8,18 @@ import "time"
 const refreshPart = 128
 
 // refresh makes the writer send all its gauges again, and ask for each family whether Redis still
-// has what it had, once in each Opts.RefreshPeriod. A round begins with the gauges. The families
-// go with them if they are few. Otherwise they follow in parts that are spread over the period, so
-// that a synchronous write waits for one of them at most: for two round trips.
+// has what it had, once in each Opts.RefreshPeriod. It begins with the gauges. The families go with
+// them if they are few. Otherwise they follow in parts that are spread over the period, so that a
+// synchronous write waits for one part at most: for two round trips.
 type refresh struct {
-	at    time.Time     // when the next part is due; zero before the first round
-	pause time.Duration // from one part of this round to the next
-	rest  []*family     // that this round has not asked for yet
-	whole bool          // the next round asks for everything at once: Redis may have an older state
+	at    time.Time     // when the next part is due, or the next refresh; zero before the first
+	pause time.Duration // from one part to the next
+	rest  []*family     // that it has not asked for yet
+	whole bool          // the next one has no parts, but asks for everything at once: Redis may have an older state
 }
 
 // refreshDue does what is due of the refresh: it marks gauges and families, for the next flush
-// run. It reports whether a round begins, and the families that should not wait for a flush.
+// run. It reports whether a refresh begins, and the families that should not wait for a flush.
 func (w *writer) refreshDue(now time.Time) (begins bool, part []*family) {
 	r := &w.schedule.refresh
 	if !due(r.at, now) {
@@ -36,7 +36,7 @@ func (w *writer) refreshDue(now time.Time) (begins bool, part []*family) {
 	return true, nil
 }
 
-// beginRefresh begins a round, and sets when its parts and the next round are due.
+// beginRefresh begins a refresh, and sets when its parts and the next one are due.
 func (w *writer) beginRefresh(now time.Time) {
 	r, jitter := &w.schedule.refresh, &w.schedule.jitter
 	w.gauges.refresh = true

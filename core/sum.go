@@ -186,8 +186,8 @@ func (s *sum) empty(counts []uint64) bool {
 // of each cell's after do. It moves the counts into others, if any.
 func (s *sum) lock(counts, into []uint64, do func(float64) float64) (*cells, float64) {
 	for tries := 0; ; tries++ {
-		if cells := s.cells.Load(); cells != nil {
-			return cells, cells.lock(into, do)
+		if all := s.cells.Load(); all != nil {
+			return all, all.lock(into, do)
 		}
 		if v, ok := s.home.lock(); ok {
 			moveCounts(counts[:len(into)], into)

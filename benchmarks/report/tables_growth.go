@@ -9,7 +9,7 @@ import (
 
 // growthGoals are limits for what grows: with families, series, processes, or on slow lines. An
 // awaited addition takes a round trip itself, and may wait for two more and for a core of the
-// machine. A page may take one more round trip for each 500 families.
+// machine. A page may take some two round trips for each 1,000 families.
 var growthGoals = []goal{
 	{"round trips of the first page of 1,000 families", "FirstPage line=20ms families=1000", column{unit: "round-trips"}, 5, false},
 	{"the same, 10,000 families", "FirstPage line=20ms families=10000", column{unit: "round-trips"}, 25, false},

@@ -11,9 +11,9 @@ import (
 
 // after returns the index of a later seriesVersion, given the fields of all series that came,
 // went, or began at another time since this one. Each of them has a place in it, which the
-// result lists, whether it exists or not: that turns out when the values are read. When they began
-// is not known in it. Series that
-// the last reading did not find have none, unless they have changed since.
+// result lists, whether it exists or not: that turns out when the values are read. When it began
+// is not known there. Series that the last reading did not find have none, unless they have
+// changed since.
 //
 // It copies some words for each series, and does more only for those that have changed. It
 // returns nil if the family is to be scanned instead: if several fields mean the same labels,

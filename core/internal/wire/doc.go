@@ -17,6 +17,7 @@
 //	codec.go             fields, vectors and numbers as texts
 //	limits.go            what is believed of what Redis holds
 //	redis.go             pipelines
+//	pace.go              how long a pipeline may be on a line
 //	loadscripts.go       how a server gets to know a script
 //	attempt.go           what became of one attempt to send a command
 //	errors.go, hint.go   what an error means, and what to do about it
@@ -39,7 +40,10 @@
 // A replica lags, and totals would step back, so all reads go to masters. A Cluster client
 // that would send reads to replicas is given scripts instead, which it sends to masters.
 // Redis executes the short requests of a pipeline one after the other, while other clients
-// wait. So one round trip reads only as much as takes Redis a few milliseconds.
+// wait. So one round trip reads only as much as takes Redis a few milliseconds, and no more
+// than the line carries well within the client's timeout: see [Pace]. A reading that gets no
+// answer is sent again over another connection, and one that divides itself into pipelines
+// then makes shorter ones.
 //
 // # Scripts
 //

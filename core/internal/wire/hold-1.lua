@@ -52,7 +52,7 @@ local function lease(entry)
   if not entry or #entry > MAX_ENTRY then return nil end
   local who, deadline = match(entry, '^(%S+) (%d+) ')
   if not who then return nil end
-  if #deadline == #present then return who, deadline > present end -- to read a number takes thrice as long
+  if #deadline == #present then return who, deadline > present end -- to read a number takes three times as long
   deadline = tonumber(deadline)
   if not deadline or deadline >= WHOLE then return nil end
   return who, deadline > now
@@ -75,10 +75,11 @@ local function look(at)
 end
 
 -- search returns an index that the writer may take, the writer that had it, and where the next
--- search begins. It takes equally long beside any number of leases: it looks at a few indexes
--- from place on, and at a few as far above the number of leases. The next search goes on behind
--- them, so that each free index is taken after a while. If all from place on are taken, many above
--- are free: all such ranges together have twice as many indexes as there are leases.
+-- search begins. It takes equally long beside any number of leases: half of the WINDOW indexes at
+-- which it looks are those from place on, and half those from size + place on. The next search
+-- goes on behind the first half, so that each free index is taken after a while. Where the first
+-- half is taken, the second is free, unless somebody has filled it: all first and second halves
+-- together have twice as many indexes as there are leases.
 local function search(size)
   local stored = call('HGET', leases, 'next')
   local place = tonumber(match(stored or '', '^%d+$') or '')

@@ -99,12 +99,12 @@ func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, s
 		known[name] = states[i]
 	}
 	var names, others []string
-	var places, seats []int
+	var namesAt, othersAt []int // their places in the head
 	head.States = make([]FamilyState, len(head.App.Families))
 	for i, name := range head.App.Families {
 		state, found := known[name]
 		if head.States[i] = state; !found || errors.Is(state.Err, ErrGeneration) {
-			names, places = append(names, name), append(places, i)
+			names, namesAt = append(names, name), append(namesAt, i)
 		}
 	}
 	living := make(map[string]GaugesReply, len(writers))
@@ -115,7 +115,7 @@ func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, s
 	for i, writer := range head.App.Writers() {
 		entries, found := living[writer]
 		if head.Gauges[i] = entries; !found {
-			others, seats = append(others, writer), append(seats, i)
+			others, othersAt = append(others, writer), append(othersAt, i)
 		}
 	}
 	rest, restGauges, err := r.readStates(ctx, names, others)
@@ -123,11 +123,13 @@ func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, s
 		return err
 	}
 	for i, state := range rest {
-		head.States[places[i]] = state
+		head.States[namesAt[i]] = state
 	}
 	for i, entries := range restGauges {
-		head.Gauges[seats[i]] = entries
+		head.Gauges[othersAt[i]] = entries
 	}
+	room := roomForFamilies
+	fitFamilies(head.States, &room)
 	return nil
 }
 

@@ -126,7 +126,7 @@ func (r *Redis) run(ctx context.Context, calls ...*call) { r.runBefore(ctx, nil,
 func (r *Redis) runBefore(ctx context.Context, values *valuePipeline, calls []*call) {
 	r.send(ctx, calls, r.usually(), values)
 	if missing := unexecuted(calls); len(missing) > 0 {
-		values.precede()
+		values.overtook()
 		r.runOtherwise(ctx, missing)
 	}
 	for _, c := range calls {

@@ -10,8 +10,8 @@ import (
 // Store holds the metrics of one app. [Redis] is the real one; package memstore keeps
 // the same rules in memory, for tests. core/tests/conformance runs one suite on both.
 //
-// Its methods are safe for concurrent use. Each returns within the client's own timeouts,
-// and none tries again by itself.
+// Its methods are safe for concurrent use. A call that got no answer may have been executed. Those
+// that write do not send it again; Read… and Scan do, up to twice, while the context lasts.
 type Store interface {
 	// Timeout is how long the client waits for the answers to a pipeline, at most: see [Pace].
 	Timeout() time.Duration

@@ -88,8 +88,8 @@ func (p *valuePipeline) sent(err error, took time.Duration) {
 	p.s.r.pace.took(bytes, took, p.err())
 }
 
-// precede notes that some of the calls before it are executed later.
-func (p *valuePipeline) precede() {
+// overtook notes that some of the calls before it were not executed, and are sent again behind it.
+func (p *valuePipeline) overtook() {
 	if p != nil {
 		p.dropped = p.behind
 	}
