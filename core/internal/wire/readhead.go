@@ -128,8 +128,6 @@ func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, s
 	for i, entries := range restGauges {
 		head.Gauges[othersAt[i]] = entries
 	}
-	room := roomForFamilies
-	fitFamilies(head.States, &room)
 	return nil
 }
 
