@@ -15,7 +15,9 @@ import (
 // wrongType is the text of a refusal, which tells the script and the line as well.
 var wrongType = regexp.MustCompile(`(?s)Err:[^{}]*?WRONGTYPE[^{}]*? Generation:`)
 
-func toldBriefly(h wire.Head) string { return wrongType.ReplaceAllString(told(h), "Err:WRONGTYPE Generation:") }
+func toldBriefly(h wire.Head) string {
+	return wrongType.ReplaceAllString(told(h), "Err:WRONGTYPE Generation:")
+}
 
 func briefly(err error) string {
 	if text := fmt.Sprint(err); !strings.Contains(text, "WRONGTYPE") {
