@@ -11,12 +11,13 @@
 //  1. The head: the lineage of the data, then the names of the families, the
 //     leases, the registrations and the gauges of the living processes. The reader
 //     asks for what the last head named, so that as a rule one round trip is enough.
-//  2. The series of each family that is new, or whose seriesVersion changed. They
-//     are scanned in slices, so that Redis can answer others in between. Then one
-//     call reads when the series of these families began, and the registrations of
-//     these families are read once more: series may have come and gone since the head.
-//  3. The values of all other series by name, and then the lineage again. If that has
-//     changed, the page is of two histories: it is dropped, and read again.
+//  2. The series of each family that is new, or whose seriesVersion changed. The reader asks the
+//     log of changes which series came, went, or began at another time. Where it does not tell,
+//     the family is scanned in slices, so that Redis can answer others in between. A scan that is
+//     cut goes on with the next reading. Then one call reads when these series began.
+//  3. The values of all series that were not just scanned, by name, with the generation behind
+//     them, and then the lineage again. If that has changed, the page is of two histories: it is
+//     dropped, and read again. Where all series are known, the head brings their values.
 //
 // Three groups of types hold what there is at each step:
 //
@@ -27,10 +28,11 @@
 //   - what is rendered: a [Page] of shownFamilies, rows of numbers beside those
 //     labels, from which each format is written
 //
-// What a reading scanned enters the index only if the reading turned out to be of
-// one history and the family's seriesVersion is the same after the scan. After
-// a failover Redis may return to a version that it had before, and what was scanned
-// in between is not what that version has.
+// What a reading found enters the index only if the reading turned out to be of one history,
+// under the seriesVersion that the head told. Series may have come or gone after that. Then the
+// next reading meets another version, and takes these changes in, or scans. With another lineage
+// everything is forgotten: after a failover Redis may return to a version that it had before,
+// and what was found since is not what that version has.
 //
 // # When series began
 //
@@ -47,10 +49,9 @@
 //     read began after the head, which has the time of the page. (This needs a clock that
 //     is not set back within the reading; in a Cluster, the clock of the family's server
 //     must not lag behind that of the app's by more than the reading takes.)
-//   - What was read is remembered only if the family's seriesVersion is the same in the
-//     head and after both were read: any series that came, went, or turned out to have
-//     begun earlier would have changed it. So starts are remembered with the
-//     seriesVersion that they belong to. They are not read again until it changes.
+//   - What was read is remembered under the seriesVersion before it. Any series that came, went,
+//     or turned out to have begun earlier has changed the version, so that the next reading reads
+//     its start again.
 //
 // If a series begins anew between the head and the values that are read by name, its value
 // is shown with the start of the old one, which is earlier.
