@@ -62,7 +62,7 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 	info := &call{command: "info", args: []any{"replication"}}
 	app, entries := r.appCall(), r.gaugeCalls(writers)
 	lookups := r.newLookups(families, last.Series, last.Room)
-	if !lookups.oneRoundTrip() {
+	if !lookups.oneRoundTrip() || r.usually() == always { // then no lineage would come behind them
 		lookups = r.newLookups(families, nil, last.Room)
 	}
 	behind, errLookups := lookups.readWith(ctx, append([]*call{info, app}, entries...), true, lookups.expected < len(lookups.queries))
