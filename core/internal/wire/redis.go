@@ -50,7 +50,8 @@ type Redis struct {
 	hashless atomic.Bool
 	pace     readPace
 	// long are the keys in which a text was met that is too long.
-	long longKeys
+	long   longKeys
+	resets lateResets
 }
 
 var _ Store = (*Redis)(nil)
@@ -131,6 +132,9 @@ func (r *Redis) runBefore(ctx context.Context, values *valuePipeline, calls []*c
 	}
 	for _, c := range calls {
 		if err := c.cmd.Err(); err != nil {
+			if !Answered(err) {
+				r.resets.forget()
+			}
 			c.cmd.SetErr(r.explain(err, c))
 		}
 	}
