@@ -57,10 +57,11 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 		return HeadInParts(ctx, r)
 	}
 	families := last.App.Families[:min(len(last.App.Families), familiesPerLookup)]
-	last.App.Leases = last.App.Leases[:min(len(last.App.Leases), pipelinedWriters)]
-	writers := last.App.Writers()
 	info := &call{command: "info", args: []any{"replication"}}
-	app, entries := r.appCall(), r.gaugeCalls(writers)
+	app := r.appCall()
+	writers := last.App.Writers()
+	entries, n := r.gaugeCalls(writers)
+	writers = writers[:n]
 	lookups := r.newLookups(families, last.Series, last.Room)
 	if !lookups.oneRoundTrip() {
 		lookups = r.newLookups(families, nil, last.Room)
@@ -76,7 +77,7 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 		return Head{}, err
 	}
 	gauges, roomGauges := make([]GaugesReply, len(writers)), roomForGauges
-	if err := errors.Join(errLookups, r.gaugesOf(ctx, entries, gauges, &roomGauges)); err != nil {
+	if err := errors.Join(errLookups, r.gaugesOf(ctx, writers, entries, gauges, &roomGauges)); err != nil {
 		return Head{}, err
 	}
 	if err := r.readOthers(ctx, &head, families, lookups.states(), writers, gauges); err != nil {
@@ -135,10 +136,11 @@ func (r *Redis) readStates(ctx context.Context, names, writers []string) ([]Fami
 	states, gauges := make([]FamilyState, 0, len(names)), make([]GaugesReply, len(writers))
 	roomGauges := roomForGauges
 	for f, g := 0, 0; f < len(names) || g < len(writers); {
-		toF, toG := min(f+familiesPerLookup, len(names)), min(g+pipelinedWriters, len(writers))
-		lookups, entries := r.newLookups(names[f:toF], nil, 0), r.gaugeCalls(writers[g:toG])
+		entries, n := r.gaugeCalls(writers[g:])
+		toF, toG := min(f+familiesPerLookup, len(names)), g+n
+		lookups := r.newLookups(names[f:toF], nil, 0)
 		_, err := lookups.readWith(ctx, entries, false, false)
-		if err := errors.Join(err, r.gaugesOf(ctx, entries, gauges[g:toG], &roomGauges)); err != nil {
+		if err := errors.Join(err, r.gaugesOf(ctx, writers[g:toG], entries, gauges[g:toG], &roomGauges)); err != nil {
 			return nil, nil, err
 		}
 		states = append(states, lookups.states()...)

@@ -51,6 +51,7 @@ type Redis struct {
 	pace     readPace
 	// long are the keys in which a text was met that is too long.
 	long   longKeys
+	sizes  gaugeSizes
 	resets lateResets
 }
 
@@ -206,7 +207,7 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way, values *valueP
 			var command string
 			command, attempts[i].text = l.command(ctx, pipe, c)
 			attempts[i].doubt = c.doubt
-			args = append(args, command, &attempts[i], c.script.keys)
+			args = append(args, command, &attempts[i], len(c.keys))
 		}
 		for _, k := range c.keys {
 			args = append(args, k)

@@ -49,9 +49,9 @@ type Store interface {
 
 	// ReadHead reads what a page begins with: the lineage before anything else, then what
 	// ReadApp, ReadFamilies and ReadGauges read of all families and living writers. What the
-	// last page had is asked for in the same round trip, up to 1,000 families and 64 writers,
-	// and their values as well if they are few enough: then Series is what ReadSeries would
-	// return.
+	// last page had is asked for in the same round trip, up to 1,000 families and the gauges that
+	// fit into a pipeline, and their values as well if they are few enough: then Series is what
+	// ReadSeries would return.
 	ReadHead(ctx context.Context, last Expected) (Head, error)
 
 	// ReadApp reads the time, the names of the families and the leases that have not

@@ -154,7 +154,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		},
 		"lapse-1":  {"cursor": no, "fields": {"1000"}},
 		"listed-1": {"rank": no, "how many": {"1000"}, "longest name": number(wire.MaxName)},
-		"living-1": {"gauges": {"64000"}, "bytes": {"1048576"}, "longest text": number(wire.MaxText), "lengths": no},
+		"living-n": {"gauges": {"64000"}, "bytes": {"1048576"}, "longest text": number(wire.MaxText), "lengths": no},
 		"mark-3":   {"generation": {"g"}, "writer": {"w"}, "last": {"7"}, "fields…": {"f1", "f2"}},
 		"prune-1":  {"cursor": no, "fields": {"100"}, "age": number(int(wire.SequenceAge / time.Second))},
 		"read-1": {
