@@ -276,12 +276,12 @@ func TestReset_ThatComesLateSparesWhatIsNew(t *testing.T) {
 		elapse(20 * time.Second)
 		hits(b).WithLabelValues("new").Add(5)
 		elapse(2 * time.Second)
-		server.Fail(nil)
-		flush(t, b)
 		hits(a).WithLabelValues("a").Add(4)
+		server.Fail(nil)
 		flush(t, a)
-		stored(t, server).want(t, samples{`hits_total{page="a"}`: 4, `hits_total{page="new"}`: 5})
 		stored(t, server).lacks(t, `hits_total{page="b"`)
+		flush(t, b)
+		stored(t, server).want(t, samples{`hits_total{page="a"}`: 4, `hits_total{page="new"}`: 5})
 	})
 }
 
