@@ -115,6 +115,10 @@ func (r *flushRun) handleCommits(f *familyRun, replies []wire.CommitReply, befor
 				return
 			}
 			r.w.acknowledged(f.family, reply, before)
+		case reply.Status == wire.CommitUnfinished: // the rest follows with the next run
+			r.w.reg.countRemoved(removedDeleted, reply.Removed)
+			f.failed, r.unfinished = true, true
+			return
 		case !r.mayRetry(f):
 			return
 		case reply.Status == wire.CommitGap:

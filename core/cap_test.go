@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -134,4 +135,31 @@ func TestCap_BeginsWithConnect(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A store goes through a large family in slices, some with each flush run.
+func TestCap_ManyExpiredLatestValuesMakeRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 40
+		server := memstore.New()
+		r := process(t, server, Opts{SeriesLimit: limit})
+		jobs := r.NewGaugeVec(GaugeOpts{Name: "last_success", Mode: Latest, Expire: time.Minute}, []string{"job"})
+		flush(t, r)
+		for i := range limit {
+			jobs.WithLabelValues(fmt.Sprint("old", i)).Set(1)
+		}
+		flush(t, r)
+		elapse(2 * time.Minute)
+		b := process(t, server, Opts{SeriesLimit: limit})
+		jobs = b.NewGaugeVec(GaugeOpts{Name: "last_success", Mode: Latest, Expire: time.Minute}, []string{"job"})
+		for i := range limit {
+			jobs.WithLabelValues(fmt.Sprint("new", i)).Set(2)
+		}
+		flush(t, b)
+		want := samples{}
+		for i := range limit {
+			want[fmt.Sprintf(`last_success{job="new%d"}`, i)] = 2
+		}
+		stored(t, server).want(t, want)
+	})
 }

@@ -260,6 +260,31 @@ func TestDelete_AskedForWhileTheStoreIsAwayHappensLater(t *testing.T) {
 	})
 }
 
+// Redis does a part of such a Reset with each call. Flush waits for all of it.
+func TestReset_ThatComesLateSparesWhatIsNew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		a, b := process(t, server, Opts{}), process(t, server, Opts{})
+		hits := func(r *Registry) *CounterVec {
+			return r.NewCounterVec(CounterOpts{Name: "hits_total"}, []string{"page"})
+		}
+		hits(a).WithLabelValues("a").Add(3)
+		hits(a).WithLabelValues("b").Add(3)
+		flush(t, a)
+		server.Fail(away)
+		hits(a).Reset()
+		elapse(20 * time.Second)
+		hits(b).WithLabelValues("new").Add(5)
+		elapse(2 * time.Second)
+		hits(a).WithLabelValues("a").Add(4)
+		server.Fail(nil)
+		flush(t, a)
+		stored(t, server).lacks(t, `hits_total{page="b"`)
+		flush(t, b)
+		stored(t, server).want(t, samples{`hits_total{page="a"}`: 4, `hits_total{page="new"}`: 5})
+	})
+}
+
 func TestDelete_ItsRetryErasesNothingNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()

@@ -45,6 +45,7 @@ type flushRun struct {
 	broken    error       // why the run ends early: no server answers, or the writer takes another identity
 	another   error       // why the writer takes another identity, if it does
 
+	unfinished bool // Redis is not done with the removals of a family: the next run is to follow at once
 	gaugesLost bool // Redis asked for all of them again: they are sent again at most once a run
 	delivered  bool // nothing is left to send: a further round only renews the lease
 }
@@ -53,9 +54,9 @@ type flushRun struct {
 type familyRun struct {
 	*family
 	frozen  bool // what gathered was frozen, which happens once a run
-	failed  bool // Redis refused it or did not answer: it is not tried again in this run
+	failed  bool // Redis refused it, did not answer or is not done with it: it is not tried again in this run
 	retries int
-	cleared bool // expired values were removed, which happens once a run
+	swept   bool // expired values were removed, or a part of them, which happens once a run
 }
 
 // runFlush makes a flush run of these families.
@@ -63,6 +64,7 @@ func (w *writer) runFlush(families []*family) error {
 	return w.makeRun(families, func(r *flushRun) {
 		for r.round() {
 		}
+		w.unfinished = r.unfinished
 	})
 }
 

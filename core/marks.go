@@ -210,32 +210,32 @@ func (f *family) drop(list []*series, gone []int) {
 }
 
 // makeRoom removes the expired values of each Latest gauge that has reached its cap. If any
-// went, the gauge's values are sent again; else those beyond the cap are dropped and counted.
+// went, the gauge's values are sent again; else those beyond the cap are dropped and counted. In a
+// large family, a run does a part of that, and those beyond the cap wait for the next ones.
 func (r *flushRun) makeRoom() (again bool) {
 	for _, f := range r.families {
 		o := &f.out
-		n := o.beyondCap
-		if n == 0 {
+		if o.beyondCap == 0 || o.sweep != nil && f.swept {
 			continue
 		}
-		waiters := o.beyondCapWaiters
+		if f.failed {
+			o.sweep = nil
+		}
+		made := f.def.expire > 0 && !o.vain && !f.failed && !f.swept && r.sweep(f)
+		if o.sweep != nil {
+			r.unfinished = true
+			continue
+		}
+		n, waiters := o.beyondCap, o.beyondCapWaiters
 		o.beyondCap, o.beyondCapWaiters = 0, nil
-		if f.def.expire > 0 && !o.vain && !f.failed && !f.cleared {
-			f.cleared = true
-			ctx, cancel := r.w.callContext()
-			removed, err := r.w.store.RemoveExpired(ctx, f.def.name)
-			cancel()
-			r.w.reg.removed(removed)
-			if err == nil && removed.Expired+removed.Idle > 0 {
-				f.each((*series).touch)
-				f.mu.Lock()
-				f.waitOn(waiters...)
-				f.mu.Unlock()
-				f.frozen, again = false, true
-				r.unsent = 0
-				continue
-			}
-			o.vain = true // until the refresh
+		if made {
+			f.each((*series).touch)
+			f.mu.Lock()
+			f.waitOn(waiters...)
+			f.mu.Unlock()
+			f.frozen, again = false, true
+			r.unsent = 0
+			continue
 		}
 		for range n {
 			r.w.reg.reject(reasonBeyondCap, f.family)
@@ -245,4 +245,29 @@ func (r *flushRun) makeRoom() (again bool) {
 		}
 	}
 	return again
+}
+
+// sweep goes on with the removal of the expired values of a gauge. If it is done then, sweep
+// reports whether any went.
+func (r *flushRun) sweep(f *familyRun) (made bool) {
+	o := &f.out
+	s := o.sweep
+	if s == nil {
+		s = &wire.Sweep{Family: f.def.name}
+	}
+	f.swept, o.sweep = true, nil
+	before := s.Removed
+	ctx, cancel := r.w.callContext()
+	err := r.w.store.RemoveExpired(ctx, s)
+	cancel()
+	r.w.reg.removed(wire.Removed{Idle: s.Idle - before.Idle, Expired: s.Expired - before.Expired})
+	switch {
+	case err == nil && !s.Done:
+		o.sweep = s
+		return false
+	case err == nil && s.Expired+s.Idle > 0:
+		return true
+	}
+	o.vain = true // until the refresh
+	return false
 }

@@ -77,6 +77,8 @@ type outbox struct {
 	holding
 	beyondCap        int       // values of a Latest gauge for which Redis had no room under the cap
 	beyondCapWaiters []*waiter // of these values
+	// sweep is the removal of expired values that makes room for them, if it goes on.
+	sweep *wire.Sweep
 }
 
 // push queues a batch under the next number.

@@ -392,10 +392,23 @@ func (l *link) Housekeep(ctx context.Context, retention, pause time.Duration) (w
 	})
 }
 
-func (l *link) RemoveExpired(ctx context.Context, family string) (wire.Removed, error) {
-	return whole(ctx, l, opHousekeep, func(ctx context.Context) (wire.Removed, error) {
-		return l.w.ledger.removing(family, func() (wire.Removed, error) { return l.store.RemoveExpired(ctx, family) })
+func (l *link) RemoveExpired(ctx context.Context, sweep *wire.Sweep) error {
+	before := *sweep
+	after, err := whole(ctx, l, opHousekeep, func(ctx context.Context) (wire.Sweep, error) {
+		one := before
+		one.Removed = wire.Removed{}
+		_, err := l.w.ledger.removing(one.Family, func() (wire.Removed, error) {
+			err := l.store.RemoveExpired(ctx, &one)
+			return one.Removed, err
+		})
+		one.Idle += before.Idle
+		one.Expired += before.Expired
+		return one, err
 	})
+	if err == nil {
+		*sweep = after
+	}
+	return err
 }
 
 func (l *link) Mark(ctx context.Context, marks []wire.Mark) []wire.MarkReply {

@@ -155,7 +155,7 @@ func (w *world) removeExpired(d *rng) {
 			w.callers.Go(func() {
 				ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 				defer cancel()
-				_, _ = p.link.RemoveExpired(ctx, family)
+				_, _ = wire.RemoveExpired(ctx, p.link, family)
 			})
 		})
 	}

@@ -58,6 +58,8 @@ type writer struct {
 	doubts   uint64 // how often it may have begun to doubt that Redis has a family; 1 at first
 	lastErr  error  // of the last flush, if it failed
 
+	unfinished bool // the last flush run left something that the next one is to go on with at once
+
 	vector  []wire.Component // scratch of freeze, as are text and packing
 	text    []byte
 	packing scratch
@@ -151,6 +153,8 @@ func (w *writer) tick(now time.Time) {
 	default:
 		if err := w.runFlush(w.reg.awaited.families()); err != nil {
 			w.failed(err)
+		} else if w.unfinished {
+			w.schedule.flushAt = time.Now()
 		}
 	}
 	if w.lastErr == nil && len(part) > 0 {
@@ -168,9 +172,9 @@ func (w *writer) asked() bool {
 }
 
 // active says whether a family of this cadence or a lower one has something to send, or
-// whether all gauges are to be sent again.
+// whether all gauges are to be sent again, or the last flush was not finished.
 func (w *writer) active(upTo cadence) bool {
-	if w.gauges.all() || w.reg.gaugesForgotten.Load() {
+	if w.gauges.all() || w.reg.gaugesForgotten.Load() || w.unfinished {
 		return true
 	}
 	for _, f := range *w.reg.families.Load() {
@@ -197,6 +201,11 @@ func (w *writer) flush(upTo cadence) bool {
 		return false
 	}
 	w.succeeded()
+	if w.unfinished {
+		w.schedule.flushAt = time.Now()
+		w.requests.answer(false, w.refusals()) // a scrape does not wait for the rest
+		return false
+	}
 	if upTo == alongsideUnasked {
 		w.schedule.alongsideAt = begin.Add(w.schedule.jitter.around(selfPause))
 	}

@@ -125,8 +125,10 @@ const (
 	skew = 1_000_000 // by which the clocks of processes may differ
 )
 
+func isLate(asked, now int64) bool { return asked > 0 && now-asked > late }
+
 func (d *draft) spares(field string, asked int64) bool {
-	if asked == 0 || d.now-asked <= late {
+	if !isLate(asked, d.now) {
 		return false
 	}
 	m, ok := d.marks.get(field)

@@ -35,6 +35,7 @@ type control struct {
 	removed    time.Time // when the last removal of a series was asked for; zero if there was none
 	removedAt  time.Time // when it took place
 	writers    map[string]progress
+	resetting  map[string]uint64 // by writer: the batch with a late Reset that it was told is unfinished
 }
 
 // progress is the number of a writer's newest batch, and its stamp.
@@ -74,6 +75,7 @@ func (a *app) register(r wire.Registration, now time.Time) wire.RegisterReply {
 			swept:      -1,
 			changes:    make(map[uint64]entry),
 			writers:    make(map[string]progress),
+			resetting:  make(map[string]uint64),
 		}
 		if !orphan {
 			f.values = &values{series: make(map[string]string)}
@@ -133,6 +135,9 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 		return wire.CommitReply{Status: wire.CommitGap, Last: last}, nil
 	}
 
+	if control.begins(c, now) {
+		return wire.CommitReply{Status: wire.CommitUnfinished}, nil
+	}
 	d := newDraft(f.values.series, f.marksOf(c.Generation), now)
 	for _, op := range c.Ops {
 		if err := d.apply(op, c.Limit, c.Overflow); err != nil {
@@ -157,6 +162,17 @@ func (a *app) commit(c wire.Commit, now time.Time) (wire.CommitReply, error) {
 		reply.Totals = d.totals(c.Ops)
 	}
 	return reply, nil
+}
+
+// begins says whether a batch has a late Reset that was not sent before. Of such a one Redis does a
+// part with each call; here the first call does nothing, and the second one all.
+func (c *control) begins(batch wire.Commit, now time.Time) bool {
+	late := func(op wire.Op) bool { return op.Kind == wire.OpClear && isLate(op.Born, now.UnixMicro()) }
+	if !slices.ContainsFunc(batch.Ops, late) || c.resetting[batch.Writer] == batch.Seq {
+		return false
+	}
+	c.resetting[batch.Writer] = batch.Seq
+	return true
 }
 
 // totals returns the present text of the series that took each op of a batch that was

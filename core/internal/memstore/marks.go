@@ -4,6 +4,8 @@ package memstore
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -172,13 +174,45 @@ func (a *app) mark(m wire.Mark) wire.MarkReply {
 
 // removeIdle removes the series that no process has held for the retention, and the values
 // of latest gauges that have expired.
-func (f *family) removeIdle(now time.Time, large int) (removed wire.Removed) {
-	if !f.whole() {
-		return removed
+func (f *family) removeIdle(now time.Time, large int) wire.Removed {
+	var whole wire.Sweep
+	for !whole.Done {
+		f.sweep(&whole, now, large)
 	}
+	return whole.Removed
+}
+
+// sweepSlice is how many series a slice of a sweep has.
+const sweepSlice = 8
+
+// sweep is removeIdle for the next slice.
+func (f *family) sweep(s *wire.Sweep, now time.Time, large int) {
+	s.Done = true
+	if !f.whole() {
+		return
+	}
+	fields := slices.Sorted(maps.Keys(f.values.series))
+	from, _ := slices.BinarySearch(fields, s.Cursor)
+	fields = fields[from:]
+	if len(fields) > sweepSlice {
+		s.Done, s.Cursor, fields = false, fields[sweepSlice], fields[:sweepSlice]
+	}
+	if s.Epoch == "" {
+		s.Epoch = strconv.Itoa(f.control.epoch)
+	}
+	removed := f.removeIdleOf(fields, now, large)
+	s.Idle += removed.Idle
+	s.Expired += removed.Expired
+	if s.Done {
+		f.control.swept, _ = strconv.Atoi(s.Epoch)
+	}
+}
+
+func (f *family) removeIdleOf(fields []string, now time.Time, large int) (removed wire.Removed) {
 	control, m := f.control, f.marksOf(f.control.generation)
 	logged, gone := len(f.values.series) > large, []string(nil)
-	for field, text := range f.values.series {
+	for _, field := range fields {
+		text := f.values.series[field]
 		one, marked := m.get(field)
 		age := ((control.epoch-one.epoch)%epochs + epochs) % epochs
 		_, _, deadline, ok := stamped(text)
@@ -201,7 +235,6 @@ func (f *family) removeIdle(now time.Time, large int) (removed wire.Removed) {
 		control.removed, control.removedAt = now, now
 		control.seriesChange(now, logged, gone)
 	}
-	control.swept = control.epoch
 	return removed
 }
 

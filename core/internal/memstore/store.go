@@ -286,12 +286,11 @@ func (s *store) Housekeep(ctx context.Context, retention, pause time.Duration) (
 	return removed, err
 }
 
-func (s *store) RemoveExpired(ctx context.Context, family string) (removed wire.Removed, err error) {
-	err = s.do(ctx, OpPrune, func(a *app, now time.Time) error {
-		removed = a.families[family].removeIdle(now, a.large)
+func (s *store) RemoveExpired(ctx context.Context, sweep *wire.Sweep) error {
+	return s.do(ctx, OpPrune, func(a *app, now time.Time) error {
+		a.families[sweep.Family].sweep(sweep, now, a.large)
 		return nil
 	})
-	return removed, err
 }
 
 func (s *store) Mark(ctx context.Context, marks []wire.Mark) []wire.MarkReply {

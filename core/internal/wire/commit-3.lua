@@ -23,6 +23,8 @@
 --         {DUP, last, 0, 0, 0, total…}            was applied before
 --         {GAP, last}                             the writer's number is last, and not prev
 --         {UNKNOWN}                               another generation, or no such keys
+--         {LATE}                                  a Reset came late: idle-3.lua does it in slices,
+--                                                 and then the batch comes again without it
 --
 -- Twice is safe: the second time, the writer's number is seq already.
 --
@@ -216,25 +218,19 @@ if not done then
   end
 
   -- A deletion may arrive long after it was asked for: Redis was away, or has stepped back and
-  -- gets it again. It spares the series that began more than a second after it was asked for,
-  -- by which the clocks of processes may differ.
-  local LATE, SKEW = 10000000, 1000000 -- microseconds
-  local function asked_late(i)
-    local asked = births and births[i] or 0
-    return asked > 0 and micros - asked > LATE and asked
-  end
-
-  -- later returns which of these series began after the deletion i was asked for.
-  local function later(fields, i)
-    local asked, kept = asked_late(i), {}
-    if not asked or #fields == 0 then return kept end
-    local m = marks(KEYS[3], ARGV[1], nil, fields)
-    for _, field in ipairs(fields) do
-      local start = m.start(field)
-      if start and start > asked + SKEW and start <= micros then kept[field] = true end
+  -- gets it again. It spares what began later. A Reset that spares has to look at each series,
+  -- so it takes several calls.
+  local LATE = 10000000 -- microseconds
+  local late = {} -- fields of late deletions
+  for i = 1, births and ops or 0 do
+    local kind = kind_of(i)
+    if (kind == '-' or kind == '*') and births[i] > 0 and micros - births[i] > LATE then
+      if kind == '*' then return {'LATE'} end
+      late[#late + 1] = ARGV[HEAD + i]
     end
-    return kept
   end
+  local m = #late > 0 and marks(KEYS[3], ARGV[1], nil, late)
+  for i = 1, #late do late[late[i]] = true end
 
   local grown, series = 0, nil
   for i = 1, ops do
@@ -262,26 +258,14 @@ if not done then
         is[field] = sum
       end
     elseif kind == '-' then
-      if is[field] and not later({field}, i)[field] then
+      if is[field] and not (late[field] and m.later(field, births[i], micros)) then
         grown = grown - 1
         is[field] = false
       end
       target[i] = false
     elseif kind == '*' then
-      local fields = asked_late(i) and call('HKEYS', v) or {}
-      local kept = later(fields, i)
-      if next(kept) then
-        for _, f in ipairs(fields) do
-          if f ~= GENERATION and not kept[f] then
-            if is[f] == nil then was[f] = true end
-            if is[f] or is[f] == nil then grown = grown - 1 end
-            is[f] = false
-          end
-        end
-      else
-        cleared, grown = true, 0
-        for f in pairs(is) do is[f] = false end
-      end
+      cleared, grown = true, 0
+      for f in pairs(is) do is[f] = false end
       for k = 1, i do target[k] = false end
     else
       return redis.error_reply('ERR shoal: op ' .. i .. ' of the commit is of an unknown kind')

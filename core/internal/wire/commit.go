@@ -72,6 +72,9 @@ const (
 	CommitGap
 	// CommitUnknown: the family has another generation. Nothing was done.
 	CommitUnknown
+	// CommitUnfinished: a Reset in the batch came late, and is under way; or such a batch is before
+	// it. It is not applied yet: send it again at once.
+	CommitUnfinished
 )
 
 // CommitReply answers a [Commit].
@@ -86,7 +89,7 @@ type CommitReply struct {
 	// Overflowed counts ops whose series found no room under the cap: an OpAdd went to the
 	// overflow series, an OpLatest was dropped.
 	Overflowed int
-	// Removed counts series that the batch removed.
+	// Removed counts series that the batch removed with this call.
 	Removed int
 	// Totals, if asked for, runs parallel to Ops: the stored text of the series that took
 	// the op. After a duplicate it is the text as it is now.
@@ -94,7 +97,7 @@ type CommitReply struct {
 }
 
 // Commit implements [Store]. The batches go in one pipeline: the caller bounds what one call
-// costs the server.
+// costs the server. A Reset that comes late takes further calls.
 func (r *Redis) Commit(ctx context.Context, commits []Commit) []CommitReply {
 	replies := make([]CommitReply, len(commits))
 	calls := make([]*call, len(commits))
@@ -105,6 +108,7 @@ func (r *Redis) Commit(ctx context.Context, commits []Commit) []CommitReply {
 	for i := range calls {
 		replies[i] = commitReply(&commits[i], calls[i])
 	}
+	r.finishResets(ctx, commits, replies)
 	return replies
 }
 
@@ -201,6 +205,8 @@ func commitReply(c *Commit, sent *call) CommitReply {
 		out.Status = CommitGap
 	case "UNKNOWN":
 		return CommitReply{Status: CommitUnknown}
+	case "LATE":
+		return CommitReply{Status: CommitUnfinished}
 	default:
 		return unexpected
 	}

@@ -4,8 +4,6 @@ package wire
 
 import (
 	"context"
-	"strconv"
-	"strings"
 	"time"
 )
 
@@ -121,109 +119,4 @@ func (r *Redis) gaugeStatus(w *GaugeWrite, sent *call) (GaugeStatus, error) {
 		return GaugesLostLease, nil
 	}
 	return 0, unexpectedError{reply}
-}
-
-// pipelinedWriters bounds how many writers' gauges are read in one pipeline, and
-// pipelinedGauges how many gauges: they take Redis some 50 ms. A writer with more than its
-// part of them is read in slices.
-const (
-	pipelinedWriters = 64
-	pipelinedGauges  = 64_000
-)
-
-// roomForGauges bounds what is read of the gauges of all writers, in bytes.
-const roomForGauges = MaxPage / 2
-
-func (r *Redis) gaugeCalls(writers []string) []*call {
-	calls := make([]*call, len(writers))
-	for i, w := range writers {
-		key := r.keys.gauges(w)
-		calls[i] = &call{script: livingScript, keys: []string{key},
-			args: []any{pipelinedGauges / len(writers), min(bytesPerReply, bytesPerPipeline/len(writers)), MaxText, flag(r.long.has(key))}}
-	}
-	return calls
-}
-
-// gaugesOf reads the replies to gaugeCalls, and by further calls the gauges that they lack.
-// It subtracts their size from room.
-func (r *Redis) gaugesOf(ctx context.Context, calls []*call, into []GaugesReply, room *int) error {
-	for i, c := range calls {
-		reply, err := c.cmd.Slice()
-		if isReply(err, "WRONGTYPE") {
-			into[i].Err = err
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := r.gaugesIn(ctx, c.keys[0], reply, &into[i], room); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// gaugesIn reads one reply to gaugeCalls.
-func (r *Redis) gaugesIn(ctx context.Context, key string, reply []any, into *GaugesReply, room *int) error {
-	if len(reply) != 4 {
-		return unexpectedError{reply}
-	}
-	now, err := serverTime(reply[0], reply[1])
-	list, ok := reply[2].([]any)
-	many, isNumber := reply[3].(int64)
-	if err != nil || !ok || !isNumber {
-		return unexpectedError{reply}
-	}
-	if many > MaxGauges {
-		into.Err = ErrTooLarge
-		return nil
-	}
-	living := livingGauges{now: now, room: *room / 2}
-	if many > 0 {
-		err = r.scanWhole(ctx, key, living.add)
-	} else {
-		living.Entries = make([]Series, 0, len(list)/2)
-		for i := 0; i+1 < len(list) && living.room >= 0; i += 2 {
-			living.add(text(list[i]), text(list[i+1]))
-		}
-		r.long.note(key, living.long)
-	}
-	switch {
-	case err == nil && living.room < 0:
-		into.Err = ErrTooLarge
-	case isReply(err, "WRONGTYPE"):
-		into.Err = err
-	case err != nil:
-		return err
-	default:
-		*room -= *room/2 - living.room
-		*into = living.GaugesReply
-	}
-	return nil
-}
-
-// livingGauges gathers the entries of a writer's gauges whose deadline has not passed.
-type livingGauges struct {
-	GaugesReply
-	now  time.Time
-	room int  // in bytes; negative if they took more
-	long bool // whether a text was too long
-}
-
-// add takes in one entry, and says whether there is room for more.
-func (l *livingGauges) add(field, entry string) bool {
-	if field == GenerationField {
-		return true // the version
-	}
-	l.room -= Cost(field, entry)
-	l.long = l.long || field == Overlong || entry == Overlong
-	value, deadline, ok := strings.Cut(entry, " ")
-	ms, err := strconv.ParseInt(deadline, 10, 64)
-	switch {
-	case !ok || err != nil:
-		l.Damaged++ // shoal did not write it; it has no deadline, so it counts as expired
-	case l.now.Before(time.UnixMilli(ms)):
-		l.Entries = append(l.Entries, Series{Field: field, Text: value})
-	}
-	return l.room >= 0
 }

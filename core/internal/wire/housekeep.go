@@ -3,6 +3,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"strconv"
@@ -33,6 +34,7 @@ const UnregisteredFor = 10 * time.Minute
 type Removed struct {
 	Idle    int // no process held them for the retention
 	Expired int // of latest gauges, past their own deadline
+	reset   int // removed by a late Reset
 }
 
 // The replies of turn-1.lua.
@@ -174,12 +176,17 @@ func keysOf(family string) string { return "the keys of " + family }
 func (r *Redis) removeIdle(ctx context.Context, due []slice, removed *Removed, causes *Causes) {
 	r.goOn(ctx, due, pipelinedIdle, slicesPerTurn*sliceFields/idleFields, causes,
 		func(s slice) *call {
-			return &call{script: idleScript, keys: r.keys.family(s.family), args: []any{s.cursor, idleFields, s.epoch}}
+			return r.idleCall(s, 0, "", "", "")
 		},
 		func(s *slice, c *call) (err error) {
 			s.cursor, s.epoch, err = removed.add(c)
 			return err
 		})
+}
+
+func (r *Redis) idleCall(s slice, asked int64, generation, writer string, prev any) *call {
+	return &call{script: idleScript, keys: r.keys.family(s.family),
+		args: []any{s.cursor, idleFields, s.epoch, asked, generation, writer, prev}}
 }
 
 // add adds what went with one slice. The next slice begins at cursor; epoch is that in which
@@ -189,22 +196,52 @@ func (r *Removed) add(slice *call) (cursor, epoch string, err error) {
 	if err != nil {
 		return "", "", err
 	}
-	if len(reply) != 4 || text(reply[0]) == "" {
+	if len(reply) != 5 || text(reply[0]) == "" {
 		return "", "", unexpectedError{reply}
 	}
 	idle, _ := reply[2].(int64)
 	expired, _ := reply[3].(int64)
+	reset, _ := reply[4].(int64)
 	r.Idle += int(idle)
 	r.Expired += int(expired)
+	r.reset += int(reset)
 	return text(reply[0]), text(reply[1]), nil
 }
 
 // RemoveExpired implements [Store].
-func (r *Redis) RemoveExpired(ctx context.Context, family string) (Removed, error) {
-	var removed Removed
-	var causes Causes
-	r.removeIdle(ctx, []slice{{family, "0", ""}}, &removed, &causes)
-	return removed, causes.Err()
+func (r *Redis) RemoveExpired(ctx context.Context, s *Sweep) error {
+	at := slice{s.Family, cmp.Or(s.Cursor, "0"), s.Epoch}
+	for begun, first := time.Now(), true; first || !s.Done && time.Since(begun) < sweepTime; first = false {
+		sent := r.idleCall(at, 0, "", "", "")
+		r.run(ctx, sent)
+		var err error
+		if at.cursor, at.epoch, err = s.add(sent); err != nil {
+			return err
+		}
+		s.Cursor, s.Epoch, s.Done = at.cursor, at.epoch, at.cursor == "0"
+	}
+	return nil
+}
+
+// Sweep is the removal of what has expired or is idle from one family. It goes on where it was.
+type Sweep struct {
+	Family  string
+	Removed      // so far
+	Done    bool // it went through the whole family
+
+	// The store's own: where the next slice begins.
+	Cursor, Epoch string
+}
+
+// RemoveExpired sweeps one family to its end.
+func RemoveExpired(ctx context.Context, s Store, family string) (Removed, error) {
+	sweep := &Sweep{Family: family}
+	for !sweep.Done {
+		if err := s.RemoveExpired(ctx, sweep); err != nil {
+			return sweep.Removed, err
+		}
+	}
+	return sweep.Removed, nil
 }
 
 // overdue says whether a name was listed so long ago that its registration, which follows at

@@ -73,6 +73,14 @@ local function marks(key, generation, epoch, fields, anew)
     return (((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f) * 256 + g
   end
 
+  -- later says whether a series began so late after a deletion was asked for that the deletion
+  -- spares it: more than a second, by which the clocks of processes may differ. A start in the
+  -- future was written before the clock was set back.
+  function m.later(field, asked, now)
+    local start = m.start(field)
+    return start and start > asked + 1000000 and start <= now
+  end
+
   -- age returns how many epochs ago a series was held last; nil if it has no mark.
   function m.age(field)
     local text, i = at(field)

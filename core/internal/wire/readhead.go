@@ -57,10 +57,11 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 		return HeadInParts(ctx, r)
 	}
 	families := last.App.Families
-	last.App.Leases = last.App.Leases[:min(len(last.App.Leases), pipelinedWriters)]
-	writers := last.App.Writers()
 	info := &call{command: "info", args: []any{"replication"}}
-	app, entries := r.appCall(), r.gaugeCalls(writers)
+	app := r.appCall()
+	writers := last.App.Writers()
+	entries, n := r.gaugeCalls(writers)
+	writers = writers[:n]
 	lookups := r.newLookups(families, last.Series, last.Room)
 	if !lookups.oneRoundTrip() || r.usually() == always { // then no lineage would come behind them
 		lookups = r.newLookups(families, nil, last.Room)
@@ -76,7 +77,7 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 		return Head{}, err
 	}
 	gauges, roomGauges := make([]GaugesReply, len(writers)), roomForGauges
-	if err := errors.Join(errLookups, r.gaugesOf(ctx, entries, gauges, &roomGauges)); err != nil {
+	if err := errors.Join(errLookups, r.gaugesOf(ctx, writers, entries, gauges, &roomGauges)); err != nil {
 		return Head{}, err
 	}
 	if err := r.readOthers(ctx, &head, families, lookups.states(), writers, gauges); err != nil {
@@ -137,17 +138,16 @@ func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, s
 // readStates reads what ReadFamilies and ReadGauges return, in the same pipelines.
 func (r *Redis) readStates(ctx context.Context, names, writers []string) ([]FamilyState, []GaugesReply, error) {
 	gauges, room := make([]GaugesReply, len(writers)), roomForGauges
-	first := min(len(writers), pipelinedWriters)
-	lookups, entries := r.newLookups(names, nil, 0), r.gaugeCalls(writers[:first])
+	entries, n := r.gaugeCalls(writers)
+	lookups := r.newLookups(names, nil, 0)
 	_, err := lookups.readWith(ctx, entries, false, false)
-	if err := errors.Join(err, r.gaugesOf(ctx, entries, gauges[:first], &room)); err != nil {
+	if err := errors.Join(err, r.gaugesOf(ctx, writers[:n], entries, gauges[:n], &room)); err != nil {
 		return nil, nil, err
 	}
-	for part := range chunks(len(writers)-first, pipelinedWriters) {
-		from, to := first+part.from, first+part.to
-		entries := r.gaugeCalls(writers[from:to])
+	for from := n; from < len(writers); from += n {
+		entries, n = r.gaugeCalls(writers[from:])
 		r.read(ctx, entries...)
-		if err := r.gaugesOf(ctx, entries, gauges[from:to], &room); err != nil {
+		if err := r.gaugesOf(ctx, writers[from:from+n], entries, gauges[from:from+n], &room); err != nil {
 			return nil, nil, err
 		}
 	}

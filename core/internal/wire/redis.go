@@ -50,7 +50,9 @@ type Redis struct {
 	hashless atomic.Bool
 	pace     readPace
 	// long are the keys in which a text was met that is too long.
-	long longKeys
+	long   longKeys
+	sizes  gaugeSizes
+	resets lateResets
 }
 
 var _ Store = (*Redis)(nil)
@@ -131,6 +133,9 @@ func (r *Redis) runBefore(ctx context.Context, values *valuePipeline, calls []*c
 	}
 	for _, c := range calls {
 		if err := c.cmd.Err(); err != nil {
+			if !Answered(err) {
+				r.resets.forget()
+			}
 			c.cmd.SetErr(r.explain(err, c))
 		}
 	}
@@ -202,7 +207,7 @@ func (r *Redis) send(ctx context.Context, calls []*call, how way, values *valueP
 			var command string
 			command, attempts[i].text = l.command(ctx, pipe, c)
 			attempts[i].doubt = c.doubt
-			args = append(args, command, &attempts[i], c.script.keys)
+			args = append(args, command, &attempts[i], len(c.keys))
 		}
 		for _, k := range c.keys {
 			args = append(args, k)

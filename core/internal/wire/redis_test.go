@@ -46,11 +46,15 @@ func TestScripts_AreCalledWithTheNumberOfTheirKeys(t *testing.T) {
 	for file, s := range map[string]*script{
 		"commit-3": commitScript, "forget-3": forgetScript, "gauges-2": gaugesScript,
 		"head-2": headScript, "hold-1": holdScript, "idle-3": idleScript, "lapse-1": lapseScript, "listed-1": listedScript,
-		"living-1": livingScript, "mark-3": markScript, "prune-1": pruneScript,
+		"living-n": livingScript, "mark-3": markScript, "prune-1": pruneScript,
 		"read-1": readScript, "register-3": registerScript, "release-2": releaseScript, "stale-1": staleScript,
 		"touch-1": touchScript, "turn-1": turnScript, "unlist-1": unlistScript,
 	} {
-		if !strings.HasSuffix(file, fmt.Sprintf("-%d", s.keys)) || len(s.sha) != 40 {
+		suffix := fmt.Sprintf("-%d", s.keys)
+		if s.keys == anyKeys {
+			suffix = "-n"
+		}
+		if !strings.HasSuffix(file, suffix) || len(s.sha) != 40 {
 			t.Errorf("%s is called with %d keys", file, s.keys)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // the reply has come.
 const (
 	fieldsPerScan = 1000    // of HSCAN
-	bytesPerReply = 1 << 20 // of texts, by read-1.lua and living-1.lua
+	bytesPerReply = 1 << 20 // of texts, by read-1.lua and living-n.lua
 	// bytesPerPipeline bounds the replies of a pipeline of scripts. It is far below what the
 	// guard lets pass, which counts a reply until its connection is used again.
 	bytesPerPipeline = 16 << 20

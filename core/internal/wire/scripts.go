@@ -17,10 +17,13 @@ var scriptFiles embed.FS
 
 // script is one Lua script as the server knows it.
 type script struct {
-	keys   int
+	keys   int // or anyKeys
 	source string
 	sha    string
 }
+
+// anyKeys are those of a script that is called with any number of keys.
+const anyKeys = -1
 
 var (
 	commitScript   = loadScript(3, "marks.lua", "values.lua", "changes.lua", "commit-3.lua")
@@ -31,7 +34,7 @@ var (
 	idleScript     = loadScript(3, "marks.lua", "changes.lua", "idle-3.lua")
 	lapseScript    = loadScript(1, "lapse-1.lua")
 	listedScript   = loadScript(1, "listed-1.lua")
-	livingScript   = loadScript(1, "living-1.lua")
+	livingScript   = loadScript(anyKeys, "living-n.lua")
 	markScript     = loadScript(3, "marks.lua", "mark-3.lua")
 	pruneScript    = loadScript(1, "prune-1.lua")
 	readScript     = loadScript(1, "read-1.lua")

@@ -22,7 +22,7 @@ type Store interface {
 
 	// Commit applies batches, in one pipeline, in the order given. Batches of one family
 	// must be neighbours, in ascending order of their numbers. Replies run parallel to
-	// commits.
+	// commits. What of them is [CommitUnfinished] is to be sent again.
 	Commit(ctx context.Context, commits []Commit) []CommitReply
 
 	// Hold takes or renews a lease and tells the store's time.
@@ -49,9 +49,9 @@ type Store interface {
 
 	// ReadHead reads what a page begins with: the lineage before anything else, then what
 	// ReadApp, ReadFamilies and ReadGauges read of all families and living writers. What the
-	// last page had is asked for in the same round trip: up to 64 writers, about 1,000 families,
-	// and their values as well if all of it is little enough: then Series is what ReadSeries
-	// would return.
+	// last page had is asked for in the same round trip: the gauges that fit into a pipeline, about
+	// 1,000 families, and their values as well if all of it is little enough: then Series is what
+	// ReadSeries would return.
 	ReadHead(ctx context.Context, last Expected) (Head, error)
 
 	// ReadApp reads the time, the names of the families and the leases that have not
@@ -96,9 +96,10 @@ type Store interface {
 	ReadChanges(ctx context.Context, queries []ChangesQuery) ([]ChangesReply, error)
 
 	// RemoveExpired removes from one family the values of a latest gauge that are past their
-	// deadline, and the series that no process held for the retention of the family. Housekeep
-	// removes them from all families.
-	RemoveExpired(ctx context.Context, family string) (Removed, error)
+	// deadline, and the series that no process held for the retention of the family. In a large
+	// family it does a part of that: go on until it is done. Housekeep removes them from all
+	// families.
+	RemoveExpired(ctx context.Context, sweep *Sweep) error
 
 	// Housekeep removes expired leases, sequence numbers of writers that were silent for
 	// SequenceAge, what RemoveExpired removes, and families that nobody registered or wrote

@@ -158,7 +158,7 @@ func TestIdleSeries_WrittenInTheMomentOfTheirRemovalAreNeitherLostNorDoubled(t *
 	group.Go(func() {
 		for stop.Err() == nil {
 			f.passEpochs(t, family, 9)
-			removed, err := store.RemoveExpired(ctx, family)
+			removed, err := wire.RemoveExpired(ctx, store, family)
 			testkit.Check(t, err)
 			idle += removed.Idle
 		}

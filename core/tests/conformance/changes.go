@@ -219,7 +219,11 @@ var changeTests = map[string]func(f *fixture){
 	"Changes_OfALateResetNameWhatItRemoved": func(f *fixture) {
 		gen := f.largeFamily()
 		now := f.now()
-		f.apply(batch("a", gen, 1, 2, held("new", now)))
+		var young []wire.Op // so many that the family stays large
+		for n := range wire.LargeFamily + 1 {
+			young = append(young, held("young\xff"+strconv.Itoa(n), now))
+		}
+		f.apply(batch("a", gen, 1, 2, young...))
 		before := f.version()
 		late := clearAll
 		late.Born = now - 20_000_000
@@ -229,8 +233,8 @@ var changeTests = map[string]func(f *fixture){
 			gone = append(gone, numberedField(n))
 		}
 		f.wantChanges(before, gone...)
-		if got := f.series("a"); len(got) != 1 {
-			f.Errorf("%d series are left, want the new one", len(got))
+		if got := f.series("a"); len(got) != len(young) {
+			f.Errorf("%d series are left, want the %d young ones", len(got), len(young))
 		}
 	},
 	"Changes_NameIdleSeriesThatWereRemoved": func(f *fixture) {

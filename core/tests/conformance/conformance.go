@@ -123,7 +123,11 @@ func (f *fixture) commit(c wire.Commit) wire.CommitReply {
 // apply sends one batch and wants it applied.
 func (f *fixture) apply(c wire.Commit) wire.CommitReply {
 	f.Helper()
-	reply := f.commit(c)
+	reply, removed := f.commit(c), 0
+	for ; reply.Status == wire.CommitUnfinished; reply = f.commit(c) {
+		removed += reply.Removed
+	}
+	reply.Removed += removed
 	if reply.Status != wire.CommitOK {
 		f.Fatalf("committing %d after %d: status %d, last %d", c.Seq, c.Prev, reply.Status, reply.Last)
 	}

@@ -103,6 +103,19 @@ func crowds() map[string]crowd {
 		"series": {values, "HSET", "x%d", "%d", func(f *redisFixture, _ int) {
 			f.apply(capped(batch("a", f.family("a", wire.TypeCounter), 0, 1, add("new", "1"), clearAll), 10))
 		}},
+		"series, and a Reset comes late": {values, "HSET", "x%d", "%d", func(f *redisFixture, n int) {
+			gen := f.family("a", wire.TypeCounter)
+			now := f.head().Now
+			young := add("young", "1")
+			young.Born = now.UnixMicro()
+			f.apply(batch("a", gen, 0, 1, young))
+			late := clearAll
+			late.Born = now.Add(-time.Minute).UnixMicro()
+			if reply := f.apply(batch("a", gen, 1, 2, late)); reply.Removed != n {
+				f.Errorf("a Reset removed %d of %d series", reply.Removed, n)
+			}
+			f.left(2, values(f.app), n) // the young one, the generation
+		}},
 		"gauges": {gauges, "HSET", "x%d", "%d", func(f *redisFixture, n int) {
 			index := f.hold(leased()).Index
 			for version, want := range []wire.GaugeStatus{wire.GaugesMixed, wire.GaugesOK} {

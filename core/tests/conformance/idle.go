@@ -35,7 +35,7 @@ func (f *fixture) mark(family, generation string, fields ...string) []int {
 // wantRemoved removes idle and expired series of a family, and wants as many.
 func (f *fixture) wantRemoved(family string, want wire.Removed) {
 	f.Helper()
-	if got, err := f.store.RemoveExpired(f.ctx, family); err != nil || got != want {
+	if got, err := wire.RemoveExpired(f.ctx, f.store, family); err != nil || got != want {
 		f.Errorf("removed of %s: %+v, %v, want %+v", family, got, err, want)
 	}
 }

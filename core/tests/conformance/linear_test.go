@@ -101,7 +101,7 @@ func attacks(t *testing.T, client *redis.Client) map[string]attack {
 		return f.store.Mark(f.ctx, []wire.Mark{{Family: "a", Generation: gen, Fields: []string{"x", "new"}}})[0].Err
 	}
 	idle := func() error {
-		_, err := f.store.RemoveExpired(f.ctx, "a")
+		_, err := wire.RemoveExpired(f.ctx, f.store, "a")
 		return err
 	}
 	_ = register()

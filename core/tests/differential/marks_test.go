@@ -30,7 +30,7 @@ func (s *schedule) housekeep() request {
 		if family == "" {
 			removed, err = x.store.Housekeep(x.ctx, time.Hour, 0)
 		} else {
-			removed, err = x.store.RemoveExpired(x.ctx, family)
+			removed, err = wire.RemoveExpired(x.ctx, x.store, family)
 		}
 		return removal{removed, meaning(err)}
 	}, func(answer removal) {

@@ -129,7 +129,7 @@ func TestDocs_TheACLIsEnough(t *testing.T) {
 	}
 	_, err = store.ReadStarts(ctx, []wire.StartsQuery{{Family: "orders_total", Generation: generation, Fields: []string{"x"}}})
 	must(t, err)
-	_, err = store.RemoveExpired(ctx, "last_success")
+	_, err = wire.RemoveExpired(ctx, store, "last_success")
 	must(t, err)
 	_, err = store.Housekeep(ctx, time.Hour, 0)
 	must(t, err)

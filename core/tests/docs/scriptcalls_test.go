@@ -93,7 +93,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		Definition: wire.Definition{Type: "histogram", Help: "h", Mode: "m", Bounds: []string{"1", "2"}, Retention: time.Second},
 	}})
 	store.Mark(ctx, []wire.Mark{{Family: "took", Generation: "g", Writer: "w", Last: 7, Fields: []string{"f1", "f2"}}})
-	_, _ = store.RemoveExpired(ctx, "took")
+	_, _ = wire.RemoveExpired(ctx, store, "took")
 	store.Commit(ctx, []wire.Commit{{
 		Family: "took", Generation: "g", Writer: "w", Prev: 3, Seq: 4, Limit: 5, Overflow: "o", Totals: true, Again: true,
 		Ops: []wire.Op{{Kind: wire.OpAdd, Field: "f1", Value: "v1", Born: 8}, {Kind: wire.OpDelete, Field: "f2"}},
@@ -149,10 +149,12 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 			"writer": {"w"}, "held": {"3"}, "wanted": {"4"}, "time to live": {"5000"}, "entry": {"l1 h v 6 5000"},
 			"lineage": {"l2"}, "knew another": yes,
 		},
-		"idle-3":   {"cursor": no, "fields": {"250"}, "epoch": {""}},
+		"idle-3": {
+			"cursor": no, "fields": {"250"}, "epoch": {""}, "asked": no, "generation": {""}, "writer": {""}, "prev": {""},
+		},
 		"lapse-1":  {"cursor": no, "fields": {"1000"}},
 		"listed-1": {"rank": no, "how many": {"1000"}, "longest name": number(wire.MaxName)},
-		"living-1": {"gauges": {"64000"}, "bytes": {"1048576"}, "longest text": number(wire.MaxText), "lengths": no},
+		"living-n": {"gauges": {"64000"}, "bytes": {"1048576"}, "longest text": number(wire.MaxText), "lengths": no},
 		"mark-3":   {"generation": {"g"}, "writer": {"w"}, "last": {"7"}, "fields…": {"f1", "f2"}},
 		"prune-1":  {"cursor": no, "fields": {"100"}, "age": number(int(wire.SequenceAge / time.Second))},
 		"read-1": {

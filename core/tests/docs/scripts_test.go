@@ -128,7 +128,7 @@ func TestProtocol_ScriptsAndTheirHeadsTakeTheArgumentsOfTheTable(t *testing.T) {
 	for script, source := range sources {
 		row := table[script]
 		keys, _ := headList(source, "KEYS")
-		if want := script[strings.LastIndex(script, "-")+1:]; strconv.Itoa(len(keys)) != want || len(row.keys) != len(keys) {
+		if want := script[strings.LastIndex(script, "-")+1:]; want != "n" && (strconv.Itoa(len(keys)) != want || len(row.keys) != len(keys)) {
 			t.Errorf("%s: its name says %s keys, its head has %d, and docs/protocol.md %d", script, want, len(keys), len(row.keys))
 		}
 		args, more := headList(source, "ARGV")
