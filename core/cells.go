@@ -46,7 +46,7 @@ func (c *cells) observe(v float64, index int) (ok bool) {
 		i := (t.number + tries) % len(c.list)
 		ok = c.list[i].observe(v, c.countsOf(i), index)
 	}
-	t.putBack(len(c.list))
+	t.putBack()
 	return ok
 }
 

@@ -295,10 +295,9 @@ func TestGauge_OfWhatIsInFlightIsNeverBelowZero(t *testing.T) {
 				group.Go(func() {
 					for !stop.Load() {
 						g.Inc()
-						another := takeToken() // as if it went on in another P
-						another.number += 17
-						another.putBack(64)
+						t := takeToken() // so that Dec finds another, as in another P
 						g.Dec()
+						t.putBack()
 					}
 				})
 			}

@@ -6,12 +6,14 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // token tells a P which cells are its own. No two tokens have the same number.
 type token struct {
 	number int
-	_      [7]uint64 // fills a cache line
+	uses   int       // of a token with too high a number
+	_      [6]uint64 // fills a cache line
 }
 
 // tokens has the token of each P: a sync.Pool returns what the same P put back last.
@@ -19,8 +21,9 @@ var tokens sync.Pool
 
 // tokenNumbers are those of all tokens.
 var tokenNumbers struct {
-	mu   sync.Mutex
-	used []bool // by number; guarded by mu
+	mu    sync.Mutex
+	used  []bool       // by number; guarded by mu
+	limit atomic.Int32 // GOMAXPROCS, as of the last new token
 }
 
 // takeToken returns the token of this P. While that is taken, and for a P that has none, it
@@ -35,6 +38,7 @@ func takeToken() *token {
 func newToken() *token {
 	tokenNumbers.mu.Lock()
 	defer tokenNumbers.mu.Unlock()
+	tokenNumbers.limit.Store(int32(runtime.GOMAXPROCS(0)))
 	i := slices.Index(tokenNumbers.used, false)
 	if i < 0 {
 		i = len(tokenNumbers.used)
@@ -52,10 +56,23 @@ func freeNumber(i int) {
 	tokenNumbers.used[i] = false
 }
 
-// putBack gives the token to this P, unless it was made since the P's own was taken: so the
-// tokens of cores have the numbers below cores, and two P never share a cell for long.
-func (t *token) putBack(cores int) {
-	if t.number < cores {
+// manyUses is how often a token with too high a number is used.
+const manyUses = 10_000
+
+// putBack gives the token to this P.
+func (t *token) putBack() {
+	if t.keep() {
 		tokens.Put(t)
 	}
+}
+
+// keep says whether the token is to be used again. A number from GOMAXPROCS on was given while
+// a P had more than one token, and may mean the cell of another P: such a token is given up after
+// a while. So in the end each P has a number below GOMAXPROCS, and a cell of its own.
+func (t *token) keep() bool {
+	if t.number < int(tokenNumbers.limit.Load()) {
+		return true
+	}
+	t.uses++
+	return t.uses <= manyUses
 }

@@ -36,12 +36,15 @@ func TestToken_NumbersOfTokensThatAreGoneAreUsedAgain(t *testing.T) {
 	}
 }
 
-func TestToken_IsPutBackOnlyWithANumberOfACell(t *testing.T) {
-	more := &token{number: 1 << 30}
-	more.putBack(64)
-	for range 100 {
-		if takeToken() == more {
-			t.Fatal("a token beyond the number of cells came back")
+func TestToken_WithTooHighANumberIsGivenUpInTheEnd(t *testing.T) {
+	newToken().putBack() // there is a limit
+	low, high := &token{}, &token{number: 1 << 30}
+	for range manyUses {
+		if !low.keep() || !high.keep() {
+			t.Fatal("a token is given up at once")
 		}
+	}
+	if !low.keep() || high.keep() {
+		t.Error("the wrong token is given up")
 	}
 }
