@@ -58,8 +58,8 @@ func (r *flushRun) mayRetry(f *familyRun) bool {
 }
 
 // handleRegistration handles the answer to a registration, which was sent when Redis was known to
-// have the lineage before.
-func (r *flushRun) handleRegistration(f *familyRun, reply wire.RegisterReply, before string) {
+// have the lineage before. It reports whether Redis may lack what it had of the family.
+func (r *flushRun) handleRegistration(f *familyRun, reply wire.RegisterReply, before string) (anew bool) {
 	w, o := r.w, &f.out
 	defer w.backlog.enter(f.family)
 	switch {
@@ -79,21 +79,15 @@ func (r *flushRun) handleRegistration(f *familyRun, reply wire.RegisterReply, be
 		lineage := before
 		if o.replaced(reply) {
 			lineage = w.lineage.seen // which was read since, to tell why
-			w.doubt()
 		}
 		seen := w.lastSeen(f.family)
-		if !o.registered(reply, lineage) {
-			return
-		}
-		if f.shared() {
+		anew = o.registered(reply, lineage)
+		if anew && f.shared() {
 			f.beginAnew(seen) // so that the page has all its series again, counters from 0
 			f.frozen = false
 		}
-		// Redis lost a family; assume that it lost our gauges too.
-		w.gauges.resendAll()
-		w.doubtGauges()
-		o.unverified = false // doubt set it for all families: this one was just answered
 	}
+	return anew
 }
 
 // handleCommits handles the answers to the first batches of a family's queue, in their order.

@@ -185,20 +185,32 @@ func (r *flushRun) registerSome(list []*familyRun) {
 	before, begun := w.lineage.seen, time.Now()
 	replies := w.store.Register(ctx, regs)
 	w.sent(bytes, begun, replies[len(replies)-1].Err)
-	// If a family has another generation than before, the lineage tells why.
+	// If a family has another generation than before, the lineage tells why. What was answered
+	// before the last such family may have been lost since.
 	var unknown error
+	lost := -1
 	for i, reply := range replies {
 		if list[i].out.replaced(reply) {
-			unknown = w.readLineage()
-			break
+			lost = i
 		}
 	}
+	if lost >= 0 {
+		unknown = w.readLineage()
+	}
+	anew := false
 	for i, reply := range replies {
 		if unknown != nil && list[i].out.replaced(reply) {
 			r.fail(list[i], fmt.Errorf("shoal: reading the lineage: %w", unknown))
 			continue
 		}
-		r.handleRegistration(list[i], reply, before)
+		if i == lost {
+			w.doubt()
+		}
+		anew = r.handleRegistration(list[i], reply, before) || anew
+	}
+	if anew { // Redis lost a family; assume that it lost our gauges too
+		w.gauges.resendAll()
+		w.doubtGauges()
 	}
 	if w.lineage.seen != before {
 		w.doubtFamilies() // Redis may have answered before it changed

@@ -62,7 +62,7 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 	info := &call{command: "info", args: []any{"replication"}}
 	app, entries := r.appCall(), r.gaugeCalls(writers)
 	lookups := r.newLookups(families, last.Series, last.Room)
-	if !lookups.oneRoundTrip() {
+	if !lookups.oneRoundTrip() || r.usually() == always { // then no lineage would come behind them
 		lookups = r.newLookups(families, nil, last.Room)
 	}
 	behind, errLookups := lookups.readWith(ctx, append([]*call{info, app}, entries...), true, lookups.expected < len(lookups.queries))
@@ -116,6 +116,9 @@ func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, s
 		if head.Gauges[i] = entries; !found {
 			others, othersAt = append(others, writer), append(othersAt, i)
 		}
+	}
+	if len(names) == 0 && len(others) == 0 {
+		return nil
 	}
 	rest, restGauges, err := r.readStates(ctx, names, others)
 	if err != nil {

@@ -151,8 +151,11 @@ func (s *seriesReading) readWith(ctx context.Context, others []*call, behind, li
 			return nil, err // after all attempts
 		}
 	}
-	if failed := p.err() != nil; p.dropped || failed {
-		if failed {
+	if err := p.err(); p.dropped || err != nil {
+		if err != nil && !unanswered(ctx, err) {
+			return nil, s.r.explain(err, nil)
+		}
+		if err != nil {
 			s.attempts++
 		}
 		s.left = slices.Concat(p.calls, s.left)
