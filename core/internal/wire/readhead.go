@@ -83,7 +83,6 @@ func (r *Redis) ReadHead(ctx context.Context, last Expected) (Head, error) {
 	if err := r.readOthers(ctx, &head, families, lookups.states(), writers, gauges); err != nil {
 		return Head{}, err
 	}
-	fitFamilies(head.States)
 	if behind != nil {
 		if after, err := lineageOf([]string{behind.Val()}, behind.Err()); err == nil {
 			head.Series, head.After = lookups.replies[lookups.expected:], after
@@ -132,11 +131,15 @@ func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, s
 	for i, entries := range restGauges {
 		head.Gauges[othersAt[i]] = entries
 	}
+	fitFamilies(head.States)
 	return nil
 }
 
 // readStates reads what ReadFamilies and ReadGauges return, in the same pipelines.
 func (r *Redis) readStates(ctx context.Context, names, writers []string) ([]FamilyState, []GaugesReply, error) {
+	if len(names)+len(writers) == 0 {
+		return nil, nil, nil
+	}
 	gauges, room := make([]GaugesReply, len(writers)), roomForGauges
 	entries, n := r.gaugeCalls(writers)
 	lookups := r.newLookups(names, nil, 0)
