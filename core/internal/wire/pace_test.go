@@ -80,12 +80,16 @@ func TestPace_ALineThatBecomesNarrowIsNoticedBeforeItFails(t *testing.T) {
 func TestPace_AFailureHalvesOnceWhatFailed(t *testing.T) {
 	p := NewPace(3*time.Second, 4<<20)
 	line{100 << 20, 0}.send(&p, 100<<20, 3*time.Second)
-	p.Took(1<<20, time.Second, context.DeadlineExceeded)
-	if got := p.Bytes(); got != 512<<10 {
-		t.Errorf("after a failure of 1 MiB: %d bytes", got)
+	p.Took(3<<20, time.Second, context.DeadlineExceeded)
+	if got := p.Bytes(); got != 3<<19 {
+		t.Errorf("after a failure of 3 MiB: %d bytes", got)
+	}
+	p.Took(600, time.Second, context.DeadlineExceeded)
+	if got := p.Bytes(); got != 3<<19 {
+		t.Errorf("after a failure of 600 bytes: %d bytes", got)
 	}
 	for range 20 {
-		p.Took(1, time.Second, context.DeadlineExceeded)
+		p.Took(p.Bytes(), time.Second, context.DeadlineExceeded)
 	}
 	if got := p.Bytes(); got != paceLeast {
 		t.Errorf("after many failures: %d bytes, want %d", got, paceLeast)
