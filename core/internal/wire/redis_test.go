@@ -25,10 +25,13 @@ func TestScripts_AreHeadedByWhatTheyTakeAndGive(t *testing.T) {
 			t.Fatal(err)
 		}
 		head, _, _ := strings.Cut(string(source), "\n\n")
-		for _, want := range []string{"-- SPDX-License-Identifier: Apache-2.0\n", "-- KEYS 1", "-- Returns", "-- Twice is safe:"} {
+		for _, want := range []string{"-- SPDX-License-Identifier: Apache-2.0\n", "-- KEYS ", "-- Returns", "-- Twice is safe:"} {
 			if !strings.Contains(head, want) {
 				t.Errorf("%s: its head lacks %q", file, want)
 			}
+		}
+		if strings.HasSuffix(file, "-n.lua") {
+			continue // any number of keys
 		}
 		var keys int
 		if _, err := fmt.Sscanf(file[strings.LastIndex(file, "-"):], "-%d.lua", &keys); err != nil {
