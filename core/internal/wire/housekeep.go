@@ -70,34 +70,42 @@ type listedName struct{ name, score string }
 // keepFamilies prunes all listed families and removes what is idle or expired in them. It takes
 // those off the list that nobody registered.
 func (r *Redis) keepFamilies(ctx context.Context, removed *Removed, causes *Causes) error {
-	for rank, seen := int64(0), 0; rank >= 0 && seen < namesPerTurn; seen += sliceFields {
+	now, names, err := r.listedNames(ctx)
+	if err != nil {
+		return err
+	}
+	// In any order: where the time is over before the end, others come first the next time.
+	rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	var more unfinished
+	for part := range chunks(len(names), pipelinedPrunes) {
+		r.prune(ctx, names[part.from:part.to], now, &more, removed, causes)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	r.pruneOn(ctx, more.long, causes)
+	r.removeIdle(ctx, more.due, removed, causes)
+	return nil
+}
+
+// listedNames reads the whole list before anything else is done: processes that touch their
+// families meanwhile move the names to its end, and those behind them to ranks that were read.
+func (r *Redis) listedNames(ctx context.Context) (now int64, names []listedName, err error) {
+	for rank := int64(0); rank >= 0 && len(names) < namesPerTurn; {
 		c := &call{script: listedScript, keys: []string{r.keys.families()}, args: []any{rank, sliceFields, MaxName}}
 		r.run(ctx, c)
 		reply, err := c.cmd.Slice()
 		if err != nil {
-			return err
+			return 0, nil, err
 		}
-		now, names, next, err := listed(reply)
-		if err != nil {
-			return err
+		var several []listedName
+		if now, several, rank, err = listed(reply); err != nil {
+			return 0, nil, err
 		}
 		r.mended("the list of families", reply[2])
-		// In any order: where the time is over before the end, others come first the next time.
-		rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-		var more unfinished
-		for part := range chunks(len(names), pipelinedPrunes) {
-			r.prune(ctx, names[part.from:part.to], now, &more, removed, causes)
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-		}
-		r.pruneOn(ctx, more.long, causes)
-		r.removeIdle(ctx, more.due, removed, causes)
-		if rank = next; rank > 0 {
-			rank -= int64(more.unlisted)
-		}
+		names = append(names, several...)
 	}
-	return nil
+	return now, names, nil
 }
 
 func listed(reply []any) (now int64, names []listedName, next int64, err error) {
@@ -118,9 +126,8 @@ func listed(reply []any) (now int64, names []listedName, next int64, err error) 
 
 // unfinished is what the first slices of control hashes leave to do.
 type unfinished struct {
-	long     []slice // control hashes that have more slices
-	due      []slice // families that may have idle or expired series
-	unlisted int     // names that were removed from the list
+	long []slice // control hashes that have more slices
+	due  []slice // families that may have idle or expired series
 }
 
 // prune removes old sequence numbers from the first slices of control hashes, and from the list
@@ -142,10 +149,7 @@ func (r *Redis) prune(ctx context.Context, names []listedName, now int64, more *
 		case cursor != "0":
 			more.long = append(more.long, slice{n.name, cursor, ""})
 		case reply[2] == int64(1) && n.overdue(now):
-			var gone bool
-			if gone, err = r.forgetFamily(ctx, n, -1, removed); gone {
-				more.unlisted++
-			}
+			_, err = r.forgetFamily(ctx, n, -1, removed)
 		}
 		if err == nil && reply[3] == int64(1) {
 			more.due = append(more.due, slice{n.name, "0", ""})
