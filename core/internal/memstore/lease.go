@@ -73,7 +73,7 @@ func (a *app) choose(req wire.HoldRequest, now time.Time) (index int) {
 	}
 	first, own := wire.NoIndex, false
 	if size <= fewLeases {
-		first, own = a.look(indexes(0, searchWindow), req.Writer, now)
+		first, own = a.look(indexes(0, lowest), req.Writer, now)
 	}
 	switch {
 	case own:
@@ -89,27 +89,27 @@ func (a *app) choose(req wire.HoldRequest, now time.Time) (index int) {
 }
 
 const (
-	searchWindow = 32 // indexes at which a search looks
-	fewLeases    = 64 // beside so many it looks at the lowest first
+	lowest       = 32 // indexes at which it looks beside few leases
+	fewLeases    = 64 // beside so many
+	searchWindow = 8  // indexes in each of the two ranges at which a search looks
 )
 
 // search returns an index that is free, the writer's, or expired, as hold-1.lua does.
 func (a *app) search(size int, writer string, now time.Time) int {
-	place := searchWindow
+	place := lowest
 	if a.searched {
 		place = a.next
 	}
 	if place > size {
 		place = 0
 	}
-	const half = searchWindow / 2
-	index, _ := a.look(append(indexes(place, half), indexes(size+place, half)...), writer, now)
+	index, _ := a.look(append(indexes(place, searchWindow), indexes(size+place, searchWindow)...), writer, now)
 	if index == wire.NoIndex { // the script takes another one, far above as well
 		for index = 2 * size; !a.free(index, now); {
 			index++
 		}
 	}
-	a.searched, a.next = true, place+half
+	a.searched, a.next = true, place+searchWindow
 	if index < a.next {
 		a.next = index + 1
 	}

@@ -23,8 +23,9 @@
 
 local call, match = redis.call, string.match
 local leases, writer, held, wanted = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local WINDOW = 32 -- indexes at which it looks for a free one
+local LOWEST = 32 -- indexes at which it looks for a free one beside few leases
 local FEW = 64 -- beside so many leases it looks at the lowest indexes first
+local WINDOW = 8 -- indexes in each of the two ranges at which a search looks
 local MAX_ENTRY, WHOLE = 4096, 9007199254740992
 local mended = 0
 
@@ -58,12 +59,12 @@ local function lease(entry)
   return who, deadline > now
 end
 
--- look reads the entries of WINDOW indexes, the k-th of which is at(k). It returns the first
+-- look reads the entries of n indexes, the k-th of which is at(k). It returns the first
 -- whose lease is the writer's, and true; else the first that is free or whose lease has expired,
 -- false, and the writer that had it.
-local function look(at)
+local function look(n, at)
   local free, had
-  for k = 1, WINDOW do
+  for k = 1, n do
     local name = 'i:' .. at(k)
     -- Do not copy what is too long: many such texts would take long.
     local who, lasts
@@ -75,24 +76,22 @@ local function look(at)
 end
 
 -- search returns an index that the writer may take, the writer that had it, and where the next
--- search begins. It takes equally long beside any number of leases: half of the WINDOW indexes at
--- which it looks are those from place on, and half those from size + place on. The next search
--- goes on behind the first half, so that each free index is taken after a while. Where the first
--- half is taken, the second is free, unless somebody has filled it: all first and second halves
--- together have twice as many indexes as there are leases.
+-- search begins. It takes equally long beside any number of leases: it looks at the WINDOW indexes
+-- from place on, and at those from size + place on. The next search goes on behind the first ones, so
+-- that each free index is taken after a while. Where they are taken, the others are free, unless
+-- somebody has filled them: all such ranges together have twice as many indexes as there are leases.
 local function search(size)
   local stored = call('HGET', leases, 'next')
   local place = tonumber(match(stored or '', '^%d+$') or '')
   if stored and not place then mended = mended + 1 end
-  place = place or WINDOW
+  place = place or LOWEST
   if place > size then place = 0 end
-  local half = WINDOW / 2
-  local index, _, had = look(function(k)
-    return k <= half and place + k - 1 or size + place + k - half - 1
+  local index, _, had = look(2 * WINDOW, function(k)
+    return k <= WINDOW and place + k - 1 or size + place + k - WINDOW - 1
   end)
   -- Somebody may have filled both: then take one far above, derived from the writer's id.
   index = index or 2 * size + tonumber(string.sub(redis.sha1hex(writer), 1, 7), 16)
-  return index, had, index < place + half and index + 1 or place + half
+  return index, had, index < place + WINDOW and index + 1 or place + WINDOW
 end
 
 -- The first match decides.
@@ -105,7 +104,7 @@ else
   local size = call('HLEN', leases)
   local first, own, had
   if size <= FEW then
-    first, own, had = look(function(k) return k - 1 end)
+    first, own, had = look(LOWEST, function(k) return k - 1 end)
   end
   if own then
     index = first -- the reply that told of it was lost, or Redis stepped back
