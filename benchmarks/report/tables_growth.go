@@ -12,7 +12,6 @@ import (
 // machine. A page may take some two round trips for each 1,000 families.
 var growthGoals = []goal{
 	{"round trips of the first page of 1,000 families", "FirstPage line=20ms families=1000", column{unit: "round-trips"}, 5, false},
-	{"the same, 10,000 families", "FirstPage line=20ms families=10000", column{unit: "round-trips"}, 25, false},
 	{"a page of 100,000 series, one of them new / none new", "News series=100000 side=new", column{over: "side=known"}, 1.5, false},
 	{"bytes allocated for that page / none new", "News series=100000 side=new", column{unit: "B/op", over: "side=known"}, 1.5, false},
 	{"pages of 100 scrapes, a line of 80 ms, 120,000 series, one more each second", "NewsOnLine series=120000 line=80ms", column{unit: "%-pages"}, 100, true},
