@@ -39,12 +39,12 @@ func (p *Pace) Bytes() int { return p.bytes }
 
 // Took notes how long a pipeline of so many bytes took, and the error of its last request. An error
 // that says that nothing was sent, since there is no connection, tells nothing of the line, nor does
-// the failure of a pipeline that was less than half full.
+// the failure of a pipeline so short that any line would carry it.
 func (p *Pace) Took(bytes int, took time.Duration, err error) {
 	switch {
 	case err == nil || Answered(err):
 		p.answered(bytes, took)
-	case !Refused(err) && bytes >= p.bytes/2: // of a short one, it was not the length
+	case !Refused(err) && bytes >= min(paceBegin, p.bytes/2): // of a short one, it was not the length
 		p.set(min(bytes, p.bytes) / 2)
 	}
 }

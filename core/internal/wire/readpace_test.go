@@ -27,7 +27,7 @@ func TestReadPace_LearnsFromWhatWasSentAlone(t *testing.T) {
 		"slow":                {readPaceBegin, timeout / 2, nil, readPaceBegin / 2},
 		"refused":             {readPaceBegin, 10 * time.Millisecond, reply("LOADING"), 2 * readPaceBegin},
 		"lost":                {readPaceBegin, timeout, lost, readPaceBegin / 2},
-		"lost and short":      {readPaceBegin / 8, timeout, lost, readPaceBegin},
+		"lost and short":      {readPaceBegin / 8, timeout, lost, readPaceBegin / 16},
 		"lost, and tiny":      {100, timeout, lost, readPaceBegin},
 		"no free connection":  {readPaceBegin, timeout, redis.ErrPoolTimeout, readPaceBegin},
 		"nobody listens":      {readPaceBegin, 0, &net.OpError{Op: "dial", Err: lost}, readPaceBegin},

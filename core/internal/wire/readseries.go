@@ -159,7 +159,9 @@ func (s *seriesReading) readWith(ctx context.Context, others []*call, behind, li
 			s.attempts++
 		}
 		s.left = slices.Concat(p.calls, s.left)
-	} else if info, err = s.take(ctx, &p); err != nil {
+		return s.readAll(ctx, lineage)
+	}
+	if info, err = s.take(ctx, &p); err != nil {
 		return nil, err
 	}
 	if info != nil {

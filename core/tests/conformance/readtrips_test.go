@@ -135,6 +135,9 @@ func TestHead_BringsTheValuesThatAreExpected(t *testing.T) {
 				if _, err := store.ReadHead(t.Context(), expected); err != nil {
 					t.Fatal(err)
 				}
+				if tt.flush && !isGuarded { // registrations are read by a script then, which is loaded after the others
+					tt.trips += 2
+				}
 				if *trips != tt.trips {
 					t.Errorf("%d round trips, want %d", *trips, tt.trips)
 				}

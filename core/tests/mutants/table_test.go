@@ -333,7 +333,7 @@ var mutants = []mutant{
 	{
 		name:    "born-not-sent",
 		breaks:  "a first batch does not tell since when the process holds a series",
-		edits:   []edit{{"freeze.go", "born = z.w.clock.at(moment).UnixMicro()", "born = 0 * moment"}},
+		edits:   []edit{{"freeze.go", "born = z.w.clock.notAfter(moment).UnixMicro()", "born = 0 * moment"}},
 		noticed: `for the first time, and not since when it holds it`,
 	},
 	{
