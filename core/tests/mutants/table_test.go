@@ -252,7 +252,7 @@ var mutants = []mutant{
 			}
 		}
 		reply := wire.CommitReply{Status: wire.CommitDuplicate,`}},
-		noticed: `though .* was stored before|since the scrape began it was|vanished with a batch`,
+		noticed: `though .* was stored before|since the scrape began it was|vanished with a batch|was told that .* is gone`,
 	},
 	{
 		name:   "numbers-removed-at-close",
