@@ -17,7 +17,7 @@ import (
 // Most sums are all their life one number, home. Cores that write the same cache line wait for
 // each other, so a sum to which several cores add all the time is spread over cells: see meet.
 //
-// Whoever reads or sets a sum that is spread locks all of its cells first. So each reading is
+// To read or set a sum that is spread, all of its cells are locked first. So each reading is
 // of one moment: a gauge that goroutines increase and then decrease is never below 0.
 type sum struct {
 	home   cell                  // locked for ever once there are cells

@@ -4,7 +4,6 @@ package wire
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -25,15 +24,5 @@ func TestLookups_AGenerationThatDoesNotFitOmitsItsFamily(t *testing.T) {
 	}
 	if got := l.states()[0]; !errors.Is(got.Err, ErrTooLarge) {
 		t.Errorf("the family is %+v", got)
-	}
-}
-
-// Anybody may store registrations. What is kept of all of them is bounded.
-func TestFitFamilies_RegistrationsThatDoNotFitAreOmitted(t *testing.T) {
-	long := FamilyState{Generation: "g", Definition: Definition{Type: TypeCounter, Help: strings.Repeat("x", roomForFamilies/2)}}
-	states := []FamilyState{long, long}
-	fitFamilies(states)
-	if states[0].Err != nil || !errors.Is(states[1].Err, ErrTooLarge) {
-		t.Errorf("the errors are %v and %v, want none and %v", states[0].Err, states[1].Err, ErrTooLarge)
 	}
 }

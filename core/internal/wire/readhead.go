@@ -118,9 +118,6 @@ func (r *Redis) readOthers(ctx context.Context, head *Head, families []string, s
 			others, othersAt = append(others, writer), append(othersAt, i)
 		}
 	}
-	if len(names) == 0 && len(others) == 0 {
-		return nil
-	}
 	rest, restGauges, err := r.readStates(ctx, names, others)
 	if err != nil {
 		return err
