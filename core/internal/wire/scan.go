@@ -147,29 +147,14 @@ func ScanSeries(ctx context.Context, s Store, family string, room int) ([]Series
 	return scan.Series, scan.Err
 }
 
-// scanWhole visits each field of a hash once, as long as visit returns true. HSCAN may name
-// a field twice; it names each field at least once that exists from its beginning to its end.
+// scanWhole visits each field of a hash once, in slices that are awaited one by one, as long as
+// visit returns true. HSCAN may name a field twice; it names each field at least once that exists
+// from its beginning to its end.
 func (r *Redis) scanWhole(ctx context.Context, key string, visit func(field, value string) bool) error {
-	seen := make(map[string]struct{})
-	long := false
-	err := r.scan(ctx, key, func(field, value string) bool {
-		if _, ok := seen[field]; ok {
-			return true
-		}
-		seen[field] = struct{}{}
-		long = long || field == Overlong || value == Overlong
-		return visit(field, value)
-	})
-	r.long.note(key, long)
-	return err
-}
-
-// scan visits the fields of a hash, in slices that are awaited one by one, as long
-// as visit returns true.
-func (r *Redis) scan(ctx context.Context, key string, visit func(field, value string) bool, match ...any) error {
+	seen, long := make(map[string]struct{}), false
+	defer func() { r.long.note(key, long) }()
 	for cursor := "0"; ; {
-		args := append([]any{cursor, "count", fieldsPerScan}, match...)
-		c := r.reading(bytesPerReply, "hscan", key, args...)
+		c := r.reading(bytesPerReply, "hscan", key, cursor, "count", fieldsPerScan)
 		r.read(ctx, c)
 		reply, err := c.cmd.Slice()
 		if err != nil {
@@ -180,7 +165,13 @@ func (r *Redis) scan(ctx context.Context, key string, visit func(field, value st
 		}
 		fields, _ := reply[1].([]any)
 		for i := 0; i+1 < len(fields); i += 2 {
-			if !visit(text(fields[i]), text(fields[i+1])) {
+			field, value := text(fields[i]), text(fields[i+1])
+			if _, ok := seen[field]; ok {
+				continue
+			}
+			seen[field] = struct{}{}
+			long = long || field == Overlong || value == Overlong
+			if !visit(field, value) {
 				return nil
 			}
 		}
