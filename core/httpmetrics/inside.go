@@ -42,7 +42,7 @@ func (x *Exchange) Inside(r *http.Request) *http.Request {
 		x.extra = new(extras)
 	}
 	x.extra.Context, x.extra.came = r.Context(), r
-	x.extra.labels.init(x.rec.inner, r.Context())
+	x.extra.labels.init(r.Context(), x.rec.inner)
 	x.request = r.WithContext(x.extra)
 	return x.request
 }

@@ -47,11 +47,11 @@ func (rec *RecorderOf[R]) InnerLabels(ctx context.Context) *InnerLabels {
 		return nil
 	}
 	l := new(InnerLabels)
-	l.init(rec.inner, ctx)
+	l.init(ctx, rec.inner)
 	return l
 }
 
-func (l *InnerLabels) init(names []string, ctx context.Context) {
+func (l *InnerLabels) init(ctx context.Context, names []string) {
 	l.outer, _ = ctx.Value(InnerLabelsKey{}).(*InnerLabels)
 	l.names, l.values = names, make([]string, len(names))
 }
