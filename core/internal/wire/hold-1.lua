@@ -12,7 +12,7 @@
 --      6  lineage as it is now, or '' if it is not known
 --      7  knew another: 1 if the writer knew another lineage before, and has not verified its
 --         families since
---      8  predecessor: if not '', it takes the index wanted only if that is free or this writer's
+--      8  predecessor: if not empty, the only living writer from which it takes the index wanted
 -- Returns {index, the other writer that had it or '', seconds, microseconds,
 --          1 if the writer held an index and has no entry any more, else 0,
 --          how much was damaged and replaced}
