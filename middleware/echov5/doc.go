@@ -9,14 +9,14 @@
 //	err := shoalecho.Run(ctx, e, ":8080", shoal.Default())
 //
 // What is recorded, under which names, and what the options are is described in
-// package httpmetrics.
+// package httpmetrics. The package for echo v4 has the same name and functions.
 //
 // # Route
 //
 // The route is echo's Path: /users/:id. A request that no route matches is
 // "unmatched", 404 and 405 alike, and so is an OPTIONS that echo answers by
-// itself. For an unknown path below a group that has middleware, echo makes a
-// route of its own: /api/*.
+// itself. For an unknown path below a group that has middleware, echo has a
+// route of its own from 5.3 on: /api/*.
 //
 // # Errors
 //

@@ -110,7 +110,7 @@ func TestRun_AnEchoWithoutALoggerIsServed(t *testing.T) {
 	}
 }
 
-// The README says so.
+// The README shows this line.
 func TestStartConfig_ThenShutdownDeliversWhatItServed(t *testing.T) {
 	authority := httptest.NewTLSServer(nil)
 	defer authority.Close()

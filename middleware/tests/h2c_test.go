@@ -77,6 +77,8 @@ var runsUnencryptedHTTP2 = map[string]func(ctx context.Context, reg *shoal.Regis
 		e.Server.Handler = h2c.NewHandler(e, &http2.Server{})
 		return shoalecho.Run(ctx, e, addr, reg)
 	},
+	"echo v5, Protocols":      echoV5UnencryptedHTTP2,
+	"echo v5, h2c.NewHandler": echoV5H2C,
 }
 
 func unencrypted() *http.Protocols {
