@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v5"
 	shoal "github.com/shoal-metrics/shoal/core"
@@ -45,6 +46,19 @@ func fetch(ctx context.Context, client *http.Client, url string) (string, error)
 	defer func() { _ = res.Body.Close() }()
 	body, err := io.ReadAll(res.Body)
 	return string(body), err
+}
+
+// waitUntilRefused waits until nothing listens on addr any more.
+func waitUntilRefused(t *testing.T, addr string) {
+	t.Helper()
+	for limit := time.Now().Add(30 * time.Second); time.Now().Before(limit); time.Sleep(time.Millisecond) {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+	}
+	t.Fatalf("%s still accepts connections", addr)
 }
 
 // watched gives a registry that the test closes, and that of another process, whose page
@@ -134,10 +148,10 @@ func TestStartConfig_ThenShutdownDeliversWhatItServed(t *testing.T) {
 	ran := make(chan error, 1)
 	go func() { ran <- errors.Join(sc.Start(ctx, e), httpmetrics.Graceful{}.Shutdown(ctx, reg)) }()
 
-	url := "https://" + <-addr + "/x"
+	listening := <-addr
 	fetched := make(chan error, 1)
 	go func() {
-		_, err := fetch(t.Context(), authority.Client(), url)
+		_, err := fetch(t.Context(), authority.Client(), "https://"+listening+"/x")
 		fetched <- err
 	}()
 	select {
@@ -146,6 +160,7 @@ func TestStartConfig_ThenShutdownDeliversWhatItServed(t *testing.T) {
 		t.Fatalf("the request did not come to its handler: %v", err)
 	}
 	cancel()
+	waitUntilRefused(t, listening)
 	close(proceed)
 	if err := <-fetched; err != nil {
 		t.Errorf("the client got %v", err)
