@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
 )
 
 // Exchange follows one request of a net/http server, from Begin to End, and
@@ -25,11 +27,14 @@ import (
 // the Exchange of that one.
 type Exchange struct {
 	rec     *Recorder
-	request *http.Request
+	request *http.Request   // as it reached the middleware
+	handed  *http.Request   // as the handlers inside get it
 	ctx     context.Context // of the request as it came: handlers may replace the request, and end its context
 	routeOf func(*http.Request) string
 	route   string
 	hint    atomic.Pointer[hint] // the route that a middleware further in knows, nil for none
+	inner   *InnerLabels         // nil for none
+	flight  *shoal.Gauge         // counts the request while it is served
 	start   time.Duration        // on the process's clock, as now tells it
 	sent    int64                // bytes of the body
 	status  int32                // the first final one, 0 until it is sent
@@ -69,8 +74,9 @@ func (rec *Recorder) Begin(x *Exchange, w http.ResponseWriter, r *http.Request, 
 // that of the request; flushes says whether it can flush.
 func (x *Exchange) begin(rec *Recorder, last http.ResponseWriter, flushes bool, r *http.Request, routeOf func(*http.Request) string) {
 	// Field by field: x is zero already, and lives on the heap.
-	x.rec, x.request, x.ctx, x.routeOf = rec, r, r.Context(), routeOf
+	x.rec, x.request, x.handed, x.ctx, x.routeOf = rec, r, r, r.Context(), routeOf
 	x.method = rec.methods.number(r.Method)
+	x.flight = rec.InFlight(r)
 	x.flushes = flushes
 	if !flushes {
 		x.noteTimeoutHandler(last)
@@ -81,7 +87,7 @@ func (x *Exchange) begin(rec *Recorder, last http.ResponseWriter, flushes bool, 
 			x.awaited = g.begin()
 		}
 	}
-	rec.Started()
+	x.flight.Inc()
 }
 
 // SetRoute tells the pattern of the router. Empty is [Unmatched]. What a
@@ -191,7 +197,7 @@ func (x *Exchange) finish() {
 func (x *Exchange) leave() {
 	if !x.ended {
 		x.ended = true
-		x.rec.Ended()
+		x.flight.Dec()
 	}
 }
 
@@ -226,14 +232,17 @@ func (x *Exchange) record(responseSize int64) {
 	}
 	x.recorded = true
 	elapsed := now() - x.start
-	h := x.rec.handlesOf(x.method, x.findRoute(), int(x.status), x.rec.labelValues(x.request))
+	h := x.rec.handlesOf(x.method, x.findRoute(), int(x.status), x.rec.LabelValues(x.request, x.inner))
 	h.observe(elapsed, x.request.ContentLength, responseSize)
 }
 
 func (x *Exchange) findRoute() string {
+	if route := x.rec.Route(x.handed); route != "" {
+		return route
+	}
 	route := x.route
 	if route == "" && x.routeOf != nil {
-		route = x.routeOf(x.request)
+		route = x.routeOf(x.handed)
 	}
 	if route == "" || route == Unmatched {
 		if h := x.hint.Load(); h != nil {

@@ -69,7 +69,7 @@ func (rec *Recorder) enterApart(w http.ResponseWriter, r *http.Request, routeOf 
 	if outer == nil || outer.rec.feeds != rec.feeds {
 		return nil
 	}
-	x := &Exchange{rec: rec, request: r, ctx: r.Context(), recorded: true, ended: true}
+	x := &Exchange{rec: rec, request: r, handed: r, ctx: r.Context(), recorded: true, ended: true}
 	x.Nest(r, routeOf)
 	x.hint.Load().outer = outer
 	return x

@@ -29,7 +29,7 @@ func Middleware(reg *shoal.Registry, opts Opts) func(http.Handler) http.Handler 
 			}
 			w, x := rec.Wrap(w, r, route)
 			defer x.End()
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, x.Inside(r))
 			x.Returned()
 		})
 	}
@@ -108,4 +108,10 @@ func routePath(r *http.Request) string {
 		return ctx.RoutePath
 	}
 	return r.URL.Path
+}
+
+// SetLabel gives a label of Opts.Labels that has no Value its value for this request; see
+// [httpmetrics.SetLabel].
+func SetLabel(r *http.Request, name, value string) {
+	httpmetrics.SetLabel(r.Context(), name, value)
 }

@@ -60,6 +60,7 @@ func follow(rec *httpmetrics.Recorder, c *gin.Context) *writer {
 		w.exchange = rec.Begin(&w.own, c.Writer, c.Request, nil)
 		told = w.exchange != &w.own
 	}
+	c.Request = w.exchange.Inside(c.Request)
 	w.exchange.SetRoute(c.FullPath())
 	if told {
 		w.ResponseWriter = nil

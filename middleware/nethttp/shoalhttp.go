@@ -79,6 +79,12 @@ func Install(mux *http.ServeMux, reg *shoal.Registry, opts Opts, between ...func
 	return recordAcross(rec, mux, next)
 }
 
+// SetLabel gives a label of Opts.Labels that has no Value its value for this request; see
+// [httpmetrics.SetLabel].
+func SetLabel(r *http.Request, name, value string) {
+	httpmetrics.SetLabel(r.Context(), name, value)
+}
+
 // Run serves until ctx is done, then drains the requests and closes the
 // registry, in this order; see [httpmetrics.Serve], also for the timeouts that server
 // gets where it has none. Further servers, such as [httpmetrics.PageServer], start
@@ -114,17 +120,19 @@ func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) ht
 		}
 		came := routedOf(r)
 		w, x := rec.Wrap(w, r, route)
+		inner := x.Inside(r)
 		if mux != nil && r.Method == http.MethodConnect {
 			x.SetRoute(routeIn(mux, came)) // only mux can tell its pattern from a path
 		}
 		defer func() {
+			r.Pattern = inner.Pattern // for handlers further out that look for it
 			if mux != nil && r.Pattern == "" {
 				// mux has no pattern, or called another mux with r that has none.
 				x.SetRoute(routeIn(mux, came))
 			}
 			x.End()
 		}()
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, inner)
 		x.Returned()
 	})
 }
@@ -148,6 +156,7 @@ func recordAcross(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handl
 		v.note(r, false)
 		inner := r.WithContext(v)
 		w, x := rec.Wrap(w, inner, route)
+		inner = x.Inside(inner)
 		defer x.End()
 		next.ServeHTTP(w, inner)
 		r.Pattern = inner.Pattern // for handlers further out that look for it
