@@ -13,6 +13,7 @@ import (
 
 	"github.com/labstack/echo/v5"
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 	shoalecho "github.com/shoal-metrics/shoal/middleware/echov5"
 )
@@ -169,6 +170,43 @@ func TestHooksOfTheResponseStillRunAndMayChangeTheStatus(t *testing.T) {
 		t.Errorf("the client got %d, After ran %d times", w.Code, after)
 	}
 	wantOne(t, reg, "GET", "/x", "202")
+}
+
+func TestSetLabel_IsTheLabelThatTheHandlerOrAMiddlewareLearnt(t *testing.T) {
+	for promise, tt := range map[string]struct {
+		middleware, handler string
+		want                string
+	}{
+		"by a middleware": {"acme", "", "acme"},
+		"by the handler":  {"", "acme", "acme"},
+		"by both":         {"globex", "acme", "acme"},
+	} {
+		t.Run(promise, func(t *testing.T) {
+			reg := shoaltest.New(t)
+			e := newEcho()
+			shoalecho.Install(e, reg, shoalecho.Opts{Labels: []httpmetrics.Label{{Name: "tenant"}}})
+			set := func(c *echo.Context, value string) {
+				if value != "" {
+					shoalecho.SetLabel(c, "tenant", value)
+				}
+			}
+			e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+				return func(c *echo.Context) error {
+					set(c, tt.middleware)
+					return next(c)
+				}
+			})
+			e.GET("/x", func(c *echo.Context) error {
+				set(c, tt.handler)
+				return ok(c)
+			})
+			serve(e, "GET", "/x")
+			labels := []string{"method", "GET", "route", "/x", "code", "200", "tenant", tt.want}
+			if got := shoaltest.Value(t, reg, "http_requests_total", labels...); got != 1 {
+				t.Errorf("%v requests of the tenant, want 1", got)
+			}
+		})
+	}
 }
 
 func TestWriterIsRestored(t *testing.T) {
