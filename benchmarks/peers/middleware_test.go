@@ -110,7 +110,7 @@ func connectedAsUsual(tb testing.TB) *shoal.Registry {
 	return reg
 }
 
-var routers = [][]side{netHTTP, chiRouter, ginEngine, echoRouter, echoV5Router}
+var routers = [][]side{netHTTP, chiRouter, ginEngine, echoRouter, echoV5Router, fiberV3, fiberV2}
 
 // The bare router runs first, then its middlewares one after the other: the cost of a middleware
 // is the difference.
