@@ -11,6 +11,8 @@ import (
 	fiberv2 "github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v3"
 	"github.com/prometheus/client_golang/prometheus"
+	shoalfiber "github.com/shoal-metrics/shoal/middleware/fiber"
+	shoalfiberv2 "github.com/shoal-metrics/shoal/middleware/fiberv2"
 	"github.com/valyala/fasthttp"
 )
 
@@ -49,6 +51,11 @@ var fiberV3 = []side{
 	{"fiber", "bare", func(testing.TB) (app, prometheus.Gatherer) {
 		return fiberV3Routes(fiber.New()), nil
 	}},
+	{"fiber", "shoal", func(tb testing.TB) (app, prometheus.Gatherer) {
+		f, reg := fiber.New(), connectedAsUsual(tb)
+		shoalfiber.Install(f, reg, shoalfiber.Opts{})
+		return fiberV3Routes(f), reg
+	}},
 	// No middleware for fiber v3 could be downloaded. This one records with client_golang
 	// what shoal's does, without its semantics: what one writes for one's own application.
 	{"fiber", "by-hand", func(testing.TB) (app, prometheus.Gatherer) {
@@ -82,6 +89,11 @@ func fiberV3Routes(f *fiber.App) app {
 var fiberV2 = []side{
 	{"fiberv2", "bare", func(testing.TB) (app, prometheus.Gatherer) {
 		return fiberV2Routes(newFiberV2()), nil
+	}},
+	{"fiberv2", "shoal", func(tb testing.TB) (app, prometheus.Gatherer) {
+		f, reg := newFiberV2(), connectedAsUsual(tb)
+		shoalfiberv2.Install(f, reg, shoalfiberv2.Opts{})
+		return fiberV2Routes(f), reg
 	}},
 	{"fiberv2", "fiberprometheus", func(testing.TB) (app, prometheus.Gatherer) {
 		f, page := newFiberV2(), prometheus.NewRegistry()

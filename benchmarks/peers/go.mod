@@ -20,7 +20,7 @@ require (
 	github.com/shoal-metrics/shoal/middleware/gin v0.0.0-00010101000000-000000000000
 	github.com/shoal-metrics/shoal/middleware/nethttp v0.0.0-00010101000000-000000000000
 	github.com/slok/go-http-metrics v0.13.0
-	github.com/valyala/fasthttp v1.73.0
+	github.com/valyala/fasthttp v1.78.0
 	github.com/zsais/go-gin-prometheus v0.1.0
 	go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin v0.65.0
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0
@@ -30,13 +30,14 @@ require (
 )
 
 require (
-	github.com/andybalholm/brotli v1.2.2 // indirect
 	github.com/gofiber/schema v1.7.0 // indirect
 	github.com/gofiber/utils/v2 v2.0.2 // indirect
 	github.com/klauspost/compress v1.20.4 // indirect
 	github.com/mattn/go-runewidth v0.0.16 // indirect
+	github.com/molecule-man/go-brrr v1.3.1 // indirect
 	github.com/philhofer/fwd v1.2.0 // indirect
 	github.com/rivo/uniseg v0.4.7 // indirect
+	github.com/shoal-metrics/shoal/middleware/fasthttp v0.0.0 // indirect
 	github.com/tinylib/msgp v1.6.3 // indirect
 )
 
@@ -80,6 +81,8 @@ require (
 	github.com/quic-go/quic-go v0.59.0 // indirect
 	github.com/redis/go-redis/v9 v9.23.0 // indirect
 	github.com/shoal-metrics/shoal/middleware/echov5 v0.0.0
+	github.com/shoal-metrics/shoal/middleware/fiber v0.0.0
+	github.com/shoal-metrics/shoal/middleware/fiberv2 v0.0.0
 	github.com/sirupsen/logrus v1.9.3 // indirect
 	github.com/twitchyliquid64/golang-asm v0.15.1 // indirect
 	github.com/ugorji/go/codec v1.3.1 // indirect
@@ -115,3 +118,9 @@ replace (
 )
 
 replace github.com/shoal-metrics/shoal/middleware/echov5 => ../../middleware/echov5
+
+replace github.com/shoal-metrics/shoal/middleware/fasthttp => ../../middleware/fasthttp
+
+replace github.com/shoal-metrics/shoal/middleware/fiber => ../../middleware/fiber
+
+replace github.com/shoal-metrics/shoal/middleware/fiberv2 => ../../middleware/fiberv2

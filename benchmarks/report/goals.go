@@ -63,19 +63,23 @@ func middlewareGoals() (list []goal) {
 		title, router string
 		most          float64 // seconds
 		allocations   float64
-		peer, side    string // what the time is compared with
+		peer, side    string // what the time is compared with; empty for nothing
 	}{
 		{"net/http", "nethttp", 300e-9, 1, "slok's", "slok"},
 		{"chi", "chi", 300e-9, 1, "slok's", "slok"},
 		{"gin", "gin", 300e-9, 1, "slok's", "slok"},
 		{"echo v4", "echo", 300e-9, 1, "slok's", "slok"},
 		{"echo v5", "echov5", 350e-9, 2, "echoprometheus's", "echoprometheus"},
+		{"fiber v3", "fiber", 350e-9, 2, "", ""},
+		{"fiber v2", "fiberv2", 350e-9, 2, "fiberprometheus's", "fiberprometheus"},
 	} {
 		keys := "Middleware router=" + m.router + " mode=serial side=shoal"
 		list = append(list,
 			goal{m.title + "'s middleware, more than the bare router", keys, column{minus: "side=bare"}, m.most, false},
-			goal{"allocations of that middleware", keys, column{minus: "side=bare", unit: "allocs/op"}, m.allocations, false},
-			goal{"time of that middleware / " + m.peer, keys, column{minus: "side=bare", over: "side=" + m.side}, 0.5, false})
+			goal{"allocations of that middleware", keys, column{minus: "side=bare", unit: "allocs/op"}, m.allocations, false})
+		if m.peer != "" {
+			list = append(list, goal{"time of that middleware / " + m.peer, keys, column{minus: "side=bare", over: "side=" + m.side}, 0.5, false})
+		}
 	}
 	return list
 }

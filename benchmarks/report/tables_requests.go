@@ -49,6 +49,8 @@ var middlewareTables = []table{
 			{title: "gin", keys: "router=gin side=bare"},
 			{title: "echo v4", keys: "router=echo side=bare"},
 			{title: "echo v5", keys: "router=echov5 side=bare"},
+			{title: "fiber v3", keys: "router=fiber side=bare"},
+			{title: "fiber v2", keys: "router=fiberv2 side=bare"},
 		},
 		columns: []column{
 			{title: "time", keys: "mode=serial"},
@@ -94,6 +96,7 @@ const (
 	recordsChi     = "counter by method, route, code, protocol; duration by method, route, code; in flight by protocol"
 	recordsGin     = "counter by method, route, code, handler, host; summaries of duration, request and response size without labels"
 	recordsEcho    = "counter, duration, request and response size by method, route, code, host"
+	recordsFiber   = "counter, duration, by method, route, code; in flight by method"
 	recordsNothing = "nothing: what echo v4 takes for any middleware"
 )
 
@@ -119,6 +122,10 @@ var middlewareRows = []row{
 	theirs("echo v4", "echo", "labstack's echoprometheus", recordsEcho, "echoprometheus"),
 	ours("echo v5", "echov5"),
 	theirs("echo v5", "echov5", "labstack's echoprometheus", recordsEcho, "echoprometheus"),
+	ours("fiber v3", "fiber"),
+	theirs("fiber v3", "fiber", "client_golang, by hand", recordsOurs, "by-hand"),
+	ours("fiber v2", "fiberv2"),
+	theirs("fiber v2", "fiberv2", "ansrivas/fiberprometheus", recordsFiber, "fiberprometheus"),
 }
 
 func ours(title, router string) row {
