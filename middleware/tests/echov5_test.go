@@ -20,8 +20,6 @@ import (
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 	shoalecho "github.com/shoal-metrics/shoal/middleware/echov5"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
-	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/h2c"
 )
 
 // The packages for echo v4 and v5 have the same names, and so have echo's own. So what the
@@ -65,16 +63,6 @@ func runListenerEchoV5(ctx context.Context, l net.Listener, reg *shoal.Registry,
 // echoV5sWriter takes off what echo puts around the server's ResponseWriter.
 func echoV5sWriter(w http.ResponseWriter) http.ResponseWriter {
 	return w.(*echo.Response).ResponseWriter
-}
-
-func echoV5UnencryptedHTTP2(ctx context.Context, reg *shoal.Registry, addr string, routes []route) error {
-	server := &http.Server{Addr: addr, Handler: buildEchoV5(reg, httpmetrics.Opts{}, routes), Protocols: unencrypted()}
-	return httpmetrics.Serve(ctx, reg, server)
-}
-
-func echoV5H2C(ctx context.Context, reg *shoal.Registry, addr string, routes []route) error {
-	handler := h2c.NewHandler(buildEchoV5(reg, httpmetrics.Opts{}, routes), &http2.Server{})
-	return httpmetrics.Serve(ctx, reg, httpmetrics.NewServer(addr, handler))
 }
 
 // echoV5Nils are calls that lack an argument, and what they say.
