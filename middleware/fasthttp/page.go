@@ -99,15 +99,15 @@ func (w *pageWriter) WriteHeader(status int) { w.status = status }
 // deadline: if a fasthttp.TimeoutHandler is around it, the server sends another answer, and
 // leaves this one alone.
 func (w *pageWriter) Write(body []byte) (int, error) {
-	w.mu.Lock()
-	late := time.NewTimer(time.Until(w.deadline))
-	w.mu.Unlock()
-	defer late.Stop()
 	select {
 	case w.body <- body:
 	case <-w.sent:
 		return 0, io.ErrClosedPipe
 	}
+	w.mu.Lock()
+	late := time.NewTimer(time.Until(w.deadline))
+	w.mu.Unlock()
+	defer late.Stop()
 	select {
 	case <-w.sent:
 	case <-late.C:
@@ -115,12 +115,17 @@ func (w *pageWriter) Write(body []byte) (int, error) {
 	return len(body), nil
 }
 
-// SetWriteDeadline is for the [http.ResponseController] of the page's handler.
+// SetWriteDeadline is for the [http.ResponseController] of the page's handler. If it fails,
+// nobody waits for the body any more, or there is no connection: Write does not wait either.
 func (w *pageWriter) SetWriteDeadline(t time.Time) error {
+	err := w.ctx.SetWriteDeadline(t)
+	if err != nil {
+		t = time.Time{}
+	}
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.deadline = t
-	w.mu.Unlock()
-	return w.ctx.SetWriteDeadline(t)
+	return err
 }
 
 // answer gives the response its status and header.
