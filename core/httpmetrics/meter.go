@@ -13,7 +13,7 @@ import (
 
 // meter holds the metrics of a server. It knows nothing of requests.
 type meter struct {
-	feeds feeds
+	feeds Feeds
 
 	requests     *shoal.CounterVec
 	duration     *shoal.HistogramVec // nil for none, as those below
@@ -30,11 +30,16 @@ type meter struct {
 	cache      *cache
 }
 
-// feeds identifies the metrics that a recorder feeds.
-type feeds struct {
+// Feeds identifies the metrics that a recorder feeds. Two are equal if the counters of
+// requests have the same registry, name and constant labels.
+type Feeds struct {
 	reg      *shoal.Registry
 	requests string // the counter's name and constant labels
 }
+
+// Feeds identifies the metrics that the recorder feeds, so that an adapter can tell whether
+// a middleware further out records a request in the same ones.
+func (m *meter) Feeds() Feeds { return m.feeds }
 
 // Observation is one request that has an answer.
 type Observation struct {
@@ -142,7 +147,7 @@ func registerMeter[R any](reg *shoal.Registry, o *OptsOf[R]) (m meter, err error
 	if m.methods, err = newMethods(o.Methods, o.Names.OtherMethod); err != nil {
 		return m, err
 	}
-	m.feeds = feeds{reg, fmt.Sprintf("%s_%s%q", o.Namespace, o.Names.Requests, o.ConstLabels)}
+	m.feeds = Feeds{reg, fmt.Sprintf("%s_%s%q", o.Namespace, o.Names.Requests, o.ConstLabels)}
 	m.cache, m.classes, m.labels = new(cache), o.StatusClasses, len(o.Labels)
 	m.unrecorded = append(slices.Clone(o.SkipRoutes), o.MetricsPath)
 	return m, register(&m, reg, o)
