@@ -46,6 +46,25 @@ func buildEchoV5(reg *shoal.Registry, opts httpmetrics.Opts, routes []route) *ec
 	return e
 }
 
+func echoV5Labelled(reg *shoal.Registry) http.Handler {
+	e := quietEchoV5()
+	shoalecho.Install(e, reg, tenantPlanRegion)
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c *echo.Context) error {
+			if tenant := c.Request().Header.Get("Tenant"); tenant != "" {
+				shoalecho.SetLabel(c, "tenant", tenant)
+			}
+			c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), contextKey{}, "user")))
+			return next(c)
+		}
+	})
+	e.GET("/users/:id", func(c *echo.Context) error {
+		learn(c.Request(), func(name, value string) { shoalecho.SetLabel(c, name, value) })
+		return c.NoContent(http.StatusOK)
+	})
+	return e
+}
+
 var echoV5 = framework{
 	name: "echov5", colon: true,
 	build: func(reg *shoal.Registry, opts httpmetrics.Opts, routes []route) http.Handler {

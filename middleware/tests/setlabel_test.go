@@ -112,6 +112,7 @@ var labelled = map[string]func(reg *shoal.Registry) http.Handler{
 		})
 		return e
 	},
+	"echov5": echoV5Labelled,
 }
 
 func ginLabelled(reg *shoal.Registry) *gin.Engine {
@@ -233,6 +234,9 @@ func TestCopiedRequests_GiveBackWhatIsLookedForFurtherOut(t *testing.T) {
 			e.POST("/upload", echo.WrapHandler(http.HandlerFunc(parse)))
 			return e
 		}, ""},
+		"echov5": {func(reg *shoal.Registry) http.Handler {
+			return buildEchoV5(reg, tenantPlanRegion, []route{{"POST", "/upload", parse}})
+		}, "/upload"}, // as echo leaves it there
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
