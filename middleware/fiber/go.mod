@@ -6,6 +6,7 @@ require (
 	github.com/gofiber/fiber/v3 v3.1.0
 	github.com/shoal-metrics/shoal/core v0.0.0
 	github.com/shoal-metrics/shoal/middleware/fasthttp v0.0.0
+	github.com/valyala/fasthttp v1.78.0
 )
 
 require (
@@ -25,7 +26,6 @@ require (
 	github.com/redis/go-redis/v9 v9.23.0 // indirect
 	github.com/tinylib/msgp v1.6.3 // indirect
 	github.com/valyala/bytebufferpool v1.0.0 // indirect
-	github.com/valyala/fasthttp v1.78.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/net v0.62.0 // indirect
