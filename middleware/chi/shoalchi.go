@@ -41,6 +41,12 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 	return httpmetrics.Handler(reg, opts)
 }
 
+// SetLabel gives a value to a label of Opts.Labels that has no Value, for this request; see
+// [httpmetrics.SetLabel].
+func SetLabel(r *http.Request, name, value string) {
+	httpmetrics.SetLabel(r.Context(), name, value)
+}
+
 // Install puts the middleware and the page, for GET and HEAD, on router. Call
 // it before the routes: chi panics if there is one. It panics if router or reg is
 // nil, or if opts clash with what is registered.
@@ -108,10 +114,4 @@ func routePath(r *http.Request) string {
 		return ctx.RoutePath
 	}
 	return r.URL.Path
-}
-
-// SetLabel gives a label of Opts.Labels that has no Value its value for this request; see
-// [httpmetrics.SetLabel].
-func SetLabel(r *http.Request, name, value string) {
-	httpmetrics.SetLabel(r.Context(), name, value)
 }

@@ -53,7 +53,7 @@ func follow(rec *httpmetrics.Recorder, c *gin.Context) *writer {
 	for o := w.outer; o != nil && w.exchange == nil; o = o.outer {
 		if o.ResponseWriter != nil && o.exchange.Feeds(rec) {
 			w.exchange, told = o.exchange, o.leads(c.Writer)
-			w.exchange.Nest(c.Request, nil)
+			w.exchange.Nest(rec, c.Request, nil)
 		}
 	}
 	if w.exchange == nil {

@@ -39,9 +39,12 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) gin.HandlerFunc {
 	return gin.WrapH(httpmetrics.Handler(reg, opts))
 }
 
-// SetLabel gives a label of Opts.Labels that has no Value its value for this request; see
+// SetLabel gives a value to a label of Opts.Labels that has no Value, for this request; see
 // [httpmetrics.SetLabel].
 func SetLabel(c *gin.Context, name, value string) {
+	if c.Request == nil { // as gin.CreateTestContext leaves it
+		return
+	}
 	httpmetrics.SetLabel(c.Request.Context(), name, value)
 }
 

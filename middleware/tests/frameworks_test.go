@@ -138,6 +138,7 @@ var frameworks = []framework{
 			tellAddress(e.Server, addr)
 			return shoalecho.Run(ctx, e, "127.0.0.1:0", reg)
 		}},
+	echoV5,
 }
 
 func forEach(t *testing.T, test func(t *testing.T, f framework)) {

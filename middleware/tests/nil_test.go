@@ -5,36 +5,34 @@ package tests
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
-	fiberv2 "github.com/gofiber/fiber/v2"
-	"github.com/gofiber/fiber/v3"
 	"github.com/labstack/echo/v4"
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 	shoalchi "github.com/shoal-metrics/shoal/middleware/chi"
 	shoalecho "github.com/shoal-metrics/shoal/middleware/echo"
-	shoalfasthttp "github.com/shoal-metrics/shoal/middleware/fasthttp"
-	shoalfiber "github.com/shoal-metrics/shoal/middleware/fiber"
-	shoalfiberv2 "github.com/shoal-metrics/shoal/middleware/fiberv2"
 	shoalgin "github.com/shoal-metrics/shoal/middleware/gin"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
-	"github.com/valyala/fasthttp"
 )
+
+// nilCall is a call that lacks an argument, and what it says.
+type nilCall struct {
+	says string
+	call func()
+}
 
 func TestNilArgumentIsNamedWithWhatToGiveInstead(t *testing.T) {
 	const registry, server, listener = "the registry is nil: give it shoal.Default()", "server 1 of 1 is nil: give", "listener is nil: see the error"
 	reg := shoaltest.New(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // a Run that takes nil ends
-	for name, tt := range map[string]struct {
-		says string
-		call func()
-	}{
+	calls := map[string]nilCall{
 		"nethttp Middleware":               {registry, func() { shoalhttp.Middleware(nil, shoalhttp.Opts{}) }},
 		"nethttp Middleware, handler":      {"handler that the middleware is put around is nil", func() { shoalhttp.Middleware(reg, shoalhttp.Opts{})(nil) }},
 		"nethttp Handler":                  {registry, func() { shoalhttp.Handler(nil, shoal.HandlerOpts{}) }},
@@ -71,31 +69,10 @@ func TestNilArgumentIsNamedWithWhatToGiveInstead(t *testing.T) {
 		"gin RunListener, engine":          {"the engine is nil: give it gin.New()", func() { _ = shoalgin.RunListener(ctx, nil, nil, reg) }},
 		"nethttp RunListener, server":      {server, func() { _ = shoalhttp.RunListener(ctx, nil, nil, reg) }},
 		"echo Run, network of no listener": {registry, func() { e := echo.New(); e.ListenerNetwork = "udp"; _ = shoalecho.Run(ctx, e, ":0", nil) }},
-		"fasthttp Middleware":              {registry, func() { shoalfasthttp.Middleware(nil, shoalfasthttp.Opts{}) }},
-		"fasthttp Middleware, handler":     {"handler that the middleware is put around is nil", func() { shoalfasthttp.Middleware(reg, shoalfasthttp.Opts{})(nil) }},
-		"fasthttp Handler":                 {registry, func() { shoalfasthttp.Handler(nil, shoal.HandlerOpts{}) }},
-		"fasthttp Install":                 {registry, func() { shoalfasthttp.Install(says("ok"), nil, shoalfasthttp.Opts{}) }},
-		"fasthttp Run":                     {registry, func() { _ = shoalfasthttp.Run(ctx, &fasthttp.Server{}, "127.0.0.1:0", nil) }},
-		"fasthttp Run, server":             {"the server is nil: give it &fasthttp.Server{", func() { _ = shoalfasthttp.Run(ctx, nil, "127.0.0.1:0", reg) }},
-		"fasthttp Run, further server":     {server, func() { _ = shoalfasthttp.Run(ctx, &fasthttp.Server{}, "127.0.0.1:0", reg, nil) }},
-		"fasthttp RunListener":             {listener, func() { _ = shoalfasthttp.RunListener(ctx, &fasthttp.Server{}, nil, reg) }},
-		"fasthttp RunListener, server":     {"the server is nil", func() { _ = shoalfasthttp.RunListener(ctx, nil, nil, reg) }},
-		"fiber Middleware":                 {registry, func() { shoalfiber.Middleware(nil, shoalfiber.Opts{}) }},
-		"fiber Handler":                    {registry, func() { shoalfiber.Handler(nil, shoal.HandlerOpts{}) }},
-		"fiber Install":                    {registry, func() { shoalfiber.Install(fiber.New(), nil, shoalfiber.Opts{}) }},
-		"fiber Install, app":               {"the app is nil: give it fiber.New()", func() { shoalfiber.Install(nil, reg, shoalfiber.Opts{}) }},
-		"fiber Run":                        {registry, func() { _ = shoalfiber.Run(ctx, fiber.New(), "127.0.0.1:0", nil) }},
-		"fiber Run, app":                   {"the app is nil: give it fiber.New()", func() { _ = shoalfiber.Run(ctx, nil, "127.0.0.1:0", reg) }},
-		"fiber RunListener":                {listener, func() { _ = shoalfiber.RunListener(ctx, fiber.New(), nil, reg) }},
-		"fiber RunListener, app":           {"the app is nil: give it fiber.New()", func() { _ = shoalfiber.RunListener(ctx, nil, nil, reg) }},
-		"fiber v2 Middleware":              {registry, func() { shoalfiberv2.Middleware(nil, shoalfiberv2.Opts{}) }},
-		"fiber v2 Handler":                 {registry, func() { shoalfiberv2.Handler(nil, shoal.HandlerOpts{}) }},
-		"fiber v2 Install":                 {registry, func() { shoalfiberv2.Install(fiberv2.New(), nil, shoalfiberv2.Opts{}) }},
-		"fiber v2 Install, app":            {"the app is nil: give it fiber.New()", func() { shoalfiberv2.Install(nil, reg, shoalfiberv2.Opts{}) }},
-		"fiber v2 Run":                     {registry, func() { _ = shoalfiberv2.Run(ctx, fiberv2.New(), "127.0.0.1:0", nil) }},
-		"fiber v2 Run, app":                {"the app is nil: give it fiber.New()", func() { _ = shoalfiberv2.Run(ctx, nil, "127.0.0.1:0", reg) }},
-		"fiber v2 RunListener":             {listener, func() { _ = shoalfiberv2.RunListener(ctx, fiberv2.New(), nil, reg) }},
-	} {
+	}
+	maps.Copy(calls, echoV5Nils(ctx, reg, registry, listener))
+	maps.Copy(calls, fastNils(ctx, reg, registry, server, listener))
+	for name, tt := range calls {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			defer func() {
 				if said := fmt.Sprint(recover()); !strings.Contains(said, tt.says) {
