@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/shoal-metrics/shoal/core/internal/bridge"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
@@ -49,13 +50,17 @@ func (w *writer) heartbeat(now time.Time) error {
 }
 
 func (w *writer) holdRequest() wire.HoldRequest {
-	wanted := wire.NoIndex
-	if w.opts.Index != nil && !w.lease.hadWanted {
+	wanted, predecessor := wire.NoIndex, ""
+	switch {
+	case w.lease.hadWanted:
+	case w.opts.Index != nil:
 		wanted = *w.opts.Index
+	case w.lease.predecessor != "":
+		wanted, predecessor = w.lease.inherited, w.lease.predecessor
 	}
 	l := &w.lineage
 	return wire.HoldRequest{
-		Writer: w.id, Index: w.lease.index, Wanted: wanted, TTL: w.opts.LeaseDuration,
+		Writer: w.id, Index: w.lease.index, Wanted: wanted, Predecessor: predecessor, TTL: w.opts.LeaseDuration,
 		Lineage: l.verified, Current: l.seen, Changed: l.changed && l.verified != l.seen, Unverified: l.lost,
 		Info: wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
 	}
@@ -68,6 +73,9 @@ func (w *writer) renewed(reply wire.HoldReply) {
 	}
 	if reply.Lost {
 		w.doubt()
+	}
+	if w.lease.index != reply.Index {
+		bridge.Leased(bridge.Lease{App: w.opts.App, Index: reply.Index, Writer: w.id})
 	}
 	w.lease.index, w.lease.held, w.lease.hadWanted, w.lease.refusal = reply.Index, true, true, nil
 	w.reg.redisServes("lease")

@@ -19,6 +19,11 @@ type lease struct {
 	hadWanted bool      // we held Opts.Index once; if another process takes it, do not take it back
 	renewAt   time.Time // when the next heartbeat is due
 	refusal   error     // why Redis did not renew it
+
+	// The lease of the process whose place this one takes, if any: its index is asked for like
+	// Opts.Index, but taken from this writer only.
+	inherited   int
+	predecessor string
 }
 
 // due says whether the next heartbeat is.

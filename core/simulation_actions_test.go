@@ -6,6 +6,8 @@ import (
 	"context"
 	"maps"
 	"time"
+
+	"github.com/shoal-metrics/shoal/core/internal/bridge"
 )
 
 // action is something that the driver can do. Nil allows it to every seed.
@@ -369,7 +371,26 @@ func (w *world) kill(d *rng) {
 		w.happened(faultKilled)
 		p.count(d)
 		p.kill()
+		if w.plan.heirs {
+			w.later(d.between(0, 2*w.plan.opts.LeaseDuration), func() { w.succeed(p, d) })
+		}
 	})
+}
+
+// succeed starts the successor of a dead process, as package prefork does. By then another process may
+// have its index.
+func (w *world) succeed(dead *proc, d *rng) {
+	if len(w.writers()) >= mostProcesses {
+		return
+	}
+	w.happened(faultSucceeded)
+	var index int
+	var writer string // empty if it died before its first heartbeat
+	w.locked(func() { index, writer = dead.leased, dead.id })
+	former := bridge.Predecessor
+	defer func() { bridge.Predecessor = former }()
+	bridge.Predecessor = func(string) (int, string) { return index, writer }
+	w.start(false, nil).count(d)
 }
 
 func (w *world) closeOne(d *rng) {

@@ -43,6 +43,7 @@ const (
 	faultCloseInTrouble // closed while the store can't be reached
 	faultStarted
 	faultFenced // a replacement asks for its index
+	faultSucceeded
 	// Of series.
 	faultSeriesAdded
 	faultSeriesDeleted
@@ -85,6 +86,7 @@ var faultNames = [faultKinds]string{
 	faultCloseInTrouble:      "closed while the store is away",
 	faultStarted:             "started",
 	faultFenced:              "fenced by a replacement",
+	faultSucceeded:           "succeeded after its death",
 	faultSeriesAdded:         "series added",
 	faultSeriesDeleted:       "series deleted",
 	faultSeriesDeletedInPart: "series deleted by partial match",

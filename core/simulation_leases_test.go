@@ -48,7 +48,13 @@ func (l *ledger) held(p *proc, req wire.HoldRequest, reply wire.HoldReply) {
 		}
 		delete(l.leases, index)
 	}
+	before := l.leases[reply.Index]
+	if req.Predecessor != "" && before.proc != nil && before.proc != p && before.proc.id != req.Predecessor &&
+		reply.Now.Before(before.deadline) {
+		l.w.violated("%v took the index %d of %v, which lives and is not its predecessor", p, reply.Index, before.proc)
+	}
 	l.renewals++
+	p.leased = reply.Index
 	l.leases[reply.Index] = ledgerLease{p, reply.Now.Add(req.TTL), l.renewals}
 	l.confirmed[p.number] = req.Lineage
 	p.heldAt = time.Now()

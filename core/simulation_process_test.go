@@ -72,6 +72,7 @@ type proc struct {
 	state       *GaugeVec // Latest
 
 	id       string               // of the writer; guarded by w.mu
+	leased   int                  // the index that it got last; guarded by w.mu
 	heldAt   time.Time            // its last heartbeat; guarded by w.mu
 	leasedAt time.Time            // its last heartbeat that the store answered with a new lease; guarded by w.mu
 	sent     sums                 // what its batches hold; guarded by w.mu

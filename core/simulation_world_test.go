@@ -68,6 +68,7 @@ type plan struct {
 	pauses    bool // minutes of rest
 	functions bool // gauge functions, which make a process flush at each heartbeat
 	totals    bool // a Total gauge
+	heirs     bool // a killed process has a successor that is to have its index
 
 	removal    bool                     // series that no process holds are removed; see planRemoval
 	retentions map[string]time.Duration // of the families whose marks the ledger follows, as they are declared
@@ -112,8 +113,9 @@ func newWorld(t *testing.T, seed uint64, traced bool) *world {
 	w := &world{t: t, seed: seed, rng: newRNG(seed), server: memstore.New(), began: time.Now(), labels: 2}
 	w.server.LogChanges(int(seed % 3)) // families are small here
 	w.plan = newPlan(&w.rng)
-	// These two are not drawn, so that the other seeds run as before these options.
+	// These are not drawn, so that the other seeds run as before these options.
 	w.plan.totals = seed%3 == 0
+	w.plan.heirs = seed%4 == 1
 	w.plan.retentions = map[string]time.Duration{}
 	for _, family := range summedFamilies {
 		w.plan.retentions[family] = 0 // that of the registry

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/shoal-metrics/shoal/core/internal/bridge"
 	"github.com/shoal-metrics/shoal/core/internal/page"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
@@ -76,6 +77,7 @@ func newWriter(reg *Registry, store wire.Store, opts Opts) *writer {
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.lease.index = wire.NoIndex
+	w.lease.inherited, w.lease.predecessor = bridge.Predecessor(opts.App)
 	w.schedule = schedule{opts: opts, jitter: newJitter(w.id)}
 	return w
 }

@@ -83,8 +83,8 @@
 //
 // # Parts
 //
-// [Recorder] takes only strings and numbers, so an adapter for a server that is not
-// net/http needs nothing else. [Exchange] follows one net/http request and decides on
+// [RecorderOf] takes only strings and numbers, so an adapter for a server that is not
+// net/http needs nothing else: shoalfasthttp is one. [Exchange] follows one net/http request and decides on
 // status, size and time.
 // [Recorder.Wrap] gives a handler a ResponseWriter that tells an Exchange what is
 // sent. An adapter whose writer is its own calls [Recorder.Begin] instead, and gives

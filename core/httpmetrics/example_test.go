@@ -24,17 +24,18 @@ type rpcCall struct {
 }
 
 // An adapter for a server of another kind needs strings and numbers only.
-func ExampleRecorder() {
+func ExampleRecorderOf() {
 	reg := shoal.New()
 	_ = shoaltest.Connect(reg)
 	defer func() { _ = reg.Close(context.Background()) }()
-	rec := httpmetrics.NewRecorder(reg, httpmetrics.Opts{})
+	rec := httpmetrics.NewRecorderOf(reg, httpmetrics.OptsOf[rpcCall]{})
 
 	measured := func(call rpcCall, handle func() (code int)) {
 		start, code := time.Now(), http.StatusInternalServerError // what a panic leaves
-		rec.Started()
+		inFlight := rec.InFlight(call)
+		inFlight.Inc()
 		defer func() {
-			rec.Ended()
+			inFlight.Dec()
 			rec.Record(httpmetrics.Observation{
 				Method: call.verb, Route: call.pattern, Code: code,
 				Duration: time.Since(start), RequestSize: call.bodyLength, ResponseSize: -1,

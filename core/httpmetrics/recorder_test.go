@@ -97,7 +97,7 @@ func TestRecorder_OptionsChooseTheMetrics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			reg := shoaltest.New(t)
 			rec := NewRecorder(reg, tt.opts)
-			rec.Started()
+			rec.InFlight(nil).Inc()
 			rec.Record(Observation{Method: "GET", Code: 200})
 			if got := pageNames(t, reg); got != tt.want {
 				t.Errorf("the page has\n%s, want\n%s", got, tt.want)
@@ -154,7 +154,7 @@ func TestRecorder_OtherConstLabelsAreSeriesOfTheirOwn(t *testing.T) {
 	}
 	public, admin := NewRecorder(reg, with("public")), NewRecorder(reg, with("admin"))
 	public.Record(Observation{Method: "GET", Code: 200})
-	public.Started()
+	public.InFlight(nil).Inc()
 	admin.Record(Observation{Method: "GET", Code: 200})
 	NewRecorder(reg, with("admin")).Record(Observation{Method: "GET", Code: 200})
 	for server, want := range map[string]struct{ requests, inFlight float64 }{"public": {1, 1}, "admin": {2, 0}} {
@@ -170,7 +170,7 @@ func TestRecorder_OtherConstLabelsAreSeriesOfTheirOwn(t *testing.T) {
 			t.Errorf("%s shows a request in flight: %v", server, got)
 		}
 	}
-	public.Ended()
+	public.InFlight(nil).Dec()
 	if _, err := RegisterRecorder(reg, Opts{}); err == nil {
 		t.Error("a recorder without the constant label was registered beside those with it")
 	}
@@ -293,9 +293,9 @@ func TestRecorder_ConcurrentRequestsAreAllCounted(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 500 {
-				rec.Started()
+				rec.InFlight(nil).Inc()
 				rec.Record(Observation{Method: "GET", Route: fmt.Sprint("/", (i+g)%50), Code: 200})
-				rec.Ended()
+				rec.InFlight(nil).Dec()
 			}
 		})
 	}

@@ -59,7 +59,7 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 // still its own; where there are few leases, one of the lowest whose entry is the writer's (the
 // reply of an earlier call was lost, or the server stepped back); the one that it held, if that
 // has no entry; the one wanted, even if another writer holds it; where there are few, the lowest
-// that is free or expired; and what search finds.
+// that is free or expired; and what search finds. The one wanted counts only if it yields.
 func (a *app) choose(req wire.HoldRequest, now time.Time) (index int) {
 	held, taken := a.leases[req.Index]
 	if taken && held.writer == req.Writer {
@@ -80,12 +80,18 @@ func (a *app) choose(req wire.HoldRequest, now time.Time) (index int) {
 		return first
 	case req.Index != wire.NoIndex && !taken:
 		return req.Index
-	case req.Wanted != wire.NoIndex:
+	case req.Wanted != wire.NoIndex && a.yields(req, now):
 		return req.Wanted
 	case first == wire.NoIndex:
 		return a.search(size, req.Writer, now)
 	}
 	return first
+}
+
+// yields says whether a writer may have the index that it wants.
+func (a *app) yields(req wire.HoldRequest, now time.Time) bool {
+	holder := a.leases[req.Wanted].writer
+	return req.Predecessor == "" || a.free(req.Wanted, now) || holder == req.Predecessor || holder == req.Writer
 }
 
 const (

@@ -12,6 +12,7 @@
 --      6  lineage as it is now, or '' if it is not known
 --      7  knew another: 1 if the writer knew another lineage before, and has not verified its
 --         families since
+--      8  predecessor: if not empty, the only living writer from which it takes the index wanted
 -- Returns {index, the other writer that had it or '', seconds, microseconds,
 --          1 if the writer held an index and has no entry any more, else 0,
 --          how much was damaged and replaced}
@@ -103,6 +104,8 @@ else
   lost = held >= 0
   local size = call('HLEN', leases)
   local first, own, had
+  local holder, lasts
+  if wanted >= 0 then holder, lasts = lease(call('HGET', leases, 'i:' .. ARGV[3])) end
   if size <= FEW then
     first, own, had = look(LOWEST, function(k) return k - 1 end)
   end
@@ -111,8 +114,8 @@ else
   elseif held >= 0 and not lease(state[1]) then
     index = held
     if state[1] then mended = mended + 1 end
-  elseif wanted >= 0 then
-    index, fenced = wanted, lease(call('HGET', leases, 'i:' .. ARGV[3]))
+  elseif wanted >= 0 and (ARGV[8] == '' or not lasts or holder == ARGV[8] or holder == writer) then
+    index, fenced = wanted, holder
   elseif first then
     index, fenced = first, had
   else

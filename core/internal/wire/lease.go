@@ -21,6 +21,9 @@ type HoldRequest struct {
 	Writer string
 	Index  int // the index held so far, or NoIndex
 	Wanted int // the index asked for, even if another writer holds it, or NoIndex
+	// Predecessor, unless empty, is the only writer from which it takes Wanted; from others it
+	// takes an index only after its lease has expired.
+	Predecessor string
 	// Lineage is the one under which the writer verified all its families; empty if it has
 	// not, or the store does not tell its lineage.
 	Lineage string
@@ -78,7 +81,7 @@ func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
 	c := &call{
 		script: holdScript,
 		keys:   []string{r.keys.leases()},
-		args:   []any{req.Writer, req.Index, req.Wanted, req.TTL.Milliseconds(), leaseTail(req), req.Current, changed},
+		args:   []any{req.Writer, req.Index, req.Wanted, req.TTL.Milliseconds(), leaseTail(req), req.Current, changed, req.Predecessor},
 	}
 	r.run(ctx, c)
 	reply, err := c.cmd.Slice()

@@ -180,6 +180,33 @@ var leaseTests = map[string]func(f *fixture){
 			f.Errorf("the leases are %v", l)
 		}
 	},
+	"Hold_WithAPredecessorTakesTheIndexOnlyFromIt": func(f *fixture) {
+		f.take(hold("dead"), 0, "")
+		f.take(hold("other"), 1, "")
+		heir := func(writer string, index int) wire.HoldRequest {
+			req := hold(writer)
+			req.Wanted, req.Predecessor = index, "dead"
+			return req
+		}
+		f.take(heir("a", 1), 2, "") // that is another one's
+		f.take(heir("b", 0), 0, "dead")
+		f.take(heir("b", 0), 0, "") // the reply was lost
+		f.take(heir("c", 7), 7, "") // free
+		f.take(heir("d", 0), 3, "") // the other heir came first
+		if l := f.living(); len(l) != 5 || l[0] != "b" || l[1] != "other" {
+			f.Errorf("the leases are %v", l)
+		}
+	},
+	"Hold_WithAPredecessorTakesAnExpiredIndexOfAnybody": func(f *fixture) {
+		brief := hold("other")
+		brief.Wanted, brief.TTL = 1000, short
+		f.take(brief, 1000, "")
+		heir := hold("a")
+		heir.Wanted, heir.Predecessor = 1000, "dead"
+		f.elapse(2*short, "the lease expires", func() bool { return len(f.living()) == 0 })
+		f.take(heir, 1000, "other")
+		f.take(heir, 1000, "") // the reply was lost, and no search looks so far up
+	},
 	"Hold_TakesAnExpiredIndexAndItsOwnerMayComeFirst": func(f *fixture) {
 		brief := hold("a")
 		brief.TTL = short

@@ -24,7 +24,7 @@ var wantedOutcomes = []string{
 	"applied", "duplicate", "gap", "unknown", "malformed", "overflowed", "corrupt replaced",
 	"marked", "gone", "aged", "idle removed", "expired removed",
 	"filled", "the log tells what came", "the log tells what went", "the log tells what began earlier", "the log does not tell",
-	"own index", "another index", "fenced", "many leases", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
+	"own index", "another index", "fenced", "inherited", "not the predecessor's", "many leases", "gauges OK", "gauges duplicate", "gauges want full", "gauges lost lease",
 }
 
 // request is something that is done to both stores.
@@ -233,6 +233,9 @@ func (s *schedule) hold() request {
 	}
 	if s.oneIn(4) {
 		req.Wanted = s.IntN(3)
+		if s.oneIn(2) {
+			req.Predecessor = pick(s.draw, writers)
+		}
 	}
 	if s.oneIn(2) {
 		req.Current = pick(s.draw, []string{"l1", "l1", "l2"})
@@ -246,6 +249,10 @@ func (s *schedule) hold() request {
 		return reply
 	}, func(reply wire.HoldReply) {
 		switch {
+		case req.Predecessor != "" && reply.Fenced == req.Predecessor:
+			s.outcomes["inherited"]++
+		case req.Predecessor != "" && req.Index == wire.NoIndex && reply.Index != req.Wanted:
+			s.outcomes["not the predecessor's"]++
 		case reply.Fenced != "":
 			s.outcomes["fenced"]++
 		case reply.Index == req.Index:

@@ -99,7 +99,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		Ops: []wire.Op{{Kind: wire.OpAdd, Field: "f1", Value: "v1", Born: 8}, {Kind: wire.OpDelete, Field: "f2"}},
 	}})
 	_, _ = store.Hold(ctx, wire.HoldRequest{
-		Writer: "w", Index: 3, Wanted: 4, TTL: 5 * time.Second, Lineage: "l1", Current: "l2", Changed: true,
+		Writer: "w", Index: 3, Wanted: 4, Predecessor: "w0", TTL: 5 * time.Second, Lineage: "l1", Current: "l2", Changed: true,
 		Info: wire.Info{Host: "h", Version: "v", Started: 6},
 	})
 	_ = store.WriteGauges(ctx, []wire.GaugeWrite{{
@@ -147,7 +147,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		},
 		"hold-1": {
 			"writer": {"w"}, "held": {"3"}, "wanted": {"4"}, "time to live": {"5000"}, "entry": {"l1 h v 6 5000"},
-			"lineage": {"l2"}, "knew another": yes,
+			"lineage": {"l2"}, "knew another": yes, "predecessor": {"w0"},
 		},
 		"idle-3": {
 			"cursor": no, "fields": {"250"}, "epoch": {""}, "asked": no, "generation": {""}, "writer": {""}, "prev": {""},

@@ -289,6 +289,12 @@ var mutants = []mutant{
 		noticed: `wrote gauges under the index \d+, which is not its own`,
 	},
 	{
+		name:    "index-taken-from-a-stranger",
+		breaks:  "the successor of a dead process takes its index from whoever has it now",
+		edits:   []edit{{"internal/memstore/lease.go", `return req.Predecessor == "" ||`, `return true ||`}},
+		noticed: `took the index \d+ of .*, which lives and is not its predecessor`,
+	},
+	{
 		name:    "two-indexes",
 		breaks:  "a writer may take an index beside another one of its own",
 		edits:   []edit{{"internal/memstore/lease.go", "if taken && held.writer == req.Writer {", "if req.Index != wire.NoIndex && (!taken || held.writer == req.Writer) {"}},
