@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -135,66 +136,18 @@ func closeAll(listeners []net.Listener) error {
 	return errors.Join(errs...)
 }
 
-// newWorker makes a worker that calls ready, once, when it is ready.
+// newWorker makes a worker that calls ready when it is ready.
 func newWorker(number int, listeners []net.Listener, ready func()) *Worker {
-	w := &Worker{Number: number, Listeners: listeners, ready: ready}
+	w := &Worker{Number: number, Listeners: listeners, ready: sync.OnceFunc(ready)}
+	for i, l := range listeners {
+		notice := func() {}
+		if i == 0 {
+			notice = w.ready
+		}
+		listeners[i] = gated(l, &gate{accepting: notice, stopped: make(chan struct{}), closed: make(chan struct{})})
+	}
 	if len(listeners) > 0 {
-		listeners[0] = noticing(listeners[0], ready)
 		w.Listener = listeners[0]
 	}
 	return w
-}
-
-// noticing returns the listener with an Accept that first calls accepting. Of the two types that
-// workers inherit it keeps the methods.
-func noticing(l net.Listener, accepting func()) net.Listener {
-	switch l := l.(type) {
-	case *net.TCPListener:
-		return tcpListener{l, accepting}
-	case *net.UnixListener:
-		return unixListener{l, accepting}
-	}
-	return listener{l, accepting}
-}
-
-type tcpListener struct {
-	*net.TCPListener
-	accepting func()
-}
-
-func (l tcpListener) Accept() (net.Conn, error) {
-	l.accepting()
-	return l.TCPListener.Accept()
-}
-
-// AcceptTCP is [net.TCPListener.AcceptTCP].
-func (l tcpListener) AcceptTCP() (*net.TCPConn, error) {
-	l.accepting()
-	return l.TCPListener.AcceptTCP()
-}
-
-type unixListener struct {
-	*net.UnixListener
-	accepting func()
-}
-
-func (l unixListener) Accept() (net.Conn, error) {
-	l.accepting()
-	return l.UnixListener.Accept()
-}
-
-// AcceptUnix is [net.UnixListener.AcceptUnix].
-func (l unixListener) AcceptUnix() (*net.UnixConn, error) {
-	l.accepting()
-	return l.UnixListener.AcceptUnix()
-}
-
-type listener struct {
-	net.Listener
-	accepting func()
-}
-
-func (l listener) Accept() (net.Conn, error) {
-	l.accepting()
-	return l.Listener.Accept()
 }

@@ -32,14 +32,22 @@ func (in *inheritance) work(ctx context.Context, opts Opts, work func(ctx contex
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	w := newWorker(in.Number, listeners, func() { in.tell(saysReady) })
+	workCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer notify(cancel)()
+	end := sync.OnceFunc(func() {
+		go func() {
+			w.stopAccepting()
+			cancel()
+		}()
+	})
+	defer context.AfterFunc(ctx, end)()
+	defer notify(end)()
 	alone := make(chan struct{})
 	defer close(alone)
 	go func() {
 		_, _ = io.Copy(io.Discard, in.socket) // returns when the parent ends, even by a kill -9
-		cancel()
+		end()
 		select {
 		case <-alone:
 		case <-time.After(opts.DrainTimeout):
@@ -47,7 +55,7 @@ func (in *inheritance) work(ctx context.Context, opts Opts, work func(ctx contex
 			os.Exit(1)
 		}
 	}()
-	err = work(ctx, newWorker(in.Number, listeners, sync.OnceFunc(func() { in.tell(saysReady) })))
+	err = work(workCtx, w)
 	if err != nil {
 		if text, err := json.Marshal(err.Error()); err == nil {
 			in.tell(saysFailed, string(text))

@@ -109,7 +109,7 @@ func TestFast_PageIsCompressedOnce(t *testing.T) {
 func TestFast_PageSaysWhyItIsNone(t *testing.T) {
 	forEachFast(t, func(t *testing.T, f fast) {
 		reg := shoal.New() // not connected
-		s := fastSiteOf(t, reg, f.build(reg, shoalfasthttp.Opts{}, outside, nil))
+		s := fastSiteOf(t, reg, f.build(reg, shoalfasthttp.Opts{}, recoveredOutside, nil))
 		if res, body := s.page("GET"); res.StatusCode != 503 || !strings.HasPrefix(body, "shoal: the metrics can't be read") {
 			t.Errorf("it is %d %q", res.StatusCode, body)
 		}

@@ -73,7 +73,7 @@ func TestFast_RequestIsRecordedOnceAs(t *testing.T) {
 			}, wantCode: "504", wantOnTheWire: 504},
 	}
 	for _, tt := range tests {
-		for _, where := range []recovery{outside, inside} {
+		for _, where := range []recovery{recoveredOutside, recoveredInside} {
 			t.Run(strings.ReplaceAll(tt.promise, " ", "_")+"/recovery_"+string(where), func(t *testing.T) {
 				forEachFast(t, func(t *testing.T, f fast) {
 					or := func(s, standard string) string {
@@ -100,7 +100,7 @@ func TestFast_RequestIsRecordedOnceAs(t *testing.T) {
 func TestFast_PanicGoesOn(t *testing.T) {
 	forEachFast(t, func(t *testing.T, f fast) {
 		reg := shoaltest.New(t)
-		app := f.build(reg, shoalfasthttp.Opts{}, outside, []fastRoute{{"GET", "/", func(*fasthttp.RequestCtx) { panicHere() }}})
+		app := f.build(reg, shoalfasthttp.Opts{}, recoveredOutside, []fastRoute{{"GET", "/", func(*fasthttp.RequestCtx) { panicHere() }}})
 		s := fastSiteOf(t, reg, app)
 		if status, body := s.do("GET", "/", nil); status != 500 {
 			t.Errorf("what recovers outside answered %d %q", status, body)

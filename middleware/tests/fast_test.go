@@ -35,8 +35,8 @@ type fastRoute struct {
 type recovery string
 
 const (
-	outside recovery = "outside"
-	inside  recovery = "inside"
+	recoveredOutside recovery = "outside"
+	recoveredInside  recovery = "inside"
 )
 
 // fast is a framework on fasthttp. It builds the same application with one of the
@@ -115,7 +115,7 @@ func buildFastHTTP(reg *shoal.Registry, opts shoalfasthttp.Opts, where recovery,
 	if opts.Route == nil {
 		opts.Route = routeOfRouter
 	}
-	if where == inside {
+	if where == recoveredInside {
 		return shoalfasthttp.Install(recovers(r.Handler), reg, opts)
 	}
 	return recovers(shoalfasthttp.Install(r.Handler, reg, opts))
@@ -123,11 +123,11 @@ func buildFastHTTP(reg *shoal.Registry, opts shoalfasthttp.Opts, where recovery,
 
 func newFiber(reg *shoal.Registry, opts shoalfasthttp.Opts, where recovery, routes []fastRoute) *fiber.App {
 	app := fiber.New()
-	if where != inside {
+	if where != recoveredInside {
 		app.Use(recoverv3.New())
 	}
 	shoalfiber.Install(app, reg, of(opts, fiber.Ctx.RequestCtx))
-	if where == inside {
+	if where == recoveredInside {
 		app.Use(recoverv3.New())
 	}
 	for _, route := range routes {
@@ -141,11 +141,11 @@ func newFiber(reg *shoal.Registry, opts shoalfasthttp.Opts, where recovery, rout
 
 func newFiberV2(reg *shoal.Registry, opts shoalfasthttp.Opts, where recovery, routes []fastRoute) *fiberv2.App {
 	app := fiberv2.New(fiberv2.Config{DisableStartupMessage: true})
-	if where != inside {
+	if where != recoveredInside {
 		app.Use(recoverv2.New())
 	}
 	shoalfiberv2.Install(app, reg, of(opts, (*fiberv2.Ctx).Context))
-	if where == inside {
+	if where == recoveredInside {
 		app.Use(recoverv2.New())
 	}
 	for _, route := range routes {
@@ -160,7 +160,7 @@ func newFiberV2(reg *shoal.Registry, opts shoalfasthttp.Opts, where recovery, ro
 var fasts = []fast{
 	{name: "fasthttp", build: buildFastHTTP, setLabel: shoalfasthttp.SetLabel,
 		run: func(ctx context.Context, reg *shoal.Registry, routes []fastRoute, addr string, l net.Listener, also ...*http.Server) error {
-			server := &fasthttp.Server{Handler: buildFastHTTP(reg, shoalfasthttp.Opts{}, outside, routes), Logger: quiet{}}
+			server := &fasthttp.Server{Handler: buildFastHTTP(reg, shoalfasthttp.Opts{}, recoveredOutside, routes), Logger: quiet{}}
 			if l != nil {
 				return shoalfasthttp.RunListener(ctx, server, l, reg, also...)
 			}
@@ -171,7 +171,7 @@ var fasts = []fast{
 			return newFiber(reg, opts, where, routes).Handler()
 		},
 		run: func(ctx context.Context, reg *shoal.Registry, routes []fastRoute, addr string, l net.Listener, also ...*http.Server) error {
-			app := newFiber(reg, shoalfasthttp.Opts{}, outside, routes)
+			app := newFiber(reg, shoalfasthttp.Opts{}, recoveredOutside, routes)
 			if l != nil {
 				return shoalfiber.RunListener(ctx, app, l, reg, also...)
 			}
@@ -188,7 +188,7 @@ var fasts = []fast{
 			return newFiberV2(reg, opts, where, routes).Handler()
 		},
 		run: func(ctx context.Context, reg *shoal.Registry, routes []fastRoute, addr string, l net.Listener, also ...*http.Server) error {
-			app := newFiberV2(reg, shoalfasthttp.Opts{}, outside, routes)
+			app := newFiberV2(reg, shoalfasthttp.Opts{}, recoveredOutside, routes)
 			if l != nil {
 				return shoalfiberv2.RunListener(ctx, app, l, reg, also...)
 			}
@@ -217,7 +217,7 @@ func forEachFast(t *testing.T, test func(t *testing.T, f fast)) {
 func newFastSite(t *testing.T, f fast, opts shoalfasthttp.Opts, routes ...fastRoute) *site {
 	t.Helper()
 	reg := shoaltest.New(t)
-	return fastSiteOf(t, reg, f.build(reg, opts, outside, routes))
+	return fastSiteOf(t, reg, f.build(reg, opts, recoveredOutside, routes))
 }
 
 // fastSiteOf is siteOf for a handler of fasthttp. It closes idle connections at once.

@@ -71,6 +71,7 @@ func TestNilArgumentIsNamedWithWhatToGiveInstead(t *testing.T) {
 		"echo Run, network of no listener": {registry, func() { e := echo.New(); e.ListenerNetwork = "udp"; _ = shoalecho.Run(ctx, e, ":0", nil) }},
 	}
 	maps.Copy(calls, echoV5Nils(ctx, reg, registry, listener))
+	maps.Copy(calls, fastNils(ctx, reg, registry, server, listener))
 	for name, tt := range calls {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			defer func() {
