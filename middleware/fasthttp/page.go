@@ -117,15 +117,19 @@ func (w *pageWriter) Write(body []byte) (int, error) {
 
 // SetWriteDeadline is for the [http.ResponseController] of the page's handler. If it fails,
 // nobody waits for the body any more, or there is no connection: Write does not wait either.
-func (w *pageWriter) SetWriteDeadline(t time.Time) error {
-	err := w.ctx.SetWriteDeadline(t)
-	if err != nil {
-		t = time.Time{}
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.deadline = t
-	return err
+func (w *pageWriter) SetWriteDeadline(t time.Time) (err error) {
+	defer func() {
+		if recover() != nil { // the connection of a RequestCtx.Init, as in unit tests, is nil
+			err = fasthttp.ErrNilConnection
+		}
+		if err != nil {
+			t = time.Time{}
+		}
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.deadline = t
+	}()
+	return w.ctx.SetWriteDeadline(t)
 }
 
 // answer gives the response its status and header.

@@ -4,6 +4,7 @@ package shoalfiber
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 
@@ -67,13 +68,20 @@ func SetLabel(c *fiber.Ctx, name, value string) {
 
 // Install puts the middleware and the page, for GET and HEAD, on app. Call it before any
 // other app.Use and before the routes: fiber goes through both in the order in which they
-// were added. It panics if app or reg is nil, or if opts clash with what is registered.
+// were added, and would silently serve earlier routes without the middleware. So it panics if
+// there is a route already. It also panics if app or reg is nil, or if opts clash with what
+// is registered.
 //
 // An authentication that is added after Install does not guard the page. To guard the page
 // and record what it refuses, use [Middleware], then the authentication, then [Handler] as a
 // route.
 func Install(app *fiber.App, reg *shoal.Registry, opts Opts) {
 	mustHave(app)
+	for _, r := range app.GetRoutes(true) {
+		if r.Path != opts.PagePath() { // which is there if Install is called twice
+			panic(fmt.Sprintf("shoalfiber: the app has routes already, such as %s %s, which fiber would serve without the middleware: call Install before adding routes", r.Method, r.Path))
+		}
+	}
 	app.Use(Middleware(reg, opts))
 	page := Handler(reg, opts.Page)
 	app.Get(opts.PagePath(), page) // and HEAD

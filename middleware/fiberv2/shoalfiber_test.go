@@ -5,6 +5,7 @@ package shoalfiber_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http/httptest"
@@ -16,7 +17,7 @@ import (
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/compress"
 	"github.com/gofiber/fiber/v2/middleware/logger"
-	"github.com/gofiber/fiber/v2/middleware/recover"
+	recovermw "github.com/gofiber/fiber/v2/middleware/recover"
 	"github.com/gofiber/fiber/v2/middleware/timeout"
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
@@ -182,6 +183,17 @@ func mount(app *fiber.App, path string) {
 
 func serveFiles(app *fiber.App, path, dir string) { app.Static(path, dir) }
 
+func TestInstall_AfterRoutesPanics(t *testing.T) {
+	app := newApp()
+	app.Get("/early", ok)
+	defer func() {
+		if said := fmt.Sprint(recover()); !strings.Contains(said, "GET /early") || !strings.Contains(said, "call Install before") {
+			t.Errorf("it says %q", said)
+		}
+	}()
+	shoalfiber.Install(app, shoaltest.New(t), shoalfiber.Opts{})
+}
+
 // A last middleware that answers what has no route is what fiber's documentation proposes
 // for pages of one's own.
 func TestPageOfOnesOwnForNotFoundIsUnmatched(t *testing.T) {
@@ -210,12 +222,12 @@ func TestErrorOfAMountedAppIsMappedByIts(t *testing.T) {
 func TestPanicIs500WhereverItIsRecovered(t *testing.T) {
 	for promise, build := range map[string]func(app *fiber.App, reg *shoal.Registry){
 		"outside": func(app *fiber.App, reg *shoal.Registry) {
-			app.Use(recover.New())
+			app.Use(recovermw.New())
 			shoalfiber.Install(app, reg, shoalfiber.Opts{})
 		},
 		"inside": func(app *fiber.App, reg *shoal.Registry) {
 			shoalfiber.Install(app, reg, shoalfiber.Opts{})
-			app.Use(recover.New())
+			app.Use(recovermw.New())
 		},
 	} {
 		t.Run(promise, func(t *testing.T) {
@@ -239,7 +251,7 @@ func TestPanicOfTheErrorHandlerIs500(t *testing.T) {
 		}
 		return nil
 	}})
-	app.Use(recover.New())
+	app.Use(recovermw.New())
 	shoalfiber.Install(app, reg, shoalfiber.Opts{})
 	app.Get("/x", func(*fiber.Ctx) error { return errMissing })
 	serve(t, app, "GET", "/x")
@@ -365,7 +377,7 @@ func TestRequestThatFastHTTPRefusesIsNotRecorded(t *testing.T) {
 }
 
 func TestGuardedPage(t *testing.T) {
-	refuse := func(c *fiber.Ctx) error { return fiber.ErrUnauthorized }
+	auth := func(c *fiber.Ctx) error { return fiber.ErrUnauthorized }
 	for promise, tt := range map[string]struct {
 		build       func(app *fiber.App, reg *shoal.Registry)
 		page, hello int
@@ -373,19 +385,19 @@ func TestGuardedPage(t *testing.T) {
 	}{
 		"middleware after Install": {func(app *fiber.App, reg *shoal.Registry) {
 			shoalfiber.Install(app, reg, shoalfiber.Opts{})
-			app.Use(refuse)
+			app.Use(auth)
 		}, 200, 401, true},
 		"middleware before Install": {func(app *fiber.App, reg *shoal.Registry) {
-			app.Use(refuse)
+			app.Use(auth)
 			shoalfiber.Install(app, reg, shoalfiber.Opts{})
 		}, 401, 401, false},
 		"middleware before the page": {func(app *fiber.App, reg *shoal.Registry) {
-			app.Use(shoalfiber.Middleware(reg, shoalfiber.Opts{}), refuse)
+			app.Use(shoalfiber.Middleware(reg, shoalfiber.Opts{}), auth)
 			app.Get("/metrics", shoalfiber.Handler(reg, shoal.HandlerOpts{}))
 		}, 401, 401, true},
 		"the page's middleware": {func(app *fiber.App, reg *shoal.Registry) {
 			app.Use(shoalfiber.Middleware(reg, shoalfiber.Opts{}))
-			app.Get("/metrics", refuse, shoalfiber.Handler(reg, shoal.HandlerOpts{}))
+			app.Get("/metrics", auth, shoalfiber.Handler(reg, shoal.HandlerOpts{}))
 		}, 401, 200, false},
 	} {
 		t.Run(promise, func(t *testing.T) {
