@@ -26,7 +26,8 @@ func (w *writer) heartbeat(now time.Time) error {
 	ctx, cancel := w.callContext()
 	defer cancel()
 	before := monotonicNow()
-	reply, err := w.store.Hold(ctx, w.holdRequest())
+	req := w.holdRequest()
+	reply, err := w.store.Hold(ctx, req)
 	switch {
 	case err == nil:
 		if w.clock.set(reply.Now, before, monotonicNow()) {
@@ -35,6 +36,7 @@ func (w *writer) heartbeat(now time.Time) error {
 			w.born = 0
 		}
 		w.renewed(reply)
+		w.candidate.stands.Store(req.Candidate)
 	case wire.Answered(err):
 		w.refused(fmt.Errorf("shoal: renewing the lease: %w", err))
 	default:
@@ -57,7 +59,8 @@ func (w *writer) holdRequest() wire.HoldRequest {
 	return wire.HoldRequest{
 		Writer: w.id, Index: w.lease.index, Wanted: wanted, TTL: w.opts.LeaseDuration,
 		Lineage: l.verified, Current: l.seen, Changed: l.changed && l.verified != l.seen, Unverified: l.lost,
-		Info: wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
+		Candidate: w.candidate.wish(),
+		Info:      wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
 	}
 }
 

@@ -28,6 +28,16 @@ func (w *writer) publish() {
 	w.held.Store(h)
 }
 
+// ownGauges names the declared gauges that processes do not share.
+func (r *Registry) ownGauges() (names []string) {
+	for _, f := range *r.families.Load() {
+		if !f.shared() {
+			names = append(names, f.def.name)
+		}
+	}
+	return names
+}
+
 // lastSeen is when Redis was last known to have the family's generation, by monotonicNow: when
 // it acknowledged a batch or a registration, or when a reading of a page found it.
 func (w *writer) lastSeen(f *family) int64 {

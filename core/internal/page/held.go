@@ -28,6 +28,25 @@ func (h *Held) Seen() time.Time {
 	return time.Time{}
 }
 
+// writer is that of this process; empty if it has no lease. A nil h has none.
+func (h *Held) writer() string {
+	if h == nil {
+		return ""
+	}
+	return h.Writer
+}
+
+// only returns what is held of these families alone.
+func (h *Held) only(families []string) *Held {
+	part := &Held{Writer: h.Writer, Generations: map[string]string{}}
+	for _, name := range families {
+		if generation := h.Generations[name]; generation != "" {
+			part.Generations[name] = generation
+		}
+	}
+	return part
+}
+
 // MissingIn says whether a head lacks any of what is held. A nil h holds nothing.
 func (h *Held) MissingIn(head wire.Head) bool {
 	if h == nil {
