@@ -13,7 +13,8 @@ import (
 // Held is what Redis has of this process, as far as its writer knows. Nothing of it changes
 // but the time that Seen returns.
 type Held struct {
-	Writer      string            // this process's, if it holds a lease; else empty
+	Process     string            // its writer
+	Writer      string            // the same, if it holds a lease; else empty
 	Generations map[string]string // of the families that it has registered, by name
 
 	seen atomic.Pointer[time.Time] // when a reading that found all of it began
@@ -28,12 +29,12 @@ func (h *Held) Seen() time.Time {
 	return time.Time{}
 }
 
-// writer is that of this process; empty if it has no lease. A nil h has none.
-func (h *Held) writer() string {
+// process is the writer of this process; empty if h is nil.
+func (h *Held) process() string {
 	if h == nil {
 		return ""
 	}
-	return h.Writer
+	return h.Process
 }
 
 // only returns what is held of these families alone.

@@ -35,7 +35,7 @@ func (r *Reader) readPage(ctx context.Context, job *reading) (*whatWasRead, erro
 	if r.config.Held != nil {
 		held = r.config.Held() // before the head is read, or the head might lack what is registered meanwhile
 	}
-	if !job.whole && !r.seniority.senior && held != nil && held.Writer != "" {
+	if !job.whole && !r.seniority.senior && held != nil {
 		if own, err := r.readOwn(ctx, held); own != nil || err != nil {
 			return own, err
 		}
@@ -49,7 +49,7 @@ func (r *Reader) readPage(ctx context.Context, job *reading) (*whatWasRead, erro
 	read := time.Now()
 	defer func(app wire.AppState) { r.expected = r.index.expected(app) }(head.App)
 	r.overlong.remove(&head, r.config.LeaseDuration)
-	standing := r.seniority.judge(head.App, held.writer(), read)
+	standing := r.seniority.judge(head.App, held.process(), read)
 	if err := r.recovery.check(head, began, held, r.observer); err != nil {
 		return nil, err
 	}
@@ -84,13 +84,13 @@ func (r *Reader) readPage(ctx context.Context, job *reading) (*whatWasRead, erro
 // pages back.
 func (r *Reader) readOwn(ctx context.Context, held *Held) (*whatWasRead, error) {
 	names := r.config.Gauges()
-	head, err := r.store.ReadOwn(ctx, held.Writer, names)
+	head, err := r.store.ReadOwn(ctx, held.Process, names)
 	if err != nil {
 		return nil, err
 	}
 	read := time.Now()
 	r.overlong.remove(&head, r.config.LeaseDuration)
-	standing := r.seniority.judge(head.App, held.Writer, read)
+	standing := r.seniority.judge(head.App, held.Process, read)
 	if standing.senior || !r.recovery.calm(head, held.only(names)) {
 		return nil, nil
 	}

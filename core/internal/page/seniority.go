@@ -10,24 +10,24 @@ import (
 )
 
 // seniority finds out whether this process is the senior, which shows the shared families on its own
-// page: the living candidate with the smallest stamp. The lease that a reading finds decides, so no
+// page: the living candidate with the smallest stamp. The leases that a reading finds decide, so no
 // two pages of one state of Redis show them.
 //
-// It also finds out since when this process is. Redis notes when a candidate goes. Of a senior that
-// goes without a trace, with a key that was lost or by an older client's script, the reader knows
-// from its last reading how long the lease was to last, and takes it for alive until then.
+// It also finds out since when this process is. Redis notes when a candidate goes. If the senior goes
+// without a note, since the leases were lost or an older client took its index, the reader notices by
+// what it has read before.
 type seniority struct {
-	senior bool      // this process, by the last reading
-	stamp  int64     // of this process then
+	last struct { // the senior by the last reading
+		writer string // empty for none
+		stamp  int64
+		seen   time.Time // when it was, by Redis's clock
+		read   time.Time // and by this process's
+	}
+	senior bool      // it is this process
 	since  time.Time // since when, by Redis's clock; zero if no other process ever was
 
-	other struct { // the senior by the last reading, if it is another process
-		writer string
-		stamp  int64
-		until  time.Time // when its lease expires, by this process's clock
-	}
-	left      time.Time // as the last reading found it
-	traceless time.Time // when the last senior expired that went without a trace, by Redis's clock
+	unknown time.Time // until when, by Redis's clock, others may have been the senior without a note
+	ahead   time.Time // a noted time that was in the future when it was read
 }
 
 // standing is what a reading tells of this process among the others.
@@ -51,6 +51,10 @@ func (s *standing) shows(came time.Time) bool {
 // resolution is that of the times that scripts note.
 const resolution = time.Millisecond
 
+// slowReply is how much longer than the last one a reply may take that does not look as if Redis's
+// clock was set back.
+const slowReply = 100 * time.Millisecond
+
 // judge takes in a reading, which was done at this time by the process's clock.
 func (s *seniority) judge(app wire.AppState, writer string, read time.Time) standing {
 	result := standing{now: app.Now, read: read}
@@ -60,68 +64,69 @@ func (s *seniority) judge(app wire.AppState, writer string, read time.Time) stan
 		if l.Writer == writer {
 			own = l
 		}
-		// If an overlong lease is not dead, it is renewed soon.
-		if l.Stamp > 0 && !l.Overlong(app.Now) && (eldest == nil || l.Stamp < eldest.Stamp) {
+		if l.Stamp > 0 && (eldest == nil || l.Stamp < eldest.Stamp) {
 			eldest = l
 		}
 	}
 	if own != nil {
 		result.leased, result.index = true, own.Index
 	}
-	was := s.senior && own != nil && own.Stamp == s.stamp
-	missed := s.misses(app, read)
-	s.senior = !missed && own != nil && own == eldest
-	switch {
-	case s.senior:
+	s.noteClock(app)
+	s.noteLoss(app)
+	// If the clock was set back, others may have taken this process for dead, while nobody asked it.
+	setBack := app.Now.Sub(s.last.seen) < read.Sub(s.last.read)-slowReply
+	was := s.senior && own != nil && own.Stamp == s.last.stamp && !setBack
+	// If an overlong lease is not renewed soon, other readers take its process for dead.
+	s.senior = eldest != nil && eldest == own && !own.Overlong(app.Now)
+	s.last.writer = ""
+	if eldest != nil {
+		s.last.writer, s.last.stamp = eldest.Writer, eldest.Stamp
+		s.last.seen, s.last.read = app.Now, read
+	}
+	if s.senior {
 		if !was {
 			s.since = s.sinceWhen(app, own)
 		}
-		if s.since.After(app.Now.Add(resolution)) {
-			s.since = app.Now // it was noted before the clock was set back
-		}
-		s.stamp = own.Stamp
 		result.senior, result.since = true, s.since
-	case missed || eldest == nil || eldest == own:
-	default:
-		s.other.writer, s.other.stamp = eldest.Writer, eldest.Stamp
-		s.other.until = read.Add(eldest.Deadline.Sub(app.Now))
 	}
 	return result
 }
 
-// misses says whether another process was the senior, went without a trace, and may be alive.
-func (s *seniority) misses(app wire.AppState, read time.Time) bool {
-	noted := !app.Left.Equal(s.left)
-	s.left = app.Left
-	// What is in the future was noted before the clock was set back.
-	if noted && s.left.After(app.Now.Add(resolution)) || s.traceless.After(app.Now) {
-		s.traceless = app.Now
+// noteClock takes times that are in the future, since Redis's clock was set back, for the present.
+func (s *seniority) noteClock(app wire.AppState) {
+	future := func(at time.Time) bool { return at.After(app.Now.Add(resolution)) }
+	if future(app.Left) && !app.Left.Equal(s.ahead) {
+		s.ahead, s.unknown = app.Left, app.Now
 	}
-	is := func(l wire.Lease) bool { return l.Writer == s.other.writer && l.Stamp == s.other.stamp }
-	lives := func(l wire.Lease) bool { return is(l) && !l.Overlong(app.Now) }
-	switch {
-	case s.other.writer == "" || slices.ContainsFunc(app.Leases, lives):
-		return false
-	case noted || slices.ContainsFunc(app.Expired, is):
-	case read.Before(s.other.until):
-		return true
-	default:
-		s.traceless = app.Now.Add(-read.Sub(s.other.until))
+	for _, at := range []*time.Time{&s.since, &s.unknown} {
+		if future(*at) {
+			*at = app.Now
+		}
 	}
-	s.other.writer = ""
-	return false
+}
+
+// noteLoss notices that the senior of the last reading has gone, and Redis has no note of it.
+func (s *seniority) noteLoss(app wire.AppState) {
+	is := func(l wire.Lease) bool { return l.Writer == s.last.writer && l.Stamp == s.last.stamp }
+	if s.last.writer != "" && !app.Left.After(s.last.seen) &&
+		!slices.ContainsFunc(app.Leases, is) && !slices.ContainsFunc(app.Expired, is) {
+		s.unknown = app.Now
+	}
 }
 
 // sinceWhen is when the last candidate went that came before this process.
 func (s *seniority) sinceWhen(app wire.AppState, own *wire.Lease) (since time.Time) {
-	times := []time.Time{s.traceless, app.Left}
+	times := []time.Time{s.unknown}
+	if !app.Left.Equal(s.ahead) {
+		times = append(times, app.Left)
+	}
 	for _, l := range app.Expired {
 		if l.Stamp < own.Stamp {
 			times = append(times, l.Deadline)
 		}
 	}
 	for _, at := range times {
-		if at.After(since) && !at.After(app.Now.Add(resolution)) {
+		if at.After(since) {
 			since = at
 		}
 	}

@@ -24,7 +24,8 @@ if mine then redis.call('HDEL', KEYS[1], field) end
 if mine and stamp_of(entry) then
   local time = redis.call('TIME')
   local left = left_at(KEYS[1], entry, time[1] * 1000 + math.floor(time[2] / 1000))
-  if left then redis.pcall('HSET', KEYS[1], 'left', left) end -- a full Redis refuses it
+  -- A full Redis may refuse this, but not behind a write that it took.
+  if left then redis.pcall('HSET', KEYS[1], 'left', left) end
 end
 redis.call('UNLINK', KEYS[2])
 return mine and 1 or 0
