@@ -29,14 +29,6 @@ func (h *Held) Seen() time.Time {
 	return time.Time{}
 }
 
-// process is the writer of this process; empty if h is nil.
-func (h *Held) process() string {
-	if h == nil {
-		return ""
-	}
-	return h.Process
-}
-
 // only returns what is held of these families alone.
 func (h *Held) only(families []string) *Held {
 	part := &Held{Writer: h.Writer, Generations: map[string]string{}}

@@ -49,7 +49,7 @@ func (r *Reader) readPage(ctx context.Context, job *reading) (*whatWasRead, erro
 	read := time.Now()
 	defer func(app wire.AppState) { r.expected = r.index.expected(app) }(head.App)
 	r.overlong.remove(&head, r.config.LeaseDuration)
-	standing := r.seniority.judge(head.App, held.process(), read)
+	standing := r.seniority.judge(head.App, held, read)
 	if err := r.recovery.check(head, began, held, r.observer); err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (r *Reader) readOwn(ctx context.Context, held *Held) (*whatWasRead, error) 
 	}
 	read := time.Now()
 	r.overlong.remove(&head, r.config.LeaseDuration)
-	standing := r.seniority.judge(head.App, held.Process, read)
+	standing := r.seniority.judge(head.App, held, read)
 	if standing.senior || !r.recovery.calm(head, held.only(names)) {
 		return nil, nil
 	}

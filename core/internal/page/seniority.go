@@ -56,12 +56,16 @@ const resolution = time.Millisecond
 const slowReply = 100 * time.Millisecond
 
 // judge takes in a reading, which was done at this time by the process's clock.
-func (s *seniority) judge(app wire.AppState, writer string, read time.Time) standing {
+func (s *seniority) judge(app wire.AppState, held *Held, read time.Time) standing {
+	var process, leased string
+	if held != nil {
+		process, leased = held.Process, held.Writer
+	}
 	result := standing{now: app.Now, read: read}
 	var own, eldest *wire.Lease
 	for i := range app.Leases {
 		l := &app.Leases[i]
-		if l.Writer == writer {
+		if l.Writer == process {
 			own = l
 		}
 		if l.Stamp > 0 && (eldest == nil || l.Stamp < eldest.Stamp) {
@@ -76,8 +80,9 @@ func (s *seniority) judge(app wire.AppState, writer string, read time.Time) stan
 	// If the clock was set back, others may have taken this process for dead, while nobody asked it.
 	setBack := app.Now.Sub(s.last.seen) < read.Sub(s.last.read)-slowReply
 	was := s.senior && own != nil && own.Stamp == s.last.stamp && !setBack
-	// If an overlong lease is not renewed soon, other readers take its process for dead.
-	s.senior = eldest != nil && eldest == own && !own.Overlong(app.Now)
+	// If an overlong lease is not renewed soon, other readers take its process for dead. They also do
+	// if Redis refuses to renew it, and an expired lease may come to life when the clock is set back.
+	s.senior = eldest != nil && eldest == own && own.Writer == leased && !own.Overlong(app.Now)
 	s.last.writer = ""
 	if eldest != nil {
 		s.last.writer, s.last.stamp = eldest.Writer, eldest.Stamp
@@ -116,17 +121,14 @@ func (s *seniority) noteLoss(app wire.AppState) {
 
 // sinceWhen is when the last candidate went that came before this process.
 func (s *seniority) sinceWhen(app wire.AppState, own *wire.Lease) (since time.Time) {
-	times := []time.Time{s.unknown}
-	if !app.Left.Equal(s.ahead) {
-		times = append(times, app.Left)
-	}
+	times := []time.Time{s.unknown, app.Left}
 	for _, l := range app.Expired {
 		if l.Stamp < own.Stamp {
 			times = append(times, l.Deadline)
 		}
 	}
 	for _, at := range times {
-		if at.After(since) {
+		if at.After(since) && !at.After(app.Now.Add(resolution)) {
 			since = at
 		}
 	}

@@ -27,9 +27,15 @@ type member struct {
 }
 
 func (f *fixture) enter(writer string) *member {
-	m := &member{f: f, writer: writer, index: wire.NoIndex}
+	m := &member{f: f, writer: writer, index: wire.NoIndex, renewed: time.Now()}
 	config := f.config
-	config.Held = func() *Held { return &Held{Process: writer, Writer: writer} }
+	config.Held = func() *Held {
+		held := &Held{Process: writer, Writer: writer}
+		if m.overdue() {
+			held.Writer = "" // it knows that it was refused
+		}
+		return held
+	}
 	config.Gauges = func() []string { return []string{"level"} }
 	m.Reader = New(f.server.Store("shop"), config, newCounts())
 	f.t.Cleanup(func() {
@@ -47,13 +53,16 @@ func (m *member) renew() {
 		return
 	}
 	held, err := m.store.Hold(m.f.t.Context(), wire.HoldRequest{
-		Writer: m.writer, Index: m.index, Wanted: wire.NoIndex, TTL: lease, Candidate: m.asked,
+		Writer: m.writer, Index: m.index, Wanted: wire.NoIndex, TTL: lease, Candidate: m.asked && time.Since(m.renewed) < lease,
 	})
 	if err != nil {
 		m.f.t.Fatal(err)
 	}
 	m.index, m.renewed = held.Index, time.Now()
 }
+
+// overdue says whether the writer's next tick renews the lease.
+func (m *member) overdue() bool { return time.Since(m.renewed) > lease/3 }
 
 func (m *member) release() {
 	m.f.t.Helper()
@@ -195,7 +204,7 @@ func (w *seniorWorld) act() {
 	default:
 		time.Sleep(time.Duration(w.rng.Int64N(int64(lease / 5))))
 		for _, m := range w.members {
-			if time.Since(m.renewed) > lease/3 {
+			if m.overdue() {
 				m.renew()
 			}
 		}
@@ -213,6 +222,11 @@ func (w *seniorWorld) app() wire.AppState {
 // look asks all processes for their pages, in one state of the store.
 func (w *seniorWorld) look() {
 	w.t.Helper()
+	for _, m := range w.members { // a page comes after a tick
+		if m.overdue() {
+			m.renew()
+		}
+	}
 	time.Sleep(2 * time.Millisecond) // the scripts' times are in whole milliseconds
 	now := w.app().Now
 	var who []string
