@@ -15,20 +15,21 @@ const candidacy = 10 * time.Minute
 // candidate is whether this process is a candidate for the shared families: see
 // [HandlerOpts.EachProcess].
 type candidate struct {
-	asked  atomic.Int64 // when its own page was last asked for, by monotonicNow; 0 if never
-	stands atomic.Bool  // Redis knows that it is one
+	asked  atomic.Pointer[time.Time] // when its own page was last asked for; nil if never
+	stands atomic.Bool               // Redis knows that it is one
 }
 
 // wish says whether it is to be one.
 func (c *candidate) wish() bool {
 	asked := c.asked.Load()
-	return asked != 0 && monotonicNow()-asked < int64(candidacy)
+	return asked != nil && time.Since(*asked) < candidacy
 }
 
 // ownPageAsked notes that somebody asks this process for its own page. If Redis does not know yet that
 // it is a candidate, the next tick tells it.
 func (w *writer) ownPageAsked() {
-	w.candidate.asked.Store(max(1, monotonicNow()))
+	now := time.Now()
+	w.candidate.asked.Store(&now)
 	if !w.candidate.stands.Load() {
 		w.renewal.Store(true)
 	}

@@ -22,8 +22,8 @@ type member struct {
 	index   int
 	renewed time.Time
 	stuck   time.Time // until when the store refuses to renew its lease
-	asked   bool // it is a candidate
-	knew    bool // when the leases were lost, its reader knew who was the senior
+	asked   bool      // it is a candidate
+	knew    bool      // when the leases were lost, its reader knew who was the senior
 }
 
 func (f *fixture) enter(writer string) *member {
