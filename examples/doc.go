@@ -6,6 +6,7 @@
 // Without both, all but the exporter start an embedded Redis.
 //
 //	nethttp, chi, gin, echo   a small shop, one line of middleware
+//	fiber                     the same on fiber, in one process or in several on one port
 //	prefork                   workers that share one port, under core/prefork
 //	instances                 two processes on two ports, one page
 //	batch                     a job that has ended before Prometheus scrapes

@@ -2,9 +2,9 @@
 
 // Package httpmetrics is what shoal's HTTP middlewares share: the metrics of a
 // server, the bookkeeping of one request, and a way to serve that loses no
-// count at shutdown. Applications import shoalhttp, shoalchi, shoalgin or
-// shoalecho, and this package for what their Opts are made of. Authors of
-// further adapters build on it.
+// count at shutdown. Applications import shoalhttp, shoalchi, shoalgin, shoalecho,
+// shoalfiber or shoalfasthttp, and this package for what their Opts are made of.
+// Authors of further adapters build on it.
 //
 // # What is recorded
 //

@@ -20,10 +20,13 @@ func TestAProgramBuildsItsOwnFrameworkOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		chi    = "github.com/go-chi/chi/v5"
-		gin    = "github.com/gin-gonic/gin"
-		echo   = "github.com/labstack/echo/v4"
-		echoV5 = "github.com/labstack/echo/v5"
+		chi     = "github.com/go-chi/chi/v5"
+		gin     = "github.com/gin-gonic/gin"
+		echo    = "github.com/labstack/echo/v4"
+		echoV5  = "github.com/labstack/echo/v5"
+		fast    = "github.com/valyala/fasthttp"
+		fiber   = "github.com/gofiber/fiber/v3"
+		fiberV2 = "github.com/gofiber/fiber/v2"
 	)
 	never := []string{"go.uber.org/goleak", "github.com/prometheus/client_golang", "github.com/alicebob/miniredis/v2"}
 	for _, p := range []struct{ dir, own, call string }{
@@ -32,6 +35,9 @@ func TestAProgramBuildsItsOwnFrameworkOnly(t *testing.T) {
 		{"gin", gin, `shoalmw.Install(fw.New(), shoal.Default(), shoalmw.Opts{})`},
 		{"echo", echo, `shoalmw.Install(fw.New(), shoal.Default(), shoalmw.Opts{})`},
 		{"echov5", echoV5, `shoalmw.Install(fw.New(), shoal.Default(), shoalmw.Opts{})`},
+		{"fasthttp", fast, `shoalmw.Install(func(*fw.RequestCtx) {}, shoal.Default(), shoalmw.Opts{})`},
+		{"fiber", fiber, `shoalmw.Install(fw.New(), shoal.Default(), shoalmw.Opts{})`},
+		{"fiberv2", fiberV2, `shoalmw.Install(fw.New(), shoal.Default(), shoalmw.Opts{})`},
 	} {
 		t.Run(p.dir, func(t *testing.T) {
 			t.Parallel() // the go tool waits for files as much as it computes
@@ -61,12 +67,13 @@ replace github.com/shoal-metrics/shoal/core => %[1]s/core
 
 replace github.com/shoal-metrics/shoal/middleware/%[2]s => %[1]s/middleware/%[2]s
 `, root, p.dir))
+			goTool(t, dir, "mod", "edit", "-replace=github.com/shoal-metrics/shoal/middleware/fasthttp="+root+"/middleware/fasthttp") // fiber stands on it
 			goTool(t, dir, "mod", "tidy")
 			// -export compiles all of it and leaves out the linking, which tells nothing more.
 			packages := goTool(t, dir, "list", "-deps", "-export", "-p", "2", "-f", "{{with .Module}}{{.Path}}{{end}}", ".")
 			modules := goTool(t, dir, "list", "-m", "all")
-			for _, framework := range []string{chi, gin, echo, echoV5} {
-				if framework == p.own {
+			for _, framework := range []string{chi, gin, echo, echoV5, fast, fiber, fiberV2} {
+				if framework == p.own || framework == fast && strings.Contains(p.own, "/fiber/") {
 					if !has(packages, framework) {
 						t.Errorf("its own framework %s is not in the build", framework)
 					}

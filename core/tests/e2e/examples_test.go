@@ -13,12 +13,13 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
+// shops are the shops on net/http.
 var shops = []string{"nethttp", "chi", "gin", "echo"}
 
 func TestShops_CountTheirBusinessAndTheirRequests(t *testing.T) {
 	t.Parallel()
 	for name, route := range map[string]string{
-		"nethttp": "/orders/{currency}", "chi": "/orders/{currency}", "gin": "/orders/:currency", "echo": "/orders/:currency",
+		"nethttp": "/orders/{currency}", "chi": "/orders/{currency}", "gin": "/orders/:currency", "echo": "/orders/:currency", "fiber": "/orders/:currency",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -47,7 +48,7 @@ func TestShops_CountTheirBusinessAndTheirRequests(t *testing.T) {
 // number of open carts stays the same.
 func TestShops_CartsAddUpOverProcessesOfWhichOneCloses(t *testing.T) {
 	t.Parallel()
-	for _, name := range shops {
+	for _, name := range append([]string{"fiber"}, shops...) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			redis, first, second := redistest.Start(t).URL(), freeAddr(t), freeAddr(t)
