@@ -267,7 +267,7 @@ func (p *program) workers(n int, ok func(answer) bool) map[int]int {
 			pids[a.Number] = a.PID
 		}
 		if len(pids) < n {
-			return fmt.Errorf("only %v, and %+v, %w", pids, a, err)
+			return fmt.Errorf("only %v, and %+v, %v", pids, a, err)
 		}
 		return nil
 	}))
