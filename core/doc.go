@@ -91,8 +91,8 @@
 // # Concurrency
 //
 // Everything is safe for concurrent use. A registry has one goroutine that does its writing, one
-// for the housekeeping in Redis, one that begins the calls of gauge functions, one for each of
-// these calls, and one while a scrape reads; all end with Close. Functions of the application
+// for the housekeeping in Redis, one that begins the calls of gauge functions and the readings of
+// the runtime, one for each of these, and one while a scrape reads; all end with Close. Functions of the application
 // ([Opts].OnError, those of [Registry.NewGaugeFunc]) are called without a lock. A panic of a gauge
 // function is contained.
 //
@@ -114,6 +114,7 @@ package shoal
 //   - sum and cells: numbers to which many goroutines add.
 //   - family, constants, table and series, with counter, gauge, summary and histogram:
 //     what is counted. delete, deletions and deleted remove series.
+//   - sampler: what it asks for values (gaugefunc, runtime), and when.
 //   - registry, with selfmetrics, overflow, report and damage: all metrics of an application.
 //   - writer, with heartbeat, refresh, flushrun, answers, freeze, packer, marks, gaugesend and
 //     close: what brings them to Redis. undelivered says what it has not brought there. housekeep

@@ -27,7 +27,7 @@ type Registry struct {
 	limit    atomic.Int64              // the cap of series a family; 0 before Connect
 	limiter  errorLimiter              // reports troubles, each kind once a minute
 	damage   damage                    // found in Redis and not reported
-	sampled  sampler                   // the gauge functions
+	sampled  sampler                   // asks the gauge functions and the runtime
 	outgoing outgoing                  // the pages on their way to clients
 	awaited  awaitedFamilies           // in which synchronous writes wait
 	// gaugesForgotten says that deletions of gauges were dropped: the next write of
@@ -46,6 +46,7 @@ type Registry struct {
 func New() *Registry {
 	r := &Registry{byName: map[string]*family{}, owners: map[string]*family{}}
 	r.families.Store(new([]*family))
+	r.sampled.reg = r
 	r.self.declare(r)
 	return r
 }

@@ -159,12 +159,17 @@ func (s *sum) takeCounts(counts, into []uint64) float64 {
 func (s *sum) moveSum(counts []uint64, other *sum, others []uint64) {
 	moved := make([]uint64, len(counts))
 	v := s.takeCounts(counts, moved)
-	cells, old := other.lock(nil, nil, same)
+	other.addCounts(v, others, moved)
+}
+
+// addCounts adds v, and moves added to the counts, which are as many.
+func (s *sum) addCounts(v float64, counts, added []uint64) {
+	cells, old := s.lock(nil, nil, same)
 	if cells != nil {
-		others = cells.countsOf(0)
+		counts = cells.countsOf(0)
 	}
-	moveCounts(moved, others)
-	other.unlock(cells, old+v)
+	moveCounts(added, counts)
+	s.unlock(cells, old+v)
 }
 
 // empty says whether the number and all counts are 0.

@@ -54,6 +54,12 @@ func (s *Summary) Observe(v float64) {
 	s.touch()
 }
 
+// observeMany adds n observations, whose sum is v. Both are at least 0, and v is finite.
+func (s *Summary) observeMany(n uint64, v float64) {
+	s.addCounts(v, s.counts[:], []uint64{n})
+	s.touch()
+}
+
 // ObserveSync adds one observation and waits until Redis has it. Its errors
 // are those of [Counter.AddSync].
 func (s *Summary) ObserveSync(ctx context.Context, v float64) error {

@@ -9,5 +9,6 @@
 //	prefork                   workers that share one port, under core/prefork
 //	instances                 two processes on two ports, one page
 //	batch                     a job that has ended before Prometheus scrapes
+//	service                   a shop as it runs in a container, with probes
 //	exporter                  a page without an application behind it
 package examples

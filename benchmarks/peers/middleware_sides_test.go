@@ -10,17 +10,13 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
 	chimetrics "github.com/go-chi/metrics"
-	"github.com/labstack/echo-contrib/echoprometheus"
-	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	shoalchi "github.com/shoal-metrics/shoal/middleware/chi"
-	shoalecho "github.com/shoal-metrics/shoal/middleware/echo"
 	shoalgin "github.com/shoal-metrics/shoal/middleware/gin"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 	slokprom "github.com/slok/go-http-metrics/metrics/prometheus"
 	slok "github.com/slok/go-http-metrics/middleware"
-	slokecho "github.com/slok/go-http-metrics/middleware/echo"
 	slokgin "github.com/slok/go-http-metrics/middleware/gin"
 	slokstd "github.com/slok/go-http-metrics/middleware/std"
 	ginprometheus "github.com/zsais/go-gin-prometheus"
@@ -36,39 +32,39 @@ import (
 func answer(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(body) }
 
 var netHTTP = []side{
-	{"nethttp", "bare", func(testing.TB) (http.Handler, prometheus.Gatherer) {
-		return mux(nil), nil
+	{"nethttp", "bare", func(testing.TB) (app, prometheus.Gatherer) {
+		return httpApp{mux(nil)}, nil
 	}},
-	{"nethttp", "shoal", func(tb testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"nethttp", "shoal", func(tb testing.TB) (app, prometheus.Gatherer) {
 		reg := connectedAsUsual(tb)
-		return shoalhttp.Install(mux(nil), reg, shoalhttp.Opts{}), reg
+		return httpApp{shoalhttp.Install(mux(nil), reg, shoalhttp.Opts{})}, reg
 	}},
-	{"nethttp", "slok", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"nethttp", "slok", func(testing.TB) (app, prometheus.Gatherer) {
 		m, page := slokMiddleware(false)
-		return mux(func(route string, h http.Handler) http.Handler { return slokstd.Handler(route, m, h) }), page
+		return httpApp{mux(func(route string, h http.Handler) http.Handler { return slokstd.Handler(route, m, h) })}, page
 	}},
-	{"nethttp", "slok-without-size", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"nethttp", "slok-without-size", func(testing.TB) (app, prometheus.Gatherer) {
 		m, page := slokMiddleware(true)
-		return mux(func(route string, h http.Handler) http.Handler { return slokstd.Handler(route, m, h) }), page
+		return httpApp{mux(func(route string, h http.Handler) http.Handler { return slokstd.Handler(route, m, h) })}, page
 	}},
-	{"nethttp", "promhttp", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"nethttp", "promhttp", func(testing.TB) (app, prometheus.Gatherer) {
 		page := prometheus.NewRegistry()
 		labels := []string{"handler", "method", "code"}
 		total := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "http_requests_total"}, labels)
 		duration := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "http_request_duration_seconds"}, labels)
 		inFlight := prometheus.NewGauge(prometheus.GaugeOpts{Name: "http_requests_in_flight"})
 		page.MustRegister(total, duration, inFlight)
-		return mux(func(route string, h http.Handler) http.Handler {
+		return httpApp{mux(func(route string, h http.Handler) http.Handler {
 			route = route[len("GET "):]
 			handler := prometheus.Labels{"handler": route}
 			return promhttp.InstrumentHandlerInFlight(inFlight,
 				promhttp.InstrumentHandlerDuration(duration.MustCurryWith(handler),
 					promhttp.InstrumentHandlerCounter(total.MustCurryWith(handler), h)))
-		}), page
+		})}, page
 	}},
-	{"nethttp", "otelhttp", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"nethttp", "otelhttp", func(testing.TB) (app, prometheus.Gatherer) {
 		provider, page := openTelemetry()
-		return otelhttp.NewHandler(mux(nil), "server", otelhttp.WithMeterProvider(provider)), page
+		return httpApp{otelhttp.NewHandler(mux(nil), "server", otelhttp.WithMeterProvider(provider))}, page
 	}},
 }
 
@@ -103,30 +99,30 @@ func openTelemetry() (*metric.MeterProvider, prometheus.Gatherer) {
 }
 
 var chiRouter = []side{
-	{"chi", "bare", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"chi", "bare", func(testing.TB) (app, prometheus.Gatherer) {
 		return chiRoutes(chi.NewRouter(), nil), nil
 	}},
-	{"chi", "shoal", func(tb testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"chi", "shoal", func(tb testing.TB) (app, prometheus.Gatherer) {
 		r, reg := chi.NewRouter(), connectedAsUsual(tb)
 		shoalchi.Install(r, reg, shoalchi.Opts{})
 		return chiRoutes(r, nil), reg
 	}},
-	{"chi", "slok", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"chi", "slok", func(testing.TB) (app, prometheus.Gatherer) {
 		m, page := slokMiddleware(false)
 		return chiRoutes(chi.NewRouter(), &m), page
 	}},
-	{"chi", "slok-without-size", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"chi", "slok-without-size", func(testing.TB) (app, prometheus.Gatherer) {
 		m, page := slokMiddleware(true)
 		return chiRoutes(chi.NewRouter(), &m), page
 	}},
-	{"chi", "go-chi-metrics", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"chi", "go-chi-metrics", func(testing.TB) (app, prometheus.Gatherer) {
 		r := chi.NewRouter()
 		r.Use(chimetrics.Collector(chimetrics.CollectorOpts{Proto: true}))
 		return chiRoutes(r, nil), prometheus.DefaultGatherer
 	}},
 }
 
-func chiRoutes(r *chi.Mux, m *slok.Middleware) http.Handler {
+func chiRoutes(r *chi.Mux, m *slok.Middleware) app {
 	for _, pattern := range braces {
 		if m == nil {
 			r.Get(pattern, answer)
@@ -134,36 +130,36 @@ func chiRoutes(r *chi.Mux, m *slok.Middleware) http.Handler {
 			r.With(slokstd.HandlerProvider(pattern, *m)).Get(pattern, answer)
 		}
 	}
-	return r
+	return httpApp{r}
 }
 
 var ginEngine = []side{
-	{"gin", "bare", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"gin", "bare", func(testing.TB) (app, prometheus.Gatherer) {
 		return ginRoutes(newGin()), nil
 	}},
-	{"gin", "shoal", func(tb testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"gin", "shoal", func(tb testing.TB) (app, prometheus.Gatherer) {
 		engine, reg := newGin(), connectedAsUsual(tb)
 		shoalgin.Install(engine, reg, shoalgin.Opts{})
 		return ginRoutes(engine), reg
 	}},
-	{"gin", "slok", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"gin", "slok", func(testing.TB) (app, prometheus.Gatherer) {
 		engine := newGin()
 		m, page := slokMiddleware(false)
 		engine.Use(slokgin.Handler("", m))
 		return ginRoutes(engine), page
 	}},
-	{"gin", "slok-without-size", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"gin", "slok-without-size", func(testing.TB) (app, prometheus.Gatherer) {
 		engine := newGin()
 		m, page := slokMiddleware(true)
 		engine.Use(slokgin.Handler("", m))
 		return ginRoutes(engine), page
 	}},
-	{"gin", "go-gin-prometheus", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"gin", "go-gin-prometheus", func(testing.TB) (app, prometheus.Gatherer) {
 		engine := newGin()
 		ginPrometheus().Use(engine)
 		return ginRoutes(engine), prometheus.DefaultGatherer
 	}},
-	{"gin", "otelgin", func(testing.TB) (http.Handler, prometheus.Gatherer) {
+	{"gin", "otelgin", func(testing.TB) (app, prometheus.Gatherer) {
 		engine := newGin()
 		provider, page := openTelemetry()
 		engine.Use(otelgin.Middleware("server", otelgin.WithMeterProvider(provider)))
@@ -183,57 +179,9 @@ func newGin() *gin.Engine {
 	return gin.New()
 }
 
-func ginRoutes(engine *gin.Engine) http.Handler {
+func ginRoutes(engine *gin.Engine) app {
 	for _, pattern := range colons {
 		engine.GET(pattern, func(c *gin.Context) { _, _ = c.Writer.Write(body) })
 	}
-	return engine
-}
-
-var echoRouter = []side{
-	{"echo", "bare", func(testing.TB) (http.Handler, prometheus.Gatherer) {
-		return echoRoutes(echo.New(), nil), nil
-	}},
-	// echo wraps the handler again for each request, so every middleware has one
-	// allocation more.
-	{"echo", "passing", func(testing.TB) (http.Handler, prometheus.Gatherer) {
-		e := echo.New()
-		e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
-			return func(c echo.Context) error { return next(c) }
-		})
-		return echoRoutes(e, nil), nil
-	}},
-	{"echo", "shoal", func(tb testing.TB) (http.Handler, prometheus.Gatherer) {
-		e, reg := echo.New(), connectedAsUsual(tb)
-		shoalecho.Install(e, reg, shoalecho.Opts{})
-		return echoRoutes(e, nil), reg
-	}},
-	{"echo", "slok", func(testing.TB) (http.Handler, prometheus.Gatherer) {
-		m, page := slokMiddleware(false)
-		return echoRoutes(echo.New(), &m), page
-	}},
-	{"echo", "slok-without-size", func(testing.TB) (http.Handler, prometheus.Gatherer) {
-		m, page := slokMiddleware(true)
-		return echoRoutes(echo.New(), &m), page
-	}},
-	{"echo", "echoprometheus", func(testing.TB) (http.Handler, prometheus.Gatherer) {
-		e, page := echo.New(), prometheus.NewRegistry()
-		e.Use(echoprometheus.NewMiddlewareWithConfig(echoprometheus.MiddlewareConfig{Registerer: page}))
-		return echoRoutes(e, nil), page
-	}},
-}
-
-func echoRoutes(e *echo.Echo, m *slok.Middleware) http.Handler {
-	for _, pattern := range colons {
-		h := func(c echo.Context) error {
-			_, err := c.Response().Write(body)
-			return err
-		}
-		if m == nil {
-			e.GET(pattern, h)
-		} else {
-			e.GET(pattern, h, slokecho.Handler(pattern, *m))
-		}
-	}
-	return e
+	return httpApp{engine}
 }

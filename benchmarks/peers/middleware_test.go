@@ -22,7 +22,30 @@ import (
 // side is a router of twenty routes with a middleware, or without.
 type side struct {
 	router, name string
-	build        func(tb testing.TB) (http.Handler, prometheus.Gatherer)
+	build        func(tb testing.TB) (app, prometheus.Gatherer)
+}
+
+// app is what a side serves with.
+type app interface {
+	// caller returns what serves request n. A router writes to its request, so each
+	// goroutine has a caller of its own.
+	caller() func(n int)
+	// answer serves request n, and returns what a client gets.
+	answer(n int) (status int, body string)
+}
+
+// httpApp serves as net/http does.
+type httpApp struct{ http.Handler }
+
+func (a httpApp) caller() func(n int) {
+	w, list := discarding{http.Header{}}, requests()
+	return func(n int) { a.ServeHTTP(w, list[n%sections]) }
+}
+
+func (a httpApp) answer(n int) (status int, body string) {
+	w := httptest.NewRecorder()
+	a.ServeHTTP(w, requests()[n%sections])
+	return w.Code, w.Body.String()
 }
 
 const sections = 20
@@ -42,10 +65,12 @@ var (
 	body   = []byte("ok")
 )
 
+func target(n int) string { return fmt.Sprintf("/shops/12/section%d/%d", n, 1000+n) }
+
 func requests() []*http.Request {
 	list := make([]*http.Request, sections)
 	for i := range list {
-		list[i] = httptest.NewRequest(http.MethodGet, fmt.Sprintf("/shops/12/section%d/%d", i, 1000+i), nil)
+		list[i] = httptest.NewRequest(http.MethodGet, target(i), nil)
 	}
 	return list
 }
@@ -85,22 +110,24 @@ func connectedAsUsual(tb testing.TB) *shoal.Registry {
 	return reg
 }
 
+var routers = [][]side{netHTTP, chiRouter, ginEngine, echoRouter, echoV5Router, fiberV3, fiberV2}
+
 // The bare router runs first, then its middlewares one after the other: the cost of a middleware
 // is the difference.
 func BenchmarkMiddleware(b *testing.B) {
-	for _, router := range [][]side{netHTTP, chiRouter, ginEngine, echoRouter} {
+	for _, router := range routers {
 		b.Run("router="+router[0].router, func(b *testing.B) {
-			handlers := make([]http.Handler, len(router))
+			apps := make([]app, len(router))
 			for i, s := range router {
-				handlers[i], _ = s.build(b)
+				apps[i], _ = s.build(b)
 			}
 			for i, s := range router {
 				b.Run("mode=serial/side="+s.name, func(b *testing.B) {
-					w, list := discarding{http.Header{}}, requests()
+					call := apps[i].caller()
 					b.ReportAllocs()
 					b.ResetTimer()
 					for n := range b.N {
-						handlers[i].ServeHTTP(w, list[n%sections])
+						call(n)
 					}
 				})
 			}
@@ -108,10 +135,9 @@ func BenchmarkMiddleware(b *testing.B) {
 				b.Run("mode=parallel/side="+s.name, func(b *testing.B) {
 					b.ReportAllocs()
 					b.RunParallel(func(pb *testing.PB) {
-						// A router writes to its request: each goroutine has its own.
-						w, list := discarding{http.Header{}}, requests()
+						call := apps[i].caller()
 						for n := 0; pb.Next(); n++ {
-							handlers[i].ServeHTTP(w, list[n%sections])
+							call(n)
 						}
 					})
 				})
@@ -123,22 +149,21 @@ func BenchmarkMiddleware(b *testing.B) {
 // Each measured middleware must do the work: record two requests to each route by the route's
 // pattern.
 func TestMiddleware_EachSideRecordsItsRoutes(t *testing.T) {
-	for _, s := range slices.Concat(netHTTP, chiRouter, ginEngine, echoRouter) {
+	for _, s := range slices.Concat(routers...) {
 		t.Run(s.router+"/"+s.name, func(t *testing.T) {
-			h, page := s.build(t)
+			served, page := s.build(t)
 			before := counted(t, page)
-			for _, r := range append(requests(), requests()...) {
-				w := httptest.NewRecorder()
-				if h.ServeHTTP(w, r); w.Code != http.StatusOK || w.Body.String() != string(body) {
-					t.Fatalf("%s: %d %q", r.URL, w.Code, w.Body)
+			for n := range 2 * sections {
+				if status, got := served.answer(n); status != http.StatusOK || got != string(body) {
+					t.Fatalf("%s: %d %q", target(n%sections), status, got)
 				}
 			}
 			if page == nil {
 				return
 			}
-			found, routes := counted(t, page), braces
-			if s.router == "gin" || s.router == "echo" {
-				routes = colons
+			found, routes := counted(t, page), colons
+			if s.router == "nethttp" || s.router == "chi" {
+				routes = braces
 			}
 			for _, route := range routes {
 				n := found[route] + found["GET "+route] - before[route] - before["GET "+route]

@@ -59,12 +59,27 @@ func besidePromhttp(title, keys string, most float64) goal {
 }
 
 func middlewareGoals() (list []goal) {
-	for _, router := range []struct{ title, name string }{{"net/http", "nethttp"}, {"chi", "chi"}, {"gin", "gin"}, {"echo", "echo"}} {
-		keys := "Middleware router=" + router.name + " mode=serial side=shoal"
+	for _, m := range []struct {
+		title, router string
+		most          float64 // seconds
+		allocations   float64
+		peer, side    string // what the time is compared with; empty for nothing
+	}{
+		{"net/http", "nethttp", 300e-9, 1, "slok's", "slok"},
+		{"chi", "chi", 300e-9, 1, "slok's", "slok"},
+		{"gin", "gin", 300e-9, 1, "slok's", "slok"},
+		{"echo v4", "echo", 300e-9, 1, "slok's", "slok"},
+		{"echo v5", "echov5", 350e-9, 2, "echoprometheus's", "echoprometheus"},
+		{"fiber v3", "fiber", 350e-9, 2, "", ""},
+		{"fiber v2", "fiberv2", 350e-9, 2, "fiberprometheus's", "fiberprometheus"},
+	} {
+		keys := "Middleware router=" + m.router + " mode=serial side=shoal"
 		list = append(list,
-			goal{router.title + "'s middleware, more than the bare router", keys, column{minus: "side=bare"}, 300e-9, false},
-			goal{"allocations of that middleware", keys, column{minus: "side=bare", unit: "allocs/op"}, 1, false},
-			goal{"time of that middleware / slok's", keys, column{minus: "side=bare", over: "side=slok"}, 0.5, false})
+			goal{m.title + "'s middleware, more than the bare router", keys, column{minus: "side=bare"}, m.most, false},
+			goal{"allocations of that middleware", keys, column{minus: "side=bare", unit: "allocs/op"}, m.allocations, false})
+		if m.peer != "" {
+			list = append(list, goal{"time of that middleware / " + m.peer, keys, column{minus: "side=bare", over: "side=" + m.side}, 0.5, false})
+		}
 	}
 	return list
 }

@@ -47,7 +47,10 @@ var middlewareTables = []table{
 			{title: "net/http", keys: "router=nethttp side=bare"},
 			{title: "chi", keys: "router=chi side=bare"},
 			{title: "gin", keys: "router=gin side=bare"},
-			{title: "echo", keys: "router=echo side=bare"},
+			{title: "echo v4", keys: "router=echo side=bare"},
+			{title: "echo v5", keys: "router=echov5 side=bare"},
+			{title: "fiber v3", keys: "router=fiber side=bare"},
+			{title: "fiber v2", keys: "router=fiberv2 side=bare"},
 		},
 		columns: []column{
 			{title: "time", keys: "mode=serial"},
@@ -93,7 +96,8 @@ const (
 	recordsChi     = "counter by method, route, code, protocol; duration by method, route, code; in flight by protocol"
 	recordsGin     = "counter by method, route, code, handler, host; summaries of duration, request and response size without labels"
 	recordsEcho    = "counter, duration, request and response size by method, route, code, host"
-	recordsNothing = "nothing: what echo takes for any middleware"
+	recordsFiber   = "counter, duration, by method, route, code; in flight by method"
+	recordsNothing = "nothing: what echo v4 takes for any middleware"
 )
 
 var middlewareRows = []row{
@@ -111,11 +115,17 @@ var middlewareRows = []row{
 	theirs("gin", "gin", "the same without sizes", recordsSlokToo, "slok-without-size"),
 	theirs("gin", "gin", "zsais/go-gin-prometheus", recordsGin, "go-gin-prometheus"),
 	theirs("gin", "gin", "otelgin", recordsOtel, "otelgin"),
-	ours("echo", "echo"),
-	{title: "echo | a middleware that only calls the next handler | " + recordsNothing, keys: "router=echo side=passing"},
-	theirs("echo", "echo", "slok/go-http-metrics", recordsSlok, "slok"),
-	theirs("echo", "echo", "the same without sizes", recordsSlokToo, "slok-without-size"),
-	theirs("echo", "echo", "labstack's echoprometheus", recordsEcho, "echoprometheus"),
+	ours("echo v4", "echo"),
+	{title: "echo v4 | a middleware that only calls the next handler | " + recordsNothing, keys: "router=echo side=passing"},
+	theirs("echo v4", "echo", "slok/go-http-metrics", recordsSlok, "slok"),
+	theirs("echo v4", "echo", "the same without sizes", recordsSlokToo, "slok-without-size"),
+	theirs("echo v4", "echo", "labstack's echoprometheus", recordsEcho, "echoprometheus"),
+	ours("echo v5", "echov5"),
+	theirs("echo v5", "echov5", "labstack's echoprometheus", recordsEcho, "echoprometheus"),
+	ours("fiber v3", "fiber"),
+	theirs("fiber v3", "fiber", "client_golang, by hand", recordsOurs, "by-hand"),
+	ours("fiber v2", "fiberv2"),
+	theirs("fiber v2", "fiberv2", "ansrivas/fiberprometheus", recordsFiber, "fiberprometheus"),
 }
 
 func ours(title, router string) row {

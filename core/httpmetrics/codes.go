@@ -18,9 +18,16 @@ func codeNumber(code int) uint16 {
 	return uint16(code)
 }
 
+// classNumber is that of the class of a code, such as 2.
+func classNumber(code int) uint16 { return codeNumber(code) / 100 }
+
+// codeText is the label of a number that codeNumber or classNumber gave.
 func codeText(number uint16) string {
-	if number == otherCode {
+	switch {
+	case number == otherCode:
 		return "other"
+	case number < 100:
+		return strconv.Itoa(int(number)) + "xx"
 	}
 	return strconv.Itoa(int(number))
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	shoal "github.com/shoal-metrics/shoal/core"
 )
 
 // Exchange follows one request of a net/http server, from Begin to End, and
@@ -15,7 +17,7 @@ import (
 //
 //	x := rec.Begin(new(Exchange), w, r, nil)
 //	defer x.End()        // records, also when the handler panics
-//	next(...)            // meanwhile: SentHeader, SentBody, Hijacked
+//	next(x.Inside(r))    // meanwhile: SentHeader, SentBody, Hijacked
 //	x.Returned()         // not reached by a panic
 //
 // or has [Recorder.Wrap] do the middle part. An Exchange belongs to the
@@ -25,11 +27,12 @@ import (
 // the Exchange of that one.
 type Exchange struct {
 	rec     *Recorder
-	request *http.Request
+	request *http.Request   // as the handlers inside get it
 	ctx     context.Context // of the request as it came: handlers may replace the request, and end its context
 	routeOf func(*http.Request) string
 	route   string
-	hint    atomic.Pointer[hint] // the route that a middleware further in knows, nil for none
+	hint    atomic.Pointer[hint] // the route that something further in knows, nil for none
+	extra   *extras              // nil if Opts ask for none
 	start   time.Duration        // on the process's clock, as now tells it
 	sent    int64                // bytes of the body
 	status  int32                // the first final one, 0 until it is sent
@@ -81,11 +84,22 @@ func (x *Exchange) begin(rec *Recorder, last http.ResponseWriter, flushes bool, 
 			x.awaited = g.begin()
 		}
 	}
-	rec.Started()
+	if rec.inFlightBy != nil {
+		x.extra = &extras{inFlight: rec.InFlight(r)}
+	}
+	x.inFlight().Inc()
+}
+
+func (x *Exchange) inFlight() *shoal.Gauge {
+	if x.extra != nil && x.extra.inFlight != nil {
+		return x.extra.inFlight
+	}
+	return x.rec.inFlight
 }
 
 // SetRoute tells the pattern of the router. Empty is [Unmatched]. What a
-// middleware further in tells counts only if the outermost knows no route.
+// middleware further in tells counts only if the outermost knows no route. [SetRoute]
+// and Opts.Route come before either.
 func (x *Exchange) SetRoute(pattern string) {
 	if x.depth > 0 {
 		x.setNested(pattern)
@@ -178,6 +192,7 @@ func (x *Exchange) End() {
 
 func (x *Exchange) finish() {
 	x.leave()
+	x.giveBack()
 	if x.recorded {
 		return
 	}
@@ -191,7 +206,7 @@ func (x *Exchange) finish() {
 func (x *Exchange) leave() {
 	if !x.ended {
 		x.ended = true
-		x.rec.Ended()
+		x.inFlight().Dec()
 	}
 }
 
@@ -226,19 +241,33 @@ func (x *Exchange) record(responseSize int64) {
 	}
 	x.recorded = true
 	elapsed := now() - x.start
-	h := x.rec.handlesOf(x.method, x.findRoute(), int(x.status), x.rec.labelValues(x.request))
+	h := x.rec.handlesOf(x.method, x.findRoute(), int(x.status), x.labelValues())
 	h.observe(elapsed, x.request.ContentLength, responseSize)
 }
 
+func (x *Exchange) labelValues() []string {
+	if x.extra == nil {
+		return x.rec.LabelValues(x.request, nil)
+	}
+	return x.rec.LabelValues(x.request, &x.extra.labels)
+}
+
+// findRoute asks whoever may know the route: what the application says comes first, then
+// what the router of this middleware knows, then what middlewares further in know.
 func (x *Exchange) findRoute() string {
+	h := x.hint.Load()
+	if h != nil && h.told {
+		return h.route
+	}
+	if route := x.rec.Route(x.request); route != "" {
+		return route
+	}
 	route := x.route
 	if route == "" && x.routeOf != nil {
 		route = x.routeOf(x.request)
 	}
-	if route == "" || route == Unmatched {
-		if h := x.hint.Load(); h != nil {
-			return h.resolve()
-		}
+	if h != nil && (route == "" || route == Unmatched) {
+		return h.resolve()
 	}
 	return route
 }

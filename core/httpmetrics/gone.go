@@ -46,13 +46,17 @@ func clientLeft(ctx context.Context, nothingSent bool) bool {
 var draining sync.Map
 
 // markDraining says that servers drain, until done is called.
-func markDraining(servers []*serving) (done func()) {
-	for _, s := range servers {
-		draining.Store(s.Server, true)
+func markDraining(all []part) (done func()) {
+	for _, p := range all {
+		if s, ok := p.(*serving); ok {
+			draining.Store(s.Server, true)
+		}
 	}
 	return func() {
-		for _, s := range servers {
-			draining.Delete(s.Server)
+		for _, p := range all {
+			if s, ok := p.(*serving); ok {
+				draining.Delete(s.Server)
+			}
 		}
 	}
 }

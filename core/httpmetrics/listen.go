@@ -22,27 +22,25 @@ type serving struct {
 }
 
 // listen opens the listeners of all servers. If one fails, it closes the others.
-func (g Graceful) listen(ctx context.Context, servers []*http.Server) ([]*serving, error) {
-	all := make([]*serving, len(servers))
+func (g Graceful) listen(ctx context.Context, servers []*http.Server) ([]part, error) {
+	var all []part
+	for _, s := range servers {
+		all = append(all, &serving{Server: s, listener: g.Listeners[s]})
+	}
+	for _, o := range g.Others {
+		all = append(all, &otherServing{Other: o, ended: make(chan struct{})})
+	}
 	var errs []error
-	for i, s := range servers {
-		all[i] = &serving{Server: s, listener: g.Listeners[s]}
-		if err := all[i].listen(ctx); err != nil {
+	for _, p := range all {
+		if err := p.listen(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("httpmetrics: %w", err))
 		}
 	}
 	if len(errs) == 0 {
-		for _, s := range all {
-			limit(s.Server)
-			s.group.byServer = s.Protocols != nil && s.Protocols.UnencryptedHTTP2()
-			s.BaseContext = s.group.baseContext(s.BaseContext)
-		}
 		return all, nil
 	}
-	for _, s := range all {
-		if s.listener != nil {
-			errs = append(errs, ignoreClosed(s.listener.Close()))
-		}
+	for _, p := range all {
+		errs = append(errs, p.unlisten())
 	}
 	return nil, errors.Join(errs...)
 }
@@ -61,27 +59,43 @@ func (s *serving) listen(ctx context.Context) (err error) {
 			addr = ":https"
 		}
 	}
-	var config net.ListenConfig
-	s.listener, err = config.Listen(context.WithoutCancel(ctx), "tcp", addr)
+	s.listener, err = listenTCP(ctx, addr)
 	return err
 }
 
-// serve returns nil if the server was shut down.
+// listenTCP listens also if ctx is done.
+func listenTCP(ctx context.Context, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	return config.Listen(context.WithoutCancel(ctx), "tcp", addr)
+}
+
+func (s *serving) unlisten() error { return closeListener(s.listener) }
+
+// closeListener closes l, which may be nil or closed already.
+func closeListener(l net.Listener) error {
+	if l == nil {
+		return nil
+	}
+	return ignoreClosed(l.Close())
+}
+
 func (s *serving) serve() error {
+	limit(s.Server)
+	s.group.byServer = s.Protocols != nil && s.Protocols.UnencryptedHTTP2()
+	s.BaseContext = s.group.baseContext(s.BaseContext)
 	serve := s.Serve
 	if s.overTLS {
 		serve = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
 	}
 	err := serve(s.listener)
 	// Serve has closed it, but ServeTLS may fail before that.
-	closed := ignoreClosed(s.listener.Close())
+	closed := closeListener(s.listener)
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return fmt.Errorf("httpmetrics: serve %s: %w", s.listener.Addr(), errors.Join(err, closed))
 }
 
-// drain returns when s has no request left, or has cut off those it had.
 func (s *serving) drain(ctx context.Context) error {
 	s.group.stop()
 	if err := errors.Join(s.Shutdown(ctx), s.group.wait(ctx)); err != nil {

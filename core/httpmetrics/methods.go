@@ -73,14 +73,14 @@ type methods struct {
 // maxFurtherMethods keeps the numbers below 256.
 const maxFurtherMethods = 240
 
-func newMethods(o Opts) (m methods, err error) {
-	if n := len(o.Methods); n > maxFurtherMethods {
+func newMethods(further []string, other string) (m methods, err error) {
+	if n := len(further); n > maxFurtherMethods {
 		return m, fmt.Errorf("httpmetrics: Opts.Methods has %d methods: it may have %d", n, maxFurtherMethods)
 	}
 	m.names = slices.Clone(knownMethods)
-	m.names[otherMethod] = o.Names.OtherMethod
-	for i, name := range o.Methods {
-		if err := checkMethod(name, o.Names.OtherMethod); err != nil {
+	m.names[otherMethod] = other
+	for i, name := range further {
+		if err := checkMethod(name, other); err != nil {
 			return m, fmt.Errorf("httpmetrics: Opts.Methods[%d] is %q: %w", i, name, err)
 		}
 		if m.number(name) != otherMethod {

@@ -40,7 +40,7 @@ func (rec *Recorder) enter(w http.ResponseWriter, r *http.Request, routeOf func(
 			break
 		}
 		if x := exchangeOf(w); x != nil && x.Feeds(rec) {
-			x.Nest(r, routeOf)
+			x.Nest(rec, r, routeOf)
 			return x, nil, false
 		}
 		w = next.Unwrap()
@@ -70,7 +70,7 @@ func (rec *Recorder) enterApart(w http.ResponseWriter, r *http.Request, routeOf 
 		return nil
 	}
 	x := &Exchange{rec: rec, request: r, ctx: r.Context(), recorded: true, ended: true}
-	x.Nest(r, routeOf)
+	x.Nest(rec, r, routeOf)
 	x.hint.Load().outer = outer
 	return x
 }
@@ -81,22 +81,24 @@ func (x *Exchange) Feeds(rec *Recorder) bool {
 	return x.rec != nil && !x.ended && x.rec.feeds == rec.feeds
 }
 
-// hint is the route that a middleware further in knows.
+// hint is the route that something further in knows: a middleware, or who called SetRoute.
 type hint struct {
-	depth   int16 // of that middleware while the request is in it, then 0
+	depth   int16     // of that middleware while the request is in it, then 0
+	told    bool      // by SetRoute, and so no other counts
+	rec     *Recorder // of that middleware, nil once its route is known
 	request *http.Request
 	routeOf func(*http.Request) string
 	route   string
 	outer   *Exchange // to be told the route; nil if the hint is its own
 }
 
-// Nest says that r has come to a middleware further in. Until End is called for that
-// one, Returned does nothing, and a route, by routeOf or SetRoute, counts only if the
-// outermost middleware knows none.
-func (x *Exchange) Nest(r *http.Request, routeOf func(*http.Request) string) {
+// Nest says that r has come to a middleware further in, whose recorder is rec. Until End is
+// called for that one, Returned does nothing, and a route, by Opts.Route, routeOf or
+// SetRoute, counts only if the outermost middleware knows none.
+func (x *Exchange) Nest(rec *Recorder, r *http.Request, routeOf func(*http.Request) string) {
 	x.depth++
 	if h := x.hint.Load(); h == nil || h.resolve() == "" {
-		x.hint.Store(&hint{depth: x.depth, request: r, routeOf: routeOf})
+		x.hint.Store(&hint{depth: x.depth, rec: rec, request: r, routeOf: routeOf})
 	}
 }
 
@@ -120,14 +122,20 @@ func (x *Exchange) unnest() {
 		if h.outer == nil || x.ctx.Err() == nil {
 			x.setNested(h.resolve())
 		}
-		h.depth, h.routeOf = 0, nil
+		h.depth, h.rec, h.routeOf = 0, nil, nil
 	}
 	x.depth--
 }
 
 // resolve gives the route, empty if none is known.
 func (h *hint) resolve() string {
-	route := h.route
+	route := ""
+	if h.rec != nil {
+		route = h.rec.Route(h.request)
+	}
+	if route == "" {
+		route = h.route
+	}
 	if route == "" && h.routeOf != nil {
 		route = h.routeOf(h.request)
 	}

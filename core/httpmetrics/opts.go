@@ -15,11 +15,15 @@ const DefMetricsPath = "/metrics"
 // Unmatched is the route of a request for which the router had no pattern.
 const Unmatched = "unmatched"
 
-// Opts are the options of a middleware. The zero value is ready to use. The
+// Opts are the options of a middleware for net/http.
+type Opts = OptsOf[*http.Request]
+
+// OptsOf are the options of a middleware whose framework has an R for each request: a
+// *http.Request, or a context of its own. The zero value is ready to use. The
 // same options on the same registry share their metrics, so two servers, or
 // two tests, in one process may both register them. Servers whose ConstLabels
 // have other values have series of their own.
-type Opts struct {
+type OptsOf[R any] struct {
 	// Namespace is put before the name of each metric, with an underscore.
 	// Defaults to none.
 	Namespace string
@@ -30,9 +34,15 @@ type Opts struct {
 	// one registry have the same names of them; their values may differ, such as
 	// server="public" and server="admin". Defaults to none.
 	ConstLabels shoal.Labels
-	// Labels are further labels, computed from each request, on each metric
-	// but the one of requests in flight. Defaults to none.
-	Labels []Label
+	// Labels are further labels, computed from each request or set by [SetLabel], on each
+	// metric but the one of requests in flight. Defaults to none.
+	Labels []LabelOf[R]
+	// InFlightLabel is a label on the gauge of requests in flight. It must have a Value,
+	// which is called when the request reaches the middleware. Defaults to none.
+	InFlightLabel LabelOf[R]
+	// StatusClasses records the class of a status in place of the status, such as 2xx for
+	// 201. That makes fewer series where handlers answer with many. Defaults to false.
+	StatusClasses bool
 
 	// Duration chooses how durations are kept. Defaults to [Histogram].
 	Duration DurationKind
@@ -54,6 +64,13 @@ type Opts struct {
 	// spelled as clients send them, in capitals; naming a method twice, or one of
 	// the ten, changes nothing. There may be 240. Defaults to none.
 	Methods []string
+	// Route tells the route of a request in place of what the middleware knows, for a
+	// router that has no adapter. It returns the pattern, never a path: each distinct one
+	// is a series, and those beyond the registry's limit share one that says
+	// "shoal_overflow". It is called when the request is recorded, in the middleware's
+	// goroutine. If it returns nothing or panics, the route is what the middleware knows.
+	// [SetRoute] comes before it. Defaults to none.
+	Route func(r R) string
 	// Stream says which further responses are streams, besides those of the
 	// media types in the package's description: they are recorded when they
 	// begin. It gets the request as it reached the middleware, and the
@@ -61,7 +78,7 @@ type Opts struct {
 	// asked in the handler's goroutine when the header is about to be sent, or
 	// was just sent, possibly more than once. If it panics, the response is no
 	// stream. Defaults to none.
-	Stream func(r *http.Request, contentType string) bool
+	Stream func(r R, contentType string) bool
 
 	// Skip says which requests the middleware leaves alone, as if it were not
 	// there: they are neither recorded nor in flight, and their handlers have
@@ -70,7 +87,7 @@ type Opts struct {
 	// asked before anything else, with the request as it reached the middleware,
 	// in the goroutine that serves it. If it panics, the request is recorded.
 	// Defaults to none.
-	Skip func(r *http.Request) bool
+	Skip func(r R) bool
 	// SkipRoutes are routes, spelled as the route label spells them, of
 	// which nothing is recorded: a health check, say. They count as in flight
 	// like any other, since the route is known only later. Defaults to none.
@@ -83,18 +100,22 @@ type Opts struct {
 	Page shoal.HandlerOpts
 }
 
-// Label is a label whose value comes from the request. Each combination of
+// Label is a label of requests of net/http.
+type Label = LabelOf[*http.Request]
+
+// LabelOf is a label whose value comes from the request. Each combination of
 // values is a series of its own, so the values must be few: a tier or an API
 // version, never an id. Values beyond the registry's limit of series share one
 // that says "shoal_overflow".
-type Label struct {
+type LabelOf[R any] struct {
 	// Name is the name of the label.
 	Name string
 	// Value computes the value, once a request, in the handler's goroutine
 	// when the request is recorded. It gets the request as it reached the
 	// middleware: what inner handlers put into a context of their own is not
-	// in it. If it panics, the value is "panic".
-	Value func(r *http.Request) string
+	// in it. If it panics, the value is "panic". A label without Value has the
+	// value that a handler or a middleware further in gives it by [SetLabel].
+	Value func(r R) string
 }
 
 // DurationKind chooses how durations are kept.
@@ -112,7 +133,7 @@ const (
 	HistogramAndSummary
 )
 
-func (o Opts) withDefaults() Opts {
+func (o OptsOf[R]) withDefaults() OptsOf[R] {
 	o.Names = o.Names.withDefaults()
 	if o.Buckets == nil {
 		o.Buckets = shoal.DefBuckets
@@ -127,11 +148,11 @@ func (o Opts) withDefaults() Opts {
 }
 
 // PagePath is MetricsPath or its default.
-func (o Opts) PagePath() string { return o.withDefaults().MetricsPath }
+func (o OptsOf[R]) PagePath() string { return o.withDefaults().MetricsPath }
 
 // labelNames lists the labels of the metrics of a request in the order in
 // which the recorder gives their values.
-func (o Opts) labelNames() []string {
+func (o OptsOf[R]) labelNames() []string {
 	names := []string{o.Names.Method, o.Names.Route, o.Names.Code}
 	for _, l := range o.Labels {
 		names = append(names, l.Name)

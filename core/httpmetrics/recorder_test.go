@@ -97,7 +97,7 @@ func TestRecorder_OptionsChooseTheMetrics(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			reg := shoaltest.New(t)
 			rec := NewRecorder(reg, tt.opts)
-			rec.Started()
+			rec.InFlight(nil).Inc()
 			rec.Record(Observation{Method: "GET", Code: 200})
 			if got := pageNames(t, reg); got != tt.want {
 				t.Errorf("the page has\n%s, want\n%s", got, tt.want)
@@ -154,7 +154,7 @@ func TestRecorder_OtherConstLabelsAreSeriesOfTheirOwn(t *testing.T) {
 	}
 	public, admin := NewRecorder(reg, with("public")), NewRecorder(reg, with("admin"))
 	public.Record(Observation{Method: "GET", Code: 200})
-	public.Started()
+	public.InFlight(nil).Inc()
 	admin.Record(Observation{Method: "GET", Code: 200})
 	NewRecorder(reg, with("admin")).Record(Observation{Method: "GET", Code: 200})
 	for server, want := range map[string]struct{ requests, inFlight float64 }{"public": {1, 1}, "admin": {2, 0}} {
@@ -170,7 +170,7 @@ func TestRecorder_OtherConstLabelsAreSeriesOfTheirOwn(t *testing.T) {
 			t.Errorf("%s shows a request in flight: %v", server, got)
 		}
 	}
-	public.Ended()
+	public.InFlight(nil).Dec()
 	if _, err := RegisterRecorder(reg, Opts{}); err == nil {
 		t.Error("a recorder without the constant label was registered beside those with it")
 	}
@@ -259,6 +259,24 @@ func TestCache_KeepsNoStringOfTheRequest(t *testing.T) {
 	}
 }
 
+func TestRecorder_KeepsNoStringOfTheObservation(t *testing.T) {
+	reg := shoaltest.New(t)
+	rec := NewRecorder(reg, Opts{RequestSize: true, Labels: []Label{{Name: "tenant"}}})
+	buf := []byte("GET/aX")
+	given := unsafe.String(&buf[0], len(buf))
+	o := Observation{Method: given[:3], Route: given[3:5], Code: 200, RequestSize: 1, Labels: []string{given[5:]}}
+	rec.Record(o)
+	copy(buf, "PUT/bY")
+	rec.Record(o)
+	for _, want := range [][]string{{"GET", "/a", "X"}, {"PUT", "/b", "Y"}} {
+		for _, name := range []string{"http_requests_total", "http_request_duration_seconds", "http_request_size_bytes"} {
+			if got := shoaltest.Value(t, reg, name, "method", want[0], "route", want[1], "code", "200", "tenant", want[2]); got != 1 {
+				t.Errorf("%s of %v is %v, want 1", name, want, got)
+			}
+		}
+	}
+}
+
 func TestCache_StaysBoundedAndFindsWhatItHolds(t *testing.T) {
 	c := new(cache)
 	route := func(i int) *key { return &key{1, 200, fmt.Sprint(i), nil} }
@@ -293,9 +311,9 @@ func TestRecorder_ConcurrentRequestsAreAllCounted(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			for i := range 500 {
-				rec.Started()
+				rec.InFlight(nil).Inc()
 				rec.Record(Observation{Method: "GET", Route: fmt.Sprint("/", (i+g)%50), Code: 200})
-				rec.Ended()
+				rec.InFlight(nil).Dec()
 			}
 		})
 	}

@@ -72,6 +72,21 @@ type Graceful struct {
 	// tls.NewListener, the server's TLSConfig is not used; otherwise it decides on
 	// TLS as for an Addr. Defaults to none.
 	Listeners map[*http.Server]net.Listener
+	// Others are servers of other kinds than net/http's, which begin and end with the
+	// servers. Defaults to none.
+	Others []Other
+}
+
+// part is one of what Serve serves.
+type part interface {
+	// listen opens the listener, if there is none yet.
+	listen(context.Context) error
+	// unlisten closes the listener of a part that is not served.
+	unlisten() error
+	// serve returns nil if the part was shut down.
+	serve() error
+	// drain returns when the part has no request left, or has cut off those it had.
+	drain(context.Context) error
 }
 
 // Serve is described at the function [Serve].
@@ -110,6 +125,11 @@ func (g Graceful) mustBeComplete(reg *shoal.Registry, servers []*http.Server) {
 			panic(fmt.Sprintf("httpmetrics: server %d of %d is nil: give Serve servers such as NewServer(addr, handler)", i+1, len(servers)))
 		}
 	}
+	for i, o := range g.Others {
+		if o.Serve == nil || o.Shutdown == nil {
+			panic(fmt.Sprintf("httpmetrics: Graceful.Others[%d] lacks Serve or Shutdown: set both", i))
+		}
+	}
 	for s, l := range g.Listeners {
 		if l == nil {
 			panic("httpmetrics: a listener is nil: see the error of what should have opened it")
@@ -126,22 +146,22 @@ func (g Graceful) mustBeComplete(reg *shoal.Registry, servers []*http.Server) {
 // behind h2c.NewHandler. It panics as Serve does.
 func (g Graceful) Shutdown(ctx context.Context, reg *shoal.Registry, servers ...*http.Server) error {
 	g.mustBeComplete(reg, servers)
-	all := make([]*serving, len(servers))
+	all := make([]part, len(servers))
 	for i, s := range servers {
 		all[i] = &serving{Server: s}
 	}
 	return g.shutdown(ctx, reg, all)
 }
 
-func (g Graceful) shutdown(ctx context.Context, reg *shoal.Registry, all []*serving) error {
+func (g Graceful) shutdown(ctx context.Context, reg *shoal.Registry, all []part) error {
 	ctx = context.WithoutCancel(ctx)
 	defer markDraining(all)()
 	errs := make([]error, len(all), len(all)+1)
 	drainCtx, cancel := context.WithTimeout(ctx, orDefault(g.DrainTimeout, DefDrainTimeout))
 	defer cancel()
 	var wg sync.WaitGroup
-	for i, s := range all {
-		wg.Go(func() { errs[i] = s.drain(drainCtx) })
+	for i, p := range all {
+		wg.Go(func() { errs[i] = p.drain(drainCtx) })
 	}
 	wg.Wait()
 

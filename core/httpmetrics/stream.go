@@ -13,12 +13,8 @@ func (x *Exchange) streams(h http.Header) bool {
 	contentType := ""
 	if v := h["Content-Type"]; len(v) > 0 {
 		contentType = v[0]
-		if isStreamType(contentType) {
-			return true
-		}
 	}
-	stream := x.rec.opts.Stream
-	return stream != nil && contained(func(r *http.Request) bool { return stream(r, contentType) }, x.request, false)
+	return x.rec.Streams(x.request, contentType)
 }
 
 // isStreamType says whether a media type, with any parameters, is one of responses that

@@ -9,8 +9,8 @@
 //	curl localhost:8081/metrics
 //	curl localhost:8082/metrics
 //
-// The gauges of each process have its gauge_index as a label; shoal_instance_info says
-// which process that is.
+// The gauges of each process, such as its goroutines and its memory, have its gauge_index as a
+// label; shoal_instance_info says which process that is. Processor time is that of both.
 package main
 
 import (
@@ -65,6 +65,9 @@ func serve(ctx context.Context, addr, redis string) error {
 	}
 	reg := shoal.Default()
 	if err := reg.Open(redis, shoal.Opts{App: "instances", Version: "1.0"}); err != nil {
+		return err
+	}
+	if err := reg.RegisterRuntime(); err != nil { // goroutines, memory, processor time
 		return err
 	}
 	mux := http.NewServeMux()

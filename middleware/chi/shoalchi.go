@@ -29,7 +29,7 @@ func Middleware(reg *shoal.Registry, opts Opts) func(http.Handler) http.Handler 
 			}
 			w, x := rec.Wrap(w, r, route)
 			defer x.End()
-			next.ServeHTTP(w, r)
+			next.ServeHTTP(w, x.Inside(r))
 			x.Returned()
 		})
 	}
@@ -39,6 +39,12 @@ func Middleware(reg *shoal.Registry, opts Opts) func(http.Handler) http.Handler 
 // around it.
 func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) http.Handler {
 	return httpmetrics.Handler(reg, opts)
+}
+
+// SetLabel gives a value to a label of Opts.Labels that has no Value, for this request; see
+// [httpmetrics.SetLabel].
+func SetLabel(r *http.Request, name, value string) {
+	httpmetrics.SetLabel(r.Context(), name, value)
 }
 
 // Install puts the middleware and the page, for GET and HEAD, on router. Call

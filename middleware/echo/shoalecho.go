@@ -30,6 +30,7 @@ func Middleware(reg *shoal.Registry, opts Opts) echo.MiddlewareFunc {
 			inner := res.Writer
 			w, x := rec.Wrap(inner, c.Request(), nil)
 			res.Writer = w
+			c.SetRequest(x.Inside(c.Request()))
 			x.SetRoute(route(c))
 			defer func() {
 				if res.Writer == w {
@@ -50,6 +51,12 @@ func Middleware(reg *shoal.Registry, opts Opts) echo.MiddlewareFunc {
 // around it.
 func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) echo.HandlerFunc {
 	return echo.WrapHandler(httpmetrics.Handler(reg, opts))
+}
+
+// SetLabel gives a value to a label of Opts.Labels that has no Value, for this request; see
+// [httpmetrics.SetLabel].
+func SetLabel(c echo.Context, name, value string) {
+	httpmetrics.SetLabel(c.Request().Context(), name, value)
 }
 
 // Install puts the middleware and the page, for GET and HEAD, on e. Call it

@@ -53,13 +53,14 @@ func follow(rec *httpmetrics.Recorder, c *gin.Context) *writer {
 	for o := w.outer; o != nil && w.exchange == nil; o = o.outer {
 		if o.ResponseWriter != nil && o.exchange.Feeds(rec) {
 			w.exchange, told = o.exchange, o.leads(c.Writer)
-			w.exchange.Nest(c.Request, nil)
+			w.exchange.Nest(rec, c.Request, nil)
 		}
 	}
 	if w.exchange == nil {
 		w.exchange = rec.Begin(&w.own, c.Writer, c.Request, nil)
 		told = w.exchange != &w.own
 	}
+	c.Request = w.exchange.Inside(c.Request)
 	w.exchange.SetRoute(c.FullPath())
 	if told {
 		w.ResponseWriter = nil

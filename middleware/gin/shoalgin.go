@@ -39,6 +39,15 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) gin.HandlerFunc {
 	return gin.WrapH(httpmetrics.Handler(reg, opts))
 }
 
+// SetLabel gives a value to a label of Opts.Labels that has no Value, for this request; see
+// [httpmetrics.SetLabel].
+func SetLabel(c *gin.Context, name, value string) {
+	if c.Request == nil { // as gin.CreateTestContext leaves it
+		return
+	}
+	httpmetrics.SetLabel(c.Request.Context(), name, value)
+}
+
 // Install puts the middleware and the page, for GET and HEAD, on engine. Call
 // it before routes and groups are made: gin would silently not give them the
 // middleware. So it panics if there is a route already (an earlier group it cannot

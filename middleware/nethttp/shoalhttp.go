@@ -21,7 +21,7 @@ type Opts = httpmetrics.Opts
 // Where the handler it wraps is a *http.ServeMux, every route is known. Around
 // anything else it relies on r.Pattern, which is lost when a handler in between
 // replaces the request (r.WithContext); the route is then "unmatched". Use
-// [Install] for that.
+// [Install] for that. Around another router, Opts.Route or [SetRoute] tells the route.
 func Middleware(reg *shoal.Registry, opts Opts) func(http.Handler) http.Handler {
 	rec := httpmetrics.NewRecorder(reg, opts)
 	return func(next http.Handler) http.Handler {
@@ -79,6 +79,16 @@ func Install(mux *http.ServeMux, reg *shoal.Registry, opts Opts, between ...func
 	return recordAcross(rec, mux, next)
 }
 
+// SetLabel gives a value to a label of Opts.Labels that has no Value, for this request; see
+// [httpmetrics.SetLabel].
+func SetLabel(r *http.Request, name, value string) {
+	httpmetrics.SetLabel(r.Context(), name, value)
+}
+
+// SetRoute tells the route of the request that w answers, where neither the middleware nor
+// Opts.Route can know it; see [httpmetrics.SetRoute].
+func SetRoute(w http.ResponseWriter, route string) { httpmetrics.SetRoute(w, route) }
+
 // Run serves until ctx is done, then drains the requests and closes the
 // registry, in this order; see [httpmetrics.Serve], also for the timeouts that server
 // gets where it has none. Further servers, such as [httpmetrics.PageServer], start
@@ -114,17 +124,18 @@ func record(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handler) ht
 		}
 		came := routedOf(r)
 		w, x := rec.Wrap(w, r, route)
+		inner := x.Inside(r)
 		if mux != nil && r.Method == http.MethodConnect {
 			x.SetRoute(routeIn(mux, came)) // only mux can tell its pattern from a path
 		}
 		defer func() {
-			if mux != nil && r.Pattern == "" {
-				// mux has no pattern, or called another mux with r that has none.
+			if mux != nil && inner.Pattern == "" {
+				// mux has no pattern, or called another mux with a request that has none.
 				x.SetRoute(routeIn(mux, came))
 			}
 			x.End()
 		}()
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, inner)
 		x.Returned()
 	})
 }
@@ -148,9 +159,12 @@ func recordAcross(rec *httpmetrics.Recorder, mux *http.ServeMux, next http.Handl
 		v.note(r, false)
 		inner := r.WithContext(v)
 		w, x := rec.Wrap(w, inner, route)
-		defer x.End()
-		next.ServeHTTP(w, inner)
-		r.Pattern = inner.Pattern // for handlers further out that look for it
+		defer func() {
+			x.End()
+			// For a handler further out, and for the server, which removes the form's files.
+			r.Pattern, r.MultipartForm = inner.Pattern, inner.MultipartForm
+		}()
+		next.ServeHTTP(w, x.Inside(inner))
 		x.Returned()
 	})
 }

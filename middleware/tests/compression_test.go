@@ -5,6 +5,7 @@ package tests
 import (
 	"compress/gzip"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -99,6 +100,7 @@ func compressors(t *testing.T) map[string]func(reg *shoal.Registry) http.Handler
 			return engine
 		},
 	}
+	maps.Copy(ways, echoV5Compressors)
 	for name, wrap := range around(t) {
 		ways[name+" around the mux"] = func(reg *shoal.Registry) http.Handler {
 			return shoalhttp.Install(http.NewServeMux(), reg, shoalhttp.Opts{}, wrap)

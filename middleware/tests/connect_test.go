@@ -103,7 +103,7 @@ func TestConnect_AWebSocketOverHTTP2HasItsRouteWhenItBegins(t *testing.T) {
 		server.EnableHTTP2 = true
 		server.StartTLS()
 		defer server.Close()
-		s := &site{t: t, f: f, reg: reg, server: server}
+		s := &site{t: t, f: f, reg: reg, server: server, stop: server.Close}
 
 		conn := openWebSocket(t, server, "/ws/7")
 		s.wantBegun(f.pattern("/ws/{room}"))

@@ -115,6 +115,7 @@ func TestPassedDeadline_TheFrameworksOwn(t *testing.T) {
 			})
 			return e
 		}, 503},
+		"echo v5": {echoV5ContextTimeout, 503},
 	} {
 		t.Run(name, func(t *testing.T) {
 			reg := shoaltest.New(t)

@@ -20,9 +20,10 @@ func TestAProgramBuildsItsOwnFrameworkOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	const (
-		chi  = "github.com/go-chi/chi/v5"
-		gin  = "github.com/gin-gonic/gin"
-		echo = "github.com/labstack/echo/v4"
+		chi    = "github.com/go-chi/chi/v5"
+		gin    = "github.com/gin-gonic/gin"
+		echo   = "github.com/labstack/echo/v4"
+		echoV5 = "github.com/labstack/echo/v5"
 	)
 	never := []string{"go.uber.org/goleak", "github.com/prometheus/client_golang", "github.com/alicebob/miniredis/v2"}
 	for _, p := range []struct{ dir, own, call string }{
@@ -30,6 +31,7 @@ func TestAProgramBuildsItsOwnFrameworkOnly(t *testing.T) {
 		{"chi", chi, `shoalmw.Install(fw.NewRouter(), shoal.Default(), shoalmw.Opts{})`},
 		{"gin", gin, `shoalmw.Install(fw.New(), shoal.Default(), shoalmw.Opts{})`},
 		{"echo", echo, `shoalmw.Install(fw.New(), shoal.Default(), shoalmw.Opts{})`},
+		{"echov5", echoV5, `shoalmw.Install(fw.New(), shoal.Default(), shoalmw.Opts{})`},
 	} {
 		t.Run(p.dir, func(t *testing.T) {
 			t.Parallel() // the go tool waits for files as much as it computes
@@ -63,7 +65,7 @@ replace github.com/shoal-metrics/shoal/middleware/%[2]s => %[1]s/middleware/%[2]
 			// -export compiles all of it and leaves out the linking, which tells nothing more.
 			packages := goTool(t, dir, "list", "-deps", "-export", "-p", "2", "-f", "{{with .Module}}{{.Path}}{{end}}", ".")
 			modules := goTool(t, dir, "list", "-m", "all")
-			for _, framework := range []string{chi, gin, echo} {
+			for _, framework := range []string{chi, gin, echo, echoV5} {
 				if framework == p.own {
 					if !has(packages, framework) {
 						t.Errorf("its own framework %s is not in the build", framework)

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,15 +44,18 @@ func check(name, password string, _ echo.Context) (bool, error) {
 
 var hello = text("hello")
 
-// guards are the snippets of the READMEs, and those that their warnings are
-// about.
-var guards = []struct {
+// guard is an application with an authentication.
+type guard struct {
 	promise  string
 	build    func(reg *shoal.Registry) http.Handler
 	page     int  // the status of the page without credentials
 	hello    int  // that of /hello
 	recorded bool // what is refused on /hello
-}{
+}
+
+// guards are the snippets of the READMEs, and those that their warnings are
+// about.
+var guards = []guard{
 	{"nethttp, in between", func(reg *shoal.Registry) http.Handler {
 		mux := http.NewServeMux()
 		mux.Handle("GET /hello", hello)
@@ -167,7 +171,7 @@ var guards = []struct {
 }
 
 func TestGuard_ThePageIsOpenOnlyToThoseWhoMayReadIt(t *testing.T) {
-	for _, tt := range guards {
+	for _, tt := range slices.Concat(guards, echoV5Guards) {
 		t.Run(strings.ReplaceAll(tt.promise, " ", "_"), func(t *testing.T) {
 			reg := shoaltest.New(t)
 			h := tt.build(reg)
@@ -191,13 +195,17 @@ func TestGuard_ThePageIsOpenOnlyToThoseWhoMayReadIt(t *testing.T) {
 }
 
 // TestGuard_TheREADMEsSayWhatIsTestedHere finds each line of their snippets in
-// this file.
+// this file, or in that of the framework.
 func TestGuard_TheREADMEsSayWhatIsTestedHere(t *testing.T) {
-	here, err := os.ReadFile("guard_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
 	forEach(t, func(t *testing.T, f framework) {
+		file := "guard_test.go"
+		if f.name == "echov5" {
+			file = "echov5_test.go"
+		}
+		here, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
 		readme, err := os.ReadFile(filepath.Join("..", f.name, "README.md"))
 		if err != nil {
 			t.Fatal(err)
@@ -212,7 +220,7 @@ func TestGuard_TheREADMEsSayWhatIsTestedHere(t *testing.T) {
 				inside = !inside
 			case inside && line != "":
 				lines++
-				if !strings.Contains(string(here), "\n\t\t"+line+"\n") {
+				if !strings.Contains(string(here), "\t\t"+line+"\n") {
 					t.Errorf("it has a line that is not tested: %s", line)
 				}
 			}

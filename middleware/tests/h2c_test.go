@@ -77,6 +77,14 @@ var runsUnencryptedHTTP2 = map[string]func(ctx context.Context, reg *shoal.Regis
 		e.Server.Handler = h2c.NewHandler(e, &http2.Server{})
 		return shoalecho.Run(ctx, e, addr, reg)
 	},
+	"echo v5, Protocols": func(ctx context.Context, reg *shoal.Registry, addr string, routes []route) error {
+		server := &http.Server{Addr: addr, Handler: buildEchoV5(reg, httpmetrics.Opts{}, routes), Protocols: unencrypted()}
+		return httpmetrics.Serve(ctx, reg, server)
+	},
+	"echo v5, h2c.NewHandler": func(ctx context.Context, reg *shoal.Registry, addr string, routes []route) error {
+		handler := h2c.NewHandler(buildEchoV5(reg, httpmetrics.Opts{}, routes), &http2.Server{})
+		return httpmetrics.Serve(ctx, reg, httpmetrics.NewServer(addr, handler))
+	},
 }
 
 func unencrypted() *http.Protocols {

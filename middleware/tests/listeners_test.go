@@ -37,6 +37,7 @@ var runListener = map[string]func(ctx context.Context, l net.Listener, reg *shoa
 	"echo": func(ctx context.Context, l net.Listener, reg *shoal.Registry, routes []route, also ...*http.Server) error {
 		return shoalecho.RunListener(ctx, buildEcho(reg, httpmetrics.Opts{}, routes), l, reg, also...)
 	},
+	"echov5": runListenerEchoV5,
 }
 
 // unixSocket listens in a directory whose path is short enough for one.

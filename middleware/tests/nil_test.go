@@ -5,6 +5,7 @@ package tests
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -20,15 +21,18 @@ import (
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
 
+// nilCall is a call that lacks an argument, and what it says.
+type nilCall struct {
+	says string
+	call func()
+}
+
 func TestNilArgumentIsNamedWithWhatToGiveInstead(t *testing.T) {
 	const registry, server, listener = "the registry is nil: give it shoal.Default()", "server 1 of 1 is nil: give", "listener is nil: see the error"
 	reg := shoaltest.New(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel() // a Run that takes nil ends
-	for name, tt := range map[string]struct {
-		says string
-		call func()
-	}{
+	calls := map[string]nilCall{
 		"nethttp Middleware":               {registry, func() { shoalhttp.Middleware(nil, shoalhttp.Opts{}) }},
 		"nethttp Middleware, handler":      {"handler that the middleware is put around is nil", func() { shoalhttp.Middleware(reg, shoalhttp.Opts{})(nil) }},
 		"nethttp Handler":                  {registry, func() { shoalhttp.Handler(nil, shoal.HandlerOpts{}) }},
@@ -65,7 +69,10 @@ func TestNilArgumentIsNamedWithWhatToGiveInstead(t *testing.T) {
 		"gin RunListener, engine":          {"the engine is nil: give it gin.New()", func() { _ = shoalgin.RunListener(ctx, nil, nil, reg) }},
 		"nethttp RunListener, server":      {server, func() { _ = shoalhttp.RunListener(ctx, nil, nil, reg) }},
 		"echo Run, network of no listener": {registry, func() { e := echo.New(); e.ListenerNetwork = "udp"; _ = shoalecho.Run(ctx, e, ":0", nil) }},
-	} {
+	}
+	maps.Copy(calls, echoV5Nils(ctx, reg, registry, listener))
+	maps.Copy(calls, fastNils(ctx, reg, registry, server, listener))
+	for name, tt := range calls {
 		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
 			defer func() {
 				if said := fmt.Sprint(recover()); !strings.Contains(said, tt.says) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -262,7 +263,7 @@ func TestOnce_TheOutermostRecords(t *testing.T) {
 			}
 		}, "101"},
 	}
-	for _, n := range append(ginNestings, otherNestings...) {
+	for _, n := range slices.Concat(ginNestings, otherNestings, echoV5Nestings) {
 		for what, leaf := range leaves {
 			if strings.Contains(n.promise, "without a middleware") && leaf.code == "101" {
 				continue // gin's own writer does not tell that a connection was taken over
@@ -303,7 +304,7 @@ func TestOnce_TheOutermostRecords(t *testing.T) {
 }
 
 func TestOnce_AStreamFurtherInIsRecordedWhenItBegins(t *testing.T) {
-	for _, n := range append(ginNestings, otherNestings...) {
+	for _, n := range slices.Concat(ginNestings, otherNestings, echoV5Nestings) {
 		if strings.Contains(n.promise, "without a middleware") {
 			continue // without a middleware nobody notices when it begins
 		}
@@ -422,6 +423,7 @@ func TestOnce_OtherMetricsCountForThemselves(t *testing.T) {
 				e.GET("/x", echo.WrapHandler(text("ok")))
 				return e
 			},
+			"echov5": echoV5Registries,
 			"nethttp": func(a, b *shoal.Registry) http.Handler {
 				mux := http.NewServeMux()
 				mux.Handle("/x", text("ok"))

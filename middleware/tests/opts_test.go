@@ -25,6 +25,8 @@ func serversWriter(f framework, w http.ResponseWriter) http.ResponseWriter {
 		return w.(interface{ Unwrap() http.ResponseWriter }).Unwrap()
 	case "echo":
 		return w.(*echo.Response).Writer
+	case "echov5":
+		return echoV5sWriter(w)
 	}
 	return w
 }

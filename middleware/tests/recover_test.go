@@ -3,6 +3,7 @@
 package tests
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -68,6 +69,7 @@ func TestPanicIs500OnceWhereverItIsRecovered(t *testing.T) {
 			return e
 		},
 	}
+	maps.Copy(build, echoV5Panics)
 	for name, build := range build {
 		t.Run(name, func(t *testing.T) {
 			reg := shoaltest.New(t)

@@ -68,7 +68,7 @@ func TestReadme_TheCompleteProgramRuns(t *testing.T) {
 
 // So are the programs of the middlewares' READMEs.
 func TestReadme_TheProgramOfEachMiddlewareBuilds(t *testing.T) {
-	for _, router := range []string{"nethttp", "chi", "gin", "echo"} {
+	for _, router := range []string{"nethttp", "chi", "gin", "echo", "echov5"} {
 		t.Run(router, func(t *testing.T) {
 			source := completeProgram(t, "middleware/"+router+"/README.md")
 			if formatted, err := format.Source([]byte(source)); err != nil || string(formatted) != source {

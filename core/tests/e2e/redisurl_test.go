@@ -24,6 +24,7 @@ func byName(t *testing.T, addr string) map[string][]string {
 		"echo":      {"-addr", addr},
 		"prefork":   {"-addr", addr, "-workers", "2"},
 		"instances": {"-addrs", addr + "," + freeAddr(t)},
+		"service":   {"-addr", freeAddr(t), "-pages", addr},
 		"exporter":  {"-addr", addr},
 	}
 }
