@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -105,7 +106,7 @@ var programs = map[string]func() error{
 			return []net.Listener{l}, err
 		}
 		return Run(context.Background(), opts, func(ctx context.Context, w *Worker) error {
-			go func() { _ = http.Serve(w.Listeners[1], handler(w)) }() //nolint:gosec // G114: of a test
+			go func() { _ = http.Serve(w.Listeners[1], handler(w)) }()
 			return serve(ctx, w)
 		})
 	},
@@ -217,8 +218,8 @@ func start(t *testing.T, name string, change ...func(p *program)) *program {
 	for _, f := range change {
 		f(p)
 	}
-	p.cmd.Env = append(os.Environ(), programVariable+"="+name, addrVariable+"="+p.addr, flagVariable+"="+p.flag)
-	p.cmd.Env = append(p.cmd.Env, "GOCOVERDIR="+dir, "GORACE=atexit_sleep_ms=0")
+	p.cmd.Env = append(slices.Concat(os.Environ(), p.cmd.Env), programVariable+"="+name, addrVariable+"="+p.addr,
+		flagVariable+"="+p.flag, "GOCOVERDIR="+dir, "GORACE=atexit_sleep_ms=0")
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -266,7 +267,7 @@ func (p *program) workers(n int, ok func(answer) bool) map[int]int {
 			pids[a.Number] = a.PID
 		}
 		if len(pids) < n {
-			return fmt.Errorf("only %v, and %+v, %w", pids, a, err)
+			return fmt.Errorf("only %v, and %+v, %v", pids, a, err)
 		}
 		return nil
 	}))

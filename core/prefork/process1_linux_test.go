@@ -60,7 +60,7 @@ func TestProcess1_ReapsOrphansAndEndsInOrder(t *testing.T) {
 				t.Helper()
 				must(t, eventually(func() error {
 					if a, err := ask(p.addr, "/"); err != nil || !ok(a.Zombies) {
-						return fmt.Errorf("%d zombies, %w", a.Zombies, err)
+						return fmt.Errorf("%d zombies, %v", a.Zombies, err)
 					}
 					return nil
 				}))

@@ -121,7 +121,7 @@ func TestRoll_StartsTheProgramThatIsAtItsPathNow(t *testing.T) {
 				t.Helper()
 				must(t, os.MkdirAll(filepath.Join(dir, release), 0o700))
 				file := filepath.Join(dir, release, "program")
-				must(t, os.WriteFile(file, append(text[:len(text):len(text)], make([]byte, size)...), 0o700)) //nolint:gosec // G306: a program
+				must(t, os.WriteFile(file, append(text[:len(text):len(text)], make([]byte, size)...), 0o700))
 				switch how {
 				case "replaced":
 					must(t, os.Rename(file, filepath.Join(dir, "program")))

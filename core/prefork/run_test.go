@@ -121,6 +121,23 @@ func TestRun_AVariableThatSomebodyElseSetMakesNoWorker(t *testing.T) {
 	must(t, p.end())
 }
 
+// It would not be told to end, and must not become a parent either.
+func TestRun_AWorkerWhoseParentHasEndedBeforeItBeganEnds(t *testing.T) {
+	t.Parallel()
+	ours, its, err := socketPair()
+	must(t, err)
+	must(t, ours.Close())
+	defer func() { _ = its.Close() }()
+	p := start(t, "serve", func(p *program) {
+		p.cmd.ExtraFiles = []*os.File{its}
+		p.cmd.Env = []string{variable + `={"Parent":1}`}
+	})
+	if p.end() == nil {
+		t.Error("it ended without an error")
+	}
+	p.says("the parent ended before this worker began")
+}
+
 func TestRun_WorkersShareUnixSocketsAndFurtherListeners(t *testing.T) {
 	t.Parallel()
 	p := start(t, "several", func(p *program) { p.addr = filepath.Join(t.TempDir(), "s") })
