@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ var knowing = []setup{
 	{name: "stored starts", protocol: config.PrometheusProto, stored: true},
 }
 
-// server is a Prometheus that scrapes one target.
+// server is a Prometheus.
 type server struct {
 	setup
 	t      *testing.T
@@ -49,7 +50,19 @@ type server struct {
 	engine *promql.Engine
 }
 
+// groups are targets, by the job.
+type groups = map[string][]*targetgroup.Group
+
+// start starts a Prometheus that scrapes one target.
 func start(t *testing.T, target string, s setup) *server {
+	t.Helper()
+	targets := make(chan groups, 1)
+	targets <- groups{"shop": {{Targets: []model.LabelSet{{model.AddressLabel: model.LabelValue(target)}}}}}
+	return run(t, s, "job_name: shop", func(*config.Config, *slog.Logger) <-chan groups { return targets })
+}
+
+// run starts a Prometheus with this scrape configuration, whose targets come from a channel.
+func run(t *testing.T, s setup, job string, discover func(*config.Config, *slog.Logger) <-chan groups) *server {
 	t.Helper()
 	opts := tsdb.DefaultOptions()
 	opts.EnableSTAsZeroSample = s.zeros
@@ -63,18 +76,17 @@ func start(t *testing.T, target string, s setup) *server {
 		ParseST:                           s.zeros || s.stored,
 		EnableStartTimestampZeroIngestion: s.zeros,
 		DiscoveryReloadOnStartup:          true,
+		DiscoveryReloadInterval:           model.Duration(scrapeInterval / 10),
 	}, logger, nil, nil, db, prometheus.NewRegistry())
 	testkit.Must(t, err)
 	conf, err := config.Load(fmt.Sprintf(`
 global: {scrape_interval: %v, scrape_timeout: %[1]v, scrape_protocols: [%s]}
-scrape_configs: [{job_name: shop}]
-`, scrapeInterval, s.protocol), logger)
+scrape_configs: [{%s}]
+`, scrapeInterval, s.protocol, job), logger)
 	testkit.Must(t, err)
 	testkit.Must(t, manager.ApplyConfig(conf))
-	targets := make(chan map[string][]*targetgroup.Group, 1)
-	targets <- map[string][]*targetgroup.Group{"shop": {{Targets: []model.LabelSet{{model.AddressLabel: model.LabelValue(target)}}}}}
 	ended := make(chan error, 1)
-	go func() { ended <- manager.Run(targets) }()
+	go func() { ended <- manager.Run(discover(conf, logger)) }()
 	engine := promql.NewEngine(promql.EngineOpts{
 		Logger: logger, MaxSamples: 1e6, Timeout: testkit.Patience, UseStartTimestamps: s.stored,
 	})
@@ -95,6 +107,13 @@ func (s *server) query(expr string, at time.Time) (*promql.Result, error) {
 	}
 	defer query.Close()
 	result := query.Exec(context.Background())
+	if matrix, err := result.Matrix(); err == nil { // the next query uses its memory again
+		matrix = slices.Clone(matrix)
+		for i := range matrix {
+			matrix[i].Floats = slices.Clone(matrix[i].Floats)
+		}
+		return &promql.Result{Value: matrix}, nil
+	}
 	return result, result.Err
 }
 

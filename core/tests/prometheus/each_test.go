@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package prometheus
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/config"
+	"github.com/prometheus/prometheus/discovery"
+	_ "github.com/prometheus/prometheus/discovery/file" // registers itself
+	"github.com/prometheus/prometheus/promql"
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
+	"github.com/shoal-metrics/shoal/core/tests/testkit"
+)
+
+// pods are processes that a Prometheus discovers, under load.
+type pods struct {
+	t        *testing.T
+	settings childSettings
+	file     string // of the discovery
+
+	mu   sync.Mutex
+	list []*child       // guarded by mu
+	sent map[string]int // by route; guarded by mu
+}
+
+// publish writes the file of the discovery anew. The caller holds mu.
+func (p *pods) publish() {
+	p.t.Helper()
+	var addrs []string
+	for _, c := range p.list {
+		addrs = append(addrs, c.addr)
+	}
+	text, err := json.Marshal([]map[string][]string{{"targets": addrs}})
+	testkit.Must(p.t, err)
+	testkit.Must(p.t, os.WriteFile(p.file+".new", text, 0o600))
+	testkit.Must(p.t, os.Rename(p.file+".new", p.file))
+}
+
+// add starts a process.
+func (p *pods) add() {
+	p.t.Helper()
+	c := startChild(p.t, p.settings)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = append(p.list, c)
+	p.publish()
+}
+
+// remove takes the process that has the shared families from the load, and then ends it. It stays a
+// target until the next process starts.
+func (p *pods) remove(end func(*child)) {
+	p.t.Helper()
+	p.mu.Lock()
+	var with []int
+	for i, c := range p.list {
+		if strings.Contains(c.get("/plain"), "\nshoal_instances ") {
+			with = append(with, i)
+		}
+	}
+	if len(with) != 1 {
+		p.t.Fatalf("%d processes have the shared families", len(with))
+	}
+	c := p.list[with[0]]
+	p.list = slices.Delete(p.list, with[0], with[0]+1)
+	p.mu.Unlock()
+	c.get("/flush")
+	end(c)
+}
+
+// steady is how many requests of the route of the load there were.
+func (p *pods) steady() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return float64(p.sent["/steady"])
+}
+
+// count sends a request of a route to one process.
+func (p *pods) count(route string, n int) {
+	p.t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock() // so that no process ends meanwhile
+	p.list[n%len(p.list)].get("/count?route=" + route)
+	p.sent[route]++
+}
+
+// load counts all the time, until the context ends.
+func (p *pods) load(ctx context.Context) {
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ticker.C:
+			p.count("/steady", n)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// discovering starts a Prometheus that discovers the pods.
+func (p *pods) discovering(s setup, path, more string) *server {
+	p.t.Helper()
+	job := fmt.Sprintf("job_name: shop, metrics_path: %s, file_sd_configs: [{files: [%q]}]%s", path, p.file, more)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	p.t.Cleanup(func() { // before the server ends
+		cancel()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			p.t.Errorf("the discovery ends with %v", err)
+		}
+	})
+	return run(p.t, s, job, func(conf *config.Config, logger *slog.Logger) <-chan groups {
+		registry := prometheus.NewRegistry()
+		metrics, err := discovery.CreateAndRegisterSDMetrics(registry)
+		testkit.Must(p.t, err)
+		manager := discovery.NewManager(ctx, logger, registry, metrics, discovery.Updatert(scrapeInterval/10))
+		testkit.Must(p.t, manager.ApplyConfig(map[string]discovery.Configs{"shop": conf.ScrapeConfigs[0].ServiceDiscoveryConfigs}))
+		go func() { ended <- manager.Run() }()
+		return manager.SyncCh()
+	})
+}
+
+// Four processes are targets that Prometheus discovers. Under load each is ended and another one
+// started, four times, and once one is killed.
+func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) {
+	t.Parallel()
+	pods := &pods{
+		t: t, settings: childSettings{URL: redistest.Shared(t).URL(), App: appOf(t), Lease: 5 * time.Second},
+		file: filepath.Join(t.TempDir(), "targets.json"), sent: map[string]int{},
+	}
+	for range 4 {
+		pods.add()
+	}
+	var honored, plain []*server
+	for _, s := range knowing {
+		name := s.name
+		s.name = name + ", honored"
+		honored = append(honored, pods.discovering(s, "/honored", ", honor_labels: true"))
+		s.name = name + ", plain"
+		plain = append(plain, pods.discovering(s, "/plain", ""))
+	}
+	servers := append(honored, plain...)
+	for _, s := range servers {
+		s.settles("up", 4)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	load.Go(func() { pods.load(ctx) })
+	const killed = 2
+	ends := []func(*child){(*child).stop, (*child).stop, killed: (*child).kill, (*child).stop, (*child).stop}
+	var left []time.Time // when each had gone, at the latest
+	for i, end := range ends {
+		early := fmt.Sprintf("/early%d", i) // it counts nothing more after the move
+		for n := range 100 {
+			pods.count(early, n)
+		}
+		for _, s := range servers {
+			s.settles(fmt.Sprintf("http_requests_total{route=%q}", early), 100)
+		}
+		pods.remove(end)
+		gone := time.Now()
+		if i == killed {
+			gone = gone.Add(pods.settings.Lease)
+		}
+		left = append(left, gone)
+		pods.add()
+		now := pods.steady()
+		for _, s := range servers { // the next one has them
+			s.reaches("max(http_requests_total{route='/steady'})", now+1)
+			s.settles(fmt.Sprintf("http_requests_total{route=%q}", early), 100)
+		}
+	}
+	cancel()
+	load.Wait()
+	for _, c := range pods.list {
+		c.get("/flush")
+	}
+	total := 0.
+	for _, n := range pods.sent {
+		total += float64(n)
+	}
+	for _, s := range servers {
+		s.settles("http_requests_total", total)
+		s.settles("shoal_instances", 4)
+		s.settles("level", 4)
+	}
+	for _, s := range honored {
+		got, _, err := s.increase("http_requests_total")
+		testkit.Must(t, err)
+		if math.Abs(got-total) > total/50 {
+			t.Errorf("%s: increase() is %v, and %v were sent", s.name, got, total)
+		}
+		for i := range ends {
+			if n := s.counted(fmt.Sprintf("http_requests_total{route='/early%d'}", i)); n != 100 {
+				t.Errorf("%s: of route %d %v are counted, and 100 were sent", s.name, i, n)
+			}
+		}
+		if n := s.counted("http_requests_total"); n != total {
+			t.Errorf("%s: %v are counted, and %v were sent", s.name, n, total)
+		}
+	}
+	for _, s := range plain {
+		missed := s.missedInMoves("http_requests_total{route='/steady'}", left)
+		if n := s.counted("http_requests_total{route='/steady'}"); n != float64(pods.sent["/steady"])-missed {
+			t.Errorf("%s: %v are counted and %v missed, and %d were sent", s.name, n, missed, pods.sent["/steady"])
+		}
+		for i := range ends {
+			if n := s.counted(fmt.Sprintf("http_requests_total{route='/early%d'}", i)); n != 100 {
+				t.Errorf("%s: of route %d %v are counted, and 100 were sent", s.name, i, n)
+			}
+		}
+	}
+}
+
+// reaches waits until the newest sample is at least this.
+func (s *server) reaches(expr string, least float64) {
+	s.t.Helper()
+	testkit.Eventually(s.t, func() error {
+		result, err := s.query(expr, time.Now())
+		if err != nil {
+			return err
+		}
+		if vector, err := result.Vector(); err != nil || len(vector) != 1 || vector[0].F < least {
+			return fmt.Errorf("%s: %s is %v, want at least %v, %w", s.name, expr, vector, least, err)
+		}
+		return nil
+	})
+}
+
+// settles waits until the newest samples add up to this, as sum() adds them.
+func (s *server) settles(selector string, want float64) {
+	s.t.Helper()
+	testkit.Eventually(s.t, func() error {
+		result, err := s.query("sum("+selector+")", time.Now())
+		if err != nil {
+			return err
+		}
+		vector, err := result.Vector()
+		if err != nil || len(vector) != 1 || vector[0].F != want {
+			return fmt.Errorf("%s: the sum of %s is %v, want %v, %w", s.name, selector, vector, want, err)
+		}
+		return nil
+	})
+}
+
+// counted is what the samples of series add up to, without what increase() extrapolates: what stored
+// starts and zeros at them tell is counted as well.
+func (s *server) counted(selector string) (sum float64) {
+	s.t.Helper()
+	matrix, err := s.samples(selector)
+	testkit.Must(s.t, err)
+	for _, series := range matrix {
+		first := series.Floats[0]
+		if s.stored {
+			result, err := s.query(fmt.Sprintf("increase(%s[1h])", series.Metric.String()), time.UnixMilli(first.T))
+			testkit.Must(s.t, err)
+			if vector, err := result.Vector(); err == nil && len(vector) == 1 { // the start is known
+				sum += first.F
+			}
+		}
+		last := first
+		for _, point := range series.Floats[1:] {
+			if sum += point.F; point.F >= last.F {
+				sum -= last.F
+			}
+			last = point
+		}
+	}
+	return sum
+}
+
+// missedInMoves is what was counted between the last sample of one target and the first of the next.
+// The next one must have the series on the first page that was asked for after the other had gone: then
+// a move misses what is counted in a scrape interval on the average.
+func (s *server) missedInMoves(selector string, left []time.Time) (missed float64) {
+	s.t.Helper()
+	matrix, err := s.samples(selector)
+	testkit.Must(s.t, err)
+	if len(matrix) != len(left)+1 {
+		s.t.Fatalf("%s: the series were on the pages of %d targets, want %d", s.name, len(matrix), len(left)+1)
+	}
+	slices.SortFunc(matrix, func(a, b promql.Series) int { return cmp.Compare(a.Floats[0].T, b.Floats[0].T) })
+	for i := range matrix[1:] {
+		before, after := matrix[i].Floats, matrix[i+1].Floats
+		last, first := before[len(before)-1], after[0]
+		if last.T >= first.T || last.F > first.F {
+			s.t.Errorf("%s: the series are on two targets at once: %v, and then %v", s.name, last, first)
+		}
+		missed += first.F - last.F
+		up, err := s.samples(fmt.Sprintf("up{instance=%q}", matrix[i+1].Metric.Get("instance")))
+		testkit.Must(s.t, err)
+		for _, scrape := range up[0].Floats {
+			if scrape.F == 1 && scrape.T > left[i].UnixMilli()+1 && scrape.T < first.T {
+				s.t.Errorf("%s: a process had gone by %v, and the next one's page of %v lacks the series", s.name, left[i].UnixMilli(), scrape.T)
+			}
+		}
+	}
+	return missed
+}
