@@ -140,7 +140,7 @@ func (r *Registry) bind(opts Opts, newStore func(app string) wire.Store, client 
 	r.limiter.connect(opts.OnError, opts.Logger)
 	if !opts.ReadOnly {
 		c.writer = newWriter(r, store, opts)
-		reading.Held, reading.CatchUp = c.writer.held.Load, c.writer.catchUp
+		reading.Held, reading.CatchUp, reading.Gauges = c.writer.held.Load, c.writer.catchUp, r.ownGauges
 		c.group.Go(c.writer.run)
 		c.group.Go(newHousekeeper(c.writer).run)
 		c.group.Go(func() { r.sampled.run(opts.LeaseDuration/3, c.stop) })

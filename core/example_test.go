@@ -224,9 +224,9 @@ func ExampleRegistry_NewGaugeFunc() {
 }
 
 func ExampleOpts_index() {
-	worker := 3 // a prefork worker's number, or a StatefulSet's ordinal
+	ordinal := 3 // of a pod of a StatefulSet
 	reg := shoal.New()
-	if err := shoaltest.NewServer().Connect(reg, shoal.Opts{App: "shop", Index: &worker}); err != nil {
+	if err := shoaltest.NewServer().Connect(reg, shoal.Opts{App: "shop", Index: &ordinal}); err != nil {
 		log.Fatal(err)
 	}
 	defer reg.Close(context.Background())

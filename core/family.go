@@ -242,13 +242,21 @@ func (f *family) repair(v string) string {
 	}
 	if len(v) > maxLabelValue {
 		f.reg.reject(reasonLongLabel, f)
-		end := maxLabelValue
-		for !utf8.RuneStart(v[end]) {
-			end--
-		}
-		v = v[:end]
+		v = cutLabel(v)
 	}
 	return v
+}
+
+// cutLabel cuts a label value that is too long, which is valid UTF-8.
+func cutLabel(v string) string {
+	if len(v) <= maxLabelValue {
+		return v
+	}
+	end := maxLabelValue
+	for !utf8.RuneStart(v[end]) {
+		end--
+	}
+	return v[:end]
 }
 
 // overflowChild returns the series that takes the values of all label sets

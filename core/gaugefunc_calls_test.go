@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/page"
 )
 
 // funcNamed declares a gauge function on the page as a plain name.
@@ -125,7 +126,7 @@ func TestGaugeFunc_AHangDelaysOnePageAndNoOtherFunction(t *testing.T) {
 		release <- struct{}{}
 		synctest.Wait()
 		begin := time.Now()
-		if _, err := r.scrape(t.Context(), 900*time.Millisecond, nil); err != nil {
+		if _, err := r.scrape(t.Context(), page.Request{}, 900*time.Millisecond, nil); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(begin); took > 250*time.Millisecond {

@@ -41,27 +41,6 @@ const maxAccept = 4 << 10
 // own flush.
 const ownFlushTimeout = time.Second
 
-// HandlerOpts are the settings of a page. All may be left out.
-type HandlerOpts struct {
-	// EnableOpenMetrics answers with OpenMetrics 1.0.0 where the scraper asks
-	// for it. That renames le="1" to le="1.0", and with it every histogram's
-	// series, as it does in promhttp. Defaults to false.
-	EnableOpenMetrics bool
-	// EnableOpenMetricsTextCreatedSamples adds to pages in OpenMetrics when each series of a
-	// counter, summary or histogram began, as samples whose names end in _created. Counters
-	// whose names do not end in _total get none, and the whole page has none if it would be too
-	// long with them. Prometheus understands them only with a switch (see docs/operations.md);
-	// without it, it stores them as further series. Pages in protobuf tell the starts without
-	// this option. Defaults to false.
-	EnableOpenMetricsTextCreatedSamples bool
-	// DisableCompression answers without gzip. Defaults to false.
-	DisableCompression bool
-	// Timeout bounds a scrape whose request has no header
-	// X-Prometheus-Scrape-Timeout-Seconds. With the header, the bound is nine tenths
-	// of its value, at least 250 ms; more than 2 min count as 2 min. Defaults to 5 s.
-	Timeout time.Duration
-}
-
 // Handler serves the metrics of all processes of the app. It answers GET and
 // HEAD in the text format 0.0.4, delimited protobuf or, where enabled, OpenMetrics.
 // It compresses with gzip if the scraper accepts that, unless a middleware around it
@@ -78,6 +57,7 @@ type HandlerOpts struct {
 // receive the oldest pages are cut off. Over HTTP/1 a request with a body is answered
 // at once, and its connection closed after that.
 func (r *Registry) Handler(opts HandlerOpts) http.Handler {
+	opts.SharedInstance = cutLabel(strings.ToValidUTF8(opts.SharedInstance, "\uFFFD"))
 	return &handler{r, opts}
 }
 
@@ -93,10 +73,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.Error(w, "shoal: the metrics are read with GET or HEAD", http.StatusMethodNotAllowed)
 		return
 	}
+	asked := page.Request{Own: h.opts.EachProcess, Instance: h.opts.SharedInstance, Came: time.Now()}
 	budget, cause := h.budget(req)
 	ctx, cancel := context.WithTimeoutCause(req.Context(), budget, cause)
 	defer cancel()
-	p, err := h.reg.scrape(ctx, budget, cause)
+	p, err := h.reg.scrape(ctx, asked, budget, cause)
 	var body []byte
 	around := compressedAround(w.Header())
 	format, zip := h.negotiate(req)
@@ -188,12 +169,17 @@ func (h *handler) budget(req *http.Request) (budget time.Duration, cause error) 
 // scrape flushes this process and reads the page. If the flush fails, the page lacks
 // this process's last values, but the scrape goes on. The failure is counted unless
 // the client left no time for it, when cause is page.ErrHasty, or went away.
-func (r *Registry) scrape(ctx context.Context, budget time.Duration, cause error) (*page.Page, error) {
+func (r *Registry) scrape(ctx context.Context, asked page.Request, budget time.Duration, cause error) (*page.Page, error) {
 	c, err := r.connected()
 	if err != nil {
 		return nil, err
 	}
-	if c.writer != nil {
+	if c.writer == nil {
+		asked = page.Request{}
+	} else {
+		if asked.Own {
+			c.writer.ownPageAsked()
+		}
 		patience := budget / 3
 		if patience >= ownFlushTimeout {
 			patience, cause = ownFlushTimeout, nil
@@ -206,7 +192,7 @@ func (r *Registry) scrape(ctx context.Context, budget time.Duration, cause error
 		}
 		cancel()
 	}
-	p, err := c.pages.Read(ctx)
+	p, err := c.pages.Read(ctx, asked)
 	if err != nil {
 		return nil, fmt.Errorf("app %q: %w", c.opts.App, err)
 	}
@@ -223,7 +209,7 @@ func (r *Registry) scrape(ctx context.Context, budget time.Duration, cause error
 func (r *Registry) Gather() ([]*dto.MetricFamily, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), DefScrapeTimeout)
 	defer cancel()
-	p, err := r.scrape(ctx, DefScrapeTimeout, nil)
+	p, err := r.scrape(ctx, page.Request{}, DefScrapeTimeout, nil)
 	if err != nil {
 		return nil, prefixOnce(fmt.Errorf("shoal: gather: %w", err))
 	}

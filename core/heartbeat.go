@@ -26,8 +26,9 @@ func (w *writer) heartbeat(now time.Time) error {
 	}
 	ctx, cancel := w.callContext()
 	defer cancel()
-	before := monotonicNow()
-	reply, err := w.store.Hold(ctx, w.holdRequest())
+	before, expires := monotonicNow(), time.Now().Add(w.opts.LeaseDuration)
+	req := w.holdRequest()
+	reply, err := w.store.Hold(ctx, req)
 	switch {
 	case err == nil:
 		if w.clock.set(reply.Now, before, monotonicNow()) {
@@ -36,6 +37,8 @@ func (w *writer) heartbeat(now time.Time) error {
 			w.born = 0
 		}
 		w.renewed(reply)
+		w.lease.expires = expires
+		w.candidate.stands.Store(req.Candidate)
 	case wire.Answered(err):
 		w.refused(fmt.Errorf("shoal: renewing the lease: %w", err))
 	default:
@@ -62,7 +65,9 @@ func (w *writer) holdRequest() wire.HoldRequest {
 	return wire.HoldRequest{
 		Writer: w.id, Index: w.lease.index, Wanted: wanted, Predecessor: predecessor, TTL: w.opts.LeaseDuration,
 		Lineage: l.verified, Current: l.seen, Changed: l.changed && l.verified != l.seen, Unverified: l.lost,
-		Info: wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
+		// Others may have shown the shared families since it expired: then this process comes after them.
+		Candidate: w.candidate.wish() && !w.lease.expired(),
+		Info:      wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
 	}
 }
 

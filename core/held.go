@@ -11,11 +11,11 @@ import (
 // publish tells the pages of this process what Redis has of it. A page that lacks some of
 // that is not shown.
 func (w *writer) publish() {
-	h := &page.Held{}
+	h := &page.Held{Process: w.id}
 	if w.lease.held {
 		h.Writer = w.id
 	}
-	if old := w.held.Load(); old != nil && old.Writer == h.Writer && !w.backlog.republish {
+	if old := w.held.Load(); old != nil && old.Process == h.Process && old.Writer == h.Writer && !w.backlog.republish {
 		return
 	}
 	w.backlog.republish = false
@@ -26,6 +26,16 @@ func (w *writer) publish() {
 		}
 	}
 	w.held.Store(h)
+}
+
+// ownGauges names the declared gauges that processes do not share.
+func (r *Registry) ownGauges() (names []string) {
+	for _, f := range *r.families.Load() {
+		if !f.shared() {
+			names = append(names, f.def.name)
+		}
+	}
+	return names
 }
 
 // lastSeen is when Redis was last known to have the family's generation, by monotonicNow: when

@@ -18,6 +18,7 @@ type lease struct {
 	held      bool      // as far as this process knows
 	hadWanted bool      // we held Opts.Index once; if another process takes it, do not take it back
 	renewAt   time.Time // when the next heartbeat is due
+	expires   time.Time // by this process's clock; zero before the first
 	refusal   error     // why Redis did not renew it
 
 	// The lease of the process whose place this one takes, if any: its index is asked for like
@@ -35,6 +36,10 @@ func (l *lease) renewNow() { l.renewAt = time.Time{} }
 // asked says whether the next heartbeat is due because there is something to tell, and
 // not because of the time.
 func (l *lease) asked() bool { return l.renewAt.IsZero() }
+
+// expired says whether the lease was not renewed in its time. Redis may think otherwise, if its clock
+// was set back.
+func (l *lease) expired() bool { return !l.expires.IsZero() && !time.Now().Before(l.expires) }
 
 // lose forgets the lease, so that the next heartbeat asks for one.
 func (l *lease) lose() {

@@ -101,22 +101,24 @@ func TestRuntime_WhatProcessesUsedAddsUpOverTheirLives(t *testing.T) {
 	})
 }
 
-func TestRuntime_ANumberThatFallsLowersNoCounter(t *testing.T) {
+func TestRuntime_WhatFallsOrCannotBeReadLeavesTheLastValue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()
-		r, u := New(), &used{cpu: 3, pauses: 2, seconds: 1}
+		r, u := New(), &used{cpu: 3, pauses: 2, seconds: 1, goroutines: 7}
 		runtimeIn(t, r, u)
 		connectTo(t, server, r, Opts{})
-		for _, now := range []*used{{cpu: 2, pauses: 1, seconds: .5}, {cpu: math.NaN()}, {cpu: 4, pauses: 3, seconds: 2}} {
+		for _, now := range []*used{{cpu: 2, pauses: 1, seconds: .5, goroutines: 7}, {cpu: math.NaN(), goroutines: math.NaN()}, {cpu: 4, goroutines: 8, pauses: 3, seconds: 2}} {
 			elapse(6 * time.Second)
 			stored(t, server).want(t, samples{
 				"process_cpu_seconds_total": 3, "go_gc_duration_seconds_count": 2, "go_gc_duration_seconds_sum": 1,
+				`go_goroutines{gauge_index="0"}`: 7,
 			})
-			u.change(func() { u.cpu, u.pauses, u.seconds = now.cpu, now.pauses, now.seconds })
+			u.change(func() { u.cpu, u.pauses, u.seconds, u.goroutines = now.cpu, now.pauses, now.seconds, now.goroutines })
 		}
 		elapse(6 * time.Second)
 		stored(t, server).want(t, samples{
 			"process_cpu_seconds_total": 4, "go_gc_duration_seconds_count": 3, "go_gc_duration_seconds_sum": 2,
+			`go_goroutines{gauge_index="0"}`: 8,
 		})
 	})
 }
@@ -150,8 +152,8 @@ func TestRuntime_IsReadOnceForAllItsMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, u := New(), new(used)
 		runtimeIn(t, r, u)
-		if err := r.RegisterRuntime(); err != nil { // again
-			t.Error(err)
+		if err := r.RegisterRuntime(); err != nil || len(r.sampled.sources) != 1 {
+			t.Errorf("a second call: %d sources, %v", len(r.sampled.sources), err)
 		}
 		elapse(time.Minute)
 		if u.readings != 0 {

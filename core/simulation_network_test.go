@@ -350,6 +350,10 @@ func (l *link) ReadHead(ctx context.Context, last wire.Expected) (wire.Head, err
 	return head, err
 }
 
+func (l *link) ReadOwn(ctx context.Context, writer string, families []string) (wire.Head, error) {
+	return wire.OwnInParts(ctx, l, writer, families)
+}
+
 func (l *link) ReadSeries(ctx context.Context, queries []wire.SeriesQuery, room int) ([]wire.SeriesReply, string, error) {
 	replies, err := whole(ctx, l, opReadSeries, func(ctx context.Context) ([]wire.SeriesReply, error) {
 		replies, _, err := l.store.ReadSeries(ctx, queries, room)

@@ -35,11 +35,12 @@ type writer struct {
 	stopped chan struct{} // closed when the goroutine has ended
 
 	// What other goroutines ask for, and what they read.
-	renewal atomic.Bool           // a scrape waits for the next heartbeat
-	lacking atomic.Bool           // a scrape missed something of this process
-	trouble atomic.Pointer[error] // of the last flush; nil if it went well
-	held    atomic.Pointer[page.Held]
-	backlog backlog // belongs to the goroutine, but for what it says
+	renewal   atomic.Bool           // a scrape waits for the next heartbeat
+	lacking   atomic.Bool           // a scrape missed something of this process
+	trouble   atomic.Pointer[error] // of the last flush; nil if it went well
+	held      atomic.Pointer[page.Held]
+	candidate candidate
+	backlog   backlog // belongs to the goroutine, but for what it says
 
 	requests flushRequests
 

@@ -7,7 +7,7 @@
 //
 //	nethttp, chi, gin, echo   a small shop, one line of middleware
 //	fiber                     the same on fiber, in one process or in several on one port
-//	prefork                   workers that share one port
+//	prefork                   workers that share one port, under core/prefork
 //	instances                 two processes on two ports, one page
 //	batch                     a job that has ended before Prometheus scrapes
 //	service                   a shop as it runs in a container, with probes

@@ -30,7 +30,7 @@ fi
 
 # The packages whose tests mostly wait for servers, outages and deadlines. They run in a lane of
 # their own, at the same time as those that compute.
-waits='^(core/tests/(behaviour|e2e|faults|interplay|prometheus)|e2e|embedded|examples|middleware/tests)(/|$)'
+waits='^(core/tests/(behaviour|e2e|faults|interplay|prometheus)|deploy/tests|e2e|embedded|examples|middleware/tests)(/|$)'
 
 . scripts/steps.sh
 
@@ -94,11 +94,12 @@ race() {
 waiting() {
 	local module
 	for module in "${modules[@]}"; do
-		if [ "$module" = core/tests/prometheus ]; then # much to compile, so only once: without the race detector
+		case $module in
+		core/tests/prometheus | deploy/tests) # much to compile, so only once: without the race detector
 			step "$module: test" "$module" go test -vet=off -timeout 5m ./...
-			continue
-		fi
-		race "$module" grep -E "$waits"
+			;;
+		*) race "$module" grep -E "$waits" ;;
+		esac
 	done
 }
 

@@ -12,14 +12,19 @@
 //	http_request_duration_seconds{method,route,code}    histogram
 //	http_requests_in_flight                             gauge, per process
 //
-// Sizes, a summary of the durations, other names and further labels are in
-// [Opts]. The values of the labels are bounded whatever a client sends:
+// Sizes, a summary of the durations, other names, further labels and classes of statuses
+// are in [Opts]. The values of the labels are bounded whatever a client sends:
 //
 //   - method is one of the ten of HTTP (QUERY is the tenth) or of [Opts.Methods],
 //     spelled as HTTP spells them, or "other".
 //   - route is the pattern by which the router chose the handler, without
-//     method and host, or "unmatched". It is never a path.
+//     method and host, or "unmatched". It is never a path, unless [Opts.Route] or
+//     [SetRoute] tells one.
 //   - code is the status, 100 to 599, or "other".
+//
+// Further labels come from the request, when it is recorded, or from inside: [SetLabel]
+// sets what an authentication or a handler has learned. Their values are the
+// application's affair; beyond the registry's limit of series they share one.
 //
 // # Which status
 //
@@ -84,11 +89,11 @@
 // # Parts
 //
 // [RecorderOf] takes only strings and numbers, so an adapter for a server that is not
-// net/http needs nothing else: shoalfasthttp is one. [Exchange] follows one net/http request and decides on
-// status, size and time.
-// [Recorder.Wrap] gives a handler a ResponseWriter that tells an Exchange what is
+// net/http needs nothing else: shoalfasthttp is one. [Exchange] follows one net/http
+// request and decides on status, size and time. [Recorder.Wrap] gives a handler a ResponseWriter that tells an Exchange what is
 // sent. An adapter whose writer is its own calls [Recorder.Begin] instead, and gives
 // that writer a method HTTPExchange() *Exchange, by which the page and a middleware
-// further in find the exchange. An adapter asks [Recorder.Skips] first. [Serve]
-// drains servers, then closes the registry.
+// further in find the exchange. An adapter asks [RecorderOf.Skips] first, and hands on
+// the request that [Exchange.Inside] returns. [Serve] drains servers, then closes the
+// registry.
 package httpmetrics

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,42 @@ func ExampleRecorderOf() {
 		}
 	}
 	// Output: 1 request
+}
+
+// What a middleware for a framework on net/http does, and a label that the handler sets.
+func ExampleSetLabel() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg)
+	defer func() { _ = reg.Close(context.Background()) }()
+	rec := httpmetrics.NewRecorder(reg, httpmetrics.Opts{Labels: []httpmetrics.Label{{Name: "tenant"}}})
+
+	recorded := func(next http.HandlerFunc) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			w, x := rec.Wrap(w, r, nil)
+			defer x.End()
+			next(w, x.Inside(r))
+			x.Returned()
+		}
+	}
+	handler := recorded(func(_ http.ResponseWriter, r *http.Request) {
+		httpmetrics.SetLabel(r.Context(), "tenant", "acme")
+	})
+	handler(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/orders", nil))
+
+	_ = reg.Flush(context.Background())
+	families, _ := reg.Gather()
+	for _, f := range families {
+		if f.GetName() == "http_requests_total" {
+			for _, l := range f.GetMetric()[0].GetLabel() {
+				fmt.Println(l.GetName(), l.GetValue())
+			}
+		}
+	}
+	// Output:
+	// code 200
+	// method GET
+	// route unmatched
+	// tenant acme
 }
 
 // The page on an address of its own, away from the public.

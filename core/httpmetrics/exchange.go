@@ -17,7 +17,7 @@ import (
 //
 //	x := rec.Begin(new(Exchange), w, r, nil)
 //	defer x.End()        // records, also when the handler panics
-//	next(...)            // meanwhile: SentHeader, SentBody, Hijacked
+//	next(x.Inside(r))    // meanwhile: SentHeader, SentBody, Hijacked
 //	x.Returned()         // not reached by a panic
 //
 // or has [Recorder.Wrap] do the middle part. An Exchange belongs to the

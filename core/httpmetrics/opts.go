@@ -37,11 +37,11 @@ type OptsOf[R any] struct {
 	// Labels are further labels, computed from each request or set by [SetLabel], on each
 	// metric but the one of requests in flight. Defaults to none.
 	Labels []LabelOf[R]
-	// InFlightLabel is a label on the gauge of requests in flight. It has a Value, which
-	// is called when the request reaches the middleware. Defaults to none.
+	// InFlightLabel is a label on the gauge of requests in flight. It must have a Value,
+	// which is called when the request reaches the middleware. Defaults to none.
 	InFlightLabel LabelOf[R]
-	// StatusClasses records the class of a status in place of the status: 2xx for 200.
-	// That makes a fifth of the series where handlers answer with many. Defaults to false.
+	// StatusClasses records the class of a status in place of the status, such as 2xx for
+	// 201. That makes fewer series where handlers answer with many. Defaults to false.
 	StatusClasses bool
 
 	// Duration chooses how durations are kept. Defaults to [Histogram].
@@ -64,12 +64,12 @@ type OptsOf[R any] struct {
 	// spelled as clients send them, in capitals; naming a method twice, or one of
 	// the ten, changes nothing. There may be 240. Defaults to none.
 	Methods []string
-	// Route names the route of a request in place of what the middleware knows of the
-	// router, or where it knows nothing: for a router without an adapter of its own. It
-	// returns the pattern, never a path: each distinct one is a series, and those beyond
-	// the registry's limit share one that says "shoal_overflow". It is called once a
-	// request, when the request is recorded, in the handler's goroutine. If it returns
-	// nothing or panics, the route is what the middleware knows. Defaults to none.
+	// Route tells the route of a request in place of what the middleware knows, for a
+	// router that has no adapter. It returns the pattern, never a path: each distinct one
+	// is a series, and those beyond the registry's limit share one that says
+	// "shoal_overflow". It is called when the request is recorded, in the middleware's
+	// goroutine. If it returns nothing or panics, the route is what the middleware knows.
+	// [SetRoute] comes before it. Defaults to none.
 	Route func(r R) string
 	// Stream says which further responses are streams, besides those of the
 	// media types in the package's description: they are recorded when they

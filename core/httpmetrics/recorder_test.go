@@ -259,6 +259,24 @@ func TestCache_KeepsNoStringOfTheRequest(t *testing.T) {
 	}
 }
 
+func TestRecorder_KeepsNoStringOfTheObservation(t *testing.T) {
+	reg := shoaltest.New(t)
+	rec := NewRecorder(reg, Opts{RequestSize: true, Labels: []Label{{Name: "tenant"}}})
+	buf := []byte("GET/aX")
+	given := unsafe.String(&buf[0], len(buf))
+	o := Observation{Method: given[:3], Route: given[3:5], Code: 200, RequestSize: 1, Labels: []string{given[5:]}}
+	rec.Record(o)
+	copy(buf, "PUT/bY")
+	rec.Record(o)
+	for _, want := range [][]string{{"GET", "/a", "X"}, {"PUT", "/b", "Y"}} {
+		for _, name := range []string{"http_requests_total", "http_request_duration_seconds", "http_request_size_bytes"} {
+			if got := shoaltest.Value(t, reg, name, "method", want[0], "route", want[1], "code", "200", "tenant", want[2]); got != 1 {
+				t.Errorf("%s of %v is %v, want 1", name, want, got)
+			}
+		}
+	}
+}
+
 func TestCache_StaysBoundedAndFindsWhatItHolds(t *testing.T) {
 	c := new(cache)
 	route := func(i int) *key { return &key{1, 200, fmt.Sprint(i), nil} }

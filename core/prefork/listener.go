@@ -18,13 +18,13 @@ const firstRequest = 250 * time.Millisecond
 // stopAccepting leaves new connections to other workers, and waits for the first requests
 // of those that this one has.
 func (w *Worker) stopAccepting() {
-	any := false
+	some := false
 	for _, l := range w.Listeners {
 		if g, ok := l.(interface{ stop() bool }); ok && g.stop() {
-			any = true
+			some = true
 		}
 	}
-	if any {
+	if some {
 		<-time.After(firstRequest)
 	}
 }

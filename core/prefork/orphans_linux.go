@@ -26,7 +26,7 @@ func (p *parent) reap() {
 	dead := zombies(os.Getpid())
 	for w := range p.living {
 		for z := range dead {
-			if z.pid == w.cmd.Process.Pid {
+			if z.pid == w.pid() {
 				delete(dead, z)
 			}
 		}

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -223,9 +222,9 @@ func (p *parent) ended(w *process, err error) {
 	}
 	err, s := w.outcome(err), w.slot
 	if err != nil {
-		err = fmt.Errorf("%v ended: %w", w, err)
+		err = fmt.Errorf("%v ended, process %d: %w", w, w.pid(), err)
 	} else {
-		p.log(slog.LevelInfo, w, "%v has ended", w)
+		p.opts.Logger.Info(fmt.Sprintf("prefork: %v has ended, process %d", w, w.pid()))
 	}
 	switch {
 	case p.stopping:
@@ -243,7 +242,7 @@ func (p *parent) ended(w *process, err error) {
 		p.failed(s, err)
 	default: // the old one of a roll
 		if err != nil {
-			p.log(slog.LevelError, w, "%v", err)
+			p.opts.Logger.Error(fmt.Sprintf("prefork: %v", err))
 		}
 	}
 	if w == p.roll.awaited && !p.stopping {

@@ -6,11 +6,9 @@ package prefork
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -40,10 +38,7 @@ type process struct {
 
 func (w *process) String() string { return fmt.Sprintf("worker %d", w.slot.number) }
 
-// log says something of a worker.
-func (p *parent) log(level slog.Level, w *process, format string, args ...any) {
-	p.opts.Logger.Log(context.Background(), level, fmt.Sprintf("prefork: "+format, args...), "pid", w.cmd.Process.Pid)
-}
+func (w *process) pid() int { return w.cmd.Process.Pid }
 
 // start starts a worker, which is to have what the slot's last worker had.
 func (p *parent) start(s *slot, leases []bridge.Lease) (*process, error) {
@@ -70,7 +65,7 @@ func (p *parent) start(s *slot, leases []bridge.Lease) (*process, error) {
 	}
 	p.living[w] = true
 	go p.attend(w)
-	p.log(slog.LevelInfo, w, "%v begins", w)
+	p.opts.Logger.Info(fmt.Sprintf("prefork: %v begins, process %d", w, w.pid()))
 	return w, nil
 }
 

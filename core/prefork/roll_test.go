@@ -51,7 +51,7 @@ func TestRoll_ReplacesAllWorkersAndRefusesNoConnection(t *testing.T) {
 
 func TestRoll_StopsIfANewWorkerFailsAndTheOldOnesGoOn(t *testing.T) {
 	t.Parallel()
-	for name, why := range map[string]string{"serve": "ended: the file is there", "silent": "is not ready after 300ms"} {
+	for name, why := range map[string]string{"serve": ": the file is there", "silent": "is not ready after 300ms"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := start(t, name)

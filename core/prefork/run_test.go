@@ -46,8 +46,8 @@ func TestRun_AWorkerThatDiesIsReplacedUnderItsNumber(t *testing.T) {
 func TestRun_IfNoWorkerWasEverReadyItReturnsWhy(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{
-		"wrong": "before any worker was ready, worker ? ended: the URL is wrong (exit status 1)",
-		"done":  "before any worker was ready, worker ? ended: by itself, without an error",
+		"wrong": ": the URL is wrong (exit status 1)",
+		"done":  ": by itself, without an error",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,10 +55,7 @@ func TestRun_IfNoWorkerWasEverReadyItReturnsWhy(t *testing.T) {
 			if err := p.end(); err == nil {
 				t.Error("it ended without an error")
 			}
-			said := strings.NewReplacer("worker 0 ended", "worker ? ended", "worker 1 ended", "worker ? ended").Replace(p.output())
-			if !strings.Contains(said, want) {
-				t.Errorf("it said %q, want %q", said, want)
-			}
+			p.says("prefork: before any worker was ready, worker ", want)
 		})
 	}
 }
@@ -71,7 +68,7 @@ func TestRun_AWorkerThatGoesOnIsKilledAfterTheDrainTimeout(t *testing.T) {
 	if err := p.end(); err == nil {
 		t.Error("it ended without an error")
 	}
-	p.says("worker 1 ended: it was killed, since it went on for 300ms after it was told to end")
+	p.says("worker 1 ended", "it was killed, since it went on for 300ms after it was told to end")
 	gone(t, pids)
 }
 

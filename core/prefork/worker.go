@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -57,7 +58,7 @@ func (in *inheritance) work(ctx context.Context, opts Opts, work func(ctx contex
 	}()
 	err = work(workCtx, w)
 	if err != nil {
-		if text, err := json.Marshal(err.Error()); err == nil {
+		if text, err := json.Marshal(fmt.Sprintf("%.4000s", err)); err == nil {
 			in.tell(saysFailed, string(text))
 		}
 	}

@@ -18,14 +18,17 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"io"
 	"log"
 	"net/http"
 	"os"
 
+	"github.com/gin-gonic/gin"
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/core/prefork"
 	"github.com/shoal-metrics/shoal/examples/internal/anyredis"
+	shoalgin "github.com/shoal-metrics/shoal/middleware/gin"
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
 
@@ -33,16 +36,21 @@ func main() {
 	log.SetFlags(0)
 	addr := flag.String("addr", "127.0.0.1:8080", "`address` to serve on")
 	workers := flag.Int("workers", 4, "`number` of processes")
+	byGin := flag.Bool("gin", false, "serve with gin, and not with net/http alone")
 	redis := anyredis.Flag()
 	flag.Parse()
 
-	if err := run(*addr, *workers, *redis); err != nil {
+	serve := serveHTTP
+	if *byGin {
+		serve = serveGin
+	}
+	if err := run(prefork.Opts{Addr: *addr, Workers: *workers}, *redis, serve); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // run is called by the parent and by each worker, which is this program once more.
-func run(addr string, workers int, redis string) error {
+func run(opts prefork.Opts, redis string, serve func(context.Context, *prefork.Worker, *shoal.Registry) error) error {
 	if !prefork.IsWorker() {
 		url, stopRedis, err := anyredis.Open(redis)
 		if err != nil {
@@ -52,24 +60,34 @@ func run(addr string, workers int, redis string) error {
 		if err := os.Setenv(anyredis.Variable, url); err != nil {
 			return err
 		}
-		log.Printf("%d workers on http://%s, metrics in %s", workers, addr, anyredis.Shown(url))
+		log.Printf("%d workers on http://%s, metrics in %s", opts.Workers, opts.Addr, anyredis.Shown(url))
 	}
-	return prefork.Run(context.Background(), prefork.Opts{Addr: addr, Workers: workers},
-		func(ctx context.Context, w *prefork.Worker) error {
-			return work(ctx, w, anyredis.URL(redis))
-		})
+	return prefork.Run(context.Background(), opts, func(ctx context.Context, w *prefork.Worker) error {
+		reg := shoal.Default()
+		if err := reg.Open(anyredis.URL(redis), shoal.Opts{App: "prefork"}); err != nil {
+			return err
+		}
+		return serve(ctx, w, reg) // until ctx is done; then it drains and closes the registry
+	})
 }
 
-// work serves on the listener that the parent handed down, until ctx is done.
-func work(ctx context.Context, w *prefork.Worker, redis string) error {
-	reg := shoal.Default()
-	if err := reg.Open(redis, shoal.Opts{App: "prefork"}); err != nil {
-		return err
-	}
+func serveHTTP(ctx context.Context, w *prefork.Worker, reg *shoal.Registry) error {
 	mux := http.NewServeMux()
 	handler := shoalhttp.Install(mux, reg, shoalhttp.Opts{}) // the one line
 	mux.HandleFunc("GET /{$}", func(rw http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprintf(rw, "worker %d, process %d\n", w.Number, os.Getpid())
+		_, _ = io.WriteString(rw, greeting(w))
 	})
 	return shoalhttp.RunListener(ctx, httpmetrics.NewServer("", handler), w.Listener, reg)
+}
+
+func serveGin(ctx context.Context, w *prefork.Worker, reg *shoal.Registry) error {
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	shoalgin.Install(engine, reg, shoalgin.Opts{}) // the one line
+	engine.GET("/", func(c *gin.Context) { c.String(http.StatusOK, greeting(w)) })
+	return shoalgin.RunListener(ctx, engine, w.Listener, reg)
+}
+
+func greeting(w *prefork.Worker) string {
+	return fmt.Sprintf("worker %d, process %d\n", w.Number, os.Getpid())
 }

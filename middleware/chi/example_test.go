@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 	shoalchi "github.com/shoal-metrics/shoal/middleware/chi"
 )
@@ -44,6 +45,35 @@ func ExampleInstall() {
 	// Output:
 	// user 7
 	// http_requests_total{code="200",method="GET",route="/users/{id}"} 1
+}
+
+// An authentication learns the tenant, further in than the middleware.
+func ExampleSetLabel() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	defer func() { _ = reg.Close(context.Background()) }()
+
+	r := chi.NewRouter()
+	opts := shoalchi.Opts{Labels: []httpmetrics.Label{{Name: "tenant"}}} // no Value: it is set from inside
+	shoalchi.Install(r, reg, opts)
+	r.Use(func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			shoalchi.SetLabel(r, "tenant", "acme") // in an application: what the token says
+			next.ServeHTTP(w, r)
+		})
+	})
+	r.Get("/orders", func(http.ResponseWriter, *http.Request) {})
+	server := httptest.NewServer(r)
+	defer server.Close()
+
+	get(server.URL + "/orders")
+	page := bufio.NewScanner(strings.NewReader(get(server.URL + "/metrics")))
+	for page.Scan() {
+		if strings.HasPrefix(page.Text(), "http_requests_total") {
+			fmt.Println(page.Text())
+		}
+	}
+	// Output: http_requests_total{code="200",method="GET",route="/orders",tenant="acme"} 1
 }
 
 func ExampleRun() {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 	shoalecho "github.com/shoal-metrics/shoal/middleware/echo"
 )
@@ -44,6 +45,35 @@ func ExampleInstall() {
 	// Output:
 	// user 7
 	// http_requests_total{code="200",method="GET",route="/users/:id"} 1
+}
+
+// An authentication learns the tenant, further in than the middleware.
+func ExampleSetLabel() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	defer func() { _ = reg.Close(context.Background()) }()
+
+	e := echo.New()
+	opts := shoalecho.Opts{Labels: []httpmetrics.Label{{Name: "tenant"}}} // no Value: it is set from inside
+	shoalecho.Install(e, reg, opts)
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			shoalecho.SetLabel(c, "tenant", "acme") // in an application: what the token says
+			return next(c)
+		}
+	})
+	e.GET("/orders", func(c echo.Context) error { return c.NoContent(http.StatusOK) })
+	server := httptest.NewServer(e)
+	defer server.Close()
+
+	get(server.URL + "/orders")
+	page := bufio.NewScanner(strings.NewReader(get(server.URL + "/metrics")))
+	for page.Scan() {
+		if strings.HasPrefix(page.Text(), "http_requests_total") {
+			fmt.Println(page.Text())
+		}
+	}
+	// Output: http_requests_total{code="200",method="GET",route="/orders",tenant="acme"} 1
 }
 
 func ExampleRun() {

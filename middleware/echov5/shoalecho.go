@@ -54,7 +54,7 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) echo.HandlerFunc {
 	return echo.WrapHandler(httpmetrics.Handler(reg, opts))
 }
 
-// SetLabel gives a label of Opts.Labels that has no Value its value for this request; see
+// SetLabel gives a value to a label of Opts.Labels that has no Value, for this request; see
 // [httpmetrics.SetLabel].
 func SetLabel(c *echo.Context, name, value string) {
 	httpmetrics.SetLabel(c.Request().Context(), name, value)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	shoal "github.com/shoal-metrics/shoal/core"
+	"github.com/shoal-metrics/shoal/core/httpmetrics"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 	shoalgin "github.com/shoal-metrics/shoal/middleware/gin"
 )
@@ -44,6 +45,32 @@ func ExampleInstall() {
 	// Output:
 	// user 7
 	// http_requests_total{code="200",method="GET",route="/users/:id"} 1
+}
+
+// An authentication learns the tenant, further in than the middleware.
+func ExampleSetLabel() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	defer func() { _ = reg.Close(context.Background()) }()
+
+	engine := gin.New()
+	opts := shoalgin.Opts{Labels: []httpmetrics.Label{{Name: "tenant"}}} // no Value: it is set from inside
+	shoalgin.Install(engine, reg, opts)
+	engine.Use(func(c *gin.Context) {
+		shoalgin.SetLabel(c, "tenant", "acme") // in an application: what the token says
+	})
+	engine.GET("/orders", func(*gin.Context) {})
+	server := httptest.NewServer(engine)
+	defer server.Close()
+
+	get(server.URL + "/orders")
+	page := bufio.NewScanner(strings.NewReader(get(server.URL + "/metrics")))
+	for page.Scan() {
+		if strings.HasPrefix(page.Text(), "http_requests_total") {
+			fmt.Println(page.Text())
+		}
+	}
+	// Output: http_requests_total{code="200",method="GET",route="/orders",tenant="acme"} 1
 }
 
 func ExampleRun() {

@@ -32,4 +32,16 @@
 // the mux then reports the path in place of a pattern. If the middleware is around
 // anything but the mux, it takes a pattern that ends in a slash and does not name
 // CONNECT for such a path.
+//
+// # Other routers
+//
+// For a router that is an http.Handler and leaves no pattern on the request, Opts.Route
+// or [SetRoute] tells the route. gorilla/mux tells it inside the router alone, so the
+// middleware is there and around it, and a request that passes both is recorded once:
+//
+//	record := shoalhttp.Middleware(reg, shoalhttp.Opts{Route: template}) // by mux.CurrentRoute
+//	router.Use(record)        // knows the route
+//	handler := record(router) // records what no route matches
+//
+// The README has this in full, and the lines for httprouter, chi, Huma and Connect.
 package shoalhttp

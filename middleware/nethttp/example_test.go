@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	shoal "github.com/shoal-metrics/shoal/core"
@@ -43,6 +44,119 @@ func ExampleInstall() {
 	// Output:
 	// user 7
 	// http_requests_total{code="200",method="GET",route="/users/{id}"} 1
+}
+
+// An authentication learns the tenant, further in than the middleware.
+func ExampleSetLabel() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	defer func() { _ = reg.Close(context.Background()) }()
+
+	authenticate := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			shoalhttp.SetLabel(r, "tenant", "acme") // in an application: what the token says
+			next.ServeHTTP(w, r)
+		})
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /orders", authenticate(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	opts := shoalhttp.Opts{Labels: []httpmetrics.Label{{Name: "tenant"}}} // no Value: it is set from inside
+	server := httptest.NewServer(shoalhttp.Install(mux, reg, opts))
+	defer server.Close()
+
+	get(server.URL + "/orders")
+	page := bufio.NewScanner(strings.NewReader(get(server.URL + "/metrics")))
+	for page.Scan() {
+		if strings.HasPrefix(page.Text(), "http_requests_total") {
+			fmt.Println(page.Text())
+		}
+	}
+	// Output: http_requests_total{code="200",method="GET",route="/orders",tenant="acme"} 1
+}
+
+// A router that tells its pattern to nobody: the route is told where the pattern is known.
+func ExampleSetRoute() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	defer func() { _ = reg.Close(context.Background()) }()
+
+	router := map[string]http.HandlerFunc{} // stands for any router, such as httprouter
+	handle := func(path string, h http.HandlerFunc) {
+		router[path] = func(w http.ResponseWriter, r *http.Request) {
+			shoalhttp.SetRoute(w, path)
+			h(w, r)
+		}
+	}
+	handle("/orders", func(http.ResponseWriter, *http.Request) {})
+	handler := shoalhttp.Middleware(reg, shoalhttp.Opts{})(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h := router[r.URL.Path]; h != nil {
+			h(w, r)
+			return
+		}
+		http.NotFound(w, r)
+	}))
+	server := httptest.NewServer(handler)
+	defer server.Close()
+
+	get(server.URL + "/orders")
+	get(server.URL + "/nothing")
+	for _, route := range routes(reg) {
+		fmt.Println(route)
+	}
+	// Output:
+	// /orders
+	// unmatched
+}
+
+// One pattern of the mux has many operations. Those that exist have a route each.
+func ExampleMiddleware_route() {
+	reg := shoal.New()
+	_ = shoaltest.Connect(reg) // in an application: reg.Connect(rdb, shoal.Opts{App: "shop"})
+	defer func() { _ = reg.Close(context.Background()) }()
+
+	operations := map[string]bool{"/rpc/Get": true, "/rpc/List": true}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /rpc/", func(http.ResponseWriter, *http.Request) {})
+	handler := shoalhttp.Middleware(reg, shoalhttp.Opts{Route: func(r *http.Request) string {
+		if operations[r.URL.Path] {
+			return r.URL.Path
+		}
+		return "" // the pattern of the mux; the path would be a series for each that a client tries
+	}})(mux)
+	server := httptest.NewServer(handler)
+	defer server.Close()
+
+	for _, path := range []string{"/rpc/Get", "/rpc/List", "/rpc/1", "/rpc/2"} {
+		if res, err := http.Post(server.URL+path, "application/json", nil); err == nil {
+			_ = res.Body.Close()
+		}
+	}
+	for _, route := range routes(reg) {
+		fmt.Println(route)
+	}
+	// Output:
+	// /rpc/
+	// /rpc/Get
+	// /rpc/List
+}
+
+// routes lists the routes that were recorded.
+func routes(reg *shoal.Registry) (list []string) {
+	_ = reg.Flush(context.Background())
+	families, _ := reg.Gather()
+	for _, f := range families {
+		if f.GetName() == "http_requests_total" {
+			for _, m := range f.GetMetric() {
+				for _, l := range m.GetLabel() {
+					if l.GetName() == "route" {
+						list = append(list, l.GetValue())
+					}
+				}
+			}
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 func ExampleRun() {

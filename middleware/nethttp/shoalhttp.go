@@ -21,7 +21,7 @@ type Opts = httpmetrics.Opts
 // Where the handler it wraps is a *http.ServeMux, every route is known. Around
 // anything else it relies on r.Pattern, which is lost when a handler in between
 // replaces the request (r.WithContext); the route is then "unmatched". Use
-// [Install] for that.
+// [Install] for that. Around another router, Opts.Route or [SetRoute] tells the route.
 func Middleware(reg *shoal.Registry, opts Opts) func(http.Handler) http.Handler {
 	rec := httpmetrics.NewRecorder(reg, opts)
 	return func(next http.Handler) http.Handler {

@@ -165,6 +165,36 @@ var echoV5Nestings = []nesting{
 	}, "/users/7", "/users/:id"},
 }
 
+// echoV5Labelled has a middleware and a handler that set labels.
+func echoV5Labelled(reg *shoal.Registry) http.Handler {
+	e := quietEchoV5()
+	shoalecho.Install(e, reg, fromInside)
+	e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c *echo.Context) error {
+			if tenant := c.Request().Header.Get("Tenant"); tenant != "" {
+				shoalecho.SetLabel(c, "tenant", tenant)
+			}
+			c.SetRequest(c.Request().WithContext(context.WithValue(c.Request().Context(), contextKey{}, "user")))
+			return next(c)
+		}
+	})
+	e.GET("/users/:id", func(c *echo.Context) error {
+		learn(c.Request(), func(name, value string) { shoalecho.SetLabel(c, name, value) })
+		return c.NoContent(http.StatusOK)
+	})
+	return e
+}
+
+// echoV5Upload has a handler of POST /upload.
+func echoV5Upload(h http.HandlerFunc) func(reg *shoal.Registry) http.Handler {
+	return func(reg *shoal.Registry) http.Handler {
+		e := quietEchoV5()
+		shoalecho.Install(e, reg, fromInside)
+		e.POST("/upload", echo.WrapHandler(h))
+		return e
+	}
+}
+
 // echoV5Registries records in a, in b and again in a.
 func echoV5Registries(a, b *shoal.Registry) http.Handler {
 	e := quietEchoV5()

@@ -26,8 +26,8 @@ import (
 	shoalhttp "github.com/shoal-metrics/shoal/middleware/nethttp"
 )
 
-// tenantPlanRegion has labels of which nobody knows the value before the request is served.
-var tenantPlanRegion = httpmetrics.Opts{Labels: []httpmetrics.Label{{Name: "tenant"}, {Name: "plan"}, {Name: "region"}}}
+// fromInside are labels of which nobody knows the value before the request is served.
+var fromInside = httpmetrics.Opts{Labels: []httpmetrics.Label{{Name: "tenant"}, {Name: "plan"}, {Name: "region"}}}
 
 type contextKey struct{}
 
@@ -67,17 +67,17 @@ var labelled = map[string]func(reg *shoal.Registry) http.Handler{
 	"nethttp": func(reg *shoal.Registry) http.Handler {
 		mux := http.NewServeMux()
 		mux.HandleFunc("GET /users/{id}", learning(shoalhttp.SetLabel))
-		return shoalhttp.Install(mux, reg, tenantPlanRegion, authenticate)
+		return shoalhttp.Install(mux, reg, fromInside, authenticate)
 	},
 	"nethttp, in each other": func(reg *shoal.Registry) http.Handler {
 		mux := http.NewServeMux()
-		h := shoalhttp.Install(mux, reg, tenantPlanRegion)
+		h := shoalhttp.Install(mux, reg, fromInside)
 		mux.HandleFunc("GET /users/{id}", learning(shoalhttp.SetLabel))
-		return shoalhttp.Middleware(reg, tenantPlanRegion)(authenticate(h))
+		return shoalhttp.Middleware(reg, fromInside)(authenticate(h))
 	},
 	"chi": func(reg *shoal.Registry) http.Handler {
 		router := chi.NewRouter()
-		shoalchi.Install(router, reg, tenantPlanRegion)
+		shoalchi.Install(router, reg, fromInside)
 		router.With(authenticate).Get("/users/{id}", learning(shoalchi.SetLabel))
 		return router
 	},
@@ -96,7 +96,7 @@ var labelled = map[string]func(reg *shoal.Registry) http.Handler{
 	},
 	"echo": func(reg *shoal.Registry) http.Handler {
 		e := quietEcho()
-		shoalecho.Install(e, reg, tenantPlanRegion)
+		shoalecho.Install(e, reg, fromInside)
 		e.Use(func(next echo.HandlerFunc) echo.HandlerFunc {
 			return func(c echo.Context) error {
 				if tenant := c.Request().Header.Get("Tenant"); tenant != "" {
@@ -112,11 +112,12 @@ var labelled = map[string]func(reg *shoal.Registry) http.Handler{
 		})
 		return e
 	},
+	"echo v5": echoV5Labelled,
 }
 
 func ginLabelled(reg *shoal.Registry) *gin.Engine {
 	engine := gin.New()
-	shoalgin.Install(engine, reg, tenantPlanRegion)
+	shoalgin.Install(engine, reg, fromInside)
 	engine.Use(func(c *gin.Context) {
 		if tenant := c.Request.Header.Get("Tenant"); tenant != "" {
 			shoalgin.SetLabel(c, "tenant", tenant)
@@ -210,29 +211,30 @@ func TestCopiedRequests_GiveBackWhatIsLookedForFurtherOut(t *testing.T) {
 		build   func(reg *shoal.Registry) http.Handler
 		pattern string
 	}{
-		"nethttp":          {func(reg *shoal.Registry) http.Handler { return shoalhttp.Install(mux(), reg, tenantPlanRegion) }, "POST /upload"},
-		"nethttp, between": {func(reg *shoal.Registry) http.Handler { return shoalhttp.Install(mux(), reg, tenantPlanRegion, same) }, "POST /upload"},
+		"nethttp":          {func(reg *shoal.Registry) http.Handler { return shoalhttp.Install(mux(), reg, fromInside) }, "POST /upload"},
+		"nethttp, between": {func(reg *shoal.Registry) http.Handler { return shoalhttp.Install(mux(), reg, fromInside, same) }, "POST /upload"},
 		"nethttp, between, without such labels": {func(reg *shoal.Registry) http.Handler {
 			return shoalhttp.Install(mux(), reg, httpmetrics.Opts{}, same)
 		}, "POST /upload"},
 		"gin": {func(reg *shoal.Registry) http.Handler {
 			engine := gin.New()
-			shoalgin.Install(engine, reg, tenantPlanRegion)
+			shoalgin.Install(engine, reg, fromInside)
 			engine.POST("/upload", gin.WrapF(parse))
 			return engine
 		}, ""},
 		"gin around a mux": {func(reg *shoal.Registry) http.Handler {
 			engine := gin.New()
-			shoalgin.Install(engine, reg, tenantPlanRegion)
+			shoalgin.Install(engine, reg, fromInside)
 			engine.POST("/upload", gin.WrapH(mux()))
 			return engine
 		}, "POST /upload"},
 		"echo": {func(reg *shoal.Registry) http.Handler {
 			e := quietEcho()
-			shoalecho.Install(e, reg, tenantPlanRegion)
+			shoalecho.Install(e, reg, fromInside)
 			e.POST("/upload", echo.WrapHandler(http.HandlerFunc(parse)))
 			return e
 		}, ""},
+		"echo v5": {echoV5Upload(parse), "/upload"}, // which echo v5 itself notes
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -155,6 +155,7 @@ func (s *Server) LoseLeases(app string) {
 	a := s.of(app)
 	clear(a.leases)
 	a.lineage, a.since, a.housekept, a.searched = "", time.Time{}, time.Time{}, false
+	a.stamp, a.left = 0, time.Time{}
 }
 
 // List lists names of families as processes do that are about to register them.
@@ -209,6 +210,8 @@ func cloneApps(apps map[string]*app) map[string]*app {
 			searched:  a.searched,
 			next:      a.next,
 			housekept: a.housekept,
+			stamp:     a.stamp,
+			left:      a.left,
 			gauges:    make(map[string]*gaugeSet, len(a.gauges)),
 		}
 		for family, f := range a.families {

@@ -52,7 +52,8 @@ func (a *app) housekeep(retention time.Duration, now time.Time) (removed wire.Re
 // lapse removes expired leases and the gauges of dead processes.
 func (a *app) lapse(now time.Time) {
 	for index, l := range a.leases {
-		if l.expired(now) || l.deadline.After(deadline(now, l.ttl)) {
+		if l.expired(now) || l.overlong(now) {
+			a.noteLeft(l, now)
 			delete(a.leases, index)
 		}
 	}

@@ -21,6 +21,7 @@ type lease struct {
 	// families.
 	unverified bool
 	info       wire.Info
+	stamp      int64 // of a candidate; else 0
 }
 
 // hold takes or renews a lease, and records the lineage. See [wire.Store].
@@ -42,6 +43,10 @@ func (a *app) hold(req wire.HoldRequest, now time.Time) wire.HoldReply {
 	}
 	if held.unverified {
 		held.lineage = ""
+	}
+	held.stamp = a.stampFor(req, index, now)
+	if had := a.leases[index]; had.stamp != held.stamp || had.overlong(now) {
+		a.noteLeft(had, now)
 	}
 	a.leases[index] = held
 	if another := req.Current != a.lineage; req.Current != "" && (another || req.Changed && a.since.IsZero()) {
@@ -66,7 +71,7 @@ func (a *app) choose(req wire.HoldRequest, now time.Time) (index int) {
 		return req.Index
 	}
 	size := len(a.leases)
-	for _, stored := range []bool{a.lineage != "", !a.housekept.IsZero(), a.searched} {
+	for _, stored := range []bool{a.lineage != "", !a.housekept.IsZero(), a.searched, a.stamp > 0, !a.left.IsZero()} {
 		if stored { // in the same hash as the leases
 			size++
 		}
@@ -156,14 +161,22 @@ func deadline(now time.Time, ttl time.Duration) time.Time {
 	return now.Truncate(time.Millisecond).Add(ttl.Truncate(time.Millisecond))
 }
 
+// overlong says whether a lease was renewed before the clock was set back.
+func (l lease) overlong(now time.Time) bool { return l.deadline.After(deadline(now, l.ttl)) }
+
 func (l lease) expired(now time.Time) bool { return !now.Before(l.deadline) }
 
-// living lists the leases that have not expired, one of each writer, ordered by index.
-func (a *app) living(now time.Time) []wire.Lease {
-	var leases []wire.Lease
+// listed lists the leases that have not expired, one of each writer, ordered by index; and those of
+// candidates that have.
+func (a *app) listed(now time.Time) (leases, expired []wire.Lease) {
 	for _, i := range slices.Sorted(maps.Keys(a.leases)) {
-		if l := a.leases[i]; !l.expired(now) {
-			leases = append(leases, wire.Lease{
+		l := a.leases[i]
+		list := &leases
+		if l.expired(now) {
+			list = &expired
+		}
+		if !l.expired(now) || l.stamp > 0 {
+			*list = append(*list, wire.Lease{
 				Index:      i,
 				Writer:     l.writer,
 				Deadline:   l.deadline,
@@ -171,8 +184,9 @@ func (a *app) living(now time.Time) []wire.Lease {
 				Lineage:    l.lineage,
 				Unverified: l.unverified,
 				Info:       l.info,
+				Stamp:      l.stamp,
 			})
 		}
 	}
-	return wire.OneOfEach(leases, now)
+	return wire.OneOfEach(leases, now), expired
 }

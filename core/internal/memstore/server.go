@@ -37,6 +37,8 @@ type app struct {
 	searched bool                 // whether a free index was searched for, and next is stored
 	next     int                  // where the next search goes on
 	gauges   map[string]*gaugeSet // by writer
+	stamp    int64                // the last one that a candidate was given
+	left     time.Time            // when a candidate went last; zero if none did
 
 	housekept time.Time // when the last housekeeping began
 }

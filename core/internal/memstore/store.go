@@ -123,8 +123,9 @@ func (s *store) AwaitReplicas(ctx context.Context, _ []wire.Commit, _ time.Durat
 }
 
 func (s *store) Release(ctx context.Context, writer string, index int) error {
-	return s.do(ctx, OpRelease, func(a *app, _ time.Time) error {
+	return s.do(ctx, OpRelease, func(a *app, now time.Time) error {
 		if held, ok := a.leases[index]; ok && held.writer == writer {
+			a.noteLeft(held, now)
 			delete(a.leases, index)
 		}
 		delete(a.gauges, writer)
@@ -155,16 +156,21 @@ func (s *store) ReadHead(ctx context.Context, last wire.Expected) (wire.Head, er
 	return head, err
 }
 
+func (s *store) ReadOwn(ctx context.Context, writer string, families []string) (wire.Head, error) {
+	return wire.OwnInParts(ctx, s, writer, families)
+}
+
 func (s *store) ReadApp(ctx context.Context) (wire.AppState, error) {
 	var state wire.AppState
 	err := s.do(ctx, OpReadApp, func(a *app, now time.Time) error {
 		state = wire.AppState{
 			Now:      now,
 			Families: slices.Sorted(maps.Keys(a.touched)), // a simulation must run alike each time
-			Leases:   a.living(now),
 			Lineage:  a.lineage,
 			Since:    a.since,
+			Left:     a.left,
 		}
+		state.Leases, state.Expired = a.listed(now)
 		return nil
 	})
 	if err != nil {

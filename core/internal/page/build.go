@@ -16,8 +16,7 @@ import (
 )
 
 // render makes the page of what was read. The error is that of the context.
-func render(ctx context.Context, observer Observer, own []ownMetric, head wire.Head, families []storedFamily) (*Page, error) {
-	b := newBuilder(ctx, observer, head.App)
+func (b *builder) render(own []ownMetric, head wire.Head, families []storedFamily) (*Page, error) {
 	b.own, b.listed = own, map[string]bool{}
 	for i, state := range head.States {
 		if name := head.App.Families[i]; strings.HasPrefix(name, wire.SelfPrefix) {
@@ -40,6 +39,8 @@ type builder struct {
 	gauges   map[string]*gaugeSamples // by family
 	read     []int                    // the indexes of the processes whose gauges were read
 	rows     int                      // made so far
+	narrow   bool                     // of the families and gauges, only those of this process were read
+	label    int                      // bytes of a label that each line of a shared family may get
 }
 
 func newBuilder(ctx context.Context, observer Observer, app wire.AppState) *builder {
@@ -84,7 +85,7 @@ func (b *builder) build(families []storedFamily) (*Page, error) {
 		if shown != nil && len(shown.numbers) > 0 {
 			p.families = append(p.families, shown)
 			if f.series != nil {
-				created = addBounded(created, shown.createdBound(f.series.labelText))
+				created = addBounded(created, shown.createdBound(addBounded(f.series.labelText, mulBounded(shown.len(), b.label))))
 			}
 		}
 	}
@@ -132,11 +133,11 @@ func (b *builder) instances() []*shownFamily {
 		return []*shownFamily{count}
 	}
 	info := &shownFamily{
-		name: "shoal_instance_info", kind: wire.TypeGauge, labels: &labelSets{},
+		name: "shoal_instance_info", kind: wire.TypeGauge, labels: &labelSets{}, perProcess: true,
 		help: "Who the process with this gauge_index is; always 1.",
 	}
 	start := &shownFamily{
-		name: "shoal_instance_start_time_seconds", kind: wire.TypeGauge, labels: &labelSets{},
+		name: "shoal_instance_start_time_seconds", kind: wire.TypeGauge, labels: &labelSets{}, perProcess: true,
 		help: "When the process with this gauge_index started, in Unix time.",
 	}
 	for _, l := range b.app.Leases {

@@ -146,6 +146,15 @@ func (s *seriesIndex) noteStartsAt(places []int, starts []int64) {
 // after returns the label sets of fields. from tells the place of each in s, or -1.
 func (s *labelSets) after(fields []string, from []int) *labelSets {
 	next := &labelSets{fields: fields}
+	s.handTo(next, from)
+	if l := s.labelled.Load(); l != nil {
+		l.handTo(next.with(l.extra), from)
+	}
+	return next
+}
+
+// handTo hands what was made of label sets to others, to which it adds what is new in them.
+func (s *labelSets) handTo(next *labelSets, from []int) {
 	added := func(yield func(int) bool) {
 		for i, at := range from {
 			if at < 0 && !yield(i) {
@@ -174,5 +183,4 @@ func (s *labelSets) after(fields []string, from []int) *labelSets {
 		next.build(pairs, added)
 		next.built.Store(&pairs)
 	}
-	return next
 }

@@ -24,9 +24,8 @@ type emptied struct {
 // families are missing. A process that is not back within grace, and a family that is
 // not back within bound, has gone for good.
 func (e *emptied) notice(head wire.Head, grace, bound time.Duration) (lost bool) {
-	last := e.last
+	last, leasesGone := e.last, e.leasesGone(head)
 	e.last = wire.Head{App: head.App, States: head.States}
-	leasesGone := last.App.Lineage != "" && head.App.Lineage == ""
 	familiesGone := slices.ContainsFunc(last.States, isRegistered) && !slices.ContainsFunc(head.States, func(s wire.FamilyState) bool {
 		return isRegistered(s) && slices.ContainsFunc(last.States, func(old wire.FamilyState) bool { return old.Generation == s.Generation })
 	})
@@ -68,6 +67,11 @@ func (e *emptied) notice(head wire.Head, grace, bound time.Duration) (lost bool)
 		e.families = nil
 	}
 	return lost
+}
+
+// leasesGone says whether the leases were lost, with the record of the lineage.
+func (e *emptied) leasesGone(head wire.Head) bool {
+	return e.last.App.Lineage != "" && head.App.Lineage == ""
 }
 
 func isRegistered(s wire.FamilyState) bool { return s.Generation != "" }

@@ -16,6 +16,8 @@ type shownFamily struct {
 	kind   string    // one of wire's types
 	bounds []float64 // of a histogram, without +Inf
 	labels *labelSets
+	// perProcess says that each row is of one process, which its label gauge_index names.
+	perProcess bool
 	// rows has for each row the place of its label set; nil if each row has the
 	// label set of its own place.
 	rows []int
@@ -25,9 +27,10 @@ type shownFamily struct {
 	numbers []float64
 	// starts has for each label set when its series began, and now is when the page was
 	// read, both in microseconds of Redis's clock; see start. starts is nil if no start is
-	// known.
+	// known. A start that is not later than after is not shown either.
 	starts []int64
 	now    int64
+	after  int64
 }
 
 // width is how many numbers a row has.

@@ -56,7 +56,7 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 				}},
 			})
 		}
-		page, _ := render(t.Context(), newCounts(), nil, head, families)
+		page, _ := newBuilder(t.Context(), newCounts(), head.App).render(nil, head, families)
 		for _, format := range []expfmt.Format{expfmt.FmtText, expfmt.FmtProtoDelim, expfmt.FmtOpenMetrics_1_0_0} {
 			body, err := page.Encode(Encoding{Format: format.FormatType(), Created: true})
 			if err != nil {

@@ -97,6 +97,7 @@ func (b *builder) addGaugeRows(shown *shownFamily, mode string) {
 		case wire.ModeSum, wire.ModeMax, wire.ModeMin, wire.ModeAvg:
 			shown.addLabelled(samples[0].labels, fold(mode, samples[:n]))
 		default:
+			shown.perProcess = true
 			for _, s := range samples[:n] {
 				shown.addLabelled(withIndex(s.labels, s.index), s.value)
 			}
@@ -130,9 +131,11 @@ func fold(mode string, samples []gaugeSample) float64 {
 	return result
 }
 
+const indexLabel = "gauge_index"
+
 // withIndex adds the label gauge_index in its place.
 func withIndex(labels []wire.Label, index int) []wire.Label {
-	l := wire.Label{Name: "gauge_index", Value: strconv.Itoa(index)}
+	l := wire.Label{Name: indexLabel, Value: strconv.Itoa(index)}
 	at, _ := slices.BinarySearchFunc(labels, l.Name, func(l wire.Label, name string) int {
 		return cmp.Compare(l.Name, name)
 	})

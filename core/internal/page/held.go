@@ -13,7 +13,8 @@ import (
 // Held is what Redis has of this process, as far as its writer knows. Nothing of it changes
 // but the time that Seen returns.
 type Held struct {
-	Writer      string            // this process's, if it holds a lease; else empty
+	Process     string            // its writer
+	Writer      string            // the same, if it holds a lease; else empty
 	Generations map[string]string // of the families that it has registered, by name
 
 	seen atomic.Pointer[time.Time] // when a reading that found all of it began
@@ -26,6 +27,17 @@ func (h *Held) Seen() time.Time {
 		return *at
 	}
 	return time.Time{}
+}
+
+// only returns what is held of these families alone.
+func (h *Held) only(families []string) *Held {
+	part := &Held{Writer: h.Writer, Generations: map[string]string{}}
+	for _, name := range families {
+		if generation := h.Generations[name]; generation != "" {
+			part.Generations[name] = generation
+		}
+	}
+	return part
 }
 
 // MissingIn says whether a head lacks any of what is held. A nil h holds nothing.

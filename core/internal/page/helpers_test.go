@@ -114,7 +114,7 @@ func (f *fixture) page() *Page {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
-	p, err := f.Read(ctx)
+	p, err := f.Read(ctx, Request{})
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -23,10 +23,14 @@ type labelSets struct {
 	// decoded.
 	fields  []string
 	decoded [][]wire.Label
+	// Or they are those of base, and one more where a series has none of its name.
+	base  *labelSets
+	extra wire.Label
 
-	making  sync.Mutex // held while written or built is made
-	written atomic.Pointer[writtenLabels]
-	built   atomic.Pointer[[][]*dto.LabelPair]
+	labelled atomic.Pointer[labelSets] // these with the extra label that was asked for last
+	making   sync.Mutex                // held while written or built is made
+	written  atomic.Pointer[writtenLabels]
+	built    atomic.Pointer[[][]*dto.LabelPair]
 }
 
 // writtenLabels are labels in the text format, without braces.
@@ -35,10 +39,34 @@ type writtenLabels struct {
 	size  int // of all texts
 }
 
-func (s *labelSets) len() int { return max(len(s.fields), len(s.decoded)) }
+func (s *labelSets) len() int {
+	if s.base != nil {
+		return s.base.len()
+	}
+	return max(len(s.fields), len(s.decoded))
+}
+
+// with returns the label sets with one more label. It is kept for the next page.
+func (s *labelSets) with(extra wire.Label) *labelSets {
+	if l := s.labelled.Load(); l != nil && l.extra == extra {
+		return l
+	}
+	l := &labelSets{base: s, extra: extra}
+	s.labelled.Store(l)
+	return l
+}
 
 // appendLabels appends the labels of the series i, ordered by name.
 func (s *labelSets) appendLabels(dst []wire.Label, i int) []wire.Label {
+	if s.base != nil {
+		from := len(dst)
+		dst = s.base.appendLabels(dst, i)
+		at, has := slices.BinarySearchFunc(dst[from:], s.extra.Name, func(l wire.Label, name string) int { return cmp.Compare(l.Name, name) })
+		if has {
+			return dst
+		}
+		return slices.Insert(dst, from+at, s.extra)
+	}
 	if s.decoded != nil {
 		return append(dst, s.decoded[i]...)
 	}

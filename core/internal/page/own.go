@@ -62,7 +62,9 @@ func (b *builder) zerosOf(m *ownMetric) *shownFamily {
 	for i, index := range b.read {
 		sets[i] = []wire.Label{{Name: "gauge_index", Value: strconv.Itoa(index)}}
 	}
-	return m.family(sets)
+	f := m.family(sets)
+	f.perProcess = true
+	return f
 }
 
 // addZeros adds to a family that is one of shoal's own metrics, as this version declares it, the
@@ -96,6 +98,7 @@ func (b *builder) addZeros(shown *shownFamily, f *storedFamily) {
 		}
 	}
 	if len(missing) > 0 {
+		shown.perProcess = zeros.perProcess
 		shown.addRowsOfZeros(missing)
 	}
 }
@@ -133,6 +136,9 @@ func (b *builder) addAbsent(p *Page, owners map[string]string) {
 	}
 	for i := range b.own {
 		m := &b.own[i]
+		if b.narrow && !m.PerProcess {
+			continue // nobody asked whether Redis has it
+		}
 		unregistered, listed := b.listed[m.Name]
 		if !listed {
 			m.seen = false

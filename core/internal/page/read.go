@@ -30,10 +30,15 @@ func (f *storedFamily) shows(i int) bool {
 // readPage reads everything that a page shows: see the package documentation. The
 // lineage is read before and after it: what was read in between is shown only if it
 // is all of one history, under which the writers have verified their families.
-func (r *Reader) readPage(ctx context.Context) (*Page, error) {
+func (r *Reader) readPage(ctx context.Context, job *reading) (*whatWasRead, error) {
 	var held *Held
 	if r.config.Held != nil {
 		held = r.config.Held() // before the head is read, or the head might lack what is registered meanwhile
+	}
+	if !job.whole && !r.seniority.senior && held != nil {
+		if own, err := r.readOwn(ctx, held); own != nil || err != nil {
+			return own, err
+		}
 	}
 	began := time.Now()
 	head, err := r.store.ReadHead(ctx, r.expected)
@@ -41,13 +46,16 @@ func (r *Reader) readPage(ctx context.Context) (*Page, error) {
 		r.expected = wire.Expected{} // what was asked for may have caused it
 		return nil, err
 	}
+	read := time.Now()
 	defer func(app wire.AppState) { r.expected = r.index.expected(app) }(head.App)
 	r.overlong.remove(&head, r.config.LeaseDuration)
+	standing := r.seniority.judge(head.App, held, read)
 	if err := r.recovery.check(head, began, held, r.observer); err != nil {
 		return nil, err
 	}
 	r.tellOmitted(head)
 	families := r.registered(head)
+	r.index.keep(families, head.Lineage)
 	after, err := r.readValues(ctx, families, head)
 	if err != nil {
 		return nil, err
@@ -59,14 +67,41 @@ func (r *Reader) readPage(ctx context.Context) (*Page, error) {
 		}
 	}
 	r.index.remember(families)
-	page, err := render(ctx, r.observer, r.own, head, families)
+	b := newBuilder(ctx, r.observer, head.App)
+	b.label = job.label
+	page, err := b.render(r.own, head, families)
 	if err != nil {
 		return nil, err
 	}
 	if len(head.App.Families) == 0 && len(head.App.Leases) == 0 && r.config.Held == nil { // a process that writes will soon be there itself
 		page.Note = fmt.Sprintf("shoal: Redis has no metric and no living process of the app %q: is that its name?", r.config.App)
 	}
-	return page, nil
+	return &whatWasRead{page: page, standing: standing}, nil
+}
+
+// readOwn reads what the page of this process needs while another one shows the shared families. It
+// returns nil if that is not enough: now this process shows them, or there may be a reason to hold
+// pages back.
+func (r *Reader) readOwn(ctx context.Context, held *Held) (*whatWasRead, error) {
+	names := r.config.Gauges()
+	head, err := r.store.ReadOwn(ctx, held.Process, names)
+	if err != nil {
+		return nil, err
+	}
+	read := time.Now()
+	r.overlong.remove(&head, r.config.LeaseDuration)
+	standing := r.seniority.judge(head.App, held, read)
+	if standing.senior || !r.recovery.calm(head, held.only(names)) {
+		return nil, nil
+	}
+	r.tellOmitted(head)
+	b := newBuilder(ctx, r.observer, head.App)
+	b.narrow = true
+	page, err := b.render(r.own, head, r.registered(head))
+	if err != nil {
+		return nil, err
+	}
+	return &whatWasRead{page: page, standing: standing}, nil
 }
 
 var (
@@ -93,8 +128,7 @@ func (r *Reader) tellOmitted(head wire.Head) {
 	}
 }
 
-// registered lists the families whose registration is readable, and drops all others
-// from the index.
+// registered lists the families whose registration is readable.
 func (r *Reader) registered(head wire.Head) []storedFamily {
 	families := make([]storedFamily, 0, len(head.States))
 	for i, state := range head.States {
@@ -107,7 +141,6 @@ func (r *Reader) registered(head wire.Head) []storedFamily {
 			families = append(families, storedFamily{name: name, state: state})
 		}
 	}
-	r.index.keep(families, head.Lineage)
 	return families
 }
 

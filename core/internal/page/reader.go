@@ -35,6 +35,10 @@ type Config struct {
 	// Own are shoal's own metrics.
 	Own []Own
 
+	// Gauges names the families whose values this process alone has: its declared gauges that are
+	// not shared. It is nil where the process only reads.
+	Gauges func() []string
+
 	// Held returns what Redis has of this process, nil for nothing. CatchUp asks the
 	// process's writer for what a page waits for: to renew its lease now, and to look
 	// whether Redis still has all of its families. Both are nil where the process
@@ -78,17 +82,20 @@ type Reader struct {
 	active bool     // a goroutine works on readings; guarded by mu
 
 	// The rest belongs to the reading under way.
-	expected wire.Expected // what the reading asks for at once
-	index    index
-	overlong overlong
-	recovery recovery
+	expected  wire.Expected // what the reading asks for at once
+	index     index
+	overlong  overlong
+	recovery  recovery
+	seniority seniority
 }
 
 // reading is one reading of Redis, and its result.
 type reading struct {
 	done    chan struct{} // closed when there is a result
-	page    *Page
+	read    *whatWasRead
 	err     error
+	whole   bool // a scrape asks for the page of all processes; guarded by the reader's mu until it begins
+	label   int  // bytes of the longest label that a scrape wants in each line; guarded likewise
 	overdue bool // the time of a scrape ended before the reading; guarded by the reader's mu
 	hasty   int  // how many hasty scrapes' time ended before it; guarded by the reader's mu
 }
@@ -115,10 +122,10 @@ func (r *Reader) Wait() { r.group.Wait() }
 // Read returns a page that was read after the call, and reads again while the page
 // has to wait for writers. If the context ends before that, the last reason to wait
 // is the error.
-func (r *Reader) Read(ctx context.Context) (*Page, error) {
+func (r *Reader) Read(ctx context.Context, req Request) (*Page, error) {
 	var last *RecoveringError
 	for {
-		page, err := r.join(ctx)
+		page, err := r.join(ctx, req)
 		var recovering *RecoveringError
 		switch {
 		case errors.As(err, &recovering):
@@ -140,12 +147,14 @@ func (r *Reader) Read(ctx context.Context) (*Page, error) {
 }
 
 // join waits for the next reading to begin and end.
-func (r *Reader) join(ctx context.Context) (*Page, error) {
+func (r *Reader) join(ctx context.Context, req Request) (*Page, error) {
 	r.mu.Lock()
 	if r.next == nil {
 		r.next = &reading{done: make(chan struct{})}
 	}
 	mine := r.next
+	mine.whole = mine.whole || !req.Own
+	mine.label = max(mine.label, req.labelLength())
 	if !r.active && r.ctx.Err() == nil {
 		r.active = true
 		r.group.Go(r.work)
@@ -153,9 +162,9 @@ func (r *Reader) join(ctx context.Context) (*Page, error) {
 	r.mu.Unlock()
 	select {
 	case <-mine.done:
-		return mine.page, mine.err
+		return mine.pageOf(req)
 	case <-ctx.Done():
-		return r.giveUp(ctx, mine)
+		return r.giveUp(ctx, mine, req)
 	case <-r.ctx.Done():
 		return nil, context.Cause(r.ctx)
 	}
@@ -169,12 +178,12 @@ func (e *OverdueError) Error() string { return e.err.Error() }
 func (e *OverdueError) Unwrap() error { return e.err }
 
 // giveUp is the result for a scrape whose context ended.
-func (r *Reader) giveUp(ctx context.Context, mine *reading) (*Page, error) {
+func (r *Reader) giveUp(ctx context.Context, mine *reading, req Request) (*Page, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	select {
 	case <-mine.done: // at the same moment
-		return mine.page, mine.err
+		return mine.pageOf(req)
 	default:
 	}
 	cause := context.Cause(ctx)
@@ -202,7 +211,7 @@ func (r *Reader) work() {
 		r.mu.Unlock()
 		ctx, cancel := context.WithTimeout(r.ctx, readTimeout)
 		begin := time.Now()
-		job.page, job.err = r.readPage(ctx)
+		job.read, job.err = r.readPage(ctx, job)
 		took := time.Since(begin)
 		cancel()
 		r.observer.ReadingEnded(took)

@@ -80,7 +80,7 @@ func TestReader_WhatADiscardedReadingScannedIsForgotten(t *testing.T) {
 				f.server.Restore(lagging)
 				f.between(memstore.OpScan+" c_total", func() { f.server.Restore(whole) })
 			})
-			_, err := f.join(t.Context())
+			_, err := f.join(t.Context(), Request{})
 			var recovering *RecoveringError
 			if discarded := errors.As(err, &recovering) && recovering.stale; discarded == hidden {
 				t.Errorf("with a lineage hidden %v the reading ends with %v", hidden, err)
@@ -119,7 +119,7 @@ func TestReader_AReadingInWhichTheStoreIsEmptiedIsNotShown(t *testing.T) {
 				f.page()
 			}
 			f.between(memstore.OpReadGauges, f.server.Wipe)
-			_, err := f.join(t.Context())
+			_, err := f.join(t.Context(), Request{})
 			if err == nil || !strings.Contains(err.Error(), "Redis lost something while the page was read") {
 				t.Errorf("first %v, hidden %v: the reading ends with %v", first, hidden, err)
 			}
@@ -162,7 +162,7 @@ func TestReader_CallsAfterStopReturnItsCause(t *testing.T) {
 	f := newFixture(t)
 	closed := errors.New("closed")
 	f.Stop(closed)
-	if _, err := f.Read(t.Context()); !errors.Is(err, closed) {
+	if _, err := f.Read(t.Context(), Request{}); !errors.Is(err, closed) {
 		t.Errorf("Read returns %v", err)
 	}
 	if _, err := f.App(t.Context()); !errors.Is(err, closed) {
@@ -207,7 +207,7 @@ func TestReader_TellsWhatBecameOfAReadingThatAScrapeCouldNotWaitFor(t *testing.T
 					time.AfterFunc(time.Second, cancel)
 				}
 				defer cancel()
-				_, err := f.Read(ctx)
+				_, err := f.Read(ctx, Request{})
 				var overdue *OverdueError
 				if !errors.As(err, &overdue) {
 					t.Errorf("the scrape ends with %v", err)

@@ -82,6 +82,16 @@ func (r *recovery) check(head wire.Head, began time.Time, held *Held, observer O
 	return nil
 }
 
+// calm says whether nothing speaks for holding pages back, by the head of one process: which lacks
+// most families. Held is of the families that it has.
+func (r *recovery) calm(head wire.Head, held *Held) bool {
+	if !r.begun.IsZero() || r.emptied.leasesGone(head) || !r.shortfallOf(head, held).nothing() {
+		return false
+	}
+	r.emptied.last.App.Lineage, r.emptied.last.App.Leases = head.App.Lineage, head.App.Leases
+	return true
+}
+
 // shortfall is what speaks against showing a page.
 type shortfall struct {
 	stale       bool // no writer has recorded Redis's present lineage yet

@@ -40,7 +40,7 @@ func (w *watched) cutAfter(t *testing.T, most int) (slices *int) {
 // cut reads once, which must end with the cut.
 func (f *fixture) cut() {
 	f.t.Helper()
-	if _, err := f.join(f.t.Context()); !errors.Is(err, errCut) {
+	if _, err := f.join(f.t.Context(), Request{}); !errors.Is(err, errCut) {
 		f.t.Fatalf("the reading ends with %v", err)
 	}
 }
@@ -87,7 +87,7 @@ func TestScan_WhoseTimeEndsGoesOnWithTheNextReading(t *testing.T) {
 		cancel()
 		return ctx.Err()
 	}
-	if _, err := f.join(t.Context()); !errors.Is(err, context.Canceled) {
+	if _, err := f.join(t.Context(), Request{}); !errors.Is(err, context.Canceled) {
 		t.Fatalf("the reading ends with %v", err)
 	}
 	w.scan = goOn
@@ -158,7 +158,7 @@ func TestScan_WhatHappensWhileItIsCutIsShown(t *testing.T) {
 					f.cut()
 					happens(f)
 					if again && len(f.index.scans) > 0 {
-						if _, err := f.join(t.Context()); err == nil {
+						if _, err := f.join(t.Context(), Request{}); err == nil {
 							t.Skip("nothing was left to scan")
 						}
 						f.add("c_total", scannedField(1), "1")

@@ -63,7 +63,7 @@ func (b *builder) textBound(f *storedFamily) int {
 	if f.series == nil {
 		return 0
 	}
-	line, lines, le := len(f.name)+len("{} \n")+longestNumber, 1, 0
+	line, lines, le := len(f.name)+len("{} \n")+longestNumber+b.label, 1, 0
 	switch f.state.Type {
 	case wire.TypeSummary:
 		line, lines = line+len("_count"), 2

@@ -85,9 +85,9 @@ func (s *seriesIndex) noteStarts(starts []int64) {
 }
 
 // start is when the series at this place of the labels began, in microseconds; 0 if that is
-// not known, or not before the page.
+// not known, or not to be shown.
 func (f *shownFamily) start(place int) int64 {
-	if place < len(f.starts) && f.starts[place] <= f.now {
+	if place < len(f.starts) && f.starts[place] <= f.now && f.starts[place] > f.after {
 		return f.starts[place]
 	}
 	return 0

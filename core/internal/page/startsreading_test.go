@@ -42,12 +42,12 @@ func TestStarts_ThatCanNotBeReadAreOmittedAndNoMore(t *testing.T) {
 	}
 	// Redis as a whole is in trouble.
 	refuse(memstore.RefusedError("LOADING Redis is loading the dataset in memory"))
-	if _, err := f.Read(t.Context()); err == nil || !strings.Contains(err.Error(), "LOADING") {
+	if _, err := f.Read(t.Context(), Request{}); err == nil || !strings.Contains(err.Error(), "LOADING") {
 		t.Errorf("the reading ends with %v", err)
 	}
 	gone := errors.New("the connection broke")
 	refuse(&brokenError{gone})
-	if _, err := f.Read(t.Context()); !errors.Is(err, gone) {
+	if _, err := f.Read(t.Context(), Request{}); !errors.Is(err, gone) {
 		t.Errorf("the reading ends with %v", err)
 	}
 }

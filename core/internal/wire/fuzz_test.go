@@ -207,7 +207,7 @@ func FuzzReplies_OfGarbageAreHarmless(f *testing.F) {
 		}
 		now := time.Unix(1700000000, 0)
 		entries := []any{field, entry, int64(7), nil, nil, "w 1"}
-		leases, _ := livingLeases(entries, now)
+		leases, _, _ := readLeases(entries, now)
 		for _, l := range leases {
 			if !l.Deadline.After(now) || l.Index < 0 {
 				t.Errorf("%q: %q passes for living: %+v", field, entry, l)

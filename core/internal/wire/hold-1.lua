@@ -2,8 +2,9 @@
 --
 -- Takes or renews a lease, and records the lineage of the data.
 --
--- KEYS 1  the app's leases: i:<index> = "writer deadline lineage info…",
---         lineage = "lineage milliseconds"; next = where the next search begins
+-- KEYS 1  the app's leases: i:<index> = "writer deadline lineage info… [stamp]",
+--         lineage = "lineage milliseconds"; next = where the next search begins;
+--         stamp = the last one that was given; left = when a candidate went last
 -- ARGV 1  writer
 --      2  held: the index that the writer has had so far, or -1
 --      3  wanted: the index that it asks for, or -1
@@ -13,14 +14,15 @@
 --      7  knew another: 1 if the writer knew another lineage before, and has not verified its
 --         families since
 --      8  predecessor: if not empty, the only living writer from which it takes the index wanted
+--      9  candidate: 1 if the writer is to be a candidate for the shared families
 -- Returns {index, the other writer that had it or '', seconds, microseconds,
 --          1 if the writer held an index and has no entry any more, else 0,
 --          how much was damaged and replaced}
 --
 -- Twice is safe: the second run renews the lease that the first took, and finds the lineage
--- recorded.
+-- recorded. It may give the writer another stamp, later than the first.
 --
--- The rules: docs/protocol.md, Leases and Lineage.
+-- The rules: docs/protocol.md, Leases, Seniority and Lineage.
 
 local call, match = redis.call, string.match
 local leases, writer, held, wanted = KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -127,7 +129,8 @@ local deadline = string.format('%.0f', now + tonumber(ARGV[4]))
 local tail = ARGV[5]
 -- ? in place of the lineage: readers wait until the writer has verified all its families.
 if lost then tail = string.gsub(tail, '^%S+', '?') end
-local set = {'i:' .. string.format('%.0f', index), writer .. ' ' .. deadline .. ' ' .. tail}
+local field = 'i:' .. string.format('%.0f', index)
+local set = {field, writer .. ' ' .. deadline .. ' ' .. tail}
 if ARGV[6] ~= '' then
   local recorded = state[2]
   local name, since = match(recorded or '', '^(%S+) (%d+)$')
@@ -141,9 +144,29 @@ if ARGV[6] ~= '' then
     set[3], set[4] = 'lineage', ARGV[6] .. ' 1' -- long ago: since was written before the clock was set back
   end
 end
-if place then
-  set[#set + 1] = 'next'
-  set[#set + 1] = string.format('%.0f', place)
+local function also(name, value)
+  set[#set + 1] = name
+  set[#set + 1] = value
+end
+if place then also('next', string.format('%.0f', place)) end
+
+local before = state[1]
+if index ~= held then before = call('HSTRLEN', leases, field) <= MAX_ENTRY and call('HGET', leases, field) end
+local who, lasts = lease(before)
+local had, stamp = who and stamp_of(before), nil
+if ARGV[9] == '1' and had and who == writer and lasts and index == held then
+  stamp = had
+elseif ARGV[9] == '1' then
+  -- Others may have shown the shared families meanwhile: the writer comes after all candidates.
+  local last = tonumber(match(call('HGET', leases, 'stamp') or '', '^%d+$') or '')
+  stamp = string.format('%.0f', last and last < WHOLE - 1 and math.max(now, last + 1) or now)
+  also('stamp', stamp)
+end
+if stamp then set[2] = set[2] .. ' ' .. stamp end
+-- If the clock was set back, others may have taken the lease for one that will not be renewed.
+if had and (had ~= stamp or tonumber(match(before, ' (%d+)')) > now + tonumber(ARGV[4])) then
+  local left = left_at(leases, before, now)
+  if left then also('left', left) end
 end
 call('HSET', leases, unpack(set))
 return {index, fenced ~= writer and fenced or '', time[1], time[2], lost and 1 or 0, mended}

@@ -10,9 +10,10 @@
 -- Twice is safe: each run judges the entries that are stored then. The owner of a lease that
 -- was removed takes its index again, if that is free.
 --
--- The rules: docs/protocol.md, Housekeeping and Damage.
+-- The rules: docs/protocol.md, Housekeeping, Seniority and Damage.
 
 local MANY = 10000 -- a page shows no more leases
+local OWN = {lineage = true, housekept = true, next = true, stamp = true, left = true} -- fields beside the leases
 local DAY = 24 * 60 * 60 * 1000 -- no lease is given for longer
 local MAX_ENTRY, MAX_INDEX, WHOLE = 4096, 2147483647, 9007199254740992
 local time = redis.call('TIME')
@@ -25,7 +26,7 @@ local function is_index(field)
 end
 
 local slice = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
-local list, gone, damaged = slice[2], {}, 0
+local list, gone, candidates, damaged = slice[2], {}, {}, 0
 local crowded = redis.call('HLEN', KEYS[1]) > MANY
 for i = 1, #list, 2 do
   local field, entry = list[i], list[i + 1]
@@ -37,14 +38,22 @@ for i = 1, #list, 2 do
   if deadline and deadline < WHOLE then
     -- A deadline further ahead than the lease's time to live was written before the clock
     -- was set back. If its writer lives, it takes its index again.
-    if deadline <= now or deadline > now + ttl then gone[#gone + 1] = field end
+    if deadline <= now or deadline > now + ttl then
+      gone[#gone + 1] = field
+      if stamp_of(entry) then candidates[#candidates + 1] = entry end
+    end
   -- A field of another name may be of a later release, and stays while there is room.
-  elseif string.sub(field, 1, 2) == 'i:' or crowded and field ~= 'lineage' and field ~= 'housekept' and field ~= 'next' then
+  elseif string.sub(field, 1, 2) == 'i:' or crowded and not OWN[field] then
     damaged = damaged + 1
     gone[#gone + 1] = field
   end
 end
 for from = 1, #gone, 2000 do
   redis.call('HDEL', KEYS[1], unpack(gone, from, math.min(from + 1999, #gone)))
+end
+-- A full Redis may refuse this, but not behind a write that it took.
+for _, entry in ipairs(candidates) do
+  local left = left_at(KEYS[1], entry, now)
+  if left then redis.pcall('HSET', KEYS[1], 'left', left) end
 end
 return {slice[1], damaged}

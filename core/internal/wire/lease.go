@@ -36,6 +36,8 @@ type HoldRequest struct {
 	// Unverified says that the writer found its lease or a family gone, in this same
 	// lineage, and has not verified all its families since.
 	Unverified bool
+	// Candidate says that the process is scraped for its own page: see [Lease.Stamp].
+	Candidate bool
 	// Info describes the process to readers.
 	Info Info
 	TTL  time.Duration
@@ -70,18 +72,18 @@ type Lease struct {
 	// Unverified says that its writer is verifying what the store may have lost.
 	Unverified bool
 	Info       Info
+	// Stamp orders the candidates, processes that are scraped for their own pages: the living
+	// one with the smallest stamp shows the shared families. It is 0 in all other leases.
+	Stamp int64
 }
 
 // Hold implements [Store].
 func (r *Redis) Hold(ctx context.Context, req HoldRequest) (HoldReply, error) {
-	changed := 0
-	if req.Changed {
-		changed = 1
-	}
 	c := &call{
 		script: holdScript,
 		keys:   []string{r.keys.leases()},
-		args:   []any{req.Writer, req.Index, req.Wanted, req.TTL.Milliseconds(), leaseTail(req), req.Current, changed, req.Predecessor},
+		args: []any{req.Writer, req.Index, req.Wanted, req.TTL.Milliseconds(), leaseTail(req), req.Current, flag(req.Changed),
+			req.Predecessor, flag(req.Candidate)},
 	}
 	r.run(ctx, c)
 	reply, err := c.cmd.Slice()
@@ -152,7 +154,8 @@ var (
 )
 
 // parseLease reads an entry of the leases: field i:<index>, and "writer deadline lineage host
-// version started ttl". Later releases may append words, and earlier ones wrote no ttl.
+// version started ttl stamp", the stamp only of candidates. Later releases may append words, and
+// earlier ones wrote no ttl.
 func parseLease(field, entry string) (Lease, error) {
 	number, ok := strings.CutPrefix(field, "i:")
 	words := strings.Split(entry, " ")
@@ -191,9 +194,22 @@ func parseLease(field, entry string) (Lease, error) {
 	if len(words) > 6 {
 		if ttl, err := strconv.ParseInt(words[6], 10, 64); err == nil { // else it is another client's word
 			l.TTL = time.Duration(max(0, min(ttl, MaxTTL.Milliseconds()))) * time.Millisecond
+			l.Stamp = parseStamp(words[7:])
 		}
 	}
 	return l, err
+}
+
+// parseStamp reads the word of an entry that is the stamp of a candidate, if it is there.
+func parseStamp(words []string) int64 {
+	if len(words) == 0 {
+		return 0
+	}
+	stamp, err := strconv.ParseInt(words[0], 10, 64)
+	if err != nil || stamp < 0 || len(words[0]) > 16 {
+		return 0 // another client's word
+	}
+	return stamp
 }
 
 var errWriter = errors.New("not the id of a writer")
@@ -201,14 +217,14 @@ var errWriter = errors.New("not the id of a writer")
 // lineageField has the recorded lineage, in the hash of the leases.
 const lineageField = "lineage"
 
-// livingLeases returns the leases of a reply whose deadline has not passed, one of each writer,
-// and how many entries were damaged, which hold no index.
-func livingLeases(entries []any, now time.Time) (leases []Lease, damaged int) {
+// readLeases returns the leases of a reply whose deadline has not passed, one of each writer; those
+// of candidates whose deadline has; and how many entries were damaged, which hold no index.
+func readLeases(entries []any, now time.Time) (leases, expired []Lease, damaged int) {
 	leases = make([]Lease, 0, len(entries)/2)
 	for i := 0; i+1 < len(entries); i += 2 {
 		field := text(entries[i])
 		if !strings.HasPrefix(field, "i:") {
-			continue // the lineage, housekept, next, or a field of a later release
+			continue // the lineage, housekept, next, stamp, left, or a field of a later release
 		}
 		l, err := parseLease(field, text(entries[i+1]))
 		switch {
@@ -216,9 +232,11 @@ func livingLeases(entries []any, now time.Time) (leases []Lease, damaged int) {
 			damaged++
 		case now.Before(l.Deadline):
 			leases = append(leases, l)
+		case l.Stamp > 0:
+			expired = append(expired, l)
 		}
 	}
-	return OneOfEach(leases, now), damaged
+	return OneOfEach(leases, now), expired, damaged
 }
 
 // OneOfEach leaves one lease of each writer, the one that was renewed last, and orders them by
@@ -240,13 +258,15 @@ func OneOfEach(leases []Lease, now time.Time) []Lease {
 	return kept
 }
 
-// renewedAfter says which of two leases of one writer was renewed last: the one with the later
-// deadline. But a lease that lasts longer than it was given for was renewed before the store's
+// Overlong says whether a lease lasts longer than it was given for: it was renewed before the store's
 // clock was set back.
+func (l Lease) Overlong(now time.Time) bool { return l.TTL > 0 && l.Deadline.Sub(now) > l.TTL }
+
+// renewedAfter says which of two leases of one writer was renewed last: the one with the later
+// deadline. But an overlong one was renewed before all others.
 func (l Lease) renewedAfter(other Lease, now time.Time) bool {
-	overlong := func(l Lease) bool { return l.TTL > 0 && l.Deadline.Sub(now) > l.TTL }
-	if overlong(l) != overlong(other) {
-		return overlong(other)
+	if l.Overlong(now) != other.Overlong(now) {
+		return other.Overlong(now)
 	}
 	return l.Deadline.After(other.Deadline)
 }
@@ -268,4 +288,20 @@ func recordedLineage(entries []any) (lineage string, since time.Time) {
 		return name, time.UnixMilli(ms)
 	}
 	return "", time.Time{}
+}
+
+// leftField tells in the hash of the leases when a candidate went last.
+const leftField = "left"
+
+// recordedLeft reads that time; it is zero if none has gone.
+func recordedLeft(entries []any) time.Time {
+	for i := 0; i+1 < len(entries); i += 2 {
+		if text(entries[i]) != leftField {
+			continue
+		}
+		if ms, err := strconv.ParseInt(text(entries[i+1]), 10, 64); err == nil && ms > 0 {
+			return time.UnixMilli(ms)
+		}
+	}
+	return time.Time{}
 }

@@ -16,6 +16,10 @@ type AppState struct {
 	// changed; zero if it never did.
 	Lineage string
 	Since   time.Time
+	// Expired are leases of candidates that have expired and are still stored. Left is when a
+	// candidate went last, by what the store noted since; zero if it noted none.
+	Expired []Lease
+	Left    time.Time
 	// Omitted is how many listed names are not in Families: what is not a metric's name, and
 	// beyond MaxFamilies those that were touched longest ago.
 	Omitted int
@@ -71,8 +75,9 @@ func (r *Redis) appState(ctx context.Context, c *call) (AppState, error) {
 		}
 	}
 	entries, _ := reply[3].([]any)
-	state.Leases, state.Damaged = livingLeases(entries, state.Now)
+	state.Leases, state.Expired, state.Damaged = readLeases(entries, state.Now)
 	state.Lineage, state.Since = recordedLineage(entries)
+	state.Left = recordedLeft(entries)
 	long := 0
 	for i := 0; i+1 < len(entries); i += 2 {
 		if text(entries[i]) == Overlong {

@@ -152,19 +152,27 @@ func (r *Redis) readStates(ctx context.Context, names, writers []string) ([]Fami
 		}
 	}
 	states := lookups.states()
-	// The control hash and the values of a family are read one after the other. If their
-	// generations differ, a new one may have begun in between.
+	if err := r.readTorn(ctx, names, states); err != nil {
+		return nil, nil, err
+	}
+	return states, gauges, nil
+}
+
+// readTorn reads registrations again that are of another generation than the values. A family's
+// control hash and its values are read one after the other, and a new generation may have begun in
+// between.
+func (r *Redis) readTorn(ctx context.Context, names []string, states []FamilyState) error {
 	for i, name := range names {
 		if !errors.Is(states[i].Err, ErrGeneration) {
 			continue
 		}
 		lookup := r.newLookups([]string{name}, nil, 0)
 		if _, err := lookup.readAll(ctx, false); err != nil {
-			return nil, nil, fmt.Errorf("family %s: %w", QuoteName(name), err)
+			return fmt.Errorf("family %s: %w", QuoteName(name), err)
 		}
 		states[i] = lookup.states()[0]
 	}
-	return states, gauges, nil
+	return nil
 }
 
 // ReadFamilies implements [Store].

@@ -10,7 +10,7 @@
 --
 -- Twice is safe: if another writer took the lease meanwhile, it keeps it.
 --
--- The rules: docs/protocol.md, Leases.
+-- The rules: docs/protocol.md, Leases and Seniority.
 
 local field = 'i:' .. ARGV[2]
 local entry = redis.pcall('HGET', KEYS[1], field)
@@ -21,5 +21,11 @@ end
 local mine = entry and string.sub(entry, 1, #ARGV[1] + 1) == ARGV[1] .. ' '
 -- The lease goes first: without it no reader shows these gauges, and no write is applied.
 if mine then redis.call('HDEL', KEYS[1], field) end
+if mine and stamp_of(entry) then
+  local time = redis.call('TIME')
+  local left = left_at(KEYS[1], entry, time[1] * 1000 + math.floor(time[2] / 1000))
+  -- A full Redis may refuse this, but not behind a write that it took.
+  if left then redis.pcall('HSET', KEYS[1], 'left', left) end
+end
 redis.call('UNLINK', KEYS[2])
 return mine and 1 or 0

@@ -9,8 +9,8 @@ import (
 )
 
 // scriptFiles has a file name-K.lua for each script, where K is the number of its keys. All
-// keys of a call share one hash tag. What stands in marks.lua, values.lua and changes.lua is put
-// before the scripts that use it.
+// keys of a call share one hash tag. What stands in marks.lua, values.lua, changes.lua and
+// seniority.lua is put before the scripts that use it.
 //
 //go:embed *.lua
 var scriptFiles embed.FS
@@ -30,16 +30,16 @@ var (
 	forgetScript   = loadScript(3, "forget-3.lua")
 	gaugesScript   = loadScript(2, "gauges-2.lua")
 	headScript     = loadScript(2, "head-2.lua")
-	holdScript     = loadScript(1, "hold-1.lua")
+	holdScript     = loadScript(1, "seniority.lua", "hold-1.lua")
 	idleScript     = loadScript(3, "marks.lua", "changes.lua", "idle-3.lua")
-	lapseScript    = loadScript(1, "lapse-1.lua")
+	lapseScript    = loadScript(1, "seniority.lua", "lapse-1.lua")
 	listedScript   = loadScript(1, "listed-1.lua")
 	livingScript   = loadScript(anyKeys, "living-n.lua")
 	markScript     = loadScript(3, "marks.lua", "mark-3.lua")
 	pruneScript    = loadScript(1, "prune-1.lua")
 	readScript     = loadScript(1, "read-1.lua")
 	registerScript = loadScript(3, "register-3.lua")
-	releaseScript  = loadScript(2, "release-2.lua")
+	releaseScript  = loadScript(2, "seniority.lua", "release-2.lua")
 	staleScript    = loadScript(1, "stale-1.lua")
 	touchScript    = loadScript(1, "touch-1.lua")
 	turnScript     = loadScript(1, "turn-1.lua")

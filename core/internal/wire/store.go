@@ -54,6 +54,11 @@ type Store interface {
 	// ReadSeries would return.
 	ReadHead(ctx context.Context, last Expected) (Head, error)
 
+	// ReadOwn reads of a head what the page of one process needs that does not show the shared
+	// families: the registrations of these families, as far as they are listed, and the gauges of
+	// this writer. The head has no other families, and no gauges of other writers.
+	ReadOwn(ctx context.Context, writer string, families []string) (Head, error)
+
 	// ReadApp reads the time, the names of the families and the leases that have not
 	// expired, ordered by index. Of more than MaxFamilies it reads those touched last.
 	// More than MaxLeases are a [*TooManyLeasesError], a key of another type is a

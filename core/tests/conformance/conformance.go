@@ -54,7 +54,7 @@ func MemstoreTarget(server *memstore.Server) Target {
 func Run(t *testing.T, target Target) {
 	t.Helper()
 	runGroups(t, target, registerTests, commitTests, opTests, numberTests, vectorTests,
-		leaseTests, clockTests, gaugeTests, readTests, headTests, expectedTests, scanTests, housekeepTests, startTests, idleTests, removalTests, lateTests, changeTests)
+		leaseTests, seniorityTests, clockTests, gaugeTests, readTests, headTests, expectedTests, scanTests, housekeepTests, startTests, idleTests, removalTests, lateTests, changeTests)
 }
 
 func runGroups(t *testing.T, target Target, groups ...map[string]func(f *fixture)) {

@@ -41,7 +41,7 @@ func RunRedis(t *testing.T, client redis.UniversalClient, advance func(time.Dura
 		runGroups(t, guarded, gaugeTests, readTests, headTests, expectedTests, scanTests, startTests, changeTests)
 	})
 	for _, group := range []map[string]func(f *redisFixture){
-		storedTests, damageTests, hostileTests, hostileReadTests, agingTests, clockAgingTests, markDamageTests, formerTests, changeDamageTests, expectedDamageTests,
+		storedTests, damageTests, hostileTests, hostileReadTests, agingTests, clockAgingTests, storedSeniorityTests, markDamageTests, formerTests, changeDamageTests, expectedDamageTests,
 	} {
 		for name, test := range group {
 			t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 // The numbers of pitfalls that docs/pitfalls.md answers.
 const (
 	storePitfalls = 43
-	httpPitfalls  = 22
+	httpPitfalls  = 24
 )
 
 var (

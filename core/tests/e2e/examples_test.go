@@ -80,7 +80,21 @@ func TestInstances_OnePageOnTwoPorts(t *testing.T) {
 	for _, addr := range addrs {
 		says(t, addr, 20, "http_requests_total", "route=/{$}", "code=200")
 		says(t, addr, 2, "shoal_instance_info", "version=1.0")
+		says(t, addr, 2, "go_info")
 	}
+}
+
+func TestService_HasItsPageOnAPortOfItsOwn(t *testing.T) {
+	t.Parallel()
+	addr, pages := freeAddr(t), freeAddr(t)
+	start(t, "service", "-addr", addr, "-pages", pages)
+	isUp(t, pages)
+	request(t, 5, "GET", addr, "/healthz", http.StatusOK)
+	request(t, 3, "POST", addr, "/orders", http.StatusCreated)
+	request(t, 1, "GET", addr, "/metrics", http.StatusNotFound)
+	says(t, pages, 3, "shop_orders_total")
+	says(t, pages, 4, "http_requests_total")
+	says(t, pages, 1, "go_info")
 }
 
 func TestBatch_WhatItCountedStays(t *testing.T) {

@@ -25,29 +25,36 @@ import (
 type fleet struct {
 	*program
 	addr  string
-	pids  map[int]int // of the workers at the start, by their index
+	pids  map[int]int // of the workers at the start, by their number
 	asked int         // requests that [fleet.worker] made
 }
 
 // startFleet starts the example with some workers, with the Redis at url or, if
 // url is empty, the embedded one, and waits until each worker has answered.
-func startFleet(t *testing.T, url string, workers int) *fleet {
+func startFleet(t *testing.T, url string, workers int, args ...string) *fleet {
 	t.Helper()
 	f := &fleet{addr: freeAddr(t), pids: map[int]int{}}
-	cmd := exec.Command(filepath.Join(binaries, "prefork"), "-addr", f.addr, "-workers", strconv.Itoa(workers)) // an example
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}                                                       // as a shell does
+	args = append(args, "-addr", f.addr, "-workers", strconv.Itoa(workers))
+	cmd := exec.Command(filepath.Join(binaries, "prefork"), args...) // an example
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}            // as a shell does
 	f.program = launch(t, url, cmd)
-	testkit.Eventually(t, func() error {
-		index, pid, err := f.worker()
+	f.allAnswer(workers)
+	return f
+}
+
+// allAnswer waits until so many workers have answered, and notes their processes.
+func (f *fleet) allAnswer(workers int) {
+	f.t.Helper()
+	testkit.Eventually(f.t, func() error {
+		number, pid, err := f.worker()
 		if err == nil {
-			f.pids[index] = pid
+			f.pids[number] = pid
 		}
 		if len(f.pids) < workers {
 			return fmt.Errorf("only %v answered, %w", f.pids, err)
 		}
 		return nil
 	})
-	return f
 }
 
 // worker makes a request and returns which process answered.

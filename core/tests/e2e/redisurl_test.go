@@ -25,6 +25,7 @@ func byName(t *testing.T, addr string) map[string][]string {
 		"fiber":     {"-addr", addr, "-prefork", "-workers", "2"},
 		"prefork":   {"-addr", addr, "-workers", "2"},
 		"instances": {"-addrs", addr + "," + freeAddr(t)},
+		"service":   {"-addr", freeAddr(t), "-pages", addr},
 		"exporter":  {"-addr", addr},
 	}
 }
