@@ -14,7 +14,7 @@ import (
 // The numbers of pitfalls that docs/pitfalls.md answers.
 const (
 	storePitfalls = 43
-	httpPitfalls  = 24
+	httpPitfalls  = 26
 )
 
 var (
