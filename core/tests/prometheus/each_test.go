@@ -137,8 +137,7 @@ func (p *pods) discovering(s setup, path, more string) *server {
 
 // Four processes are targets that Prometheus discovers. Under load each is ended and another one
 // started, four times, and once one is killed.
-func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) {
-	t.Parallel()
+func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) { // alone: the other tests need quiet scrapes
 	pods := &pods{
 		t: t, settings: childSettings{URL: redistest.Shared(t).URL(), App: appOf(t), Lease: 5 * time.Second},
 		file: filepath.Join(t.TempDir(), "targets.json"), sent: map[string]int{},
@@ -149,6 +148,7 @@ func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) {
 	var honored, plain []*server
 	for _, s := range knowing {
 		name := s.name
+		s.reload = scrapeInterval / 10
 		s.name = name + ", honored"
 		honored = append(honored, pods.discovering(s, "/honored", ", honor_labels: true"))
 		s.name = name + ", plain"
