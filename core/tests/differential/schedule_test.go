@@ -234,6 +234,7 @@ func (s *schedule) hold() request {
 	if s.oneIn(4) {
 		req.Wanted = s.IntN(3)
 	}
+	req.Candidate = s.oneIn(2)
 	if s.oneIn(2) {
 		req.Current = pick(s.draw, []string{"l1", "l1", "l2"})
 		req.Lineage = pick(s.draw, []string{"", "l1", req.Current})
