@@ -101,7 +101,7 @@
 // Every process serves the sum over all processes. Let Prometheus scrape the application, not
 // each of its processes: one target, such as the load balancer's address or the DNS name of
 // the Kubernetes Service. If Prometheus scraped each of 10 replicas, every sum would be 10
-// times too high.
+// times too high. If it has to discover every process, set [HandlerOpts].EachProcess.
 package shoal
 
 // How the files build on each other, for readers of the code. From the ground up:
@@ -119,7 +119,7 @@ package shoal
 //   - writer, with heartbeat, refresh, flushrun, answers, freeze, packer, marks, gaugesend and
 //     close: what brings them to Redis. undelivered says what it has not brought there. housekeep
 //     removes from Redis, beside the writer, what nobody needs any more.
-//   - connect, instances, handler, outgoing: what joins a registry with a writer and a
+//   - connect, instances, candidate, handler, outgoing: what joins a registry with a writer and a
 //     reader of pages, and answers scrapes.
 //
 // Four references go from a lower part to a higher one:

@@ -143,13 +143,19 @@ var storedParts = []struct {
 		app, err := x.store.ReadApp(x.ctx)
 		x.must(err)
 		var leases []string
+		var stamps []int64
+		for _, l := range app.Leases {
+			stamps = append(stamps, l.Stamp)
+		}
+		slices.Sort(stamps)
 		for _, l := range app.Leases {
 			left := l.Deadline.Sub(app.Now).Round(time.Minute)
-			leases = append(leases, fmt.Sprintf("%d %s %s %v %+v", l.Index, l.Writer, l.Lineage, left, l.Info))
+			rank, _ := slices.BinarySearch(stamps, l.Stamp)
+			leases = append(leases, fmt.Sprintf("%d %s %s %v %+v candidate %v %d", l.Index, l.Writer, l.Lineage, left, l.Info, l.Stamp > 0, rank))
 		}
 		changed := !app.Since.IsZero()
 		return []any{
-			slices.Sorted(slices.Values(app.Families)), leases, app.Lineage, changed, changed && app.Now.Sub(app.Since) < time.Minute,
+			slices.Sorted(slices.Values(app.Families)), leases, app.Lineage, changed, changed && app.Now.Sub(app.Since) < time.Minute, !app.Left.IsZero(),
 		}
 	}},
 	{"the registrations", func(x *side) any {

@@ -237,6 +237,7 @@ func (s *schedule) hold() request {
 			req.Predecessor = pick(s.draw, writers)
 		}
 	}
+	req.Candidate = s.oneIn(2)
 	if s.oneIn(2) {
 		req.Current = pick(s.draw, []string{"l1", "l1", "l2"})
 		req.Lineage = pick(s.draw, []string{"", "l1", req.Current})

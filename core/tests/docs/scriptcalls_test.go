@@ -99,7 +99,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		Ops: []wire.Op{{Kind: wire.OpAdd, Field: "f1", Value: "v1", Born: 8}, {Kind: wire.OpDelete, Field: "f2"}},
 	}})
 	_, _ = store.Hold(ctx, wire.HoldRequest{
-		Writer: "w", Index: 3, Wanted: 4, Predecessor: "w0", TTL: 5 * time.Second, Lineage: "l1", Current: "l2", Changed: true,
+		Writer: "w", Index: 3, Wanted: 4, Predecessor: "w0", TTL: 5 * time.Second, Lineage: "l1", Current: "l2", Changed: true, Candidate: true,
 		Info: wire.Info{Host: "h", Version: "v", Started: 6},
 	})
 	_ = store.WriteGauges(ctx, []wire.GaugeWrite{{
@@ -112,7 +112,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 	_ = store.Release(ctx, "w", 3)
 
 	for key, fields := range map[string]string{
-		"shoal:1:{shop/took}:ctl": "gen type help mode bounds born created shape touched retention epoch swept", "shoal:1:{shop}:leases": "lineage housekept",
+		"shoal:1:{shop/took}:ctl": "gen type help mode bounds born created shape touched retention epoch swept", "shoal:1:{shop}:leases": "lineage housekept stamp left",
 	} {
 		stored, err := admin.HKeys(ctx, key).Result()
 		if err != nil {
@@ -147,7 +147,7 @@ func TestProtocol_CallsPassTheArgumentsOfTheTableAndStoreItsFields(t *testing.T)
 		},
 		"hold-1": {
 			"writer": {"w"}, "held": {"3"}, "wanted": {"4"}, "time to live": {"5000"}, "entry": {"l1 h v 6 5000"},
-			"lineage": {"l2"}, "knew another": yes, "predecessor": {"w0"},
+			"lineage": {"l2"}, "knew another": yes, "predecessor": {"w0"}, "candidate": yes,
 		},
 		"idle-3": {
 			"cursor": no, "fields": {"250"}, "epoch": {""}, "asked": no, "generation": {""}, "writer": {""}, "prev": {""},

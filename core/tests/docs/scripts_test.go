@@ -71,7 +71,7 @@ func scripts(t *testing.T) map[string]string {
 // sent is the source of a script as it is sent to Redis.
 func sent(t *testing.T, source string) string {
 	parts := ""
-	for _, part := range []struct{ file, use string }{{"marks.lua", " marks(KEYS[3]"}, {"values.lua", " adders()"}, {"changes.lua", "change(state["}} {
+	for _, part := range []struct{ file, use string }{{"marks.lua", " marks(KEYS[3]"}, {"values.lua", " adders()"}, {"changes.lua", "change(state["}, {"seniority.lua", "stamp_of("}} {
 		if strings.Contains(source, part.use) {
 			parts += read(t, scriptsDir+part.file)
 		}

@@ -27,8 +27,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// pods are processes that a Prometheus discovers, under load.
-type pods struct {
+// workers are processes that a Prometheus discovers, under load.
+type workers struct {
 	t        *testing.T
 	settings childSettings
 	file     string // of the discovery
@@ -39,7 +39,7 @@ type pods struct {
 }
 
 // publish writes the file of the discovery anew. The caller holds mu.
-func (p *pods) publish() {
+func (p *workers) publish() {
 	p.t.Helper()
 	var addrs []string
 	for _, c := range p.list {
@@ -52,7 +52,7 @@ func (p *pods) publish() {
 }
 
 // add starts a process.
-func (p *pods) add() {
+func (p *workers) add() {
 	p.t.Helper()
 	c := startChild(p.t, p.settings)
 	p.mu.Lock()
@@ -63,7 +63,7 @@ func (p *pods) add() {
 
 // remove takes the process that has the shared families from the load, and then ends it. It stays a
 // target until the next process starts.
-func (p *pods) remove(end func(*child)) {
+func (p *workers) remove(end func(*child)) {
 	p.t.Helper()
 	p.mu.Lock()
 	var with []int
@@ -83,14 +83,14 @@ func (p *pods) remove(end func(*child)) {
 }
 
 // steady is how many requests of the route of the load there were.
-func (p *pods) steady() float64 {
+func (p *workers) steady() float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return float64(p.sent["/steady"])
 }
 
 // count sends a request of a route to one process.
-func (p *pods) count(route string, n int) {
+func (p *workers) count(route string, n int) {
 	p.t.Helper()
 	p.mu.Lock()
 	defer p.mu.Unlock() // so that no process ends meanwhile
@@ -99,7 +99,7 @@ func (p *pods) count(route string, n int) {
 }
 
 // load counts all the time, until the context ends.
-func (p *pods) load(ctx context.Context) {
+func (p *workers) load(ctx context.Context) {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for n := 0; ; n++ {
@@ -113,7 +113,7 @@ func (p *pods) load(ctx context.Context) {
 }
 
 // discovering starts a Prometheus that discovers the pods.
-func (p *pods) discovering(s setup, path, more string) *server {
+func (p *workers) discovering(s setup, path, more string) *server {
 	p.t.Helper()
 	job := fmt.Sprintf("job_name: shop, metrics_path: %s, file_sd_configs: [{files: [%q]}]%s", path, p.file, more)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -137,9 +137,8 @@ func (p *pods) discovering(s setup, path, more string) *server {
 
 // Four processes are targets that Prometheus discovers. Under load each is ended and another one
 // started, four times, and once one is killed.
-func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) {
-	t.Parallel()
-	pods := &pods{
+func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) { // alone: the other tests need quiet scrapes
+	pods := &workers{
 		t: t, settings: childSettings{URL: redistest.Shared(t).URL(), App: appOf(t), Lease: 5 * time.Second},
 		file: filepath.Join(t.TempDir(), "targets.json"), sent: map[string]int{},
 	}
@@ -149,6 +148,7 @@ func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) {
 	var honored, plain []*server
 	for _, s := range knowing {
 		name := s.name
+		s.reload = scrapeInterval / 10
 		s.name = name + ", honored"
 		honored = append(honored, pods.discovering(s, "/honored", ", honor_labels: true"))
 		s.name = name + ", plain"

@@ -31,8 +31,9 @@ const accuracy = 1e-6
 type setup struct {
 	name     string
 	protocol config.ScrapeProtocol
-	zeros    bool // --enable-feature=created-timestamp-zero-ingestion
-	stored   bool // --enable-feature=st-storage,use-start-timestamps
+	zeros    bool          // --enable-feature=created-timestamp-zero-ingestion
+	stored   bool          // --enable-feature=st-storage,use-start-timestamps
+	reload   time.Duration // between two updates of the targets; 0 for Prometheus's own
 }
 
 // knowing are the ways in which Prometheus uses start timestamps.
@@ -76,7 +77,7 @@ func run(t *testing.T, s setup, job string, discover func(*config.Config, *slog.
 		ParseST:                           s.zeros || s.stored,
 		EnableStartTimestampZeroIngestion: s.zeros,
 		DiscoveryReloadOnStartup:          true,
-		DiscoveryReloadInterval:           model.Duration(scrapeInterval / 10),
+		DiscoveryReloadInterval:           model.Duration(s.reload),
 	}, logger, nil, nil, db, prometheus.NewRegistry())
 	testkit.Must(t, err)
 	conf, err := config.Load(fmt.Sprintf(`
