@@ -129,7 +129,7 @@ func TestManifests_AFieldThatNobodyKnowsIsRefused(t *testing.T) {
 		"apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {Selector: {app: a}}\n",
 		"apiVersion: v1\nkind: Service\nmetadata: {name: a, name: b}\n",
 		"apiVersion: monitoring.coreos.com/v1\nkind: PodMonitor\nspec: {honorLabels: true}\n",
-		"apiVersion: v1\nkind: Sevice\n",
+		"apiVersion: v1\nkind: Cervice\n",
 	} {
 		if _, _, err := strict(t).Decode([]byte(wrong), nil, nil); err == nil {
 			t.Errorf("accepted: %s", wrong)

@@ -107,14 +107,16 @@ func TestPrograms_ServeWhatProbesAndMonitorsAskFor(t *testing.T) {
 				t.Logf("%s: the %s probe of %s%s is answered", p.name, what, name, path)
 			}
 			for _, s := range monitored {
-				if s.pod.name != p.name || s.path == eachPage {
+				if s.pod.name != p.name {
 					continue
 				}
 				_, port, _ := p.port(s.port)
 				testkit.Eventually(t, func() error {
 					page, err := testkit.Fetch(t.Context(), "http://"+addrs[port]+s.path)
-					if err == nil && len(page.Labels("shoal_instances")) != 1 {
-						err = fmt.Errorf("%s%s has no shoal_instances", s.port, s.path)
+					if err == nil && !slices.ContainsFunc(page.Labels("shoal_instances"), func(labels []string) bool {
+						return slices.Equal(labels, s.shared)
+					}) {
+						err = fmt.Errorf("%s%s has no shoal_instances with %q", s.port, s.path, s.shared)
 					}
 					return err
 				})

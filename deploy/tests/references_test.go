@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
@@ -76,6 +77,17 @@ type scraped struct {
 	pod         pod
 	port, path  string
 	honorLabels bool
+	shared      []string // the labels of what all processes share, by the monitor's relabeling
+}
+
+// sharedBy returns them: the relabeling takes the label pod from series with that instance.
+func sharedBy(relabelings []monitoring.RelabelConfig) (shared []string) {
+	for _, r := range relabelings {
+		if slices.Equal(r.SourceLabels, []monitoring.LabelName{"instance"}) && r.TargetLabel == "pod" && r.Replacement != nil && *r.Replacement == "" {
+			shared = append(shared, "instance="+r.Regex)
+		}
+	}
+	return shared
 }
 
 // monitored are the endpoints of all monitors; what does not exist fails the test.
@@ -87,8 +99,8 @@ func (m *manifests) monitored(t *testing.T) (list []scraped) {
 			t.Fatalf("PodMonitor %s selects %d kinds of pods", pm.Name, len(pods))
 		}
 		for _, e := range pm.Spec.PodMetricsEndpoints {
-			testkit.Check(t, e.HTTPConfigWithProxy.Validate())
-			list = append(list, scraped{"PodMonitor " + pm.Name, pods[0], *e.Port, e.Path, e.HonorLabels})
+			testkit.Check(t, e.Validate())
+			list = append(list, scraped{"PodMonitor " + pm.Name, pods[0], *e.Port, e.Path, e.HonorLabels, sharedBy(e.MetricRelabelConfigs)})
 		}
 	}
 	for _, sm := range m.serviceMonitors {
@@ -97,13 +109,13 @@ func (m *manifests) monitored(t *testing.T) (list []scraped) {
 			t.Fatalf("ServiceMonitor %s selects %d Services", sm.Name, len(services))
 		}
 		for _, e := range sm.Spec.Endpoints {
-			testkit.Check(t, e.HTTPConfigWithProxyAndTLSFiles.Validate())
+			testkit.Check(t, e.Validate())
 			i := slices.IndexFunc(services[0].Spec.Ports, func(p core.ServicePort) bool { return p.Name == e.Port })
 			if i < 0 {
 				t.Fatalf("ServiceMonitor %s: the Service %s has no port %s", sm.Name, services[0].Name, e.Port)
 			}
 			list = append(list, scraped{
-				"ServiceMonitor " + sm.Name, m.behind(services[0])[0], services[0].Spec.Ports[i].TargetPort.String(), e.Path, e.HonorLabels,
+				"ServiceMonitor " + sm.Name, m.behind(services[0])[0], services[0].Spec.Ports[i].TargetPort.String(), e.Path, e.HonorLabels, sharedBy(e.MetricRelabelConfigs),
 			})
 		}
 	}
@@ -124,8 +136,8 @@ func TestReferences_MonitorsScrapeTheFleetOnce(t *testing.T) {
 				t.Errorf("%s scrapes the fleet's page of %d pods, %s", s.monitor, *spec.Replicas, spec.Strategy.Type)
 			}
 		case eachPage:
-			if !s.honorLabels {
-				t.Errorf("%s does not honor the label instance of the page", s.monitor)
+			if !s.honorLabels || len(s.shared) != 1 {
+				t.Errorf("%s does not honor the label instance of the page, or leaves a pod beside it", s.monitor)
 			}
 		default:
 			t.Errorf("%s scrapes %s", s.monitor, s.path)

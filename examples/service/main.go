@@ -8,8 +8,10 @@
 //	curl -X POST localhost:8080/orders
 //	curl localhost:8080/healthz
 //	curl localhost:9091/metrics
+//	curl localhost:9091/metrics/each
 //
-// The page has the metrics of all processes, with those of Go and of each process.
+// The first page has the metrics of all processes. The second has the gauges of this process, such
+// as its memory, and one process of all has on it what all share. docs/scraping.md says which to scrape.
 package main
 
 import (
@@ -76,6 +78,8 @@ func run(addr, pages, app, redis string) error {
 
 	forPrometheus := http.NewServeMux()
 	forPrometheus.Handle("GET /metrics", shoalhttp.Handler(reg, shoal.HandlerOpts{}))
+	// For a Prometheus that scrapes every process. One of the two pages is enough.
+	forPrometheus.Handle("GET /metrics/each", shoalhttp.Handler(reg, shoal.HandlerOpts{EachProcess: true, SharedInstance: app}))
 
 	log.Printf("serving on http://%s, metrics in %s", listener.Addr(), anyredis.Shown(redis))
 	return shoalhttp.RunListener(ctx, httpmetrics.NewServer("", handler), listener, reg,

@@ -95,6 +95,13 @@ func TestService_HasItsPageOnAPortOfItsOwn(t *testing.T) {
 	says(t, pages, 3, "shop_orders_total")
 	says(t, pages, 4, "http_requests_total")
 	says(t, pages, 1, "go_info")
+	testkit.Eventually(t, func() error {
+		page, err := testkit.Fetch(t.Context(), "http://"+pages+"/metrics/each")
+		if err == nil && (page.Sum("shop_orders_total", "instance=shop") != 3 || page.Sum("go_info") != 1) {
+			err = fmt.Errorf("the page of this process: %s", page.Users())
+		}
+		return err
+	})
 }
 
 func TestBatch_WhatItCountedStays(t *testing.T) {

@@ -15,20 +15,22 @@ import (
 	"github.com/prometheus/prometheus/discovery"
 	_ "github.com/prometheus/prometheus/discovery/dns"  // for config.Load
 	_ "github.com/prometheus/prometheus/discovery/file" // for config.Load
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/model/relabel"
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// pods stands for the discovery of Kubernetes, whose package takes a minute to compile. Debian's
+// podDiscovery stands for that of Kubernetes, whose package takes a minute to compile. Debian's
 // promtool lacks it.
-type pods struct {
+type podDiscovery struct {
 	discovery.Config `yaml:"-"`
 	Role             string `yaml:"role"`
 }
 
-func (*pods) Name() string { return "kubernetes" }
+func (*podDiscovery) Name() string { return "kubernetes" }
 
-func (p *pods) UnmarshalYAML(unmarshal func(any) error) error {
-	type plain pods
+func (p *podDiscovery) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain podDiscovery
 	if err := unmarshal((*plain)(p)); err != nil {
 		return err
 	}
@@ -38,7 +40,7 @@ func (p *pods) UnmarshalYAML(unmarshal func(any) error) error {
 	return nil
 }
 
-func init() { discovery.RegisterConfig(&pods{}) }
+func init() { discovery.RegisterConfig(&podDiscovery{}) }
 
 // root is the repository, seen from this package.
 const root = "../../.."
@@ -79,4 +81,41 @@ func TestConfig_PrometheusAcceptsWhatTheDocumentsShow(t *testing.T) {
 	if len(all) < 6 {
 		t.Errorf("only %d configurations were found", len(all))
 	}
+}
+
+// What the documents say of the discovery by annotations: which address and path a pod has, and that
+// what all processes share is of no pod.
+func TestConfig_AnnotationsLeadToThePageAndSharedSeriesHaveNoPod(t *testing.T) {
+	t.Parallel()
+	for name, text := range configurations(t) {
+		conf, err := config.Load(text, slog.New(slog.DiscardHandler))
+		testkit.Must(t, err)
+		for _, c := range conf.ScrapeConfigs {
+			if c.JobName != "pods" {
+				continue
+			}
+			const annotation = "__meta_kubernetes_pod_annotation_prometheus_io_"
+			pod := map[string]string{
+				"__address__": "10.0.0.1:8080", "__metrics_path__": "/metrics",
+				"__meta_kubernetes_namespace": "default", "__meta_kubernetes_pod_name": "shop-1",
+				annotation + "scrape": "true", annotation + "path": "/metrics/each", annotation + "port": "9091",
+			}
+			target, keep := relabel.Process(labels.FromMap(pod), c.RelabelConfigs...)
+			if got := target.Get("__address__") + target.Get("__metrics_path__"); !keep || got != "10.0.0.1:9091/metrics/each" || target.Get("pod") != "shop-1" {
+				t.Errorf("%s: the target is %v, kept %v", name, target, keep)
+			}
+			delete(pod, annotation+"scrape")
+			if target, keep := relabel.Process(labels.FromMap(pod), c.RelabelConfigs...); keep {
+				t.Errorf("%s: a pod without the annotation is a target: %v", name, target)
+			}
+			for instance, want := range map[string]string{"shop": "", "10.0.0.1:9091": "shop-1"} {
+				series, _ := relabel.Process(labels.FromStrings("instance", instance, "pod", "shop-1"), c.MetricRelabelConfigs...)
+				if got := series.Get("pod"); got != want {
+					t.Errorf("%s: the pod of the instance %s is %q, want %q", name, instance, got, want)
+				}
+			}
+			return
+		}
+	}
+	t.Error("no document shows the discovery by annotations")
 }
