@@ -100,16 +100,16 @@ func TestConfig_AnnotationsLeadToThePageAndSharedSeriesHaveNoPod(t *testing.T) {
 				"__meta_kubernetes_namespace": "default", "__meta_kubernetes_pod_name": "shop-1",
 				annotation + "scrape": "true", annotation + "path": "/metrics/each", annotation + "port": "9091",
 			}
-			target, keep := relabel.Process(labels.FromMap(pod), c.RelabelConfigs...)
+			target, keep := relabelled(labels.FromMap(pod), c.RelabelConfigs)
 			if got := target.Get("__address__") + target.Get("__metrics_path__"); !keep || got != "10.0.0.1:9091/metrics/each" || target.Get("pod") != "shop-1" {
 				t.Errorf("%s: the target is %v, kept %v", name, target, keep)
 			}
 			delete(pod, annotation+"scrape")
-			if target, keep := relabel.Process(labels.FromMap(pod), c.RelabelConfigs...); keep {
+			if target, keep := relabelled(labels.FromMap(pod), c.RelabelConfigs); keep {
 				t.Errorf("%s: a pod without the annotation is a target: %v", name, target)
 			}
 			for instance, want := range map[string]string{"shop": "", "10.0.0.1:9091": "shop-1"} {
-				series, _ := relabel.Process(labels.FromStrings("instance", instance, "pod", "shop-1"), c.MetricRelabelConfigs...)
+				series, _ := relabelled(labels.FromStrings("instance", instance, "pod", "shop-1"), c.MetricRelabelConfigs)
 				if got := series.Get("pod"); got != want {
 					t.Errorf("%s: the pod of the instance %s is %q, want %q", name, instance, got, want)
 				}
@@ -118,4 +118,10 @@ func TestConfig_AnnotationsLeadToThePageAndSharedSeriesHaveNoPod(t *testing.T) {
 		}
 	}
 	t.Error("no document shows the discovery by annotations")
+}
+
+func relabelled(from labels.Labels, rules []*relabel.Config) (to labels.Labels, keep bool) {
+	builder := labels.NewBuilder(from)
+	keep = relabel.ProcessBuilder(builder, rules...)
+	return builder.Labels(), keep
 }
