@@ -83,6 +83,11 @@ func TestFast_LabelFromInsideReachesTheRequest(t *testing.T) {
 	for promise, set := range map[string]func(f fast, ctx *fasthttp.RequestCtx){
 		"by the adapter's SetLabel": func(f fast, ctx *fasthttp.RequestCtx) { f.setLabel(ctx, "tenant", "acme") },
 		"by the RequestCtx":         func(_ fast, ctx *fasthttp.RequestCtx) { httpmetrics.SetLabel(ctx, "tenant", "acme") },
+		"from a buffer that changes": func(f fast, ctx *fasthttp.RequestCtx) {
+			buffer := []byte("acme")
+			f.setLabel(ctx, "tenant", unsafeString(buffer))
+			copy(buffer, "****")
+		},
 		"the last counts": func(f fast, ctx *fasthttp.RequestCtx) {
 			f.setLabel(ctx, "tenant", "other")
 			f.setLabel(ctx, "tenant", "acme")

@@ -120,6 +120,35 @@ func TestFast_RunUnderLoadLosesNoAnsweredRequest(t *testing.T) {
 	})
 }
 
+// A client that is told so does not send a next request on a connection that is closed.
+func TestFast_RunTellsClientsThatTheirConnectionsEnd(t *testing.T) {
+	forEachFast(t, func(t *testing.T, f fast) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ran, entered := make(chan error, 1), make(chan struct{})
+		addr := runFast(ctx, f, shoaltest.New(t), ran, fastRoute{"GET", "/", says("ok")}, fastRoute{"GET", "/slow", func(ctx *fasthttp.RequestCtx) {
+			close(entered)
+			<-ctx.Done() // the server has begun to shut down
+		}})
+		getWhenUp("http://" + addr + "/")
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		_, _ = io.WriteString(conn, "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-entered
+		cancel()
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || !res.Close {
+			t.Errorf("the answer is %v, %v", res, err)
+		}
+		if err := <-ran; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
 func TestFast_RunEndsWithKeptConnectionsAtOnce(t *testing.T) {
 	forEachFast(t, func(t *testing.T, f fast) {
 		ctx, cancel := context.WithCancel(t.Context())
