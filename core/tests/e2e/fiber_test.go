@@ -87,6 +87,7 @@ func (f *fleet) killUnderLoad(pid int) (l *load, bound, atKill int) {
 		return nil
 	})
 	testkit.Must(f.t, syscall.Kill(pid, syscall.SIGKILL))
+	f.killed = true
 	killed, atKill := time.Now(), l.count()
 	before := slices.DeleteFunc(slices.SortedFunc(maps.Keys(counts), time.Time.Compare), func(t time.Time) bool { return killed.Sub(t) < freshness })
 	return l, atKill - counts[before[len(before)-1]], atKill

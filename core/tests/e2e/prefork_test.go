@@ -85,6 +85,7 @@ func TestPrefork_AKilledWorkerLosesAtMostWhatItHadNotFlushed(t *testing.T) {
 		return err
 	})
 	testkit.Must(t, syscall.Kill(f.pids[1], syscall.SIGKILL))
+	f.killed = true
 	killed := sample{time.Now(), l.count()}
 	for len(samples) > 1 && killed.at.Sub(samples[1].at) >= freshness {
 		samples = samples[1:]
