@@ -173,6 +173,7 @@ func (w *world) checkRest() {
 			}
 		}
 	})
+	w.checkSenior()
 	w.checkLevels()
 }
 

@@ -79,11 +79,20 @@ func (p *proc) scrape(http bool) {
 		w.mu.Lock()
 		start := w.snapshot()
 		w.mu.Unlock()
-		families, err := p.page(http)
+		own := http && !p.readOnly // it is a target
+		var families map[string]*dto.MetricFamily
+		var err error
+		if own {
+			families, err = p.ownPage()
+		} else {
+			families, err = p.page(http)
+		}
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.mark("%v was scraped: %v families, %v", p, len(families), err)
-		if err == nil {
+		if err == nil && own {
+			w.checkOwnPage(p, start, families)
+		} else if err == nil {
 			w.checkPage(p, start, newShown(w, families))
 		} else if start.calm && p.life == alive && !w.mayRecover(err) {
 			w.violated("%v: nothing is wrong, and a scrape failed: %v", p, err)
@@ -102,13 +111,7 @@ func (w *world) mayRecover(err error) bool {
 // page reads the process's page.
 func (p *proc) page(overHTTP bool) (map[string]*dto.MetricFamily, error) {
 	if overHTTP {
-		rec := httptest.NewRecorder()
-		p.reg.Handler(HandlerOpts{}).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-		if rec.Code != http.StatusOK {
-			return nil, errorText(rec.Body.String())
-		}
-		parser := expfmt.NewTextParser(model.LegacyValidation)
-		return parser.TextToMetricFamilies(strings.NewReader(rec.Body.String()))
+		return p.get(HandlerOpts{})
 	}
 	list, err := p.reg.Gather()
 	families := make(map[string]*dto.MetricFamily, len(list))
@@ -116,6 +119,21 @@ func (p *proc) page(overHTTP bool) (map[string]*dto.MetricFamily, error) {
 		families[f.GetName()] = f
 	}
 	return families, err
+}
+
+// ownPage reads the page that the process has as a target.
+func (p *proc) ownPage() (map[string]*dto.MetricFamily, error) {
+	return p.get(HandlerOpts{EachProcess: true})
+}
+
+func (p *proc) get(opts HandlerOpts) (map[string]*dto.MetricFamily, error) {
+	rec := httptest.NewRecorder()
+	p.reg.Handler(opts).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if rec.Code != http.StatusOK {
+		return nil, errorText(rec.Body.String())
+	}
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	return parser.TextToMetricFamilies(strings.NewReader(rec.Body.String()))
 }
 
 type errorText string

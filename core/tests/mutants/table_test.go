@@ -35,6 +35,18 @@ var mutants = []mutant{
 		noticed: `shows nothing of`,
 	},
 	{
+		name:    "each-candidate-is-senior",
+		breaks:  "every process that is scraped shows the shared families on its own page",
+		edits:   []edit{{"internal/page/seniority.go", "l.Stamp < eldest.Stamp)", "l.Writer == process)"}},
+		noticed: `processes show the shared families`,
+	},
+	{
+		name:    "candidates-get-no-stamp",
+		breaks:  "no process shows the shared families on its own page",
+		edits:   []edit{{"internal/memstore/seniority.go", "case !req.Candidate:", "case !req.Candidate || a != nil:"}},
+		noticed: `of \d+ processes show the shared families`,
+	},
+	{
 		name:    "lineage-not-read-again",
 		breaks:  "what is read while the store steps back is shown",
 		edits:   []edit{{"internal/page/read.go", "after != head.Lineage {", "after != head.Lineage && len(head.App.Leases) == 0 {"}},
