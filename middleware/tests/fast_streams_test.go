@@ -129,6 +129,7 @@ func TestFast_UpgradeIsRecordedBeforeItRuns(t *testing.T) {
 				if err != nil || res.StatusCode != tt.status {
 					t.Fatalf("got %v, %v", res, err)
 				}
+				s.waitForOne() // a handler of net/http answers before the one around it has returned
 				s.wantOnly(tt.method, "/socket", tt.code)
 				close(until)
 				s.finish()
