@@ -13,8 +13,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/redistest"
 )
 
-// BenchmarkEachProcess reads the pages of ten processes that share 10,000 counters and have two gauges
-// each: the page of all, that of the process that shows the shared series, and that of one which does not.
+// BenchmarkEachProcess reads the pages of ten processes that share 10,000
+// counters and have two gauges each: the page of all, that of the process
+// that shows the shared series, and that of one which does not.
 func BenchmarkEachProcess(b *testing.B) {
 	const processes, series = 10, 10_000
 	server := redistest.Shared(b)

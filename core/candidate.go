@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// candidacy is how long a process remains a candidate after it was last asked for its own page: longer
-// than scrapers wait between two scrapes. So a process that a person asked once does not keep the
-// shared families from the pages that are scraped.
+// candidacy is how long a process remains a candidate after it was last asked for its own page:
+// longer than scrapers wait between two scrapes. So a process that a person asked once does not
+// keep the shared families from the pages that are scraped.
 const candidacy = 10 * time.Minute
 
 // candidate is whether this process is a candidate for the shared families: see
@@ -25,8 +25,8 @@ func (c *candidate) wish() bool {
 	return asked != nil && time.Since(*asked) < candidacy
 }
 
-// ownPageAsked notes that somebody asks this process for its own page. If Redis does not know yet that
-// it is a candidate, the next tick tells it.
+// ownPageAsked notes that somebody asks this process for its own page. If Redis does not know yet
+// that it is a candidate, the next tick tells it.
 func (w *writer) ownPageAsked() {
 	now := time.Now()
 	w.candidate.asked.Store(&now)

@@ -92,9 +92,9 @@
 //
 // Everything is safe for concurrent use. A registry has one goroutine that does its writing, one
 // for the housekeeping in Redis, one that begins the calls of gauge functions and the readings of
-// the runtime, one for each of these, and one while a scrape reads; all end with Close. Functions of the application
-// ([Opts].OnError, those of [Registry.NewGaugeFunc]) are called without a lock. A panic of a gauge
-// function is contained.
+// the runtime, one for each of these, and one while a scrape reads; all end with Close. Functions
+// of the application ([Opts].OnError, those of [Registry.NewGaugeFunc]) are called without a
+// lock. A panic of a gauge function is contained.
 //
 // # Scrape once
 //

@@ -413,7 +413,8 @@ func TestEachProcess_WhenRedisIsAwayNoPageIsShown(t *testing.T) {
 	})
 }
 
-// A process that Redis gives no lease has no page of its own: an empty one would say that all is well.
+// A process that Redis gives no lease has no page of
+// its own: an empty one would say that all is well.
 func TestEachProcess_WithoutALeaseThereIsNoPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()

@@ -23,12 +23,13 @@ type HandlerOpts struct {
 	// X-Prometheus-Scrape-Timeout-Seconds. With the header, the bound is nine tenths
 	// of its value, at least 250 ms; more than 2 min count as 2 min. Defaults to 5 s.
 	Timeout time.Duration
-	// EachProcess makes the page one of this process, for a Prometheus that discovers and scrapes
-	// every process, such as each pod. The page of each process has the gauges of that process, and
-	// exactly one has what all processes share: counters, histograms, summaries, and gauges with a
-	// Mode. That is the page of the process that has been scraped for the longest time. When it ends,
-	// the next one takes over with its next scrape; if it is killed, within [Opts].LeaseDuration. A
-	// process that is not scraped never has them, and one that was not for 10 minutes gives them up.
+	// EachProcess makes the page one of this process, for a Prometheus that discovers and
+	// scrapes every process, such as each pod. The page of each process has the gauges of
+	// that process, and exactly one has what all processes share: counters, histograms,
+	// summaries, and gauges with a Mode. That is the page of the process that has been
+	// scraped for the longest time. When it ends, the next one takes over with its next
+	// scrape; if it is killed, within [Opts].LeaseDuration. A process that is not scraped
+	// never has them, and one that was not for 10 minutes gives them up.
 	//
 	// Every target's handler must have this option. A page without the shared metrics costs Redis
 	// little, however many there are. On a read-only registry the option does nothing: it has no

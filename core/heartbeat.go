@@ -65,7 +65,8 @@ func (w *writer) holdRequest() wire.HoldRequest {
 	return wire.HoldRequest{
 		Writer: w.id, Index: w.lease.index, Wanted: wanted, Predecessor: predecessor, TTL: w.opts.LeaseDuration,
 		Lineage: l.verified, Current: l.seen, Changed: l.changed && l.verified != l.seen, Unverified: l.lost,
-		// Others may have shown the shared families since it expired: then this process comes after them.
+		// Others may have shown the shared families since
+		// it expired: then this process comes after them.
 		Candidate: w.candidate.wish() && !w.lease.expired(),
 		Info:      wire.Info{Host: w.opts.Host, Version: w.opts.Version, Started: started.UnixMicro()},
 	}

@@ -37,8 +37,8 @@ func (l *lease) renewNow() { l.renewAt = time.Time{} }
 // not because of the time.
 func (l *lease) asked() bool { return l.renewAt.IsZero() }
 
-// expired says whether the lease was not renewed in its time. Redis may think otherwise, if its clock
-// was set back.
+// expired says whether the lease was not renewed in its time.
+// Redis may think otherwise, if its clock was set back.
 func (l *lease) expired() bool { return !l.expires.IsZero() && !time.Now().Before(l.expires) }
 
 // lose forgets the lease, so that the next heartbeat asks for one.

@@ -37,10 +37,11 @@ type Opts struct {
 	// Host is the name of the machine or the pod, for shoal_instance_info, which shows its
 	// first 255 bytes. Defaults to the operating system's host name.
 	Host string
-	// Index asks for this gauge_index, and takes it from the process that has it: give
-	// the pods of a StatefulSet their ordinal, so that a replacement takes over its
-	// predecessor's index at once. No two living processes may ask for the same one. Workers of
-	// package prefork leave it nil: they take over the index of the one that died. Defaults to a free index, the lowest where there are few processes.
+	// Index asks for this gauge_index, and takes it from the process that has it: give the pods
+	// of a StatefulSet their ordinal, so that a replacement takes over its predecessor's index at
+	// once. No two living processes may ask for the same one. Workers of package prefork leave it
+	// nil: they take over the index of the one that died. Defaults to a free index, the lowest
+	// where there are few processes.
 	Index *int
 
 	// ReadOnly makes a registry that serves the app's page and never writes: it has no

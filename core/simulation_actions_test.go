@@ -377,8 +377,8 @@ func (w *world) kill(d *rng) {
 	})
 }
 
-// succeed starts the successor of a dead process, as package prefork does. By then another process may
-// have its index.
+// succeed starts the successor of a dead process, as package
+// prefork does. By then another process may have its index.
 func (w *world) succeed(dead *proc, d *rng) {
 	if len(w.writers()) >= mostProcesses {
 		return

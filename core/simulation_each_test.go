@@ -8,8 +8,9 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// checkOwnPage checks the page of one process that is a target: the gauges on it are its own. What all
-// processes share is there as on any page, or not at all. It reports whether it is there.
+// checkOwnPage checks the page of one process that is a target:
+// the gauges on it are its own. What all processes share is there
+// as on any page, or not at all. It reports whether it is there.
 func (w *world) checkOwnPage(p *proc, start snapshot, families map[string]*dto.MetricFamily) (shared bool) {
 	s := newShown(w, families)
 	for index, v := range s.gauges["level"] {
@@ -33,8 +34,8 @@ func (w *world) checkOwnPage(p *proc, start snapshot, families map[string]*dto.M
 	return true
 }
 
-// checkSenior wants the shared families on exactly one process's page, once all are asked for theirs and
-// the leases of the dead have expired.
+// checkSenior wants the shared families on exactly one process's page, once all are asked for
+// theirs and the leases of the dead have expired.
 func (w *world) checkSenior() {
 	for end := time.Now().Add(6 * w.plan.opts.LeaseDuration); ; {
 		shared, living := 0, 0

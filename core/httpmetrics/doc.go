@@ -88,12 +88,11 @@
 //
 // # Parts
 //
-// [RecorderOf] takes only strings and numbers, so an adapter for a server that is not
-// net/http needs nothing else: shoalfasthttp is one. [Exchange] follows one net/http
-// request and decides on status, size and time. [Recorder.Wrap] gives a handler a ResponseWriter that tells an Exchange what is
-// sent. An adapter whose writer is its own calls [Recorder.Begin] instead, and gives
-// that writer a method HTTPExchange() *Exchange, by which the page and a middleware
-// further in find the exchange. An adapter asks [RecorderOf.Skips] first, and hands on
-// the request that [Exchange.Inside] returns. [Serve] drains servers, then closes the
-// registry.
+// [RecorderOf] takes only strings and numbers, so an adapter for a server that is not net/http
+// needs nothing else: shoalfasthttp is one. [Exchange] follows one net/http request and decides
+// on status, size and time. [Recorder.Wrap] gives a handler a ResponseWriter that tells an
+// Exchange what is sent. An adapter whose writer is its own calls [Recorder.Begin] instead, and
+// gives that writer a method HTTPExchange() *Exchange, by which the page and a middleware further
+// in find the exchange. An adapter asks [RecorderOf.Skips] first, and hands on the request that
+// [Exchange.Inside] returns. [Serve] drains servers, then closes the registry.
 package httpmetrics

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// attributes make the parent under test the leader of a group, as a shell does, and let it die with the
-// test even if that is killed.
+// attributes make the parent under test the leader of a group, as a shell does, and let it die
+// with the test even if that is killed.
 func attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

@@ -37,7 +37,8 @@ type gate struct {
 	once      sync.Once     // for closed
 }
 
-// gated returns the listener with a gate. Of the two types that workers inherit, it keeps all methods.
+// gated returns the listener with a gate. Of the two
+// types that workers inherit, it keeps all methods.
 func gated(l net.Listener, g *gate) net.Listener {
 	switch l := l.(type) {
 	case *net.TCPListener:

@@ -65,11 +65,11 @@ type Worker struct {
 // its Listener. Further calls do nothing.
 func (w *Worker) Ready() { w.ready() }
 
-// Run starts workers and keeps them running until it is told to end. The program's main calls
-// it, in the parent and in the workers alike, as early as it can: a worker is the same program
-// with the same arguments. In a worker, Run calls work and returns its error. In the parent it returns when
-// all workers have ended: nil if that was orderly. See the package's description for signals, and for
-// what happens when a worker ends or the parent does.
+// Run starts workers and keeps them running until it is told to end. The program's main calls it,
+// in the parent and in the workers alike, as early as it can: a worker is the same program with
+// the same arguments. In a worker, Run calls work and returns its error. In the parent it returns
+// when all workers have ended: nil if that was orderly. See the package's description for
+// signals, and for what happens when a worker ends or the parent does.
 //
 // The context of work is done when the worker is to end. Then it should let requests end, close its
 // registry and return, as the Run functions of shoal's middlewares do.

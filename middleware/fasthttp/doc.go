@@ -31,10 +31,10 @@
 //
 // # Streams and upgrades
 //
-// A body of a SetBodyStreamWriter, or of a SetBodyStream of unknown length, is sent after
-// the handler has come back. The request is recorded, and not in flight any more, when the
-// stream begins. Its size is not observed. A stream of known length, such as a file, has that length as its
-// size, and the duration is that of the handler alone.
+// A body of a SetBodyStreamWriter, or of a SetBodyStream of unknown length, is sent after the
+// handler has come back. The request is recorded, and not in flight any more, when the stream
+// begins. Its size is not observed. A stream of known length, such as a file, has that length as
+// its size, and the duration is that of the handler alone.
 //
 // A connection that the handler takes over, by ctx.Hijack, has the status of the response that
 // fasthttp sends before (101 for a WebSocket), or 101 if it sends none. It is not in flight
@@ -48,7 +48,7 @@
 //
 // # Once
 //
-// A request that passes several middlewares on fasthttp, of whichever framework, is recorded once, by
-// the outermost. A handler of net/http inside, by fasthttpadaptor, that has a
-// middleware of its own records once more: leave that out.
+// A request that passes several middlewares on fasthttp, of whichever framework, is recorded
+// once, by the outermost. A handler of net/http inside, by fasthttpadaptor, that has a middleware
+// of its own records once more: leave that out.
 package shoalfasthttp

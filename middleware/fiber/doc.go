@@ -14,17 +14,17 @@
 //
 // # Route
 //
-// The route is that of fiber: /users/:id, with the paths of groups and of mounted apps. A
-// request that no route matches is "unmatched", 404 and 405 alike, below a group or a mounted app as well.
-// If a middleware of app.Use answers, such as an authentication, no route has been reached: the request is "unmatched", or, for
-// app.Use("/files", …), the path is its route.
+// The route is that of fiber: /users/:id, with the paths of groups and of mounted apps. A request
+// that no route matches is "unmatched", 404 and 405 alike, below a group or a mounted app as
+// well. If a middleware of app.Use answers, such as an authentication, no route has been reached:
+// the request is "unmatched", or, for app.Use("/files", …), the path is its route.
 //
 // # Errors
 //
 // A handler's error becomes an answer in the ErrorHandler of the app, which runs after all
-// middleware. To know the status, this middleware calls that handler itself and returns nil, so that
-// it runs once. Put this middleware outermost: one further out does not get the error. The error handler of a
-// mounted app is used for its paths.
+// middleware. To know the status, this middleware calls that handler itself and returns nil, so
+// that it runs once. Put this middleware outermost: one further out does not get the error. The
+// error handler of a mounted app is used for its paths.
 //
 // A request that fasthttp refuses (malformed, too large), and one of a method that is not in
 // Config.RequestMethods, has no handler and is not recorded.
@@ -50,14 +50,15 @@
 //	…
 //	err = app.Listen(":8080", fiber.ListenConfig{EnablePrefork: true})
 //
-// But fiber does not drain, whatever ends it. If one child ends, the master kills all. If the master is
-// killed or gets a signal, each child ends within half a second when it sees that its parent
-// is process 1. So each time, what every child counted since its last flush is lost: an interval,
-// one second, at most. As process 1 of a container fiber's master does not work at all, as all its children
-// see that at once; below a process that adopts orphans in place of process 1, the children never end.
+// But fiber does not drain, whatever ends it. If one child ends, the master kills all. If
+// the master is killed or gets a signal, each child ends within half a second when it sees
+// that its parent is process 1. So each time, what every child counted since its last
+// flush is lost: an interval, one second, at most. As process 1 of a container fiber's
+// master does not work at all, as all its children see that at once; below a process that
+// adopts orphans in place of process 1, the children never end.
 //
-// Package prefork of shoal's core has none of this: it replaces a dead worker, drains all at the end, rolls them
-// one by one, and loses no count at that.
+// Package prefork of shoal's core has none of this: it replaces a dead worker, drains all at the
+// end, rolls them one by one, and loses no count at that.
 //
 //	err := prefork.Run(ctx, prefork.Opts{Addr: ":8080"}, func(ctx context.Context, w *prefork.Worker) error {
 //		app := newApp() // opens the registry, and has Install

@@ -45,8 +45,8 @@ func (RefusedError) RedisError() {}
 // returns an error, the operation is not applied: a [RefusedError] is a server's refusal, any
 // other error looks like a broken connection.
 //
-// Register, Commit and WriteGauges ask once for each of their items. No lock is held: a hook may use the
-// server, or wait.
+// Register, Commit and WriteGauges ask once for each of their
+// items. No lock is held: a hook may use the server, or wait.
 func (s *Server) Fail(hook func(op string) error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

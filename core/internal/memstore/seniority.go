@@ -8,8 +8,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// stampFor returns the stamp of a candidate that gets or renews its lease at this index: the one that
-// it has, if its lease has not expired, or else one behind all others. See [wire.Lease.Stamp].
+// stampFor returns the stamp of a candidate that gets or renews its
+// lease at this index: the one that it has, if its lease has not
+// expired, or else one behind all others. See [wire.Lease.Stamp].
 func (a *app) stampFor(req wire.HoldRequest, index int, now time.Time) int64 {
 	had := a.leases[index]
 	switch {

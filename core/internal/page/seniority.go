@@ -13,9 +13,9 @@ import (
 // page: the living candidate with the smallest stamp. The leases that a reading finds decide, so no
 // two pages of one state of Redis show them.
 //
-// It also finds out since when this process is. Redis notes when a candidate goes. If the senior goes
-// without a note, since the leases were lost or an older client took its index, the reader notices by
-// what it has read before.
+// It also finds out since when this process is. Redis notes when a candidate goes. If the senior
+// goes without a note, since the leases were lost or an older client took its index, the reader
+// notices by what it has read before.
 type seniority struct {
 	last struct { // the senior by the last reading
 		writer string // empty for none
@@ -80,8 +80,9 @@ func (s *seniority) judge(app wire.AppState, held *Held, read time.Time) standin
 	// If the clock was set back, others may have taken this process for dead, while nobody asked it.
 	setBack := app.Now.Sub(s.last.seen) < read.Sub(s.last.read)-slowReply
 	was := s.senior && own != nil && own.Stamp == s.last.stamp && !setBack
-	// If an overlong lease is not renewed soon, other readers take its process for dead. They also do
-	// if Redis refuses to renew it, and an expired lease may come to life when the clock is set back.
+	// If an overlong lease is not renewed soon, other readers take its
+	// process for dead. They also do if Redis refuses to renew it, and
+	// an expired lease may come to life when the clock is set back.
 	s.senior = eldest != nil && eldest == own && own.Writer == leased && !own.Overlong(app.Now)
 	s.last.writer = ""
 	if eldest != nil {

@@ -96,9 +96,10 @@ func shared(p *Page, family string) (*shownFamily, bool) {
 	return nil, has("shoal_instances") >= 0
 }
 
-// Whatever happens, and wherever the clock goes: of one state of the store no two pages show the
-// shared families; no page shows them for a request from before another page did; no page tells a
-// start that another page may have told with the same value; and once all is calm, one page has them.
+// Whatever happens, and wherever the clock goes: of one state of the store no
+// two pages show the shared families; no page shows them for a request from
+// before another page did; no page tells a start that another page may have told
+// with the same value; and once all is calm, one page has them.
 func TestSeniority_OnePageHasTheSharedFamilies(t *testing.T) {
 	seeds := 150
 	if testing.Short() {

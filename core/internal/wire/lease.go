@@ -258,8 +258,8 @@ func OneOfEach(leases []Lease, now time.Time) []Lease {
 	return kept
 }
 
-// Overlong says whether a lease lasts longer than it was given for: it was renewed before the store's
-// clock was set back.
+// Overlong says whether a lease lasts longer than it was given
+// for: it was renewed before the store's clock was set back.
 func (l Lease) Overlong(now time.Time) bool { return l.TTL > 0 && l.Deadline.Sub(now) > l.TTL }
 
 // renewedAfter says which of two leases of one writer was renewed last: the one with the later

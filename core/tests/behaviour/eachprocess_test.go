@@ -20,9 +20,9 @@ import (
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
-// Processes come and go while each is asked for its own page all the time, some pages at the same moment.
-// By the times of their requests, the pages with the shared families are those of one process, then those
-// of another, which never has them again when a third one has them.
+// Processes come and go while each is asked for its own page all the time, some pages at the same
+// moment. By the times of their requests, the pages with the shared families are those of one
+// process, then those of another, which never has them again when a third one has them.
 func TestEachProcess_PagesOfARealRedisTakeTurns(t *testing.T) {
 	t.Parallel()
 	redis := redistest.Shared(t)

@@ -71,8 +71,8 @@ func (f *fleet) worker() (index, pid int, err error) {
 	return index, pid, nil
 }
 
-// total returns the number of requests on a page. Counter and histogram must agree, but for what a killed
-// process had sent of the one and not of the other.
+// total returns the number of requests on a page. Counter and histogram must agree, but for what
+// a killed process had sent of the one and not of the other.
 func (f *fleet) total() (float64, error) {
 	p, err := scrape(f.t, f.addr)
 	if err != nil {

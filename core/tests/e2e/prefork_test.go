@@ -49,8 +49,8 @@ func TestPrefork_EveryWorkerSaysExactlyTenThousandAfterTwoIntervals(t *testing.T
 	}
 }
 
-// A killed worker loses at most what it had not flushed. Its successor takes its index at once: no page
-// shows a fifth one.
+// A killed worker loses at most what it had not flushed. Its
+// successor takes its index at once: no page shows a fifth one.
 func TestPrefork_AKilledWorkerLosesAtMostWhatItHadNotFlushed(t *testing.T) {
 	t.Parallel()
 	f := startFleet(t, redistest.Start(t).URL(), 4)

@@ -28,8 +28,8 @@ type childSettings struct {
 	Lease    time.Duration
 }
 
-// childMain is a process that is a target. It counts the requests of a route: GET /count?route=/a. It
-// tells its address on a line, and ends with its input.
+// childMain is a process that is a target. It counts the requests of a route: GET
+// /count?route=/a. It tells its address on a line, and ends with its input.
 func childMain(settings string) int {
 	var s childSettings
 	if err := json.Unmarshal([]byte(settings), &s); err != nil {

@@ -284,9 +284,9 @@ func (s *server) counted(selector string) (sum float64) {
 	return sum
 }
 
-// missedInMoves is what was counted between the last sample of one target and the first of the next.
-// The next one must have the series on the first page that was asked for after the other had gone: then
-// a move misses what is counted in a scrape interval on the average.
+// missedInMoves is what was counted between the last sample of one target and the first of the
+// next. The next one must have the series on the first page that was asked for after the other
+// had gone: then a move misses what is counted in a scrape interval on the average.
 func (s *server) missedInMoves(selector string, left []time.Time) (missed float64) {
 	s.t.Helper()
 	matrix, err := s.samples(selector)

@@ -33,8 +33,8 @@ func appOf(t *testing.T) string {
 	return filepath.Base(filepath.Dir(t.TempDir()))
 }
 
-// process is a process of an app. It sends nothing by itself before an
-// hour has passed: every flush is that of a scrape or of the test. It is closed with the test.
+// process is a process of an app. It sends nothing by itself before an hour has passed: every
+// flush is that of a scrape or of the test. It is closed with the test.
 func process(t *testing.T, server *redistest.Server, app string) *shoal.Registry {
 	t.Helper()
 	reg := shoal.New()
