@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"math"
 	"runtime"
 
 	"github.com/shoal-metrics/shoal/core/internal/runtimestats"
@@ -91,7 +92,7 @@ func (s *runtimeSource) sample() {
 	s.read(s.values)
 	for i, v := range s.values {
 		switch n := &s.numbers[i]; {
-		case v != v:
+		case math.IsNaN(v):
 		case n.gauge != nil:
 			n.gauge.setIfChanged(v)
 		case v > n.counted:

@@ -73,7 +73,8 @@
 // error; its standard input is empty. It finds the socket to its parent and the listeners by an
 // environment variable, which is removed before main runs, and these descriptors are closed on
 // exec: what a worker itself starts is no worker. Package variables and init functions run in
-// each worker and in the parent. What only the parent is to do goes behind [IsWorker].
+// each worker and in the parent. What only the parent is to do goes behind [IsWorker]. A worker's
+// GOMAXPROCS is what it would be without a parent.
 //
 // All this needs a Unix system. Elsewhere [Run] serves in the one process, so that a program
 // compiles and runs there too.

@@ -204,7 +204,7 @@ func (p *parent) replace(s *slot) {
 	}
 }
 
-// ready notes that a worker is.
+// ready notes that a worker is ready.
 func (p *parent) ready(w *process) {
 	p.proven = true
 	if w == w.slot.next {
@@ -212,7 +212,7 @@ func (p *parent) ready(w *process) {
 	}
 }
 
-// ended notes that a worker has.
+// ended notes that a worker has ended, and has it replaced unless it was told to end.
 func (p *parent) ended(w *process, err error) {
 	delete(p.living, w)
 	for _, timer := range []*time.Timer{w.kill, w.late} {
@@ -261,12 +261,13 @@ func (p *parent) failed(s *slot, err error) {
 	case s.next != nil: // a roll has started its successor
 		p.opts.Logger.Error(fmt.Sprintf("prefork: %v", err))
 	default:
-		pause := time.Duration(0)
+		pause, begins := time.Duration(0), "at once"
 		if s.deaths > 0 {
 			pause = min(firstPause<<min(s.deaths-1, 10), longestPause)
+			begins = fmt.Sprintf("after %v", pause)
 		}
 		s.deaths++
-		p.opts.Logger.Error(fmt.Sprintf("prefork: %v; another begins after %v", err, pause))
+		p.opts.Logger.Error(fmt.Sprintf("prefork: %v; another begins %s", err, begins))
 		s.respawn = time.AfterFunc(pause, func() { p.do(func() { p.replace(s) }) })
 	}
 }

@@ -37,7 +37,7 @@ func TestRun_AWorkerThatDiesIsReplacedUnderItsNumber(t *testing.T) {
 	if now := p.workers(2, anybody); now[0] != pids[0] {
 		t.Errorf("the workers were %v and are %v", pids, now)
 	}
-	p.says("worker 1 ended", "killed", "another begins after 0s")
+	p.says("worker 1 ended", "killed", "another begins at once")
 	p.says("another begins after 400ms")
 	p.signal(syscall.SIGTERM)
 	must(t, p.end())

@@ -21,7 +21,7 @@
 // fasthttp sends nothing before the handler has come back, so what is recorded is what the
 // response says then: the last status that was set, that of ctx.TimeoutError and of
 // fasthttp.TimeoutHandler, 500 for a panic even if a status was set before. Without something that
-// recovers, a panic ends the process. It may be further out or further in.
+// recovers, further out or further in, a panic ends the process.
 //
 // fasthttp does not tell that a client went away. So 499 is never recorded: such a
 // request has the status that its handler set.

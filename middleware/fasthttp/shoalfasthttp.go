@@ -40,7 +40,7 @@ func Middleware(reg *shoal.Registry, opts Opts) func(fasthttp.RequestHandler) fa
 	}
 }
 
-// SetLabel gives a label of Opts.Labels that has no Value its value for this request; see
+// SetLabel gives a value to a label of Opts.Labels that has no Value, for this request; see
 // [httpmetrics.SetLabel].
 func SetLabel(ctx *fasthttp.RequestCtx, name, value string) {
 	httpmetrics.SetLabel(ctx, name, value)

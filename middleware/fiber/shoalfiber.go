@@ -65,7 +65,7 @@ func Handler(reg *shoal.Registry, opts shoal.HandlerOpts) fiber.Handler {
 	}
 }
 
-// SetLabel gives a label of Opts.Labels that has no Value its value for this request; see
+// SetLabel gives a value to a label of Opts.Labels that has no Value, for this request; see
 // [httpmetrics.SetLabel]. It keeps a copy of value.
 func SetLabel(c fiber.Ctx, name, value string) {
 	httpmetrics.SetLabel(c.RequestCtx(), name, value)

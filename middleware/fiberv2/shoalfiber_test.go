@@ -376,7 +376,7 @@ func TestRequestThatFastHTTPRefusesIsNotRecorded(t *testing.T) {
 	}
 }
 
-func TestGuardedPage(t *testing.T) {
+func TestGuard_ThePageIsOpenOnlyToThoseWhoMayReadIt(t *testing.T) {
 	auth := func(c *fiber.Ctx) error { return fiber.ErrUnauthorized }
 	for promise, tt := range map[string]struct {
 		build       func(app *fiber.App, reg *shoal.Registry)

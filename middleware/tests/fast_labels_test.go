@@ -108,7 +108,7 @@ func TestFast_LabelFromInsideReachesTheRequest(t *testing.T) {
 	}
 }
 
-func TestFast_Options(t *testing.T) {
+func TestFast_OptionsHoldAsForNetHTTP(t *testing.T) {
 	panics := func(*fasthttp.RequestCtx) string { panic("boom") }
 	for promise, tt := range map[string]struct {
 		opts shoalfasthttp.Opts
@@ -143,7 +143,7 @@ func TestFast_Options(t *testing.T) {
 	}
 }
 
-func TestFast_InFlightByALabel(t *testing.T) {
+func TestFast_InFlightIsCountedByTheChosenLabel(t *testing.T) {
 	forEachFast(t, func(t *testing.T, f fast) {
 		entered, release := make(chan struct{}), make(chan struct{})
 		opts := shoalfasthttp.Opts{InFlightLabel: shoalfasthttp.Label{Name: "kind", Value: func(ctx *fasthttp.RequestCtx) string {

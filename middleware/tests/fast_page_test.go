@@ -70,7 +70,7 @@ func TestFast_PageIsWhereMetricsPathSays(t *testing.T) {
 	})
 }
 
-func TestFast_PageNegotiates(t *testing.T) {
+func TestFast_PageHasTheFormatThatTheScraperAsksFor(t *testing.T) {
 	forEachFast(t, func(t *testing.T, f fast) {
 		s := newFastSite(t, f, shoalfasthttp.Opts{Page: shoal.HandlerOpts{EnableOpenMetrics: true}})
 		s.client.Transport = &http.Transport{DisableCompression: true} // and keeps connections

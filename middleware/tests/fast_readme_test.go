@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestFast_TheREADMEsSayHowToGuardThePageAsTested finds each line of their snippets in
-// TestGuardedPage of the package.
+// TestFast_TheREADMEsSayHowToGuardThePageAsTested finds each line of their snippets in the test
+// of each package that guards the page.
 func TestFast_TheREADMEsSayHowToGuardThePageAsTested(t *testing.T) {
 	for _, name := range []string{"fiber", "fiberv2"} {
 		t.Run(name, func(t *testing.T) {

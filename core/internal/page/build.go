@@ -141,7 +141,7 @@ func (b *builder) instances() []*shownFamily {
 		help: "When the process with this gauge_index started, in Unix time.",
 	}
 	for _, l := range b.app.Leases {
-		labels := []wire.Label{{Name: "gauge_index", Value: strconv.Itoa(l.Index)}}
+		labels := []wire.Label{{Name: indexLabel, Value: strconv.Itoa(l.Index)}}
 		start.addLabelled(slices.Clone(labels), float64(l.Info.Started)/float64(time.Second/time.Microsecond))
 		for _, extra := range []wire.Label{{Name: "host", Value: readable(l.Info.Host)}, {Name: "version", Value: readable(l.Info.Version)}} {
 			if extra.Value != "" {

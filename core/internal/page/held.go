@@ -13,8 +13,8 @@ import (
 // Held is what Redis has of this process, as far as its writer knows. Nothing of it changes
 // but the time that Seen returns.
 type Held struct {
-	Process     string            // its writer
-	Writer      string            // the same, if it holds a lease; else empty
+	Process     string            // the id of its writer
+	Writer      string            // the same while it holds a lease, else empty
 	Generations map[string]string // of the families that it has registered, by name
 
 	seen atomic.Pointer[time.Time] // when a reading that found all of it began

@@ -60,7 +60,7 @@ func (b *builder) zerosOf(m *ownMetric) *shownFamily {
 	}
 	sets := make([][]wire.Label, len(b.read))
 	for i, index := range b.read {
-		sets[i] = []wire.Label{{Name: "gauge_index", Value: strconv.Itoa(index)}}
+		sets[i] = []wire.Label{{Name: indexLabel, Value: strconv.Itoa(index)}}
 	}
 	f := m.family(sets)
 	f.perProcess = true

@@ -41,7 +41,7 @@ type whatWasRead struct {
 	own map[view]*Page // guarded by mu
 }
 
-// view is all that pages of this process differ in that are made of one reading.
+// view is what tells apart the pages of this process that are made of one reading.
 type view struct {
 	shared   bool
 	instance string
@@ -49,13 +49,13 @@ type view struct {
 
 // pageOf returns the page of a scrape, when the reading is done.
 func (r *reading) pageOf(req Request) (*Page, error) {
-	if r.err != nil || !req.Own {
-		if r.err != nil {
-			return nil, r.err
-		}
-		return r.read.page, nil
+	switch {
+	case r.err != nil:
+		return nil, r.err
+	case req.Own:
+		return r.read.ownPage(req)
 	}
-	return r.read.ownPage(req)
+	return r.read.page, nil
 }
 
 // ownPage returns the page of this process.
@@ -89,7 +89,7 @@ func (w *whatWasRead) ownPage(req Request) (*Page, error) {
 	return p, nil
 }
 
-// of returns of a family of processes' gauges the rows of one process.
+// of returns the rows of one process in a family of per-process gauges.
 func (f *shownFamily) of(index string) *shownFamily {
 	own := &shownFamily{name: f.name, help: f.help, kind: f.kind, labels: &labelSets{}, perProcess: true}
 	for i, labels := range f.labels.decoded {
@@ -102,9 +102,9 @@ func (f *shownFamily) of(index string) *shownFamily {
 	return own
 }
 
-// seen returns a shared family as the process shows it that has shown the shared families since this
-// time: the starts before that were on another process's pages, with the same values. A scraper that
-// takes the two for two targets would count these values twice.
+// seen returns a shared family as it is on the page of a process that is the senior since this
+// time, without the starts before it: another process's pages told these, with the same values. A
+// scraper that takes the two processes for two targets would count the values twice.
 func (f *shownFamily) seen(instance string, since time.Time) *shownFamily {
 	c := *f
 	if instance != "" {
