@@ -102,9 +102,14 @@ func executable() (string, error) {
 
 // run is the parent's goroutine.
 func (p *parent) run(ctx context.Context) error {
-	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGTERM, os.Interrupt, syscall.SIGHUP)
-	defer signal.Stop(signals)
+	// A channel for each: one that is full of hangups would drop a SIGTERM.
+	terms, hangups, interrupts := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 2)
+	signal.Notify(terms, syscall.SIGTERM)
+	defer signal.Stop(terms)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	signal.Notify(interrupts, os.Interrupt)
+	defer signal.Stop(interrupts)
 	var lookForOrphans <-chan time.Time
 	if os.Getpid() == 1 {
 		ticker := time.NewTicker(orphansPause)
@@ -117,7 +122,7 @@ func (p *parent) run(ctx context.Context) error {
 	for _, s := range p.slots {
 		p.replace(s)
 	}
-	interrupts, done := 0, ctx.Done()
+	interrupted, done := 0, ctx.Done()
 	for !p.stopping || len(p.living) > 0 {
 		select {
 		case f := <-p.todo:
@@ -127,24 +132,21 @@ func (p *parent) run(ctx context.Context) error {
 		case <-done:
 			done = nil
 			p.stop()
-		case s := <-signals:
-			switch s {
-			case syscall.SIGTERM:
+		case <-terms:
+			p.stop()
+		case <-hangups:
+			p.hangup()
+		case <-interrupts:
+			if interrupted++; interrupted == 1 {
 				p.stop()
-			case syscall.SIGHUP:
-				p.hangup()
-			case os.Interrupt:
-				if interrupts++; interrupts == 1 {
-					p.stop()
-				} else {
-					p.killAll()
-				}
+			} else {
+				p.killAll()
 			}
 		}
 	}
-	if interrupts > 1 {
+	if interrupted > 1 {
 		p.errs = append(p.errs, errors.New("prefork: interrupted a second time: the workers were killed"))
-		p.endByInterrupt(signals)
+		p.endByInterrupt(interrupts)
 	}
 	return errors.Join(p.errs...)
 }
@@ -187,8 +189,8 @@ func (p *parent) killAll() {
 
 // endByInterrupt ends this process by the signal, as one ends that does not handle it: a shell then
 // knows that it was interrupted. It returns if the program handles the signal elsewhere.
-func (p *parent) endByInterrupt(signals chan os.Signal) {
-	signal.Stop(signals)
+func (p *parent) endByInterrupt(interrupts chan os.Signal) {
+	signal.Stop(interrupts)
 	_ = syscall.Kill(os.Getpid(), syscall.SIGINT)
 	<-time.After(time.Second) // a signal may take effect a little after the call
 }

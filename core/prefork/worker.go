@@ -69,17 +69,17 @@ func (in *inheritance) work(ctx context.Context, opts Opts, work func(ctx contex
 // at once. SIGHUP does nothing: a terminal that closes sends one to all processes, and it is
 // for the parent. It returns a function that ends the waiting.
 func notify(end func()) (stop func()) {
-	signals, interrupts := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	// A channel for each: one that is full of hangups would drop a SIGTERM.
+	terms, interrupts, hangups := make(chan os.Signal, 1), make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(terms, syscall.SIGTERM)
 	signal.Notify(interrupts, os.Interrupt)
+	signal.Notify(hangups, syscall.SIGHUP) // nobody receives
 	done := make(chan struct{})
 	go func() {
 		for {
 			select {
-			case s := <-signals:
-				if s == syscall.SIGTERM {
-					end()
-				}
+			case <-terms:
+				end()
 			case <-interrupts:
 				signal.Stop(interrupts)
 				end()
@@ -89,8 +89,9 @@ func notify(end func()) (stop func()) {
 		}
 	}()
 	return func() {
-		signal.Stop(signals)
-		signal.Stop(interrupts)
+		for _, c := range []chan os.Signal{terms, interrupts, hangups} {
+			signal.Stop(c)
+		}
 		close(done)
 	}
 }

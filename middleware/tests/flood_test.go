@@ -154,16 +154,20 @@ func TestAttack_AFloodLeavesSeriesMemoryAndWorkAsTheyWere(t *testing.T) {
 				}
 				early := h.flood(handler, c.window)
 				h.flood(handler, c.flood-c.warm-2*c.window)
-				late := h.flood(handler, c.window)
+				late, served := h.flood(handler, c.window), c.flood
+				// What others in this process hold for a moment is measured as well. A leak only grows.
+				for more := 0; late.heap-early.heap > 128<<10 && more < 3; more++ {
+					late, served = h.flood(handler, c.window), served+c.window
+				}
 				runtime.KeepAlive(handler) // what it holds was measured
 
 				grown := late.heap - early.heap
 				t.Logf("%d bytes more, %.1f allocations a request, %.1f at first", grown, late.mallocs, early.mallocs)
 				if grown > 128<<10 {
-					t.Errorf("%d requests more took %d bytes of memory for good", c.flood-c.warm-c.window, grown)
+					t.Errorf("%d requests more took %d bytes of memory for good", served-c.warm-c.window, grown)
 				}
 				if late.mallocs > 1.1*early.mallocs+1 {
-					t.Errorf("a request allocates %.1f times after %d, and %.1f times at first", late.mallocs, c.flood, early.mallocs)
+					t.Errorf("a request allocates %.1f times after %d, and %.1f times at first", late.mallocs, served, early.mallocs)
 				}
 				if err := reg.Flush(t.Context()); err != nil {
 					t.Fatal(err)
@@ -185,8 +189,8 @@ func TestAttack_AFloodLeavesSeriesMemoryAndWorkAsTheyWere(t *testing.T) {
 						}
 					}
 					// gin redirects for a slash before any middleware.
-					if total > float64(c.flood) || total < 0.95*float64(c.flood) || total < float64(c.flood) && f.name != "gin" {
-						t.Errorf("%s shows %v requests, want %d", who, total, c.flood)
+					if total > float64(served) || total < 0.95*float64(served) || total < float64(served) && f.name != "gin" {
+						t.Errorf("%s shows %v requests, want %d", who, total, served)
 					}
 				}
 			})

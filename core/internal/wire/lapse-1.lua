@@ -26,7 +26,8 @@ local function is_index(field)
 end
 
 local slice = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2])
-local list, gone, candidates, damaged = slice[2], {}, {}, 0
+local list, gone, damaged = slice[2], {}, 0
+local latest, last -- the greatest deadline of a candidate that goes, and its entry
 local crowded = redis.call('HLEN', KEYS[1]) > MANY
 for i = 1, #list, 2 do
   local field, entry = list[i], list[i + 1]
@@ -40,7 +41,7 @@ for i = 1, #list, 2 do
     -- was set back. If its writer lives, it takes its index again.
     if deadline <= now or deadline > now + ttl then
       gone[#gone + 1] = field
-      if stamp_of(entry) then candidates[#candidates + 1] = entry end
+      if (not latest or deadline > latest) and stamp_of(entry) then latest, last = deadline, entry end
     end
   -- A field of another name may be of a later release, and stays while there is room.
   elseif string.sub(field, 1, 2) == 'i:' or crowded and not OWN[field] then
@@ -52,8 +53,6 @@ for from = 1, #gone, 2000 do
   redis.call('HDEL', KEYS[1], unpack(gone, from, math.min(from + 1999, #gone)))
 end
 -- A full Redis may refuse this, but not behind a write that it took.
-for _, entry in ipairs(candidates) do
-  local left = left_at(KEYS[1], entry, now)
-  if left then redis.pcall('HSET', KEYS[1], 'left', left) end
-end
+local left = last and left_at(KEYS[1], last, now)
+if left then redis.pcall('HSET', KEYS[1], 'left', left) end
 return {slice[1], damaged}

@@ -82,7 +82,7 @@ func crowds() map[string]crowd {
 				f.Errorf("%d leases: got the index %d", n, r.Index)
 			}
 			f.housekeep(retention)
-			f.left(4, leasesKey(f.app), n) // the new one, the lineage, housekept, next
+			f.left(5, leasesKey(f.app), n) // the new one, the lineage, housekept, next, left
 		}},
 		"leases that are none": {leasesKey, "HSET", "x%d", "x " + alive + " %d", func(f *redisFixture, n int) {
 			f.hold(leased())

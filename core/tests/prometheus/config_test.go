@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/config"
 	"github.com/prometheus/prometheus/discovery"
 	_ "github.com/prometheus/prometheus/discovery/dns"  // for config.Load
@@ -38,6 +39,11 @@ func (p *podDiscovery) UnmarshalYAML(unmarshal func(any) error) error {
 		return fmt.Errorf("the role is %q", p.Role)
 	}
 	return nil
+}
+
+// NewDiscovererMetrics is asked for by the manager, of all kinds of discovery that there are.
+func (*podDiscovery) NewDiscovererMetrics(prometheus.Registerer, discovery.RefreshMetricsInstantiator) discovery.DiscovererMetrics {
+	return &discovery.NoopDiscovererMetrics{}
 }
 
 func init() { discovery.RegisterConfig(&podDiscovery{}) }
