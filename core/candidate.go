@@ -19,7 +19,7 @@ type candidate struct {
 	stands atomic.Bool               // Redis knows that it is one
 }
 
-// wish says whether it is to be one.
+// wish says whether this process is to be a candidate.
 func (c *candidate) wish() bool {
 	asked := c.asked.Load()
 	return asked != nil && time.Since(*asked) < candidacy

@@ -10,9 +10,9 @@
 //	curl localhost:9091/metrics
 //	curl localhost:9091/metrics/each
 //
-// The first page has the metrics of all processes. The second has the
-// gauges of this process, such as its memory, and one process of all has
-// on it what all share. docs/scraping.md says which to scrape.
+// The first page has the metrics of all processes. The second has the gauges of this process, such
+// as its memory; in exactly one process it also has what all share. docs/scraping.md says which to
+// scrape.
 package main
 
 import (
