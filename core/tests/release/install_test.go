@@ -28,15 +28,20 @@ func TestInstall_TheLinesOfEachREADMEBuildInAnEmptyModule(t *testing.T) {
 		name, _ := filepath.Rel(root(t), readme)
 		t.Run(name, func(t *testing.T) {
 			lines := replaceLine.FindAllStringSubmatch(read(t, readme), -1)
-			if len(lines) != 2 || lines[0][1] != "core" || !strings.HasPrefix(lines[1][1], "middleware/") {
+			// Core comes first, the README's own middleware last, and between them what that stands on.
+			if len(lines) < 2 || lines[0][1] != "core" {
 				t.Fatalf("the README's lines should replace core and a middleware: %q", lines)
 			}
-			if dir := filepath.Dir(name); dir != "." && lines[1][1] != filepath.ToSlash(dir) {
-				t.Errorf("the README replaces %s", lines[1][1])
+			own, replaces := lines[len(lines)-1][1], ""
+			if dir := filepath.Dir(name); !strings.HasPrefix(own, "middleware/") || dir != "." && own != filepath.ToSlash(dir) {
+				t.Errorf("the README replaces %s", own)
+			}
+			for _, line := range lines {
+				replaces += line[0] + "\n"
 			}
 			shop := filepath.Join(work, strings.ReplaceAll(filepath.Dir(name), string(filepath.Separator), "-")+"-shop")
-			write(t, filepath.Join(shop, "go.mod"), fmt.Sprintf("module example.com/shop\n\ngo 1.26\n\n%s\n%s\n", lines[0][0], lines[1][0]))
-			write(t, filepath.Join(shop, "shop.go"), fmt.Sprintf("package shop\n\nimport _ %q\n", shoalPath+"/"+lines[1][1]))
+			write(t, filepath.Join(shop, "go.mod"), "module example.com/shop\n\ngo 1.26\n\n"+replaces)
+			write(t, filepath.Join(shop, "shop.go"), fmt.Sprintf("package shop\n\nimport _ %q\n", shoalPath+"/"+own))
 			run(t, shop, env, "go", "mod", "tidy")
 			run(t, shop, env, "go", "build", "./...")
 		})
