@@ -51,7 +51,3 @@ func NewHistogramVec(o HistogramOpts, labelNames []string) *HistogramVec {
 func NewGaugeFunc(o GaugeOpts, f func() float64) *GaugeFunc {
 	return Default().NewGaugeFunc(o, f)
 }
-
-// NewRuntime declares the metrics of Go's runtime and of the process on the default registry;
-// see [Registry.RegisterRuntime].
-func NewRuntime() { Default().NewRuntime() }

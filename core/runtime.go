@@ -9,14 +9,6 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/runtimestats"
 )
 
-// NewRuntime declares the metrics of Go's runtime and of the process, and panics where
-// [Registry.RegisterRuntime] returns an error.
-func (r *Registry) NewRuntime() {
-	if err := r.RegisterRuntime(); err != nil {
-		panic(err)
-	}
-}
-
 // RegisterRuntime declares the metrics of Go's runtime and of the process, with the names of
 // client_golang's collectors: go_goroutines, go_memstats_heap_inuse_bytes,
 // process_resident_memory_bytes and so on; docs/operations.md lists them. Those that begin
