@@ -112,7 +112,7 @@ func (p *workers) load(ctx context.Context) {
 	}
 }
 
-// discovering starts a Prometheus that discovers the pods.
+// discovering starts a Prometheus that discovers the processes.
 func (p *workers) discovering(s setup, path, more string) *server {
 	p.t.Helper()
 	job := fmt.Sprintf("job_name: shop, metrics_path: %s, file_sd_configs: [{files: [%q]}]%s", path, p.file, more)
@@ -138,21 +138,21 @@ func (p *workers) discovering(s setup, path, more string) *server {
 // Four processes are targets that Prometheus discovers. Under load each is ended and another one
 // started, four times, and once one is killed.
 func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) { // alone: the other tests need quiet scrapes
-	pods := &workers{
+	all := &workers{
 		t: t, settings: childSettings{URL: redistest.Shared(t).URL(), App: appOf(t), Lease: 5 * time.Second},
 		file: filepath.Join(t.TempDir(), "targets.json"), sent: map[string]int{},
 	}
 	for range 4 {
-		pods.add()
+		all.add()
 	}
 	var honored, plain []*server
 	for _, s := range knowing {
 		name := s.name
 		s.reload = scrapeInterval / 10
 		s.name = name + ", honored"
-		honored = append(honored, pods.discovering(s, "/honored", ", honor_labels: true"))
+		honored = append(honored, all.discovering(s, "/honored", ", honor_labels: true"))
 		s.name = name + ", plain"
-		plain = append(plain, pods.discovering(s, "/plain", ""))
+		plain = append(plain, all.discovering(s, "/plain", ""))
 	}
 	servers := append(honored, plain...)
 	for _, s := range servers {
@@ -160,26 +160,26 @@ func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) { // alone: the oth
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var load sync.WaitGroup
-	load.Go(func() { pods.load(ctx) })
+	load.Go(func() { all.load(ctx) })
 	const killed = 2
 	ends := []func(*child){(*child).stop, (*child).stop, killed: (*child).kill, (*child).stop, (*child).stop}
 	var left []time.Time // when each had gone, at the latest
 	for i, end := range ends {
 		early := fmt.Sprintf("/early%d", i) // it counts nothing more after the move
 		for n := range 100 {
-			pods.count(early, n)
+			all.count(early, n)
 		}
 		for _, s := range servers {
 			s.settles(fmt.Sprintf("http_requests_total{route=%q}", early), 100)
 		}
-		pods.remove(end)
+		all.remove(end)
 		gone := time.Now()
 		if i == killed {
-			gone = gone.Add(pods.settings.Lease)
+			gone = gone.Add(all.settings.Lease)
 		}
 		left = append(left, gone)
-		pods.add()
-		now := pods.steady()
+		all.add()
+		now := all.steady()
 		for _, s := range servers { // the next one has them
 			s.reaches("max(http_requests_total{route='/steady'})", now+1)
 			s.settles(fmt.Sprintf("http_requests_total{route=%q}", early), 100)
@@ -187,11 +187,11 @@ func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) { // alone: the oth
 	}
 	cancel()
 	load.Wait()
-	for _, c := range pods.list {
+	for _, c := range all.list {
 		c.get("/flush")
 	}
 	total := 0.
-	for _, n := range pods.sent {
+	for _, n := range all.sent {
 		total += float64(n)
 	}
 	for _, s := range servers {
@@ -216,15 +216,27 @@ func TestEachProcess_OfARollingDeployUnderLoad(t *testing.T) { // alone: the oth
 	}
 	for _, s := range plain {
 		missed := s.missedInMoves("http_requests_total{route='/steady'}", left)
-		if n := s.counted("http_requests_total{route='/steady'}"); n != float64(pods.sent["/steady"])-missed {
-			t.Errorf("%s: %v are counted and %v missed, and %d were sent", s.name, n, missed, pods.sent["/steady"])
+		if n := s.counted("http_requests_total{route='/steady'}"); n != float64(all.sent["/steady"])-missed {
+			t.Errorf("%s: %v are counted and %v missed, and %d were sent", s.name, n, missed, all.sent["/steady"])
 		}
 		for i := range ends {
-			if n := s.counted(fmt.Sprintf("http_requests_total{route='/early%d'}", i)); n != 100 {
+			route := fmt.Sprintf("http_requests_total{route='/early%d'}", i)
+			// A process tells the start of a series early by as much as it may be wrong about
+			// Redis's clock. A start before the last move is on no page: then the first sample does
+			// not count.
+			if n := s.counted(route); n != 100 && (i == 0 || n != 100-s.first(route)) {
 				t.Errorf("%s: of route %d %v are counted, and 100 were sent", s.name, i, n)
 			}
 		}
 	}
+}
+
+// first is the value of the earliest sample.
+func (s *server) first(selector string) float64 {
+	s.t.Helper()
+	matrix, err := s.samples(selector)
+	testkit.Must(s.t, err)
+	return slices.MinFunc(matrix, func(a, b promql.Series) int { return cmp.Compare(a.Floats[0].T, b.Floats[0].T) }).Floats[0].F
 }
 
 // reaches waits until the newest sample is at least this.
