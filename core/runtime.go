@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"errors"
 	"math"
 	"runtime"
 
@@ -26,10 +27,12 @@ import (
 // second call changes nothing. One registry of an app in a process is enough: if a process has
 // two, both add what it used.
 //
-// It returns an error if the program declared another metric with one of the names.
+// It returns an error if the program declared another metric with one of the names. All
+// others are declared and read nevertheless.
 func (r *Registry) RegisterRuntime() error {
 	reader := runtimestats.New()
 	s := &runtimeSource{read: reader.Read, pauses: reader.Pauses}
+	var errs []error
 	for _, stat := range reader.Stats() {
 		n := runtimeNumber{}
 		var err error
@@ -38,28 +41,23 @@ func (r *Registry) RegisterRuntime() error {
 		} else {
 			n.gauge, err = r.RegisterGauge(GaugeOpts{Name: stat.Name, Help: stat.Help})
 		}
-		if err != nil {
-			return err
-		}
-		s.numbers = append(s.numbers, n)
+		s.numbers, errs = append(s.numbers, n), append(errs, err)
 	}
 	s.values = make([]float64, len(s.numbers))
 	var err error
-	if s.info, err = r.RegisterGauge(GaugeOpts{
+	s.info, err = r.RegisterGauge(GaugeOpts{
 		Name: "go_info", Help: "The version of Go; always 1.", ConstLabels: Labels{"version": runtime.Version()},
-	}); err != nil {
-		return err
-	}
-	if s.paused, err = r.RegisterSummary(SummaryOpts{
+	})
+	errs = append(errs, err)
+	s.paused, err = r.RegisterSummary(SummaryOpts{
 		Name: "go_gc_duration_seconds", Help: "For how long garbage collections stopped the world.",
-	}); err != nil {
-		return err
-	}
+	})
 	r.sampled.add(s)
-	return nil
+	return errors.Join(append(errs, err)...)
 }
 
-// runtimeSource brings the numbers of a runtimestats.Reader to their metrics.
+// runtimeSource brings the numbers of a runtimestats.Reader to their metrics. A metric is nil if
+// the program has another one with its name.
 type runtimeSource struct {
 	read    func(values []float64)
 	pauses  func() (n uint64, seconds float64)
@@ -87,13 +85,15 @@ func (s *runtimeSource) sample() {
 		case math.IsNaN(v):
 		case n.gauge != nil:
 			n.gauge.setIfChanged(v)
-		case v > n.counted:
+		case n.counter != nil && v > n.counted:
 			n.counter.Add(v - n.counted)
 			n.counted = v
 		}
 	}
-	s.info.setIfChanged(1)
-	if n, seconds := s.pauses(); n > s.pausesCounted && seconds >= s.pausedCounted {
+	if s.info != nil {
+		s.info.setIfChanged(1)
+	}
+	if n, seconds := s.pauses(); s.paused != nil && n > s.pausesCounted && seconds >= s.pausedCounted {
 		s.paused.observeMany(n-s.pausesCounted, seconds-s.pausedCounted)
 		s.pausesCounted, s.pausedCounted = n, seconds
 	}

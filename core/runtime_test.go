@@ -209,13 +209,25 @@ func TestRuntime_APanicOrAHangHurtsNobody(t *testing.T) {
 	})
 }
 
-func TestRuntime_SaysWhichNameIsTaken(t *testing.T) {
-	r := New()
-	r.NewCounter(CounterOpts{Name: "go_goroutines"})
-	mentions(t, r.RegisterRuntime(), "go_goroutines", "counter", "gauge")
-	if len(r.sampled.sources) != 0 {
-		t.Error("it is read all the same")
-	}
+// A metric that was declared and is never read would say 0.
+func TestRuntime_SaysWhichNamesAreTakenAndReadsTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := New()
+		r.NewCounter(CounterOpts{Name: "go_goroutines"})
+		r.NewGauge(GaugeOpts{Name: "go_memstats_frees_total"})
+		r.NewCounter(CounterOpts{Name: "go_info"})
+		r.NewCounter(CounterOpts{Name: "go_gc_duration_seconds"})
+		mentions(t, r.RegisterRuntime(), "go_goroutines", "go_memstats_frees_total", "go_info", "go_gc_duration_seconds")
+		connectTo(t, memstore.New(), r, Opts{})
+		elapse(time.Minute)
+		page := scrape(t, r)
+		for _, series := range []string{"go_memstats_mallocs_total", "go_memstats_alloc_bytes_total", `go_threads{gauge_index="0"}`} {
+			if page[series] <= 0 {
+				t.Errorf("%s is %v", series, page[series])
+			}
+		}
+		page.want(t, samples{"go_goroutines": 0, "go_gc_duration_seconds": 0})
+	})
 }
 
 func TestRuntime_IsNotReadByAReadOnlyRegistry(t *testing.T) {

@@ -56,7 +56,8 @@
 // is refused, and nothing that was counted is lost. A worker is ready when it first accepts on
 // its Listener, or when it calls [Worker.Ready]. If the new worker ends before that, or is not
 // ready after [Opts].ReadyTimeout, the roll stops, the log says why, and the old workers go on.
-// SIGHUP during a roll begins another one after it.
+// SIGHUP during a roll begins another one after it. A terminal that is closed sends SIGHUP as
+// well: the workers are replaced, and the program goes on without a terminal.
 //
 // The program is started anew from its path, so a roll after a deploy starts the new version,
 // also where the path is a symbolic link that was moved on. The parent stays what it was: a

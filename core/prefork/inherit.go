@@ -37,6 +37,7 @@ type inheritance struct {
 
 	mu     sync.Mutex
 	socket *os.File // writes are guarded by mu
+	taken  bool     // the listeners are; guarded by mu
 }
 
 // inherited is nil in a process that is no worker. It is made before main runs, and before any
@@ -72,8 +73,14 @@ func inherit() *inheritance {
 	return in
 }
 
-// listeners returns the inherited listeners.
+// listeners returns the inherited listeners, once: later, other files have their descriptors.
 func (in *inheritance) listeners() (all []net.Listener, err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.taken {
+		return nil, errors.New("prefork: Run was called twice in a worker: once it has returned, end the program")
+	}
+	in.taken = true
 	for i := range in.Listeners {
 		file := os.NewFile(uintptr(listenerFD+i), "listener")
 		l, err := net.FileListener(file)

@@ -125,6 +125,29 @@ var programs = map[string]func() error{
 		}
 		return nil
 	},
+	"twice": func() error { // its workers call Run again
+		err := Run(context.Background(), options(), serve)
+		if !IsWorker() || err != nil {
+			return err
+		}
+		var files []*os.File // one has the descriptor of the listener
+		for range 8 {
+			file, err := os.Open(os.Args[0])
+			if err != nil {
+				return err
+			}
+			files = append(files, file)
+		}
+		if err := Run(context.Background(), options(), serve); err == nil || !strings.Contains(err.Error(), "twice") {
+			return fmt.Errorf("the second Run returns %w", err)
+		}
+		for _, file := range files {
+			if _, err := file.Stat(); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
 	"stranger": func() error { // somebody has set the variable
 		return Run(context.Background(), options(), serve)
 	},

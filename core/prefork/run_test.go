@@ -113,6 +113,14 @@ func TestRun_WhatAWorkerStartsIsNoWorkerAndInheritsNoSocket(t *testing.T) {
 	must(t, err)
 }
 
+func TestRun_ASecondOneInAWorkerClosesNoFileOfTheProgram(t *testing.T) {
+	t.Parallel()
+	p := start(t, "twice")
+	p.workers(2, anybody)
+	p.signal(syscall.SIGTERM)
+	must(t, p.end())
+}
+
 func TestRun_AVariableThatSomebodyElseSetMakesNoWorker(t *testing.T) {
 	t.Setenv(variable, `{"Parent":`+"1"+`,"Number":3}`)
 	p := start(t, "serve")
