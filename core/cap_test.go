@@ -56,10 +56,11 @@ func TestCap_GaugesBeyondItAddUpAndDropWhatIsSet(t *testing.T) {
 		if err := beyond.SetSync(t.Context(), 100); !errors.Is(err, ErrRejected) {
 			t.Errorf("SetSync beyond the cap: %v", err)
 		}
-		if n := selfValue(r, "shoal_rejected_observations_total", reasonBeyondCap); n != 2 {
-			t.Errorf("%v values that were set beyond the cap are counted, want 2", n)
-		}
 		flush(t, r)
+		families, err := r.Gather()
+		if n := gathered(t, families)[`shoal_rejected_observations_total{reason="`+reasonBeyondCap+`"}`]; n != 2 || err != nil {
+			t.Errorf("%v values that were set beyond the cap are counted, want 2 (%v)", n, err)
+		}
 		index := ""
 		if mode == PerProcess {
 			index = `gauge_index="0",`
