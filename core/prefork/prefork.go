@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 )
@@ -122,6 +123,11 @@ func (o Opts) listen(ctx context.Context) (all []net.Listener, err error) {
 		further, err := o.Listen()
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("prefork: %w", err), closeAll(all))
+		}
+		if slices.Contains(further, nil) {
+			further = slices.DeleteFunc(further, func(l net.Listener) bool { return l == nil })
+			err := errors.New("prefork: Opts.Listen returned a listener that is nil: leave it out, or return why it could not be opened")
+			return nil, errors.Join(err, closeAll(all), closeAll(further))
 		}
 		all = append(all, further...)
 	}

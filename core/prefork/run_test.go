@@ -175,6 +175,7 @@ func TestRun_RefusesWhatItCannotDo(t *testing.T) {
 		"address already in use":        {Addr: taken.Addr().String()},
 		"Opts.Workers is negative":      {Workers: -1},
 		"*tls.listener can't be handed": {Listen: overTLS},
+		"a listener that is nil":        {Listen: func() ([]net.Listener, error) { return []net.Listener{nil}, nil }},
 	} {
 		err := Run(t.Context(), opts, serve)
 		if err == nil || !strings.Contains(err.Error(), want) {
