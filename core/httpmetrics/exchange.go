@@ -252,7 +252,7 @@ func (x *Exchange) labelValues() []string {
 	return x.rec.LabelValues(x.request, &x.extra.labels)
 }
 
-// findRoute asks whoever may know the route: what the application says comes first, then
+// findRoute asks all that may know the route: what the application says comes first, then
 // what the router of this middleware knows, then what middlewares further in know.
 func (x *Exchange) findRoute() string {
 	h := x.hint.Load()

@@ -302,7 +302,7 @@ var mutants = []mutant{
 	},
 	{
 		name:    "index-taken-from-a-stranger",
-		breaks:  "the successor of a dead process takes its index from whoever has it now",
+		breaks:  "the successor of a dead process takes its index from another process that has it now",
 		edits:   []edit{{"internal/memstore/lease.go", `return req.Predecessor == "" ||`, `return true ||`}},
 		noticed: `took the index \d+ of .*, which lives and is not its predecessor`,
 	},
