@@ -87,7 +87,7 @@ race() {
 	packages=$(sed 's|^github.com/shoal-metrics/shoal/||' <<<"$packages" | "$@" | sed 's|^[^.]|github.com/shoal-metrics/shoal/&|')
 	if [ -n "$packages" ]; then
 		# shellcheck disable=SC2086 # one argument for each package
-		step "$module: test -race" "$module" go test -race -vet=off -timeout 5m $packages
+		step "$module: test -race" "$module" go test -race -vet=off -timeout 10m $packages
 	fi
 }
 
@@ -96,7 +96,7 @@ waiting() {
 	for module in "${modules[@]}"; do
 		case $module in
 		core/tests/prometheus | deploy/tests) # much to compile, so only once: without the race detector
-			step "$module: test" "$module" go test -vet=off -timeout 5m ./...
+			step "$module: test" "$module" go test -vet=off -timeout 10m ./...
 			;;
 		*) race "$module" grep -E "$waits" ;;
 		esac
@@ -112,14 +112,14 @@ computing() {
 	for module in "${modules[@]}"; do
 		case $module in
 		benchmarks/peers) # much to compile, so only once: without the race detector, each benchmark for one iteration
-			step "$module: test" "$module" go test -vet=off -timeout 5m -bench . -benchtime 1x ./...
+			step "$module: test" "$module" go test -vet=off -timeout 10m -bench . -benchtime 1x ./...
 			continue
 			;;
 		core) # without the race detector the simulation and the months are ten times as fast, and ten times as long
-			step "core: simulation" core go test -count=1 -vet=off -timeout 5m -run '^Test(Simulation|Month)' .
+			step "core: simulation" core go test -count=1 -vet=off -timeout 10m -run '^Test(Simulation|Month)' .
 			;;
 		core/tests) # with the race detector, which takes memory of its own, the test sets no limits of memory
-			step "core/tests: hostile contents" core/tests go test -count=1 -vet=off -timeout 5m ./hostile
+			step "core/tests: hostile contents" core/tests go test -count=1 -vet=off -timeout 10m ./hostile
 			;;
 		esac
 		race "$module" grep -vE "$waits"
