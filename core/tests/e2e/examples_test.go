@@ -23,7 +23,7 @@ func TestShops_CountTheirBusinessAndTheirRequests(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr := freeAddr(t)
+			addr := redistest.FreeAddr(t)
 			start(t, name, "-addr", addr)
 			isUp(t, addr)
 			request(t, 3, "POST", addr, "/carts", http.StatusCreated)
@@ -51,7 +51,7 @@ func TestShops_CartsAddUpOverProcessesOfWhichOneCloses(t *testing.T) {
 	for _, name := range append([]string{"fiber"}, shops...) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			redis, first, second := redistest.Start(t).URL(), freeAddr(t), freeAddr(t)
+			redis, first, second := redistest.Start(t).URL(), redistest.FreeAddr(t), redistest.FreeAddr(t)
 			closes := start(t, name, "-addr", first, "-redis", redis)
 			start(t, name, "-addr", second, "-redis", redis)
 			isUp(t, first)
@@ -71,7 +71,7 @@ func TestShops_CartsAddUpOverProcessesOfWhichOneCloses(t *testing.T) {
 
 func TestInstances_OnePageOnTwoPorts(t *testing.T) {
 	t.Parallel()
-	addrs := []string{freeAddr(t), freeAddr(t)}
+	addrs := []string{redistest.FreeAddr(t), redistest.FreeAddr(t)}
 	start(t, "instances", "-addrs", strings.Join(addrs, ","))
 	for _, addr := range addrs {
 		isUp(t, addr)
@@ -86,7 +86,7 @@ func TestInstances_OnePageOnTwoPorts(t *testing.T) {
 
 func TestService_HasItsPageOnAPortOfItsOwn(t *testing.T) {
 	t.Parallel()
-	addr, pages := freeAddr(t), freeAddr(t)
+	addr, pages := redistest.FreeAddr(t), redistest.FreeAddr(t)
 	start(t, "service", "-addr", addr, "-pages", pages)
 	isUp(t, pages)
 	request(t, 5, "GET", addr, "/healthz", http.StatusOK)
@@ -115,7 +115,7 @@ func TestBatch_WhatItCountedStays(t *testing.T) {
 			t.Errorf("it printed %q", &p.out)
 		}
 	}
-	addr := freeAddr(t)
+	addr := redistest.FreeAddr(t)
 	start(t, "exporter", "-redis", redis, "-app", "billing", "-addr", addr)
 	says(t, addr, 600, "billing_invoices_total")
 	says(t, addr, 3, "billing_run_duration_seconds")
@@ -139,8 +139,8 @@ func TestBatch_RunsWithoutRedis(t *testing.T) {
 
 func TestExporter_SaysWhyItCannotRead(t *testing.T) {
 	t.Parallel()
-	addr := freeAddr(t)
-	start(t, "exporter", "-redis", "redis://"+freeAddr(t)+"/0", "-addr", addr)
+	addr := redistest.FreeAddr(t)
+	start(t, "exporter", "-redis", "redis://"+redistest.FreeAddr(t)+"/0", "-addr", addr)
 	testkit.Eventually(t, func() error {
 		status, body, err := testkit.Do(t.Context(), "GET", "http://"+addr+"/metrics")
 		if err == nil && (status != http.StatusServiceUnavailable || !strings.Contains(body, "can't be reached")) {

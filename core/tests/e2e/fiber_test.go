@@ -29,7 +29,7 @@ const (
 // startFibers is startFleet for the fiber example. The pids are by themselves.
 func startFibers(t *testing.T, url, by string, processes int) *fleet {
 	t.Helper()
-	f := &fleet{addr: freeAddr(t), pids: map[int]int{}}
+	f := &fleet{addr: redistest.FreeAddr(t), pids: map[int]int{}}
 	n := strconv.Itoa(processes)
 	cmd := exec.Command("env", "GOMAXPROCS="+n, filepath.Join(binaries, "fiber"), by, "-addr", f.addr, "-workers", n) // an example
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -63,7 +63,7 @@ func (f *fleet) process() (pid int, err error) {
 // lastTotal is the number of requests that Redis has, when all processes have ended.
 func lastTotal(t *testing.T, redis string) float64 {
 	t.Helper()
-	exporter := freeAddr(t)
+	exporter := redistest.FreeAddr(t)
 	start(t, "exporter", "-redis", redis, "-app", "shop", "-addr", exporter)
 	isUp(t, exporter)
 	p, err := scrape(t, exporter)

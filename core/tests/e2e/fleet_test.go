@@ -18,6 +18,7 @@ import (
 
 	shoal "github.com/shoal-metrics/shoal/core"
 
+	"github.com/shoal-metrics/shoal/core/tests/redistest"
 	"github.com/shoal-metrics/shoal/core/tests/testkit"
 )
 
@@ -34,7 +35,7 @@ type fleet struct {
 // url is empty, the embedded one, and waits until each worker has answered.
 func startFleet(t *testing.T, url string, workers int, args ...string) *fleet {
 	t.Helper()
-	f := &fleet{addr: freeAddr(t), pids: map[int]int{}}
+	f := &fleet{addr: redistest.FreeAddr(t), pids: map[int]int{}}
 	args = append(args, "-addr", f.addr, "-workers", strconv.Itoa(workers))
 	cmd := exec.Command(filepath.Join(binaries, "prefork"), args...) // an example
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}            // as a shell does

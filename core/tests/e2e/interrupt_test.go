@@ -58,7 +58,7 @@ func TestInterrupt_ASecondOneEndsAtOnce(t *testing.T) {
 	for _, name := range shops {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			addr := freeAddr(t)
+			addr := redistest.FreeAddr(t)
 			p := start(t, name, "-addr", addr)
 			isUp(t, addr)
 			hang(t, addr, "POST /carts")

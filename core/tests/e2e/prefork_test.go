@@ -252,7 +252,7 @@ func TestPrefork_TwoParentsWithOneAppDoNotFightForIndexes(t *testing.T) {
 // answered. So more may be counted than answered, but not less.
 func isCounted(t *testing.T, redis string, before float64, answered int) {
 	t.Helper()
-	exporter := freeAddr(t)
+	exporter := redistest.FreeAddr(t)
 	start(t, "exporter", "-redis", redis, "-app", "prefork", "-addr", exporter)
 	isUp(t, exporter)
 	p, err := scrape(t, exporter)

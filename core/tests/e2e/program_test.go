@@ -104,15 +104,6 @@ func (p *program) terminate() {
 	p.wait()
 }
 
-// freeAddr returns an address whose port is free at the moment.
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	testkit.Must(t, err)
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
 // scrape reads the page of any process that answers at an address.
 func scrape(t *testing.T, addr string) (testkit.Page, error) {
 	return testkit.Fetch(t.Context(), "http://"+addr+"/metrics")

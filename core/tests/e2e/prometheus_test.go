@@ -37,7 +37,7 @@ func startPrometheus(t *testing.T, target string, args ...string) *prometheus {
 	if err != nil {
 		t.Fatal("prometheus is missing: install it (Debian: apt-get install prometheus), or run make deps")
 	}
-	addr, dir := freeAddr(t), t.TempDir()
+	addr, dir := redistest.FreeAddr(t), t.TempDir()
 	config := filepath.Join(dir, "prometheus.yml")
 	text := fmt.Sprintf(`global: {scrape_interval: 500ms, scrape_timeout: 500ms}
 scrape_configs:

@@ -24,8 +24,8 @@ func byName(t *testing.T, addr string) map[string][]string {
 		"echo":      {"-addr", addr},
 		"fiber":     {"-addr", addr, "-prefork", "-workers", "2"},
 		"prefork":   {"-addr", addr, "-workers", "2"},
-		"instances": {"-addrs", addr + "," + freeAddr(t)},
-		"service":   {"-addr", freeAddr(t), "-pages", addr},
+		"instances": {"-addrs", addr + "," + redistest.FreeAddr(t)},
+		"service":   {"-addr", redistest.FreeAddr(t), "-pages", addr},
 		"exporter":  {"-addr", addr},
 	}
 }
@@ -37,14 +37,14 @@ func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
 	for name := range byName(t, "") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			secret, addr, server := "secret-of-"+name, freeAddr(t), redistest.Start(t)
+			secret, addr, server := "secret-of-"+name, redistest.FreeAddr(t), redistest.Start(t)
 			testkit.Must(t, server.Client(t).Do(t.Context(), "ACL", "SETUSER", "shop", "on", ">"+secret, "~*", "+@all").Err())
 			redis := "redis://shop:" + secret + "@" + server.Addr + "/0"
 			p := startWith(t, redis+"?client_name="+secret, name, byName(t, addr)[name]...)
 			isUp(t, addr)
 			apps := map[string]string{"prefork": "prefork", "instances": "instances"}
 			if name != "exporter" { // an exporter's page is empty with any Redis
-				exporter := freeAddr(t)
+				exporter := redistest.FreeAddr(t)
 				startWith(t, redis, "exporter", "-app", cmp.Or(apps[name], "shop"), "-addr", exporter)
 				testkit.Eventually(t, func() error {
 					page, err := scrape(t, exporter)
@@ -116,8 +116,8 @@ func TestRedisURL_ThatIsWrongIsShownToNobody(t *testing.T) {
 
 func TestRedisURL_TheFlagTakesPrecedence(t *testing.T) {
 	t.Parallel()
-	addr, redis := freeAddr(t), redistest.Start(t).URL()
-	p := startWith(t, "redis://"+freeAddr(t)+"/0", "exporter", "-redis", redis, "-addr", addr)
+	addr, redis := redistest.FreeAddr(t), redistest.Start(t).URL()
+	p := startWith(t, "redis://"+redistest.FreeAddr(t)+"/0", "exporter", "-redis", redis, "-addr", addr)
 	isUp(t, addr)
 	if !strings.Contains(p.out.String(), redis) {
 		t.Errorf("it says %q", &p.out)

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -296,12 +297,24 @@ func freePort() (port int, err error) {
 }
 
 // FreeAddr returns an address on the loopback interface where nothing listens, for a test that
-// listens there more than once.
+// listens there later, or more than once. Its port is outside the range for outgoing connections
+// and that of freePort, and this process gets each port once.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	port, err := freePort()
-	if err != nil {
-		t.Fatal(err)
+	const lowest, number = 61_000, 4_500
+	for range number {
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(lowest+int(addrs.Add(1))%number))
+		if l, err := net.Listen("tcp", addr); err == nil {
+			_ = l.Close()
+			return addr
+		}
 	}
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	t.Fatal("no port is free")
+	return ""
 }
+
+// addrs counts the ports that FreeAddr has tried, from anywhere: other test processes run beside
+// this one.
+var addrs atomic.Int64
+
+func init() { addrs.Store(rand.Int64N(1 << 20)) }
