@@ -233,7 +233,7 @@ func TestImport_ValuesAreRefusedAndCountedAsInAnyOtherWrite(t *testing.T) {
 			familyOf("c", counterOf(1, "x", strings.Repeat("é", 1000))))
 		want := map[string]float64{"nan": 2, "infinite": 2, "negative": 1, "invalid_utf8": 1, "label_too_long": 1}
 		for reason, n := range want {
-			if got := r.self.rejected.WithLabelValues(reason).value(); got != n {
+			if got := selfValue(r, "shoal_rejected_observations_total", reason); got != n {
 				t.Errorf("cumulative %v: %v were refused as %s, not %v", cumulative, got, reason, n)
 			}
 		}
