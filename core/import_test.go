@@ -222,7 +222,7 @@ func TestImport_ManyBadSeriesGiveOneShortError(t *testing.T) {
 
 func TestImport_ValuesAreRefusedAndCountedAsInAnyOtherWrite(t *testing.T) {
 	server := memstore.New()
-	for _, cumulative := range []bool{false, true} {
+	for done, cumulative := range []bool{false, true} {
 		r := process(t, server, Opts{})
 		i := importerOf(r, cumulative)
 		for _, v := range []float64{math.NaN(), math.Inf(1), -1} {
@@ -231,9 +231,14 @@ func TestImport_ValuesAreRefusedAndCountedAsInAnyOtherWrite(t *testing.T) {
 		imports(t, i, familyOf("s", summaryOf(1, math.NaN())), familyOf("h", histogramOf(1, math.Inf(-1), []float64{1, 1})),
 			familyOf("g", gaugeOf(1, "x", "\xff")),
 			familyOf("c", counterOf(1, "x", strings.Repeat("é", 1000))))
+		families, err := r.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
 		want := map[string]float64{"nan": 2, "infinite": 2, "negative": 1, "invalid_utf8": 1, "label_too_long": 1}
 		for reason, n := range want {
-			if got := selfValue(r, "shoal_rejected_observations_total", reason); got != n {
+			got := gathered(t, families)[`shoal_rejected_observations_total{reason="`+reason+`"}`]
+			if got != n*float64(done+1) {
 				t.Errorf("cumulative %v: %v were refused as %s, not %v", cumulative, got, reason, n)
 			}
 		}
