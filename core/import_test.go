@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -337,4 +338,20 @@ func TestImport_TwoImportersShareAFamily(t *testing.T) {
 		imports(t, two, familyOf("c", counterOf(10*n, "db", "2")), familyOf("g", gaugeOf(10*n, "db", "2")))
 	}
 	scrape(t, r).want(t, samples{`c{db="1"}`: 3, `c{db="2"}`: 30, `g{db="1"}`: 3, `g{db="2"}`: 30})
+}
+
+func TestImport_GaugesLiveThroughAnyRefreshPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		before, r := New(), New()
+		imports(t, importerOf(before, false), familyOf("b", gaugeOf(1)))
+		for _, r := range []*Registry{before, r} {
+			connectTo(t, server, r, Opts{RefreshPeriod: 10 * time.Minute})
+		}
+		imports(t, importerOf(r, false), familyOf("g", gaugeOf(1)))
+		for range 50 {
+			elapse(time.Minute)
+			stored(t, server).want(t, samples{"b": 1, "g": 1})
+		}
+	})
 }

@@ -78,6 +78,10 @@ func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) 
 	if o.Key == nil {
 		o.Key = s
 	}
+	if _, ok := o.Key.(*Registry); ok {
+		return nil, errors.New("shoal: AddSource: the source is a shoal.Registry, which has the metrics of all processes: " +
+			"each process would add them once more; let Prometheus scrape it beside this one")
+	}
 	if _, err := r.connected(); errors.Is(err, ErrClosed) {
 		return nil, fmt.Errorf("shoal: AddSource: %w", err)
 	}

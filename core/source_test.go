@@ -268,6 +268,9 @@ func TestAddSource_ASecondOneOfTheSameIsRefused(t *testing.T) {
 			t.Errorf("the error is %v", err)
 		}
 	}
+	if _, err := r.AddSource(new(given), SourceOpts{Key: New()}); err == nil || !strings.Contains(err.Error(), "all processes") {
+		t.Errorf("a registry as source: %v", err)
+	}
 	if _, err := r.AddSource(nil, SourceOpts{}); err == nil {
 		t.Error("no source is accepted")
 	}
