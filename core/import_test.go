@@ -295,6 +295,17 @@ func TestImport_BeyondTheCapSharesTheOverflowSeries(t *testing.T) {
 	}
 }
 
+func TestImport_AGaugeBeyondTheCapTakesThePlaceOfOneThatGoes(t *testing.T) {
+	r := process(t, memstore.New(), Opts{SeriesLimit: 1})
+	i := importerOf(r, true)
+	imports(t, i, familyOf("g", gaugeOf(1, "x", "1"), gaugeOf(2, "x", "2")))
+	scrape(t, r).want(t, samples{`g{x="1"}`: 1})
+	for range 2 {
+		imports(t, i, familyOf("g", gaugeOf(2, "x", "2")))
+	}
+	scrape(t, r).want(t, samples{`g{x="2"}`: 2})
+}
+
 func TestImport_AFamilyHasABoundedNumberOfSetsOfLabelNames(t *testing.T) {
 	r := New()
 	var metrics []*dto.Metric
