@@ -28,6 +28,7 @@ func totalsPage(t *testing.T, readings ...*dto.MetricFamily) samples {
 				families = append(families, reading)
 			}
 			imports(t, i, families...)
+			flush(t, r)
 		}
 		page = scrape(t, r)
 	})
