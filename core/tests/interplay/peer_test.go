@@ -3,6 +3,8 @@
 package interplay_test
 
 import (
+	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -26,8 +28,9 @@ func TestBuckets_AreClientGolangsBitForBit(t *testing.T) {
 	same := func(start, step float64, count int) {
 		t.Helper()
 		for name, f := range map[string][2]func(float64, float64, int) []float64{
-			"LinearBuckets":      {shoal.LinearBuckets, prometheus.LinearBuckets},
-			"ExponentialBuckets": {shoal.ExponentialBuckets, prometheus.ExponentialBuckets},
+			"LinearBuckets":           {shoal.LinearBuckets, prometheus.LinearBuckets},
+			"ExponentialBuckets":      {shoal.ExponentialBuckets, prometheus.ExponentialBuckets},
+			"ExponentialBucketsRange": {shoal.ExponentialBucketsRange, prometheus.ExponentialBucketsRange},
 		} {
 			ours, panics := bounds(func() []float64 { return f[0](start, step, count) })
 			theirs, theyPanic := bounds(func() []float64 { return f[1](start, step, count) })
@@ -79,6 +82,54 @@ func TestDeletions_HitWhatClientGolangsHit(t *testing.T) {
 		for _, values := range [][]string{nil, {"200"}, {"200", "GET", "public"}, {"500", "GET"}} {
 			if got, want := ours.DeleteLabelValues(values...), theirs.DeleteLabelValues(values...); got != want {
 				t.Errorf("after %v: DeleteLabelValues(%q) is %v, client_golang's %v", match, values, got, want)
+			}
+		}
+	}
+}
+
+// The same with vectors of which some labels are curried.
+func TestDeletionsOfCurriedVectors_HitWhatClientGolangsHit(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	for _, curried := range []prometheus.Labels{nil, {"b": "1"}, {"a": "1", "c": "2"}, {"a": "1", "b": "1", "c": "1"}} {
+		for _, labels := range []prometheus.Labels{
+			nil, {"a": "1"}, {"b": "1"}, {"b": "2"}, {"c": "1"}, {"a": "1", "c": "1"}, {"a": "1", "b": "1", "c": "1"}, {"nosuch": "1"},
+		} {
+			for name, deleted := range map[string]func(*shoal.CounterVec, *prometheus.CounterVec) (ours, theirs any){
+				"Delete": func(ours *shoal.CounterVec, theirs *prometheus.CounterVec) (any, any) {
+					return ours.Delete(shoal.Labels(labels)), theirs.Delete(labels)
+				},
+				"DeleteLabelValues": func(ours *shoal.CounterVec, theirs *prometheus.CounterVec) (any, any) {
+					values := slices.Sorted(maps.Values(labels))
+					return ours.DeleteLabelValues(values...), theirs.DeleteLabelValues(values...)
+				},
+				"DeletePartialMatch": func(ours *shoal.CounterVec, theirs *prometheus.CounterVec) (any, any) {
+					return ours.DeletePartialMatch(shoal.Labels(labels)), theirs.DeletePartialMatch(labels)
+				},
+				"Reset": func(ours *shoal.CounterVec, theirs *prometheus.CounterVec) (any, any) {
+					ours.Reset()
+					theirs.Reset()
+					return nil, nil
+				},
+			} {
+				ours := shoal.New().NewCounterVec(shoal.CounterOpts{Name: "c_total"}, names)
+				theirs := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "c_total"}, names)
+				var sets [][]string
+				for n := range 8 {
+					sets = append(sets, []string{fmt.Sprint(1 + n&1), fmt.Sprint(1 + n>>1&1), fmt.Sprint(1 + n>>2)})
+				}
+				for _, values := range sets {
+					ours.WithLabelValues(values...).Inc()
+					theirs.WithLabelValues(values...).Inc()
+				}
+				got, want := deleted(ours.MustCurryWith(shoal.Labels(curried)), theirs.MustCurryWith(curried))
+				if got != want {
+					t.Errorf("curried with %v: %s(%v) is %v, client_golang's %v", curried, name, labels, got, want)
+				}
+				for _, values := range sets { // which are left
+					if got, want := ours.DeleteLabelValues(values...), theirs.DeleteLabelValues(values...); got != want {
+						t.Errorf("curried with %v: after %s(%v) %q is left: %v, client_golang's %v", curried, name, labels, values, got, want)
+					}
+				}
 			}
 		}
 	}
