@@ -163,3 +163,62 @@ func TestDeclarations_WithOtherConstantLabelsAreTakenWhereClientGolangTakesThem(
 		}
 	}
 }
+
+// A program's label le or quantile is taken where client_golang takes it. That looks at some when the
+// first child is made.
+func TestDeclarations_ReserveLabelNamesWhereClientGolangDoes(t *testing.T) {
+	refuses := func(declare func()) (refused bool) {
+		defer func() { refused = recover() != nil }()
+		declare()
+		return false
+	}
+	for _, name := range []string{"le", "quantile", "__name__", "__x", "x"} {
+		for where, tt := range map[string]struct {
+			consts         map[string]string
+			labels, values []string
+		}{
+			"a label":          {nil, []string{name}, []string{"1"}},
+			"a constant label": {map[string]string{name: "1"}, nil, nil},
+		} {
+			ours, theirs := shoal.New(), prometheus.NewRegistry()
+			for kind, declare := range map[string][2]func(){
+				"counter": {
+					func() { ours.NewCounterVec(shoal.CounterOpts{Name: "c", ConstLabels: tt.consts}, tt.labels) },
+					func() {
+						v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "c", ConstLabels: tt.consts}, tt.labels)
+						theirs.MustRegister(v)
+						v.WithLabelValues(tt.values...)
+					},
+				},
+				"gauge": {
+					func() { ours.NewGaugeVec(shoal.GaugeOpts{Name: "g", ConstLabels: tt.consts}, tt.labels) },
+					func() {
+						v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "g", ConstLabels: tt.consts}, tt.labels)
+						theirs.MustRegister(v)
+						v.WithLabelValues(tt.values...)
+					},
+				},
+				"histogram": {
+					func() { ours.NewHistogramVec(shoal.HistogramOpts{Name: "h", ConstLabels: tt.consts}, tt.labels) },
+					func() {
+						v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "h", ConstLabels: tt.consts}, tt.labels)
+						theirs.MustRegister(v)
+						v.WithLabelValues(tt.values...)
+					},
+				},
+				"summary": {
+					func() { ours.NewSummaryVec(shoal.SummaryOpts{Name: "s", ConstLabels: tt.consts}, tt.labels) },
+					func() {
+						v := prometheus.NewSummaryVec(prometheus.SummaryOpts{Name: "s", ConstLabels: tt.consts}, tt.labels)
+						theirs.MustRegister(v)
+						v.WithLabelValues(tt.values...)
+					},
+				},
+			} {
+				if got, want := refuses(declare[0]), refuses(declare[1]); got != want {
+					t.Errorf("%s %s of a %s: refused: %v, by client_golang: %v", where, name, kind, got, want)
+				}
+			}
+		}
+	}
+}
