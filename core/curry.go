@@ -30,14 +30,14 @@ func (v *Vec[M]) CurryWith(labels Labels) (*Vec[M], error) {
 	for name := range labels {
 		switch {
 		case slices.Contains(names, name):
-		case slices.Contains(d.labelNames, name):
+		case slices.Contains(v.consts.names, name):
 			return nil, fmt.Errorf("shoal: %s %q: the label %q is curried already: give some of %q", d.kind, d.name, name, names)
 		default:
 			return nil, fmt.Errorf("shoal: %s %q: the label %q is unknown: give some of %q", d.kind, d.name, name, names)
 		}
 	}
-	c := &curry{values: make([]string, len(d.labelNames)), fixed: make([]bool, len(d.labelNames))}
-	for i, name := range d.labelNames {
+	c := &curry{values: make([]string, len(v.consts.names)), fixed: make([]bool, len(v.consts.names))}
+	for i, name := range v.consts.names {
 		if value, ok := labels[name]; ok {
 			c.values[i], c.fixed[i] = strings.Clone(v.consts.fam.repair(value)), true
 		} else if v.curry != nil && v.curry.fixed[i] {
@@ -57,7 +57,7 @@ const curriedOnStack = 8
 
 // curries says whether the label is curried.
 func (v *Vec[M]) curries(name string) bool {
-	i := slices.Index(v.consts.fam.def.labelNames, name)
+	i := slices.Index(v.consts.names, name)
 	return i >= 0 && v.curry != nil && v.curry.fixed[i]
 }
 

@@ -84,7 +84,7 @@ func (v *Vec[M]) labelNames() []string {
 	if v.curry != nil {
 		return v.curry.rest
 	}
-	return v.consts.fam.def.labelNames
+	return v.consts.names
 }
 
 // valuesOf returns the values of a complete set of labels, in the order of labelNames.
