@@ -129,7 +129,7 @@ func vec[M Counter | Gauge | Summary | Histogram](r *Registry, d definition) (*V
 	if err != nil {
 		return nil, err
 	}
-	return &Vec[M]{c}, nil
+	return &Vec[M]{consts: c}, nil
 }
 
 // must panics if a declaration failed, which is a mistake in the program.
