@@ -173,12 +173,12 @@ func (m counters) read(families []*dto.MetricFamily) {
 		if f.GetName() != "c_total" {
 			continue
 		}
-		sane = sane && f.GetType() == dto.MetricType_COUNTER && f.Type != nil && len(seen) == 0
+		sane = sane && f.GetType() == dto.MetricType_COUNTER && f.Type != nil && f.GetHelp() == "Help." && len(seen) == 0
 		for _, s := range f.Metric {
 			name := series(f.GetName(), s)
 			v := s.GetCounter().GetValue()
 			sane = sane && s != nil && s.Counter != nil && s.Counter.Value != nil && v >= 0 && v < 1e6 && !seen[name] &&
-				s.Counter.CreatedTimestamp == nil && !slices.ContainsFunc(s.Label, odd)
+				s.Counter.CreatedTimestamp == nil && !odd(s.Label)
 			seen[name] = true
 			c := m[name]
 			if c == nil {
@@ -207,4 +207,14 @@ func (m counters) read(families []*dto.MetricFamily) {
 	}
 }
 
-func odd(l *dto.LabelPair) bool { return l == nil || len(l.GetName()) != 1 || len(l.GetValue()) > 1 }
+// odd says whether labels are none that client_golang gives.
+func odd(labels []*dto.LabelPair) bool {
+	seen := map[string]bool{}
+	for _, l := range labels {
+		if len(l.GetName()) != 1 || !strings.Contains("12", l.GetValue()) || seen[l.GetName()] {
+			return true
+		}
+		seen[l.GetName()] = true
+	}
+	return false
+}

@@ -26,7 +26,7 @@ func (g *generator) next() int {
 func (g *generator) rarely() bool { return g.next()%16 == 15 }
 
 var (
-	names = []string{"c_total", "h", "s", "g", "odd.total", "u", "", "shoal_errors_total", "c", "h_count", "\xff"}
+	names = []string{"c_total", "h", "s", "g", "odd.total", "u", "", "shoal_errors_total", "s_sum", "h_count", "\xff"}
 	kinds = []dto.MetricType{0, 4, 2, 1, 0, 3, 0, 0, 0, 0, 0}
 )
 
