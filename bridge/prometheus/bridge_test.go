@@ -159,10 +159,11 @@ took_seconds_count 2
 }
 
 func TestBridge_ShowsTheClassicPartOfANativeHistogram(t *testing.T) {
-	p := start(t, shoaltest.NewServer(), shoalprom.Opts{})
-	auto := promauto.With(p.counted)
+	counted := prometheus.NewRegistry()
+	auto := promauto.With(counted)
 	both := auto.NewHistogram(prometheus.HistogramOpts{Name: "both", Buckets: []float64{1}, NativeHistogramBucketFactor: 1.1})
 	native := auto.NewHistogram(prometheus.HistogramOpts{Name: "native", NativeHistogramBucketFactor: 1.1})
+	p := startWith(t, shoaltest.NewServer(), counted, shoalprom.Opts{})
 	want := ""
 	for n := 1; n < 4; n++ {
 		both.Observe(2)

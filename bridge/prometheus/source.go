@@ -4,10 +4,11 @@ package shoalprom
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -25,9 +26,10 @@ type source struct {
 	mu         sync.Mutex
 	families   map[string]*family // by the gathered name; guarded by mu
 	byPageName map[string]*family // without those that are left out; guarded by mu
+	notes      notes              // guarded by mu
 }
 
-// family is what the bridge makes of a gathered name. All but reported never changes.
+// family is what the bridge makes of a gathered name. All but noted never changes.
 type family struct {
 	pageName string
 	leftOut  bool  // by Opts.Skip, or since wrong
@@ -35,24 +37,18 @@ type family struct {
 	mode     shoal.Mode
 	named    bool // the mode is that of the very name
 	moded    bool // there is a mode for the family
-	reported bool // a note about the family was in an error of Collect; guarded by source.mu
+	noted    bool // there was a note about the family; guarded by source.mu
 }
 
-// Collect gathers. Its error has that of Gather, and notes about families of which only a part
-// is imported, or nothing: each family has one, once.
+// Collect gathers. Its error is that of Gather, and has the notes.
 func (s *source) Collect(context.Context) ([]*dto.MetricFamily, error) {
 	gathered, err := s.from.Gather()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	families := make([]*dto.MetricFamily, 0, len(gathered))
-	var notes []error
 	add := func(f *dto.MetricFamily) {
-		into, note := s.translate(f, gathered)
-		if into != nil {
+		if into := s.translate(f, gathered); into != nil {
 			families = append(families, into)
-		}
-		if note != nil {
-			notes = append(notes, note)
 		}
 	}
 	for _, f := range gathered {
@@ -64,7 +60,7 @@ func (s *source) Collect(context.Context) ([]*dto.MetricFamily, error) {
 			add(quantiles)
 		}
 	}
-	return families, errors.Join(append(notes, err)...)
+	return families, s.notes.join(err, time.Now())
 }
 
 // mode returns the mode of a family by its name on the page.
@@ -78,23 +74,27 @@ func (s *source) mode(pageName string) shoal.Mode {
 }
 
 // translate returns a gathered family as it is imported, or nil if it is not. The caller holds mu.
-func (s *source) translate(gathered *dto.MetricFamily, all []*dto.MetricFamily) (*dto.MetricFamily, error) {
+func (s *source) translate(gathered *dto.MetricFamily, all []*dto.MetricFamily) *dto.MetricFamily {
 	f := s.family(gathered.GetName(), all)
-	note := f.note(gathered)
+	if !f.noted {
+		if note := f.note(gathered); note != nil {
+			f.noted, s.notes.untold = true, append(s.notes.untold, note)
+		}
+	}
 	kind := gathered.GetType()
 	if f.leftOut || kind == dto.MetricType_GAUGE_HISTOGRAM {
-		return nil, note
+		return nil
 	}
 	metrics := escapeLabels(gathered.GetMetric())
 	if kind == dto.MetricType_COUNTER && f.isGauge() {
 		kind, metrics = dto.MetricType_GAUGE, asGauges(metrics)
 	}
 	if f.pageName == gathered.GetName() && kind == gathered.GetType() && sameSlice(metrics, gathered.GetMetric()) {
-		return gathered, note
+		return gathered
 	}
 	return &dto.MetricFamily{
 		Name: &f.pageName, Help: gathered.Help, Type: &kind, Metric: metrics, Unit: gathered.Unit,
-	}, note
+	}
 }
 
 // family returns what is known of a gathered name. The caller holds mu.
@@ -130,24 +130,20 @@ func (f *family) isGauge() bool {
 	return f.moded && (f.named || f.mode != shoal.PerProcess && f.mode != shoal.Sum)
 }
 
-// note returns what the user should know of the family, once.
+// note returns what the user should know of a family; nil if there is nothing.
 func (f *family) note(gathered *dto.MetricFamily) error {
-	if f.reported {
-		return nil
-	}
-	err := f.wrong
-	switch kind := gathered.GetType(); {
+	switch kind, name := gathered.GetType(), gathered.GetName(); {
 	case f.leftOut:
+		return f.wrong
 	case kind == dto.MetricType_GAUGE_HISTOGRAM:
-		err = fmt.Errorf("the gauge histogram %q is left out, since shoal has none: skip it, or use a histogram", gathered.GetName())
+		return fmt.Errorf("the gauge histogram %q is left out, since shoal has none: skip it, or use a histogram", name)
 	case kind == dto.MetricType_HISTOGRAM && slices.ContainsFunc(gathered.GetMetric(), isNative):
-		err = fmt.Errorf("of the native histogram %q only the classic buckets, count and sum are imported: "+
-			"set HistogramOpts.Buckets as well", gathered.GetName())
+		return fmt.Errorf("only the classic buckets, count and sum of the native histogram %q are imported: "+
+			"set HistogramOpts.Buckets as well, if it has none", name)
 	case (kind == dto.MetricType_HISTOGRAM || kind == dto.MetricType_SUMMARY) && f.named:
-		err = fmt.Errorf("Opts.Modes[%q] has no effect, since it is a %v and no gauge", gathered.GetName(), kind)
+		return fmt.Errorf("Opts.Modes[%q] has no effect, since it is a %s and no gauge", name, strings.ToLower(kind.String()))
 	}
-	f.reported = err != nil
-	return err
+	return nil
 }
 
 func isNative(m *dto.Metric) bool { return m.GetHistogram() != nil && m.Histogram.Schema != nil }

@@ -7,6 +7,8 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -229,6 +231,46 @@ size_count 0
 	if got, err := collect(t, s); err != nil || got != want {
 		t.Errorf("the second time: %v\n%s", err, got)
 	}
+}
+
+// The registry reports an error of a source once a minute, and would drop a note between.
+func TestCollect_TellsANoteWhenTheRegistryReportsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reg := prometheus.NewRegistry()
+		native := func(name string) {
+			reg.MustRegister(prometheus.NewHistogram(prometheus.HistogramOpts{Name: name, NativeHistogramBucketFactor: 1.1}))
+		}
+		failure := error(nil)
+		s := bridged(t, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
+			families, _ := reg.Gather()
+			return families, failure
+		}), Opts{})
+		native("a")
+		var reported []string
+		last := time.Time{}
+		for i := range 60 {
+			switch i {
+			case 3:
+				native("b") // within the minute in which a was reported
+			case 25:
+				failure = errors.New("the database does not answer")
+			case 27:
+				native("c") // told with each error, since one of them is reported
+			case 40:
+				failure = nil
+			}
+			if _, err := collect(t, s); err != nil && time.Since(last) >= time.Minute {
+				reported, last = append(reported, err.Error()), time.Now()
+			}
+			time.Sleep(5 * time.Second)
+		}
+		all := strings.Join(reported, "\n")
+		for _, name := range []string{"a", "b", "c"} {
+			if n := strings.Count(all, `"`+name+`"`); n == 0 || n > 1 && name != "c" {
+				t.Errorf("%s is reported %d times:\n%s", name, n, all)
+			}
+		}
+	})
 }
 
 func TestCollect_ImportsWhatGatherGivesBesideAnError(t *testing.T) {
