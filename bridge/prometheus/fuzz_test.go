@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -48,7 +49,7 @@ func noise(seed uint32, n int) []byte {
 type replay struct {
 	t       *testing.T
 	gen     generator
-	given   []*dto.MetricFamily
+	given   atomic.Pointer[[]*dto.MetricFamily]
 	model   counters
 	highest map[string]float64 // by sample, of what must not fall
 	reg     *shoal.Registry
@@ -64,6 +65,7 @@ func (r *replay) run() {
 		o.Modes = map[string]shoal.Mode{"odd_*": shoal.Latest, "g": shoal.Max}
 	}
 	r.highest = map[string]float64{}
+	r.given.Store(new([]*dto.MetricFamily))
 	r.reg = shoal.New()
 	opts := shoal.Opts{OnError: func(err error) {
 		if strings.Contains(err.Error(), "panicked") {
@@ -72,15 +74,16 @@ func (r *replay) run() {
 	}}
 	must(r.t, shoaltest.NewServer().Connect(r.reg, opts))
 	defer func() { must(r.t, r.reg.Close(context.Background())) }()
-	from := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return r.given, nil })
+	from := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return *r.given.Load(), nil })
 	stop, err := shoalprom.Bridge(r.reg, from, o)
 	must(r.t, err)
 	for range 12 {
 		if len(r.gen.data) == 0 {
 			break
 		}
-		r.given = r.gen.families()
-		r.model.read(r.given)
+		given := r.gen.families()
+		r.model.read(given)
+		r.given.Store(&given)
 		r.check(o.Prefix)
 	}
 	stop()
