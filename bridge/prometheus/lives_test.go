@@ -3,6 +3,7 @@
 package shoalprom_test
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -114,13 +115,12 @@ func TestConstMetrics_AreReadByTheirValues(t *testing.T) {
 			c := &constant{began: began}
 			p.counted.MustRegister(c)
 			want := 0.
-			for _, v := range []float64{5, 5, 9, 2, 3} { // falls once: the database was restarted
-				if v < c.value {
-					want += v
-				} else {
-					want += v - c.value
+			for _, v := range []int64{5, 5, 9, 2, 3} { // falls once: the database was restarted
+				was := c.value.Swap(v)
+				if v < was {
+					was = 0
 				}
-				c.value = v
+				want += float64(v - was)
 				if got := shoaltest.Value(t, p.shown, "c_total"); got != want {
 					t.Fatalf("at %v the page has %v, want %v", v, got, want)
 				}
@@ -131,7 +131,7 @@ func TestConstMetrics_AreReadByTheirValues(t *testing.T) {
 
 // constant is a collector as those of databases are.
 type constant struct {
-	value float64
+	value atomic.Int64
 	began time.Time
 }
 
@@ -141,10 +141,10 @@ func (c *constant) Describe(ch chan<- *prometheus.Desc) { ch <- constantDesc }
 
 func (c *constant) Collect(ch chan<- prometheus.Metric) {
 	if !c.began.IsZero() {
-		ch <- prometheus.MustNewConstMetricWithCreatedTimestamp(constantDesc, prometheus.CounterValue, c.value, c.began)
+		ch <- prometheus.MustNewConstMetricWithCreatedTimestamp(constantDesc, prometheus.CounterValue, float64(c.value.Load()), c.began)
 		return
 	}
-	ch <- prometheus.MustNewConstMetric(constantDesc, prometheus.CounterValue, c.value)
+	ch <- prometheus.MustNewConstMetric(constantDesc, prometheus.CounterValue, float64(c.value.Load()))
 }
 
 func TestHistogram_WithOtherBucketsIsCountedWhole(t *testing.T) {
