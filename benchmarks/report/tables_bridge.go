@@ -17,6 +17,7 @@ var bridgeTables = []table{
 			{title: "the other", keys: "peer"},
 			{title: "bridge / the other", keys: "side=bridge", over: "peer"},
 			{title: "of it the import", keys: "side=bridge", unit: "import-ns/op"},
+			{title: "the whole / its own `Gather`", keys: "side=bridge", unit: "gathers/op"},
 		},
 	},
 	{
