@@ -164,13 +164,11 @@ func TestBridge_ShowsTheClassicPartOfANativeHistogram(t *testing.T) {
 	both := auto.NewHistogram(prometheus.HistogramOpts{Name: "both", Buckets: []float64{1}, NativeHistogramBucketFactor: 1.1})
 	native := auto.NewHistogram(prometheus.HistogramOpts{Name: "native", NativeHistogramBucketFactor: 1.1})
 	p := startWith(t, shoaltest.NewServer(), counted, shoalprom.Opts{})
-	want := ""
 	for n := 1; n < 4; n++ {
 		both.Observe(2)
 		native.Observe(2)
-		want = fmt.Sprintf("both_bucket{le=\"1\"} 0\nboth_bucket{le=\"+Inf\"} %d\nboth_sum %d\nboth_count %d\n"+
-			"native_bucket{le=\"+Inf\"} %[1]d\nnative_sum %[2]d\nnative_count %[1]d\n", n, 2*n, n)
-		p.wants(want)
+		p.wants(fmt.Sprintf("both_bucket{le=\"1\"} 0\nboth_bucket{le=\"+Inf\"} %d\nboth_sum %d\nboth_count %d\n"+
+			"native_bucket{le=\"+Inf\"} %[1]d\nnative_sum %[2]d\nnative_count %[1]d\n", n, 2*n, n))
 	}
 	if got := p.reports(); strings.Count(got, `"both"`) != 1 || strings.Count(got, `"native"`) != 1 {
 		t.Errorf("reported is\n%s", got)

@@ -82,7 +82,7 @@ func TestBridge_SaysWhatIsWrongWithItsArguments(t *testing.T) {
 		{nil, from, Opts{}, "use shoal.Default()"},
 		{reg, nil, Opts{}, "use prometheus.DefaultGatherer"},
 		{reg, reg, Opts{}, "leave it out"},
-		{reg, prometheus.Gatherers{from, prometheus.Gatherers{reg}}, Opts{}, "leave it out"},
+		{reg, prometheus.Gatherers{from, prometheus.Gatherers{shoal.New()}}, Opts{}, "leave it out"},
 		{reg, from, modes("a", shoal.Total), `Opts.Modes["a"]: a Total gauge can only be added to`},
 		{reg, from, modes("a", "most"), `unknown gauge mode "most": use`},
 		{reg, from, modes("a[", shoal.Max), `Opts.Modes["a["]: not a pattern`},

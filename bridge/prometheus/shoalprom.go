@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,9 +61,9 @@ func newSource(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (*source, 
 		return nil, errors.New("the registry is nil: use shoal.Default() or shoal.New()")
 	case from == nil:
 		return nil, errors.New("the gatherer is nil: use prometheus.DefaultGatherer or a prometheus.Registry")
-	case gathers(from, reg):
-		return nil, errors.New("the gatherer has the registry itself in it, which would import its own page: " +
-			"leave it out of the Gatherers")
+	case hasShoal(from):
+		return nil, errors.New("the gatherer has a shoal.Registry in it, which has the metrics of all processes: " +
+			"leave it out, since each process would add them once more")
 	case o.Period < 0:
 		return nil, fmt.Errorf("Opts.Period is %v: use a positive duration, or 0 for %v", o.Period, shoal.DefSourcePeriod)
 	case o.Prefix != "" && !model.LegacyValidation.IsValidMetricName(o.Prefix):
@@ -78,17 +79,13 @@ func newSource(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (*source, 
 	}, nil
 }
 
-// gathers says whether a gatherer is the registry, or Gatherers that contain it.
-func gathers(from prometheus.Gatherer, reg *shoal.Registry) bool {
+// hasShoal says whether a gatherer is a registry of shoal, or Gatherers that contain one.
+func hasShoal(from prometheus.Gatherer) bool {
 	switch from := from.(type) {
 	case *shoal.Registry:
-		return from == reg
+		return true
 	case prometheus.Gatherers:
-		for _, g := range from {
-			if gathers(g, reg) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(from, hasShoal)
 	}
 	return false
 }
