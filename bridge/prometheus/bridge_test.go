@@ -120,7 +120,7 @@ func TestBridge_EveryTypeIsOnThePageOfAllProcesses(t *testing.T) {
 	var last *process
 	for i := range 2 {
 		p := start(t, server, shoalprom.Opts{
-			Quantiles: true, Skip: []string{"left_*"}, Modes: map[string]shoal.Mode{"depth": shoal.Sum, "db_*": shoal.Latest},
+			Skip: []string{"left_*"}, Modes: map[string]shoal.Mode{"depth": shoal.Sum, "db_*": shoal.Latest},
 		})
 		auto := promauto.With(p.counted)
 		n := float64(i + 1)
@@ -145,8 +145,6 @@ plain{gauge_index="0"} 1
 plain{gauge_index="1"} 2
 size_sum 3
 size_count 2
-size_quantile{gauge_index="0",quantile="0.5"} 1
-size_quantile{gauge_index="1",quantile="0.5"} 2
 took_seconds_bucket{le="1"} 1
 took_seconds_bucket{le="2"} 2
 took_seconds_bucket{le="+Inf"} 2
@@ -156,6 +154,35 @@ took_seconds_count 2
 	if reports := last.reports(); reports != "" {
 		t.Error(reports)
 	}
+}
+
+func TestBridge_ShowsTheQuantilesOfEachProcess(t *testing.T) {
+	if _, err := shoal.New().RegisterGaugeVec(shoal.GaugeOpts{Name: "g"}, []string{"quantile"}); err != nil {
+		t.Skip(err)
+	}
+	server := shoaltest.NewServer()
+	var last *process
+	for i := range 2 {
+		p := start(t, server, shoalprom.Opts{Quantiles: true, Modes: map[string]shoal.Mode{"wait_quantile": shoal.Max}})
+		auto := promauto.With(p.counted)
+		for _, name := range []string{"size", "wait"} {
+			s := auto.NewSummary(prometheus.SummaryOpts{Name: name, Objectives: map[float64]float64{.5: .05, .99: .001}})
+			s.Observe(float64(i))
+		}
+		p.flush()
+		last = p
+	}
+	last.wants(`size_sum 1
+size_count 2
+size_quantile{gauge_index="0",quantile="0.5"} 0
+size_quantile{gauge_index="1",quantile="0.5"} 1
+size_quantile{gauge_index="0",quantile="0.99"} 0
+size_quantile{gauge_index="1",quantile="0.99"} 1
+wait_sum 1
+wait_count 2
+wait_quantile{quantile="0.5"} 1
+wait_quantile{quantile="0.99"} 1
+`)
 }
 
 func TestBridge_ShowsTheClassicPartOfANativeHistogram(t *testing.T) {
