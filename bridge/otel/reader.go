@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalotel
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	dto "github.com/prometheus/client_model/go"
+	shoal "github.com/shoal-metrics/shoal/core"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+// Reader is a reader of the SDK from which a registry collects: once a period, before each page
+// of this process, and in Flush and Close. It is safe for concurrent use.
+type Reader struct {
+	*sdkmetric.ManualReader
+	reg        *shoal.Registry
+	translator *translator
+	problems   reporter
+	remove     func() // ends the registry's collections
+
+	shutdown sync.Once
+}
+
+var _ sdkmetric.Reader = (*Reader)(nil)
+
+// NewReader returns a reader for one MeterProvider. The SDK's options, such as WithProducer and
+// WithCardinalityLimitSelector, may follow; aggregation and temporality are those of o.
+func NewReader(reg *shoal.Registry, o Opts, options ...sdkmetric.ManualReaderOption) (*Reader, error) {
+	if reg == nil {
+		return nil, errors.New("shoalotel: the registry is nil")
+	}
+	t, err := newTranslator(o)
+	if err != nil {
+		return nil, err
+	}
+	options = append(slices.Clip(options),
+		sdkmetric.WithTemporalitySelector(t.opts.Temporality), sdkmetric.WithAggregationSelector(t.opts.Aggregation))
+	r := &Reader{ManualReader: sdkmetric.NewManualReader(options...), reg: reg, translator: t}
+	r.remove, err = reg.AddSource(source{r}, shoal.SourceOpts{Name: "OpenTelemetry", Period: o.Period, Mode: t.mode})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// ErrCollect is the error of [Reader.Collect].
+var ErrCollect = errors.New("shoalotel: the registry collects from this reader, and what somebody else took would be missing: add another reader to the provider")
+
+// Collect returns [ErrCollect], since what is collected is no longer there for the registry.
+func (r *Reader) Collect(context.Context, *metricdata.ResourceMetrics) error { return ErrCollect }
+
+// ForceFlush collects and waits until Redis has it: see [shoal.Registry.Flush]. Without a
+// deadline it gives up after 10 s; what is not delivered then stays queued.
+func (r *Reader) ForceFlush(ctx context.Context) error { return deliver(ctx, r.reg) }
+
+// Shutdown collects for the last time, deletes the gauges, and delivers, as ForceFlush does. It
+// does not close the registry, and may come after that.
+func (r *Reader) Shutdown(ctx context.Context) error {
+	err := sdkmetric.ErrReaderShutdown
+	r.shutdown.Do(func() {
+		r.remove()
+		err = errors.Join(r.ManualReader.Shutdown(ctx), deliver(ctx, r.reg))
+	})
+	return err
+}
+
+// source is the reader as the registry sees it.
+type source struct{ r *Reader }
+
+// Collect returns what the provider has counted since the last call, and its gauges. If a
+// callback of the program fails, the rest was collected all the same, and would not be there the
+// next time.
+func (s source) Collect(ctx context.Context) ([]*dto.MetricFamily, error) {
+	var rm metricdata.ResourceMetrics
+	err := s.r.ManualReader.Collect(ctx, &rm)
+	if errors.Is(err, sdkmetric.ErrReaderNotRegistered) || errors.Is(err, sdkmetric.ErrReaderShutdown) {
+		return nil, nil
+	}
+	if rm.Resource == nil { // the context had ended: nothing was collected
+		return nil, err
+	}
+	families, problems := s.r.translator.translate(&rm)
+	s.r.problems.report(errors.Join(problems...))
+	return families, err
+}
