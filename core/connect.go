@@ -191,7 +191,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	if err != nil || c.writer == nil {
 		return err
 	}
-	r.sampled.wait(ctx, sampleTimeout)
+	r.sampled.wait(ctx, flushSampleTimeout, everyProvider)
 	err = c.writer.request(ctx, false)
 	if err == nil {
 		return nil
@@ -231,8 +231,7 @@ func (c *connection) closing() bool {
 
 func (c *connection) close(ctx context.Context) error {
 	if c.begun.CompareAndSwap(false, true) {
-		c.sampled.wait(ctx, sampleTimeout)
-		c.sampled.stop()
+		c.sampled.last(ctx)
 		c.awaiting.Lock()
 		close(c.stop)
 		c.awaiting.Unlock()

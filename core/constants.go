@@ -11,11 +11,13 @@ import (
 )
 
 // constants are one set of values of a family's constant labels, and the children with it. A
-// declaration with other values has a set of its own. All sets of a family share its name,
-// its keys in Redis and its cap of series.
+// declaration with other values has a set of its own. In an imported family, which has no
+// constant labels, there is a set for each set of label names. All sets of a family share its
+// name, its keys in Redis and its cap of series.
 type constants struct {
 	fam    *family
 	values []string // parallel to fam.def.constNames
+	names  []string // the label names of the children, in the order of their values
 
 	// salt is part of the hash of each child, by which the family's table tells apart
 	// children that differ only in the set. It is 0 for the first set.
@@ -43,13 +45,21 @@ func (f *family) constantsOf(d *definition) *constants {
 			return c
 		}
 	}
-	c := &constants{fam: f, values: d.constVals, salt: uint64(len(sets)) * 0x9E3779B97F4A7C15}
-	c.overflowField = c.field(d.overflowValues())
-	sets = append(slices.Clone(sets), c)
-	f.sets.Store(&sets)
+	c := f.addSet(d)
 	if len(d.labelNames) == 0 {
 		c.newChild(nil)
 	}
+	return c
+}
+
+// addSet adds a set with the definition's values of the constant labels and its label names. For
+// its callers see constantsOf.
+func (f *family) addSet(d *definition) *constants {
+	sets := *f.sets.Load()
+	c := &constants{fam: f, values: d.constVals, names: d.labelNames, salt: uint64(len(sets)) * 0x9E3779B97F4A7C15}
+	c.overflowField = c.field(c.overflowValues())
+	sets = append(slices.Clone(sets), c)
+	f.sets.Store(&sets)
 	return c
 }
 
@@ -60,11 +70,20 @@ func (c *constants) hash(values []string) uint64 { return hashValues(values) ^ c
 // field returns the stored field of the child with these label values.
 func (c *constants) field(values []string) string {
 	d := &c.fam.def
-	field := wire.EncodeField(slices.Concat(d.constNames, d.labelNames), slices.Concat(c.values, values))
+	field := wire.EncodeField(slices.Concat(d.constNames, c.names), slices.Concat(c.values, values))
 	if d.mode == Total {
 		field = wire.TotalMark + field
 	}
 	return field
+}
+
+// overflowValues are the label values of the overflow series.
+func (c *constants) overflowValues() []string {
+	values := make([]string, len(c.names))
+	for i := range values {
+		values[i] = overflowValue
+	}
+	return values
 }
 
 // labels are the constant labels.

@@ -44,6 +44,7 @@ type definition struct {
 	constNames []string      // ordered
 	constVals  []string      // parallel to constNames
 	cadence    cadence
+	imported   bool // by an Importer: the label names are those of each series
 }
 
 // fullName joins the parts of a metric's name with underscores.
@@ -186,7 +187,7 @@ func (d *definition) hasLabel(name string) bool {
 // same says whether two declarations are of one metric: only the values of their constant
 // labels may differ.
 func (d *definition) same(o *definition) bool {
-	return d.name == o.name && d.help == o.help && d.kind == o.kind && d.mode == o.mode &&
+	return d.name == o.name && d.help == o.help && d.kind == o.kind && d.mode == o.mode && d.imported == o.imported &&
 		d.expire == o.expire && d.retention == o.retention && slices.Equal(d.upper, o.upper) &&
 		slices.Equal(d.labelNames, o.labelNames) && slices.Equal(d.constNames, o.constNames)
 }
@@ -194,6 +195,9 @@ func (d *definition) same(o *definition) bool {
 // String is the definition in an error.
 func (d *definition) String() string {
 	var b strings.Builder
+	if d.imported {
+		b.WriteString("imported ")
+	}
 	fmt.Fprintf(&b, "%s %s (help %q", d.kind, d.name, d.help)
 	if d.mode != PerProcess {
 		fmt.Fprintf(&b, ", mode %s", string(d.mode))
@@ -229,12 +233,3 @@ func (d *definition) wire(retention time.Duration) wire.Definition {
 // overflowValue is the value of every label of the overflow series, which takes what
 // exceeds the cap of series.
 const overflowValue = "shoal_overflow"
-
-// overflowValues are the label values of the overflow series.
-func (d *definition) overflowValues() []string {
-	values := make([]string, len(d.labelNames))
-	for i := range values {
-		values[i] = overflowValue
-	}
-	return values
-}

@@ -129,7 +129,7 @@ func (c *constants) newSeries(values []string) *series {
 	}
 	s.consts, s.hash = c, c.hash(values)
 	s.field = c.field(values)
-	s.values = wire.FieldValues(s.field, f.def.labelNames)
+	s.values = wire.FieldValues(s.field, c.names)
 	return s
 }
 
@@ -157,9 +157,9 @@ func (c *constants) child(values []string) (*series, error) {
 	if s := f.table.get(c.hash(values), values); s != nil {
 		return s, nil
 	}
-	if len(values) != len(f.def.labelNames) {
+	if len(values) != len(c.names) {
 		return nil, fmt.Errorf("shoal: %s %q has the %d labels %q and got %d values",
-			f.def.kind, f.def.name, len(f.def.labelNames), f.def.labelNames, len(values))
+			f.def.kind, f.def.name, len(c.names), c.names, len(values))
 	}
 	return c.newChild(values), nil
 }
@@ -267,7 +267,7 @@ func (c *constants) overflowChild() *series {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if c.overflow == nil {
-		c.overflow = c.newSeries(f.def.overflowValues())
+		c.overflow = c.newSeries(c.overflowValues())
 		c.overflow.outside.Store(true)
 		c.overflow.overflow = true
 		f.holdFrom(c.overflow, monotonicNow())

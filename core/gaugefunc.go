@@ -2,7 +2,10 @@
 
 package shoal
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // GaugeFunc is a gauge whose value a function returns: see [Registry.NewGaugeFunc].
 type GaugeFunc struct {
@@ -39,17 +42,29 @@ func (r *Registry) RegisterGaugeFunc(o GaugeOpts, f func() float64) (*GaugeFunc,
 	if err != nil {
 		return nil, err
 	}
-	return r.sampled.add(&GaugeFunc{gauge: g, f: f}).(*GaugeFunc), nil
+	return r.sampled.add(&GaugeFunc{gauge: g, f: f}, 0).(*GaugeFunc), nil
 }
 
 // sample calls the function and sets the gauge to what it returns.
-func (g *GaugeFunc) sample() { g.gauge.setIfChanged(g.f()) }
+func (g *GaugeFunc) sample(context.Context) { g.gauge.setIfChanged(g.f()) }
 
-func (g *GaugeFunc) same(other source) bool {
+func (g *GaugeFunc) same(other provider) bool {
 	o, ok := other.(*GaugeFunc)
 	return ok && o.gauge == g.gauge
 }
 
-func (g *GaugeFunc) String() string {
-	return fmt.Sprintf("%s %q: its function", g.gauge.consts.fam.def.kind, g.gauge.consts.fam.def.name)
+func (g *GaugeFunc) failed(reason string) { g.gauge.consts.fam.reg.functionFailed(reason) }
+
+func (g *GaugeFunc) String() string { return g.gauge.consts.fam.functionName() }
+
+// functionName names the function that gives a metric's value.
+func (f *family) functionName() string {
+	return fmt.Sprintf("%s %q: its function", f.def.kind, f.def.name)
+}
+
+// functionFailed counts a failure of a function that gives a metric's value.
+func (r *Registry) functionFailed(reason string) {
+	if reason == failedPanic {
+		r.self.gaugeFuncFails.Inc()
+	}
 }

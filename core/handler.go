@@ -184,7 +184,7 @@ func (r *Registry) scrape(ctx context.Context, asked page.Request, budget time.D
 		if patience >= ownFlushTimeout {
 			patience, cause = ownFlushTimeout, nil
 		}
-		r.sampled.wait(ctx, patience/2)
+		r.sampled.wait(ctx, patience/2, everyProvider)
 		flushCtx, cancel := context.WithTimeoutCause(ctx, patience, cause)
 		err := c.writer.request(flushCtx, true)
 		if err != nil && !errors.Is(err, page.ErrHasty) && !errors.Is(err, context.Canceled) {

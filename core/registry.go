@@ -46,7 +46,7 @@ type Registry struct {
 func New() *Registry {
 	r := &Registry{byName: map[string]*family{}, owners: map[string]*family{}}
 	r.families.Store(new([]*family))
-	r.sampled.reg = r
+	r.sampled.reg, r.sampled.changed = r, make(chan struct{}, 1)
 	r.self.declare(r)
 	return r
 }
@@ -66,20 +66,28 @@ func (r *Registry) declare(d definition) (*constants, error) {
 		}
 		return f.constantsOf(&d), nil
 	}
+	var c *constants
+	err := r.enter(&d, func(f *family) { c = f.constantsOf(&d) })
+	return c, err
+}
+
+// enter makes the family of a definition whose name is free. begin adds what it is to have before
+// others see it. The caller holds mu.
+func (r *Registry) enter(d *definition, begin func(*family)) error {
 	for _, name := range wire.OwnedNames(d.name, d.kind) {
 		if f := r.owners[name]; f != nil {
-			return nil, fmt.Errorf("shoal: %s %q would write samples of the name %s, as %s does: rename one of the two",
+			return fmt.Errorf("shoal: %s %q would write samples of the name %s, as %s does: rename one of the two",
 				d.kind, d.name, name, &f.def)
 		}
 	}
 	if c := r.conn.Load(); c != nil {
-		if err := checkPeriods(&d, c.opts.RefreshPeriod); err != nil {
-			return nil, err
+		if err := checkPeriods(d, c.opts.RefreshPeriod); err != nil {
+			return err
 		}
 	}
-	f := &family{reg: r, def: d, writes: d.mode.writes()}
+	f := &family{reg: r, def: *d, writes: d.mode.writes()}
 	f.sets.Store(new([]*constants))
-	c := f.constantsOf(&d)
+	begin(f)
 	for _, b := range append(slices.Clone(d.upper), math.Inf(1)) {
 		f.bounds = append(f.bounds, wire.FormatBound(b))
 	}
@@ -89,7 +97,7 @@ func (r *Registry) declare(d definition) (*constants, error) {
 	}
 	list := append(slices.Clone(*r.families.Load()), f)
 	r.families.Store(&list)
-	return c, nil
+	return nil
 }
 
 // limited says whether the cap of series is known.

@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"context"
 	"errors"
 	"math"
 	"runtime"
@@ -31,7 +32,7 @@ import (
 // others are declared and read nevertheless.
 func (r *Registry) RegisterRuntime() error {
 	reader := runtimestats.New()
-	s := &runtimeSource{read: reader.Read, pauses: reader.Pauses}
+	s := &runtimeSource{reg: r, read: reader.Read, pauses: reader.Pauses}
 	var errs []error
 	for _, stat := range reader.Stats() {
 		n := runtimeNumber{}
@@ -52,13 +53,14 @@ func (r *Registry) RegisterRuntime() error {
 	s.paused, err = r.RegisterSummary(SummaryOpts{
 		Name: "go_gc_duration_seconds", Help: "For how long garbage collections stopped the world.",
 	})
-	r.sampled.add(s)
+	r.sampled.add(s, 0)
 	return errors.Join(append(errs, err)...)
 }
 
 // runtimeSource brings the numbers of a runtimestats.Reader to their metrics. A metric is nil if
 // the program has another one with its name.
 type runtimeSource struct {
+	reg     *Registry
 	read    func(values []float64)
 	pauses  func() (n uint64, seconds float64)
 	values  []float64
@@ -78,7 +80,7 @@ type runtimeNumber struct {
 }
 
 // sample reads all numbers once. A NaN could not be read: its metric keeps its last value.
-func (s *runtimeSource) sample() {
+func (s *runtimeSource) sample(context.Context) {
 	s.read(s.values)
 	for i, v := range s.values {
 		switch n := &s.numbers[i]; {
@@ -99,9 +101,11 @@ func (s *runtimeSource) sample() {
 	}
 }
 
-func (s *runtimeSource) same(other source) bool {
+func (s *runtimeSource) same(other provider) bool {
 	_, ok := other.(*runtimeSource)
 	return ok
 }
+
+func (s *runtimeSource) failed(reason string) { s.reg.functionFailed(reason) }
 
 func (s *runtimeSource) String() string { return "the metrics of Go's runtime" }

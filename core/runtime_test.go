@@ -38,7 +38,7 @@ func runtimeIn(t testing.TB, r *Registry, u *used) {
 	if err := r.RegisterRuntime(); err != nil {
 		t.Fatal(err)
 	}
-	s := r.sampled.sources[0].source.(*runtimeSource)
+	s := r.sampled.asked[0].provider.(*runtimeSource)
 	index := func(name string) int {
 		i := slices.IndexFunc(runtimestats.New().Stats(), func(stat runtimestats.Stat) bool { return stat.Name == name })
 		if i < 0 {
@@ -151,8 +151,8 @@ func TestRuntime_IsReadOnceForAllItsMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, u := New(), new(used)
 		runtimeIn(t, r, u)
-		if err := r.RegisterRuntime(); err != nil || len(r.sampled.sources) != 1 {
-			t.Errorf("a second call: %d sources, %v", len(r.sampled.sources), err)
+		if err := r.RegisterRuntime(); err != nil || len(r.sampled.asked) != 1 {
+			t.Errorf("a second call: %d sources, %v", len(r.sampled.asked), err)
 		}
 		elapse(time.Minute)
 		if u.readings != 0 {
@@ -248,9 +248,9 @@ func BenchmarkRuntimeSampling(b *testing.B) {
 	if err := r.RegisterRuntime(); err != nil {
 		b.Fatal(err)
 	}
-	s := r.sampled.sources[0].source
+	s := r.sampled.asked[0].provider
 	b.ReportAllocs()
 	for b.Loop() {
-		s.sample()
+		s.sample(b.Context())
 	}
 }

@@ -24,6 +24,7 @@ type selfMetrics struct {
 	removed         *CounterVec
 	corrupt         *Counter
 	gaugeFuncFails  *Counter
+	sourceFails     *CounterVec
 	scrapeDuration  *Histogram
 	scrapeFailures  *Counter
 	scrapeStale     *Counter
@@ -68,7 +69,9 @@ func (m *selfMetrics) declare(r *Registry) {
 	m.lost = counterVec("shoal_lost_batches_total", "Batches that Redis lost, or that it may or may not have.", "reason", lossReasons...)
 	m.removed = counterVec("shoal_removed_series_total", "Series that left Redis.", "reason", removedIdle, removedExpired, removedDeleted)
 	m.corrupt = counter("shoal_corrupt_values_total", "What Redis held that shoal does not write, and that was replaced or omitted from the page.")
-	m.gaugeFuncFails = counter("shoal_gaugefunc_panics_total", "Gauge functions that panicked.")
+	m.gaugeFuncFails = counter("shoal_gaugefunc_panics_total", "Gauge and counter functions that panicked.")
+	m.sourceFails = counterVec("shoal_source_failures_total", "Failures of sources of other clients' metrics.", "reason",
+		failedError, failedRefused, failedPanic, failedLate, failedClosing)
 	m.scrapeDuration = seconds("shoal_scrape_duration_seconds", "Time that reading Redis for a scrape took.")
 	m.scrapeFailures = counter("shoal_scrape_failures_total", "Scrapes that were answered with an error.")
 	m.scrapeStale = counter("shoal_scrape_flush_failures_total", "Scrapes before which the answering process could not flush its own values.")

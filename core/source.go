@@ -4,6 +4,10 @@ package shoal
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -14,10 +18,10 @@ const DefSourcePeriod = 5 * time.Second
 
 // Source gives the metrics of another client: see [Registry.AddSource].
 type Source interface {
-	// Collect returns all gauges there are, and the counters, histograms and summaries. The
-	// registry neither keeps nor changes what it returns. With an error, the families
-	// beside it are imported all the same, and what is missing is not taken for gone. Two
-	// calls never overlap. It may panic or hang. The context ends when the registry is closed.
+	// Collect returns all gauges there are, and the counters, histograms and summaries: see
+	// SourceOpts.Cumulative. The registry neither keeps nor changes what it returns. With an
+	// error, the families beside it are imported, and what is missing is not taken for gone.
+	// Two calls never overlap. It may panic or hang. The context ends when the registry is closed.
 	Collect(ctx context.Context) ([]*dto.MetricFamily, error)
 }
 
@@ -31,17 +35,88 @@ type SourceOpts struct {
 	// series began, as a prometheus.Gatherer gives them. Defaults to false: they are what was
 	// counted since the last call.
 	Cumulative bool
-	// Mode returns the mode of a family of gauges: see ImporterOpts.
+	// Mode returns the mode of a family of gauges (untyped ones included), by its name. A
+	// [Total] is refused, since what is imported is set. Defaults to PerProcess for all.
 	Mode func(family string) Mode
 	// Key is what the source reads, such as a pointer to another registry. A second source of
-	// the registry with an equal Key is refused, since both would count the same. It must be
-	// comparable. Defaults to the source itself, if that is comparable.
+	// the registry with an equal Key is refused, since both would count the same. One that is
+	// not comparable is equal to none. Defaults to the source.
 	Key any
 }
 
-// AddSource makes the registry ask s for metrics once a period while it is connected, before
-// each page of this process, and in Flush and Close.
-// remove asks once more, stops, and deletes the gauges that the source gave.
+// AddSource makes the registry ask s for the metrics of another client, as long as it is
+// connected: at once, then once a period, and before each page of this process, Flush and Close.
+// A page and Flush wait for it for half a second at most, Close for 2 s. [Importer.Import] tells
+// what becomes of the metrics.
+//
+// Of totals ([SourceOpts].Cumulative) the registry adds what is new since the last call. A total
+// that fell began anew, from 0; so did one whose created timestamp is another and later than the
+// last call. The first call of a process adds all that was counted since it began. A killed process
+// loses what it counted since the last call, a period at most.
+//
+// A counter that the source no longer gives stays on the page; this process then no longer holds
+// its series (see [Vec]). If the source gives it again, it goes on where it was.
+//
+// A source that fails harms nobody: shoal_source_failures_total counts errors of Collect, metrics
+// that were refused, panics, and calls that do not return, and Opts.OnError tells of them.
+//
+// remove asks once more, deletes the gauges that the source gave, and ends it. AddSource fails
+// after Close, and for a source that is there already.
 func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) {
-	return func() {}, nil
+	switch {
+	case s == nil:
+		return nil, errors.New("shoal: AddSource: the source is nil")
+	case o.Period < 0:
+		return nil, fmt.Errorf("shoal: AddSource: Period is %v: use a positive duration, or 0 for the default", o.Period)
+	}
+	if o.Period == 0 {
+		o.Period = DefSourcePeriod
+	}
+	if o.Name == "" {
+		o.Name = fmt.Sprintf("%T", s)
+	}
+	if o.Key == nil {
+		o.Key = s
+	}
+	if c := r.conn.Load(); c != nil && c.closing() {
+		return nil, fmt.Errorf("shoal: AddSource: %w", ErrClosed)
+	}
+	added := &importSource{source: s, name: o.Name, key: o.Key, importer: r.newImporter(o.Mode, o.Cumulative)}
+	if r.sampled.add(added, o.Period) != added {
+		return nil, fmt.Errorf("shoal: AddSource: the registry asks %s already: a second source would count the same", o.Name)
+	}
+	return sync.OnceFunc(func() { r.sampled.remove(added); added.importer.Close() }), nil
 }
+
+// importSource is a Source and its importer.
+type importSource struct {
+	source   Source
+	name     string
+	key      any
+	importer *Importer
+}
+
+// sample asks the source and imports what it gives.
+func (s *importSource) sample(ctx context.Context) {
+	read := time.Now()
+	families, err := s.source.Collect(ctx)
+	sampled := &s.importer.reg.sampled
+	if err != nil && ctx.Err() == nil {
+		sampled.failed(s, failedError, fmt.Errorf("failed: %w", err))
+	}
+	err = s.importer.importAll(families, read, err == nil)
+	if err != nil && !errors.Is(err, ErrClosed) {
+		sampled.failed(s, failedRefused, fmt.Errorf("gave metrics that were refused: %w", err))
+	}
+}
+
+func (s *importSource) same(other provider) bool {
+	o, ok := other.(*importSource)
+	return ok && reflect.ValueOf(s.key).Comparable() && reflect.ValueOf(o.key).Comparable() && s.key == o.key
+}
+
+func (s *importSource) failed(reason string) {
+	s.importer.reg.self.sourceFails.WithLabelValues(reason).Inc()
+}
+
+func (s *importSource) String() string { return "source " + s.name }

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoal
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/shoal-metrics/shoal/core/internal/memstore"
+)
+
+// totalsPage is the page of a process after it has imported each of readings, a second after the
+// one before it.
+func totalsPage(t *testing.T, readings ...*dto.MetricFamily) samples {
+	t.Helper()
+	var page samples
+	synctest.Test(t, func(t *testing.T) {
+		r := process(t, memstore.New(), Opts{})
+		i := importerOf(r, true)
+		for _, reading := range readings {
+			time.Sleep(time.Second)
+			var families []*dto.MetricFamily
+			if reading != nil {
+				families = append(families, reading)
+			}
+			imports(t, i, families...)
+		}
+		page = scrape(t, r)
+	})
+	return page
+}
+
+func TestTotals_WhatIsNewOfACounterIsAdded(t *testing.T) {
+	// In a bubble, the first reading is made a second after this.
+	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	at := func(seconds float64) time.Time { return start.Add(time.Duration(seconds * float64(time.Second))) }
+	c := func(v float64) *dto.MetricFamily { return familyOf("c", counterOf(v)) }
+	since := func(v, seconds float64) *dto.MetricFamily { return familyOf("c", began(counterOf(v), at(seconds))) }
+	for _, test := range []struct {
+		name     string
+		readings []*dto.MetricFamily
+		want     float64
+	}{
+		{"the first reading is all that was counted", []*dto.MetricFamily{c(5)}, 5},
+		{"then what is new", []*dto.MetricFamily{c(5), c(5), c(7)}, 7},
+		{"fractions that round up", []*dto.MetricFamily{c(.1), c(.3), c(.3), c(.3)}, .3},
+		{"a fall is a restart", []*dto.MetricFamily{c(5), c(2), c(3)}, 8},
+		{"what is given again goes on", []*dto.MetricFamily{c(5), nil, nil, c(7)}, 7},
+		{"what is given again may have begun anew", []*dto.MetricFamily{c(5), nil, c(2)}, 7},
+		{"one that began anew and overtook", []*dto.MetricFamily{since(5, 0), since(7, 1.5)}, 12},
+		{"and goes on", []*dto.MetricFamily{since(5, 0), since(7, 1.5), since(8, 1.5)}, 13},
+		{"one that began while it was read", []*dto.MetricFamily{since(5, 1.5), since(5, 1.5), since(6, 1.5)}, 6},
+		{"times that are computed anew each time", []*dto.MetricFamily{since(5, .1), since(6, .2), since(7, .3)}, 7},
+		{"a time that is missing once", []*dto.MetricFamily{since(5, .1), c(6), since(7, .1)}, 7},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			page := totalsPage(t, test.readings...)
+			if got := page["c"]; got < test.want-1e-12 || got > test.want+1e-12 {
+				t.Errorf("the page has %v, not %v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestTotals_WhatIsNewOfAHistogramIsAdded(t *testing.T) {
+	start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	h := func(sum float64, upTo1, upTo2, all float64) *dto.MetricFamily {
+		return familyOf("h", histogramOf(uint64(all), sum, []float64{1, upTo1, 2, upTo2}))
+	}
+	since := func(seconds float64, f *dto.MetricFamily) *dto.MetricFamily {
+		began(f.Metric[0], start.Add(time.Duration(seconds*float64(time.Second))))
+		return f
+	}
+	for _, test := range []struct {
+		name              string
+		readings          []*dto.MetricFamily
+		upTo1, upTo2, all float64
+		sum               float64
+	}{
+		{"what is new", []*dto.MetricFamily{h(10, 1, 2, 3), h(10, 1, 2, 3), h(16, 2, 4, 6)}, 2, 4, 6, 16},
+		{"negative observations", []*dto.MetricFamily{h(10, 1, 2, 3), h(4, 2, 3, 4)}, 2, 3, 4, 4},
+		{"a count that falls", []*dto.MetricFamily{h(10, 1, 2, 3), h(2, 1, 2, 2)}, 2, 4, 5, 12},
+		{"a bucket that falls", []*dto.MetricFamily{h(10, 3, 3, 3), h(12, 1, 2, 4)}, 4, 5, 7, 22},
+		{"another time", []*dto.MetricFamily{since(0, h(10, 1, 2, 3)), since(1.5, h(16, 2, 4, 6))}, 3, 6, 9, 26},
+		{"buckets read one by one", []*dto.MetricFamily{since(0, h(10, 2, 2, 3)), since(0, h(11, 1, 3, 4)), since(0, h(12, 3, 4, 5))}, 3, 4, 5, 12},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			totalsPage(t, test.readings...).want(t, samples{
+				`h_bucket{le="1"}`: test.upTo1, `h_bucket{le="2"}`: test.upTo2, `h_bucket{le="+Inf"}`: test.all,
+				"h_count": test.all, "h_sum": test.sum,
+			})
+		})
+	}
+}
+
+func TestTotals_WhatIsNewOfASummaryIsAdded(t *testing.T) {
+	s := func(n uint64, sum float64) *dto.MetricFamily { return familyOf("s", summaryOf(n, sum)) }
+	totalsPage(t, s(2, 3), s(2, 3), s(5, 7), s(1, 2)).want(t, samples{"s_count": 6, "s_sum": 9})
+}
+
+// held lists the children that a process holds of a family.
+func held(r *Registry, name string) (fields []string) {
+	r.mu.Lock()
+	f := r.byName[name]
+	r.mu.Unlock()
+	f.table.series.Each(func(s *series) { fields = append(fields, s.field) })
+	return fields
+}
+
+func TestTotals_WhatIsNoLongerGivenIsNotHeldButStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		i := importerOf(r, true)
+		round := func(metrics ...*dto.Metric) {
+			imports(t, i, familyOf("c", metrics...))
+			flush(t, r)
+		}
+		round(counterOf(1, "x", "1"), counterOf(2, "x", "2"))
+		round(counterOf(1, "x", "1"))
+		round(counterOf(1, "x", "1"))
+		if got := held(r, "c"); len(got) != 1 {
+			t.Errorf("the process holds %q", got)
+		}
+		stored(t, server).want(t, samples{`c{x="1"}`: 1, `c{x="2"}`: 2})
+		round(counterOf(1, "x", "1"), counterOf(2, "x", "2"))
+		if got := held(r, "c"); len(got) != 2 {
+			t.Errorf("what is given again is not held: %q", got)
+		}
+		stored(t, server).want(t, samples{`c{x="1"}`: 1, `c{x="2"}`: 2})
+	})
+}
+
+func TestTotals_WhatIsKeptOfGoneSeriesIsBounded(t *testing.T) {
+	r := process(t, memstore.New(), Opts{SeriesLimit: 10})
+	i := importerOf(r, true)
+	for n := range 200 {
+		imports(t, i, familyOf("c", counterOf(1, "tenant", fmt.Sprint(n)), counterOf(1, "tenant", "always")))
+		flush(t, r)
+	}
+	if n := i.families["c"].entries.Len(); n > 12 {
+		t.Errorf("the importer remembers %d series", n)
+	}
+	if n := len(held(r, "c")); n > 4 {
+		t.Errorf("the process holds %d series", n)
+	}
+}
