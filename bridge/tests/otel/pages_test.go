@@ -15,7 +15,8 @@ import (
 // page is what a page shows: of each family its type and help, of each series its values.
 type page map[string]string
 
-// pageOf leaves out what only shoal has: its own families, and the label gauge_index.
+// pageOf leaves out what only shoal has: its own families, and the label gauge_index; and labels
+// without a value, which are the same as none to Prometheus, and which shoal does not show.
 func pageOf(families []*dto.MetricFamily) page {
 	p := page{}
 	for _, f := range families {
@@ -26,7 +27,7 @@ func pageOf(families []*dto.MetricFamily) page {
 		for _, m := range f.Metric {
 			var labels []string
 			for _, l := range m.Label {
-				if l.GetName() != "gauge_index" {
+				if l.GetName() != "gauge_index" && l.GetValue() != "" {
 					labels = append(labels, fmt.Sprintf("%s=%q", l.GetName(), l.GetValue()))
 				}
 			}
