@@ -92,13 +92,18 @@ func (e *Exporter) MarshalLog() any { return struct{ Type string }{"shoal"} }
 
 // deliver waits until Redis has what the registry knows. A closed registry has delivered it.
 func deliver(ctx context.Context, reg *shoal.Registry) error {
-	if _, ok := ctx.Deadline(); !ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, deliverTimeout)
-		defer cancel()
-	}
+	ctx, cancel := withDeadline(ctx)
+	defer cancel()
 	if err := reg.Flush(ctx); !errors.Is(err, shoal.ErrClosed) {
 		return err
 	}
 	return nil
+}
+
+// withDeadline bounds a context that has no deadline.
+func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, deliverTimeout)
 }

@@ -7,18 +7,30 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	shoal "github.com/shoal-metrics/shoal/core"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/instrumentation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
+		handled.Lock()
+		defer handled.Unlock()
+		handled.errs = append(handled.errs, err)
+	}))
+	goleak.VerifyTestMain(m)
+}
 
 // bare leaves out what most tests don't look at.
 var bare = Opts{WithoutScopeInfo: true, WithoutTargetInfo: true}
@@ -111,3 +123,62 @@ func sameLines(t *testing.T, got, want []string) {
 
 // counterMetric is a counter without labels.
 func counterMetric(v float64) *dto.Metric { return &dto.Metric{Counter: &dto.Counter{Value: &v}} }
+
+// handled collects what otel.Handle gets.
+var handled struct {
+	sync.Mutex
+	errs []error // guarded by Mutex
+}
+
+// handledBy returns what f made otel.Handle get.
+func handledBy(f func()) []error {
+	handled.Lock()
+	before := len(handled.errs)
+	handled.Unlock()
+	f()
+	handled.Lock()
+	defer handled.Unlock()
+	return slices.Clone(handled.errs[before:])
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// readerOf returns a provider with a reader to the registry.
+func readerOf(t *testing.T, reg *shoal.Registry, o Opts) (*Reader, *sdkmetric.MeterProvider) {
+	t.Helper()
+	r, err := NewReader(reg, o)
+	must(t, err)
+	return r, sdkmetric.NewMeterProvider(sdkmetric.WithResource(resource.Empty()), sdkmetric.WithReader(r))
+}
+
+func counterIn(t *testing.T, p *sdkmetric.MeterProvider, name string) metric.Int64Counter {
+	t.Helper()
+	c, err := p.Meter("m").Int64Counter(name)
+	must(t, err)
+	return c
+}
+
+// value is that of a series without labels, as a registry's page shows it; -1 if it does not.
+func value(t *testing.T, reg *shoal.Registry, name string) float64 {
+	t.Helper()
+	families, err := reg.Gather()
+	must(t, err)
+	for _, f := range families {
+		if f.GetName() == name && len(f.Metric) == 1 {
+			return f.Metric[0].GetCounter().GetValue() + f.Metric[0].GetGauge().GetValue() + float64(f.Metric[0].GetHistogram().GetSampleCount())
+		}
+	}
+	return -1
+}
+
+func wantValue(t *testing.T, reg *shoal.Registry, name string, want float64) {
+	t.Helper()
+	if got := value(t, reg, name); got != want {
+		t.Errorf("%s is %v, want %v", name, got, want)
+	}
+}

@@ -5,6 +5,7 @@ package shoalotel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -23,7 +24,9 @@ type Reader struct {
 	problems   reporter
 	remove     func() // ends the registry's collections
 
-	shutdown sync.Once
+	collecting chan struct{} // holds a value while somebody collects
+	ended      bool          // guarded by collecting: there is nothing to collect any more
+	shutdown   sync.Once
 }
 
 var _ sdkmetric.Reader = (*Reader)(nil)
@@ -40,7 +43,7 @@ func NewReader(reg *shoal.Registry, o Opts, options ...sdkmetric.ManualReaderOpt
 	}
 	options = append(slices.Clip(options),
 		sdkmetric.WithTemporalitySelector(t.opts.Temporality), sdkmetric.WithAggregationSelector(t.opts.Aggregation))
-	r := &Reader{ManualReader: sdkmetric.NewManualReader(options...), reg: reg, translator: t}
+	r := &Reader{ManualReader: sdkmetric.NewManualReader(options...), reg: reg, translator: t, collecting: make(chan struct{}, 1)}
 	r.remove, err = reg.AddSource(source{r}, shoal.SourceOpts{Name: "OpenTelemetry", Period: o.Period, Mode: t.mode})
 	if err != nil {
 		return nil, err
@@ -63,28 +66,66 @@ func (r *Reader) ForceFlush(ctx context.Context) error { return deliver(ctx, r.r
 func (r *Reader) Shutdown(ctx context.Context) error {
 	err := sdkmetric.ErrReaderShutdown
 	r.shutdown.Do(func() {
-		r.remove()
-		err = errors.Join(r.ManualReader.Shutdown(ctx), deliver(ctx, r.reg))
+		ctx, cancel := withDeadline(ctx)
+		defer cancel()
+		err = r.collectLast(ctx)
+		r.remove() // its last call gets nothing, so that the gauges go at once
+		err = errors.Join(err, r.ManualReader.Shutdown(ctx), deliver(ctx, r.reg))
 	})
 	return err
 }
 
-// source is the reader as the registry sees it.
-type source struct{ r *Reader }
+// collectLast imports what is left. The registry's own last call would not do: it waits for half
+// a second at most, drops what comes later, and is not made before the registry is connected.
+func (r *Reader) collectLast(ctx context.Context) error {
+	select {
+	case r.collecting <- struct{}{}:
+		defer func() { <-r.collecting }()
+	case <-ctx.Done():
+		return fmt.Errorf("shoalotel: a callback that observes has not returned: what was counted since the last collection is lost: %w", ctx.Err())
+	}
+	if ctx.Err() != nil { // the SDK would collect nothing, and Close can still deliver it
+		ctx = context.WithoutCancel(ctx)
+	}
+	families, err := r.collect(ctx)
+	r.ended = true
+	counted := slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return f.GetType() == dto.MetricType_GAUGE })
+	if failed := r.reg.Import(counted); !errors.Is(failed, shoal.ErrClosed) {
+		r.problems.report(failed)
+	}
+	return err
+}
 
-// Collect returns what the provider has counted since the last call, and its gauges. If a
+// collect returns what the provider has counted since the last call, and its gauges. If a
 // callback of the program fails, the rest was collected all the same, and would not be there the
-// next time.
-func (s source) Collect(ctx context.Context) ([]*dto.MetricFamily, error) {
-	var rm metricdata.ResourceMetrics
-	err := s.r.ManualReader.Collect(ctx, &rm)
-	if errors.Is(err, sdkmetric.ErrReaderNotRegistered) || errors.Is(err, sdkmetric.ErrReaderShutdown) {
+// next time. The caller holds collecting.
+func (r *Reader) collect(ctx context.Context) ([]*dto.MetricFamily, error) {
+	if r.ended {
 		return nil, nil
 	}
-	if rm.Resource == nil { // the context had ended: nothing was collected
+	var rm metricdata.ResourceMetrics
+	err := r.ManualReader.Collect(ctx, &rm)
+	if errors.Is(err, sdkmetric.ErrReaderNotRegistered) {
+		return nil, nil // the provider comes later
+	}
+	if rm.Resource == nil { // nothing was collected
 		return nil, err
 	}
-	families, problems := s.r.translator.translate(&rm)
-	s.r.problems.report(errors.Join(problems...))
+	families, problems := r.translator.translate(&rm)
+	r.problems.report(errors.Join(problems...))
 	return families, err
+}
+
+// source is the reader as the registry sees it.
+type source struct{ *Reader }
+
+// Collect implements [shoal.Source].
+func (s source) Collect(ctx context.Context) ([]*dto.MetricFamily, error) {
+	select {
+	case s.collecting <- struct{}{}:
+		defer func() { <-s.collecting }()
+		return s.collect(ctx)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
