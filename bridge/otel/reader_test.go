@@ -141,7 +141,12 @@ func TestReader_UpDownCountersAreTheSumOfTheLivingAndTargetInfoIsThereOnce(t *te
 // A failing callback is the program's affair. What others counted must not go with it, since in
 // deltas it is given once only.
 func TestReader_AFailingCallbackLosesNothing(t *testing.T) {
-	reg := shoaltest.New(t)
+	var reports atomic.Int64
+	reg := shoaltest.NewServer().New(t, shoal.Opts{OnError: func(err error) {
+		if strings.Contains(err.Error(), "the database is away") {
+			reports.Add(1)
+		}
+	}})
 	_, p := readerOf(t, reg, bare)
 	c := counterIn(t, p, "c")
 	_, err := p.Meter("m").Int64ObservableGauge("g", metric.WithInt64Callback(func(context.Context, metric.Int64Observer) error {
@@ -150,9 +155,12 @@ func TestReader_AFailingCallbackLosesNothing(t *testing.T) {
 	must(t, err)
 	for range 3 {
 		c.Add(t.Context(), 1)
-		_ = p.ForceFlush(t.Context())
+		must(t, p.ForceFlush(t.Context()))
 	}
 	wantValue(t, reg, "c_total", 3)
+	if n := reports.Load(); n != 1 {
+		t.Errorf("%d reports, want one a minute", n)
+	}
 }
 
 // In deltas, the SDK would give the whole value again after a callback that did not observe once,
@@ -263,6 +271,7 @@ func TestReader_PassesTheSDKsOptionsOn(t *testing.T) {
 	must(t, err)
 	p := sdkmetric.NewMeterProvider(sdkmetric.WithResource(resource.Empty()), sdkmetric.WithReader(r))
 	c := counterIn(t, p, "c")
+	must(t, p.ForceFlush(t.Context())) // the next collection is one period away: the limit is that of one
 	for i := range 10 {
 		c.Add(t.Context(), 1, metric.WithAttributes(attribute.Int("i", i)))
 	}
