@@ -179,6 +179,10 @@ func (d *definition) tooMuch() error {
 	return nil
 }
 
+// expiresLate says whether the gauge expires no sooner than after two refreshes, whatever its
+// expire: the program did not declare it, and so could not choose a longer one.
+func (d *definition) expiresLate() bool { return d.cadence.own() || d.imported }
+
 // hasLabel says whether the metric was declared with this label.
 func (d *definition) hasLabel(name string) bool {
 	return slices.Contains(d.labelNames, name) || slices.Contains(d.constNames, name)

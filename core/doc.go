@@ -88,13 +88,21 @@
 // sum of all that any process added. A Total can't be set and a Latest can't be added to:
 // such a write is dropped and counted in shoal_rejected_observations_total.
 //
+// # Metrics of other clients
+//
+// A program or a library that counts with client_golang or OpenTelemetry need not be rewritten:
+// the packages under bridge bring its metrics to this page in one line. They stand on
+// [Registry.AddSource], which asks a [Source] for what it has counted, and on an [Importer] for
+// what comes by itself. What was counted is added exactly once from the moment of the import, and
+// a killed process loses what it counted since the last one, a period of 5 s at most.
+//
 // # Concurrency
 //
 // Everything is safe for concurrent use. A registry has one goroutine that does its writing, one
-// for the housekeeping in Redis, one that begins the calls of gauge functions and the readings of
-// the runtime, one for each of these, and one while a scrape reads; all end with Close. Functions
-// of the application ([Opts].OnError, those of [Registry.NewGaugeFunc]) are called without a
-// lock. A panic of a gauge function is contained.
+// for the housekeeping in Redis, one that begins the calls of gauge and counter functions, sources
+// and the readings of the runtime, one for each of these, and one while a scrape reads; all end
+// with Close. Functions of the application ([Opts].OnError, those of [Registry.NewGaugeFunc]) are
+// called without a lock. A panic of one that gives values is contained.
 //
 // # Scrape once
 //
@@ -114,7 +122,9 @@ package shoal
 //   - sum and cells: numbers to which many goroutines add.
 //   - family, constants, table and series, with counter, gauge, summary and histogram:
 //     what is counted. delete, deletions and deleted remove series.
-//   - sampler: what it asks for values (gaugefunc, runtime), and when.
+//   - import, with importfamily, importvalue and totals: what another client counted becomes that
+//     of a family.
+//   - sampler: what it asks for values (gaugefunc, counterfunc, source, runtime), and when.
 //   - registry, with selfmetrics, overflow, report and damage: all metrics of an application.
 //   - writer, with heartbeat, refresh, flushrun, answers, freeze, packer, marks, gaugesend and
 //     close: what brings them to Redis. undelivered says what it has not brought there. housekeep

@@ -132,7 +132,7 @@ func (w *writer) gaugeOp(s *series) (wire.GaugeOp, bool) {
 	switch g.state.Load() {
 	case gaugeSet:
 		op.Value, op.Expire = formatGauge(g.value()), s.consts.fam.def.expire
-		if s.consts.fam.def.cadence.own() { // Opts.RefreshPeriod is checked for the application's gauges only
+		if s.consts.fam.def.expiresLate() {
 			op.Expire = max(op.Expire, 2*w.opts.RefreshPeriod)
 		}
 		return op, true

@@ -7,6 +7,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -222,7 +223,7 @@ func TestImport_ManyBadSeriesGiveOneShortError(t *testing.T) {
 
 func TestImport_ValuesAreRefusedAndCountedAsInAnyOtherWrite(t *testing.T) {
 	server := memstore.New()
-	for _, cumulative := range []bool{false, true} {
+	for done, cumulative := range []bool{false, true} {
 		r := process(t, server, Opts{})
 		i := importerOf(r, cumulative)
 		for _, v := range []float64{math.NaN(), math.Inf(1), -1} {
@@ -231,9 +232,14 @@ func TestImport_ValuesAreRefusedAndCountedAsInAnyOtherWrite(t *testing.T) {
 		imports(t, i, familyOf("s", summaryOf(1, math.NaN())), familyOf("h", histogramOf(1, math.Inf(-1), []float64{1, 1})),
 			familyOf("g", gaugeOf(1, "x", "\xff")),
 			familyOf("c", counterOf(1, "x", strings.Repeat("é", 1000))))
+		families, err := r.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
 		want := map[string]float64{"nan": 2, "infinite": 2, "negative": 1, "invalid_utf8": 1, "label_too_long": 1}
 		for reason, n := range want {
-			if got := r.self.rejected.WithLabelValues(reason).value(); got != n {
+			got := gathered(t, families)[`shoal_rejected_observations_total{reason="`+reason+`"}`]
+			if got != n*float64(done+1) {
 				t.Errorf("cumulative %v: %v were refused as %s, not %v", cumulative, got, reason, n)
 			}
 		}
@@ -332,4 +338,20 @@ func TestImport_TwoImportersShareAFamily(t *testing.T) {
 		imports(t, two, familyOf("c", counterOf(10*n, "db", "2")), familyOf("g", gaugeOf(10*n, "db", "2")))
 	}
 	scrape(t, r).want(t, samples{`c{db="1"}`: 3, `c{db="2"}`: 30, `g{db="1"}`: 3, `g{db="2"}`: 30})
+}
+
+func TestImport_GaugesLiveThroughAnyRefreshPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		before, r := New(), New()
+		imports(t, importerOf(before, false), familyOf("b", gaugeOf(1)))
+		for _, r := range []*Registry{before, r} {
+			connectTo(t, server, r, Opts{RefreshPeriod: 10 * time.Minute})
+		}
+		imports(t, importerOf(r, false), familyOf("g", gaugeOf(1)))
+		for range 50 {
+			elapse(time.Minute)
+			stored(t, server).want(t, samples{"b": 1, "g": 1})
+		}
+	})
 }

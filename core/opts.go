@@ -153,7 +153,7 @@ func checkPeriods(d *definition, refresh time.Duration) error {
 		return fmt.Errorf("shoal: %s %q: Retention is %v: use at least twice Opts.RefreshPeriod, which is %v, or KeepForever",
 			d.kind, d.name, d.retention, refresh)
 	}
-	if d.mode != Latest && d.expire != 0 && refresh >= d.expire && !d.cadence.own() {
+	if d.mode != Latest && d.expire != 0 && refresh >= d.expire && !d.expiresLate() {
 		return fmt.Errorf("shoal: gauge %q expires after %v, but Opts.RefreshPeriod is %v: "+
 			"choose a period below the expiry", d.name, d.expire, refresh)
 	}

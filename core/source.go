@@ -78,8 +78,12 @@ func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) 
 	if o.Key == nil {
 		o.Key = s
 	}
-	if c := r.conn.Load(); c != nil && c.closing() {
-		return nil, fmt.Errorf("shoal: AddSource: %w", ErrClosed)
+	if _, ok := o.Key.(*Registry); ok {
+		return nil, errors.New("shoal: AddSource: the source is a shoal.Registry, which has the metrics of all processes: " +
+			"each process would add them once more; let Prometheus scrape it beside this one")
+	}
+	if _, err := r.connected(); errors.Is(err, ErrClosed) {
+		return nil, fmt.Errorf("shoal: AddSource: %w", err)
 	}
 	added := &importSource{source: s, name: o.Name, key: o.Key, importer: r.newImporter(o.Mode, o.Cumulative)}
 	if r.sampled.add(added, o.Period) != added {
