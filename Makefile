@@ -63,5 +63,5 @@ cross: ## build for other systems, 32 bit among them
 	GOOS=linux GOARCH=386 CGO_ENABLED=0 $(EACH) go build ./...
 	GOOS=darwin GOARCH=arm64 CGO_ENABLED=0 $(EACH) go build ./...
 	# The tests' servers are stopped by signals that Windows does not have.
-	for module in core embedded examples middleware/*/; do \
+	for module in core embedded examples middleware/*/ bridge/*/; do \
 		(cd $$module && GOOS=windows GOARCH=amd64 CGO_ENABLED=0 go build ./...) || exit 1; done

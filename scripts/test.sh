@@ -30,7 +30,7 @@ fi
 
 # The packages whose tests mostly wait for servers, outages and deadlines. They run in a lane of
 # their own, at the same time as those that compute.
-waits='^(core/tests/(behaviour|e2e|faults|interplay|prometheus)|deploy/tests|e2e|embedded|examples|middleware/tests)(/|$)'
+waits='^(core/tests/(behaviour|e2e|faults|interplay|prometheus)|deploy/tests|e2e|embedded|examples|bridge/tests|middleware/tests)(/|$)'
 
 . scripts/steps.sh
 

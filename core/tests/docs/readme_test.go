@@ -34,7 +34,7 @@ func TestReadme_TheCompleteProgramRuns(t *testing.T) {
 		}
 		source = strings.Replace(source, old, actual, 1)
 	}
-	program := exec.Command(build(t, "nethttp", source))
+	program := exec.Command(build(t, "middleware/nethttp", source))
 	var log bytes.Buffer
 	program.Stderr = &log
 	if err := program.Start(); err != nil {
@@ -66,15 +66,18 @@ func TestReadme_TheCompleteProgramRuns(t *testing.T) {
 	}
 }
 
-// So are the programs of the middlewares' READMEs.
-func TestReadme_TheProgramOfEachMiddlewareBuilds(t *testing.T) {
-	for _, router := range []string{"nethttp", "chi", "gin", "echo", "echov5", "fasthttp", "fiber", "fiberv2"} {
-		t.Run(router, func(t *testing.T) {
-			source := completeProgram(t, "middleware/"+router+"/README.md")
+// So are the programs of the READMEs of middlewares and bridges.
+func TestReadme_TheProgramOfEachModuleBuilds(t *testing.T) {
+	for _, module := range []string{
+		"middleware/nethttp", "middleware/chi", "middleware/gin", "middleware/echo", "middleware/echov5",
+		"middleware/fasthttp", "middleware/fiber", "middleware/fiberv2", "bridge/otel",
+	} {
+		t.Run(module, func(t *testing.T) {
+			source := completeProgram(t, module+"/README.md")
 			if formatted, err := format.Source([]byte(source)); err != nil || string(formatted) != source {
 				t.Errorf("the program is not what gofmt makes of it: %v", err)
 			}
-			build(t, router, source)
+			build(t, module, source)
 		})
 	}
 }
@@ -91,17 +94,17 @@ func completeProgram(t *testing.T, file string) string {
 	return ""
 }
 
-// build compiles a program in the module of the middleware that it uses. An overlay adds the
+// build compiles a program in the module, such as a middleware, that it uses. An overlay adds the
 // program without writing to that module.
-func build(t *testing.T, middleware, source string) (binary string) {
+func build(t *testing.T, module, source string) (binary string) {
 	t.Helper()
 	dir := t.TempDir()
 	file, overlay, binary := filepath.Join(dir, "main.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "program")
-	module, err := filepath.Abs(filepath.Join(root, "middleware", middleware))
+	path, err := filepath.Abs(filepath.Join(root, module))
 	if err != nil {
 		t.Fatal(err)
 	}
-	paths, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(module, "program", "main.go"): file}})
+	paths, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(path, "program", "main.go"): file}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +114,7 @@ func build(t *testing.T, middleware, source string) (binary string) {
 		}
 	}
 	cmd := exec.Command("go", "build", "-overlay", overlay, "-o", binary, "./program")
-	cmd.Dir = module
+	cmd.Dir = path
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
