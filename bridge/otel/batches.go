@@ -3,6 +3,8 @@
 package shoalotel
 
 import (
+	"strconv"
+	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -36,10 +38,10 @@ func (b *batches) join(rm *metricdata.ResourceMetrics, families []*dto.MetricFam
 		}
 		given := map[string]bool{}
 		for _, m := range f.Metric {
-			given[seriesKey("", m.Label)] = true
+			given[seriesKey(m.Label)] = true
 		}
 		for _, m := range earlier.Metric {
-			if !given[seriesKey("", m.Label)] { // target_info is in every batch
+			if !given[seriesKey(m.Label)] { // target_info is in every batch
 				f.Metric = append(f.Metric, m)
 			}
 		}
@@ -51,6 +53,19 @@ func (b *batches) join(rm *metricdata.ResourceMetrics, families []*dto.MetricFam
 		}
 	}
 	return families
+}
+
+// seriesKey is different for series of a family that differ. The labels are sorted.
+func seriesKey(labels []*dto.LabelPair) string {
+	var key strings.Builder
+	for _, l := range labels {
+		for _, text := range []string{l.GetName(), l.GetValue()} {
+			key.WriteString(strconv.Itoa(len(text)))
+			key.WriteByte(' ')
+			key.WriteString(text)
+		}
+	}
+	return key.String()
 }
 
 // newestPoint is the latest time of a point.

@@ -35,8 +35,8 @@ type Opts struct {
 	// WithoutCounterSuffixes leaves _total out of the names of counters.
 	WithoutCounterSuffixes bool
 	// WithoutScopeInfo leaves out the labels that begin with otel_scope_. If instruments of two
-	// scopes then have the same name and attributes, only one of them is counted, and the
-	// other is reported.
+	// scopes then have the same name and attributes, what they count is added up; of gauges
+	// one is shown, and the other is reported.
 	WithoutScopeInfo bool
 	// WithoutTargetInfo leaves target_info out.
 	WithoutTargetInfo bool

@@ -9,12 +9,14 @@ import (
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/otlptranslator"
 	shoal "github.com/shoal-metrics/shoal/core"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 // point is what the totals need to know of a data point, beside its value.
 type point struct {
 	temporality metricdata.Temporality
+	series      attribute.Distinct
 	start, time time.Time
 }
 
@@ -35,7 +37,7 @@ func addSum[N int64 | float64](c *translation, m *metricdata.Metrics, d metricda
 		p := &d.DataPoints[i]
 		if labels, ok := c.labels(f, p.Attributes); ok {
 			counter := &dto.Metric{Label: labels, Counter: &dto.Counter{Value: new(float64(p.Value))}}
-			c.add(f, counter, point{d.Temporality, p.StartTime, p.Time})
+			c.add(f, m, counter, point{d.Temporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
 		}
 	}
 }
@@ -77,7 +79,7 @@ func addHistogram[N int64 | float64](c *translation, m *metricdata.Metrics, d me
 			}
 			b.CumulativeCount = new(cumulative)
 		}
-		c.add(f, &dto.Metric{Label: labels, Histogram: h}, point{d.Temporality, p.StartTime, p.Time})
+		c.add(f, m, &dto.Metric{Label: labels, Histogram: h}, point{d.Temporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
 	}
 }
 
@@ -103,7 +105,7 @@ func addSummary(c *translation, m *metricdata.Metrics, d metricdata.Summary) {
 		p := &d.DataPoints[i]
 		if labels, ok := c.labels(f, p.Attributes); ok {
 			s := &dto.Summary{SampleCount: new(p.Count), SampleSum: new(p.Sum)}
-			c.add(f, &dto.Metric{Label: labels, Summary: s}, point{metricdata.CumulativeTemporality, p.StartTime, p.Time})
+			c.add(f, m, &dto.Metric{Label: labels, Summary: s}, point{metricdata.CumulativeTemporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
 		}
 	}
 }

@@ -3,13 +3,16 @@
 package shoalotel
 
 import (
+	"errors"
+	"maps"
 	"math"
+	"reflect"
 	"sort"
-	"strconv"
-	"strings"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
 )
 
 // totalsKept is how long the total of a series that is no longer given is remembered. A series
@@ -17,12 +20,20 @@ import (
 const totalsKept = time.Hour
 
 // totals makes deltas of cumulative values: those of observable counters, of other clients'
-// metrics, and of any instrument for which Opts.Temporality says so. Its callers hold the
-// translator's mu.
+// metrics, and of any instrument for which Opts.Temporality says so. It knows a series by what the
+// SDK calls it, since two of them may have the same labels. Its callers hold the translator's mu.
 type totals struct {
-	series map[string]*total
-	swept  time.Time
-	now    func() time.Time // replaced in tests
+	instruments map[instrument]map[attribute.Distinct]*total
+	round       int // the number of the collection
+	swept       time.Time
+	now         func() time.Time // replaced in tests
+}
+
+// instrument is what the SDK tells instruments apart by.
+type instrument struct {
+	scope                   instrumentation.Scope
+	name, unit, description string
+	data                    reflect.Type
 }
 
 // total is what was counted of a series.
@@ -33,17 +44,32 @@ type total struct {
 	count          uint64        // of a histogram or a summary
 	buckets        []*dto.Bucket // of a histogram
 	time, seen     time.Time     // of the last reading, by the point and by this process
+	round          int           // of the last reading
 }
 
 func newTotals() *totals {
-	return &totals{series: map[string]*total{}, swept: time.Now(), now: time.Now}
+	return &totals{instruments: map[instrument]map[attribute.Distinct]*total{}, swept: time.Now(), now: time.Now}
 }
+
+// of returns what was counted of the instrument's series.
+func (ts *totals) of(i instrument) map[attribute.Distinct]*total {
+	series := ts.instruments[i]
+	if series == nil {
+		series = map[attribute.Distinct]*total{}
+		ts.instruments[i] = series
+	}
+	return series
+}
+
+var errTwice = errors.New("a series is left out that was given twice in one collection, as totals")
 
 // subtract makes a total what was counted since it was last given. If it has fallen, or began
 // after it was last given, it has begun again, and all of it is new.
-func (ts *totals) subtract(family string, m *dto.Metric, p point) {
-	key := seriesKey(family, m.Label)
-	t := ts.series[key]
+func (ts *totals) subtract(series map[attribute.Distinct]*total, m *dto.Metric, p point) error {
+	t := series[p.series]
+	if t != nil && t.round == ts.round {
+		return errTwice
+	}
 	if t == nil || !t.time.IsZero() && p.start.After(t.time) {
 		t = &total{}
 	}
@@ -51,7 +77,7 @@ func (ts *totals) subtract(family string, m *dto.Metric, p point) {
 	case m.Counter != nil:
 		v := m.Counter.GetValue()
 		if math.IsNaN(v) || math.IsInf(v, 0) { // the importer refuses it
-			return
+			return nil
 		}
 		if v < t.value {
 			t = &total{}
@@ -69,8 +95,9 @@ func (ts *totals) subtract(family string, m *dto.Metric, p point) {
 		}
 		t.subtractHistogram(m.Histogram)
 	}
-	t.time, t.seen = p.time, ts.now()
-	ts.series[key] = t
+	t.time, t.seen, t.round = p.time, ts.now(), ts.round
+	series[p.series] = t
+	return nil
 }
 
 // advance returns what v has more than was counted. A sum that is not a number any more has no
@@ -113,31 +140,18 @@ func (t *total) below(bound float64) uint64 {
 	return t.buckets[i-1].GetCumulativeCount()
 }
 
-// forget drops the series that were not given for long.
-func (ts *totals) forget() {
+// begin begins a collection. From time to time it drops the series that were not given for long.
+func (ts *totals) begin() {
+	ts.round++
 	now := ts.now()
 	if now.Sub(ts.swept) < totalsKept {
 		return
 	}
 	ts.swept = now
-	for key, t := range ts.series {
-		if now.Sub(t.seen) > totalsKept {
-			delete(ts.series, key)
+	for i, series := range ts.instruments {
+		maps.DeleteFunc(series, func(_ attribute.Distinct, t *total) bool { return now.Sub(t.seen) > totalsKept })
+		if len(series) == 0 {
+			delete(ts.instruments, i)
 		}
 	}
-}
-
-// seriesKey is different for different series. The labels are sorted.
-func seriesKey(family string, labels []*dto.LabelPair) string {
-	var key strings.Builder
-	key.WriteString(family)
-	for _, l := range labels {
-		for _, text := range []string{l.GetName(), l.GetValue()} {
-			key.WriteByte(' ')
-			key.WriteString(strconv.Itoa(len(text)))
-			key.WriteByte(' ')
-			key.WriteString(text)
-		}
-	}
-	return key.String()
 }

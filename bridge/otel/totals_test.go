@@ -3,10 +3,13 @@
 package shoalotel
 
 import (
+	"errors"
 	"math"
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+	"github.com/shoal-metrics/shoal/core/shoaltest"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
@@ -72,7 +75,8 @@ func TestTotals_DeltasOfFractionsAddUpToTheTotal(t *testing.T) {
 	for range 100_000 {
 		total += 0.1
 		m := counterMetric(total)
-		ts.subtract("c", m, point{temporality: cumulative})
+		ts.begin()
+		must(t, ts.subtract(ts.of(instrument{}), m, point{temporality: cumulative}))
 		d := m.Counter.GetValue()
 		if d < 0 {
 			t.Fatalf("a delta of %v", d)
@@ -121,25 +125,66 @@ func TestTotals_AreForgottenWhenLongNotGiven(t *testing.T) {
 	now := time.Now()
 	tr.totals.now = func() time.Time { return now }
 	a, b := attribute.String("k", "a"), attribute.String("k", "b")
-	give := func(points ...metricdata.DataPoint[int64]) {
-		tr.translate(collection(counterOf("c", cumulative, points...)))
-	}
-	give(pointOf[int64](1, a), pointOf[int64](1, b))
+	give := func(m ...metricdata.Metrics) { tr.translate(collection(m...)) }
+	give(counterOf("c", cumulative, pointOf[int64](1, a), pointOf[int64](1, b)), counterOf("d", cumulative, pointOf[int64](1)))
 	for range 13 {
 		now = now.Add(10 * time.Minute)
-		give(pointOf[int64](1, a))
+		give(counterOf("c", cumulative, pointOf[int64](1, a)))
 	}
-	if n := len(tr.totals.series); n != 1 {
-		t.Errorf("%d totals are kept, want that of the series which is given", n)
+	n := 0
+	for _, series := range tr.totals.instruments {
+		n += len(series)
+	}
+	if n != 1 || len(tr.totals.instruments) != 1 {
+		t.Errorf("%d totals of %d instruments are kept, want that of the series which is given", n, len(tr.totals.instruments))
+	}
+}
+
+// Series that are two for the SDK may have the same labels: those of two scopes without their
+// labels, or attributes of which one name is made. The SDK gives them in any order.
+func TestTotals_SeriesOfTheSameLabelsAreCountedApart(t *testing.T) {
+	reg := shoaltest.New(t)
+	tr := translatorOf(t, bare)
+	one, two := attribute.String("a.b", "1"), attribute.String("a/b", "1")
+	for i, points := range [][]metricdata.DataPoint[int64]{
+		{pointOf[int64](5, one), pointOf[int64](7, two)},
+		{pointOf[int64](8, two), pointOf[int64](5, one)},
+		{pointOf[int64](8, two)},
+		{pointOf[int64](6, one), pointOf[int64](8, two)},
+	} {
+		families, problems := tr.translate(collection(counterOf("c", cumulative, points...)))
+		if err := reg.Import(families); err != nil || len(problems) > 0 {
+			t.Fatal(err, problems)
+		}
+		if got, want := shoaltest.Value(t, reg, "c_total", "a_b", "1"), []float64{12, 13, 13, 14}[i]; got != want {
+			t.Errorf("collection %d: %v, want %v", i, got, want)
+		}
+	}
+}
+
+func TestTotals_TheSameSeriesTwiceInOneCollectionCountsOnce(t *testing.T) {
+	tr := translatorOf(t, bare)
+	for _, want := range []string{"c_total 5", "c_total 0"} {
+		families, problems := tr.translate(collection(
+			counterOf("c", cumulative, pointOf[int64](5)), counterOf("c", cumulative, pointOf[int64](7))))
+		if len(problems) != 1 || !errors.Is(problems[0], errTwice) {
+			t.Errorf("problems: %v", problems)
+		}
+		sameLines(t, lines(families), []string{want})
 	}
 }
 
 func TestSeriesKey_TellsSeriesApart(t *testing.T) {
-	tr := translatorOf(t, bare)
-	wantLines(t, tr, collection(counterOf("c", cumulative,
-		pointOf[int64](1, attribute.String("a", "1 1 b 1 2"), attribute.String("b", "2")),
-		pointOf[int64](2, attribute.String("a", "1"), attribute.String("b", "2 1 b 1 2")),
-		pointOf[int64](4, attribute.String("a", ""), attribute.String("b", "")),
-		pointOf[int64](8, attribute.String("ab", "")),
-	)), `c_total{a="1 1 b 1 2",b="2"} 1`, `c_total{a="1",b="2 1 b 1 2"} 2`, `c_total{a="",b=""} 4`, `c_total{ab=""} 8`)
+	seen := map[string]int{}
+	for i, labels := range [][]string{{}, {"a", ""}, {"a", "", "b", ""}, {"ab", ""}, {"a", "b"}, {"a", "1b0 "}, {"a", "1", "b", "0 "}, {"a", "1 b1 2"}, {"a", "1", "b", "2"}} {
+		var pairs []*dto.LabelPair
+		for j := 0; j < len(labels); j += 2 {
+			pairs = append(pairs, &dto.LabelPair{Name: &labels[j], Value: &labels[j+1]})
+		}
+		key := seriesKey(pairs)
+		if other, ok := seen[key]; ok {
+			t.Errorf("labels %d and %d have the key %q", i, other, key)
+		}
+		seen[key] = i
+	}
 }

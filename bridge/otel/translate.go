@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"sync"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/otlptranslator"
 	shoal "github.com/shoal-metrics/shoal/core"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
@@ -64,7 +66,9 @@ func (t *translator) mode(family string) shoal.Mode {
 // translation is one collection on its way.
 type translation struct {
 	*translator
-	common   []*dto.LabelPair // the labels of the scope and of the resource
+	scope    instrumentation.Scope
+	common   []*dto.LabelPair              // the labels of the scope and of the resource
+	counted  map[attribute.Distinct]*total // of the instrument
 	families []*dto.MetricFamily
 	byName   map[string]*dto.MetricFamily
 	problems []error
@@ -74,6 +78,7 @@ type translation struct {
 func (t *translator) translate(rm *metricdata.ResourceMetrics) ([]*dto.MetricFamily, []error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.totals.begin()
 	c := &translation{translator: t, byName: map[string]*dto.MetricFamily{}}
 	resource := attribute.EmptySet()
 	if rm.Resource != nil {
@@ -86,7 +91,7 @@ func (t *translator) translate(rm *metricdata.ResourceMetrics) ([]*dto.MetricFam
 	}
 	// The SDK gives scopes in any order. Sorted, every process takes the same one for the first.
 	for _, scope := range slices.SortedStableFunc(slices.Values(rm.ScopeMetrics), byScope) {
-		c.common = ofResource
+		c.scope, c.common = scope.Scope, ofResource
 		if !t.opts.WithoutScopeInfo {
 			labels, err := t.names.scope(&scope)
 			if err != nil {
@@ -99,7 +104,6 @@ func (t *translator) translate(rm *metricdata.ResourceMetrics) ([]*dto.MetricFam
 			c.instrument(&scope.Metrics[i])
 		}
 	}
-	t.totals.forget()
 	c.families = slices.DeleteFunc(c.families, func(f *dto.MetricFamily) bool { return len(f.Metric) == 0 })
 	return c.families, c.problems
 }
@@ -187,6 +191,7 @@ func typeName(t dto.MetricType) string {
 
 // instrument translates the points of an instrument.
 func (c *translation) instrument(m *metricdata.Metrics) {
+	c.counted = nil
 	switch d := m.Data.(type) {
 	case metricdata.Sum[int64]:
 		addSum(c, m, d)
@@ -232,12 +237,19 @@ func (c *translation) labels(f *dto.MetricFamily, attributes attribute.Set) (lab
 	return labels, true
 }
 
-// add appends a metric. If it is a total, what was counted of it before is subtracted.
-func (c *translation) add(f *dto.MetricFamily, m *dto.Metric, p point) {
+// add appends a metric of instrument m. If it is a total, what was counted of it before is
+// subtracted.
+func (c *translation) add(f *dto.MetricFamily, m *metricdata.Metrics, metric *dto.Metric, p point) {
 	if p.temporality == metricdata.CumulativeTemporality {
-		c.totals.subtract(f.GetName(), m, p)
+		if c.counted == nil {
+			c.counted = c.totals.of(instrument{c.scope, m.Name, m.Unit, m.Description, reflect.TypeOf(m.Data)})
+		}
+		if err := c.totals.subtract(c.counted, metric, p); err != nil {
+			c.problem(fmt.Errorf("%s: %w", f.GetName(), err))
+			return
+		}
 	}
-	f.Metric = append(f.Metric, m)
+	f.Metric = append(f.Metric, metric)
 }
 
 var errDeltaUpDown = errors.New("it is left out, since it is an up-down counter in deltas: " +
