@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalotel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	dto "github.com/prometheus/client_model/go"
+	shoal "github.com/shoal-metrics/shoal/core"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+)
+
+// Reader is a reader of the SDK from which a registry collects: once a period, before each page
+// of this process, and in Flush and Close. It is safe for concurrent use.
+type Reader struct {
+	*sdkmetric.ManualReader
+	reg        *shoal.Registry
+	translator *translator
+	problems   reporter
+	remove     func() // ends the registry's collections
+
+	collecting chan struct{} // holds a value while somebody collects
+	ended      bool          // guarded by collecting: there is nothing to collect any more
+	shutdown   sync.Once
+}
+
+var _ sdkmetric.Reader = (*Reader)(nil)
+
+// NewReader returns a reader for one MeterProvider. The SDK's options, such as WithProducer and
+// WithCardinalityLimitSelector, may follow; aggregation and temporality are those of o.
+func NewReader(reg *shoal.Registry, o Opts, options ...sdkmetric.ManualReaderOption) (*Reader, error) {
+	if reg == nil {
+		return nil, errors.New("shoalotel: the registry is nil")
+	}
+	t, err := newTranslator(o)
+	if err != nil {
+		return nil, err
+	}
+	options = append(slices.Clip(options),
+		sdkmetric.WithTemporalitySelector(t.opts.Temporality), sdkmetric.WithAggregationSelector(t.opts.Aggregation))
+	r := &Reader{ManualReader: sdkmetric.NewManualReader(options...), reg: reg, translator: t, collecting: make(chan struct{}, 1)}
+	r.remove, err = reg.AddSource(source{r}, shoal.SourceOpts{Name: "OpenTelemetry", Period: o.Period, Mode: t.mode})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// ErrCollect is the error of [Reader.Collect].
+var ErrCollect = errors.New("shoalotel: the registry collects from this reader, and what somebody else took would be missing: add another reader to the provider")
+
+// Collect returns [ErrCollect], since what is collected is no longer there for the registry.
+func (r *Reader) Collect(context.Context, *metricdata.ResourceMetrics) error { return ErrCollect }
+
+// ForceFlush collects and waits until Redis has it: see [shoal.Registry.Flush]. Without a
+// deadline it gives up after 10 s; what is not delivered then stays queued.
+func (r *Reader) ForceFlush(ctx context.Context) error { return deliver(ctx, r.reg) }
+
+// Shutdown collects for the last time, deletes the gauges, and delivers, as ForceFlush does. It
+// does not close the registry, and may come after that.
+func (r *Reader) Shutdown(ctx context.Context) error {
+	err := sdkmetric.ErrReaderShutdown
+	r.shutdown.Do(func() {
+		ctx, cancel := withDeadline(ctx)
+		defer cancel()
+		err = r.collectLast(ctx)
+		r.remove() // its last call gets nothing, so that the gauges go at once
+		err = errors.Join(err, r.ManualReader.Shutdown(ctx), deliver(ctx, r.reg))
+	})
+	return err
+}
+
+// collectLast imports what is left. The registry's own last call would not do: it waits for half
+// a second at most, drops what comes later, and is not made before the registry is connected.
+func (r *Reader) collectLast(ctx context.Context) error {
+	select {
+	case r.collecting <- struct{}{}:
+		defer func() { <-r.collecting }()
+	case <-ctx.Done():
+		return fmt.Errorf("shoalotel: a callback that observes has not returned: what was counted since the last collection is lost: %w", ctx.Err())
+	}
+	if ctx.Err() != nil { // the SDK would collect nothing, and Close can still deliver it
+		ctx = context.WithoutCancel(ctx)
+	}
+	families, err := r.collect(ctx)
+	r.ended = true
+	counted := slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return f.GetType() == dto.MetricType_GAUGE })
+	if failed := r.reg.Import(counted); !errors.Is(failed, shoal.ErrClosed) {
+		r.problems.report(failed)
+	}
+	return err
+}
+
+// collect returns what the provider has counted since the last call, and its gauges. If a
+// callback of the program fails, the rest was collected all the same, and would not be there the
+// next time. The caller holds collecting.
+func (r *Reader) collect(ctx context.Context) ([]*dto.MetricFamily, error) {
+	if r.ended {
+		return nil, nil
+	}
+	var rm metricdata.ResourceMetrics
+	err := r.ManualReader.Collect(ctx, &rm)
+	if errors.Is(err, sdkmetric.ErrReaderNotRegistered) {
+		return nil, nil // the provider comes later
+	}
+	if rm.Resource == nil { // nothing was collected
+		return nil, err
+	}
+	families, problems := r.translator.translate(&rm)
+	r.problems.report(errors.Join(problems...))
+	return families, err
+}
+
+// source is the reader as the registry sees it.
+type source struct{ *Reader }
+
+// Collect implements [shoal.Source].
+func (s source) Collect(ctx context.Context) ([]*dto.MetricFamily, error) {
+	select {
+	case s.collecting <- struct{}{}:
+		defer func() { <-s.collecting }()
+		return s.collect(ctx)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

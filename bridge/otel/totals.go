@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalotel
+
+import (
+	"errors"
+	"maps"
+	"math"
+	"reflect"
+	"sort"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+)
+
+// totalsKept is how long the total of a series that is no longer given is remembered. A series
+// that comes back later is counted from the start.
+const totalsKept = time.Hour
+
+// totals makes deltas of cumulative values: those of observable counters, of other clients'
+// metrics, and of any instrument for which Opts.Temporality says so. It knows a series by what the
+// SDK calls it, since two of them may have the same labels. Its callers hold the translator's mu.
+type totals struct {
+	instruments map[instrument]map[attribute.Distinct]*total
+	round       int // the number of the collection
+	swept       time.Time
+	now         func() time.Time // replaced in tests
+}
+
+// instrument is what the SDK tells instruments apart by.
+type instrument struct {
+	scope                   instrumentation.Scope
+	name, unit, description string
+	data                    reflect.Type
+}
+
+// total is what was counted of a series.
+type total struct {
+	// value is the value or sum that was read last, and counted what the deltas add up to,
+	// which for fractions may differ in the last bits.
+	value, counted float64
+	count          uint64        // of a histogram or a summary
+	buckets        []*dto.Bucket // of a histogram
+	time, seen     time.Time     // of the last reading, by the point and by this process
+	round          int           // of the last reading
+}
+
+func newTotals() *totals {
+	return &totals{instruments: map[instrument]map[attribute.Distinct]*total{}, swept: time.Now(), now: time.Now}
+}
+
+// of returns what was counted of the instrument's series.
+func (ts *totals) of(i instrument) map[attribute.Distinct]*total {
+	series := ts.instruments[i]
+	if series == nil {
+		series = map[attribute.Distinct]*total{}
+		ts.instruments[i] = series
+	}
+	return series
+}
+
+var errTwice = errors.New("a series is left out that was given twice in one collection, as totals")
+
+// subtract makes a total what was counted since it was last given. If it has fallen, or began
+// after it was last given, it has begun again, and all of it is new.
+func (ts *totals) subtract(series map[attribute.Distinct]*total, m *dto.Metric, p point) error {
+	t := series[p.series]
+	if t != nil && t.round == ts.round {
+		return errTwice
+	}
+	if t == nil || !t.time.IsZero() && p.start.After(t.time) {
+		t = &total{}
+	}
+	switch {
+	case m.Counter != nil:
+		v := m.Counter.GetValue()
+		if math.IsNaN(v) || math.IsInf(v, 0) { // the importer refuses it
+			return nil
+		}
+		if v < t.value {
+			t = &total{}
+		}
+		m.Counter.Value = new(max(0, t.advance(v)))
+	case m.Summary != nil:
+		if m.Summary.GetSampleCount() < t.count {
+			t = &total{}
+		}
+		m.Summary.SampleSum = new(t.advance(m.Summary.GetSampleSum()))
+		t.count, m.Summary.SampleCount = m.Summary.GetSampleCount(), new(m.Summary.GetSampleCount()-t.count)
+	case m.Histogram != nil:
+		if m.Histogram.GetSampleCount() < t.count {
+			t = &total{}
+		}
+		t.subtractHistogram(m.Histogram)
+	}
+	t.time, t.seen, t.round = p.time, ts.now(), ts.round
+	series[p.series] = t
+	return nil
+}
+
+// advance returns what v has more than was counted. A sum that is not a number any more has no
+// difference to anything: it is left as it is.
+func (t *total) advance(v float64) float64 {
+	delta := v - t.counted
+	if math.IsNaN(delta) {
+		return v
+	}
+	t.value = v
+	t.counted += delta
+	return delta
+}
+
+// subtractHistogram keeps the buckets below one another and the count, whatever the buckets
+// were: those of an exponential histogram move when its scale changes.
+func (t *total) subtractHistogram(h *dto.Histogram) {
+	h.SampleSum = new(t.advance(h.GetSampleSum()))
+	count := h.GetSampleCount() - t.count
+	least := uint64(0)
+	buckets := make([]*dto.Bucket, len(h.Bucket))
+	for i, b := range h.Bucket {
+		n := b.GetCumulativeCount()
+		if before := t.below(b.GetUpperBound()); n > before {
+			least = max(least, n-before)
+		}
+		least = min(least, count)
+		buckets[i] = &dto.Bucket{UpperBound: b.UpperBound, CumulativeCount: new(least)}
+	}
+	t.count, t.buckets = h.GetSampleCount(), h.Bucket
+	h.SampleCount, h.Bucket = &count, buckets
+}
+
+// below is how many of the values counted so far are surely not above the bound.
+func (t *total) below(bound float64) uint64 {
+	i := sort.Search(len(t.buckets), func(i int) bool { return t.buckets[i].GetUpperBound() > bound })
+	if i == 0 {
+		return 0
+	}
+	return t.buckets[i-1].GetCumulativeCount()
+}
+
+// begin begins a collection. From time to time it drops the series that were not given for long.
+func (ts *totals) begin() {
+	ts.round++
+	now := ts.now()
+	if now.Sub(ts.swept) < totalsKept {
+		return
+	}
+	ts.swept = now
+	for i, series := range ts.instruments {
+		maps.DeleteFunc(series, func(_ attribute.Distinct, t *total) bool { return now.Sub(t.seen) > totalsKept })
+		if len(series) == 0 {
+			delete(ts.instruments, i)
+		}
+	}
+}
