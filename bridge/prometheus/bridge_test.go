@@ -156,10 +156,30 @@ took_seconds_count 2
 	}
 }
 
-func TestBridge_ShowsTheQuantilesOfEachProcess(t *testing.T) {
-	if _, err := shoal.New().RegisterGaugeVec(shoal.GaugeOpts{Name: "g"}, []string{"quantile"}); err != nil {
-		t.Skip(err)
+// Each process reads the same database. One value is shown, also after its process has ended.
+func TestBridge_WhatAllProcessesReadIsShownOnce(t *testing.T) {
+	server := shoaltest.NewServer()
+	rows := prometheus.NewRegistry() // what each process would read
+	auto := promauto.With(rows)
+	waiting, done := auto.NewGauge(prometheus.GaugeOpts{Name: "db_waiting"}), auto.NewCounter(prometheus.CounterOpts{Name: "db_done_total"})
+	waiting.Set(7)
+	done.Add(1200)
+	o := shoalprom.Opts{Modes: map[string]shoal.Mode{"db_*": shoal.Latest, "db_waiting": shoal.Max}}
+	first := startWith(t, server, rows, o)
+	first.flush()
+	second := startWith(t, server, rows, o)
+	second.wants("db_done_total 1200\ndb_waiting 7\n")
+	waiting.Set(3)
+	done.Add(5)
+	first.flush()
+	second.wants("db_done_total 1205\ndb_waiting 3\n")
+	if err := second.shown.Close(t.Context()); err != nil {
+		t.Fatal(err)
 	}
+	first.wants("db_done_total 1205\ndb_waiting 3\n")
+}
+
+func TestBridge_ShowsTheQuantilesOfEachProcess(t *testing.T) {
 	server := shoaltest.NewServer()
 	var last *process
 	for i := range 2 {
@@ -275,7 +295,7 @@ func TestBridge_AMetricThatClashesLeavesTheOthersAlone(t *testing.T) {
 		auto.NewCounter(prometheus.CounterOpts{Name: name}).Add(2)
 	}
 	p.wants("a 2\nb 1\nc 2\n")
-	if got := p.reports(); !strings.Contains(got, `b`) {
+	if got := p.reports(); !strings.Contains(got, `counter "b"`) {
 		t.Errorf("reported is %q", got)
 	}
 }
