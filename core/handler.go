@@ -46,7 +46,7 @@ const ownFlushTimeout = time.Second
 // It compresses with gzip if the scraper accepts that, unless a middleware around it
 // has set Content-Encoding, or Vary to Accept-Encoding: that one compresses.
 //
-// It first waits for the gauge functions of its own process, for half a second at
+// It first waits for the gauge functions and sources of its own process, for half a second at
 // most, and flushes that process, for a second at most. When Redis cannot be read in
 // time it answers 503 and why, never an empty page; the error itself, which may name
 // addresses and users, goes to Opts.OnError.

@@ -366,3 +366,18 @@ func TestImport_GaugesLiveThroughAnyRefreshPeriod(t *testing.T) {
 		}
 	})
 }
+
+func TestImport_OfANativeHistogramTheClassicPartIsTakenAndThatIsToldOnce(t *testing.T) {
+	told := new(troubles)
+	r := process(t, memstore.New(), Opts{OnError: told.add})
+	h := histogramOf(3, 6, []float64{1, 1})
+	h.Histogram.Schema = proto.Int32(3)
+	h.Histogram.PositiveDelta = []int64{3}
+	for range 3 {
+		imports(t, importerOf(r, false), familyOf("h", h))
+	}
+	scrape(t, r).want(t, samples{`h_bucket{le="1"}`: 3, `h_bucket{le="+Inf"}`: 9, "h_count": 9, "h_sum": 18})
+	if n := told.count("native"); n != 1 {
+		t.Errorf("told %d times: %v", n, told.all())
+	}
+}

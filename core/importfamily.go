@@ -26,6 +26,7 @@ type importedFamily struct {
 	entries hashtable.Table[importedSeries]
 	round   uint64 // the last call that gave the family
 	given   int    // how many of entries that call gave
+	native  bool   // it was reported that its histograms are native ones
 }
 
 // importedSeries is a series that an importer was given: a gauge, or a total.
