@@ -28,9 +28,9 @@
 //     other characters, as promhttp shows them to such a server.
 //   - Exemplars and timestamps are left out.
 //
-// What go_* and process_* have is per process for gauges such as go_goroutines, and the sum
-// over processes for counters such as process_cpu_seconds_total. If [shoal.Registry.RegisterRuntime]
-// is in use, skip them: Opts.Skip of "go_*" and "process_*".
+// So go_goroutines and other gauges of go_* and process_* are those of each process, and counters such
+// as process_cpu_seconds_total are the sum over processes. If [shoal.Registry.RegisterRuntime] is in
+// use, skip them: Opts.Skip of "go_*" and "process_*".
 //
 // # What is lost
 //
@@ -53,11 +53,10 @@
 //
 // # When something is wrong
 //
-// A metric that shoal cannot take is left out and reported to Opts.OnError or Opts.Logger of the
-// registry; all others are imported. This is so for a name that the application has declared in shoal with
-// another type, and for what violates the rules of the format. If Gather returns metrics and
-// an error, the metrics are imported, the error is reported, and no gauge is
-// taken for gone. If Gather hangs or panics, nothing else waits for it or fails.
+// A metric that shoal cannot take, such as one whose name the application has declared in shoal too, is
+// left out and reported to Opts.OnError or Opts.Logger of the registry; all others are imported. If
+// Gather returns metrics and an error, the metrics are imported, the error is reported, and no gauge
+// is taken for gone. If Gather hangs or panics, nothing else waits for it or fails.
 //
 // # Tests and shutdown
 //

@@ -11,8 +11,8 @@ import (
 // noteEvery is longer than the minute in which the registry reports one error of a source.
 const noteEvery = 65 * time.Second
 
-// notes are what the user should know once, about families of which only a part is imported or
-// nothing. They are told in errors of Collect, at a time at which the registry passes one on.
+// notes are what the user should know once, about families that are left out or whose mode has no
+// effect. They are told in errors of Collect, at a time at which the registry passes one on.
 type notes struct {
 	untold []error
 	last   time.Time // when Collect returned an error

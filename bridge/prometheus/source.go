@@ -137,16 +137,11 @@ func (f *family) note(gathered *dto.MetricFamily) error {
 		return f.wrong
 	case kind == dto.MetricType_GAUGE_HISTOGRAM:
 		return fmt.Errorf("the gauge histogram %q is left out, since shoal has none: skip it, or use a histogram", name)
-	case kind == dto.MetricType_HISTOGRAM && slices.ContainsFunc(gathered.GetMetric(), isNative):
-		return fmt.Errorf("only the classic buckets, count and sum of the native histogram %q are imported: "+
-			"set HistogramOpts.Buckets as well, if it has none", name)
 	case (kind == dto.MetricType_HISTOGRAM || kind == dto.MetricType_SUMMARY) && f.named:
 		return fmt.Errorf("Opts.Modes[%q] has no effect, since it is a %s and no gauge", name, strings.ToLower(kind.String()))
 	}
 	return nil
 }
-
-func isNative(m *dto.Metric) bool { return m.GetHistogram() != nil && m.Histogram.Schema != nil }
 
 // asGauges returns counters as gauges.
 func asGauges(counters []*dto.Metric) []*dto.Metric {
