@@ -224,12 +224,7 @@ func TestBridge_ASecondOneFromTheSameGathererIsRefused(t *testing.T) {
 		t.Errorf("another gatherer: %v", err)
 	}
 	p.stop()
-	stop, err := shoalprom.Bridge(p.shown, p.counted, shoalprom.Opts{})
-	if err != nil {
-		t.Fatalf("after stop: %v", err)
-	}
-	stop()
-	stop() // does nothing
+	p.stop() // does nothing
 }
 
 func TestBridge_StopCountsALastTimeAndDeletesTheGauges(t *testing.T) {

@@ -40,9 +40,9 @@ type Opts struct {
 }
 
 // Bridge makes the registry import what a gatherer gives, until stop is called or the registry is
-// closed. stop gathers once more and deletes the gauges; what was counted stays. A
-// mistake in the options is an error, and so is a second bridge from the same gatherer into the
-// same registry, which would count everything twice.
+// closed. stop gathers once more and deletes the gauges; what was counted stays. A mistake in the
+// options is an error, and so is a second bridge from the same gatherer into the same registry,
+// which would count everything twice. For the same reason do not bridge a gatherer again after stop.
 func Bridge(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (stop func(), err error) {
 	s, err := newSource(reg, from, o)
 	if err != nil {
