@@ -57,7 +57,7 @@ const ownFlushTimeout = time.Second
 // receive the oldest pages are cut off. Over HTTP/1 a request with a body is answered
 // at once, and its connection closed after that.
 func (r *Registry) Handler(opts HandlerOpts) http.Handler {
-	opts.SharedInstance = cutLabel(strings.ToValidUTF8(opts.SharedInstance, "\uFFFD"))
+	opts.SharedInstance = cutText(strings.ToValidUTF8(opts.SharedInstance, "\uFFFD"), maxLabelValue)
 	return &handler{r, opts}
 }
 

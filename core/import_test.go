@@ -12,6 +12,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -147,7 +148,7 @@ func TestImport_GaugesThatAreNoLongerGivenAreDeleted(t *testing.T) {
 	scrape(t, r).want(t, samples{`p{gauge_index="0",x="2"}`: 3, `l{x="2"}`: 4, "c": 1})
 	imports(t, i, all...)
 	i.Close()
-	scrape(t, r).want(t, samples{"c": 2})
+	scrape(t, r).want(t, samples{"c": 2, `l{x="1"}`: 1, `l{x="2"}`: 2}) // a Latest one belongs to no process
 	if err := i.Import(all); !errors.Is(err, ErrClosed) {
 		t.Errorf("Import after Close: %v", err)
 	}
@@ -379,5 +380,20 @@ func TestImport_OfANativeHistogramTheClassicPartIsTakenAndThatIsToldOnce(t *test
 	scrape(t, r).want(t, samples{`h_bucket{le="1"}`: 3, `h_bucket{le="+Inf"}`: 9, "h_count": 9, "h_sum": 18})
 	if n := told.count("native"); n != 1 {
 		t.Errorf("told %d times: %v", n, told.all())
+	}
+}
+
+func TestImport_RepairsAHelpThatNoReaderWouldTake(t *testing.T) {
+	r := process(t, memstore.New(), Opts{})
+	for name, help := range map[string]string{"a": "caf\xe9", "b": strings.Repeat("é", wire.MaxHelp)} {
+		f := familyOf(name, counterOf(1))
+		f.Help = &help
+		imports(t, importerOf(r, false), f)
+	}
+	page := get(t, r.Handler(HandlerOpts{}), nil)
+	for _, want := range []string{"# HELP a caf\uFFFD\n", "# HELP b " + strings.Repeat("é", wire.MaxHelp/2) + "\n"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %.40q", want)
+		}
 	}
 }
