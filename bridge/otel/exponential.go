@@ -63,7 +63,7 @@ func addExponential[N int64 | float64](c *translation, m *metricdata.Metrics, d 
 		cumulative := uint64(0)
 		for j, n := range distribute(bounds, p.Scale, p.ZeroThreshold, p.ZeroCount, p.PositiveBucket, p.NegativeBucket) {
 			cumulative += n
-			h.Bucket[j].CumulativeCount = new(cumulative)
+			*h.Bucket[j].CumulativeCount = cumulative
 		}
 		c.add(f, m, &dto.Metric{Label: labels, Histogram: h}, point{d.Temporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
 	}
