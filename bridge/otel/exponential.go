@@ -45,6 +45,9 @@ func rising(bounds []float64) bool {
 }
 
 func addExponential[N int64 | float64](c *translation, m *metricdata.Metrics, d metricdata.ExponentialHistogram[N]) {
+	if !c.countable(m, d.Temporality, true) {
+		return
+	}
 	f := c.familyOf(m, otlptranslator.MetricTypeHistogram, known{typ: dto.MetricType_HISTOGRAM, bounds: defaultBounds(m.Unit)})
 	if f == nil {
 		return

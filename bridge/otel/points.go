@@ -3,7 +3,6 @@
 package shoalotel
 
 import (
-	"fmt"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -21,11 +20,10 @@ type point struct {
 }
 
 func addSum[N int64 | float64](c *translation, m *metricdata.Metrics, d metricdata.Sum[N]) {
+	if !c.countable(m, d.Temporality, d.IsMonotonic) {
+		return
+	}
 	if !d.IsMonotonic {
-		if d.Temporality == metricdata.DeltaTemporality {
-			c.problem(fmt.Errorf("instrument %q: %w", m.Name, errDeltaUpDown))
-			return
-		}
 		addGauges(c, m, d.DataPoints, otlptranslator.MetricTypeNonMonotonicCounter, shoal.Sum)
 		return
 	}
@@ -78,6 +76,9 @@ func gauge(labels []*dto.LabelPair, v float64) *dto.Metric {
 }
 
 func addHistogram[N int64 | float64](c *translation, m *metricdata.Metrics, d metricdata.Histogram[N]) {
+	if !c.countable(m, d.Temporality, true) {
+		return
+	}
 	f := c.familyOf(m, otlptranslator.MetricTypeHistogram, known{typ: dto.MetricType_HISTOGRAM})
 	if f == nil {
 		return
