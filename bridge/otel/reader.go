@@ -78,12 +78,10 @@ func (r *Reader) Shutdown(ctx context.Context) error {
 // collectLast imports what is left. The registry's own last call would not do: it waits for half
 // a second at most, drops what comes later, and is not made before the registry is connected.
 func (r *Reader) collectLast(ctx context.Context) error {
-	select {
-	case r.collecting <- struct{}{}:
-		defer func() { <-r.collecting }()
-	case <-ctx.Done():
+	if !r.enter(ctx) {
 		return fmt.Errorf("shoalotel: a callback that observes has not returned: what was counted since the last collection is lost: %w", ctx.Err())
 	}
+	defer r.leave()
 	if ctx.Err() != nil { // the SDK would collect nothing, and Close can still deliver it
 		ctx = context.WithoutCancel(ctx)
 	}
@@ -95,6 +93,24 @@ func (r *Reader) collectLast(ctx context.Context) error {
 	}
 	return err
 }
+
+// enter waits until nobody else collects. It reports whether that was so before ctx ended, or is
+// so after it has.
+func (r *Reader) enter(ctx context.Context) bool {
+	select {
+	case r.collecting <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case r.collecting <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (r *Reader) leave() { <-r.collecting }
 
 // collect returns what the provider has counted since the last call, and its gauges. If a
 // callback of the program fails, the rest was collected all the same, and would not be there the
@@ -121,11 +137,9 @@ type source struct{ *Reader }
 
 // Collect implements [shoal.Source].
 func (s source) Collect(ctx context.Context) ([]*dto.MetricFamily, error) {
-	select {
-	case s.collecting <- struct{}{}:
-		defer func() { <-s.collecting }()
-		return s.collect(ctx)
-	case <-ctx.Done():
+	if !s.enter(ctx) {
 		return nil, ctx.Err()
 	}
+	defer s.leave()
+	return s.collect(ctx)
 }
