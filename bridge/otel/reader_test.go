@@ -167,6 +167,34 @@ func TestReader_AFailingCallbackLosesNothing(t *testing.T) {
 	}
 }
 
+func TestReader_ACallbackThatPanicsHarmsNobody(t *testing.T) {
+	var told atomic.Int64
+	reg := shoaltest.NewServer().New(t, shoal.Opts{OnError: func(error) { told.Add(1) }})
+	_, p := readerOf(t, reg, bare)
+	c := counterIn(t, p, "c")
+	var panics atomic.Bool
+	_, err := p.Meter("m").Int64ObservableGauge("g", metric.WithInt64Callback(func(context.Context, metric.Int64Observer) error {
+		if panics.Load() {
+			panic("a bug")
+		}
+		return nil
+	}))
+	must(t, err)
+	for i := range 4 {
+		panics.Store(i%2 == 0)
+		c.Add(t.Context(), 1)
+		must(t, p.ForceFlush(t.Context()))
+	}
+	wantValue(t, reg, "c_total", 4)
+	if told.Load() == 0 {
+		t.Error("nobody was told")
+	}
+	panics.Store(true)
+	if err := p.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "a callback panicked") {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
 // In deltas, the SDK would give the whole value again after a callback that did not observe once,
 // and a negative one after a fall.
 func TestReader_ObservableCountersThatPauseOrFall(t *testing.T) {
