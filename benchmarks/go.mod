@@ -19,8 +19,9 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/pandatix/go-abnf v0.5.5 // indirect
-	github.com/prometheus/client_model v0.6.3 // indirect
+	github.com/prometheus/client_model v0.6.3
 	github.com/prometheus/procfs v0.23.0 // indirect
+	github.com/shoal-metrics/shoal/bridge/prometheus v0.0.0
 	github.com/yuin/gopher-lua v1.1.1 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.uber.org/goleak v1.3.0 // indirect
@@ -33,3 +34,5 @@ replace (
 	github.com/shoal-metrics/shoal/core/tests => ../core/tests
 	github.com/shoal-metrics/shoal/middleware/nethttp => ../middleware/nethttp
 )
+
+replace github.com/shoal-metrics/shoal/bridge/prometheus => ../bridge/prometheus

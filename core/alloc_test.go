@@ -25,6 +25,10 @@ func TestHotPath_AllocatesNothing(t *testing.T) {
 	ss.spread(2, ss.counts[:])
 	counters.WithLabelValues("GET", "/users/{id}", "200")
 	histograms.WithLabelValues("GET", "/users/{id}", "200")
+	gets := counters.MustCurryWith(Labels{"method": "GET"})
+	many := []string{"a", "b", "c", "d", "e", "f", "g", "h"}
+	eight := r.NewCounterVec(CounterOpts{Name: "eight_total"}, many).MustCurryWith(Labels{"b": "2"})
+	eight.WithLabelValues("1", "3", "4", "5", "6", "7", "8")
 	route := string([]byte("/users/{id}")) // not a constant
 	for name, f := range map[string]func(){
 		"Counter.Inc":               c.Inc,
@@ -43,6 +47,12 @@ func TestHotPath_AllocatesNothing(t *testing.T) {
 		"Summary.Observe, spread":   func() { ss.Observe(0.3) },
 		"CounterVec.WithLabelValues": func() {
 			counters.WithLabelValues("GET", route, "200").Inc()
+		},
+		"CounterVec.WithLabelValues, curried": func() {
+			gets.WithLabelValues(route, "200").Inc()
+		},
+		"CounterVec.WithLabelValues, curried, 8 labels": func() {
+			eight.WithLabelValues("1", "3", "4", "5", "6", "7", "8").Inc()
 		},
 		"HistogramVec.WithLabelValues": func() {
 			histograms.WithLabelValues("GET", route, "200").Observe(1)

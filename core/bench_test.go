@@ -51,6 +51,12 @@ func BenchmarkWithLabelValuesInc(b *testing.B) {
 	both(b, func() { v.WithLabelValues("GET", "/users/{id}", "200").Inc() })
 }
 
+func BenchmarkCurriedWithLabelValuesInc(b *testing.B) {
+	v := New().NewCounterVec(CounterOpts{Name: "c_total"}, []string{"method", "route", "code"})
+	gets := v.MustCurryWith(Labels{"method": "GET"})
+	both(b, func() { gets.WithLabelValues("/users/{id}", "200").Inc() })
+}
+
 // tenThousand is a registry of 10,000 counters whose writer has no goroutine (see stepped).
 func tenThousand(b *testing.B) (*memstore.Server, *writer, []*Counter) {
 	server := memstore.New()

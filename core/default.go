@@ -46,6 +46,12 @@ func NewHistogramVec(o HistogramOpts, labelNames []string) *HistogramVec {
 	return Default().NewHistogramVec(o, labelNames)
 }
 
+// NewCounterFunc declares a counter function on the default registry; see
+// [Registry.NewCounterFunc].
+func NewCounterFunc(o CounterOpts, f func() float64) *CounterFunc {
+	return Default().NewCounterFunc(o, f)
+}
+
 // NewGaugeFunc declares a gauge function on the default registry; see
 // [Registry.NewGaugeFunc].
 func NewGaugeFunc(o GaugeOpts, f func() float64) *GaugeFunc {

@@ -23,6 +23,8 @@ func TestDefault_IsWhereThePackagesFunctionsDeclare(t *testing.T) {
 			r.NewSummaryVec(SummaryOpts{Name: "dsv"}, labels).WithLabelValues("1"),
 		"NewHistogramVec": NewHistogramVec(HistogramOpts{Name: "dhv"}, labels).WithLabelValues("1") ==
 			r.NewHistogramVec(HistogramOpts{Name: "dhv"}, labels).WithLabelValues("1"),
+		"NewCounterFunc": NewCounterFunc(CounterOpts{Name: "dcf"}, func() float64 { return 1 }) ==
+			r.NewCounterFunc(CounterOpts{Name: "dcf"}, func() float64 { return 2 }),
 		"NewGaugeFunc": NewGaugeFunc(GaugeOpts{Name: "df"}, func() float64 { return 1 }) ==
 			r.NewGaugeFunc(GaugeOpts{Name: "df"}, func() float64 { return 2 }),
 	} {

@@ -132,7 +132,7 @@ func (d *definition) problem() error {
 		switch {
 		case !wire.IsLabelName(name):
 			return fmt.Errorf("%q is not a label name: use letters, digits and '_', and no digit first", name)
-		case wire.IsReservedLabel(name):
+		case wire.IsReservedLabel(d.kind, name):
 			return fmt.Errorf("the label name %q is reserved: choose another", name)
 		case seen[name]:
 			return fmt.Errorf("the label %q is declared twice", name)

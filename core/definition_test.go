@@ -43,8 +43,9 @@ func TestDefinition_RefusesWhatNoPageMayShow(t *testing.T) {
 		{"bad label name", counter(CounterOpts{Name: "a"}, "my-label"), []string{`"my-label"`, "not a label name"}},
 		{"colon in a label name", counter(CounterOpts{Name: "a"}, "my:label"), []string{"not a label name"}},
 		{"empty label name", counter(CounterOpts{Name: "a"}, ""), []string{"not a label name"}},
-		{"le", counter(CounterOpts{Name: "a"}, "le"), []string{`"le"`, "reserved"}},
-		{"quantile", counter(CounterOpts{Name: "a"}, "quantile"), []string{"reserved"}},
+		{"le", histogram(HistogramOpts{Name: "a"}, "le"), []string{`"le"`, "reserved"}},
+		{"le, constant", histogram(HistogramOpts{Name: "a", ConstLabels: Labels{"le": "1"}}), []string{`"le"`, "reserved"}},
+		{"quantile", summary(SummaryOpts{Name: "a"}, "quantile"), []string{`"quantile"`, "reserved"}},
 		{"gauge_index", counter(CounterOpts{Name: "a"}, "gauge_index"), []string{"reserved"}},
 		{"two underscores", counter(CounterOpts{Name: "a"}, "__name__"), []string{"reserved"}},
 		{"twice", counter(CounterOpts{Name: "a"}, "a", "b", "a"), []string{`"a"`, "twice"}},
@@ -107,6 +108,11 @@ func TestDefinition_TakesWhatIsOddButRight(t *testing.T) {
 	}
 	r.NewCounter(CounterOpts{Name: "job:rate:sum"})
 	r.NewCounterVec(CounterOpts{Name: "_", Help: "Zeilen\n\"und\" mehr"}, []string{"_", "A1"})
+	// le and quantile mean something only in a histogram's and a summary's series.
+	r.NewCounterVec(CounterOpts{Name: "b_total"}, []string{"le", "quantile"})
+	r.NewGaugeVec(GaugeOpts{Name: "b_celsius", ConstLabels: Labels{"le": "1"}}, []string{"quantile"})
+	r.NewHistogramVec(HistogramOpts{Name: "b_seconds"}, []string{"quantile"})
+	r.NewSummaryVec(SummaryOpts{Name: "b_bytes"}, []string{"le"})
 	h := r.NewHistogram(HistogramOpts{Name: "h", Buckets: []float64{-1, math.Copysign(0, -1), 1, math.Inf(1)}})
 	if got := h.consts.fam.bounds; strings.Join(got, " ") != "-1 0 1 +Inf" {
 		t.Errorf("bounds %q: a given +Inf or a negative zero was not normalised", got)

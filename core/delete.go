@@ -11,8 +11,11 @@ import (
 // DeleteLabelValues deletes the series with these label values, everywhere:
 // see [Vec.Delete]. It reports whether this process held a child for them.
 func (v *Vec[M]) DeleteLabelValues(values ...string) bool {
-	if len(values) != len(v.consts.fam.def.labelNames) {
+	if len(values) != len(v.labelNames()) {
 		return false
+	}
+	if v.curry != nil {
+		values = v.curry.complete(nil, values)
 	}
 	return v.consts.delete(values)
 }
@@ -32,11 +35,11 @@ func (v *Vec[M]) DeleteLabelValues(values ...string) bool {
 // shoal_rejected_observations_total and reported. A deletion that reaches Redis more than
 // 10 s after it was asked for spares series that began more than a second after that.
 func (v *Vec[M]) Delete(labels Labels) bool {
-	values, err := v.consts.fam.valuesOf(labels)
+	values, err := v.valuesOf(labels)
 	if err != nil {
 		return false
 	}
-	return v.consts.delete(values)
+	return v.DeleteLabelValues(values...)
 }
 
 // DeletePartialMatch deletes every series that has all these labels, those
@@ -44,12 +47,13 @@ func (v *Vec[M]) Delete(labels Labels) bool {
 // how many children this process held. Without labels it deletes every series. If
 // the metric was declared with a label, an empty value matches the series that
 // lack it; any other value matches only series that have it. Constant labels match
-// too, and a series with other values of them than this metric's is never deleted.
+// too, and a series with other values of them than this metric's is never deleted. Of a curried
+// vector see [Vec.CurryWith].
 func (v *Vec[M]) DeletePartialMatch(labels Labels) int {
 	f, match := v.consts.fam, v.consts.labels()
 	for name, value := range labels {
 		constant, ok := match[name]
-		if ok && value != constant || value == "" && !f.def.hasLabel(name) {
+		if ok && value != constant || value == "" && !f.def.hasLabel(name) || v.curries(name) {
 			return 0
 		}
 		if !ok {

@@ -165,6 +165,35 @@ func ExampleVec() {
 	// orders_total{currency="EUR",kind="book",shop="de"} 2
 }
 
+func ExampleVec_CurryWith() {
+	reg := shoal.New()
+	requests := reg.NewCounterVec(shoal.CounterOpts{Name: "requests_total"}, []string{"server", "method", "code"})
+	admin, err := requests.CurryWith(shoal.Labels{"server": "admin"})
+	if err != nil {
+		panic(err)
+	}
+	admin.WithLabelValues("GET", "200").Inc()
+	fmt.Println(requests.WithLabelValues("admin", "GET", "200") == admin.With(shoal.Labels{"method": "GET", "code": "200"}))
+	_, err = admin.CurryWith(shoal.Labels{"server": "public"})
+	fmt.Println(err)
+	// Output:
+	// true
+	// shoal: counter "requests_total": the label "server" is curried already: give some of ["method" "code"]
+}
+
+func ExampleVec_MustCurryWith() {
+	reg := connected(shoaltest.NewServer())
+	defer reg.Close(context.Background())
+	queries := reg.NewSummaryVec(shoal.SummaryOpts{Name: "query_seconds"}, []string{"database", "table"})
+	orders := queries.MustCurryWith(shoal.Labels{"database": "orders"}) // once, where the database is opened
+	orders.WithLabelValues("items").Observe(.05)
+	orders.WithLabelValues("items").Observe(.2)
+	show(reg, "query_seconds")
+	// Output:
+	// query_seconds_sum{database="orders",table="items"} 0.25
+	// query_seconds_count{database="orders",table="items"} 2
+}
+
 func ExampleVec_DeletePartialMatch() {
 	reg := connected(shoaltest.NewServer())
 	defer reg.Close(context.Background())
@@ -224,4 +253,10 @@ func ExampleExponentialBuckets() {
 	fmt.Println(shoal.ExponentialBuckets(100, 10, 4))
 	// Output:
 	// [100 1000 10000 100000]
+}
+
+func ExampleExponentialBucketsRange() {
+	fmt.Println(shoal.ExponentialBucketsRange(1, 16, 5))
+	// Output:
+	// [1 2 4 8 16]
 }

@@ -7,14 +7,21 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
+	"google.golang.org/protobuf/proto"
 )
 
 // connected returns a registry on a store in memory. An application connects
@@ -221,6 +228,68 @@ func ExampleRegistry_NewGaugeFunc() {
 	fmt.Println("it is asked every five seconds once the registry is connected")
 	// Output:
 	// it is asked every five seconds once the registry is connected
+}
+
+func ExampleRegistry_NewCounterFunc() {
+	var received atomic.Int64 // counted elsewhere: by a library, or by the operating system
+	reg := connected(shoaltest.NewServer())
+	defer reg.Close(context.Background())
+	reg.NewCounterFunc(shoal.CounterOpts{
+		Name: "received_bytes_total", Help: "Bytes received by all processes.",
+	}, func() float64 { return float64(received.Load()) })
+	received.Add(1500)
+	show(reg, "received_bytes_total")
+	// Output:
+	// received_bytes_total 1500
+}
+
+func ExampleRegistry_Import() {
+	reg := connected(shoaltest.NewServer())
+	defer reg.Close(context.Background())
+	// What a script has counted, in the text format.
+	report := "# TYPE rows_copied_total counter\nrows_copied_total{table=\"orders\"} 120\n"
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(report))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for range 2 { // the script runs twice, and counts from 0 each time
+		if err := reg.Import(slices.Collect(maps.Values(families))); err != nil {
+			log.Fatal(err)
+		}
+	}
+	show(reg, "rows_copied_total")
+	// Output:
+	// rows_copied_total{table="orders"} 240
+}
+
+// sidecar is a program beside this one. It counts its letters since it began.
+type sidecar struct{ letters float64 }
+
+// Collect implements [shoal.Source].
+func (s *sidecar) Collect(context.Context) ([]*dto.MetricFamily, error) {
+	return []*dto.MetricFamily{{
+		Name: proto.String("letters_total"), Help: proto.String("Letters sent."), Type: dto.MetricType_COUNTER.Enum(),
+		Metric: []*dto.Metric{{Counter: &dto.Counter{Value: &s.letters}}},
+	}}, nil
+}
+
+func ExampleRegistry_AddSource() {
+	reg := connected(shoaltest.NewServer())
+	defer reg.Close(context.Background())
+	s := &sidecar{letters: 7}
+	if _, err := reg.AddSource(s, shoal.SourceOpts{Name: "sidecar", Cumulative: true}); err != nil {
+		log.Fatal(err)
+	}
+	show(reg, "letters_total")
+	s.letters = 9
+	show(reg, "letters_total")
+	s.letters = 1 // it has restarted
+	show(reg, "letters_total")
+	// Output:
+	// letters_total 7
+	// letters_total 9
+	// letters_total 10
 }
 
 func ExampleOpts_index() {

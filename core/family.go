@@ -242,21 +242,20 @@ func (f *family) repair(v string) string {
 	}
 	if len(v) > maxLabelValue {
 		f.reg.reject(reasonLongLabel, f)
-		v = cutLabel(v)
+		v = cutText(v, maxLabelValue)
 	}
 	return v
 }
 
-// cutLabel cuts a label value that is too long, which is valid UTF-8.
-func cutLabel(v string) string {
-	if len(v) <= maxLabelValue {
-		return v
+// cutText cuts a text that has more than limit bytes, which is valid UTF-8.
+func cutText(text string, limit int) string {
+	if len(text) <= limit {
+		return text
 	}
-	end := maxLabelValue
-	for !utf8.RuneStart(v[end]) {
-		end--
+	for !utf8.RuneStart(text[limit]) {
+		limit--
 	}
-	return v[:end]
+	return text[:limit]
 }
 
 // overflowChild returns the series that takes the values of all label sets

@@ -46,7 +46,7 @@ const ownFlushTimeout = time.Second
 // It compresses with gzip if the scraper accepts that, unless a middleware around it
 // has set Content-Encoding, or Vary to Accept-Encoding: that one compresses.
 //
-// It first waits for the gauge functions of its own process, for half a second at
+// It first waits for the gauge functions and sources of its own process, for half a second at
 // most, and flushes that process, for a second at most. When Redis cannot be read in
 // time it answers 503 and why, never an empty page; the error itself, which may name
 // addresses and users, goes to Opts.OnError.
@@ -57,7 +57,7 @@ const ownFlushTimeout = time.Second
 // receive the oldest pages are cut off. Over HTTP/1 a request with a body is answered
 // at once, and its connection closed after that.
 func (r *Registry) Handler(opts HandlerOpts) http.Handler {
-	opts.SharedInstance = cutLabel(strings.ToValidUTF8(opts.SharedInstance, "\uFFFD"))
+	opts.SharedInstance = cutText(strings.ToValidUTF8(opts.SharedInstance, "\uFFFD"), maxLabelValue)
 	return &handler{r, opts}
 }
 

@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"context"
+	"math"
 	"sort"
 	"time"
 
@@ -125,6 +126,22 @@ func ExponentialBuckets(start, factor float64, count int) []float64 {
 	for i := range bounds {
 		bounds[i] = start
 		start *= factor
+	}
+	return bounds
+}
+
+// ExponentialBucketsRange returns count upper bounds from lowest to highest, each by the same factor
+// above the one before; one bound is lowest alone. They are bit for bit those of client_golang. It
+// panics if count is below 1 or lowest is not positive. If highest is not above lowest, no
+// histogram accepts several bounds.
+func ExponentialBucketsRange(lowest, highest float64, count int) []float64 {
+	if count < 1 || lowest <= 0 {
+		panic("shoal: ExponentialBucketsRange needs a count of at least 1 and a positive lowest bound")
+	}
+	factor := math.Pow(highest/lowest, 1/float64(count-1))
+	bounds := make([]float64, count)
+	for i := range bounds {
+		bounds[i] = lowest * math.Pow(factor, float64(i)) // not multiplied step by step: the two round differently
 	}
 	return bounds
 }

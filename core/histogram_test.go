@@ -84,7 +84,12 @@ func TestBuckets_HelpersCountAndRefuse(t *testing.T) {
 	if got := ExponentialBuckets(100, 10, 3); !slices.Equal(got, []float64{100, 1000, 10000}) {
 		t.Errorf("ExponentialBuckets gives %v", got)
 	}
+	if got := ExponentialBucketsRange(0.5, 0.5, 1); !slices.Equal(got, []float64{0.5}) {
+		t.Errorf("ExponentialBucketsRange gives %v", got)
+	}
 	for name, f := range map[string]func(){
+		"no bucket of a range":    func() { ExponentialBucketsRange(1, 2, 0) },
+		"a range from 0":          func() { ExponentialBucketsRange(0, 2, 3) },
 		"no linear bucket":        func() { LinearBuckets(0, 1, 0) },
 		"no exponential bucket":   func() { ExponentialBuckets(1, 2, 0) },
 		"start 0":                 func() { ExponentialBuckets(0, 2, 1) },

@@ -35,7 +35,8 @@ type Importer struct {
 	cumulative bool // counters, histograms and summaries are given as totals
 
 	mu       sync.Mutex                 // no I/O is done under it
-	families map[string]*importedFamily // guarded by mu; nil after Close
+	families map[string]*importedFamily // guarded by mu
+	closed   bool                       // guarded by mu
 	round    uint64                     // the number of the call; guarded by mu
 	read     int64                      // when the reading before this one was made, in Unix nanoseconds; guarded by mu
 	values   []string                   // of the series at hand; guarded by mu
@@ -77,13 +78,21 @@ func (i *Importer) Import(families []*dto.MetricFamily) error {
 	return i.importAll(families, time.Now(), true)
 }
 
-// Close deletes the gauges that the importer has set, and ends it. What it counted stays.
+// Close ends the importer and deletes the gauges that it has set, unless their mode is Latest. What
+// it counted stays.
 func (i *Importer) Close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.round++
-	i.forgetGone()
-	i.families = nil
+	i.forgetGone(true)
+	i.closed = true
+}
+
+// reopen undoes Close.
+func (i *Importer) reopen(mode func(family string) Mode) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.closed, i.mode = false, mode
 }
 
 // importAll imports families, which were read at the time read or later. whole says that they are
@@ -94,7 +103,7 @@ func (i *Importer) importAll(families []*dto.MetricFamily, read time.Time, whole
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.families == nil {
+	if i.closed {
 		return fmt.Errorf("shoal: import: the importer is closed: %w", ErrClosed)
 	}
 	i.round++
@@ -105,7 +114,7 @@ func (i *Importer) importAll(families []*dto.MetricFamily, read time.Time, whole
 		}
 	}
 	if whole {
-		i.forgetGone()
+		i.forgetGone(false)
 	}
 	i.read = read.UnixNano()
 	return errors.Join(errs...)
@@ -134,12 +143,12 @@ func (i *Importer) importFamily(family *dto.MetricFamily) error {
 }
 
 // forgetGone deletes the gauges that this call has not given, and lets the counters go that it has
-// not given. The caller holds mu.
-func (i *Importer) forgetGone() {
+// not given. closing says that there will be no other call. The caller holds mu.
+func (i *Importer) forgetGone(closing bool) {
 	for _, f := range i.families {
 		f.begin(i.round)
 		if f.given < f.entries.Len() {
-			f.forgetGone()
+			f.forgetGone(closing)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/shoal-metrics/shoal/core/internal/memstore"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
@@ -147,7 +148,7 @@ func TestImport_GaugesThatAreNoLongerGivenAreDeleted(t *testing.T) {
 	scrape(t, r).want(t, samples{`p{gauge_index="0",x="2"}`: 3, `l{x="2"}`: 4, "c": 1})
 	imports(t, i, all...)
 	i.Close()
-	scrape(t, r).want(t, samples{"c": 2})
+	scrape(t, r).want(t, samples{"c": 2, `l{x="1"}`: 1, `l{x="2"}`: 2}) // a Latest one belongs to no process
 	if err := i.Import(all); !errors.Is(err, ErrClosed) {
 		t.Errorf("Import after Close: %v", err)
 	}
@@ -295,6 +296,17 @@ func TestImport_BeyondTheCapSharesTheOverflowSeries(t *testing.T) {
 	}
 }
 
+func TestImport_AGaugeBeyondTheCapTakesThePlaceOfOneThatGoes(t *testing.T) {
+	r := process(t, memstore.New(), Opts{SeriesLimit: 1})
+	i := importerOf(r, true)
+	imports(t, i, familyOf("g", gaugeOf(1, "x", "1"), gaugeOf(2, "x", "2")))
+	scrape(t, r).want(t, samples{`g{x="1"}`: 1})
+	for range 2 {
+		imports(t, i, familyOf("g", gaugeOf(2, "x", "2")))
+	}
+	scrape(t, r).want(t, samples{`g{x="2"}`: 2})
+}
+
 func TestImport_AFamilyHasABoundedNumberOfSetsOfLabelNames(t *testing.T) {
 	r := New()
 	var metrics []*dto.Metric
@@ -354,4 +366,34 @@ func TestImport_GaugesLiveThroughAnyRefreshPeriod(t *testing.T) {
 			stored(t, server).want(t, samples{"b": 1, "g": 1})
 		}
 	})
+}
+
+func TestImport_OfANativeHistogramTheClassicPartIsTakenAndThatIsToldOnce(t *testing.T) {
+	told := new(troubles)
+	r := process(t, memstore.New(), Opts{OnError: told.add})
+	h := histogramOf(3, 6, []float64{1, 1})
+	h.Histogram.Schema = proto.Int32(3)
+	h.Histogram.PositiveDelta = []int64{3}
+	for range 3 {
+		imports(t, importerOf(r, false), familyOf("h", h))
+	}
+	scrape(t, r).want(t, samples{`h_bucket{le="1"}`: 3, `h_bucket{le="+Inf"}`: 9, "h_count": 9, "h_sum": 18})
+	if n := told.count("native"); n != 1 {
+		t.Errorf("told %d times: %v", n, told.all())
+	}
+}
+
+func TestImport_RepairsAHelpThatNoReaderWouldTake(t *testing.T) {
+	r := process(t, memstore.New(), Opts{})
+	for name, help := range map[string]string{"a": "caf\xe9", "b": strings.Repeat("é", wire.MaxHelp)} {
+		f := familyOf(name, counterOf(1))
+		f.Help = &help
+		imports(t, importerOf(r, false), f)
+	}
+	page := get(t, r.Handler(HandlerOpts{}), nil)
+	for _, want := range []string{"# HELP a caf\uFFFD\n", "# HELP b " + strings.Repeat("é", wire.MaxHelp/2) + "\n"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %.40q", want)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/shoal-metrics/shoal/core/internal/hashtable"
@@ -26,6 +27,7 @@ type importedFamily struct {
 	entries hashtable.Table[importedSeries]
 	round   uint64 // the last call that gave the family
 	given   int    // how many of entries that call gave
+	native  bool   // it was reported that its histograms are native ones
 }
 
 // importedSeries is a series that an importer was given: a gauge, or a total.
@@ -50,7 +52,7 @@ func (i *Importer) family(family *dto.MetricFamily) (*importedFamily, error) {
 	case f != nil && f.fam.def.kind == kind:
 		return f, nil
 	}
-	d := definition{name: family.GetName(), help: family.GetHelp(), kind: kind, imported: true}
+	d := definition{name: family.GetName(), help: repairedHelp(family.GetHelp()), kind: kind, imported: true}
 	switch kind {
 	case wire.TypeGauge:
 		if d.mode = i.mode(d.name); d.mode == Total {
@@ -88,6 +90,11 @@ func (r *Registry) declareImported(d definition) (*family, error) {
 	var entered *family
 	err := r.enter(&d, func(f *family) { entered = f })
 	return entered, err
+}
+
+// repairedHelp returns a help text that every reader can take: the program cannot change it.
+func repairedHelp(help string) string {
+	return cutText(strings.ToValidUTF8(help, "\uFFFD"), wire.MaxHelp)
 }
 
 // kindOf is the type that a metric is imported as; empty for one that can't be.
@@ -231,17 +238,20 @@ func (f *importedFamily) hold(e *importedSeries, values []string) *series {
 	return e.series
 }
 
-// forgetGone deletes the gauges that this call has not given. This process no longer holds the
+// forgetGone deletes the gauges that this call has not given; those of the mode Latest belong to no
+// process, and stay when the importer is closed. This process no longer holds the
 // counters that it has not given, but what was counted of them is kept, as many as a family may
 // have series: a client may give a series again that it did not give for a while, and go on with
 // its value.
-func (f *importedFamily) forgetGone() {
+func (f *importedFamily) forgetGone(closing bool) {
 	var gone []*importedSeries
 	f.entries.Each(func(e *importedSeries) {
 		switch {
 		case e.round == f.round:
 		case f.fam.def.kind == wire.TypeGauge:
-			e.set.delete(e.values)
+			if !closing || f.fam.def.mode != Latest {
+				e.set.delete(e.values)
+			}
 			f.entries.Remove(e, e.hash)
 		default:
 			e.letGo()

@@ -98,6 +98,11 @@ func (f *importedFamily) importHistogram(set *constants, values []string, h *dto
 	if err := f.readBuckets(h); err != nil {
 		return err
 	}
+	if h.Schema != nil && !f.native {
+		f.native = true
+		f.reg.report("native histogram "+f.fam.def.name, fmt.Errorf("shoal: import of histogram %q: it is a native one, of which "+
+			"only the classic buckets are imported, count and sum: give it classic buckets too, if it has none", f.fam.def.name))
+	}
 	return f.importCounts(set, values, h.GetSampleSum(), nanos(h.GetCreatedTimestamp()))
 }
 

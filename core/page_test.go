@@ -58,7 +58,7 @@ func TestPage_WhatItOmitsIsCountedAndReported(t *testing.T) {
 		kill(t, w)
 		server.SetText("shop", "a_total", "n\xff1", "junk")
 		server.SetText("shop", "b_total", "n\xff1", "junk")
-		server.SetText("shop", "b_total", "le\xff1", "1")
+		server.SetText("shop", "b_total", "gauge_index\xff1", "1")
 		server.LoseValues("shop", "lost_total")
 		r := process(t, server, Opts{ReadOnly: true, OnError: heard.add})
 		for range 2 {

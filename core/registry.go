@@ -27,7 +27,8 @@ type Registry struct {
 	limit    atomic.Int64              // the cap of series a family; 0 before Connect
 	limiter  errorLimiter              // reports troubles, each kind once a minute
 	damage   damage                    // found in Redis and not reported
-	sampled  sampler                   // asks the gauge functions and the runtime
+	sampled  sampler                   // asks the sources, the functions and the runtime
+	former   formerSources             // sources that were removed
 	outgoing outgoing                  // the pages on their way to clients
 	awaited  awaitedFamilies           // in which synchronous writes wait
 	// gaugesForgotten says that deletions of gauges were dropped: the next write of
@@ -129,7 +130,7 @@ func vec[M Counter | Gauge | Summary | Histogram](r *Registry, d definition) (*V
 	if err != nil {
 		return nil, err
 	}
-	return &Vec[M]{c}, nil
+	return &Vec[M]{consts: c}, nil
 }
 
 // must panics if a declaration failed, which is a mistake in the program.

@@ -60,8 +60,9 @@ type SourceOpts struct {
 // A source that fails harms nobody: shoal_source_failures_total counts errors of Collect, metrics
 // that were refused, panics, and calls that do not return, and Opts.OnError tells of them.
 //
-// remove asks once more, deletes the gauges that the source gave, and ends it. AddSource fails
-// after Close, and for a source that is there already.
+// remove asks once more, deletes the gauges that the source gave, unless their mode is Latest, and
+// ends it. If the source is added again, its totals go on from there. AddSource fails after Close,
+// and for a source that is there already.
 func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) {
 	switch {
 	case s == nil:
@@ -86,11 +87,62 @@ func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) 
 		return nil, fmt.Errorf("shoal: AddSource: %w", err)
 	}
 	added := &importSource{source: s, name: o.Name, key: o.Key, importer: r.newImporter(o.Mode, o.Cumulative)}
+	r.former.goOn(added)
 	if r.sampled.add(added, o.Period) != added {
 		return nil, fmt.Errorf("shoal: AddSource: the registry asks %s already: a second source would count the same", o.Name)
 	}
-	return sync.OnceFunc(func() { r.sampled.remove(added); added.importer.Close() }), nil
+	return sync.OnceFunc(func() {
+		r.sampled.remove(added)
+		added.importer.Close()
+		r.former.keep(added)
+	}), nil
 }
+
+// maxFormerSources bounds formerSources.
+const maxFormerSources = 100
+
+// formerSources are the importers of sources of totals that were removed, by the keys of these:
+// what was counted must not be counted again when such a source is added again.
+type formerSources struct {
+	mu        sync.Mutex
+	importers map[any]*Importer // guarded by mu
+}
+
+// keep keeps the importer of a source that was removed, in the place of another if there are many.
+func (l *formerSources) keep(s *importSource) {
+	if !s.importer.cumulative || !isComparable(s.key) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.importers == nil {
+		l.importers = map[any]*Importer{}
+	}
+	for key := range l.importers {
+		if len(l.importers) < maxFormerSources {
+			break
+		}
+		delete(l.importers, key)
+	}
+	l.importers[s.key] = s.importer
+}
+
+// goOn gives a source that is added the importer that it had before, if it had one.
+func (l *formerSources) goOn(s *importSource) {
+	if !s.importer.cumulative || !isComparable(s.key) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if former := l.importers[s.key]; former != nil {
+		former.reopen(s.importer.mode)
+		s.importer = former
+		delete(l.importers, s.key)
+	}
+}
+
+// isComparable says whether a key can be compared with others.
+func isComparable(key any) bool { return reflect.ValueOf(key).Comparable() }
 
 // importSource is a Source and its importer.
 type importSource struct {
@@ -116,7 +168,7 @@ func (s *importSource) sample(ctx context.Context) {
 
 func (s *importSource) same(other provider) bool {
 	o, ok := other.(*importSource)
-	return ok && reflect.ValueOf(s.key).Comparable() && reflect.ValueOf(o.key).Comparable() && s.key == o.key
+	return ok && isComparable(s.key) && isComparable(o.key) && s.key == o.key
 }
 
 func (s *importSource) failed(reason string) {

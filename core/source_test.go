@@ -252,7 +252,16 @@ func TestSource_RemovedGivesWhatItHasAndItsGaugesGo(t *testing.T) {
 		if s.called() != before {
 			t.Error("a removed source is asked")
 		}
-		add(t, r, s, SourceOpts{})
+		s.set(nil, familyOf("c", counterOf(5)), familyOf("g", gaugeOf(1)))
+		remove = add(t, r, s, SourceOpts{}) // its totals go on
+		scrape(t, r).want(t, samples{"c": 5, "g": 1})
+		remove()
+		for range 2 * maxFormerSources {
+			add(t, r, new(given), SourceOpts{})()
+		}
+		if n := len(r.former.importers); n > maxFormerSources {
+			t.Errorf("%d former sources are kept", n)
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,6 +28,7 @@ func totalsPage(t *testing.T, readings ...*dto.MetricFamily) samples {
 				families = append(families, reading)
 			}
 			imports(t, i, families...)
+			flush(t, r)
 		}
 		page = scrape(t, r)
 	})
@@ -46,7 +48,7 @@ func TestTotals_WhatIsNewOfACounterIsAdded(t *testing.T) {
 	}{
 		{"the first reading is all that was counted", []*dto.MetricFamily{c(5)}, 5},
 		{"then what is new", []*dto.MetricFamily{c(5), c(5), c(7)}, 7},
-		{"fractions that round up", []*dto.MetricFamily{c(.1), c(.3), c(.3), c(.3)}, .3},
+		{"fractions that round up", []*dto.MetricFamily{c(4.8), c(13.9), c(13.9), c(13.9)}, 13.9},
 		{"a fall is a restart", []*dto.MetricFamily{c(5), c(2), c(3)}, 8},
 		{"what is given again goes on", []*dto.MetricFamily{c(5), nil, nil, c(7)}, 7},
 		{"what is given again may have begun anew", []*dto.MetricFamily{c(5), nil, c(2)}, 7},
@@ -86,6 +88,7 @@ func TestTotals_WhatIsNewOfAHistogramIsAdded(t *testing.T) {
 		{"a bucket that falls", []*dto.MetricFamily{h(10, 3, 3, 3), h(12, 1, 2, 4)}, 4, 5, 7, 22},
 		{"another time", []*dto.MetricFamily{since(0, h(10, 1, 2, 3)), since(1.5, h(16, 2, 4, 6))}, 3, 6, 9, 26},
 		{"buckets read one by one", []*dto.MetricFamily{since(0, h(10, 2, 2, 3)), since(0, h(11, 1, 3, 4)), since(0, h(12, 3, 4, 5))}, 3, 4, 5, 12},
+		{"a bucket ahead of the next one", []*dto.MetricFamily{h(10, 2, 3, 4), h(11, 3, 3, 5), h(12, 3, 4, 6)}, 3, 4, 6, 12},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			totalsPage(t, test.readings...).want(t, samples{
@@ -99,6 +102,18 @@ func TestTotals_WhatIsNewOfAHistogramIsAdded(t *testing.T) {
 func TestTotals_WhatIsNewOfASummaryIsAdded(t *testing.T) {
 	s := func(n uint64, sum float64) *dto.MetricFamily { return familyOf("s", summaryOf(n, sum)) }
 	totalsPage(t, s(2, 3), s(2, 3), s(5, 7), s(1, 2)).want(t, samples{"s_count": 6, "s_sum": 9})
+}
+
+func TestTotals_ASumThatIsNoNumberIsRefusedOncePerObservation(t *testing.T) {
+	r := process(t, memstore.New(), Opts{})
+	i := importerOf(r, true)
+	for n := range uint64(6) {
+		imports(t, i, familyOf("s", summaryOf(1+n/3, math.NaN()))) // two observations, read three times each
+	}
+	families, err := r.Gather()
+	if n := gathered(t, families)[`shoal_rejected_observations_total{reason="nan"}`]; n != 2 || err != nil {
+		t.Errorf("refused %v times, %v", n, err)
+	}
 }
 
 // held lists the children that a process holds of a family.
@@ -132,6 +147,20 @@ func TestTotals_WhatIsNoLongerGivenIsNotHeldButStays(t *testing.T) {
 		}
 		stored(t, server).want(t, samples{`c{x="1"}`: 1, `c{x="2"}`: 2})
 	})
+}
+
+func TestTotals_ASummaryThatIsGivenAgainIsHeld(t *testing.T) {
+	r := process(t, memstore.New(), Opts{})
+	i := importerOf(r, true)
+	s := familyOf("s", summaryOf(1, 1, "x", "1"))
+	for _, families := range [][]*dto.MetricFamily{{s}, nil, nil, {s}} {
+		imports(t, i, families...)
+		flush(t, r)
+	}
+	if got := held(r, "s"); len(got) != 1 {
+		t.Errorf("the process holds %q", got)
+	}
+	scrape(t, r).want(t, samples{`s_count{x="1"}`: 1, `s_sum{x="1"}`: 1})
 }
 
 func TestTotals_WhatIsKeptOfGoneSeriesIsBounded(t *testing.T) {

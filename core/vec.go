@@ -19,6 +19,7 @@ import "fmt"
 // leaves Redis and the page after the metric's Retention.
 type Vec[M Counter | Gauge | Summary | Histogram] struct {
 	consts *constants
+	curry  *curry // nil if no label is curried
 }
 
 // CounterVec is a counter with labels.
@@ -36,6 +37,9 @@ type HistogramVec = Vec[Histogram]
 // WithLabelValues returns the child with these label values, in the order of
 // the declaration's label names. It panics if their number is wrong.
 func (v *Vec[M]) WithLabelValues(values ...string) *M {
+	if v.curry != nil {
+		return must(v.curriedChild(values))
+	}
 	s, err := v.consts.child(values)
 	if err != nil {
 		panic(err)
@@ -46,6 +50,9 @@ func (v *Vec[M]) WithLabelValues(values ...string) *M {
 // GetMetricWithLabelValues is [Vec.WithLabelValues] with an error in place of
 // the panic.
 func (v *Vec[M]) GetMetricWithLabelValues(values ...string) (*M, error) {
+	if v.curry != nil {
+		return v.curriedChild(values)
+	}
 	s, err := v.consts.child(values)
 	if err != nil {
 		return nil, err
@@ -65,27 +72,34 @@ func (v *Vec[M]) With(labels Labels) *M {
 
 // GetMetricWith is [Vec.With] with an error in place of the panic.
 func (v *Vec[M]) GetMetricWith(labels Labels) (*M, error) {
-	values, err := v.consts.fam.valuesOf(labels)
+	values, err := v.valuesOf(labels)
 	if err != nil {
 		return nil, err
 	}
 	return v.GetMetricWithLabelValues(values...)
 }
 
-// valuesOf returns the values of a complete set of labels, in the order of the declaration.
-func (f *family) valuesOf(labels Labels) ([]string, error) {
-	values := make([]string, 0, len(f.def.labelNames))
-	for _, name := range f.def.labelNames {
+// labelNames are the labels whose values the methods take: those that are not curried.
+func (v *Vec[M]) labelNames() []string {
+	if v.curry != nil {
+		return v.curry.rest
+	}
+	return v.consts.names
+}
+
+// valuesOf returns the values of a complete set of labels, in the order of labelNames.
+func (v *Vec[M]) valuesOf(labels Labels) ([]string, error) {
+	d, names := &v.consts.fam.def, v.labelNames()
+	values := make([]string, 0, len(names))
+	for _, name := range names {
 		value, ok := labels[name]
 		if !ok {
-			return nil, fmt.Errorf("shoal: %s %q: the label %q is missing: give exactly %q",
-				f.def.kind, f.def.name, name, f.def.labelNames)
+			return nil, fmt.Errorf("shoal: %s %q: the label %q is missing: give exactly %q", d.kind, d.name, name, names)
 		}
 		values = append(values, value)
 	}
 	if len(labels) != len(values) {
-		return nil, fmt.Errorf("shoal: %s %q: %d labels given: give exactly %q",
-			f.def.kind, f.def.name, len(labels), f.def.labelNames)
+		return nil, fmt.Errorf("shoal: %s %q: %d labels given: give exactly %q", d.kind, d.name, len(labels), names)
 	}
 	return values, nil
 }

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.." || exit 1
 
 formatted() { ! gofmt -l core middleware bridge | grep .; }
 
-packages=(./core/... ./middleware/{nethttp,chi,gin,echo,echov5,fasthttp,fiber,fiberv2}/... ./bridge/otel/...)
+packages=(./core/... ./middleware/{nethttp,chi,gin,echo,echov5,fasthttp,fiber,fiberv2}/... ./bridge/{prometheus,otel}/...)
 step "format" . formatted
 step "vet" . go vet "${packages[@]}"
 step "test" . go test -vet=off -short -timeout 2m "${packages[@]}"

@@ -16,7 +16,7 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 
 path=github.com/shoal-metrics/shoal
-modules=(core embedded middleware/nethttp middleware/chi middleware/gin middleware/echo middleware/echov5 middleware/fasthttp middleware/fiber middleware/fiberv2 bridge/otel) # a module after those that it requires
+modules=(core embedded middleware/nethttp middleware/chi middleware/gin middleware/echo middleware/echov5 middleware/fasthttp middleware/fiber middleware/fiberv2 bridge/prometheus bridge/otel) # a module after those that it requires
 
 fail() {
 	echo "release.sh: $*" >&2

@@ -42,6 +42,7 @@ var goals = append([]goal{
 	besidePromhttp("page of 100,000 counters / promhttp", "series=100000 kind=counters", 0.25),
 	besidePromhttp("page of 10,000 lines of histograms / promhttp", "series=714 kind=histograms", 0.4),
 	{"awaited additions a second, 100 goroutines", "SyncAdd goroutines=100 counters=1 side=shoal", column{unit: "adds/s"}, 100_000, true},
+	{"gather and import of 10,000 series of client_golang, all changed / `Gather` alone", "Bridge changed=all side=bridge", column{unit: "gathers/op"}, 1.5, false},
 	{"1,000 processes of 200 counters a second, cores of Redis", "Fleet kind=integers processes=1000", column{unit: "server-cores"}, 0.5, false},
 	{"1,000 processes, mixed, cores of Redis", "Fleet kind=mixed processes=1000", column{unit: "server-cores"}, 1.2, false},
 }, middlewareGoals()...)

@@ -12,7 +12,7 @@ var tables = slices.Concat(
 		{name: "goals", text: results.goals},
 		summaryTable,
 	},
-	hotPathTables, middlewareTables, redisTables, growthTables, fleetTables)
+	hotPathTables, middlewareTables, redisTables, growthTables, fleetTables, bridgeTables)
 
 // summaryTable is the README's.
 var summaryTable = table{

@@ -4,6 +4,7 @@ go 1.26.0
 
 replace (
 	github.com/shoal-metrics/shoal/bridge/otel => ../otel
+	github.com/shoal-metrics/shoal/bridge/prometheus => ../prometheus
 	github.com/shoal-metrics/shoal/core => ../../core
 	github.com/shoal-metrics/shoal/core/tests => ../../core/tests
 )
@@ -15,6 +16,7 @@ require (
 	github.com/prometheus/common v0.74.0
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/shoal-metrics/shoal/bridge/otel v0.0.0-00010101000000-000000000000
+	github.com/shoal-metrics/shoal/bridge/prometheus v0.0.0
 	github.com/shoal-metrics/shoal/core v0.0.0
 	github.com/shoal-metrics/shoal/core/tests v0.0.0-00010101000000-000000000000
 	go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin v0.65.0
@@ -49,6 +51,7 @@ require (
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
+	github.com/kylelemons/godebug v1.1.0 // indirect
 	github.com/leodido/go-urn v1.4.0 // indirect
 	github.com/mattn/go-isatty v0.0.23 // indirect
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect

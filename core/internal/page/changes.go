@@ -25,7 +25,7 @@ func (s *seriesIndex) after(version string, changed []string) (next *seriesIndex
 	}
 	places = make([]int, 0, len(changed))
 	next = &seriesIndex{
-		version: version, generation: s.generation, scanned: s.scanned, merged: s.merged + len(changed),
+		version: version, generation: s.generation, kind: s.kind, scanned: s.scanned, merged: s.merged + len(changed),
 		size: s.size, texts: s.texts, labelText: s.labelText,
 	}
 	known, added, ok := s.locate(changed)
@@ -93,7 +93,7 @@ type addition struct {
 // in order. It returns false if a field is no label set, or means the same labels as another.
 func (s *seriesIndex) locate(fields []string) (known []int, added []addition, ok bool) {
 	for _, field := range fields {
-		labels, err := pageLabels(field)
+		labels, err := pageLabels(s.kind, field)
 		if err != nil {
 			return nil, nil, false
 		}

@@ -195,9 +195,9 @@ func TestIndex_ChangesThatCanNotBeTakenInAreScanned(t *testing.T) {
 		f.add("c_total", labels("a", fmt.Sprint(n), "b", "x"), "1")
 	}
 	f.sameAsAScan("c_total")
-	f.add("c_total", labels("b", "x", "a", "3"), "1", labels("le", "1"), "1", "odd", "1")
+	f.add("c_total", labels("b", "x", "a", "3"), "1", labels("gauge_index", "1"), "1", "odd", "1")
 	for range 2 {
-		if got := text(t, f.page()); !strings.Contains(got, `c_total{a="3",b="x"} 2`) || strings.Contains(got, "le=") {
+		if got := text(t, f.page()); !strings.Contains(got, `c_total{a="3",b="x"} 2`) || strings.Contains(got, "gauge_index=") {
 			t.Errorf("the page is\n%s", got)
 		}
 	}

@@ -47,7 +47,7 @@ func FuzzPage_OfGarbageIsValid(f *testing.F) {
 		}
 		var families []storedFamily
 		for i, name := range []string{"x", "g", "x_sum", "x_total"} {
-			series, values, _ := indexSeries(t.Context(), newCounts(), name, stored)
+			series, values, _ := indexSeries(t.Context(), newCounts(), name, kind, stored)
 			series.noteStarts([]int64{4, 6}[:series.labels.len()])
 			families = append(families, storedFamily{
 				name: name, series: series, values: values,

@@ -44,7 +44,7 @@ func (b *builder) addGauges(lease wire.Lease, reply wire.GaugesReply) {
 			return
 		}
 		family, field := wire.SplitGaugeField(e.Field)
-		labels, err := pageLabels(field)
+		labels, err := pageLabels(wire.TypeGauge, field)
 		if err == nil && wire.IsTotal(field) {
 			err = &wire.StoredError{What: "gauge", Text: e.Field, Why: errTotal}
 		}

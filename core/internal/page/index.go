@@ -32,6 +32,7 @@ type scanOf struct {
 // reading asks for their values by name and neither parses nor sorts labels again.
 type seriesIndex struct {
 	generation string
+	kind       string // the type of the family, on which it depends what is a label set
 	// version is the family's seriesVersion before it was scanned, or that up to which changes
 	// were taken in. Later changes may be in it as well, or parts of them: the next reading
 	// learns that they took place, and takes all of them in.
@@ -134,22 +135,22 @@ func (x *index) isTooLarge(name string) bool {
 // over.
 const endedEvery = 256
 
-// indexSeries orders the series of a family by their labels. What is no label set is
+// indexSeries orders the series of a family of this type by their labels. What is no label set is
 // omitted and reported. The error is that of the context.
-func indexSeries(ctx context.Context, observer Observer, name string, stored []wire.Series) (*seriesIndex, []wire.SeriesValue, error) {
+func indexSeries(ctx context.Context, observer Observer, name, kind string, stored []wire.Series) (*seriesIndex, []wire.SeriesValue, error) {
 	type entry struct {
 		wire.Series
 		labels []wire.Label
 	}
 	entries := make([]entry, 0, len(stored))
-	s := &seriesIndex{scanned: time.Now()}
+	s := &seriesIndex{kind: kind, scanned: time.Now()}
 	for i, e := range stored {
 		if i%endedEvery == 0 && ctx.Err() != nil {
 			return nil, nil, ctx.Err()
 		}
 		s.size += wire.Cost(e.Field, "")
 		s.texts += len(e.Text)
-		labels, err := pageLabels(e.Field)
+		labels, err := pageLabels(kind, e.Field)
 		if err != nil {
 			observer.OmittedValues(name, 1, err)
 			continue

@@ -175,15 +175,15 @@ func everyPlace(n int) iter.Seq[int] {
 
 var errReserved = errors.New("a reserved label")
 
-// pageLabels reads the labels of a stored field. A label that has a meaning of its
-// own on the page is an error.
-func pageLabels(field string) ([]wire.Label, error) {
+// pageLabels reads the labels of a stored field of a family of this type. A label that has a
+// meaning of its own on the page is an error.
+func pageLabels(kind, field string) ([]wire.Label, error) {
 	labels, err := wire.DecodeField(field)
 	if err != nil {
 		return nil, err
 	}
 	for _, l := range labels {
-		if wire.IsReservedLabel(l.Name) {
+		if wire.IsReservedLabel(kind, l.Name) {
 			return nil, &wire.StoredError{What: "field", Text: field, Part: l.Name, Why: errReserved}
 		}
 	}

@@ -23,10 +23,10 @@ func TestPage_EndsWithItsContext(t *testing.T) {
 	for i := range stored {
 		stored[i] = wire.Series{Field: fmt.Sprintf("a\xff%d", i), Text: "1"}
 	}
-	if _, _, err := indexSeries(ctx, newCounts(), "c", stored); !errors.Is(err, context.Canceled) {
+	if _, _, err := indexSeries(ctx, newCounts(), "c", wire.TypeCounter, stored); !errors.Is(err, context.Canceled) {
 		t.Errorf("indexing ends with %v", err)
 	}
-	series, values, err := indexSeries(t.Context(), newCounts(), "c", stored)
+	series, values, err := indexSeries(t.Context(), newCounts(), "c", wire.TypeCounter, stored)
 	if err != nil {
 		t.Fatal(err)
 	}

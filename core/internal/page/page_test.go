@@ -107,12 +107,14 @@ func TestPage_WhatIsCorruptLeavesTheRestValid(t *testing.T) {
 		}
 	}
 	fields := []string{
-		labels("le", "1"), labels("gauge_index", "1"), labels("__name__", "other"), labels("a", "caf\xe9"),
+		labels("gauge_index", "1"), labels("__name__", "other"), labels("a", "caf\xe9"),
 		labels("a", "1", "a", "2"), labels("bad name", "1"), labels("no value"), labels("a", "x", ""),
 	}
 	for _, field := range fields {
 		f.server.SetText("shop", "c_total", field, "1")
 	}
+	f.server.SetText("shop", "h", labels("le", "1"), "1:1 sum:0.5")
+	f.server.SetText("shop", "s", labels("quantile", "1"), "sum:1 count:2")
 	f.family("falling", 1, histogramDef("2", "1"))
 	f.add("falling", "", "1:1 sum:1")
 	f.family("lost", 1, counterDef(""))
@@ -120,11 +122,11 @@ func TestPage_WhatIsCorruptLeavesTheRestValid(t *testing.T) {
 	f.family("g", 1, gaugeDef(""))
 	f.family("odd", 1, gaugeDef("median"))
 	f.process("a", wire.Info{Host: "a\"b\\c\nd"},
-		gaugeText("g", "", "1"), gaugeText("g", labels("a", "x"), "abc"), gaugeText("g", labels("le", "1"), "1"),
+		gaugeText("g", "", "1"), gaugeText("g", labels("a", "x"), "abc"), gaugeText("g", labels("gauge_index", "1"), "1"),
 		gaugeText("odd", "", "3"), gaugeText("nobody registered this", "", "4"))
 	f.family("listed_only", 1, counterDef("")) // or its registration is lost
 	f.server.LoseControl("shop", "listed_only")
-	want := map[string]int{"c_total": len(corrupt["c_total"]) + len(fields), "h": len(corrupt["h"]), "s": 2, "last": 6, "g": 2, "falling": 1}
+	want := map[string]int{"c_total": len(corrupt["c_total"]) + len(fields), "h": len(corrupt["h"]) + 1, "s": 3, "last": 6, "g": 2, "falling": 1}
 	for range 2 { // read in full, and then by known fields
 		clear(f.values)
 		clear(f.families)

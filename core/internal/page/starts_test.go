@@ -170,7 +170,7 @@ func TestStarts_AreOmittedWhereTheyWouldMakeThePageTooLong(t *testing.T) {
 		spare  int
 		noRoom bool
 	}{{0, true}, {79, true}, {200, false}} {
-		series, values, err := indexSeries(t.Context(), newCounts(), "c_total", stored)
+		series, values, err := indexSeries(t.Context(), newCounts(), "c_total", wire.TypeCounter, stored)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -48,8 +48,10 @@ func (v *valuesReading) recall() {
 		known, scan := v.index.families[f.name], v.index.scans[f.name]
 		told := f.state.SeriesVersion != "" // else it is damaged, and equal ones mean nothing
 		// Where Redis does not tell the lineage, a failover within a reading goes
-		// unseen: then what is remembered is not believed for long.
-		if known != nil && v.head.Lineage == "" && time.Since(known.scanned) >= v.recovery.bound() {
+		// unseen: then what is remembered is not believed for long. Nor is what was of
+		// another type, which no process changes without another generation.
+		unsure := v.head.Lineage == "" && known != nil && time.Since(known.scanned) >= v.recovery.bound()
+		if known != nil && (unsure || known.kind != f.state.Type) {
 			v.forget(f)
 			known = nil
 		}
@@ -152,7 +154,7 @@ func (v *valuesReading) scan(ctx context.Context) error {
 			v.omit(f.name, scan.Err)
 			continue
 		}
-		series, values, err := indexSeries(ctx, v.observer, f.name, scan.Series)
+		series, values, err := indexSeries(ctx, v.observer, f.name, f.state.Type, scan.Series)
 		if err != nil {
 			return err
 		}

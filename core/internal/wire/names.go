@@ -38,9 +38,16 @@ func IsMetricName(s string) bool {
 	return s != "" && IsLabelName(strings.ReplaceAll(s, ":", "_"))
 }
 
-// IsReservedLabel says whether a label name has a meaning of its own on the page.
-func IsReservedLabel(name string) bool {
-	return name == "le" || name == "quantile" || name == "gauge_index" || strings.HasPrefix(name, "__")
+// IsReservedLabel says whether a label name has a meaning of its own on the page, in families of
+// this type.
+func IsReservedLabel(kind, name string) bool {
+	switch name {
+	case "le":
+		return kind == TypeHistogram
+	case "quantile":
+		return kind == TypeSummary
+	}
+	return name == "gauge_index" || strings.HasPrefix(name, "__")
 }
 
 // OwnedNames lists the names on the page that a family of this name and type

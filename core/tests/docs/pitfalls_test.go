@@ -13,12 +13,13 @@ import (
 
 // The numbers of pitfalls that docs/pitfalls.md answers.
 const (
-	storePitfalls = 43
-	httpPitfalls  = 26
+	storePitfalls  = 43
+	httpPitfalls   = 26
+	bridgePitfalls = 7
 )
 
 var (
-	pitfallRow = regexp.MustCompile(`^\| ([SH]\d+) \|`)
+	pitfallRow = regexp.MustCompile(`^\| ([SHB]\d+) \|`)
 	testName   = regexp.MustCompile("`([a-z0-9_/]+\\.go):([A-Za-z0-9_]+)`")
 )
 
@@ -52,7 +53,10 @@ func TestDocs_EachPitfallNamesTestsThatExist(t *testing.T) {
 	for i := range httpPitfalls {
 		check(fmt.Sprint("H", i+1))
 	}
-	if n := storePitfalls + httpPitfalls; len(rows) != n {
+	for i := range bridgePitfalls {
+		check(fmt.Sprint("B", i+1))
+	}
+	if n := storePitfalls + httpPitfalls + bridgePitfalls; len(rows) != n {
 		t.Errorf("%d rows, want %d", len(rows), n)
 	}
 }

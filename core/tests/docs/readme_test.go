@@ -70,7 +70,7 @@ func TestReadme_TheCompleteProgramRuns(t *testing.T) {
 func TestReadme_TheProgramOfEachModuleBuilds(t *testing.T) {
 	for _, module := range []string{
 		"middleware/nethttp", "middleware/chi", "middleware/gin", "middleware/echo", "middleware/echov5",
-		"middleware/fasthttp", "middleware/fiber", "middleware/fiberv2", "bridge/otel",
+		"middleware/fasthttp", "middleware/fiber", "middleware/fiberv2", "bridge/prometheus", "bridge/otel",
 	} {
 		t.Run(module, func(t *testing.T) {
 			source := completeProgram(t, module+"/README.md")

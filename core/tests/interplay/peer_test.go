@@ -3,6 +3,8 @@
 package interplay_test
 
 import (
+	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -26,8 +28,9 @@ func TestBuckets_AreClientGolangsBitForBit(t *testing.T) {
 	same := func(start, step float64, count int) {
 		t.Helper()
 		for name, f := range map[string][2]func(float64, float64, int) []float64{
-			"LinearBuckets":      {shoal.LinearBuckets, prometheus.LinearBuckets},
-			"ExponentialBuckets": {shoal.ExponentialBuckets, prometheus.ExponentialBuckets},
+			"LinearBuckets":           {shoal.LinearBuckets, prometheus.LinearBuckets},
+			"ExponentialBuckets":      {shoal.ExponentialBuckets, prometheus.ExponentialBuckets},
+			"ExponentialBucketsRange": {shoal.ExponentialBucketsRange, prometheus.ExponentialBucketsRange},
 		} {
 			ours, panics := bounds(func() []float64 { return f[0](start, step, count) })
 			theirs, theyPanic := bounds(func() []float64 { return f[1](start, step, count) })
@@ -84,6 +87,54 @@ func TestDeletions_HitWhatClientGolangsHit(t *testing.T) {
 	}
 }
 
+// The same with vectors of which some labels are curried.
+func TestDeletionsOfCurriedVectors_HitWhatClientGolangsHit(t *testing.T) {
+	names := []string{"a", "b", "c"}
+	for _, curried := range []prometheus.Labels{nil, {"b": "1"}, {"a": "1", "c": "2"}, {"a": "1", "b": "1", "c": "1"}} {
+		for _, labels := range []prometheus.Labels{
+			nil, {"a": "1"}, {"b": "1"}, {"b": "2"}, {"c": "1"}, {"a": "1", "c": "1"}, {"a": "1", "b": "1", "c": "1"}, {"nosuch": "1"},
+		} {
+			for name, deleted := range map[string]func(*shoal.CounterVec, *prometheus.CounterVec) (ours, theirs any){
+				"Delete": func(ours *shoal.CounterVec, theirs *prometheus.CounterVec) (any, any) {
+					return ours.Delete(shoal.Labels(labels)), theirs.Delete(labels)
+				},
+				"DeleteLabelValues": func(ours *shoal.CounterVec, theirs *prometheus.CounterVec) (any, any) {
+					values := slices.Sorted(maps.Values(labels))
+					return ours.DeleteLabelValues(values...), theirs.DeleteLabelValues(values...)
+				},
+				"DeletePartialMatch": func(ours *shoal.CounterVec, theirs *prometheus.CounterVec) (any, any) {
+					return ours.DeletePartialMatch(shoal.Labels(labels)), theirs.DeletePartialMatch(labels)
+				},
+				"Reset": func(ours *shoal.CounterVec, theirs *prometheus.CounterVec) (any, any) {
+					ours.Reset()
+					theirs.Reset()
+					return nil, nil
+				},
+			} {
+				ours := shoal.New().NewCounterVec(shoal.CounterOpts{Name: "c_total"}, names)
+				theirs := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "c_total"}, names)
+				var sets [][]string
+				for n := range 8 {
+					sets = append(sets, []string{fmt.Sprint(1 + n&1), fmt.Sprint(1 + n>>1&1), fmt.Sprint(1 + n>>2)})
+				}
+				for _, values := range sets {
+					ours.WithLabelValues(values...).Inc()
+					theirs.WithLabelValues(values...).Inc()
+				}
+				got, want := deleted(ours.MustCurryWith(shoal.Labels(curried)), theirs.MustCurryWith(curried))
+				if got != want {
+					t.Errorf("curried with %v: %s(%v) is %v, client_golang's %v", curried, name, labels, got, want)
+				}
+				for _, values := range sets { // which are left
+					if got, want := ours.DeleteLabelValues(values...), theirs.DeleteLabelValues(values...); got != want {
+						t.Errorf("curried with %v: after %s(%v) %q is left: %v, client_golang's %v", curried, name, labels, values, got, want)
+					}
+				}
+			}
+		}
+	}
+}
+
 // shoal accepts and refuses the same declarations of one name as client_golang.
 func TestDeclarations_WithOtherConstantLabelsAreTakenWhereClientGolangTakesThem(t *testing.T) {
 	first := prometheus.Labels{"server": "public", "zone": "a"}
@@ -109,6 +160,65 @@ func TestDeclarations_WithOtherConstantLabelsAreTakenWhereClientGolangTakesThem(
 		want := theirs.Register(prometheus.NewCounterVec(prometheus.CounterOpts{Name: "c_total", Help: tt.help, ConstLabels: tt.consts}, tt.labels))
 		if (err == nil) != (want == nil) {
 			t.Errorf("%s: %v; client_golang says %v", name, err, want)
+		}
+	}
+}
+
+// A program's label le or quantile is taken where client_golang takes it. That looks at some when the
+// first child is made.
+func TestDeclarations_ReserveLabelNamesWhereClientGolangDoes(t *testing.T) {
+	refuses := func(declare func()) (refused bool) {
+		defer func() { refused = recover() != nil }()
+		declare()
+		return false
+	}
+	for _, name := range []string{"le", "quantile", "__name__", "__x", "x"} {
+		for where, tt := range map[string]struct {
+			consts         map[string]string
+			labels, values []string
+		}{
+			"a label":          {nil, []string{name}, []string{"1"}},
+			"a constant label": {map[string]string{name: "1"}, nil, nil},
+		} {
+			ours, theirs := shoal.New(), prometheus.NewRegistry()
+			for kind, declare := range map[string][2]func(){
+				"counter": {
+					func() { ours.NewCounterVec(shoal.CounterOpts{Name: "c", ConstLabels: tt.consts}, tt.labels) },
+					func() {
+						v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "c", ConstLabels: tt.consts}, tt.labels)
+						theirs.MustRegister(v)
+						v.WithLabelValues(tt.values...)
+					},
+				},
+				"gauge": {
+					func() { ours.NewGaugeVec(shoal.GaugeOpts{Name: "g", ConstLabels: tt.consts}, tt.labels) },
+					func() {
+						v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "g", ConstLabels: tt.consts}, tt.labels)
+						theirs.MustRegister(v)
+						v.WithLabelValues(tt.values...)
+					},
+				},
+				"histogram": {
+					func() { ours.NewHistogramVec(shoal.HistogramOpts{Name: "h", ConstLabels: tt.consts}, tt.labels) },
+					func() {
+						v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "h", ConstLabels: tt.consts}, tt.labels)
+						theirs.MustRegister(v)
+						v.WithLabelValues(tt.values...)
+					},
+				},
+				"summary": {
+					func() { ours.NewSummaryVec(shoal.SummaryOpts{Name: "s", ConstLabels: tt.consts}, tt.labels) },
+					func() {
+						v := prometheus.NewSummaryVec(prometheus.SummaryOpts{Name: "s", ConstLabels: tt.consts}, tt.labels)
+						theirs.MustRegister(v)
+						v.WithLabelValues(tt.values...)
+					},
+				},
+			} {
+				if got, want := refuses(declare[0]), refuses(declare[1]); got != want {
+					t.Errorf("%s %s of a %s: refused: %v, by client_golang: %v", where, name, kind, got, want)
+				}
+			}
 		}
 	}
 }

@@ -78,6 +78,21 @@ func TestParse_PrometheusReadsWhenSeriesBegan(t *testing.T) {
 	reg.NewGauge(shoal.GaugeOpts{Name: "length", Mode: shoal.Max}).Set(1)
 	reg.NewGauge(shoal.GaugeOpts{Name: "carts", Mode: shoal.Total}).Inc()
 	want[`{__name__="length"}`], want[`{__name__="carts"}`] = span{}, span{}
+	// The labels le and quantile, where they mean nothing.
+	note(func() {
+		reg.NewCounterVec(shoal.CounterOpts{Name: "votes_total"}, []string{"le"}).WithLabelValues("no number").Inc()
+	}, `{__name__="votes_total", le="no number"}`)
+	note(func() {
+		reg.NewHistogramVec(shoal.HistogramOpts{Name: "ranks", Buckets: []float64{1}}, []string{"quantile"}).WithLabelValues("upper").Observe(.5)
+	}, `{__name__="ranks_bucket", le="1.0", quantile="upper"}`, `{__name__="ranks_bucket", le="+Inf", quantile="upper"}`,
+		`{__name__="ranks_count", quantile="upper"}`, `{__name__="ranks_sum", quantile="upper"}`)
+	note(func() {
+		reg.NewSummaryVec(shoal.SummaryOpts{Name: "widths"}, []string{"le"}).WithLabelValues("7").Observe(3)
+	},
+		`{__name__="widths_count", le="7"}`, `{__name__="widths_sum", le="7"}`)
+	latency := reg.NewGaugeVec(shoal.GaugeOpts{Name: "latency", Mode: shoal.Max, ConstLabels: shoal.Labels{"le": "x"}}, []string{"quantile"})
+	latency.WithLabelValues("0.99").Set(1)
+	want[`{__name__="latency", le="x", quantile="0.99"}`] = span{}
 
 	for _, tt := range []struct {
 		name     string
@@ -91,6 +106,9 @@ func TestParse_PrometheusReadsWhenSeriesBegan(t *testing.T) {
 		{"text", shoal.HandlerOpts{EnableOpenMetrics: true, EnableOpenMetricsTextCreatedSamples: true}, config.PrometheusText0_0_4, true},
 	} {
 		got := parse(t, reg, tt.opts, tt.protocol)
+		if len(got) != len(want) {
+			t.Errorf("%s: %d samples, want %d: %v", tt.name, len(got), len(want), got)
+		}
 		maps.DeleteFunc(got, func(name string, at int64) bool {
 			name = strings.ReplaceAll(name, `le="1"`, `le="1.0"`)
 			s, ok := want[name]

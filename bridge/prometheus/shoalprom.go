@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package shoalprom
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/common/model"
+	shoal "github.com/shoal-metrics/shoal/core"
+)
+
+// Opts are the settings of a bridge. All may be left out.
+//
+// The keys of Modes and the elements of Skip are names of families as Gather gives them, or patterns
+// of [path.Match] such as "db_*", whose * also matches a slash.
+type Opts struct {
+	// Modes says how the page shows gauges, by their names. A name goes before a pattern, and a longer
+	// pattern before a shorter one. A counter that every process reads from one place, such as
+	// a database's own, becomes a gauge if its mode is Latest, Max, Min or Avg; of Sum and
+	// PerProcess only if its name is a key, so that a pattern for gauges leaves counters alone.
+	// Histograms and summaries have no mode. [shoal.Total] is refused, since it can
+	// only be added to. Defaults to PerProcess for all.
+	Modes map[string]shoal.Mode
+	// Skip lists what is left out.
+	Skip []string
+	// Prefix stands before the names of all families on the page. Defaults to none.
+	Prefix string
+	// Period is the time between two calls of Gather. Defaults to [shoal.DefSourcePeriod].
+	Period time.Duration
+	// Quantiles shows the quantiles of a summary as gauges of each process, under
+	// the summary's name and "_quantile", with the label quantile. One of NaN, of a summary without
+	// recent observations, is left out. Modes and Skip know these gauges by that
+	// name. Defaults to false.
+	Quantiles bool
+}
+
+// Bridge makes the registry import what a gatherer gives, until stop is called or the registry is
+// closed. stop gathers once more and deletes the gauges; what was counted stays. A mistake in the
+// options is an error, and so is a second bridge from the same gatherer into the same registry,
+// which would count everything twice. For the same reason do not bridge a gatherer again after stop.
+func Bridge(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (stop func(), err error) {
+	s, err := newSource(reg, from, o)
+	if err != nil {
+		return nil, fmt.Errorf("shoalprom: %w", err)
+	}
+	return reg.AddSource(s, shoal.SourceOpts{
+		Name: fmt.Sprintf("shoalprom.Bridge of %T", from), Period: o.Period, Cumulative: true,
+		Mode: s.mode, Key: key(from),
+	})
+}
+
+// newSource checks the arguments of [Bridge].
+func newSource(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (*source, error) {
+	switch {
+	case reg == nil:
+		return nil, errors.New("the registry is nil: use shoal.Default() or shoal.New()")
+	case from == nil:
+		return nil, errors.New("the gatherer is nil: use prometheus.DefaultGatherer or a prometheus.Registry")
+	case hasShoal(from):
+		return nil, errors.New("the gatherer has a shoal.Registry in it, which has the metrics of all processes: " +
+			"leave it out, since each process would add them once more")
+	case o.Period < 0:
+		return nil, fmt.Errorf("Opts.Period is %v: use a positive duration, or 0 for %v", o.Period, shoal.DefSourcePeriod)
+	case o.Prefix != "" && !model.LegacyValidation.IsValidMetricName(o.Prefix):
+		return nil, fmt.Errorf("Opts.Prefix is %q: use letters, digits, '_' and ':', and no digit first", o.Prefix)
+	}
+	r, err := newRules(o.Modes, o.Skip)
+	if err != nil {
+		return nil, err
+	}
+	return &source{
+		from: from, rules: r, prefix: o.Prefix, quantiles: o.Quantiles,
+		families: map[string]*family{}, byPageName: map[string]*family{},
+	}, nil
+}
+
+// hasShoal says whether a gatherer is a registry of shoal, or Gatherers that contain one.
+func hasShoal(from prometheus.Gatherer) bool {
+	switch from := from.(type) {
+	case *shoal.Registry:
+		return true
+	case prometheus.Gatherers:
+		return slices.ContainsFunc(from, hasShoal)
+	}
+	return false
+}
+
+// key returns what tells that two bridges have the same gatherer; nil if nothing tells, as for
+// Gatherers and functions.
+func key(from prometheus.Gatherer) any {
+	if reflect.ValueOf(from).Comparable() {
+		return from
+	}
+	return nil
+}
