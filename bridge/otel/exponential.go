@@ -45,6 +45,9 @@ func rising(bounds []float64) bool {
 }
 
 func addExponential[N int64 | float64](c *translation, m *metricdata.Metrics, d metricdata.ExponentialHistogram[N]) {
+	if !c.countable(m, d.Temporality, true) {
+		return
+	}
 	f := c.familyOf(m, otlptranslator.MetricTypeHistogram, known{typ: dto.MetricType_HISTOGRAM, bounds: defaultBounds(m.Unit)})
 	if f == nil {
 		return
@@ -63,7 +66,7 @@ func addExponential[N int64 | float64](c *translation, m *metricdata.Metrics, d 
 		cumulative := uint64(0)
 		for j, n := range distribute(bounds, p.Scale, p.ZeroThreshold, p.ZeroCount, p.PositiveBucket, p.NegativeBucket) {
 			cumulative += n
-			h.Bucket[j].CumulativeCount = new(cumulative)
+			*h.Bucket[j].CumulativeCount = cumulative
 		}
 		c.add(f, m, &dto.Metric{Label: labels, Histogram: h}, point{d.Temporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
 	}

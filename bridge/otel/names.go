@@ -28,14 +28,14 @@ type names struct {
 	opts       *Opts
 	metrics    otlptranslator.MetricNamer
 	labels     otlptranslator.LabelNamer
-	labelNames map[attribute.Key]string // those that were made so far
+	labelNames map[attribute.Key]*string // those that were made so far
 }
 
 func newNames(o *Opts) *names {
 	return &names{
 		opts:       o,
 		metrics:    otlptranslator.NewMetricNamer(o.Namespace, otlptranslator.UnderscoreEscapingWithSuffixes),
-		labelNames: map[attribute.Key]string{},
+		labelNames: map[attribute.Key]*string{},
 	}
 }
 
@@ -51,26 +51,30 @@ func (n *names) metric(m *metricdata.Metrics, typ otlptranslator.MetricType) (st
 	return n.metrics.Build(translated)
 }
 
-func (n *names) label(key attribute.Key) (string, error) {
+// label returns the name of the label for an attribute; that of many pairs is one string.
+func (n *names) label(key attribute.Key) (*string, error) {
 	if name, ok := n.labelNames[key]; ok {
 		return name, nil
 	}
 	name, err := n.labels.Build(string(key))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if len(n.labelNames) == maxLabelNames {
 		clear(n.labelNames)
 	}
-	n.labelNames[key] = name
-	return name, nil
+	n.labelNames[key] = &name
+	return &name, nil
 }
 
 // attributes returns the attributes as labels, sorted by name, with room for more more of them.
 // Attributes that get the same name make one label of their values, sorted and joined by
 // semicolons.
 func (n *names) attributes(set attribute.Set, more int) ([]*dto.LabelPair, error) {
-	pairs := make([]dto.LabelPair, set.Len())
+	pairs := make([]struct { // one allocation for all
+		dto.LabelPair
+		value string
+	}, set.Len())
 	labels := make([]*dto.LabelPair, 0, set.Len()+more)
 	for i := set.Iter(); i.Next(); {
 		index, attr := i.IndexedAttribute()
@@ -78,11 +82,13 @@ func (n *names) attributes(set attribute.Set, more int) ([]*dto.LabelPair, error
 		if err != nil {
 			return nil, err
 		}
-		if name == instanceID {
+		if *name == instanceID {
 			continue
 		}
-		pairs[index].Name, pairs[index].Value = &name, new(attr.Value.String())
-		labels = append(labels, &pairs[index])
+		p := &pairs[index]
+		p.value = attr.Value.String()
+		p.Name, p.Value = name, &p.value
+		labels = append(labels, &p.LabelPair)
 	}
 	slices.SortFunc(labels, func(a, b *dto.LabelPair) int {
 		return cmp.Or(strings.Compare(a.GetName(), b.GetName()), strings.Compare(a.GetValue(), b.GetValue()))

@@ -3,7 +3,6 @@
 package shoalotel
 
 import (
-	"fmt"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -21,11 +20,10 @@ type point struct {
 }
 
 func addSum[N int64 | float64](c *translation, m *metricdata.Metrics, d metricdata.Sum[N]) {
+	if !c.countable(m, d.Temporality, d.IsMonotonic) {
+		return
+	}
 	if !d.IsMonotonic {
-		if d.Temporality == metricdata.DeltaTemporality {
-			c.problem(fmt.Errorf("instrument %q: %w", m.Name, errDeltaUpDown))
-			return
-		}
 		addGauges(c, m, d.DataPoints, otlptranslator.MetricTypeNonMonotonicCounter, shoal.Sum)
 		return
 	}
@@ -36,8 +34,7 @@ func addSum[N int64 | float64](c *translation, m *metricdata.Metrics, d metricda
 	for i := range d.DataPoints {
 		p := &d.DataPoints[i]
 		if labels, ok := c.labels(f, p.Attributes); ok {
-			counter := &dto.Metric{Label: labels, Counter: &dto.Counter{Value: new(float64(p.Value))}}
-			c.add(f, m, counter, point{d.Temporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
+			c.add(f, m, counter(labels, float64(p.Value)), point{d.Temporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
 		}
 	}
 }
@@ -56,11 +53,32 @@ func addGauges[N int64 | float64](
 	}
 }
 
+// counter and gauge make one allocation each: there may be many, once a period.
+
+func counter(labels []*dto.LabelPair, v float64) *dto.Metric {
+	x := &struct {
+		dto.Metric
+		counter dto.Counter
+		value   float64
+	}{value: v}
+	x.Label, x.Counter, x.counter.Value = labels, &x.counter, &x.value
+	return &x.Metric
+}
+
 func gauge(labels []*dto.LabelPair, v float64) *dto.Metric {
-	return &dto.Metric{Label: labels, Gauge: &dto.Gauge{Value: &v}}
+	x := &struct {
+		dto.Metric
+		gauge dto.Gauge
+		value float64
+	}{value: v}
+	x.Label, x.Gauge, x.gauge.Value = labels, &x.gauge, &x.value
+	return &x.Metric
 }
 
 func addHistogram[N int64 | float64](c *translation, m *metricdata.Metrics, d metricdata.Histogram[N]) {
+	if !c.countable(m, d.Temporality, true) {
+		return
+	}
 	f := c.familyOf(m, otlptranslator.MetricTypeHistogram, known{typ: dto.MetricType_HISTOGRAM})
 	if f == nil {
 		return
@@ -77,19 +95,25 @@ func addHistogram[N int64 | float64](c *translation, m *metricdata.Metrics, d me
 			if j < len(p.BucketCounts) {
 				cumulative += p.BucketCounts[j]
 			}
-			b.CumulativeCount = new(cumulative)
+			*b.CumulativeCount = cumulative
 		}
 		c.add(f, m, &dto.Metric{Label: labels, Histogram: h}, point{d.Temporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
 	}
 }
 
-// histogram returns a histogram with empty buckets of these bounds.
+// histogram returns a histogram with empty buckets of these bounds, which it copies.
 func histogram(bounds []float64, count uint64, sum float64) *dto.Histogram {
-	buckets := make([]dto.Bucket, len(bounds))
+	buckets := make([]struct { // one allocation for all
+		dto.Bucket
+		bound float64
+		count uint64
+	}, len(bounds))
 	h := &dto.Histogram{SampleCount: &count, SampleSum: &sum, Bucket: make([]*dto.Bucket, len(bounds))}
-	for i, bound := range bounds {
-		buckets[i].UpperBound = &bound
-		h.Bucket[i] = &buckets[i]
+	for i := range buckets {
+		b := &buckets[i]
+		b.bound = bounds[i]
+		b.UpperBound, b.CumulativeCount = &b.bound, &b.count
+		h.Bucket[i] = &b.Bucket
 	}
 	return h
 }

@@ -25,7 +25,6 @@ type Reader struct {
 	remove     func() // ends the registry's collections
 
 	collecting chan struct{} // holds a value while somebody collects
-	ended      bool          // guarded by collecting: there is nothing to collect any more
 	shutdown   sync.Once
 }
 
@@ -68,27 +67,32 @@ func (r *Reader) Shutdown(ctx context.Context) error {
 	r.shutdown.Do(func() {
 		ctx, cancel := withDeadline(ctx)
 		defer cancel()
-		err = r.collectLast(ctx)
-		r.remove() // its last call gets nothing, so that the gauges go at once
-		err = errors.Join(err, r.ManualReader.Shutdown(ctx), deliver(ctx, r.reg))
+		err = errors.Join(r.end(ctx), deliver(ctx, r.reg))
 	})
 	return err
 }
 
-// collectLast imports what is left. The registry's own last call would not do: it waits for half
-// a second at most, drops what comes later, and is not made before the registry is connected.
-func (r *Reader) collectLast(ctx context.Context) error {
-	select {
-	case r.collecting <- struct{}{}:
-		defer func() { <-r.collecting }()
-	case <-ctx.Done():
-		return fmt.Errorf("shoalotel: a callback that observes has not returned: what was counted since the last collection is lost: %w", ctx.Err())
+// end collects for the last time, and ends the collections. The registry's own last call would
+// not do: it waits for half a second at most, drops what comes later, and is not made before the
+// registry is connected.
+func (r *Reader) end(ctx context.Context) (err error) {
+	defer r.remove() // the SDK gives its last call nothing, so that the gauges go at once
+	if !r.enter(ctx) {
+		return errors.Join(r.ManualReader.Shutdown(ctx),
+			fmt.Errorf("shoalotel: a callback has not returned: what was counted since the last collection is lost: %w", ctx.Err()))
 	}
+	defer r.leave()
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("shoalotel: a callback panicked: what was counted since the last collection is lost: %v", p)
+		}
+		err = errors.Join(err, r.ManualReader.Shutdown(ctx))
+	}()
+	lasting := ctx
 	if ctx.Err() != nil { // the SDK would collect nothing, and Close can still deliver it
-		ctx = context.WithoutCancel(ctx)
+		lasting = context.WithoutCancel(ctx)
 	}
-	families, err := r.collect(ctx)
-	r.ended = true
+	families, err := r.collect(lasting)
 	counted := slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return f.GetType() == dto.MetricType_GAUGE })
 	if failed := r.reg.Import(counted); !errors.Is(failed, shoal.ErrClosed) {
 		r.problems.report(failed)
@@ -96,17 +100,32 @@ func (r *Reader) collectLast(ctx context.Context) error {
 	return err
 }
 
+// enter waits until nobody else collects. It reports whether that was so before ctx ended, or is
+// so after it has.
+func (r *Reader) enter(ctx context.Context) bool {
+	select {
+	case r.collecting <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case r.collecting <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (r *Reader) leave() { <-r.collecting }
+
 // collect returns what the provider has counted since the last call, and its gauges. If a
 // callback of the program fails, the rest was collected all the same, and would not be there the
 // next time. The caller holds collecting.
 func (r *Reader) collect(ctx context.Context) ([]*dto.MetricFamily, error) {
-	if r.ended {
-		return nil, nil
-	}
 	var rm metricdata.ResourceMetrics
 	err := r.ManualReader.Collect(ctx, &rm)
-	if errors.Is(err, sdkmetric.ErrReaderNotRegistered) {
-		return nil, nil // the provider comes later
+	if errors.Is(err, sdkmetric.ErrReaderNotRegistered) || errors.Is(err, sdkmetric.ErrReaderShutdown) {
+		return nil, nil // the provider comes later, or has ended
 	}
 	if rm.Resource == nil { // nothing was collected
 		return nil, err
@@ -121,11 +140,9 @@ type source struct{ *Reader }
 
 // Collect implements [shoal.Source].
 func (s source) Collect(ctx context.Context) ([]*dto.MetricFamily, error) {
-	select {
-	case s.collecting <- struct{}{}:
-		defer func() { <-s.collecting }()
-		return s.collect(ctx)
-	case <-ctx.Done():
+	if !s.enter(ctx) {
 		return nil, ctx.Err()
 	}
+	defer s.leave()
+	return s.collect(ctx)
 }

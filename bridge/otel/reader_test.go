@@ -114,7 +114,11 @@ func TestReader_ShutdownDeletesTheGauges(t *testing.T) {
 	must(t, p.ForceFlush(t.Context()))
 	wantValue(t, other, "u", 3)
 	wantValue(t, other, "target_info", 1)
+	late, err := p.Meter("m").Int64UpDownCounter("late")
+	must(t, err)
+	late.Add(t.Context(), 3)
 	must(t, p.Shutdown(t.Context()))
+	wantValue(t, other, "late", -1)
 	wantValue(t, other, "u", -1)
 	wantValue(t, other, "target_info", -1)
 	wantValue(t, other, "c_total", 1)
@@ -160,6 +164,34 @@ func TestReader_AFailingCallbackLosesNothing(t *testing.T) {
 	wantValue(t, reg, "c_total", 3)
 	if n := reports.Load(); n != 1 {
 		t.Errorf("%d reports, want one a minute", n)
+	}
+}
+
+func TestReader_ACallbackThatPanicsHarmsNobody(t *testing.T) {
+	var told atomic.Int64
+	reg := shoaltest.NewServer().New(t, shoal.Opts{OnError: func(error) { told.Add(1) }})
+	_, p := readerOf(t, reg, bare)
+	c := counterIn(t, p, "c")
+	var panics atomic.Bool
+	_, err := p.Meter("m").Int64ObservableGauge("g", metric.WithInt64Callback(func(context.Context, metric.Int64Observer) error {
+		if panics.Load() {
+			panic("a bug")
+		}
+		return nil
+	}))
+	must(t, err)
+	for i := range 4 {
+		panics.Store(i%2 == 0)
+		c.Add(t.Context(), 1)
+		must(t, p.ForceFlush(t.Context()))
+	}
+	wantValue(t, reg, "c_total", 4)
+	if told.Load() == 0 {
+		t.Error("nobody was told")
+	}
+	panics.Store(true)
+	if err := p.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "a callback panicked") {
+		t.Errorf("Shutdown: %v", err)
 	}
 }
 
@@ -218,14 +250,20 @@ func TestReader_ShutdownWaitsForASlowCallback(t *testing.T) {
 		reg := shoaltest.New(t)
 		_, p := readerOf(t, reg, bare)
 		c := counterIn(t, p, "c")
+		var running atomic.Int64
 		_, err := p.Meter("m").Int64ObservableGauge("g", metric.WithInt64Callback(func(context.Context, metric.Int64Observer) error {
+			running.Add(1)
 			time.Sleep(3 * time.Second)
+			running.Add(-1)
 			return nil
 		}))
 		must(t, err)
 		time.Sleep(6 * time.Second) // the registry's own call is under way now
 		c.Add(t.Context(), 1)
 		must(t, p.Shutdown(t.Context()))
+		if n := running.Load(); n != 0 {
+			t.Errorf("after Shutdown %d collections are under way", n)
+		}
 		wantValue(t, reg, "c_total", 1)
 	})
 }

@@ -82,7 +82,7 @@ func (ts *totals) subtract(series map[attribute.Distinct]*total, m *dto.Metric, 
 		if v < t.value {
 			t = &total{}
 		}
-		m.Counter.Value = new(max(0, t.advance(v)))
+		*m.Counter.Value = max(0, t.advance(v))
 	case m.Summary != nil:
 		if m.Summary.GetSampleCount() < t.count {
 			t = &total{}
@@ -93,7 +93,7 @@ func (ts *totals) subtract(series map[attribute.Distinct]*total, m *dto.Metric, 
 		if m.Histogram.GetSampleCount() < t.count {
 			t = &total{}
 		}
-		t.subtractHistogram(m.Histogram)
+		m.Histogram = t.subtractHistogram(m.Histogram)
 	}
 	t.time, t.seen, t.round = p.time, ts.now(), ts.round
 	series[p.series] = t
@@ -112,23 +112,25 @@ func (t *total) advance(v float64) float64 {
 	return delta
 }
 
-// subtractHistogram keeps the buckets below one another and the count, whatever the buckets
-// were: those of an exponential histogram move when its scale changes.
-func (t *total) subtractHistogram(h *dto.Histogram) {
-	h.SampleSum = new(t.advance(h.GetSampleSum()))
-	count := h.GetSampleCount() - t.count
-	least := uint64(0)
-	buckets := make([]*dto.Bucket, len(h.Bucket))
+// subtractHistogram returns what is new. It keeps the buckets below one another and the count,
+// whatever the buckets were: those of an exponential histogram move when its scale changes.
+func (t *total) subtractHistogram(h *dto.Histogram) *dto.Histogram {
+	count, bounds := h.GetSampleCount()-t.count, make([]float64, len(h.Bucket))
 	for i, b := range h.Bucket {
-		n := b.GetCumulativeCount()
-		if before := t.below(b.GetUpperBound()); n > before {
+		bounds[i] = b.GetUpperBound()
+	}
+	delta := histogram(bounds, count, t.advance(h.GetSampleSum()))
+	least := uint64(0)
+	for i, b := range delta.Bucket {
+		n := h.Bucket[i].GetCumulativeCount()
+		if before := t.below(bounds[i]); n > before {
 			least = max(least, n-before)
 		}
 		least = min(least, count)
-		buckets[i] = &dto.Bucket{UpperBound: b.UpperBound, CumulativeCount: new(least)}
+		*b.CumulativeCount = least
 	}
 	t.count, t.buckets = h.GetSampleCount(), h.Bucket
-	h.SampleCount, h.Bucket = &count, buckets
+	return delta
 }
 
 // below is how many of the values counted so far are surely not above the bound.

@@ -110,6 +110,8 @@ func TestTotals_HistogramsAndSummaries(t *testing.T) {
 		{histogram(14, []float64{1, 2}, 1, 3, 4), "h count 2 sum 4 1:0 2:1"},
 		{histogram(15, []float64{1, 1.5, 2}, 1, 1, 2, 5), "h count 1 sum 1 1:0 1.5:1 2:1"}, // a new bound: never more than the count
 		{histogram(16, []float64{1, 1.5, 2}, 0, 1, 3, 6), "h count 1 sum 1 1:0 1.5:0 2:0"}, // values moved up, as when a scale changes
+		{histogram(18, []float64{1, 1.5, 2}, 2, 0, 3, 7), "h count 2 sum 2 1:2 1.5:2 2:2"}, // down again: the next bucket has grown by less
+		{histogram(19, []float64{1, 1.5, 2}, 6, 0, 0, 7), "h count 1 sum 1 1:1 1.5:1 2:1"}, // and more of them than there are new ones
 		{histogram(3, []float64{1, 1.5, 2}, 1, 0, 0, 1), "h count 2 sum 3 1:1 1.5:1 2:1"},  // began again
 		{summary(3, 1.5), "s count 3 sum 1.5"},
 		{summary(5, 2), "s count 2 sum 0.5"},

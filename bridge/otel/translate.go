@@ -4,7 +4,6 @@ package shoalotel
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -252,5 +251,16 @@ func (c *translation) add(f *dto.MetricFamily, m *metricdata.Metrics, metric *dt
 	f.Metric = append(f.Metric, metric)
 }
 
-var errDeltaUpDown = errors.New("it is left out, since it is an up-down counter in deltas: " +
-	"choose cumulative temporality for up-down counters, as shoalotel's default does")
+// countable says whether an instrument's temporality is one that can be counted.
+func (c *translation) countable(m *metricdata.Metrics, t metricdata.Temporality, monotonic bool) bool {
+	switch {
+	case t == metricdata.DeltaTemporality && !monotonic:
+		c.problem(fmt.Errorf("instrument %q: an up-down counter in deltas is left out: "+
+			"choose cumulative temporality for up-down counters, as shoalotel's default does", m.Name))
+	case t != metricdata.DeltaTemporality && t != metricdata.CumulativeTemporality:
+		c.problem(fmt.Errorf("instrument %q: it is left out, since nothing says whether it is given as deltas or as totals", m.Name))
+	default:
+		return true
+	}
+	return false
+}

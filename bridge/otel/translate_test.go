@@ -147,7 +147,10 @@ func TestTranslate_LeavesOutWhatCanNotBeShownAndSaysSo(t *testing.T) {
 		"an up-down delta": {metricdata.Metrics{Name: "u", Data: metricdata.Sum[int64]{Temporality: delta, DataPoints: []metricdata.DataPoint[int64]{
 			pointOf[int64](1),
 		}}}, "up-down counter in deltas"},
-		"no data": {metricdata.Metrics{Name: "n"}, "no translation of <nil>"},
+		"an unknown temporality": {counterOf("c", 0, pointOf[int64](1)), "nothing says whether"},
+		"another of a histogram": {metricdata.Metrics{Name: "h", Data: metricdata.Histogram[int64]{}}, "nothing says whether"},
+		"an exponential one":     {metricdata.Metrics{Name: "e", Data: metricdata.ExponentialHistogram[float64]{}}, "nothing says whether"},
+		"no data":                {metricdata.Metrics{Name: "n"}, "no translation of <nil>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tr := translatorOf(t, Opts{WithoutTargetInfo: true})
