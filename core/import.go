@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
+	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
 // Import adds what another client counted: the counters, histograms and summaries of families are
@@ -31,14 +33,15 @@ type ImporterOpts struct {
 // use.
 type Importer struct {
 	reg        *Registry
-	mode       func(family string) Mode
+	mode       atomic.Pointer[func(family string) Mode]
 	cumulative bool // counters, histograms and summaries are given as totals
+	asks       bool // it is that of a source
+	closed     atomic.Bool
 
 	mu       sync.Mutex                 // no I/O is done under it
 	families map[string]*importedFamily // guarded by mu
-	closed   bool                       // guarded by mu
 	round    uint64                     // the number of the call; guarded by mu
-	read     int64                      // when the reading before this one was made, in Unix nanoseconds; guarded by mu
+	read     int64                      // when this reading was made, in Unix nanoseconds; guarded by mu
 	values   []string                   // of the series at hand; guarded by mu
 	counts   []uint64                   // of the series at hand; guarded by mu
 }
@@ -52,7 +55,9 @@ func (r *Registry) newImporter(mode func(string) Mode, cumulative bool) *Importe
 	if mode == nil {
 		mode = func(string) Mode { return PerProcess }
 	}
-	return &Importer{reg: r, mode: mode, cumulative: cumulative, families: map[string]*importedFamily{}}
+	i := &Importer{reg: r, cumulative: cumulative, families: map[string]*importedFamily{}}
+	i.mode.Store(&mode)
+	return i
 }
 
 // Import adds the counters, histograms and summaries of families, which are what was counted
@@ -83,47 +88,59 @@ func (i *Importer) Import(families []*dto.MetricFamily) error {
 func (i *Importer) Close() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.round++
-	i.forgetGone(true)
-	i.closed = true
+	i.closed.Store(true)
+	i.end()
 }
 
-// reopen undoes Close.
-func (i *Importer) reopen(mode func(family string) Mode) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	i.closed, i.mode = false, mode
+// end forgets what was given: there will be no other call. The caller holds mu.
+func (i *Importer) end() {
+	i.round++
+	i.forgetGone(true)
+}
+
+// reopen undoes Close. The modes are those of another importer. It waits for no import.
+func (i *Importer) reopen(as *Importer) {
+	i.mode.Store(as.mode.Load())
+	i.closed.Store(false)
 }
 
 // importAll imports families, which were read at the time read or later. whole says that they are
-// all there are.
+// all there are. If a source was removed during a call, what it counted is imported all the same:
+// it would not give that again.
 func (i *Importer) importAll(families []*dto.MetricFamily, read time.Time, whole bool) error {
 	if _, err := i.reg.writing(); err != nil && !errors.Is(err, ErrNotConnected) {
 		return fmt.Errorf("shoal: import: %w", err)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.closed {
+	closed := i.closed.Load()
+	if closed && !i.asks {
 		return fmt.Errorf("shoal: import: the importer is closed: %w", ErrClosed)
 	}
+	i.read = read.UnixNano()
 	i.round++
 	var errs []error
 	for _, family := range families {
+		if closed && kindOf(family.GetType()) == wire.TypeGauge {
+			continue
+		}
 		if err := i.importFamily(family); err != nil {
 			errs = append(errs, fmt.Errorf("shoal: import of %s %q: %w", typeName(family), family.GetName(), err))
 		}
 	}
-	if whole {
+	switch {
+	case closed:
+		i.end()
+	case whole:
 		i.forgetGone(false)
 	}
-	i.read = read.UnixNano()
 	return errors.Join(errs...)
 }
 
 // importFamily imports one family. The caller holds mu.
 func (i *Importer) importFamily(family *dto.MetricFamily) error {
 	f, err := i.family(family)
-	if err != nil {
+	if f == nil {
 		return err
 	}
 	f.begin(i.round)

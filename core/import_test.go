@@ -397,3 +397,12 @@ func TestImport_RepairsAHelpThatNoReaderWouldTake(t *testing.T) {
 		}
 	}
 }
+
+func TestImport_AFamilyThatComesFirstWithoutSeriesHasTheBoundsOfItsFirstOnes(t *testing.T) {
+	r := process(t, memstore.New(), Opts{})
+	i := importerOf(r, true)
+	f := familyOf("h", histogramOf(1, 1, []float64{1, 1}))
+	imports(t, i, &dto.MetricFamily{Name: f.Name, Type: f.Type})
+	imports(t, i, f)
+	scrape(t, r).want(t, samples{`h_bucket{le="1"}`: 1, `h_bucket{le="+Inf"}`: 1, "h_count": 1, "h_sum": 1})
+}

@@ -40,7 +40,8 @@ type importedSeries struct {
 	totals          // those of a counter are its sum
 }
 
-// family returns what the importer knows of a family, and declares it if it is new.
+// family returns what the importer knows of a family, and declares it if it is new. It returns nil
+// for a new one without series.
 func (i *Importer) family(family *dto.MetricFamily) (*importedFamily, error) {
 	kind := kindOf(family.GetType())
 	f := i.families[family.GetName()]
@@ -51,11 +52,13 @@ func (i *Importer) family(family *dto.MetricFamily) (*importedFamily, error) {
 		return nil, fmt.Errorf("the type %v can't be imported: use a counter, a gauge, a histogram or a summary", family.GetType())
 	case f != nil && f.fam.def.kind == kind:
 		return f, nil
+	case len(family.GetMetric()) == 0: // a histogram would have no bounds, for ever
+		return nil, nil
 	}
 	d := definition{name: family.GetName(), help: repairedHelp(family.GetHelp()), kind: kind, imported: true}
 	switch kind {
 	case wire.TypeGauge:
-		if d.mode = i.mode(d.name); d.mode == Total {
+		if d.mode = (*i.mode.Load())(d.name); d.mode == Total {
 			return nil, errors.New("a Total gauge can only be added to, and what is imported is set: use another mode")
 		}
 		if d.mode != Latest {

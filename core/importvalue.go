@@ -79,7 +79,7 @@ func (f *importedFamily) importCounter(set *constants, values []string, c *dto.C
 		f.reg.reject(reasonOf(v), f.fam)
 		return nil
 	}
-	e.sum.restarted(nanos(c.GetCreatedTimestamp()), f.read)
+	e.restarted(nanos(c.GetCreatedTimestamp()), f.read)
 	if added := e.sum.grow(v); added > 0 || e.series == nil {
 		f.hold(e, values).metric.(*Counter).Add(added)
 	}

@@ -93,19 +93,28 @@ func (s *sampler) add(added provider, period time.Duration) provider {
 	return added
 }
 
-// remove calls a provider for the last time, waits for it as Flush does, and takes it out. A call
-// that has not returned goes on.
+// lastOf calls a provider for the last time, and waits for it as Flush does.
+func (s *sampler) lastOf(p provider) {
+	s.wait(context.Background(), flushSampleTimeout, func(a *asked) bool { return a.provider == p })
+}
+
+// remove takes a provider out. A call that has not returned goes on.
 func (s *sampler) remove(p provider) {
-	is := func(a *asked) bool { return a.provider == p }
-	s.wait(context.Background(), flushSampleTimeout, is)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, a := range s.asked {
-		if is(a) {
+	s.asked = slices.DeleteFunc(slices.Clone(s.asked), func(a *asked) bool {
+		if a.provider == p {
 			a.cancelNext()
 		}
-	}
-	s.asked = slices.DeleteFunc(slices.Clone(s.asked), is)
+		return a.provider == p
+	})
+}
+
+// has says whether a provider, or the same one, is there.
+func (s *sampler) has(p provider) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.asked, func(a *asked) bool { return a.same(p) })
 }
 
 // cancelNext cancels the call that somebody waits for. The caller holds the sampler's mu.

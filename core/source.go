@@ -61,7 +61,8 @@ type SourceOpts struct {
 // that were refused, panics, and calls that do not return, and Opts.OnError tells of them.
 //
 // remove asks once more, deletes the gauges that the source gave, unless their mode is Latest, and
-// ends it. If the source is added again, its totals go on from there. AddSource fails after Close,
+// ends it. What a call counts that has not returned by then is added when it returns. If the source
+// is added again, its totals go on from there. AddSource fails after Close,
 // and for a source that is there already.
 func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) {
 	switch {
@@ -86,59 +87,65 @@ func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) 
 	if _, err := r.connected(); errors.Is(err, ErrClosed) {
 		return nil, fmt.Errorf("shoal: AddSource: %w", err)
 	}
-	added := &importSource{source: s, name: o.Name, key: o.Key, importer: r.newImporter(o.Mode, o.Cumulative)}
-	r.former.goOn(added)
-	if r.sampled.add(added, o.Period) != added {
+	added := &importSource{source: s, name: o.Name, key: o.Key, importer: r.newImporter(o.Mode, o.Cumulative), calls: make(chan struct{}, 1)}
+	added.importer.asks = true
+	if !r.former.add(added, o.Period) {
 		return nil, fmt.Errorf("shoal: AddSource: the registry asks %s already: a second source would count the same", o.Name)
 	}
 	return sync.OnceFunc(func() {
-		r.sampled.remove(added)
+		r.sampled.lastOf(added)
 		added.importer.Close()
-		r.former.keep(added)
+		r.former.remove(added)
 	}), nil
 }
 
 // maxFormerSources bounds formerSources.
 const maxFormerSources = 100
 
-// formerSources are the importers of sources of totals that were removed, by the keys of these:
-// what was counted must not be counted again when such a source is added again.
+// formerSources are sources that were removed, by their keys: when such a source is added again,
+// what was counted must not be counted again, and its last call may not have returned yet.
 type formerSources struct {
-	mu        sync.Mutex
-	importers map[any]*Importer // guarded by mu
+	mu      sync.Mutex            // also held while a source enters or leaves the sampler
+	sources map[any]*importSource // guarded by mu
 }
 
-// keep keeps the importer of a source that was removed, in the place of another if there are many.
-func (l *formerSources) keep(s *importSource) {
-	if !s.importer.cumulative || !isComparable(s.key) {
-		return
-	}
+// add adds a source to the sampler. If it was there before, it goes on where it was. It reports
+// false if the sampler asks it already.
+func (l *formerSources) add(s *importSource, period time.Duration) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.importers == nil {
-		l.importers = map[any]*Importer{}
+	var former *importSource
+	if isComparable(s.key) {
+		former = l.sources[s.key]
 	}
-	for key := range l.importers {
-		if len(l.importers) < maxFormerSources {
+	sampled := &s.importer.reg.sampled
+	if former == nil || former.importer.cumulative != s.importer.cumulative || sampled.has(s) {
+		return sampled.add(s, period) == s
+	}
+	delete(l.sources, s.key)
+	former.importer.reopen(s.importer)
+	s.importer, s.calls = former.importer, former.calls
+	return sampled.add(s, period) == s
+}
+
+// remove takes a source out of the sampler and keeps it, in the place of another if there are many.
+func (l *formerSources) remove(s *importSource) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.importer.reg.sampled.remove(s)
+	if !isComparable(s.key) {
+		return
+	}
+	if l.sources == nil {
+		l.sources = map[any]*importSource{}
+	}
+	for key := range l.sources {
+		if len(l.sources) < maxFormerSources {
 			break
 		}
-		delete(l.importers, key)
+		delete(l.sources, key)
 	}
-	l.importers[s.key] = s.importer
-}
-
-// goOn gives a source that is added the importer that it had before, if it had one.
-func (l *formerSources) goOn(s *importSource) {
-	if !s.importer.cumulative || !isComparable(s.key) {
-		return
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if former := l.importers[s.key]; former != nil {
-		former.reopen(s.importer.mode)
-		s.importer = former
-		delete(l.importers, s.key)
-	}
+	l.sources[s.key] = s
 }
 
 // isComparable says whether a key can be compared with others.
@@ -150,10 +157,17 @@ type importSource struct {
 	name     string
 	key      any
 	importer *Importer
+	calls    chan struct{} // holds a value during a call: one from before the source was removed may not have returned
 }
 
 // sample asks the source and imports what it gives.
 func (s *importSource) sample(ctx context.Context) {
+	select {
+	case s.calls <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	defer func() { <-s.calls }()
 	read := time.Now()
 	families, err := s.source.Collect(ctx)
 	sampled := &s.importer.reg.sampled

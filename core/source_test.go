@@ -259,7 +259,7 @@ func TestSource_RemovedGivesWhatItHasAndItsGaugesGo(t *testing.T) {
 		for range 2 * maxFormerSources {
 			add(t, r, new(given), SourceOpts{})()
 		}
-		if n := len(r.former.importers); n > maxFormerSources {
+		if n := len(r.former.sources); n > maxFormerSources {
 			t.Errorf("%d former sources are kept", n)
 		}
 	})

@@ -4,22 +4,7 @@ package shoal
 
 // total is what was counted of a number that another client keeps and that only grows: it tells
 // what is new. If the number falls, it began anew, from 0. The zero total has counted nothing.
-type total struct {
-	counted float64
-	began   int64 // when the number began, in Unix nanoseconds, as its client says; 0 if it does not
-}
-
-// restarted says whether the number began anew since the reading before this one, which was made
-// at read. It forgets then what was counted. Some clients compute the time at each reading, and
-// not always the same, so only one that is later than that reading says so.
-func (t *total) restarted(began, read int64) bool {
-	restarted := began != 0 && began != t.began && began > read
-	t.began = began
-	if restarted {
-		t.counted = 0
-	}
-	return restarted
-}
+type total struct{ counted float64 }
 
 // grow returns what is new of the number. v is finite.
 func (t *total) grow(v float64) (added float64) {
@@ -40,6 +25,21 @@ func (t *total) move(v float64) (added float64) {
 type totals struct {
 	sum    total
 	counts []uint64 // cumulative: each includes the ones before
+	began  int64    // when they began, in Unix nanoseconds, as their client says; 0 if it does not
+	read   int64    // when they were read last
+}
+
+// restarted says whether the totals began anew since they were read last. It forgets then what was
+// counted. Some clients compute the time at each reading, and not always the same, so only one that
+// is later than the last reading says so. read is when this one was made.
+func (t *totals) restarted(began, read int64) bool {
+	restarted := began != 0 && began != t.began && began > t.read
+	t.began, t.read = began, read
+	if restarted {
+		t.sum.counted = 0
+		clear(t.counts)
+	}
+	return restarted
 }
 
 // grow takes the counts, which are cumulative, and turns them into what is new in each bucket. If
@@ -48,7 +48,7 @@ func (t *totals) grow(counts []uint64, began, read int64) {
 	if t.counts == nil {
 		t.counts = make([]uint64, len(counts))
 	}
-	if t.sum.restarted(began, read) || t.fell(counts, began) {
+	if !t.restarted(began, read) && t.fell(counts, began) {
 		t.sum.counted = 0
 		clear(t.counts)
 	}

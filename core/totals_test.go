@@ -53,6 +53,7 @@ func TestTotals_WhatIsNewOfACounterIsAdded(t *testing.T) {
 		{"what is given again goes on", []*dto.MetricFamily{c(5), nil, nil, c(7)}, 7},
 		{"what is given again may have begun anew", []*dto.MetricFamily{c(5), nil, c(2)}, 7},
 		{"one that began anew and overtook", []*dto.MetricFamily{since(5, 0), since(7, 1.5)}, 12},
+		{"one that began anew while it was not given", []*dto.MetricFamily{since(5, 0), nil, since(7, 1.5)}, 12},
 		{"and goes on", []*dto.MetricFamily{since(5, 0), since(7, 1.5), since(8, 1.5)}, 13},
 		{"one that began while it was read", []*dto.MetricFamily{since(5, 1.5), since(5, 1.5), since(6, 1.5)}, 6},
 		{"times that are computed anew each time", []*dto.MetricFamily{since(5, .1), since(6, .2), since(7, .3)}, 7},
