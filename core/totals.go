@@ -2,6 +2,8 @@
 
 package shoal
 
+import "math"
+
 // total is what was counted of a number that another client keeps and that only grows: it tells
 // what is new. If the number falls, it began anew, from 0. The zero total has counted nothing.
 type total struct{ counted float64 }
@@ -52,13 +54,14 @@ func (t *totals) grow(counts []uint64, began, read int64) {
 		t.sum.counted = 0
 		clear(t.counts)
 	}
-	below := uint64(0) // what is new in all buckets before
-	for i, n := range counts {
-		added := max(n, t.counts[i]) - t.counts[i]
-		added = max(added, below) // a client that reads its buckets one by one may give a later one too little
+	room := uint64(math.MaxUint64) // what is new up to the next larger bound
+	for i := len(counts) - 1; i >= 0; i-- {
+		added := max(counts[i], t.counts[i]) - t.counts[i]
+		added = min(added, room) // of a client that reads its buckets one by one, the rest comes with the next reading
 		t.counts[i] += added
-		counts[i], below = added-below, added
+		counts[i], room = added, added
 	}
+	each(counts)
 }
 
 // fell says whether the counts are those of observations that began anew. If their client says

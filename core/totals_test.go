@@ -89,6 +89,7 @@ func TestTotals_WhatIsNewOfAHistogramIsAdded(t *testing.T) {
 		{"a bucket that falls", []*dto.MetricFamily{h(10, 3, 3, 3), h(12, 1, 2, 4)}, 4, 5, 7, 22},
 		{"another time", []*dto.MetricFamily{since(0, h(10, 1, 2, 3)), since(1.5, h(16, 2, 4, 6))}, 3, 6, 9, 26},
 		{"buckets read one by one", []*dto.MetricFamily{since(0, h(10, 2, 2, 3)), since(0, h(11, 1, 3, 4)), since(0, h(12, 3, 4, 5))}, 3, 4, 5, 12},
+		{"a bucket ahead of the count, twice", []*dto.MetricFamily{h(10, 2, 3, 4), h(10, 3, 3, 4), h(10, 3, 3, 4), h(11, 3, 4, 5)}, 3, 4, 5, 11},
 		{"a bucket ahead of the next one", []*dto.MetricFamily{h(10, 2, 3, 4), h(11, 3, 3, 5), h(12, 3, 4, 6)}, 3, 4, 6, 12},
 	} {
 		t.Run(test.name, func(t *testing.T) {
