@@ -58,15 +58,22 @@ func (e *Exporter) Aggregation(k sdkmetric.InstrumentKind) sdkmetric.Aggregation
 // problem once. It is not Export's error, because of which the reader's ForceFlush would not
 // deliver the rest. After Shutdown the error is ErrExporterShutdown.
 func (e *Exporter) Export(_ context.Context, rm *metricdata.ResourceMetrics) error {
+	problems, refused, err := e.bring(rm)
+	e.problems.report(errors.Join(problems...)) // without mu: the handler may shut down the provider
+	e.problems.report(refused)
+	return err
+}
+
+// bring imports what was collected. It returns what could not be translated, and what the registry
+// refused.
+func (e *Exporter) bring(rm *metricdata.ResourceMetrics) (problems []error, refused, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.shutdown {
-		return sdkmetric.ErrExporterShutdown
+		return nil, nil, sdkmetric.ErrExporterShutdown
 	}
 	families, problems := e.translator.translate(rm)
-	e.problems.report(errors.Join(problems...))
-	e.problems.report(e.importer.Import(e.batches.join(rm, families)))
-	return nil
+	return problems, e.importer.Import(e.batches.join(rm, families)), nil
 }
 
 // ForceFlush waits until Redis has what was exported: see [shoal.Registry.Flush]. Without a

@@ -8,9 +8,11 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	shoal "github.com/shoal-metrics/shoal/core"
 	"github.com/shoal-metrics/shoal/core/shoaltest"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -228,5 +230,22 @@ func TestReporter_TellsEachTextOnce(t *testing.T) {
 	}
 	if len(r.seen) > maxReported {
 		t.Errorf("%d texts are kept", len(r.seen))
+	}
+}
+
+func TestExporter_TheErrorHandlerMayShutItDown(t *testing.T) {
+	e, err := NewExporter(shoal.New(), bare)
+	must(t, err)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(error) { _ = e.Shutdown(t.Context()) }))
+	defer otel.SetErrorHandler(otel.ErrorHandlerFunc(handle))
+	exported := make(chan error)
+	go func() {
+		exported <- e.Export(t.Context(), collection(counterOf("shoal_x", metricdata.DeltaTemporality, pointOf[int64](1))))
+	}()
+	select {
+	case err := <-exported:
+		must(t, err)
+	case <-time.After(10 * time.Second):
+		t.Error("Export does not return")
 	}
 }

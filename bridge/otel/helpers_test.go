@@ -24,11 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) {
-		handled.Lock()
-		defer handled.Unlock()
-		handled.errs = append(handled.errs, err)
-	}))
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(handle))
 	goleak.VerifyTestMain(m)
 }
 
@@ -128,6 +124,12 @@ func counterMetric(v float64) *dto.Metric { return &dto.Metric{Counter: &dto.Cou
 var handled struct {
 	sync.Mutex
 	errs []error // guarded by Mutex
+}
+
+func handle(err error) {
+	handled.Lock()
+	defer handled.Unlock()
+	handled.errs = append(handled.errs, err)
 }
 
 // handledBy returns what f made otel.Handle get.

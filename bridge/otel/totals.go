@@ -15,9 +15,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/instrumentation"
 )
 
-// totalsKept is how long the total of a series that is no longer given is remembered. A series
-// that comes back later is counted from the start.
-const totalsKept = time.Hour
+// The totals of series that are no longer given are forgotten after totalsKept where there are more
+// than maxTotals: a callback that fails for a day, say since its database is away, gives the same
+// series again. One that comes back after it was forgotten is counted from the start.
+const (
+	totalsKept = time.Hour
+	maxTotals  = 10_000
+)
 
 // totals makes deltas of cumulative values: those of observable counters, of other clients'
 // metrics, and of any instrument for which Opts.Temporality says so. It knows a series by what the
@@ -27,6 +31,7 @@ type totals struct {
 	round       int // the number of the collection
 	swept       time.Time
 	now         func() time.Time // replaced in tests
+	most        int              // maxTotals; less in tests
 }
 
 // instrument is what the SDK tells instruments apart by.
@@ -48,7 +53,7 @@ type total struct {
 }
 
 func newTotals() *totals {
-	return &totals{instruments: map[instrument]map[attribute.Distinct]*total{}, swept: time.Now(), now: time.Now}
+	return &totals{instruments: map[instrument]map[attribute.Distinct]*total{}, swept: time.Now(), now: time.Now, most: maxTotals}
 }
 
 // of returns what was counted of the instrument's series.
@@ -142,7 +147,8 @@ func (t *total) below(bound float64) uint64 {
 	return t.buckets[i-1].GetCumulativeCount()
 }
 
-// begin begins a collection. From time to time it drops the series that were not given for long.
+// begin begins a collection. From time to time it drops the series that were not given for long, if
+// there are many.
 func (ts *totals) begin() {
 	ts.round++
 	now := ts.now()
@@ -150,6 +156,13 @@ func (ts *totals) begin() {
 		return
 	}
 	ts.swept = now
+	n := 0
+	for _, series := range ts.instruments {
+		n += len(series)
+	}
+	if n <= ts.most {
+		return
+	}
 	for i, series := range ts.instruments {
 		maps.DeleteFunc(series, func(_ attribute.Distinct, t *total) bool { return now.Sub(t.seen) > totalsKept })
 		if len(series) == 0 {

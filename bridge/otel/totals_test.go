@@ -122,8 +122,23 @@ func TestTotals_HistogramsAndSummaries(t *testing.T) {
 	}
 }
 
-func TestTotals_AreForgottenWhenLongNotGiven(t *testing.T) {
+// A callback may fail, or leave out what it can't ask for, as long as a database is away.
+func TestTotals_FewAreRememberedHoweverLongNotGiven(t *testing.T) {
 	tr := translatorOf(t, bare)
+	now := time.Now()
+	tr.totals.now = func() time.Time { return now }
+	give := func(want string, m ...metricdata.Metrics) { wantLines(t, tr, collection(m...), want) }
+	give("c_total 5", counterOf("c", cumulative, pointOf[int64](5)))
+	for range 13 {
+		now = now.Add(10 * time.Minute)
+		give("d_total 0", counterOf("d", cumulative, pointOf[int64](0)))
+	}
+	give("c_total 2", counterOf("c", cumulative, pointOf[int64](7)))
+}
+
+func TestTotals_OfManyThoseLongNotGivenAreForgotten(t *testing.T) {
+	tr := translatorOf(t, bare)
+	tr.totals.most = 2
 	now := time.Now()
 	tr.totals.now = func() time.Time { return now }
 	a, b := attribute.String("k", "a"), attribute.String("k", "b")
