@@ -95,7 +95,7 @@ func (i *Importer) Close() {
 // end forgets what was given: there will be no other call. The caller holds mu.
 func (i *Importer) end() {
 	i.round++
-	i.forgetGone(true)
+	i.forgetGone(true, true)
 }
 
 // reopen undoes Close. The modes are those of another importer. It waits for no import.
@@ -128,11 +128,10 @@ func (i *Importer) importAll(families []*dto.MetricFamily, read time.Time, whole
 			errs = append(errs, fmt.Errorf("shoal: import of %s %q: %w", typeName(family), family.GetName(), err))
 		}
 	}
-	switch {
-	case closed:
+	if closed {
 		i.end()
-	case whole:
-		i.forgetGone(false)
+	} else {
+		i.forgetGone(whole, false)
 	}
 	return errors.Join(errs...)
 }
@@ -160,12 +159,13 @@ func (i *Importer) importFamily(family *dto.MetricFamily) error {
 }
 
 // forgetGone deletes the gauges that this call has not given, and lets the counters go that it has
-// not given. closing says that there will be no other call. The caller holds mu.
-func (i *Importer) forgetGone(closing bool) {
+// not given. whole says that it gave all gauges there are, closing that there will be no other call.
+// The caller holds mu.
+func (i *Importer) forgetGone(whole, closing bool) {
 	for _, f := range i.families {
 		f.begin(i.round)
 		if f.given < f.entries.Len() {
-			f.forgetGone(closing)
+			f.forgetGone(whole, closing)
 		}
 	}
 }

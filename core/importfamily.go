@@ -241,21 +241,20 @@ func (f *importedFamily) hold(e *importedSeries, values []string) *series {
 	return e.series
 }
 
-// forgetGone deletes the gauges that this call has not given; those of the mode Latest belong to no
-// process, and stay when the importer is closed. This process no longer holds the
-// counters that it has not given, but what was counted of them is kept, as many as a family may
-// have series: a client may give a series again that it did not give for a while, and go on with
-// its value.
-func (f *importedFamily) forgetGone(closing bool) {
+// forgetGone deletes the gauges that this call has not given, if it gave all there are. This process
+// no longer holds the counters that it has not given, but what was counted of them is kept: a client
+// may give a series again that it did not give for a while, and go on with its value. What is kept
+// is as many series as a family may have.
+func (f *importedFamily) forgetGone(whole, closing bool) {
+	gauges := f.fam.def.kind == wire.TypeGauge
 	var gone []*importedSeries
 	f.entries.Each(func(e *importedSeries) {
 		switch {
 		case e.round == f.round:
-		case f.fam.def.kind == wire.TypeGauge:
-			if !closing || f.fam.def.mode != Latest {
-				e.set.delete(e.values)
-			}
-			f.entries.Remove(e, e.hash)
+		case gauges && whole:
+			f.forget(e, closing)
+		case gauges:
+			gone = append(gone, e)
 		default:
 			e.letGo()
 			gone = append(gone, e)
@@ -264,9 +263,18 @@ func (f *importedFamily) forgetGone(closing bool) {
 	if limit := f.reg.seriesLimit(); len(gone) > limit {
 		slices.SortFunc(gone, func(a, b *importedSeries) int { return cmp.Compare(a.round, b.round) })
 		for _, e := range gone[:len(gone)-limit/2] {
-			f.entries.Remove(e, e.hash)
+			f.forget(e, closing)
 		}
 	}
+}
+
+// forget forgets a series, and deletes a gauge. One of the mode Latest belongs to no process, and
+// stays when the importer is closed.
+func (f *importedFamily) forget(e *importedSeries, closing bool) {
+	if f.fam.def.kind == wire.TypeGauge && !(closing && f.fam.def.mode == Latest) {
+		e.set.delete(e.values)
+	}
+	f.entries.Remove(e, e.hash)
 }
 
 // letGo takes a child out of the table when it has nothing to send. It does so again with the next

@@ -3,6 +3,7 @@
 package shoal
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"testing"
@@ -178,4 +179,31 @@ func TestTotals_WhatIsKeptOfGoneSeriesIsBounded(t *testing.T) {
 	if n := len(held(r, "c")); n > 4 {
 		t.Errorf("the process holds %d series", n)
 	}
+}
+
+// One collector of many may fail for ever.
+func TestTotals_WhatIsKeptOfGoneSeriesIsBoundedWhereASourceAlwaysFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := process(t, memstore.New(), Opts{SeriesLimit: 10})
+		s, failed := new(given), errors.New("a collector failed")
+		s.set(failed)
+		added := add(t, r, s, SourceOpts{Period: time.Hour})
+		defer added()
+		for n := range 200 {
+			tenant := fmt.Sprint(n)
+			s.set(failed, familyOf("c", counterOf(1, "tenant", tenant)), familyOf("g", gaugeOf(1, "tenant", tenant)))
+			flush(t, r)
+		}
+		i := r.sampled.asked[len(r.sampled.asked)-1].provider.(*importSource).importer
+		for name, f := range i.families {
+			if n := f.entries.Len(); n > 12 {
+				t.Errorf("the importer remembers %d series of %s", n, name)
+			}
+		}
+		if n := len(held(r, "c")); n > 4 {
+			t.Errorf("the process holds %d counters", n)
+		}
+		s.set(nil, familyOf("g", gaugeOf(1, "tenant", "last")))
+		scrape(t, r).want(t, samples{`g{tenant="last"}`: 1})
+	})
 }
