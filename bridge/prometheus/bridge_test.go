@@ -228,6 +228,29 @@ func TestBridge_ASecondOneFromTheSameGathererIsRefused(t *testing.T) {
 	p.stop() // does nothing
 }
 
+func TestBridge_GatherersOfTheSameRegistriesAreTheSame(t *testing.T) {
+	p := start(t, shoaltest.NewServer(), shoalprom.Opts{})
+	other := prometheus.NewRegistry()
+	promauto.With(other).NewCounter(prometheus.CounterOpts{Name: "c_total"}).Add(3)
+	both := func() prometheus.Gatherer { return prometheus.Gatherers{other, prometheus.NewRegistry()} }
+	list := both()
+	stop, err := shoalprom.Bridge(p.shown, list, shoalprom.Opts{})
+	must(t, err)
+	for _, same := range []prometheus.Gatherer{list, prometheus.Gatherers{p.counted}} {
+		if _, err := shoalprom.Bridge(p.shown, same, shoalprom.Opts{}); err == nil {
+			t.Errorf("what is counted would be imported twice, of %v", same)
+		}
+	}
+	p.wants("c_total 3\n")
+	stop()
+	_, err = shoalprom.Bridge(p.shown, list, shoalprom.Opts{}) // it goes on
+	must(t, err)
+	p.wants("c_total 3\n")
+	stop, err = shoalprom.Bridge(p.shown, prometheus.Gatherers{prometheus.Gatherers{}, both()}, shoalprom.Opts{}) // can't be compared
+	must(t, err)
+	stop()
+}
+
 func TestBridge_StopCountsALastTimeAndDeletesTheGauges(t *testing.T) {
 	p := start(t, shoaltest.NewServer(), shoalprom.Opts{})
 	auto := promauto.With(p.counted)

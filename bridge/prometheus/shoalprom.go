@@ -5,6 +5,7 @@ package shoalprom
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
@@ -46,7 +47,8 @@ type Opts struct {
 // closed. stop gathers once more and deletes the gauges, unless their mode is Latest; what was
 // counted stays, and goes on if the gatherer is bridged to the registry again. A mistake in the
 // options is an error, and so is a second bridge from the same gatherer into the same registry,
-// which would count everything twice.
+// which would count everything twice. Gatherers of the same registries in the same order are the same
+// gatherer; a function is never the same as another, so bridge it once, and not again after stop.
 func Bridge(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (stop func(), err error) {
 	s, err := newSource(reg, from, o)
 	if err != nil {
@@ -54,7 +56,7 @@ func Bridge(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (stop func(),
 	}
 	stop, err = reg.AddSource(s, shoal.SourceOpts{
 		Name: fmt.Sprintf("shoalprom.Bridge of %T", from), Period: o.Period, Cumulative: true,
-		Mode: s.mode, Key: from,
+		Mode: s.mode, Key: keyOf(from),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("shoalprom: %w", err)
@@ -83,6 +85,20 @@ func newSource(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (*source, 
 		from: from, rules: r, prefix: o.Prefix, quantiles: o.Quantiles,
 		families: map[string]*family{}, modes: map[string]shoal.Mode{},
 	}, nil
+}
+
+// keyOf is what a gatherer is known by. Gatherers can't be compared, but an array of them can, if
+// each of them can.
+func keyOf(from prometheus.Gatherer) any {
+	list, ok := from.(prometheus.Gatherers)
+	switch {
+	case !ok:
+		return from
+	case len(list) == 1:
+		return keyOf(list[0])
+	}
+	v := reflect.ValueOf(list)
+	return v.Convert(reflect.ArrayOf(len(list), v.Type().Elem())).Interface()
 }
 
 // hasShoal says whether a gatherer is a registry of shoal, or Gatherers that contain one.
