@@ -255,8 +255,7 @@ func (f *importedFamily) forgetGone(whole, closing bool) {
 			f.forget(e, closing)
 		case gauges:
 			gone = append(gone, e)
-		default:
-			e.letGo()
+		case e.letGo():
 			gone = append(gone, e)
 		}
 	})
@@ -277,16 +276,19 @@ func (f *importedFamily) forget(e *importedSeries, closing bool) {
 	f.entries.Remove(e, e.hash)
 }
 
-// letGo takes a child out of the table when it has nothing to send. It does so again with the next
-// call if a flush has just put the child back.
-func (e *importedSeries) letGo() {
+// letGo takes a child out of the table when it has nothing to send, and reports whether it did. It
+// does so again with the next call if a flush has just put the child back.
+func (e *importedSeries) letGo() bool {
 	s := e.series
 	switch {
 	case s == nil:
 	case s.outside.Load() || len(s.values) == 0: // the one child without labels stays
 		e.series = nil
-	case !s.dirty.Load():
+	case s.dirty.Load():
+		return false
+	default:
 		s.consts.fam.table.remove(s.hash, s.values)
 		s.consts.fam.release(s)
 	}
+	return true
 }

@@ -207,3 +207,29 @@ func TestTotals_WhatIsKeptOfGoneSeriesIsBoundedWhereASourceAlwaysFails(t *testin
 		scrape(t, r).want(t, samples{`g{tenant="last"}`: 1})
 	})
 }
+
+func TestTotals_WhatWentWhileRedisWasAwayIsNotHeldAfterwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{SeriesLimit: 100})
+		i := importerOf(r, true)
+		churn := func(n int) {
+			imports(t, i, familyOf("c", counterOf(1, "tenant", fmt.Sprint(n)), counterOf(1, "tenant", "always")))
+		}
+		churn(0)
+		flush(t, r)
+		server.Fail(func(string) error { return errBroken })
+		for n := range 190 {
+			churn(n)
+			elapse(time.Second)
+		}
+		server.Fail(nil)
+		for range 3 {
+			churn(190)
+			flush(t, r)
+		}
+		if n := len(held(r, "c")); n > 4 {
+			t.Errorf("the process holds %d series", n)
+		}
+	})
+}
