@@ -84,18 +84,20 @@ func (i *Importer) Import(families []*dto.MetricFamily) error {
 }
 
 // Close ends the importer and deletes the gauges that it has set, unless their mode is Latest. What
-// it counted stays.
+// it counted stays. It waits for nothing: an import that is under way deletes them when it ends.
 func (i *Importer) Close() {
-	i.mu.Lock()
-	defer i.mu.Unlock()
 	i.closed.Store(true)
-	i.end()
+	i.endIfClosed()
 }
 
-// end forgets what was given: there will be no other call. The caller holds mu.
-func (i *Importer) end() {
-	i.round++
-	i.forgetGone(true, true)
+// endIfClosed forgets what was given if the importer is closed. Close and each import call it last,
+// so whoever holds mu meanwhile does it: OnError, which an import calls, may close the importer.
+func (i *Importer) endIfClosed() {
+	if i.closed.Load() && i.mu.TryLock() {
+		defer i.mu.Unlock()
+		i.round++
+		i.forgetGone(true, true)
+	}
 }
 
 // reopen undoes Close. The modes are those of another importer. It waits for no import.
@@ -111,6 +113,7 @@ func (i *Importer) importAll(families []*dto.MetricFamily, read time.Time, whole
 	if _, err := i.reg.writing(); err != nil && !errors.Is(err, ErrNotConnected) {
 		return fmt.Errorf("shoal: import: %w", err)
 	}
+	defer i.endIfClosed()
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	closed := i.closed.Load()
@@ -128,11 +131,7 @@ func (i *Importer) importAll(families []*dto.MetricFamily, read time.Time, whole
 			errs = append(errs, fmt.Errorf("shoal: import of %s %q: %w", typeName(family), family.GetName(), err))
 		}
 	}
-	if closed {
-		i.end()
-	} else {
-		i.forgetGone(whole, false)
-	}
+	i.forgetGone(whole && !closed, false)
 	return errors.Join(errs...)
 }
 

@@ -126,3 +126,26 @@ func TestSource_AddedAndRemovedAtOnceCountsNothingTwice(t *testing.T) {
 	flush(t, r)
 	scrape(t, r).want(t, samples{"c": 1})
 }
+
+func TestSource_MayBeRemovedByWhoHearsOfItsTrouble(t *testing.T) {
+	removed := make(chan struct{})
+	var remove func()
+	once := sync.OnceFunc(func() {
+		remove()
+		close(removed)
+	})
+	r := process(t, memstore.New(), Opts{OnError: func(error) { once() }})
+	s := new(given)
+	remove = add(t, r, s, SourceOpts{Period: time.Hour})
+	flush(t, r)
+	s.set(nil, familyOf("c", counterOf(1)), familyOf("g", gaugeOf(1)), familyOf("d", counterOf(-1)))
+	flush(t, r)
+	select {
+	case <-removed:
+	case <-time.After(10 * time.Second):
+		t.Fatal("remove does not return")
+	}
+	flush(t, r)
+	scrape(t, r).want(t, samples{"c": 1})
+	scrape(t, r).lacks(t, "g")
+}
