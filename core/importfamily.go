@@ -270,7 +270,7 @@ func (f *importedFamily) forgetGone(whole, closing bool) {
 // forget forgets a series, and deletes a gauge. One of the mode Latest belongs to no process, and
 // stays when the importer is closed.
 func (f *importedFamily) forget(e *importedSeries, closing bool) {
-	if f.fam.def.kind == wire.TypeGauge && !(closing && f.fam.def.mode == Latest) {
+	if f.fam.def.kind == wire.TypeGauge && (!closing || f.fam.def.mode != Latest) {
 		e.set.delete(e.values)
 	}
 	f.entries.Remove(e, e.hash)

@@ -16,6 +16,9 @@ import (
 // DefSourcePeriod is the default of SourceOpts.Period.
 const DefSourcePeriod = 5 * time.Second
 
+// minSourcePeriod is the shortest SourceOpts.Period: who writes 5 means seconds, not nanoseconds.
+const minSourcePeriod = time.Millisecond
+
 // Source gives the metrics of another client: see [Registry.AddSource].
 type Source interface {
 	// Collect returns all gauges there are, and the counters, histograms and summaries: see
@@ -29,7 +32,7 @@ type Source interface {
 type SourceOpts struct {
 	// Name names the source in reports. Defaults to its type.
 	Name string
-	// Period is the time between two calls of Collect. Defaults to 5 s.
+	// Period is the time between two calls of Collect, at least 1 ms. Defaults to 5 s.
 	Period time.Duration
 	// Cumulative says that counters, histograms and summaries are given as totals since each
 	// series began, as a prometheus.Gatherer gives them. Defaults to false: they are what was
@@ -50,8 +53,8 @@ type SourceOpts struct {
 // what becomes of the metrics.
 //
 // Of totals ([SourceOpts].Cumulative) the registry adds what is new since the last call. A total
-// that fell began anew, from 0; so did one whose created timestamp is another and later than the
-// last call. The first call of a process adds all that was counted since it began. A killed process
+// that fell began anew, from 0; so did one whose created timestamp is another and later than when it
+// was read last. The first call of a process adds all that was counted since it began. A killed process
 // loses what it counted since the last call, a period at most.
 //
 // A counter that the source no longer gives stays on the page; this process then no longer holds
@@ -68,8 +71,8 @@ func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) 
 	switch {
 	case s == nil:
 		return nil, errors.New("shoal: AddSource: the source is nil")
-	case o.Period < 0:
-		return nil, fmt.Errorf("shoal: AddSource: Period is %v: use a positive duration, or 0 for the default", o.Period)
+	case o.Period != 0 && o.Period < minSourcePeriod:
+		return nil, fmt.Errorf("shoal: AddSource: Period is %v: use at least %v, or 0 for %v", o.Period, minSourcePeriod, DefSourcePeriod)
 	}
 	if o.Period == 0 {
 		o.Period = DefSourcePeriod

@@ -283,8 +283,10 @@ func TestAddSource_ASecondOneOfTheSameIsRefused(t *testing.T) {
 	if _, err := r.AddSource(nil, SourceOpts{}); err == nil {
 		t.Error("no source is accepted")
 	}
-	if _, err := r.AddSource(new(given), SourceOpts{Period: -1}); err == nil || !strings.Contains(err.Error(), "Period") {
-		t.Errorf("a negative period: %v", err)
+	for _, period := range []time.Duration{-1, 5} { // 5 ns, where seconds are meant
+		if _, err := r.AddSource(new(given), SourceOpts{Period: period}); err == nil || !strings.Contains(err.Error(), "Period") {
+			t.Errorf("a period of %v: %v", period, err)
+		}
 	}
 	closed := New()
 	if err := closed.Close(t.Context()); err != nil {
