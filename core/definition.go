@@ -200,7 +200,7 @@ func (d *definition) same(o *definition) bool {
 func (d *definition) String() string {
 	var b strings.Builder
 	if d.imported {
-		b.WriteString("imported ")
+		b.WriteString(importedPrefix)
 	}
 	fmt.Fprintf(&b, "%s %s (help %q", d.kind, d.name, d.help)
 	if d.mode != PerProcess {

@@ -40,9 +40,15 @@ type DefinitionError struct {
 	Existing, Requested string
 }
 
+// importedPrefix begins the description of an imported metric.
+const importedPrefix = "imported "
+
 func (e *DefinitionError) Error() string {
-	return "shoal: already declared as " + e.Existing + ", now asked for as " + e.Requested +
-		": use one definition, in which only the values of constant labels may differ, or another name"
+	remedy := "use one definition, in which only the values of constant labels may differ, or another name"
+	if strings.HasPrefix(e.Existing, importedPrefix) != strings.HasPrefix(e.Requested, importedPrefix) {
+		remedy = "the program declares a name or imports it, not both: leave it out of what is imported, or use another name"
+	}
+	return "shoal: already declared as " + e.Existing + ", now asked for as " + e.Requested + ": " + remedy
 }
 
 // TypeClashError says that another process has registered a metric of this

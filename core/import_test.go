@@ -167,9 +167,9 @@ func TestImport_WhatIsRefusedLeavesTheRestAlone(t *testing.T) {
 		family *dto.MetricFamily
 		want   string
 	}{
-		{"a declared name", familyOf("own", counterOf(9)), "own"},
+		{"a declared name", familyOf("own", counterOf(9)), "leave it out of what is imported"},
 		{"a name that a declared metric occupies", familyOf("d_sum", gaugeOf(9)), "rename"},
-		{"another type", familyOf("was", gaugeOf(9)), "was"},
+		{"another type", familyOf("was", gaugeOf(9)), "use one definition"},
 		{"no name", familyOf("", counterOf(9)), "no name"},
 		{"a wrong name", familyOf("a-b", counterOf(9)), "not a metric name"},
 		{"shoal's prefix", familyOf("shoal_x", counterOf(9)), "reserved"},
@@ -205,7 +205,7 @@ func TestImport_WhatIsRefusedLeavesTheRestAlone(t *testing.T) {
 			t.Errorf("%s is %v", series, page[series])
 		}
 	}
-	if _, err := r.RegisterCounter(CounterOpts{Name: "was", Help: "Help of was."}); err == nil || !strings.Contains(err.Error(), "imported") {
+	if _, err := r.RegisterCounter(CounterOpts{Name: "was", Help: "Help of was."}); err == nil || !strings.Contains(err.Error(), "leave it out of what is imported") {
 		t.Errorf("declaring an imported name: %v", err)
 	}
 }
