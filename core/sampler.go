@@ -158,12 +158,16 @@ func (s *sampler) call(a *asked) {
 
 // sample calls a provider, and contains its panic.
 func (s *sampler) sample(ctx context.Context, from provider) {
+	returned := false
 	defer func() {
 		if p := recover(); p != nil {
 			s.failed(from, failedPanic, fmt.Errorf("panicked: %v", p))
+		} else if !returned {
+			s.failed(from, failedPanic, errors.New("called runtime.Goexit"))
 		}
 	}()
 	from.sample(ctx)
+	returned = true
 }
 
 // everyProvider is for wait.

@@ -154,8 +154,10 @@ func TestSource_ThatFailsHarmsNobodyAndIsCounted(t *testing.T) {
 		}), SourceOpts{})
 		s.set(nil, familyOf("c", counterOf(4)))
 		scrape(t, r).want(t, samples{"c": 4})
-		if n := told.count("wild panicked: lost"); n != 1 {
-			t.Errorf("the panic is told %d times", n)
+		for _, want := range []string{"wild panicked: lost", "called runtime.Goexit"} {
+			if n := told.count(want); n != 1 {
+				t.Errorf("%q is told %d times", want, n)
+			}
 		}
 		for _, want := range []string{"the shop failed: the database is away", "the shop gave metrics that were refused"} {
 			if told.count(want) != 1 {
