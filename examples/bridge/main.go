@@ -15,8 +15,8 @@
 //	curl localhost:8084/metrics
 //
 // What another process than the one asked has counted is on the page up to 6 s later: it is imported once
-// in 5 s and sent once a second. Try kill -9 with a number that was printed: what the process counted
-// before that time stays.
+// in 5 s and sent once a second. Try kill -9 with a number that was printed: no more is lost than what the
+// process counted in its last 6 s.
 package main
 
 import (
