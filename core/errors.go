@@ -41,8 +41,11 @@ type DefinitionError struct {
 }
 
 func (e *DefinitionError) Error() string {
-	return "shoal: already declared as " + e.Existing + ", now asked for as " + e.Requested +
-		": use one definition, in which only the values of constant labels may differ, or another name"
+	fix := "use one definition, in which only the values of constant labels may differ, or another name"
+	if strings.HasPrefix(e.Existing, importedPrefix) || strings.HasPrefix(e.Requested, importedPrefix) {
+		fix = "leave one of the two out, or rename it"
+	}
+	return "shoal: already declared as " + e.Existing + ", now asked for as " + e.Requested + ": " + fix
 }
 
 // TypeClashError says that another process has registered a metric of this

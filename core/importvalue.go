@@ -100,8 +100,8 @@ func (f *importedFamily) importHistogram(set *constants, values []string, h *dto
 	}
 	if h.Schema != nil && !f.native {
 		f.native = true
-		f.reg.report("native histogram "+f.fam.def.name, fmt.Errorf("shoal: import of histogram %q: it is a native one, of which "+
-			"only the classic buckets are imported, count and sum: give it classic buckets too, if it has none", f.fam.def.name))
+		f.reg.report("native histogram "+f.fam.def.name, fmt.Errorf("shoal: import of histogram %q: it is a native histogram, of which "+
+			"only count, sum and classic buckets are imported: if it has no classic buckets, add some", f.fam.def.name))
 	}
 	return f.importCounts(set, values, h.GetSampleSum(), nanos(h.GetCreatedTimestamp()))
 }
@@ -124,7 +124,7 @@ func (f *importedFamily) importCounts(set *constants, values []string, sum float
 	if finite(sum) {
 		sum = wire.Clamp(e.sum.move(sum))
 	} else if zero(f.counts) {
-		sum = 0 // it was refused when the observation came that made it so
+		sum = 0 // it was refused when it was first not finite
 	}
 	if sum != 0 || !zero(f.counts) || e.series == nil {
 		f.addObserved(f.hold(e, values), sum, f.counts)
@@ -155,8 +155,8 @@ func (f *importedFamily) addObserved(s *series, sum float64, counts []uint64) {
 	s.touch()
 }
 
-// readBuckets sets f.counts to how many observations a histogram has up to each bucket of the
-// family. What the histogram counts up to another bound goes to the next larger bucket.
+// readBuckets sets f.counts to how many observations a histogram has up to each bound of the
+// family. What the histogram counts up to another bound is counted at the next larger one.
 func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 	count := h.GetSampleCount()
 	if h.SampleCountFloat != nil && h.GetSampleCountFloat() != 0 {
@@ -194,7 +194,7 @@ func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 	f.counts = append(f.counts, count)
 	if others {
 		f.reg.report("bounds "+f.fam.def.name, fmt.Errorf("shoal: import of histogram %q: some series have other bounds than those "+
-			"with which it came first, %v: what is counted there is shown at the next larger bound", f.fam.def.name, upper))
+			"of its first import, %v: what they count is shown at the next larger bound", f.fam.def.name, upper))
 	}
 	return nil
 }

@@ -2,16 +2,16 @@
 
 package shoal
 
-// total is what was counted of a number that another client keeps and that only grows: it tells
-// what is new. If the number falls, it began anew, from 0. The zero total has counted nothing.
+// total says what is new of a number that another client keeps and that only grows. If the number
+// falls, it began anew, from 0. The zero total has counted nothing.
 type total struct {
-	counted float64
-	began   int64 // when the number began, in Unix nanoseconds, as its client says; 0 if it does not
+	counted float64 // the number when it was last read
+	began   int64   // when the number began, in Unix nanoseconds, as its client says; 0 if it does not
 }
 
-// restarted says whether the number began anew since the reading before this one, which was made
-// at read. It forgets then what was counted. Some clients compute the time at each reading, and
-// not always the same, so only one that is later than that reading says so.
+// restarted says whether the number began anew since the last reading, which was made at read. If
+// so, it forgets what was counted. Some clients compute the created timestamp at each reading, and
+// do not always get the same: one that changed means a restart only if it is later than read.
 func (t *total) restarted(began, read int64) bool {
 	restarted := began != 0 && began != t.began && began > read
 	t.began = began
@@ -36,7 +36,7 @@ func (t *total) move(v float64) (added float64) {
 	return added
 }
 
-// totals are a total for the count and the sum of observations, with the count up to each bucket.
+// totals is a total of observations: their sum, and the count up to each bucket.
 type totals struct {
 	sum    total
 	counts []uint64 // cumulative: each includes the ones before
@@ -61,9 +61,9 @@ func (t *totals) grow(counts []uint64, began, read int64) {
 	}
 }
 
-// fell says whether the counts are those of observations that began anew. If their client says
-// since when it counts, a bucket that falls while the count grows is a client that reads its
-// buckets one by one.
+// fell says whether the counts are smaller than before, and so began anew. Of a client that gives
+// created timestamps, only the count of all observations tells: a bucket that falls while that
+// grows comes from a client that reads its buckets one by one.
 func (t *totals) fell(counts []uint64, began int64) bool {
 	last := len(counts) - 1
 	if counts[last] < t.counts[last] {

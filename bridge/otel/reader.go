@@ -34,7 +34,7 @@ var _ sdkmetric.Reader = (*Reader)(nil)
 // WithCardinalityLimitSelector, may follow; aggregation and temporality are those of o.
 func NewReader(reg *shoal.Registry, o Opts, options ...sdkmetric.ManualReaderOption) (*Reader, error) {
 	if reg == nil {
-		return nil, errors.New("shoalotel: the registry is nil")
+		return nil, errNoRegistry
 	}
 	t, err := newTranslator(o)
 	if err != nil {
@@ -50,10 +50,13 @@ func NewReader(reg *shoal.Registry, o Opts, options ...sdkmetric.ManualReaderOpt
 	return r, nil
 }
 
-// ErrCollect is the error of [Reader.Collect].
-var ErrCollect = errors.New("shoalotel: the registry collects from this reader, and what somebody else took would be missing: add another reader to the provider")
+var errNoRegistry = errors.New("shoalotel: the registry is nil: use shoal.Default() or shoal.New()")
 
-// Collect returns [ErrCollect], since what is collected is no longer there for the registry.
+// ErrCollect is the error of [Reader.Collect].
+var ErrCollect = errors.New("shoalotel: only the registry collects from this reader, since what somebody else took would be missing on the page: add another reader to the provider")
+
+// Collect returns [ErrCollect]: only the registry collects, since what somebody else took would be
+// missing on the page.
 func (r *Reader) Collect(context.Context, *metricdata.ResourceMetrics) error { return ErrCollect }
 
 // ForceFlush collects and waits until Redis has it: see [shoal.Registry.Flush]. Without a
@@ -61,7 +64,7 @@ func (r *Reader) Collect(context.Context, *metricdata.ResourceMetrics) error { r
 func (r *Reader) ForceFlush(ctx context.Context) error { return deliver(ctx, r.reg) }
 
 // Shutdown collects for the last time, deletes the gauges, and delivers, as ForceFlush does. It
-// does not close the registry, and may come after that.
+// does not close the registry. It may be called after the registry was closed.
 func (r *Reader) Shutdown(ctx context.Context) error {
 	err := sdkmetric.ErrReaderShutdown
 	r.shutdown.Do(func() {
@@ -73,8 +76,8 @@ func (r *Reader) Shutdown(ctx context.Context) error {
 }
 
 // end collects for the last time, and ends the collections. The registry's own last call would
-// not do: it waits for half a second at most, drops what comes later, and is not made before the
-// registry is connected.
+// not be enough: it waits for half a second at most, drops what comes later, and is not made if the
+// registry is not connected.
 func (r *Reader) end(ctx context.Context) (err error) {
 	defer r.remove() // the SDK gives its last call nothing, so that the gauges go at once
 	if !r.enter(ctx) {
@@ -100,8 +103,7 @@ func (r *Reader) end(ctx context.Context) (err error) {
 	return err
 }
 
-// enter waits until nobody else collects. It reports whether that was so before ctx ended, or is
-// so after it has.
+// enter waits until nobody else collects. It returns false if ctx ends before that.
 func (r *Reader) enter(ctx context.Context) bool {
 	select {
 	case r.collecting <- struct{}{}:
@@ -118,9 +120,9 @@ func (r *Reader) enter(ctx context.Context) bool {
 
 func (r *Reader) leave() { <-r.collecting }
 
-// collect returns what the provider has counted since the last call, and its gauges. If a
-// callback of the program fails, the rest was collected all the same, and would not be there the
-// next time. The caller holds collecting.
+// collect returns what the provider has counted since the last call, and its gauges. If a callback
+// of the program fails, it returns the rest beside the error, since the next collection would not
+// have it. The caller holds collecting.
 func (r *Reader) collect(ctx context.Context) ([]*dto.MetricFamily, error) {
 	var rm metricdata.ResourceMetrics
 	err := r.ManualReader.Collect(ctx, &rm)
