@@ -41,7 +41,8 @@ http://%s/metrics has, as has each of the others:
 
 %s
 
-Try these. Ctrl-C ends all.
+Try these, the last one 6 s after the others: the page shows what other processes count up to 6 s later.
+Ctrl-C ends all.
 
 curl -X POST 'http://%s/orders/EUR?amount=12.5'
 curl -X POST 'http://%s/payments/card?amount=12.5'
@@ -95,7 +96,7 @@ func readUntil(ctx context.Context, addr string, ok func(lines []string) bool) (
 	}
 }
 
-// read returns the lines of a page that begin as shown says.
+// read returns the lines of a page that begin with one of shown.
 func read(ctx context.Context, addr string) (lines []string, err error) {
 	text, err := do(ctx, http.MethodGet, addr, "/metrics")
 	for line := range strings.Lines(text) {

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bridge runs two applications that were written without shoal, each in two processes, and one
-// page shows what all four count. shop.go knows client_golang only, payments.go knows OpenTelemetry
-// only; what makes their metrics those of all processes is here, in bridgeShop and
-// bridgePayments.
+// page shows what all four count. shop.go uses client_golang only, payments.go uses OpenTelemetry
+// only. Two functions of this file, bridgeShop and bridgePayments, bring their metrics to the page.
 //
 //	go run ./examples/bridge
 //
@@ -14,9 +13,9 @@
 //	curl -X POST 'localhost:8083/payments/card?amount=12.5'
 //	curl localhost:8084/metrics
 //
-// What another process than the one asked has counted is on the page up to 6 s later: it is imported once
-// in 5 s and sent once a second. Try kill -9 with a number that was printed: no more is lost than what the
-// process counted in its last 6 s.
+// What the other processes count is on this page up to 6 s later: each imports its metrics once in 5 s and
+// sends them once a second. Try kill -9 with the number of a process that was printed: only what it counted
+// in its last 6 s is lost.
 package main
 
 import (
@@ -88,14 +87,14 @@ func serve(ctx context.Context, app, addr, redis string) error {
 	return httpmetrics.Serve(ctx, reg, httpmetrics.NewServer(addr, mux))
 }
 
-// bridgeShop returns the shop, with what client_golang's default registry has on the page of all
+// bridgeShop returns the shop, and brings what client_golang's default registry has to the page of all
 // processes.
 func bridgeShop(reg *shoal.Registry, redis string) (http.Handler, error) {
 	db, err := sql.Open("ordersdb", redis) // Close of the registry asks it a last time, so it stays open
 	if err != nil {
 		return nil, err
 	}
-	// The one line. All options may be left out: a gauge is then one for each process.
+	// The one line. Without the options, the page would show each gauge of each process.
 	_, err = shoalprom.Bridge(reg, prometheus.DefaultGatherer, shoalprom.Opts{
 		Modes: map[string]shoal.Mode{
 			// Each process counts the rows of the same table, and a sum would count them twice.
@@ -108,7 +107,7 @@ func bridgeShop(reg *shoal.Registry, redis string) (http.Handler, error) {
 	return newShop(db), err
 }
 
-// bridgePayments returns the payments, with what OpenTelemetry measures on the page of all processes.
+// bridgePayments returns the payments, and brings what OpenTelemetry measures to the page of all processes.
 func bridgePayments(reg *shoal.Registry, _ string) (http.Handler, error) {
 	reader, err := shoalotel.NewReader(reg, shoalotel.Opts{}) // the one line
 	if err != nil {
