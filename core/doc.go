@@ -102,7 +102,8 @@
 // for the housekeeping in Redis, one that begins the calls of gauge and counter functions, sources
 // and the readings of the runtime, one for each of these, and one while a scrape reads; all end
 // with Close. Functions of the application ([Opts].OnError, those of [Registry.NewGaugeFunc]) are
-// called without a lock. A panic of one that gives values is contained.
+// called without a lock, except during an import: see [Importer]. A panic of a function or a source
+// that gives values is contained.
 //
 // # Scrape once
 //

@@ -368,7 +368,7 @@ func TestImport_GaugesLiveThroughAnyRefreshPeriod(t *testing.T) {
 	})
 }
 
-func TestImport_OfANativeHistogramTheClassicPartIsTakenAndThatIsToldOnce(t *testing.T) {
+func TestImport_OfANativeHistogramTakesTheClassicPartAndReportsThatOnce(t *testing.T) {
 	told := new(troubles)
 	r := process(t, memstore.New(), Opts{OnError: told.add})
 	h := histogramOf(3, 6, []float64{1, 1})

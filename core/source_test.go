@@ -155,11 +155,11 @@ func TestSource_ThatFailsHarmsNobodyAndIsCounted(t *testing.T) {
 		s.set(nil, familyOf("c", counterOf(4)))
 		scrape(t, r).want(t, samples{"c": 4})
 		if n := told.count("wild panicked: lost"); n != 1 {
-			t.Errorf("the panic is told %d times", n)
+			t.Errorf("the panic is reported %d times", n)
 		}
 		for _, want := range []string{"the shop failed: the database is away", "the shop gave metrics that were refused"} {
 			if told.count(want) != 1 {
-				t.Errorf("nobody is told %q, but %q", want, told.all())
+				t.Errorf("the reports are %q and lack %q", told.all(), want)
 			}
 		}
 	})
@@ -318,7 +318,7 @@ func TestCounterFunc_WhatIsNewIsAddedForAllProcesses(t *testing.T) {
 	})
 }
 
-func TestCounterFunc_ValuesThatAreNoneAreCounted(t *testing.T) {
+func TestCounterFunc_ValuesThatAreNegativeOrNotFiniteAreRefusedAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := process(t, memstore.New(), Opts{})
 		var v atomic.Int64
