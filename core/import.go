@@ -27,10 +27,10 @@ type ImporterOpts struct {
 	Mode func(family string) Mode
 }
 
-// Importer brings metrics into a registry that another client hands to the program again and
-// again. If the registry has to ask for them, use [Registry.AddSource]. Its methods are safe for
+// Importer imports the metrics that another client hands to the program again and again. If the
+// registry has to ask for them, use [Registry.AddSource]. The methods of an Importer are safe for
 // concurrent use. ImporterOpts.Mode and Opts.OnError are called during an import, and must not call
-// the importer.
+// them.
 type Importer struct {
 	reg        *Registry
 	mode       func(family string) Mode

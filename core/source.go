@@ -59,9 +59,8 @@ type SourceOpts struct {
 // A counter that the source no longer gives stays on the page, and this process no longer holds
 // its series (see [Vec]). If the source gives it again, it goes on where it was.
 //
-// A source that fails delays and breaks nothing else. Errors of Collect, metrics that are refused,
-// panics, and calls that do not return are counted in shoal_source_failures_total and reported to
-// Opts.OnError.
+// A source that fails breaks nothing else. Errors of Collect, metrics that are refused, panics, and
+// calls that do not return are counted in shoal_source_failures_total and reported to Opts.OnError.
 //
 // remove asks the source once more, deletes the gauges that it gave, unless their mode is Latest,
 // and ends it. If the source is added again, its totals go on from there. AddSource fails after

@@ -222,11 +222,11 @@ func TestOpts_RefuseWhatCanNotBeMeant(t *testing.T) {
 		opts Opts
 		want string
 	}{
-		"a total":          {Opts{Modes: map[string]shoal.Mode{"g": shoal.Total}}, `Opts.Modes["g"]: a Total can only be added to`},
-		"a mode":           {Opts{Modes: map[string]shoal.Mode{"g": "median"}}, `no mode "median"`},
+		"a total":          {Opts{Modes: map[string]shoal.Mode{"g": shoal.Total}}, `Opts.Modes["g"]: a Total gauge can only be added to`},
+		"a mode":           {Opts{Modes: map[string]shoal.Mode{"g": "median"}}, `unknown gauge mode "median": use`},
 		"a pattern":        {Opts{Modes: map[string]shoal.Mode{"g[": shoal.Max}}, "syntax error in pattern"},
 		"an empty name":    {Opts{Modes: map[string]shoal.Mode{"": shoal.Max}}, "an empty name"},
-		"no bounds":        {Opts{ExponentialBounds: map[string][]float64{"h": {}}}, `Opts.ExponentialBounds["h"]: want finite bounds`},
+		"no bounds":        {Opts{ExponentialBounds: map[string][]float64{"h": {}}}, `Opts.ExponentialBounds["h"]: use finite bounds`},
 		"bounds that fall": {Opts{ExponentialBounds: map[string][]float64{"h": {2, 1}}}, "each above the one before"},
 		"a namespace":      {Opts{Namespace: "..."}, "Opts.Namespace"},
 	} {
