@@ -28,7 +28,7 @@ type ImporterOpts struct {
 
 // Importer brings the metrics of another client into a registry, again and again, for a program
 // that is told them; [Registry.AddSource] is for one that asks. Its methods are safe for concurrent
-// use.
+// use. Mode and Opts.OnError are called during an import, and must not call the importer.
 type Importer struct {
 	reg        *Registry
 	mode       func(family string) Mode

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/prometheus/common/expfmt"
 	shoalprom "github.com/shoal-metrics/shoal/bridge/prometheus"
@@ -239,6 +240,10 @@ func TestBridge_StopCountsALastTimeAndDeletesTheGauges(t *testing.T) {
 	p.stop()
 	c.Add(100)
 	p.wants("c_total 5\n")
+	if _, err := shoalprom.Bridge(p.shown, p.counted, shoalprom.Opts{}); err != nil { // it goes on
+		t.Fatal(err)
+	}
+	p.wants("c_total 105\ng{gauge_index=\"0\"} 7\n")
 }
 
 func TestBridge_CloseDeliversWhatWasCountedLast(t *testing.T) {
@@ -272,6 +277,49 @@ func TestBridge_BeforeTheRegistryIsConnected(t *testing.T) {
 	t.Cleanup(func() { _ = reg.Close(context.Background()) })
 	if got := shoaltest.Value(t, reg, "c_total"); got != 3 {
 		t.Errorf("%v, want 3", got)
+	}
+}
+
+func TestBridge_NothingOfTheDefaultCollectorsIsRefused(t *testing.T) {
+	p := start(t, shoaltest.NewServer(), shoalprom.Opts{})
+	p.counted.MustRegister(collectors.NewGoCollector(), collectors.NewBuildInfoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	page := p.page()
+	if got := p.reports(); got != "" {
+		t.Errorf("reported is %s", got)
+	}
+	for name, want := range map[string]bool{
+		"go_goroutines": true, "go_build_info": true, "go_memstats_alloc_bytes_total": true,
+		"go_memstats_alloc_bytes{": false, "process_network_": false,
+	} {
+		if strings.Contains(page, name) != want {
+			t.Errorf("%s is on the page: %v", name, !want)
+		}
+	}
+	q := start(t, shoaltest.NewServer(), shoalprom.Opts{Modes: map[string]shoal.Mode{"process_network_*": shoal.Max}})
+	q.counted.MustRegister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if strings.Contains(scrapeOf(q.counted), "process_network_") && !strings.Contains(q.page(), "process_network_") {
+		t.Error("what has a mode is left out")
+	}
+}
+
+// scrapeOf is what a gatherer gives, as text.
+func scrapeOf(from prometheus.Gatherer) string {
+	families, _ := from.Gather()
+	return fmt.Sprint(families)
+}
+
+func TestBridge_NamesThatAreOneWhenEscapedAreOneFamily(t *testing.T) {
+	p := start(t, shoaltest.NewServer(), shoalprom.Opts{})
+	for _, name := range []string{"http.requests", "http_requests", "http-requests"} {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name}, []string{"name"})
+		p.counted.MustRegister(c)
+		c.WithLabelValues(name).Inc()
+	}
+	p.counted.MustRegister(prometheus.NewGauge(prometheus.GaugeOpts{Name: "http/requests"}))
+	p.wants("http_requests{name=\"http-requests\"} 1\nhttp_requests{name=\"http.requests\"} 1\nhttp_requests{name=\"http_requests\"} 1\n")
+	if got := p.reports(); !strings.Contains(got, `gauge "http_requests"`) {
+		t.Errorf("the gauge is left out, and reported is %q", got)
 	}
 }
 

@@ -23,14 +23,17 @@
 //     Gather does not give it any more.
 //   - A native histogram is a classic one of the buckets that it has beside its native ones,
 //     of +Inf alone if there are none. This is reported once.
-//   - A gauge histogram is left out, which is reported once.
+//   - A gauge histogram is refused and reported.
 //   - Names in UTF-8 that older Prometheus servers do not know have underscores in place of the
 //     other characters, as promhttp shows them to such a server.
 //   - Exemplars and timestamps are left out.
 //
 // So go_goroutines and other gauges of go_* and process_* are those of each process, and counters such
-// as process_cpu_seconds_total are the sum over processes. If [shoal.Registry.RegisterRuntime] is in
-// use, skip them: Opts.Skip of "go_*" and "process_*".
+// as process_cpu_seconds_total are the sum over processes. A program that
+// calls [shoal.Registry.RegisterRuntime] unregisters the collectors that have them as well:
+//
+//	prometheus.Unregister(collectors.NewGoCollector())
+//	prometheus.Unregister(collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 //
 // # What is lost
 //

@@ -86,6 +86,11 @@ func (r *rules) skips(name string) bool {
 	return slices.ContainsFunc(r.skip, func(s string) bool { return s == name || matches(s, name) })
 }
 
+// skippedByDefault says whether a family is left out unless there is a mode for it: see Opts.Skip.
+func skippedByDefault(name string) bool {
+	return name == "go_memstats_alloc_bytes" || strings.HasPrefix(name, "process_network_")
+}
+
 // mode returns the mode of a family, whether its very name is a key, and whether there is a rule
 // for it at all.
 func (r *rules) mode(name string) (mode shoal.Mode, named, found bool) {

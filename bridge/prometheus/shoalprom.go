@@ -5,7 +5,6 @@ package shoalprom
 import (
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -26,7 +25,11 @@ type Opts struct {
 	// Histograms and summaries have no mode. [shoal.Total] is refused, since it can
 	// only be added to. Defaults to PerProcess for all.
 	Modes map[string]shoal.Mode
-	// Skip lists what is left out.
+	// Skip lists what is left out. Two things that client_golang's default collectors have are left
+	// out anyway, unless Modes names them: process_network_*, which Linux counts for all processes
+	// of a network namespace together, so that each would add what all of them sent; and
+	// go_memstats_alloc_bytes, which in OpenMetrics has the name of
+	// go_memstats_alloc_bytes_total, and the value of go_memstats_heap_alloc_bytes.
 	Skip []string
 	// Prefix stands before the names of all families on the page. Defaults to none.
 	Prefix string
@@ -40,18 +43,23 @@ type Opts struct {
 }
 
 // Bridge makes the registry import what a gatherer gives, until stop is called or the registry is
-// closed. stop gathers once more and deletes the gauges; what was counted stays. A mistake in the
+// closed. stop gathers once more and deletes the gauges, unless their mode is Latest; what was
+// counted stays, and goes on if the gatherer is bridged to the registry again. A mistake in the
 // options is an error, and so is a second bridge from the same gatherer into the same registry,
-// which would count everything twice. For the same reason do not bridge a gatherer again after stop.
+// which would count everything twice.
 func Bridge(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (stop func(), err error) {
 	s, err := newSource(reg, from, o)
 	if err != nil {
 		return nil, fmt.Errorf("shoalprom: %w", err)
 	}
-	return reg.AddSource(s, shoal.SourceOpts{
+	stop, err = reg.AddSource(s, shoal.SourceOpts{
 		Name: fmt.Sprintf("shoalprom.Bridge of %T", from), Period: o.Period, Cumulative: true,
-		Mode: s.mode, Key: key(from),
+		Mode: s.mode, Key: from,
 	})
+	if err != nil {
+		return nil, fmt.Errorf("shoalprom: %w", err)
+	}
+	return stop, nil
 }
 
 // newSource checks the arguments of [Bridge].
@@ -64,8 +72,6 @@ func newSource(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (*source, 
 	case hasShoal(from):
 		return nil, errors.New("the gatherer has a shoal.Registry in it, which has the metrics of all processes: " +
 			"leave it out, since each process would add them once more")
-	case o.Period < 0:
-		return nil, fmt.Errorf("Opts.Period is %v: use a positive duration, or 0 for %v", o.Period, shoal.DefSourcePeriod)
 	case o.Prefix != "" && !model.LegacyValidation.IsValidMetricName(o.Prefix):
 		return nil, fmt.Errorf("Opts.Prefix is %q: use letters, digits, '_' and ':', and no digit first", o.Prefix)
 	}
@@ -75,7 +81,7 @@ func newSource(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (*source, 
 	}
 	return &source{
 		from: from, rules: r, prefix: o.Prefix, quantiles: o.Quantiles,
-		families: map[string]*family{}, byPageName: map[string]*family{},
+		families: map[string]*family{}, modes: map[string]shoal.Mode{},
 	}, nil
 }
 
@@ -88,13 +94,4 @@ func hasShoal(from prometheus.Gatherer) bool {
 		return slices.ContainsFunc(from, hasShoal)
 	}
 	return false
-}
-
-// key returns what tells that two bridges have the same gatherer; nil if nothing tells, as for
-// Gatherers and functions.
-func key(from prometheus.Gatherer) any {
-	if reflect.ValueOf(from).Comparable() {
-		return from
-	}
-	return nil
 }

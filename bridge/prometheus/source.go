@@ -4,11 +4,7 @@ package shoalprom
 
 import (
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -23,31 +19,28 @@ type source struct {
 	prefix    string
 	quantiles bool
 
-	mu         sync.Mutex
-	families   map[string]*family // by the gathered name; guarded by mu
-	byPageName map[string]*family // without those that are left out; guarded by mu
-	notes      notes              // guarded by mu
+	mu       sync.Mutex
+	families map[string]*family    // by the gathered name; guarded by mu
+	modes    map[string]shoal.Mode // by the name on the page; guarded by mu
 }
 
-// family is what the bridge makes of a gathered name. All but noted never changes.
+// family is what the bridge makes of a gathered name. It never changes.
 type family struct {
 	pageName string
-	leftOut  bool  // by Opts.Skip, or since wrong
-	wrong    error // says that another family has the name on the page
+	skipped  bool
 	mode     shoal.Mode
 	named    bool // the mode is that of the very name
 	moded    bool // there is a mode for the family
-	noted    bool // there was a note about the family; guarded by source.mu
 }
 
-// Collect gathers. Its error is that of Gather, and has the notes.
+// Collect gathers.
 func (s *source) Collect(context.Context) ([]*dto.MetricFamily, error) {
 	gathered, err := s.from.Gather()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	families := make([]*dto.MetricFamily, 0, len(gathered))
 	add := func(f *dto.MetricFamily) {
-		if into := s.translate(f, gathered); into != nil {
+		if into := s.translate(f); into != nil {
 			families = append(families, into)
 		}
 	}
@@ -60,32 +53,23 @@ func (s *source) Collect(context.Context) ([]*dto.MetricFamily, error) {
 			add(quantiles)
 		}
 	}
-	return families, s.notes.join(err, time.Now())
+	return families, err
 }
 
 // mode returns the mode of a family by its name on the page.
 func (s *source) mode(pageName string) shoal.Mode {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.byPageName[pageName]; f != nil {
-		return f.mode
-	}
-	return shoal.PerProcess
+	return s.modes[pageName]
 }
 
 // translate returns a gathered family as it is imported, or nil if it is not. The caller holds mu.
-func (s *source) translate(gathered *dto.MetricFamily, all []*dto.MetricFamily) *dto.MetricFamily {
-	f := s.family(gathered.GetName(), all)
-	if !f.noted {
-		if note := f.note(gathered); note != nil {
-			f.noted, s.notes.untold = true, append(s.notes.untold, note)
-		}
-	}
-	kind := gathered.GetType()
-	if f.leftOut || kind == dto.MetricType_GAUGE_HISTOGRAM {
+func (s *source) translate(gathered *dto.MetricFamily) *dto.MetricFamily {
+	f := s.family(gathered.GetName())
+	if f.skipped {
 		return nil
 	}
-	metrics := escapeLabels(gathered.GetMetric())
+	kind, metrics := gathered.GetType(), escapeLabels(gathered.GetMetric())
 	if kind == dto.MetricType_COUNTER && f.isGauge() {
 		kind, metrics = dto.MetricType_GAUGE, asGauges(metrics)
 	}
@@ -98,49 +82,27 @@ func (s *source) translate(gathered *dto.MetricFamily, all []*dto.MetricFamily) 
 }
 
 // family returns what is known of a gathered name. The caller holds mu.
-func (s *source) family(name string, all []*dto.MetricFamily) *family {
+func (s *source) family(name string) *family {
 	f := s.families[name]
 	if f != nil {
 		return f
 	}
 	escaped := escapeName(name)
-	f = &family{pageName: s.prefix + escaped, leftOut: s.rules.skips(name) || s.rules.skips(escaped)}
+	f = &family{pageName: s.prefix + escaped}
 	if f.mode, f.named, f.moded = s.rules.mode(name); !f.moded {
 		f.mode, f.named, f.moded = s.rules.mode(escaped)
 	}
-	s.families[name] = f
-	if f.leftOut {
-		return f
-	}
+	f.skipped = s.rules.skips(name) || s.rules.skips(escaped) || !f.moded && skippedByDefault(name)
 	if name == "" {
 		f.pageName = "" // which the registry refuses, and does not with a prefix
 	}
-	isNamed := func(other *dto.MetricFamily) bool { return other.GetName() == escaped }
-	if s.byPageName[f.pageName] != nil || escaped != name && slices.ContainsFunc(all, isNamed) {
-		f.leftOut, f.wrong = true, fmt.Errorf("%q is left out, since another family is also %s on the page: rename one of them, or skip it",
-			name, f.pageName)
-		return f
-	}
-	s.byPageName[f.pageName] = f
+	s.families[name], s.modes[f.pageName] = f, f.mode
 	return f
 }
 
 // isGauge says whether the family becomes one of gauges if it has counters: see Opts.Modes.
 func (f *family) isGauge() bool {
 	return f.moded && (f.named || f.mode != shoal.PerProcess && f.mode != shoal.Sum)
-}
-
-// note returns what the user should know of a family; nil if there is nothing.
-func (f *family) note(gathered *dto.MetricFamily) error {
-	switch kind, name := gathered.GetType(), gathered.GetName(); {
-	case f.leftOut:
-		return f.wrong
-	case kind == dto.MetricType_GAUGE_HISTOGRAM:
-		return fmt.Errorf("the gauge histogram %q is left out, since shoal has none: skip it, or use a histogram", name)
-	case (kind == dto.MetricType_HISTOGRAM || kind == dto.MetricType_SUMMARY) && f.named:
-		return fmt.Errorf("Opts.Modes[%q] has no effect, since it is a %s and no gauge", name, strings.ToLower(kind.String()))
-	}
-	return nil
 }
 
 // asGauges returns counters as gauges.

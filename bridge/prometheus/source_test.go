@@ -7,8 +7,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -186,76 +184,6 @@ func TestCollect_EscapesNamesAsPromhttpDoes(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestCollect_TellsOnceWhatIsNotImported(t *testing.T) {
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(prometheus.NewSummary(prometheus.SummaryOpts{Name: "size"}))
-	for _, name := range []string{"http.requests", "http_requests", "http-requests"} {
-		reg.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: name}))
-	}
-	heat := &dto.MetricFamily{Name: new("heat"), Type: dto.MetricType_GAUGE_HISTOGRAM.Enum(), Metric: []*dto.Metric{{Histogram: &dto.Histogram{}}}}
-	s := bridged(t, prometheus.Gatherers{reg, always(heat)}, Opts{Modes: map[string]shoal.Mode{"size": shoal.Max}})
-	got, err := collect(t, s)
-	const want = `# TYPE http_requests counter
-http_requests 0
-# TYPE size summary
-size_sum 0
-size_count 0
-`
-	if got != want {
-		t.Errorf("imported:\n%swant\n%s", got, want)
-	}
-	if err == nil {
-		t.Fatal("nothing is told")
-	}
-	for _, note := range []string{`gauge histogram "heat" is left out`, `"http.requests" is left out`, `"http-requests" is left out`, `Opts.Modes["size"]`} {
-		if strings.Count(err.Error(), note) != 1 {
-			t.Errorf("told is\n%v\nwant once: %s", err, note)
-		}
-	}
-	if got, err := collect(t, s); err != nil || got != want {
-		t.Errorf("the second time: %v\n%s", err, got)
-	}
-}
-
-// The registry reports an error of a source once a minute, and would drop a note between.
-func TestCollect_TellsANoteWhenTheRegistryReportsIt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var families []*dto.MetricFamily
-		gaugeHistogram := func(name string) {
-			families = append(families, &dto.MetricFamily{Name: &name, Type: dto.MetricType_GAUGE_HISTOGRAM.Enum()})
-		}
-		failure := error(nil)
-		s := bridged(t, prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-			return families, failure
-		}), Opts{})
-		gaugeHistogram("a")
-		var reported []string
-		last := time.Time{}
-		for i := range 60 {
-			switch i {
-			case 3:
-				gaugeHistogram("b") // within the minute in which a was reported
-			case 25:
-				failure = errors.New("the database does not answer")
-			case 27:
-				gaugeHistogram("c") // told with each error, since one of them is reported
-			case 40:
-				failure = nil
-			}
-			if _, err := collect(t, s); err != nil && time.Since(last) >= time.Minute {
-				reported, last = append(reported, err.Error()), time.Now()
-			}
-			time.Sleep(5 * time.Second)
-		}
-		all := strings.Join(reported, "\n")
-		for _, name := range []string{"a", "b", "c"} {
-			if n := strings.Count(all, `"`+name+`"`); n == 0 || n > 1 && name != "c" {
-				t.Errorf("%s is reported %d times:\n%s", name, n, all)
-			}
-		}
-	})
 }
 
 func TestCollect_ImportsWhatGatherGivesBesideAnError(t *testing.T) {
