@@ -61,7 +61,8 @@ type SourceOpts struct {
 // that were refused, panics, and calls that do not return, and Opts.OnError tells of them.
 //
 // remove asks once more, deletes the gauges that the source gave, unless their mode is Latest, and
-// ends it. If the source is added again, its totals go on from there. AddSource fails after Close,
+// ends it. It waits as Flush does; what a call gives later is not imported. If the source is added
+// again, its totals go on from there. AddSource fails after Close,
 // and for a source that is there already.
 func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) {
 	switch {
