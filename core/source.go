@@ -63,8 +63,9 @@ type SourceOpts struct {
 // calls that do not return are counted in shoal_source_failures_total and reported to Opts.OnError.
 //
 // remove asks the source once more, deletes the gauges that it gave, unless their mode is Latest,
-// and ends it. If the source is added again, its totals go on from there. AddSource fails after
-// Close, and for a source that was added before and not removed.
+// and ends it. It waits for that call as Flush does; what the call gives later is not imported. If
+// the source is added again, its totals go on from there. AddSource fails after Close, and for a
+// source that was added before and not removed.
 func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) {
 	switch {
 	case s == nil:
