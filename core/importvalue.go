@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// maxCount is the largest count that a float64, and so a page, tells from the next one.
+// maxCount is the largest count up to which a float64, and so a page, counts exactly.
 const maxCount = 1 << 53
 
 // importMetric imports one series.
@@ -88,7 +88,7 @@ func (f *importedFamily) importCounter(set *constants, values []string, c *dto.C
 
 func (f *importedFamily) importSummary(set *constants, values []string, s *dto.Summary) error {
 	if s.GetSampleCount() > maxCount {
-		return fmt.Errorf("a summary of %d observations: at most %d can be told apart", s.GetSampleCount(), uint64(maxCount))
+		return fmt.Errorf("a summary of %d observations: a page counts up to %d exactly", s.GetSampleCount(), uint64(maxCount))
 	}
 	f.counts = append(f.counts[:0], s.GetSampleCount())
 	return f.importCounts(set, values, s.GetSampleSum(), nanos(s.GetCreatedTimestamp()))
@@ -163,7 +163,7 @@ func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 		return errors.New("a histogram of floats can't be imported: its counts have to be whole numbers")
 	}
 	if count > maxCount {
-		return fmt.Errorf("a histogram of %d observations: at most %d can be told apart", count, uint64(maxCount))
+		return fmt.Errorf("a histogram of %d observations: a page counts up to %d exactly", count, uint64(maxCount))
 	}
 	upper, i := f.fam.def.upper, 0
 	f.counts = slices.Grow(f.counts[:0], len(upper)+1)
