@@ -185,8 +185,8 @@ func TestImport_WhatIsRefusedLeavesTheRestAlone(t *testing.T) {
 		{"a bucket above the count", familyOf("b", histogramOf(3, 1, []float64{1, 4})), "cumulative"},
 		{"bounds that fall", familyOf("b", histogramOf(3, 1, []float64{2, 1, 1, 2})), "ascend"},
 		{"a bound of NaN", familyOf("b", histogramOf(3, 1, []float64{nan, 1})), "ascend"},
-		{"a count beyond floats", familyOf("b", histogramOf(1<<60, 1, nil)), "told apart"},
-		{"a count beyond floats in a summary", familyOf("bs", summaryOf(1<<60, 1)), "told apart"},
+		{"a count beyond floats", familyOf("b", histogramOf(1<<60, 1, nil)), "exactly"},
+		{"a count beyond floats in a summary", familyOf("bs", summaryOf(1<<60, 1)), "exactly"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := i.Import([]*dto.MetricFamily{familyOf("before", gaugeOf(1)), test.family, familyOf("after", gaugeOf(2))})
