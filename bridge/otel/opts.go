@@ -22,7 +22,7 @@ import (
 type Opts struct {
 	// Modes says what the page shows of a gauge that several processes have. A key is the name of an
 	// instrument (queue.length) or that of its family on the page (queue_length), or a pattern
-	// of path.Match for either (queue.*). A name goes before a pattern, and a longer pattern before
+	// of path.Match for either (queue.*), whose * also matches a slash. A name goes before a pattern, and a longer pattern before
 	// a shorter one. Total is refused, since what comes from OpenTelemetry is set. Defaults to
 	// PerProcess for gauges, Sum for up-down counters, and Max for target_info.
 	Modes map[string]shoal.Mode
@@ -136,10 +136,18 @@ func (c choice[V]) of(names ...string) (v V, ok bool) {
 	}
 	for _, pattern := range c.patterns {
 		for _, name := range names {
-			if ok, _ := path.Match(pattern, name); ok {
+			if matches(pattern, name) {
 				return c.byName[pattern], true
 			}
 		}
 	}
 	return v, false
+}
+
+// matches says whether a pattern matches a name. A slash, which the name of an instrument may have,
+// is a character like any other.
+func matches(pattern, name string) bool {
+	const slash = "\x00"
+	ok, _ := path.Match(strings.ReplaceAll(pattern, "/", slash), strings.ReplaceAll(name, "/", slash))
+	return ok
 }

@@ -15,10 +15,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
+// manualReader is embedded under a name of its own: nobody else is to collect from it.
+type manualReader = sdkmetric.ManualReader
+
 // Reader is a reader of the SDK from which a registry collects: once a period, before each page
 // of this process, and in Flush and Close. It is safe for concurrent use.
 type Reader struct {
-	*sdkmetric.ManualReader
+	*manualReader
 	reg        *shoal.Registry
 	translator *translator
 	problems   reporter
@@ -42,10 +45,10 @@ func NewReader(reg *shoal.Registry, o Opts, options ...sdkmetric.ManualReaderOpt
 	}
 	options = append(slices.Clip(options),
 		sdkmetric.WithTemporalitySelector(t.opts.Temporality), sdkmetric.WithAggregationSelector(t.opts.Aggregation))
-	r := &Reader{ManualReader: sdkmetric.NewManualReader(options...), reg: reg, translator: t, collecting: make(chan struct{}, 1)}
+	r := &Reader{manualReader: sdkmetric.NewManualReader(options...), reg: reg, translator: t, collecting: make(chan struct{}, 1)}
 	r.remove, err = reg.AddSource(source{r}, shoal.SourceOpts{Name: "OpenTelemetry", Period: o.Period, Mode: t.mode})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("shoalotel: %w", err)
 	}
 	return r, nil
 }
@@ -81,7 +84,7 @@ func (r *Reader) Shutdown(ctx context.Context) error {
 func (r *Reader) end(ctx context.Context) (err error) {
 	defer r.remove() // the SDK gives its last call nothing, so that the gauges go at once
 	if !r.enter(ctx) {
-		return errors.Join(r.ManualReader.Shutdown(ctx),
+		return errors.Join(r.manualReader.Shutdown(ctx),
 			fmt.Errorf("shoalotel: a callback has not returned: what was counted since the last collection is lost: %w", ctx.Err()))
 	}
 	defer r.leave()
@@ -89,7 +92,7 @@ func (r *Reader) end(ctx context.Context) (err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("shoalotel: a callback panicked: what was counted since the last collection is lost: %v", p)
 		}
-		err = errors.Join(err, r.ManualReader.Shutdown(ctx))
+		err = errors.Join(err, r.manualReader.Shutdown(ctx))
 	}()
 	lasting := ctx
 	if ctx.Err() != nil { // the SDK would collect nothing, and Close can still deliver it
@@ -125,7 +128,7 @@ func (r *Reader) leave() { <-r.collecting }
 // have it. The caller holds collecting.
 func (r *Reader) collect(ctx context.Context) ([]*dto.MetricFamily, error) {
 	var rm metricdata.ResourceMetrics
-	err := r.ManualReader.Collect(ctx, &rm)
+	err := r.manualReader.Collect(ctx, &rm)
 	if errors.Is(err, sdkmetric.ErrReaderNotRegistered) || errors.Is(err, sdkmetric.ErrReaderShutdown) {
 		return nil, nil // the provider comes later, or has ended
 	}
