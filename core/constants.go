@@ -11,9 +11,9 @@ import (
 )
 
 // constants are one set of values of a family's constant labels, and the children with it. A
-// declaration with other values has a set of its own. In an imported family, which has no
-// constant labels, there is a set for each set of label names. All sets of a family share its
-// name, its keys in Redis and its cap of series.
+// declaration with other values has a set of its own. An imported family has no constant labels,
+// but such a set for each set of label names. All sets of a family share its name, its keys in
+// Redis and its cap of series.
 type constants struct {
 	fam    *family
 	values []string // parallel to fam.def.constNames

@@ -24,8 +24,7 @@ func (r *Registry) NewCounterFunc(o CounterOpts, f func() float64) *CounterFunc 
 // that was counted since the process began. The registry adds what is new since the last call, so
 // that the page shows the sum of all processes. If f returns less than before, it began anew, from
 // 0. NaN, the infinities and negative values are dropped, and counted in
-// shoal_rejected_observations_total. When and how f is called is told at
-// [Registry.RegisterGaugeFunc].
+// shoal_rejected_observations_total. [Registry.RegisterGaugeFunc] says when f is called.
 func (r *Registry) RegisterCounterFunc(o CounterOpts, f func() float64) (*CounterFunc, error) {
 	if f == nil {
 		return nil, fmt.Errorf("shoal: counter function %q: the function is nil", fullName(o.Namespace, o.Subsystem, o.Name))

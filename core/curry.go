@@ -17,14 +17,13 @@ type curry struct {
 
 // CurryWith returns a vector of the same metric in which these labels have these values: its
 // With, WithLabelValues and their like, Delete and DeleteLabelValues take the remaining labels,
-// in the same order as before. A child is the same whichever vector it is asked of. The error
-// names a label that the metric does not have, or that is curried already. A constant label
-// cannot be curried.
+// in the same order as before. Both vectors return the same children. The error names a label that
+// the metric does not have, or that is curried already. A constant label cannot be curried.
 //
-// As in client_golang, [Vec.Reset] and [Vec.DeletePartialMatch] are of the metric, not of the
-// curried vector: Reset deletes all series, and DeletePartialMatch takes none of the curried
-// labels, and deletes whatever matches the others. To delete the series of a curried vector, call
-// DeletePartialMatch of the vector that it came from.
+// As in client_golang, [Vec.Reset] and [Vec.DeletePartialMatch] act on the whole metric, not on
+// the curried vector alone: Reset deletes all series, and DeletePartialMatch takes no curried label
+// and deletes all series that match the others. To delete the series of a curried vector, call
+// DeletePartialMatch of the vector from which it was made.
 func (v *Vec[M]) CurryWith(labels Labels) (*Vec[M], error) {
 	d, names := &v.consts.fam.def, v.labelNames()
 	for name := range labels {

@@ -44,7 +44,7 @@ type definition struct {
 	constNames []string      // ordered
 	constVals  []string      // parallel to constNames
 	cadence    cadence
-	imported   bool // by an Importer: the label names are those of each series
+	imported   bool // declared by an Importer: its series may have different label names
 }
 
 // fullName joins the parts of a metric's name with underscores.
@@ -179,8 +179,8 @@ func (d *definition) tooMuch() error {
 	return nil
 }
 
-// expiresLate says whether the gauge expires no sooner than after two refreshes, whatever its
-// expire: the program did not declare it, and so could not choose a longer one.
+// expiresLate says whether the gauge expires after two refreshes at the earliest, whatever expire
+// is: the program did not declare it, and so could not choose a longer time.
 func (d *definition) expiresLate() bool { return d.cadence.own() || d.imported }
 
 // hasLabel says whether the metric was declared with this label.
@@ -195,6 +195,9 @@ func (d *definition) same(o *definition) bool {
 		d.expire == o.expire && d.retention == o.retention && slices.Equal(d.upper, o.upper) &&
 		slices.Equal(d.labelNames, o.labelNames) && slices.Equal(d.constNames, o.constNames)
 }
+
+// importedPrefix begins the String of an imported definition.
+const importedPrefix = "imported "
 
 // String is the definition in an error.
 func (d *definition) String() string {

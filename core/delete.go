@@ -47,8 +47,8 @@ func (v *Vec[M]) Delete(labels Labels) bool {
 // how many children this process held. Without labels it deletes every series. If
 // the metric was declared with a label, an empty value matches the series that
 // lack it; any other value matches only series that have it. Constant labels match
-// too, and a series with other values of them than this metric's is never deleted. Of a curried
-// vector see [Vec.CurryWith].
+// too, and a series with other values of them than this metric's is never deleted. For a
+// curried vector see [Vec.CurryWith].
 func (v *Vec[M]) DeletePartialMatch(labels Labels) int {
 	f, match := v.consts.fam, v.consts.labels()
 	for name, value := range labels {

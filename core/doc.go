@@ -91,10 +91,10 @@
 // # Metrics of other clients
 //
 // A program or a library that counts with client_golang or OpenTelemetry need not be rewritten:
-// the packages under bridge bring its metrics to this page in one line. They stand on
-// [Registry.AddSource], which asks a [Source] for what it has counted, and on an [Importer] for
-// what comes by itself. What was counted is added exactly once from the moment of the import, and
-// a killed process loses what it counted since the last one, a period of 5 s at most.
+// the packages bridge/prometheus and bridge/otel bring its metrics to this page by one line. They
+// use [Registry.AddSource], which asks a [Source] for its metrics, or an [Importer], to which the
+// program hands them. From the import on, what was counted is added exactly once. A killed process
+// loses what it counted since the last import: with a Source a period at most, 5 s by default.
 //
 // # Concurrency
 //
@@ -102,7 +102,8 @@
 // for the housekeeping in Redis, one that begins the calls of gauge and counter functions, sources
 // and the readings of the runtime, one for each of these, and one while a scrape reads; all end
 // with Close. Functions of the application ([Opts].OnError, those of [Registry.NewGaugeFunc]) are
-// called without a lock. A panic of one that gives values is contained.
+// called without a lock, except during an import: see [Importer]. A panic of a function or a source
+// that gives values is contained.
 //
 // # Scrape once
 //
@@ -122,8 +123,8 @@ package shoal
 //   - sum and cells: numbers to which many goroutines add.
 //   - family, constants, table and series, with counter, gauge, summary and histogram:
 //     what is counted. delete, deletions and deleted remove series.
-//   - import, with importfamily, importvalue and totals: what another client counted becomes that
-//     of a family.
+//   - import, with importfamily, importvalue and totals: they add what another client counted to
+//     families.
 //   - sampler: what it asks for values (gaugefunc, counterfunc, source, runtime), and when.
 //   - registry, with selfmetrics, overflow, report and damage: all metrics of an application.
 //   - writer, with heartbeat, refresh, flushrun, answers, freeze, packer, marks, gaugesend and

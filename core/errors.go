@@ -40,15 +40,12 @@ type DefinitionError struct {
 	Existing, Requested string
 }
 
-// importedPrefix begins the description of an imported metric.
-const importedPrefix = "imported "
-
 func (e *DefinitionError) Error() string {
-	remedy := "use one definition, in which only the values of constant labels may differ, or another name"
-	if strings.HasPrefix(e.Existing, importedPrefix) != strings.HasPrefix(e.Requested, importedPrefix) {
-		remedy = "the program declares a name or imports it, not both: leave it out of what is imported, or use another name"
+	fix := "use one definition, in which only the values of constant labels may differ, or another name"
+	if strings.HasPrefix(e.Existing, importedPrefix) || strings.HasPrefix(e.Requested, importedPrefix) {
+		fix = "leave one of the two out, or rename it"
 	}
-	return "shoal: already declared as " + e.Existing + ", now asked for as " + e.Requested + ": " + remedy
+	return "shoal: already declared as " + e.Existing + ", now asked for as " + e.Requested + ": " + fix
 }
 
 // TypeClashError says that another process has registered a metric of this

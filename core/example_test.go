@@ -231,7 +231,7 @@ func ExampleRegistry_NewGaugeFunc() {
 }
 
 func ExampleRegistry_NewCounterFunc() {
-	var received atomic.Int64 // counted elsewhere: by a library, or by the operating system
+	var received atomic.Int64 // a library counts it, from 0 in each process
 	reg := connected(shoaltest.NewServer())
 	defer reg.Close(context.Background())
 	reg.NewCounterFunc(shoal.CounterOpts{

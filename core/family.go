@@ -247,7 +247,7 @@ func (f *family) repair(v string) string {
 	return v
 }
 
-// cutText cuts a text that has more than limit bytes, which is valid UTF-8.
+// cutText cuts a text, which is valid UTF-8, to limit bytes at most, and between two characters.
 func cutText(text string, limit int) string {
 	if len(text) <= limit {
 		return text

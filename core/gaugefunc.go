@@ -21,9 +21,9 @@ func (r *Registry) NewGaugeFunc(o GaugeOpts, f func() float64) *GaugeFunc {
 
 // RegisterGaugeFunc declares a gauge whose value f returns. While the registry is
 // connected, shoal calls f at once, then three times in every Opts.LeaseDuration (every
-// 5 s by default), and before each page of this process, Flush and Close: the first two wait
-// for it for half a second at most, Close for 2 s. If f takes longer, or panics, the gauge keeps
-// its last value; both are reported, and panics counted. Two calls of f never overlap; calls of
+// 5 s by default), and also before each page of this process, in Flush and in Close. A page and
+// Flush wait for f for half a second at most, Close for 2 s. If f takes longer, or panics, the gauge
+// keeps its last value; both are reported, and panics counted. Two calls of f never overlap; calls of
 // different functions may. f should not call Flush, Close, Gather or the page of its own registry:
 // these would wait that long for f. A second declaration keeps the first one's function.
 func (r *Registry) RegisterGaugeFunc(o GaugeOpts, f func() float64) (*GaugeFunc, error) {

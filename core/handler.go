@@ -46,10 +46,10 @@ const ownFlushTimeout = time.Second
 // It compresses with gzip if the scraper accepts that, unless a middleware around it
 // has set Content-Encoding, or Vary to Accept-Encoding: that one compresses.
 //
-// It first waits for the gauge functions and sources of its own process, for half a second at
-// most, and flushes that process, for a second at most. When Redis cannot be read in
-// time it answers 503 and why, never an empty page; the error itself, which may name
-// addresses and users, goes to Opts.OnError.
+// It first waits for the gauge functions, counter functions and sources of its own process,
+// for half a second at most, and flushes that process, for a second at most. When Redis cannot
+// be read in time it answers 503 and why, never an empty page; the error itself, which may
+// name addresses and users, goes to Opts.OnError.
 //
 // A client has 30 s, or the scrape's timeout if that is longer, to receive the answer
 // and to send the rest of its request, unless the server has a WriteTimeout or a

@@ -130,10 +130,10 @@ func ExponentialBuckets(start, factor float64, count int) []float64 {
 	return bounds
 }
 
-// ExponentialBucketsRange returns count upper bounds from lowest to highest, each by the same factor
-// above the one before; one bound is lowest alone. They are bit for bit those of client_golang. It
-// panics if count is below 1 or lowest is not positive. If highest is not above lowest, no
-// histogram accepts several bounds.
+// ExponentialBucketsRange returns count upper bounds from lowest to highest, each of them the same
+// factor times the one before. If count is 1, it returns lowest alone. The bounds are bit for bit
+// those of client_golang. It panics if count is below 1 or lowest is not positive. If highest is
+// not above lowest, no histogram accepts the bounds.
 func ExponentialBucketsRange(lowest, highest float64, count int) []float64 {
 	if count < 1 || lowest <= 0 {
 		panic("shoal: ExponentialBucketsRange needs a count of at least 1 and a positive lowest bound")

@@ -13,10 +13,11 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// Import adds what another client counted: the counters, histograms and summaries of families are
-// what to add, the gauges (and untyped metrics, which become gauges) are set, per process. It is
-// for what is told once. For what is told again and again there are [Registry.AddSource] and
-// [Registry.NewImporter]. What it takes and refuses is told at [Importer.Import].
+// Import adds the counters, histograms and summaries of families, which another client has
+// counted, and sets the gauges and untyped metrics, as gauges of this process. It is for values
+// that the program gets once, such as those of a script that has ended. If they come again and
+// again, use [Registry.NewImporter], or [Registry.AddSource], which asks for them. [Importer.Import]
+// says what is refused.
 func (r *Registry) Import(families []*dto.MetricFamily) error {
 	return r.NewImporter(ImporterOpts{}).Import(families)
 }
@@ -28,9 +29,10 @@ type ImporterOpts struct {
 	Mode func(family string) Mode
 }
 
-// Importer brings the metrics of another client into a registry, again and again, for a program
-// that is told them; [Registry.AddSource] is for one that asks. Its methods are safe for concurrent
-// use.
+// Importer imports the metrics that another client hands to the program again and again. If the
+// registry has to ask for them, use [Registry.AddSource]. The methods of an Importer are safe for
+// concurrent use. ImporterOpts.Mode and Opts.OnError are called during an import, and must not call
+// them.
 type Importer struct {
 	reg        *Registry
 	mode       atomic.Pointer[func(family string) Mode]
@@ -60,23 +62,23 @@ func (r *Registry) newImporter(mode func(string) Mode, cumulative bool) *Importe
 	return i
 }
 
-// Import adds the counters, histograms and summaries of families, which are what was counted
-// since the last call, and sets the gauges and untyped metrics, which are all there are: a gauge
-// that an earlier call gave and this one does not is deleted. It touches only memory, also before
-// Connect or Open; what it added reaches Redis exactly once, with the next flush.
+// Import adds the counters, histograms and summaries of families, whose values are what was
+// counted since the last call. It sets the gauges and untyped metrics, and deletes each gauge that
+// an earlier call gave and this one does not. It touches only memory, and may be called before
+// Connect or Open. The next flush brings what it added to Redis, exactly once.
 //
-// A family brings its type, help and bounds, and each series its label names: they may differ
-// within a family. The bounds are those of all series with which the family comes first; what is
-// later given by other bounds is counted at the next larger one. Of a summary count and sum are
-// taken, of a native histogram the classic part: without classic buckets it has one, +Inf. A
-// histogram is added at once: no page shows a part of it. Exemplars and timestamps are not taken.
+// The first call that gives a family declares it, with its type, help and bounds: those of all its
+// histograms in that call. What later calls give at other bounds is counted at the next larger one.
+// The label names may differ between the series of a family. A summary has count and sum. A native
+// histogram has its classic buckets, or +Inf alone if there are none. No page shows a part of a
+// histogram. Exemplars and timestamps are left out.
 //
-// What is refused is in the error, and leaves the rest alone: a family whose name the program
-// declared, or that came with another type before; names that are none; histograms of floats,
-// gauge histograms, and those whose buckets contradict each other. For values, label values and
-// the cap of series the rules are those of any other write, and what was dropped or repaired is
-// counted in shoal_rejected_observations_total. After Close the error wraps [ErrClosed], on a
-// read-only registry [ErrReadOnly].
+// The error joins all that was refused; the rest is imported. Refused are a family whose name the
+// program declares itself, or that had another type before; names that are not valid; a gauge that
+// is given twice; gauge histograms, histograms of floats, and buckets that contradict each other.
+// Values, label values and the cap of series are treated as in any other write: what is dropped or
+// repaired is counted in shoal_rejected_observations_total. After Close the error wraps
+// [ErrClosed], on a read-only registry [ErrReadOnly].
 //
 // The importer neither keeps nor changes families.
 func (i *Importer) Import(families []*dto.MetricFamily) error {
@@ -84,7 +86,7 @@ func (i *Importer) Import(families []*dto.MetricFamily) error {
 }
 
 // Close ends the importer and deletes the gauges that it has set, unless their mode is Latest. What
-// it counted stays. It waits for nothing: an import that is under way deletes them when it ends.
+// it added stays. It waits for nothing: an import that is under way deletes them when it ends.
 func (i *Importer) Close() {
 	i.closed.Store(true)
 	i.endIfClosed()

@@ -167,9 +167,9 @@ func TestImport_WhatIsRefusedLeavesTheRestAlone(t *testing.T) {
 		family *dto.MetricFamily
 		want   string
 	}{
-		{"a declared name", familyOf("own", counterOf(9)), "leave it out of what is imported"},
+		{"a declared name", familyOf("own", counterOf(9)), "leave one of the two out"},
 		{"a name that a declared metric occupies", familyOf("d_sum", gaugeOf(9)), "rename"},
-		{"another type", familyOf("was", gaugeOf(9)), "use one definition"},
+		{"another type", familyOf("was", gaugeOf(9)), "leave one of the two out"},
 		{"no name", familyOf("", counterOf(9)), "no name"},
 		{"a wrong name", familyOf("a-b", counterOf(9)), "not a metric name"},
 		{"shoal's prefix", familyOf("shoal_x", counterOf(9)), "reserved"},
@@ -185,8 +185,8 @@ func TestImport_WhatIsRefusedLeavesTheRestAlone(t *testing.T) {
 		{"a bucket above the count", familyOf("b", histogramOf(3, 1, []float64{1, 4})), "cumulative"},
 		{"bounds that fall", familyOf("b", histogramOf(3, 1, []float64{2, 1, 1, 2})), "ascend"},
 		{"a bound of NaN", familyOf("b", histogramOf(3, 1, []float64{nan, 1})), "ascend"},
-		{"a count beyond floats", familyOf("b", histogramOf(1<<60, 1, nil)), "told apart"},
-		{"a count beyond floats in a summary", familyOf("bs", summaryOf(1<<60, 1)), "told apart"},
+		{"a count beyond floats", familyOf("b", histogramOf(1<<60, 1, nil)), "exactly"},
+		{"a count beyond floats in a summary", familyOf("bs", summaryOf(1<<60, 1)), "exactly"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := i.Import([]*dto.MetricFamily{familyOf("before", gaugeOf(1)), test.family, familyOf("after", gaugeOf(2))})
@@ -205,7 +205,7 @@ func TestImport_WhatIsRefusedLeavesTheRestAlone(t *testing.T) {
 			t.Errorf("%s is %v", series, page[series])
 		}
 	}
-	if _, err := r.RegisterCounter(CounterOpts{Name: "was", Help: "Help of was."}); err == nil || !strings.Contains(err.Error(), "leave it out of what is imported") {
+	if _, err := r.RegisterCounter(CounterOpts{Name: "was", Help: "Help of was."}); err == nil || !strings.Contains(err.Error(), "leave one of the two out") {
 		t.Errorf("declaring an imported name: %v", err)
 	}
 }
@@ -368,7 +368,7 @@ func TestImport_GaugesLiveThroughAnyRefreshPeriod(t *testing.T) {
 	})
 }
 
-func TestImport_OfANativeHistogramTheClassicPartIsTakenAndThatIsToldOnce(t *testing.T) {
+func TestImport_OfANativeHistogramTakesTheClassicPartAndReportsThatOnce(t *testing.T) {
 	told := new(troubles)
 	r := process(t, memstore.New(), Opts{OnError: told.add})
 	h := histogramOf(3, 6, []float64{1, 1})

@@ -15,8 +15,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/internal/wire"
 )
 
-// maxLabelSets bounds how many different sets of label names an imported family has: each is
-// looked at with every flush.
+// maxLabelSets bounds how many different sets of label names an imported family has, since each
+// flush looks at every one.
 const maxLabelSets = 100
 
 // importedFamily is what an importer knows of a family. The importer's mu guards it.
@@ -76,8 +76,8 @@ func (i *Importer) family(family *dto.MetricFamily) (*importedFamily, error) {
 	return f, nil
 }
 
-// declareImported returns the family of an imported definition. One with its name, type and mode
-// may be there: another importer's, whose help and bounds stay.
+// declareImported returns the family of an imported definition. If another importer has declared
+// one with this name, type and mode, it returns that, whose help and bounds stay.
 func (r *Registry) declareImported(d definition) (*family, error) {
 	if err := d.problem(); err != nil {
 		return nil, err
@@ -95,12 +95,13 @@ func (r *Registry) declareImported(d definition) (*family, error) {
 	return entered, err
 }
 
-// repairedHelp returns a help text that every reader can take: the program cannot change it.
+// repairedHelp returns a help text that every reader accepts. It is repaired and not refused, since
+// the program cannot change it.
 func repairedHelp(help string) string {
 	return cutText(strings.ToValidUTF8(help, "\uFFFD"), wire.MaxHelp)
 }
 
-// kindOf is the type that a metric is imported as; empty for one that can't be.
+// kindOf is the type as which a metric is imported; empty for one that can't be.
 func kindOf(t dto.MetricType) string {
 	switch t {
 	case dto.MetricType_COUNTER:
@@ -199,13 +200,13 @@ func (f *family) setWithNames(names []string) (*constants, error) {
 		return nil, err
 	}
 	if len(sets) >= maxLabelSets {
-		return nil, fmt.Errorf("the labels %q are one set of names too many: a family has at most %d", names, maxLabelSets)
+		return nil, fmt.Errorf("a family has at most %d sets of label names, and %q would be one more", maxLabelSets, names)
 	}
 	return f.addSet(&d), nil
 }
 
-// entry returns the series with these label values, a new one if need be. A series that this call
-// has given already is an error.
+// entry returns the series with these label values, a new one if need be. It is an error if this
+// call has given the series already.
 func (f *importedFamily) entry(set *constants, values []string) (*importedSeries, error) {
 	hash := set.hash(values)
 	for p := f.entries.Probe(hash); ; {
@@ -233,7 +234,7 @@ func (f *importedFamily) entry(set *constants, values []string) (*importedSeries
 	return e, nil
 }
 
-// hold returns the child for a series; the overflow series where the cap is reached.
+// hold returns the child for a series, or the overflow series if the cap is reached.
 func (f *importedFamily) hold(e *importedSeries, values []string) *series {
 	if e.series == nil || e.series.overflow {
 		e.series, _ = e.set.child(values) // fails for a wrong number of values only

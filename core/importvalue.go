@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// maxCount is the largest count that a float64, and so a page, tells from the next one.
+// maxCount is the largest count up to which a float64, and so a page, counts exactly.
 const maxCount = 1 << 53
 
 // importMetric imports one series.
@@ -88,7 +88,7 @@ func (f *importedFamily) importCounter(set *constants, values []string, c *dto.C
 
 func (f *importedFamily) importSummary(set *constants, values []string, s *dto.Summary) error {
 	if s.GetSampleCount() > maxCount {
-		return fmt.Errorf("a summary of %d observations: at most %d can be told apart", s.GetSampleCount(), uint64(maxCount))
+		return fmt.Errorf("a summary of %d observations: a page counts up to %d exactly", s.GetSampleCount(), uint64(maxCount))
 	}
 	f.counts = append(f.counts[:0], s.GetSampleCount())
 	return f.importCounts(set, values, s.GetSampleSum(), nanos(s.GetCreatedTimestamp()))
@@ -100,8 +100,8 @@ func (f *importedFamily) importHistogram(set *constants, values []string, h *dto
 	}
 	if h.Schema != nil && !f.native {
 		f.native = true
-		f.reg.report("native histogram "+f.fam.def.name, fmt.Errorf("shoal: import of histogram %q: it is a native one, of which "+
-			"only the classic buckets are imported, count and sum: give it classic buckets too, if it has none", f.fam.def.name))
+		f.reg.report("native histogram "+f.fam.def.name, fmt.Errorf("shoal: import of histogram %q: it is a native histogram, of which "+
+			"only count, sum and classic buckets are imported: if it has no classic buckets, add some", f.fam.def.name))
 	}
 	return f.importCounts(set, values, h.GetSampleSum(), nanos(h.GetCreatedTimestamp()))
 }
@@ -124,7 +124,7 @@ func (f *importedFamily) importCounts(set *constants, values []string, sum float
 	if finite(sum) {
 		sum = wire.Clamp(e.sum.move(sum))
 	} else if zero(f.counts) {
-		sum = 0 // it was refused when the observation came that made it so
+		sum = 0 // it was refused when it was first not finite
 	}
 	if sum != 0 || !zero(f.counts) || e.series == nil {
 		f.addObserved(f.hold(e, values), sum, f.counts)
@@ -155,15 +155,15 @@ func (f *importedFamily) addObserved(s *series, sum float64, counts []uint64) {
 	s.touch()
 }
 
-// readBuckets sets f.counts to how many observations a histogram has up to each bucket of the
-// family. What the histogram counts up to another bound goes to the next larger bucket.
+// readBuckets sets f.counts to how many observations a histogram has up to each bound of the
+// family. What the histogram counts up to another bound is counted at the next larger one.
 func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 	count := h.GetSampleCount()
 	if h.SampleCountFloat != nil && h.GetSampleCountFloat() != 0 {
 		return errors.New("a histogram of floats can't be imported: its counts have to be whole numbers")
 	}
 	if count > maxCount {
-		return fmt.Errorf("a histogram of %d observations: at most %d can be told apart", count, uint64(maxCount))
+		return fmt.Errorf("a histogram of %d observations: a page counts up to %d exactly", count, uint64(maxCount))
 	}
 	upper, i := f.fam.def.upper, 0
 	f.counts = slices.Grow(f.counts[:0], len(upper)+1)
@@ -194,7 +194,7 @@ func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 	f.counts = append(f.counts, count)
 	if others {
 		f.reg.report("bounds "+f.fam.def.name, fmt.Errorf("shoal: import of histogram %q: some series have other bounds than those "+
-			"with which it came first, %v: what is counted there is shown at the next larger bound", f.fam.def.name, upper))
+			"of its first import, %v: what they count is shown at the next larger bound", f.fam.def.name, upper))
 	}
 	return nil
 }

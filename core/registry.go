@@ -28,7 +28,7 @@ type Registry struct {
 	limiter  errorLimiter              // reports troubles, each kind once a minute
 	damage   damage                    // found in Redis and not reported
 	sampled  sampler                   // asks the sources, the functions and the runtime
-	former   formerSources             // sources that were removed
+	former   formerSources             // the importers of sources that were removed
 	outgoing outgoing                  // the pages on their way to clients
 	awaited  awaitedFamilies           // in which synchronous writes wait
 	// gaugesForgotten says that deletions of gauges were dropped: the next write of

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// How long the sampler's callers wait for the providers at most. One that has not returned for
-// that long is not waited for again until it has.
+// How long the sampler's callers wait for the providers at most. They do not wait again for a
+// provider that has not returned for that long, until it has.
 const (
 	flushSampleTimeout = 500 * time.Millisecond // Flush; a scrape waits for less
 	closeSampleTimeout = 2 * time.Second        // Close: what a provider would still give is lost with the process
@@ -42,11 +42,11 @@ type provider interface {
 	String() string
 }
 
-// asked is a provider and the calls of its sample. All but the provider and its period is
-// guarded by the sampler's mu.
+// asked is a provider and the calls of its sample. The sampler's mu guards all but the provider
+// and its period.
 type asked struct {
 	provider
-	period time.Duration // between two calls; 0 for that of the registry
+	period time.Duration // between two calls; 0 means that of run
 	due    time.Time     // when the next one is due
 	busy   bool          // a call is under way
 	began  time.Time     // when it began
@@ -64,7 +64,7 @@ type sampling struct {
 // hangs delays no other.
 type sampler struct {
 	reg     *Registry
-	changed chan struct{} // tells run that the providers are others
+	changed chan struct{} // tells run that a provider was added
 	mu      sync.Mutex
 	cancel  context.CancelFunc // of ctx; nil unless open; guarded by mu
 	ctx     context.Context    // of all calls, from start to stop; guarded by mu
@@ -173,8 +173,8 @@ func (s *sampler) sample(ctx context.Context, from provider) {
 // everyProvider is for wait.
 func everyProvider(*asked) bool { return true }
 
-// wait calls the providers for which which holds, and those that are declared meanwhile, and
-// waits for the calls, for limit at most; it returns those that did not return in that time. A
+// wait calls the providers that which selects, those that are added meanwhile included, and waits
+// for the calls, for limit at most. It returns the providers that did not return in that time. A
 // call that is already under way does not count: its values may be older than this wait.
 func (s *sampler) wait(ctx context.Context, limit time.Duration, which func(*asked) bool) (late []provider) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -264,12 +264,12 @@ func (s *sampler) stop() {
 // last calls each provider for the last time, and waits for it as Close does.
 func (s *sampler) last(ctx context.Context) {
 	for _, p := range s.wait(ctx, closeSampleTimeout, everyProvider) {
-		s.failed(p, failedClosing, errors.New("did not return before Close: what it would have given is lost"))
+		s.failed(p, failedClosing, errors.New("did not return before Close ended: what it would have given is lost"))
 	}
 	s.stop()
 }
 
-// run calls each provider once in its period until stop is closed. period is that of those that
+// run calls each provider once a period until stop is closed. period is for the providers that
 // have none of their own.
 func (s *sampler) run(period time.Duration, stop <-chan struct{}) {
 	timer := time.NewTimer(0)
@@ -311,8 +311,8 @@ func (s *sampler) callDue(now time.Time, period time.Duration) (next time.Time) 
 	return next
 }
 
-// failed counts and reports a failure of a provider. The caller does not hold mu: who is told
-// may declare metrics.
+// failed counts and reports a failure of a provider. The caller does not hold mu, since
+// Opts.OnError may declare metrics.
 func (s *sampler) failed(p provider, reason string, err error) {
 	p.failed(reason)
 	s.reg.report(reason+" "+p.String(), fmt.Errorf("shoal: %v %w", p, err))

@@ -21,10 +21,11 @@ const minSourcePeriod = time.Millisecond
 
 // Source gives the metrics of another client: see [Registry.AddSource].
 type Source interface {
-	// Collect returns all gauges there are, and the counters, histograms and summaries: see
-	// SourceOpts.Cumulative. The registry neither keeps nor changes what it returns. With an
-	// error, the families beside it are imported, and what is missing is not taken for gone.
-	// Two calls never overlap. It may panic or hang. The context ends when the registry is closed.
+	// Collect returns all gauges that there are, and counters, histograms and summaries as
+	// SourceOpts.Cumulative says. The registry neither keeps nor changes them. If Collect returns
+	// an error beside them, they are imported, and no gauge is deleted because it is missing.
+	// Two calls never overlap. A call may panic or hang: see [Registry.AddSource]. The context
+	// ends when the registry is closed.
 	Collect(ctx context.Context) ([]*dto.MetricFamily, error)
 }
 
@@ -42,31 +43,32 @@ type SourceOpts struct {
 	// [Total] is refused, since what is imported is set. Defaults to PerProcess for all.
 	Mode func(family string) Mode
 	// Key is what the source reads, such as a pointer to another registry. A second source of
-	// the registry with an equal Key is refused, since both would count the same. One that is
-	// not comparable is equal to none. Defaults to the source.
+	// the registry with an equal Key is refused, since both would count the same. A Key that is
+	// not comparable equals no other. Defaults to the source.
 	Key any
 }
 
-// AddSource makes the registry ask s for the metrics of another client, as long as it is
-// connected: at once, then once a period, and before each page of this process, Flush and Close.
-// A page and Flush wait for it for half a second at most, Close for 2 s. [Importer.Import] tells
-// what becomes of the metrics.
+// AddSource makes the registry call s.Collect while it is connected: at once, then once a period,
+// and also before each page of this process, in Flush and in Close. A page and Flush wait for the
+// call for half a second at most, Close for 2 s. [Importer.Import] says what becomes of the
+// metrics.
 //
-// Of totals ([SourceOpts].Cumulative) the registry adds what is new since the last call. A total
-// that fell began anew, from 0; so did one whose created timestamp is another and later than when it
-// was read last. The first call of a process adds all that was counted since it began. A killed process
-// loses what it counted since the last call, a period at most.
+// With SourceOpts.Cumulative each counter, histogram and summary is a total, of which the registry
+// adds what is new since the last call. The first call adds the whole total. A total that is smaller
+// than before began anew, from 0. So did one whose created timestamp is another than before, and
+// later than when it was read last. A killed process loses what it counted since the last call, a
+// period at most, and what it had not flushed.
 //
-// A counter that the source no longer gives stays on the page; this process then no longer holds
+// A counter that the source no longer gives stays on the page, and this process no longer holds
 // its series (see [Vec]). If the source gives it again, it goes on where it was.
 //
-// A source that fails harms nobody: shoal_source_failures_total counts errors of Collect, metrics
-// that were refused, panics, and calls that do not return, and Opts.OnError tells of them.
+// A source that fails breaks nothing else. Errors of Collect, metrics that are refused, panics, and
+// calls that do not return are counted in shoal_source_failures_total and reported to Opts.OnError.
 //
-// remove asks once more, deletes the gauges that the source gave, unless their mode is Latest, and
-// ends it. What a call counts that has not returned by then is added when it returns. If the source
-// is added again, its totals go on from there. AddSource fails after Close,
-// and for a source that is there already.
+// remove asks the source once more, deletes the gauges that it gave, unless their mode is Latest,
+// and ends it. It waits for that call as Flush does; what a call counts that has not returned by then
+// is added when it returns. If the source is added again, its totals go on from there. AddSource
+// fails after Close, and for a source that was added before and not removed.
 func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) {
 	switch {
 	case s == nil:
@@ -93,7 +95,7 @@ func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) 
 	added := &importSource{source: s, name: o.Name, key: o.Key, importer: r.newImporter(o.Mode, o.Cumulative), calls: make(chan struct{}, 1)}
 	added.importer.asks = true
 	if !r.former.add(added, o.Period) {
-		return nil, fmt.Errorf("shoal: AddSource: the registry asks %s already: a second source would count the same", o.Name)
+		return nil, fmt.Errorf("shoal: AddSource: %s was added before: add it once, since a second source would count the same again", o.Name)
 	}
 	return sync.OnceFunc(func() {
 		r.sampled.lastOf(added)

@@ -156,12 +156,12 @@ func TestSource_ThatFailsHarmsNobodyAndIsCounted(t *testing.T) {
 		scrape(t, r).want(t, samples{"c": 4})
 		for _, want := range []string{"wild panicked: lost", "called runtime.Goexit"} {
 			if n := told.count(want); n != 1 {
-				t.Errorf("%q is told %d times", want, n)
+				t.Errorf("%q is reported %d times", want, n)
 			}
 		}
 		for _, want := range []string{"the shop failed: the database is away", "the shop gave metrics that were refused"} {
 			if told.count(want) != 1 {
-				t.Errorf("nobody is told %q, but %q", want, told.all())
+				t.Errorf("the reports are %q and lack %q", told.all(), want)
 			}
 		}
 	})
@@ -322,7 +322,7 @@ func TestCounterFunc_WhatIsNewIsAddedForAllProcesses(t *testing.T) {
 	})
 }
 
-func TestCounterFunc_ValuesThatAreNoneAreCounted(t *testing.T) {
+func TestCounterFunc_ValuesThatAreNegativeOrNotFiniteAreRefusedAndCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := process(t, memstore.New(), Opts{})
 		var v atomic.Int64

@@ -4,9 +4,11 @@ package shoal
 
 import "math"
 
-// total is what was counted of a number that another client keeps and that only grows: it tells
-// what is new. If the number falls, it began anew, from 0. The zero total has counted nothing.
-type total struct{ counted float64 }
+// total says what is new of a number that another client keeps and that only grows. If the number
+// falls, it began anew, from 0. The zero total has counted nothing.
+type total struct {
+	counted float64 // the number when it was last read
+}
 
 // grow returns what is new of the number. v is finite.
 func (t *total) grow(v float64) (added float64) {
@@ -23,7 +25,7 @@ func (t *total) move(v float64) (added float64) {
 	return added
 }
 
-// totals are a total for the count and the sum of observations, with the count up to each bucket.
+// totals is a total of observations: their sum, and the count up to each bucket.
 type totals struct {
 	sum    total
 	counts []uint64 // cumulative: each includes the ones before
@@ -64,9 +66,9 @@ func (t *totals) grow(counts []uint64, began, read int64) {
 	each(counts)
 }
 
-// fell says whether the counts are those of observations that began anew. If their client says
-// since when it counts, a bucket that falls while the count grows is a client that reads its
-// buckets one by one.
+// fell says whether the counts are smaller than before, and so began anew. Of a client that gives
+// created timestamps, only the count of all observations tells: a bucket that falls while that
+// grows comes from a client that reads its buckets one by one.
 func (t *totals) fell(counts []uint64, began int64) bool {
 	last := len(counts) - 1
 	if counts[last] < t.counts[last] {

@@ -9,6 +9,7 @@
 //	fiber                     the same on fiber, in one process or in several on one port
 //	prefork                   workers that share one port, under core/prefork
 //	instances                 two processes on two ports, one page
+//	bridge                    applications that know client_golang and OpenTelemetry only, one page
 //	batch                     a job that has ended before Prometheus scrapes
 //	service                   a shop as it runs in a container, with probes
 //	exporter                  a page without an application behind it

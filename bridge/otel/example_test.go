@@ -38,7 +38,7 @@ func ExampleNewReader() {
 	// Output: shop_orders_total{order_currency="EUR",otel_scope_name="shop"} 2
 }
 
-// A provider whose PeriodicReader is wanted for other reasons.
+// A provider that keeps its PeriodicReader.
 func ExampleNewExporter() {
 	reg := shoal.New()
 	_ = shoaltest.Connect(reg) // in an application: reg.Open, as above
@@ -66,7 +66,8 @@ func ExampleNewExporter() {
 	// shop_upload_size_bytes_count 1
 }
 
-// Three gauges: what each process has itself, what all measure alike, and a limit of each.
+// A gauge that every process reads from one database, one of which the page shows the sum, and one
+// of which it shows the maximum.
 func ExampleOpts_modes() {
 	reg := shoal.New()
 	_ = shoaltest.Connect(reg) // in an application: reg.Open, as above

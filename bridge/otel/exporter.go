@@ -34,7 +34,7 @@ var _ sdkmetric.Exporter = (*Exporter)(nil)
 // NewExporter returns an exporter to the registry, for one PeriodicReader.
 func NewExporter(reg *shoal.Registry, o Opts) (*Exporter, error) {
 	if reg == nil {
-		return nil, errors.New("shoalotel: the registry is nil")
+		return nil, errNoRegistry
 	}
 	t, err := newTranslator(o)
 	if err != nil {

@@ -214,7 +214,7 @@ func TestExporter_GaugesOfAllBatchesOfACollectionStayAndOthersGo(t *testing.T) {
 	}
 }
 
-func TestReporter_TellsEachTextOnce(t *testing.T) {
+func TestReporter_ReportsEachTextOnce(t *testing.T) {
 	var r reporter
 	first, second := errors.New("first"), errors.New("second")
 	errs := handledBy(func() {

@@ -51,7 +51,7 @@ func (n *names) metric(m *metricdata.Metrics, typ otlptranslator.MetricType) (st
 	return n.metrics.Build(translated)
 }
 
-// label returns the name of the label for an attribute; that of many pairs is one string.
+// label returns the name of the label for an attribute. All pairs of that name share one string.
 func (n *names) label(key attribute.Key) (*string, error) {
 	if name, ok := n.labelNames[key]; ok {
 		return name, nil
@@ -67,9 +67,9 @@ func (n *names) label(key attribute.Key) (*string, error) {
 	return &name, nil
 }
 
-// attributes returns the attributes as labels, sorted by name, with room for more more of them.
-// Attributes that get the same name make one label of their values, sorted and joined by
-// semicolons.
+// attributes returns the attributes as labels, sorted by name, with capacity for as many others as
+// more says. Attributes that get the same name become one label, with their values sorted and joined
+// by semicolons.
 func (n *names) attributes(set attribute.Set, more int) ([]*dto.LabelPair, error) {
 	pairs := make([]struct { // one allocation for all
 		dto.LabelPair

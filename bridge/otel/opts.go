@@ -4,7 +4,6 @@ package shoalotel
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"path"
@@ -21,42 +20,43 @@ import (
 // Opts are the settings of a [Reader] and of an [Exporter]. All may be left out: then names and
 // labels are those of the OpenTelemetry exporter for Prometheus.
 type Opts struct {
-	// Modes say how the page shows gauges that several processes set. A key is the name of an
+	// Modes says what the page shows of a gauge that several processes have. A key is the name of an
 	// instrument (queue.length) or that of its family on the page (queue_length), or a pattern
-	// of path.Match of either (queue.*). A name beats a pattern, and a longer pattern a shorter
-	// one. Total is refused, since what comes from OpenTelemetry is set. Defaults to
+	// of path.Match for either (queue.*), whose * also matches a slash. A name goes before a pattern, and a longer pattern before
+	// a shorter one. Total is refused, since what comes from OpenTelemetry is set. Defaults to
 	// PerProcess for gauges, Sum for up-down counters, and Max for target_info.
 	Modes map[string]shoal.Mode
 	// Namespace is put before the name of every metric, other than target_info. Defaults to
 	// none.
 	Namespace string
-	// WithoutUnits leaves the unit out of names.
+	// WithoutUnits leaves the unit out of names. Defaults to false.
 	WithoutUnits bool
-	// WithoutCounterSuffixes leaves _total out of the names of counters.
+	// WithoutCounterSuffixes leaves _total out of the names of counters. Defaults to false.
 	WithoutCounterSuffixes bool
 	// WithoutScopeInfo leaves out the labels that begin with otel_scope_. If instruments of two
 	// scopes then have the same name and attributes, what they count is added up; of gauges
-	// one is shown, and the other is reported.
+	// one is shown, and the other is reported. Defaults to false.
 	WithoutScopeInfo bool
-	// WithoutTargetInfo leaves target_info out.
+	// WithoutTargetInfo leaves target_info out. Defaults to false.
 	WithoutTargetInfo bool
 	// ResourceAsConstantLabels chooses attributes of the resource that become labels of each
-	// series. What differs between processes, such as the host, makes series of their own for
-	// each process. Defaults to none.
+	// series. With an attribute that differs between processes, such as the host, each process
+	// has series of its own. Defaults to none.
 	ResourceAsConstantLabels attribute.Filter
 	// ExponentialBounds are the upper bounds of the classic histograms that exponential ones
 	// become, by name or pattern as in Modes. Defaults to powers of two, or of four, that fit the
 	// unit: see the package's documentation.
 	ExponentialBounds map[string][]float64
-	// Aggregation chooses the aggregation for each kind of instrument. Defaults to that of the
-	// SDK. Views, which say it for an instrument, come before it.
+	// Aggregation chooses the aggregation for each kind of instrument. A view that chooses one for
+	// an instrument goes before it. Defaults to sdkmetric.DefaultAggregationSelector.
 	Aggregation sdkmetric.AggregationSelector
-	// Temporality chooses the temporality for each kind of instrument. Any is counted
-	// exactly once, but up-down counters must be cumulative. Defaults to delta for counters
-	// and histograms, and cumulative for the rest.
+	// Temporality chooses the temporality for each kind of instrument. With either, each event is
+	// counted exactly once; but up-down counters must be cumulative. Defaults to
+	// sdkmetric.LowMemoryTemporalitySelector: delta for counters and histograms, and cumulative
+	// for the rest, which includes observable counters.
 	Temporality sdkmetric.TemporalitySelector
-	// Period is the time between two collections by a [Reader]. An [Exporter] has that of its
-	// PeriodicReader. Defaults to 5 s.
+	// Period is the time between two collections from a [Reader]. An [Exporter] has that of its
+	// PeriodicReader. Defaults to [shoal.DefSourcePeriod], 5 s.
 	Period time.Duration
 }
 
@@ -69,9 +69,9 @@ func (o Opts) withDefaults() (Opts, error) {
 		switch mode {
 		case shoal.PerProcess, shoal.Sum, shoal.Max, shoal.Min, shoal.Avg, shoal.Latest:
 		case shoal.Total:
-			return o, fmt.Errorf("shoalotel: Opts.Modes[%q]: a Total can only be added to, and what comes from OpenTelemetry is set: use Sum", key)
+			return o, fmt.Errorf("shoalotel: Opts.Modes[%q]: a Total gauge can only be added to, and what comes from OpenTelemetry is set: use Sum", key)
 		default:
-			return o, fmt.Errorf("shoalotel: Opts.Modes[%q]: there is no mode %q", key, mode)
+			return o, fmt.Errorf("shoalotel: Opts.Modes[%q]: unknown gauge mode %q: use PerProcess, Sum, Max, Min, Avg or Latest", key, mode)
 		}
 	}
 	for key, bounds := range o.ExponentialBounds {
@@ -79,7 +79,7 @@ func (o Opts) withDefaults() (Opts, error) {
 			return o, err
 		}
 		if len(bounds) == 0 || !rising(bounds) {
-			return o, fmt.Errorf("shoalotel: Opts.ExponentialBounds[%q]: want finite bounds, each above the one before, not %v", key, bounds)
+			return o, fmt.Errorf("shoalotel: Opts.ExponentialBounds[%q]: use finite bounds, each above the one before, and not %v", key, bounds)
 		}
 	}
 	if o.Namespace != "" {
@@ -100,12 +100,12 @@ func (o Opts) withDefaults() (Opts, error) {
 }
 
 func checkKey(field, key string) error {
-	_, err := path.Match(key, "")
-	if err == nil && key == "" {
-		err = errors.New("an empty name")
+	if key == "" {
+		return fmt.Errorf("shoalotel: Opts.%s[%q]: an empty name: use an instrument's name, or a pattern such as \"queue.*\"", field, key)
 	}
-	if err != nil {
-		return fmt.Errorf("shoalotel: Opts.%s[%q]: %w", field, key, err)
+	if _, err := path.Match(key, ""); err != nil {
+		return fmt.Errorf("shoalotel: Opts.%s[%q]: %w of path.Match: close each [, put a character after each \\, "+
+			"or use * alone, as in \"queue.*\"", field, key, err)
 	}
 	return nil
 }
@@ -126,7 +126,8 @@ func newChoice[V any](m map[string]V) choice[V] {
 	return choice[V]{m, patterns}
 }
 
-// of returns what was said of the first of the names, or else of the next.
+// of returns what was said of the first of the names, or if there is nothing, of the next. A name
+// goes before a pattern.
 func (c choice[V]) of(names ...string) (v V, ok bool) {
 	for _, name := range names {
 		if v, ok := c.byName[name]; ok {
@@ -135,10 +136,18 @@ func (c choice[V]) of(names ...string) (v V, ok bool) {
 	}
 	for _, pattern := range c.patterns {
 		for _, name := range names {
-			if ok, _ := path.Match(pattern, name); ok {
+			if matches(pattern, name) {
 				return c.byName[pattern], true
 			}
 		}
 	}
 	return v, false
+}
+
+// matches says whether a pattern matches a name. A slash, which the name of an instrument may have,
+// is a character like any other.
+func matches(pattern, name string) bool {
+	const slash = "\x00"
+	ok, _ := path.Match(strings.ReplaceAll(pattern, "/", slash), strings.ReplaceAll(name, "/", slash))
+	return ok
 }

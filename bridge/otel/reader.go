@@ -15,10 +15,13 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
+// manualReader is embedded under a name of its own: nobody else is to collect from it.
+type manualReader = sdkmetric.ManualReader
+
 // Reader is a reader of the SDK from which a registry collects: once a period, before each page
 // of this process, and in Flush and Close. It is safe for concurrent use.
 type Reader struct {
-	*sdkmetric.ManualReader
+	*manualReader
 	reg        *shoal.Registry
 	translator *translator
 	problems   reporter
@@ -34,7 +37,7 @@ var _ sdkmetric.Reader = (*Reader)(nil)
 // WithCardinalityLimitSelector, may follow; aggregation and temporality are those of o.
 func NewReader(reg *shoal.Registry, o Opts, options ...sdkmetric.ManualReaderOption) (*Reader, error) {
 	if reg == nil {
-		return nil, errors.New("shoalotel: the registry is nil")
+		return nil, errNoRegistry
 	}
 	t, err := newTranslator(o)
 	if err != nil {
@@ -42,18 +45,21 @@ func NewReader(reg *shoal.Registry, o Opts, options ...sdkmetric.ManualReaderOpt
 	}
 	options = append(slices.Clip(options),
 		sdkmetric.WithTemporalitySelector(t.opts.Temporality), sdkmetric.WithAggregationSelector(t.opts.Aggregation))
-	r := &Reader{ManualReader: sdkmetric.NewManualReader(options...), reg: reg, translator: t, collecting: make(chan struct{}, 1)}
+	r := &Reader{manualReader: sdkmetric.NewManualReader(options...), reg: reg, translator: t, collecting: make(chan struct{}, 1)}
 	r.remove, err = reg.AddSource(source{r}, shoal.SourceOpts{Name: "OpenTelemetry", Period: o.Period, Mode: t.mode})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("shoalotel: %w", err)
 	}
 	return r, nil
 }
 
-// ErrCollect is the error of [Reader.Collect].
-var ErrCollect = errors.New("shoalotel: the registry collects from this reader, and what somebody else took would be missing: add another reader to the provider")
+var errNoRegistry = errors.New("shoalotel: the registry is nil: use shoal.Default() or shoal.New()")
 
-// Collect returns [ErrCollect], since what is collected is no longer there for the registry.
+// ErrCollect is the error of [Reader.Collect].
+var ErrCollect = errors.New("shoalotel: only the registry collects from this reader, since what somebody else took would be missing on the page: add another reader to the provider")
+
+// Collect returns [ErrCollect]: only the registry collects, since what somebody else took would be
+// missing on the page.
 func (r *Reader) Collect(context.Context, *metricdata.ResourceMetrics) error { return ErrCollect }
 
 // ForceFlush collects and waits until Redis has it: see [shoal.Registry.Flush]. Without a
@@ -61,7 +67,7 @@ func (r *Reader) Collect(context.Context, *metricdata.ResourceMetrics) error { r
 func (r *Reader) ForceFlush(ctx context.Context) error { return deliver(ctx, r.reg) }
 
 // Shutdown collects for the last time, deletes the gauges, and delivers, as ForceFlush does. It
-// does not close the registry, and may come after that.
+// does not close the registry. It may be called after the registry was closed.
 func (r *Reader) Shutdown(ctx context.Context) error {
 	err := sdkmetric.ErrReaderShutdown
 	r.shutdown.Do(func() {
@@ -73,12 +79,12 @@ func (r *Reader) Shutdown(ctx context.Context) error {
 }
 
 // end collects for the last time, and ends the collections. The registry's own last call would
-// not do: it waits for half a second at most, drops what comes later, and is not made before the
-// registry is connected.
+// not be enough: it waits for half a second at most, drops what comes later, and is not made if the
+// registry is not connected.
 func (r *Reader) end(ctx context.Context) (err error) {
 	defer r.remove() // the SDK gives its last call nothing, so that the gauges go at once
 	if !r.enter(ctx) {
-		return errors.Join(r.ManualReader.Shutdown(ctx),
+		return errors.Join(r.manualReader.Shutdown(ctx),
 			fmt.Errorf("shoalotel: a callback has not returned: what was counted since the last collection is lost: %w", ctx.Err()))
 	}
 	defer r.leave()
@@ -86,7 +92,7 @@ func (r *Reader) end(ctx context.Context) (err error) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("shoalotel: a callback panicked: what was counted since the last collection is lost: %v", p)
 		}
-		err = errors.Join(err, r.ManualReader.Shutdown(ctx))
+		err = errors.Join(err, r.manualReader.Shutdown(ctx))
 	}()
 	lasting := ctx
 	if ctx.Err() != nil { // the SDK would collect nothing, and Close can still deliver it
@@ -100,8 +106,7 @@ func (r *Reader) end(ctx context.Context) (err error) {
 	return err
 }
 
-// enter waits until nobody else collects. It reports whether that was so before ctx ended, or is
-// so after it has.
+// enter waits until nobody else collects. It returns false if ctx ends before that.
 func (r *Reader) enter(ctx context.Context) bool {
 	select {
 	case r.collecting <- struct{}{}:
@@ -118,12 +123,12 @@ func (r *Reader) enter(ctx context.Context) bool {
 
 func (r *Reader) leave() { <-r.collecting }
 
-// collect returns what the provider has counted since the last call, and its gauges. If a
-// callback of the program fails, the rest was collected all the same, and would not be there the
-// next time. The caller holds collecting.
+// collect returns what the provider has counted since the last call, and its gauges. If a callback
+// of the program fails, it returns the rest beside the error, since the next collection would not
+// have it. The caller holds collecting.
 func (r *Reader) collect(ctx context.Context) ([]*dto.MetricFamily, error) {
 	var rm metricdata.ResourceMetrics
-	err := r.ManualReader.Collect(ctx, &rm)
+	err := r.manualReader.Collect(ctx, &rm)
 	if errors.Is(err, sdkmetric.ErrReaderNotRegistered) || errors.Is(err, sdkmetric.ErrReaderShutdown) {
 		return nil, nil // the provider comes later, or has ended
 	}

@@ -8,12 +8,12 @@ import (
 	"go.opentelemetry.io/otel"
 )
 
-// maxReported bounds reporter.seen. When it is full, the texts are reported once more.
+// maxReported bounds reporter.seen. When it is full, each text is reported once more.
 const maxReported = 100
 
-// reporter hands problems to OpenTelemetry's error handler, where the program expects to hear of
-// its instruments; each text once, since a name that clashes does so in every collection. It is
-// safe for concurrent use.
+// reporter reports problems to OpenTelemetry's error handler, where the program expects those of its
+// instruments. It reports each text once, since a name that clashes does so in every collection. It
+// is safe for concurrent use.
 type reporter struct {
 	mu   sync.Mutex
 	seen map[string]bool // guarded by mu

@@ -66,10 +66,10 @@ func (ts *totals) of(i instrument) map[attribute.Distinct]*total {
 	return series
 }
 
-var errTwice = errors.New("a series is left out that was given twice in one collection, as totals")
+var errTwice = errors.New("a series was given twice in one collection, as totals: the second one is left out")
 
-// subtract makes a total what was counted since it was last given. If it has fallen, or began
-// after it was last given, it has begun again, and all of it is new.
+// subtract turns m, which has a total, into what is new since the total was last given. If the total
+// has fallen, or began after it was last given, it began anew, and all of it is new.
 func (ts *totals) subtract(series map[attribute.Distinct]*total, m *dto.Metric, p point) error {
 	t := series[p.series]
 	if t != nil && t.round == ts.round {
@@ -105,8 +105,7 @@ func (ts *totals) subtract(series map[attribute.Distinct]*total, m *dto.Metric, 
 	return nil
 }
 
-// advance returns what v has more than was counted. A sum that is not a number any more has no
-// difference to anything: it is left as it is.
+// advance returns what v has more than was counted. If v is NaN, or the difference is, it returns v.
 func (t *total) advance(v float64) float64 {
 	delta := v - t.counted
 	if math.IsNaN(delta) {
@@ -138,7 +137,7 @@ func (t *total) subtractHistogram(h *dto.Histogram) *dto.Histogram {
 	return delta
 }
 
-// below is how many of the values counted so far are surely not above the bound.
+// below returns how many of the values counted so far are known not to be above the bound.
 func (t *total) below(bound float64) uint64 {
 	i := sort.Search(len(t.buckets), func(i int) bool { return t.buckets[i].GetUpperBound() > bound })
 	if i == 0 {

@@ -17,8 +17,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
-// translator makes families of what a reader has collected: counters, histograms and summaries
-// as what was counted since the last collection, gauges as they are. It does no I/O, and what it
+// translator makes families of what a reader has collected. Counters, histograms and summaries have
+// what was counted since the last collection, gauges their values. It does no I/O, and what it
 // returns shares no memory with what it was given. It is safe for concurrent use.
 type translator struct {
 	opts   Opts
@@ -62,7 +62,7 @@ func (t *translator) mode(family string) shoal.Mode {
 	return shoal.PerProcess
 }
 
-// translation is one collection on its way.
+// translation is the state of one translation.
 type translation struct {
 	*translator
 	scope    instrumentation.Scope
@@ -147,9 +147,9 @@ func (c *translation) resourceLabels(resource attribute.Set) ([]*dto.LabelPair, 
 	return labels, nil
 }
 
-// family returns the family of that name, to append to. It returns nil if an earlier
-// instrument has made it one of another type, which is a problem. otherNames are those under
-// which the options may speak of it as well.
+// family returns the family of that name, to append to. If an earlier instrument gave it another
+// type, it records a problem and returns nil. otherNames are further names that the options may use
+// for the family.
 func (c *translation) family(name string, k known, otherNames ...string) *dto.MetricFamily {
 	first := c.known[name]
 	if first == nil {

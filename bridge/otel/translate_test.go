@@ -202,13 +202,13 @@ func TestModes_ANameBeatsAPatternAndALongerPatternAShorterOne(t *testing.T) {
 	}
 	inSeconds := gaugeOf("lag", pointOf(1.0))
 	inSeconds.Unit = "s"
-	_, problems := tr.translate(collection(gaugeOf("other", pointOf(1.0)), updown("in.flight"), updown("open"), gaugeOf("queue.length", pointOf(1.0)),
+	_, problems := tr.translate(collection(gaugeOf("other", pointOf(1.0)), updown("in.flight"), updown("open"), gaugeOf("queue.length", pointOf(1.0)), gaugeOf("queue.a/b", pointOf(1.0)),
 		gaugeOf("queue.age", pointOf(1.0)), gaugeOf("queue.depth", pointOf(1.0)), gaugeOf("queue.depth.max", pointOf(1.0)), inSeconds))
 	if len(problems) > 0 {
 		t.Error(problems)
 	}
 	for family, want := range map[string]shoal.Mode{
-		"other": shoal.PerProcess, "in_flight": shoal.Sum, "open": shoal.PerProcess, "queue_length": shoal.Max, "queue_age": shoal.Min,
+		"other": shoal.PerProcess, "in_flight": shoal.Sum, "open": shoal.PerProcess, "queue_length": shoal.Max, "queue_a_b": shoal.Max, "queue_age": shoal.Min,
 		"queue_depth": shoal.Avg, "queue_depth_max": shoal.Latest, "lag_seconds": shoal.Sum, "target_info": shoal.Max, "unknown": shoal.PerProcess,
 	} {
 		if got := tr.mode(family); got != want {
@@ -222,11 +222,11 @@ func TestOpts_RefuseWhatCanNotBeMeant(t *testing.T) {
 		opts Opts
 		want string
 	}{
-		"a total":          {Opts{Modes: map[string]shoal.Mode{"g": shoal.Total}}, `Opts.Modes["g"]: a Total can only be added to`},
-		"a mode":           {Opts{Modes: map[string]shoal.Mode{"g": "median"}}, `no mode "median"`},
+		"a total":          {Opts{Modes: map[string]shoal.Mode{"g": shoal.Total}}, `Opts.Modes["g"]: a Total gauge can only be added to`},
+		"a mode":           {Opts{Modes: map[string]shoal.Mode{"g": "median"}}, `unknown gauge mode "median": use`},
 		"a pattern":        {Opts{Modes: map[string]shoal.Mode{"g[": shoal.Max}}, "syntax error in pattern"},
 		"an empty name":    {Opts{Modes: map[string]shoal.Mode{"": shoal.Max}}, "an empty name"},
-		"no bounds":        {Opts{ExponentialBounds: map[string][]float64{"h": {}}}, `Opts.ExponentialBounds["h"]: want finite bounds`},
+		"no bounds":        {Opts{ExponentialBounds: map[string][]float64{"h": {}}}, `Opts.ExponentialBounds["h"]: use finite bounds`},
 		"bounds that fall": {Opts{ExponentialBounds: map[string][]float64{"h": {2, 1}}}, "each above the one before"},
 		"a namespace":      {Opts{Namespace: "..."}, "Opts.Namespace"},
 	} {

@@ -16,7 +16,8 @@ import (
 	"github.com/shoal-metrics/shoal/core/shoaltest"
 )
 
-// Two processes count with client_golang, as before. Each has the one line, and each shows both.
+// Two processes count with client_golang, as before. Each has the one line, and the page of each
+// shows what both counted.
 func ExampleBridge() {
 	redis := shoaltest.NewServer() // in an application: a Redis
 	var pages []*shoal.Registry
@@ -33,7 +34,7 @@ func ExampleBridge() {
 		}
 
 		orders.WithLabelValues("EUR").Add(2)
-		_ = reg.Flush(context.Background()) // by itself within a period and a second
+		_ = reg.Flush(context.Background()) // without it, this would reach the page of the other within 6 s
 		pages = append(pages, reg)
 	}
 	show(pages[0], "orders")
@@ -43,7 +44,7 @@ func ExampleBridge() {
 	// orders_total{currency="EUR"} 4
 }
 
-// queue is a collector that asks the database, which all replicas share.
+// queue is a collector that reads the database, which all replicas share.
 type queue struct{ waiting, done float64 }
 
 var (
@@ -58,8 +59,8 @@ func (q queue) Collect(ch chan<- prometheus.Metric) { // in an application: SELE
 	ch <- prometheus.MustNewConstMetric(done, prometheus.CounterValue, q.done)
 }
 
-// Every replica reports the rows of one table, and what the database has counted. By their modes
-// the page shows each once, and not the sum over replicas.
+// Every replica reports the rows of one table, and what the database has counted. With these modes
+// the page shows each number once, and not the sum of all replicas.
 func ExampleOpts_sharedState() {
 	redis := shoaltest.NewServer()
 	var page *shoal.Registry

@@ -44,8 +44,8 @@ h_count{a="x"} 7
 s_sum{a="x"} 14
 s_count{a="x"} 7
 `)
-	// Reset and counted beyond the old value before anybody has looked: only the time at which the
-	// child began tells.
+	// Reset, and counted beyond the old value before the next reading: only the created timestamp of
+	// the child tells.
 	c.Reset()
 	h.Reset()
 	s.Reset()

@@ -35,8 +35,8 @@ func escapeLabels(metrics []*dto.Metric) []*dto.Metric {
 	return metrics
 }
 
-// knownNames are the names of the labels of the metric before, which are valid: most metrics of a
-// family have the same ones, as the same strings in memory, so that comparing them is quick.
+// knownNames are the label names of the metric before, which are valid. Most metrics of a family have
+// the same ones, as the same strings in memory, so that comparing them is quick.
 type knownNames []string
 
 func (k *knownNames) all(labels []*dto.LabelPair) bool {

@@ -20,7 +20,7 @@ func TestModes_ANameGoesBeforeAPatternAndALongerPatternBeforeAShorter(t *testing
 	}
 	for name, want := range map[string]shoal.Mode{
 		"other": shoal.Sum, "db_size": shoal.Max, "db_rows_b": shoal.Latest, "db_rows_a": shoal.Min,
-		"db_rows_z": shoal.Latest, // as long as *_rows_z is short: one character more
+		"db_rows_z": shoal.Latest, // of two patterns, the longer one by a character
 		"my_rows_z": shoal.Avg, "db_rows_x": shoal.PerProcess, "http/requests": shoal.Sum,
 	} {
 		if got, _, found := r.mode(name); got != want || !found {

@@ -19,36 +19,38 @@ import (
 // The keys of Modes and the elements of Skip are names of families as Gather gives them, or patterns
 // of [path.Match] such as "db_*", whose * also matches a slash.
 type Opts struct {
-	// Modes says how the page shows gauges, by their names. A name goes before a pattern, and a longer
-	// pattern before a shorter one. A counter that every process reads from one place, such as
-	// a database's own, becomes a gauge if its mode is Latest, Max, Min or Avg; of Sum and
-	// PerProcess only if its name is a key, so that a pattern for gauges leaves counters alone.
-	// Histograms and summaries have no mode. [shoal.Total] is refused, since it can
-	// only be added to. Defaults to PerProcess for all.
+	// Modes says what the page shows of a gauge that several processes have. A name goes before a
+	// pattern, and a longer pattern before a shorter one. A counter becomes a gauge if its mode is
+	// Latest, Max, Min or Avg: that is for a counter that every process reads from one place, such
+	// as a database's own. With Sum and PerProcess a counter becomes a gauge only if its very name
+	// is a key, so that a pattern for gauges leaves counters alone. Histograms and summaries have no
+	// mode. [shoal.Total] is refused, since it can only be added to. Defaults to PerProcess for all
+	// gauges.
 	Modes map[string]shoal.Mode
-	// Skip lists what is left out. Two things that client_golang's default collectors have are left
-	// out anyway, unless Modes names them: process_network_*, which Linux counts for all processes
-	// of a network namespace together, so that each would add what all of them sent; and
-	// go_memstats_alloc_bytes, which in OpenMetrics has the name of
-	// go_memstats_alloc_bytes_total, and the value of go_memstats_heap_alloc_bytes.
+	// Skip lists what is left out. Two things that client_golang's default collectors have are
+	// always left out, unless a key of Modes matches them. Linux counts process_network_* for all
+	// processes of a network namespace together: each process would add what all of them sent.
+	// And go_memstats_alloc_bytes has in OpenMetrics the name of go_memstats_alloc_bytes_total;
+	// go_memstats_heap_alloc_bytes has the same value.
 	Skip []string
-	// Prefix stands before the names of all families on the page. Defaults to none.
+	// Prefix is put before the name of every family; Modes and Skip match the names without it.
+	// Defaults to none.
 	Prefix string
-	// Period is the time between two calls of Gather. Defaults to [shoal.DefSourcePeriod].
+	// Period is the time between two calls of Gather. Defaults to [shoal.DefSourcePeriod], 5 s.
 	Period time.Duration
-	// Quantiles shows the quantiles of a summary as gauges of each process, under
-	// the summary's name and "_quantile", with the label quantile. One of NaN, of a summary without
-	// recent observations, is left out. Modes and Skip know these gauges by that
-	// name. Defaults to false.
+	// Quantiles adds the quantiles of each summary <name>, as gauges <name>_quantile of each process
+	// with the label quantile. Modes and Skip match these names. A quantile that is NaN, since the
+	// summary has no recent observations, is left out. Defaults to false.
 	Quantiles bool
 }
 
-// Bridge makes the registry import what a gatherer gives, until stop is called or the registry is
-// closed. stop gathers once more and deletes the gauges, unless their mode is Latest; what was
-// counted stays, and goes on if the gatherer is bridged to the registry again. A mistake in the
-// options is an error, and so is a second bridge from the same gatherer into the same registry,
-// which would count everything twice. Gatherers of the same registries in the same order are the same
-// gatherer; a function is never the same as another, so bridge it once, and not again after stop.
+// Bridge makes the registry import what the gatherer gives, until stop is called or the registry is
+// closed. stop gathers once more and deletes the gauges, unless their mode is Latest. What was
+// counted stays, and its totals go on if the gatherer is bridged to the registry again. Bridge
+// returns an error for a mistake in the options, and for a second bridge from the same gatherer into
+// the same registry, which would count everything twice. Gatherers of the same registries in
+// the same order are the same gatherer. A function is never the same as another: bridge it once, and
+// not again after stop.
 func Bridge(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (stop func(), err error) {
 	s, err := newSource(reg, from, o)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 )
 
-// source is a gatherer as the registry imports it. What Gather returns may be shared with others,
-// so source never changes it, and copies only what has to be different.
+// source makes a gatherer a [shoal.Source]. What Gather returns may be shared with others, so source
+// never changes it, and copies only what has to be different.
 type source struct {
 	from      prometheus.Gatherer
 	rules     rules
@@ -30,7 +30,7 @@ type family struct {
 	skipped  bool
 	mode     shoal.Mode
 	named    bool // the mode is that of the very name
-	moded    bool // there is a mode for the family
+	hasMode  bool // Opts.Modes has a mode for the family
 }
 
 // Collect gathers.
@@ -89,12 +89,12 @@ func (s *source) family(name string) *family {
 	}
 	escaped := escapeName(name)
 	f = &family{pageName: s.prefix + escaped}
-	if f.mode, f.named, f.moded = s.rules.mode(name); !f.moded {
-		f.mode, f.named, f.moded = s.rules.mode(escaped)
+	if f.mode, f.named, f.hasMode = s.rules.mode(name); !f.hasMode {
+		f.mode, f.named, f.hasMode = s.rules.mode(escaped)
 	}
-	f.skipped = s.rules.skips(name) || s.rules.skips(escaped) || !f.moded && skippedByDefault(name)
+	f.skipped = s.rules.skips(name) || s.rules.skips(escaped) || !f.hasMode && skippedByDefault(name)
 	if name == "" {
-		f.pageName = "" // which the registry refuses, and does not with a prefix
+		f.pageName = "" // without the prefix, so that the registry refuses it
 	}
 	s.families[name], s.modes[f.pageName] = f, f.mode
 	return f
@@ -102,7 +102,7 @@ func (s *source) family(name string) *family {
 
 // isGauge says whether the family becomes one of gauges if it has counters: see Opts.Modes.
 func (f *family) isGauge() bool {
-	return f.moded && (f.named || f.mode != shoal.PerProcess && f.mode != shoal.Sum)
+	return f.hasMode && (f.named || f.mode != shoal.PerProcess && f.mode != shoal.Sum)
 }
 
 // asGauges returns counters as gauges.

@@ -156,7 +156,7 @@ func utf8Metric() prometheus.Collector {
 	return c
 }
 
-// A name in UTF-8 is what a scraper gets that knows none.
+// The bridge gives a name in UTF-8 as promhttp gives it to a scraper that knows only classic names.
 func TestCollect_EscapesNamesAsPromhttpDoes(t *testing.T) {
 	for name, want := range map[string]string{
 		"http.requests": "http_requests", "größe": "gr__e", "1st": "_st", "a b/c": "a_b_c", "job:rate": "job:rate", "漢字": "__",
@@ -198,7 +198,7 @@ func TestCollect_ImportsWhatGatherGivesBesideAnError(t *testing.T) {
 	}
 }
 
-func TestCollect_LeavesOutQuantilesThatAreNone(t *testing.T) {
+func TestCollect_LeavesOutQuantilesThatAreNaN(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(prometheus.NewSummary(prometheus.SummaryOpts{Name: "size", Objectives: map[float64]float64{.5: .05}}))
 	s := bridged(t, reg, Opts{Quantiles: true, Skip: []string{"size"}})

@@ -15,13 +15,13 @@ require (
 	github.com/prometheus/client_model v0.6.3
 	github.com/prometheus/common v0.74.0
 	github.com/redis/go-redis/v9 v9.23.0
-	github.com/shoal-metrics/shoal/bridge/otel v0.0.0-00010101000000-000000000000
+	github.com/shoal-metrics/shoal/bridge/otel v0.0.0
 	github.com/shoal-metrics/shoal/bridge/prometheus v0.0.0
 	github.com/shoal-metrics/shoal/core v0.0.0
-	github.com/shoal-metrics/shoal/core/tests v0.0.0-00010101000000-000000000000
+	github.com/shoal-metrics/shoal/core/tests v0.0.0
 	go.opentelemetry.io/contrib/instrumentation/github.com/gin-gonic/gin/otelgin v0.65.0
 	go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc v0.72.0
-	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.69.0
+	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/exporters/prometheus v0.69.0
 	go.opentelemetry.io/otel/metric v1.47.0

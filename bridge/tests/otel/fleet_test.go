@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ import (
 func TestFleet_FourReplicasShowWhatOneWithTheOfficialExporterWould(t *testing.T) {
 	for _, pushed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("pushed %v", pushed), func(t *testing.T) {
-			config := replicaConfig{URL: redistest.Shared(t).URL(), App: fmt.Sprintf("fleet%v", pushed), Period: time.Second, Pushed: pushed}
+			config := replicaConfig{URL: redistest.Shared(t).URL(), App: newApplication(), Period: time.Second, Pushed: pushed}
 			rounds := []int{1, 3, 4, 7}
 			want := officialPage(t, rounds)
 			if len(want) < 30 {
@@ -66,6 +67,9 @@ func TestFleet_FourReplicasShowWhatOneWithTheOfficialExporterWould(t *testing.T)
 		})
 	}
 }
+
+// newApplication is a name that no other run of a test has on the server that they share.
+func newApplication() string { return fmt.Sprint("app", rand.Uint64()) }
 
 // officialPage is the page of the official exporter in this process, after work in several lots.
 func officialPage(t *testing.T, rounds []int) page {
@@ -153,7 +157,7 @@ func TestFleet_AKilledReplicaLosesAPeriodAtMost(t *testing.T) {
 	t.Parallel()
 	const period = time.Second
 	const flush = 5 * time.Second // generous: a flush takes place about once a second, on a machine that others use too
-	config := replicaConfig{URL: redistest.Shared(t).URL(), App: "killed", Period: period}
+	config := replicaConfig{URL: redistest.Shared(t).URL(), App: newApplication(), Period: period}
 	victim, witness := start(t, config), start(t, config)
 	type mark struct {
 		at      time.Time
@@ -205,7 +209,7 @@ func TestFleet_AFailoverLosesNothing(t *testing.T) {
 // fleetCountsThrough counts in two replicas before, between and after the two events.
 func fleetCountsThrough(t *testing.T, url string, first, second func()) {
 	t.Helper()
-	config := replicaConfig{URL: url, App: "through", Period: 200 * time.Millisecond}
+	config := replicaConfig{URL: url, App: newApplication(), Period: 200 * time.Millisecond}
 	replicas := []*replica{start(t, config), start(t, config)}
 	total := 0
 	count := func() {

@@ -52,7 +52,7 @@ func samples(t *testing.T, from prometheus.Gatherer) map[string]float64 {
 				all[series+" count"], all[series+" sum"] = float64(m.Histogram.GetSampleCount()), m.Histogram.GetSampleSum()
 				for _, b := range m.Histogram.Bucket {
 					if math.IsInf(b.GetUpperBound(), 1) {
-						continue // is the count, and not given by everyone
+						continue // it is the count, and not every registry gives it
 					}
 					all[fmt.Sprintf("%s le %v", series, b.GetUpperBound())] = float64(b.GetCumulativeCount())
 				}

@@ -32,7 +32,7 @@ type scanOf struct {
 // reading asks for their values by name and neither parses nor sorts labels again.
 type seriesIndex struct {
 	generation string
-	kind       string // the type of the family, on which it depends what is a label set
+	kind       string // the type of the family, which decides which labels are reserved
 	// version is the family's seriesVersion before it was scanned, or that up to which changes
 	// were taken in. Later changes may be in it as well, or parts of them: the next reading
 	// learns that they took place, and takes all of them in.

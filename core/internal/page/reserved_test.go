@@ -45,7 +45,7 @@ func TestPage_LeAndQuantileAreReservedOnlyWhereTheyMeanSomething(t *testing.T) {
 	decodes(t, body, expfmt.FmtProtoDelim)
 }
 
-// What was a label of a counter is none of a histogram.
+// A label of a counter may be reserved in a histogram.
 func TestPage_AFamilyThatIsOfAnotherTypeIsReadAnew(t *testing.T) {
 	f := newFixture(t)
 	f.family("x", 1, counterDef(""))

@@ -48,8 +48,8 @@ func (v *valuesReading) recall() {
 		known, scan := v.index.families[f.name], v.index.scans[f.name]
 		told := f.state.SeriesVersion != "" // else it is damaged, and equal ones mean nothing
 		// Where Redis does not tell the lineage, a failover within a reading goes
-		// unseen: then what is remembered is not believed for long. Nor is what was of
-		// another type, which no process changes without another generation.
+		// unseen: then what is remembered is not believed for long. Nor is what is remembered
+		// of another type, although no process changes the type without a new generation.
 		unsure := v.head.Lineage == "" && known != nil && time.Since(known.scanned) >= v.recovery.bound()
 		if known != nil && (unsure || known.kind != f.state.Type) {
 			v.forget(f)

@@ -35,7 +35,7 @@ var snippetImports = map[string]string{
 
 var comment = regexp.MustCompile(`//.*`)
 
-// usesABridge says of a snippet that only the bridges' tests require the modules for it.
+// usesABridge matches a snippet whose modules only the bridges' tests require.
 var usesABridge = regexp.MustCompile(`\b(shoalprom|shoalotel|otelprom)\.`)
 
 // Who copies a snippet from docs/migrating.md has a program that builds.

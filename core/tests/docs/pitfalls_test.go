@@ -15,11 +15,12 @@ import (
 const (
 	storePitfalls  = 43
 	httpPitfalls   = 26
+	otelPitfalls   = 9
 	bridgePitfalls = 7
 )
 
 var (
-	pitfallRow = regexp.MustCompile(`^\| ([SHB]\d+) \|`)
+	pitfallRow = regexp.MustCompile(`^\| ([SHOB]\d+) \|`)
 	testName   = regexp.MustCompile("`([a-z0-9_/]+\\.go):([A-Za-z0-9_]+)`")
 )
 
@@ -53,10 +54,13 @@ func TestDocs_EachPitfallNamesTestsThatExist(t *testing.T) {
 	for i := range httpPitfalls {
 		check(fmt.Sprint("H", i+1))
 	}
+	for i := range otelPitfalls {
+		check(fmt.Sprint("O", i+1))
+	}
 	for i := range bridgePitfalls {
 		check(fmt.Sprint("B", i+1))
 	}
-	if n := storePitfalls + httpPitfalls + bridgePitfalls; len(rows) != n {
+	if n := storePitfalls + httpPitfalls + otelPitfalls + bridgePitfalls; len(rows) != n {
 		t.Errorf("%d rows, want %d", len(rows), n)
 	}
 }

@@ -94,7 +94,7 @@ func completeProgram(t *testing.T, file string) string {
 	return ""
 }
 
-// build compiles a program in the module, such as a middleware, that it uses. An overlay adds the
+// build compiles a program in the module that it uses, such as a middleware. An overlay adds the
 // program without writing to that module.
 func build(t *testing.T, module, source string) (binary string) {
 	t.Helper()

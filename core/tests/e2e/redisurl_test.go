@@ -25,6 +25,7 @@ func byName(t *testing.T, addr string) map[string][]string {
 		"fiber":     {"-addr", addr, "-prefork", "-workers", "2"},
 		"prefork":   {"-addr", addr, "-workers", "2"},
 		"instances": {"-addrs", addr + "," + redistest.FreeAddr(t)},
+		"bridge":    {"-shops", addr + "," + redistest.FreeAddr(t), "-payments", redistest.FreeAddr(t)},
 		"service":   {"-addr", redistest.FreeAddr(t), "-pages", addr},
 		"exporter":  {"-addr", addr},
 	}
@@ -42,7 +43,7 @@ func TestRedisURL_OfTheEnvironmentIsUsedAndShownToNobody(t *testing.T) {
 			redis := "redis://shop:" + secret + "@" + server.Addr + "/0"
 			p := startWith(t, redis+"?client_name="+secret, name, byName(t, addr)[name]...)
 			isUp(t, addr)
-			apps := map[string]string{"prefork": "prefork", "instances": "instances"}
+			apps := map[string]string{"prefork": "prefork", "instances": "instances", "bridge": "bridge"}
 			if name != "exporter" { // an exporter's page is empty with any Redis
 				exporter := redistest.FreeAddr(t)
 				startWith(t, redis, "exporter", "-app", cmp.Or(apps[name], "shop"), "-addr", exporter)

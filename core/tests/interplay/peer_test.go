@@ -164,8 +164,8 @@ func TestDeclarations_WithOtherConstantLabelsAreTakenWhereClientGolangTakesThem(
 	}
 }
 
-// A program's label le or quantile is taken where client_golang takes it. That looks at some when the
-// first child is made.
+// shoal accepts a label le or quantile where client_golang accepts it. client_golang refuses some only
+// when the first child is made.
 func TestDeclarations_ReserveLabelNamesWhereClientGolangDoes(t *testing.T) {
 	refuses := func(declare func()) (refused bool) {
 		defer func() { refused = recover() != nil }()
