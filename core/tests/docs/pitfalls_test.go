@@ -15,8 +15,8 @@ import (
 const (
 	storePitfalls  = 43
 	httpPitfalls   = 26
-	otelPitfalls   = 9
-	bridgePitfalls = 7
+	otelPitfalls   = 10
+	bridgePitfalls = 10
 )
 
 var (
