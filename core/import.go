@@ -32,7 +32,7 @@ type ImporterOpts struct {
 // Importer imports the metrics that another client hands to the program again and again. If the
 // registry has to ask for them, use [Registry.AddSource]. The methods of an Importer are safe for
 // concurrent use. ImporterOpts.Mode and Opts.OnError are called during an import, and must not call
-// them.
+// Import.
 type Importer struct {
 	reg        *Registry
 	mode       atomic.Pointer[func(family string) Mode]
