@@ -125,7 +125,7 @@ package shoal
 //     what is counted. delete, deletions and deleted remove series.
 //   - import, with importfamily, importvalue and totals: they add what another client counted to
 //     families.
-//   - sampler: what it asks for values (gaugefunc, counterfunc, source, runtime), and when.
+//   - sampler: what it asks for values (gaugefunc, counterfunc, source with formersources, runtime), and when.
 //   - registry, with selfmetrics, overflow, report and damage: all metrics of an application.
 //   - writer, with heartbeat, refresh, flushrun, answers, freeze, packer, marks, gaugesend and
 //     close: what brings them to Redis. undelivered says what it has not brought there. housekeep
