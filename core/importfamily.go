@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/shoal-metrics/shoal/core/internal/hashtable"
@@ -242,36 +243,41 @@ func (f *importedFamily) hold(e *importedSeries, values []string) *series {
 	return e.series
 }
 
-// forgetGone deletes the gauges that this call has not given, if it gave all there are. This process
-// no longer holds the counters that it has not given, but what was counted of them is kept: a client
-// may give a series again that it did not give for a while, and go on with its value. What is kept
-// is as many series as a family may have.
+// missingFor is how long what a failing source does not give is not taken for gone.
+const missingFor = time.Minute
+
+// forgetGone deletes the gauges that this call has not given. This process no longer holds the
+// counters that it has not given, but what was counted of them is kept: a client may give a series
+// again that it did not give for a while, and go on with its value. Unless the call gave all there is
+// (whole), this is done only to what was not given for missingFor. In any case no more series are kept
+// than a family may have.
 func (f *importedFamily) forgetGone(whole, closing bool) {
-	gauges := f.fam.def.kind == wire.TypeGauge
-	var gone []*importedSeries
+	var kept []*importedSeries
 	f.entries.Each(func(e *importedSeries) {
 		switch {
 		case e.round == f.round:
-		case gauges && whole:
+		case !whole && time.Duration(f.read-e.read) < missingFor:
+			kept = append(kept, e)
+		case f.fam.def.kind == wire.TypeGauge:
 			f.forget(e, closing)
-		case gauges:
-			gone = append(gone, e)
 		case e.letGo():
-			gone = append(gone, e)
+			kept = append(kept, e)
 		}
 	})
-	if limit := f.reg.seriesLimit(); len(gone) > limit {
-		slices.SortFunc(gone, func(a, b *importedSeries) int { return cmp.Compare(a.round, b.round) })
-		for _, e := range gone[:len(gone)-limit/2] {
+	if limit := f.reg.seriesLimit(); len(kept) > limit {
+		slices.SortFunc(kept, func(a, b *importedSeries) int { return cmp.Compare(a.round, b.round) })
+		for _, e := range kept[:len(kept)-limit/2] {
 			f.forget(e, closing)
 		}
 	}
 }
 
-// forget forgets a series, and deletes a gauge. One of the mode Latest belongs to no process, and
-// stays when the importer is closed.
+// forget forgets a series. It deletes a gauge, but one of the mode Latest, which belongs to no
+// process, stays when the importer is closed.
 func (f *importedFamily) forget(e *importedSeries, closing bool) {
-	if f.fam.def.kind == wire.TypeGauge && (!closing || f.fam.def.mode != Latest) {
+	if f.fam.def.kind != wire.TypeGauge {
+		e.letGo()
+	} else if !closing || f.fam.def.mode != Latest {
 		e.set.delete(e.values)
 	}
 	f.entries.Remove(e, e.hash)

@@ -58,6 +58,7 @@ func (f *importedFamily) importGauge(set *constants, values []string, v float64)
 	if err != nil {
 		return err
 	}
+	e.read = f.read
 	f.hold(e, values).metric.(*Gauge).setIfChanged(v)
 	return nil
 }

@@ -16,14 +16,14 @@ import (
 const DefSourcePeriod = 5 * time.Second
 
 // minSourcePeriod is the shortest SourceOpts.Period: who writes 5 means seconds, not nanoseconds.
-const minSourcePeriod = time.Millisecond
+const minSourcePeriod = 100 * time.Microsecond
 
 // Source gives the metrics of another client: see [Registry.AddSource].
 type Source interface {
 	// Collect returns all gauges that there are, and counters, histograms and summaries as
 	// SourceOpts.Cumulative says. The registry neither keeps nor changes them. If Collect returns
-	// an error beside them, they are imported, and no gauge is deleted because it is missing.
-	// Two calls never overlap. A call may panic or hang: see [Registry.AddSource]. The context
+	// an error beside them, they are imported; what is missing is then taken for gone only after a
+	// minute. Two calls never overlap. A call may panic or hang: see [Registry.AddSource]. The context
 	// ends when the registry is closed.
 	Collect(ctx context.Context) ([]*dto.MetricFamily, error)
 }
@@ -32,7 +32,7 @@ type Source interface {
 type SourceOpts struct {
 	// Name names the source in reports. Defaults to its type.
 	Name string
-	// Period is the time between two calls of Collect, at least 1 ms. Defaults to 5 s.
+	// Period is the time between two calls of Collect, at least 100 µs. Defaults to 5 s.
 	Period time.Duration
 	// Cumulative says that counters, histograms and summaries are given as totals since each
 	// series began, as a prometheus.Gatherer gives them. Defaults to false: they are what was

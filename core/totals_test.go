@@ -200,11 +200,35 @@ func TestTotals_WhatIsKeptOfGoneSeriesIsBoundedWhereASourceAlwaysFails(t *testin
 				t.Errorf("the importer remembers %d series of %s", n, name)
 			}
 		}
-		if n := len(held(r, "c")); n > 4 {
+		if n := len(held(r, "c")); n > 12 {
 			t.Errorf("the process holds %d counters", n)
 		}
 		s.set(nil, familyOf("g", gaugeOf(1, "tenant", "last")))
 		scrape(t, r).want(t, samples{`g{tenant="last"}`: 1})
+	})
+}
+
+func TestTotals_WhatAFailingSourceDoesNotGiveIsTakenForGoneAfterAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := process(t, memstore.New(), Opts{})
+		s, failed := new(given), errors.New("the database is away")
+		all := []*dto.MetricFamily{familyOf("c", counterOf(1, "x", "1")), familyOf("g", gaugeOf(1))}
+		s.set(nil, all...)
+		defer add(t, r, s, SourceOpts{})()
+		flush(t, r)
+		s.set(failed)
+		elapse(missingFor - 6*time.Second)
+		scrape(t, r).want(t, samples{`c{x="1"}`: 1, "g": 1})
+		if n := len(held(r, "c")); n != 1 {
+			t.Errorf("a failure of less than a minute: %d counters are held", n)
+		}
+		elapse(12 * time.Second)
+		scrape(t, r).want(t, samples{`c{x="1"}`: 1})
+		if n := len(held(r, "c")); n != 0 {
+			t.Errorf("a failure of more than a minute: %d counters are held", n)
+		}
+		s.set(nil, all...)
+		scrape(t, r).want(t, samples{`c{x="1"}`: 1, "g": 1})
 	})
 }
 
