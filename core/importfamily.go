@@ -252,19 +252,25 @@ const missingFor = time.Minute
 // (whole), this is done only to what was not given for missingFor. In any case no more series are kept
 // than a family may have.
 func (f *importedFamily) forgetGone(whole, closing bool) {
+	limit := f.reg.seriesLimit()
+	many := f.entries.Len() > limit
 	var kept []*importedSeries
 	f.entries.Each(func(e *importedSeries) {
+		keep := false
 		switch {
 		case e.round == f.round:
 		case !whole && time.Duration(f.read-e.read) < missingFor:
-			kept = append(kept, e)
+			keep = true
 		case f.fam.def.kind == wire.TypeGauge:
 			f.forget(e, closing)
-		case e.letGo():
+		default:
+			keep = e.letGo()
+		}
+		if keep && many {
 			kept = append(kept, e)
 		}
 	})
-	if limit := f.reg.seriesLimit(); len(kept) > limit {
+	if len(kept) > limit {
 		slices.SortFunc(kept, func(a, b *importedSeries) int { return cmp.Compare(a.round, b.round) })
 		for _, e := range kept[:len(kept)-limit/2] {
 			f.forget(e, closing)
