@@ -50,12 +50,12 @@ func (m *messages) want(t *testing.T, most int) {
 }
 
 // Somebody who can write the app's keys fills them with texts that would forge lines of
-// a log: names, types, values, leases, gauges of thousands of metrics. Each process logs
+// a log: names, types, values, leases, gauges of hundreds of metrics. Each process logs
 // a few lines a minute of what its pages omit and what it replaces, and no stored text
 // begins a line.
 func TestHostileText_NeitherFloodsTheLogNorForgesIt(t *testing.T) {
 	t.Parallel()
-	const strangers, own, most = 2000, 60, 8
+	const strangers, own, most = 400, 60, 8
 	server := redistest.Start(t)
 	f := fleetOn(t, server)
 	written, read, heard := new(messages), new(messages), new(messages)
