@@ -15,6 +15,7 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 // Opts are the settings of a [Reader] and of an [Exporter]. All may be left out: then names and
@@ -50,10 +51,9 @@ type Opts struct {
 	// Aggregation chooses the aggregation for each kind of instrument. A view that chooses one for
 	// an instrument goes before it. Defaults to sdkmetric.DefaultAggregationSelector.
 	Aggregation sdkmetric.AggregationSelector
-	// Temporality chooses the temporality for each kind of instrument. With either, each event is
-	// counted exactly once; but up-down counters must be cumulative. Defaults to
-	// sdkmetric.LowMemoryTemporalitySelector: delta for counters and histograms, and cumulative
-	// for the rest, which includes observable counters.
+	// Temporality chooses the temporality of counters and of histograms. With either, each event is
+	// counted exactly once. All other instruments, observable counters among them, are cumulative
+	// whatever it says. Defaults to sdkmetric.LowMemoryTemporalitySelector: delta.
 	Temporality sdkmetric.TemporalitySelector
 	// Period is the time between two collections from a [Reader]. An [Exporter] has that of its
 	// PeriodicReader. Defaults to [shoal.DefSourcePeriod], 5 s.
@@ -93,10 +93,23 @@ func (o Opts) withDefaults() (Opts, error) {
 	if o.Aggregation == nil {
 		o.Aggregation = sdkmetric.DefaultAggregationSelector
 	}
-	if o.Temporality == nil {
-		o.Temporality = sdkmetric.LowMemoryTemporalitySelector
-	}
+	o.Temporality = temporality(o.Temporality)
 	return o, nil
+}
+
+// temporality returns a selector that asks choose only about counters and histograms. In deltas, the
+// SDK gives an observable counter's whole value again after a callback that did not observe once, a
+// gauge only when it is recorded, and an up-down counter without its value.
+func temporality(choose sdkmetric.TemporalitySelector) sdkmetric.TemporalitySelector {
+	if choose == nil {
+		choose = sdkmetric.LowMemoryTemporalitySelector
+	}
+	return func(k sdkmetric.InstrumentKind) metricdata.Temporality {
+		if k == sdkmetric.InstrumentKindCounter || k == sdkmetric.InstrumentKindHistogram {
+			return choose(k)
+		}
+		return metricdata.CumulativeTemporality
+	}
 }
 
 func checkKey(field, key string) error {

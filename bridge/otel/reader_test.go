@@ -198,23 +198,43 @@ func TestReader_ACallbackThatPanicsHarmsNobody(t *testing.T) {
 // In deltas, the SDK would give the whole value again after a callback that did not observe once,
 // and a negative one after a fall.
 func TestReader_ObservableCountersThatPauseOrFall(t *testing.T) {
+	for name, temporality := range map[string]sdkmetric.TemporalitySelector{"by default": nil, "delta": sdkmetric.DeltaTemporalitySelector} {
+		t.Run(name, func(t *testing.T) {
+			reg := shoaltest.New(t)
+			_, p := readerOf(t, reg, Opts{WithoutScopeInfo: true, Temporality: temporality})
+			var v atomic.Int64
+			_, err := p.Meter("m").Int64ObservableCounter("c", metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+				if v.Load() > 0 {
+					o.Observe(v.Load())
+				}
+				return nil
+			}))
+			must(t, err)
+			for _, step := range []struct {
+				observed int64
+				want     float64
+			}{{5, 5}, {0, 5}, {6, 6}, {2, 8}, {2, 8}, {3, 9}} {
+				v.Store(step.observed)
+				must(t, p.ForceFlush(t.Context()))
+				wantValue(t, reg, "c_total", step.want)
+			}
+		})
+	}
+}
+
+func TestReader_GaugesAndUpDownCountersStayWhateverTheTemporality(t *testing.T) {
 	reg := shoaltest.New(t)
-	_, p := readerOf(t, reg, bare)
-	var v atomic.Int64
-	_, err := p.Meter("m").Int64ObservableCounter("c", metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-		if v.Load() > 0 {
-			o.Observe(v.Load())
-		}
-		return nil
-	}))
+	_, p := readerOf(t, reg, Opts{WithoutScopeInfo: true, Temporality: always(delta)})
+	g, err := p.Meter("m").Int64Gauge("g")
 	must(t, err)
-	for _, step := range []struct {
-		observed int64
-		want     float64
-	}{{5, 5}, {0, 5}, {6, 6}, {2, 8}, {2, 8}, {3, 9}} {
-		v.Store(step.observed)
+	u, err := p.Meter("m").Int64UpDownCounter("u")
+	must(t, err)
+	g.Record(t.Context(), 4)
+	for i := range 3 {
+		u.Add(t.Context(), 1)
 		must(t, p.ForceFlush(t.Context()))
-		wantValue(t, reg, "c_total", step.want)
+		wantValue(t, reg, "g", 4)
+		wantValue(t, reg, "u", float64(i+1))
 	}
 }
 
