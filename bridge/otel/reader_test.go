@@ -190,7 +190,7 @@ func TestReader_ACallbackThatPanicsHarmsNobody(t *testing.T) {
 		t.Error("nobody was told")
 	}
 	panics.Store(true)
-	if err := p.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "a callback panicked") {
+	if err := p.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "is lost: a callback or a producer panicked") {
 		t.Errorf("Shutdown: %v", err)
 	}
 }
@@ -347,6 +347,33 @@ type producer struct{}
 
 func (producer) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 	return []metricdata.ScopeMetrics{{Metrics: []metricdata.Metrics{counterOf("produced", cumulative, metricdata.DataPoint[int64]{Value: 5})}}}, nil
+}
+
+// brokenProducer panics, after the SDK has given what its instruments counted.
+type brokenProducer struct{}
+
+func (brokenProducer) Produce(context.Context) ([]metricdata.ScopeMetrics, error) { panic("a bug") }
+
+func TestReader_AProducerThatPanicsLosesNothing(t *testing.T) {
+	var told atomic.Int64
+	reg := shoaltest.NewServer().New(t, shoal.Opts{OnError: func(error) { told.Add(1) }})
+	r, err := NewReader(reg, bare, sdkmetric.WithProducer(brokenProducer{}))
+	must(t, err)
+	p := sdkmetric.NewMeterProvider(sdkmetric.WithResource(resource.Empty()), sdkmetric.WithReader(r))
+	c := counterIn(t, p, "c")
+	for range 3 {
+		c.Add(t.Context(), 1)
+		must(t, p.ForceFlush(t.Context()))
+	}
+	wantValue(t, reg, "c_total", 3)
+	c.Add(t.Context(), 1)
+	if err := p.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "a callback or a producer panicked: a bug") {
+		t.Errorf("Shutdown: %v", err)
+	}
+	wantValue(t, reg, "c_total", 4)
+	if told.Load() == 0 {
+		t.Error("nobody was told")
+	}
 }
 
 func TestReader_WritesCollectionsFlushesAndShutdownAtOnce(t *testing.T) {
