@@ -71,8 +71,9 @@
 // # When something is wrong
 //
 // What can't be translated is left out and reported to otel.Handle, each text once. What the
-// registry refuses, such as a name that the application has declared in shoal too, is reported to
-// the registry's OnError if it comes from a Reader, and to otel.Handle if it comes from an Exporter.
+// registry refuses, such as a name that begins with shoal_ or that the application has declared in
+// shoal too, is reported to the registry's OnError if it comes from a Reader, and to otel.Handle if
+// it comes from an Exporter. [shoal.Importer.Import] says what else is refused, cut or repaired.
 // All else is imported. A callback that fails, hangs or panics breaks nothing else; of a Reader,
 // shoal_source_failures_total counts it.
 //

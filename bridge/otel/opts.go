@@ -22,10 +22,11 @@ import (
 // labels are those of the OpenTelemetry exporter for Prometheus.
 type Opts struct {
 	// Modes says what the page shows of a gauge that several processes have. A key is the name of an
-	// instrument (queue.length) or that of its family on the page (queue_length), or a pattern
-	// of path.Match for either (queue.*), whose * also matches a slash. A name goes before a pattern, and a longer pattern before
-	// a shorter one. Total is refused, since what comes from OpenTelemetry is set. Defaults to
-	// PerProcess for gauges, Sum for up-down counters, and Max for target_info.
+	// instrument (queue.length), the new one if a view renames it, or that of its family on the page
+	// (queue_length), or a pattern of path.Match for either (queue.*), whose * also matches a slash. A
+	// name goes before a pattern, and a longer pattern before a shorter one. Total is refused, since
+	// what comes from OpenTelemetry is set. Defaults to PerProcess for gauges, Sum for up-down
+	// counters, and Max for target_info.
 	Modes map[string]shoal.Mode
 	// Namespace is put before the name of every metric, other than target_info. Defaults to
 	// none.
