@@ -35,7 +35,9 @@
 //     the gauge another mode. The value leaves the page when the process ends, and when it is no
 //     longer observed.
 //   - A histogram becomes a classic one. A view, or WithExplicitBucketBoundaries where the
-//     instrument is made, gives it bounds. All processes should have the same ones.
+//     instrument is made, gives it bounds. All processes should have the same ones. Where a view
+//     makes a histogram of an observable instrument, it has a value for each collection, so for
+//     each page of this process too.
 //   - An exponential histogram becomes a classic one with fixed bounds: those of
 //     Opts.ExponentialBounds, or else powers of two from 1/1024 to 64 if its unit is s, powers of
 //     two from 1 to 65,536 if it is ms, and powers of four from 1 to 4^15 for any other unit. With
