@@ -44,6 +44,7 @@ type Importer struct {
 	families map[string]*importedFamily // guarded by mu
 	round    uint64                     // the number of the call; guarded by mu
 	read     int64                      // when this reading was made, in Unix nanoseconds; guarded by mu
+	failing  int64                      // when the source began to fail, in Unix nanoseconds; 0 if it does not; guarded by mu
 	values   []string                   // of the series at hand; guarded by mu
 	counts   []uint64                   // of the series at hand; guarded by mu
 }
@@ -123,6 +124,11 @@ func (i *Importer) importAll(families []*dto.MetricFamily, read time.Time, whole
 		return fmt.Errorf("shoal: import: the importer is closed: %w", ErrClosed)
 	}
 	i.read = read.UnixNano()
+	if whole {
+		i.failing = 0
+	} else if i.failing == 0 {
+		i.failing = i.read
+	}
 	i.round++
 	var errs []error
 	for _, family := range families {

@@ -332,6 +332,14 @@ func TestImport_OtherBoundsAreCountedAtTheNextLargerOne(t *testing.T) {
 	})
 }
 
+func TestImport_WhatIsUpToABoundOfMinusInfinityIsCountedAtTheNextLargerOne(t *testing.T) {
+	r := process(t, memstore.New(), Opts{})
+	for range 2 {
+		imports(t, importerOf(r, false), familyOf("h", histogramOf(3, 1, []float64{math.Inf(-1), 1, 2, 2})))
+	}
+	scrape(t, r).want(t, samples{`h_bucket{le="2"}`: 4, `h_bucket{le="+Inf"}`: 6, "h_count": 6, "h_sum": 2})
+}
+
 func TestImport_LabelsInAnyOrderAreOneSeries(t *testing.T) {
 	server := memstore.New()
 	r := process(t, server, Opts{})

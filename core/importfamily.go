@@ -243,14 +243,14 @@ func (f *importedFamily) hold(e *importedSeries, values []string) *series {
 	return e.series
 }
 
-// missingFor is how long what a failing source does not give is not taken for gone.
+// missingFor is how long a source has to fail until what it does not give is taken for gone.
 const missingFor = time.Minute
 
 // forgetGone deletes the gauges that this call has not given. This process no longer holds the
 // counters that it has not given, but what was counted of them is kept: a client may give a series
 // again that it did not give for a while, and go on with its value. Unless the call gave all there is
-// (whole), this is done only to what was not given for missingFor. In any case no more series are kept
-// than a family may have.
+// (whole), this is done only to what the failing source has not given for missingFor. In any case no more
+// series are kept than a family may have.
 func (f *importedFamily) forgetGone(whole, closing bool) {
 	limit := f.reg.seriesLimit()
 	many := f.entries.Len() > limit
@@ -259,7 +259,7 @@ func (f *importedFamily) forgetGone(whole, closing bool) {
 		keep := false
 		switch {
 		case e.round == f.round:
-		case !whole && time.Duration(f.read-e.read) < missingFor:
+		case !whole && time.Duration(f.read-max(e.read, f.failing)) < missingFor:
 			keep = true
 		case f.fam.def.kind == wire.TypeGauge:
 			f.forget(e, closing)
@@ -279,11 +279,14 @@ func (f *importedFamily) forgetGone(whole, closing bool) {
 }
 
 // forget forgets a series. It deletes a gauge, but one of the mode Latest, which belongs to no
-// process, stays when the importer is closed.
+// process, stays when the importer is closed. A counter that has something to send is left to the next call.
 func (f *importedFamily) forget(e *importedSeries, closing bool) {
-	if f.fam.def.kind != wire.TypeGauge {
-		e.letGo()
-	} else if !closing || f.fam.def.mode != Latest {
+	switch {
+	case f.fam.def.kind != wire.TypeGauge:
+		if !e.letGo() {
+			return
+		}
+	case !closing || f.fam.def.mode != Latest:
 		e.set.delete(e.values)
 	}
 	f.entries.Remove(e, e.hash)

@@ -168,11 +168,11 @@ func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 	}
 	upper, i := f.fam.def.upper, 0
 	f.counts = slices.Grow(f.counts[:0], len(upper)+1)
-	last, lastBound, others := uint64(0), math.Inf(-1), false
+	last, lastBound, others := uint64(0), math.NaN(), false
 	for _, b := range h.GetBucket() {
 		bound, n := b.GetUpperBound(), b.GetCumulativeCount()
 		switch {
-		case !(bound > lastBound):
+		case math.IsNaN(bound) || bound <= lastBound:
 			return fmt.Errorf("the bucket %v comes after %v: the bounds have to ascend", bound, lastBound)
 		case n < last || n > count || b.GetCumulativeCountFloat() != 0:
 			return fmt.Errorf("the bucket %v has %d observations, the one before it %d, all together %d: they have to be "+
@@ -185,7 +185,7 @@ func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 			f.counts = append(f.counts, n)
 			i++
 		} else {
-			others = others || !math.IsInf(bound, 1)
+			others = others || !math.IsInf(bound, 0)
 		}
 		last, lastBound = n, bound
 	}

@@ -23,7 +23,7 @@ type Source interface {
 	// Collect returns all gauges that there are, and counters, histograms and summaries as
 	// SourceOpts.Cumulative says. The registry neither keeps nor changes them. If Collect returns
 	// an error beside them, they are imported; what is missing is then taken for gone only after a
-	// minute. Two calls never overlap. A call may panic or hang: see [Registry.AddSource]. The context
+	// minute of failures. Two calls never overlap. A call may panic or hang: see [Registry.AddSource]. The context
 	// ends when the registry is closed.
 	Collect(ctx context.Context) ([]*dto.MetricFamily, error)
 }

@@ -232,6 +232,51 @@ func TestTotals_WhatAFailingSourceDoesNotGiveIsTakenForGoneAfterAMinute(t *testi
 	})
 }
 
+func TestTotals_OneFailureMakesNothingGoHoweverLongThePeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{})
+		s, failed := new(given), errors.New("the database is away")
+		all := []*dto.MetricFamily{familyOf("c", counterOf(1, "x", "1")), familyOf("g", gaugeOf(1))}
+		s.set(nil, all...)
+		defer add(t, r, s, SourceOpts{Period: 2 * time.Minute})()
+		elapse(10 * time.Second)
+		for range 3 { // by turns, one call fails and one does not
+			s.set(failed)
+			elapse(2 * time.Minute)
+			stored(t, server).want(t, samples{`c{x="1"}`: 1, "g": 1})
+			s.set(nil, all...)
+			elapse(2 * time.Minute)
+		}
+		s.set(failed)
+		elapse(4 * time.Minute)
+		stored(t, server).want(t, samples{`c{x="1"}`: 1})
+	})
+}
+
+func TestTotals_WhatAFailingSourceGaveWhileRedisWasAwayIsNotHeldAfterwards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := memstore.New()
+		r := process(t, server, Opts{SeriesLimit: 10})
+		s, failed := new(given), errors.New("a collector failed")
+		s.set(failed)
+		defer add(t, r, s, SourceOpts{Period: time.Second})()
+		server.Fail(func(string) error { return errBroken })
+		for n := range 100 {
+			s.set(failed, familyOf("c", counterOf(1, "tenant", fmt.Sprint(n))))
+			elapse(time.Second)
+		}
+		server.Fail(nil)
+		for n := range 20 { // it counts on: what it counted at first may be in the overflow series
+			s.set(failed, familyOf("c", counterOf(float64(n), "tenant", "always")))
+			elapse(10 * time.Second)
+		}
+		if got := held(r, "c"); len(got) != 1 {
+			t.Errorf("the process holds %q", got)
+		}
+	})
+}
+
 func TestTotals_WhatWentWhileRedisWasAwayIsNotHeldAfterwards(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := memstore.New()

@@ -68,7 +68,7 @@ func addExponential[N int64 | float64](c *translation, m *metricdata.Metrics, d 
 			cumulative += n
 			*h.Bucket[j].CumulativeCount = cumulative
 		}
-		c.add(f, m, &dto.Metric{Label: labels, Histogram: h}, point{d.Temporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
+		c.add(f, m, &dto.Metric{Label: labels, Histogram: h}, point{d.Temporality, p.Attributes, p.StartTime, p.Time})
 	}
 }
 

@@ -43,7 +43,7 @@ func NewExporter(reg *shoal.Registry, o Opts) (*Exporter, error) {
 	return &Exporter{reg: reg, translator: t, importer: reg.NewImporter(shoal.ImporterOpts{Mode: t.mode})}, nil
 }
 
-// Temporality returns what Opts.Temporality chooses.
+// Temporality returns what Opts.Temporality chooses of counters and histograms, and cumulative of all else.
 func (e *Exporter) Temporality(k sdkmetric.InstrumentKind) metricdata.Temporality {
 	return e.translator.opts.Temporality(k)
 }

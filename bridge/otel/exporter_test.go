@@ -72,14 +72,16 @@ func TestExporter_ShutdownAfterTheRegistryWasClosed(t *testing.T) {
 func TestExporter_TemporalityAndAggregation(t *testing.T) {
 	e, err := NewExporter(shoal.New(), Opts{})
 	must(t, err)
+	chosen, err := NewExporter(shoal.New(), Opts{Temporality: always(delta)})
+	must(t, err)
 	for kind, want := range map[sdkmetric.InstrumentKind]metricdata.Temporality{
 		sdkmetric.InstrumentKindCounter: delta, sdkmetric.InstrumentKindHistogram: delta,
 		sdkmetric.InstrumentKindObservableCounter: cumulative, // see TestReader_ObservableCountersThatPauseOrFall
 		sdkmetric.InstrumentKindUpDownCounter:     cumulative, sdkmetric.InstrumentKindObservableUpDownCounter: cumulative,
 		sdkmetric.InstrumentKindGauge: cumulative, sdkmetric.InstrumentKindObservableGauge: cumulative,
 	} {
-		if got := e.Temporality(kind); got != want {
-			t.Errorf("%v: %v, want %v", kind, got, want)
+		if got, other := e.Temporality(kind), chosen.Temporality(kind); got != want || other != want {
+			t.Errorf("%v: %v and %v, want %v", kind, got, other, want)
 		}
 		if got := e.Aggregation(kind); got == nil {
 			t.Errorf("%v has no aggregation", kind)
@@ -91,6 +93,11 @@ func TestExporter_TemporalityAndAggregation(t *testing.T) {
 	if got := e.Aggregation(sdkmetric.InstrumentKindHistogram); got != sdkmetric.Aggregation(own) {
 		t.Errorf("the aggregation is %v", got)
 	}
+}
+
+// always is a selector that chooses one temporality for everything.
+func always(t metricdata.Temporality) sdkmetric.TemporalitySelector {
+	return func(sdkmetric.InstrumentKind) metricdata.Temporality { return t }
 }
 
 func TestExporter_EveryTemporalityCountsOnce(t *testing.T) {

@@ -15,16 +15,18 @@ import (
 	shoal "github.com/shoal-metrics/shoal/core"
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 )
 
 // Opts are the settings of a [Reader] and of an [Exporter]. All may be left out: then names and
 // labels are those of the OpenTelemetry exporter for Prometheus.
 type Opts struct {
 	// Modes says what the page shows of a gauge that several processes have. A key is the name of an
-	// instrument (queue.length) or that of its family on the page (queue_length), or a pattern
-	// of path.Match for either (queue.*), whose * also matches a slash. A name goes before a pattern, and a longer pattern before
-	// a shorter one. Total is refused, since what comes from OpenTelemetry is set. Defaults to
-	// PerProcess for gauges, Sum for up-down counters, and Max for target_info.
+	// instrument (queue.length), the new one if a view renames it, or that of its family on the page
+	// (queue_length), or a pattern of path.Match for either (queue.*), whose * also matches a slash. A
+	// name goes before a pattern, and a longer pattern before a shorter one. Total is refused, since
+	// what comes from OpenTelemetry is set. Defaults to PerProcess for gauges, Sum for up-down
+	// counters, and Max for target_info.
 	Modes map[string]shoal.Mode
 	// Namespace is put before the name of every metric, other than target_info. Defaults to
 	// none.
@@ -50,10 +52,9 @@ type Opts struct {
 	// Aggregation chooses the aggregation for each kind of instrument. A view that chooses one for
 	// an instrument goes before it. Defaults to sdkmetric.DefaultAggregationSelector.
 	Aggregation sdkmetric.AggregationSelector
-	// Temporality chooses the temporality for each kind of instrument. With either, each event is
-	// counted exactly once; but up-down counters must be cumulative. Defaults to
-	// sdkmetric.LowMemoryTemporalitySelector: delta for counters and histograms, and cumulative
-	// for the rest, which includes observable counters.
+	// Temporality chooses the temporality of counters and of histograms. With either, each event is
+	// counted exactly once. All other instruments, observable counters among them, are cumulative
+	// whatever it says. Defaults to sdkmetric.LowMemoryTemporalitySelector: delta.
 	Temporality sdkmetric.TemporalitySelector
 	// Period is the time between two collections from a [Reader]. An [Exporter] has that of its
 	// PeriodicReader. Defaults to [shoal.DefSourcePeriod], 5 s.
@@ -93,10 +94,23 @@ func (o Opts) withDefaults() (Opts, error) {
 	if o.Aggregation == nil {
 		o.Aggregation = sdkmetric.DefaultAggregationSelector
 	}
-	if o.Temporality == nil {
-		o.Temporality = sdkmetric.LowMemoryTemporalitySelector
-	}
+	o.Temporality = temporality(o.Temporality)
 	return o, nil
+}
+
+// temporality returns a selector that asks choose only about counters and histograms. In deltas, the
+// SDK gives an observable counter's whole value again after a callback that did not observe once, a
+// gauge only when it is recorded, and an up-down counter without its value.
+func temporality(choose sdkmetric.TemporalitySelector) sdkmetric.TemporalitySelector {
+	if choose == nil {
+		choose = sdkmetric.LowMemoryTemporalitySelector
+	}
+	return func(k sdkmetric.InstrumentKind) metricdata.Temporality {
+		if k == sdkmetric.InstrumentKindCounter || k == sdkmetric.InstrumentKindHistogram {
+			return choose(k)
+		}
+		return metricdata.CumulativeTemporality
+	}
 }
 
 func checkKey(field, key string) error {

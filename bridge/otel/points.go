@@ -15,7 +15,7 @@ import (
 // point is what the totals need to know of a data point, beside its value.
 type point struct {
 	temporality metricdata.Temporality
-	series      attribute.Distinct
+	attributes  attribute.Set
 	start, time time.Time
 }
 
@@ -34,7 +34,7 @@ func addSum[N int64 | float64](c *translation, m *metricdata.Metrics, d metricda
 	for i := range d.DataPoints {
 		p := &d.DataPoints[i]
 		if labels, ok := c.labels(f, p.Attributes); ok {
-			c.add(f, m, counter(labels, float64(p.Value)), point{d.Temporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
+			c.add(f, m, counter(labels, float64(p.Value)), point{d.Temporality, p.Attributes, p.StartTime, p.Time})
 		}
 	}
 }
@@ -97,7 +97,7 @@ func addHistogram[N int64 | float64](c *translation, m *metricdata.Metrics, d me
 			}
 			*b.CumulativeCount = cumulative
 		}
-		c.add(f, m, &dto.Metric{Label: labels, Histogram: h}, point{d.Temporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
+		c.add(f, m, &dto.Metric{Label: labels, Histogram: h}, point{d.Temporality, p.Attributes, p.StartTime, p.Time})
 	}
 }
 
@@ -129,7 +129,7 @@ func addSummary(c *translation, m *metricdata.Metrics, d metricdata.Summary) {
 		p := &d.DataPoints[i]
 		if labels, ok := c.labels(f, p.Attributes); ok {
 			s := &dto.Summary{SampleCount: new(p.Count), SampleSum: new(p.Sum)}
-			c.add(f, m, &dto.Metric{Label: labels, Summary: s}, point{metricdata.CumulativeTemporality, p.Attributes.Equivalent(), p.StartTime, p.Time})
+			c.add(f, m, &dto.Metric{Label: labels, Summary: s}, point{metricdata.CumulativeTemporality, p.Attributes, p.StartTime, p.Time})
 		}
 	}
 }

@@ -88,17 +88,15 @@ func (r *Reader) end(ctx context.Context) (err error) {
 			fmt.Errorf("shoalotel: a callback has not returned: what was counted since the last collection is lost: %w", ctx.Err()))
 	}
 	defer r.leave()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("shoalotel: a callback panicked: what was counted since the last collection is lost: %v", p)
-		}
-		err = errors.Join(err, r.manualReader.Shutdown(ctx))
-	}()
+	defer func() { err = errors.Join(err, r.manualReader.Shutdown(ctx)) }()
 	lasting := ctx
 	if ctx.Err() != nil { // the SDK would collect nothing, and Close can still deliver it
 		lasting = context.WithoutCancel(ctx)
 	}
 	families, err := r.collect(lasting)
+	if err != nil && families == nil {
+		return fmt.Errorf("shoalotel: what was counted since the last collection is lost: %w", err)
+	}
 	counted := slices.DeleteFunc(families, func(f *dto.MetricFamily) bool { return f.GetType() == dto.MetricType_GAUGE })
 	if failed := r.reg.Import(counted); !errors.Is(failed, shoal.ErrClosed) {
 		r.problems.report(failed)
@@ -124,11 +122,11 @@ func (r *Reader) enter(ctx context.Context) bool {
 func (r *Reader) leave() { <-r.collecting }
 
 // collect returns what the provider has counted since the last call, and its gauges. If a callback
-// of the program fails, it returns the rest beside the error, since the next collection would not
-// have it. The caller holds collecting.
+// or a producer of the program fails, it returns the rest beside the error, since the next collection
+// would not have it. The caller holds collecting.
 func (r *Reader) collect(ctx context.Context) ([]*dto.MetricFamily, error) {
 	var rm metricdata.ResourceMetrics
-	err := r.manualReader.Collect(ctx, &rm)
+	err := r.read(ctx, &rm)
 	if errors.Is(err, sdkmetric.ErrReaderNotRegistered) || errors.Is(err, sdkmetric.ErrReaderShutdown) {
 		return nil, nil // the provider comes later, or has ended
 	}
@@ -138,6 +136,16 @@ func (r *Reader) collect(ctx context.Context) ([]*dto.MetricFamily, error) {
 	families, problems := r.translator.translate(&rm)
 	r.problems.report(errors.Join(problems...))
 	return families, err
+}
+
+// read collects into rm. If a producer of the program panics, rm has what the SDK gave before it.
+func (r *Reader) read(ctx context.Context, rm *metricdata.ResourceMetrics) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("a callback or a producer panicked: %v", p)
+		}
+	}()
+	return r.manualReader.Collect(ctx, rm)
 }
 
 // source is the reader as the registry sees it.

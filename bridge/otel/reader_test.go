@@ -190,7 +190,7 @@ func TestReader_ACallbackThatPanicsHarmsNobody(t *testing.T) {
 		t.Error("nobody was told")
 	}
 	panics.Store(true)
-	if err := p.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "a callback panicked") {
+	if err := p.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "is lost: a callback or a producer panicked") {
 		t.Errorf("Shutdown: %v", err)
 	}
 }
@@ -198,23 +198,43 @@ func TestReader_ACallbackThatPanicsHarmsNobody(t *testing.T) {
 // In deltas, the SDK would give the whole value again after a callback that did not observe once,
 // and a negative one after a fall.
 func TestReader_ObservableCountersThatPauseOrFall(t *testing.T) {
+	for name, temporality := range map[string]sdkmetric.TemporalitySelector{"by default": nil, "delta": sdkmetric.DeltaTemporalitySelector} {
+		t.Run(name, func(t *testing.T) {
+			reg := shoaltest.New(t)
+			_, p := readerOf(t, reg, Opts{WithoutScopeInfo: true, Temporality: temporality})
+			var v atomic.Int64
+			_, err := p.Meter("m").Int64ObservableCounter("c", metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+				if v.Load() > 0 {
+					o.Observe(v.Load())
+				}
+				return nil
+			}))
+			must(t, err)
+			for _, step := range []struct {
+				observed int64
+				want     float64
+			}{{5, 5}, {0, 5}, {6, 6}, {2, 8}, {2, 8}, {3, 9}} {
+				v.Store(step.observed)
+				must(t, p.ForceFlush(t.Context()))
+				wantValue(t, reg, "c_total", step.want)
+			}
+		})
+	}
+}
+
+func TestReader_GaugesAndUpDownCountersStayWhateverTheTemporality(t *testing.T) {
 	reg := shoaltest.New(t)
-	_, p := readerOf(t, reg, bare)
-	var v atomic.Int64
-	_, err := p.Meter("m").Int64ObservableCounter("c", metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-		if v.Load() > 0 {
-			o.Observe(v.Load())
-		}
-		return nil
-	}))
+	_, p := readerOf(t, reg, Opts{WithoutScopeInfo: true, Temporality: always(delta)})
+	g, err := p.Meter("m").Int64Gauge("g")
 	must(t, err)
-	for _, step := range []struct {
-		observed int64
-		want     float64
-	}{{5, 5}, {0, 5}, {6, 6}, {2, 8}, {2, 8}, {3, 9}} {
-		v.Store(step.observed)
+	u, err := p.Meter("m").Int64UpDownCounter("u")
+	must(t, err)
+	g.Record(t.Context(), 4)
+	for i := range 3 {
+		u.Add(t.Context(), 1)
 		must(t, p.ForceFlush(t.Context()))
-		wantValue(t, reg, "c_total", step.want)
+		wantValue(t, reg, "g", 4)
+		wantValue(t, reg, "u", float64(i+1))
 	}
 }
 
@@ -327,6 +347,33 @@ type producer struct{}
 
 func (producer) Produce(context.Context) ([]metricdata.ScopeMetrics, error) {
 	return []metricdata.ScopeMetrics{{Metrics: []metricdata.Metrics{counterOf("produced", cumulative, metricdata.DataPoint[int64]{Value: 5})}}}, nil
+}
+
+// brokenProducer panics, after the SDK has given what its instruments counted.
+type brokenProducer struct{}
+
+func (brokenProducer) Produce(context.Context) ([]metricdata.ScopeMetrics, error) { panic("a bug") }
+
+func TestReader_AProducerThatPanicsLosesNothing(t *testing.T) {
+	var told atomic.Int64
+	reg := shoaltest.NewServer().New(t, shoal.Opts{OnError: func(error) { told.Add(1) }})
+	r, err := NewReader(reg, bare, sdkmetric.WithProducer(brokenProducer{}))
+	must(t, err)
+	p := sdkmetric.NewMeterProvider(sdkmetric.WithResource(resource.Empty()), sdkmetric.WithReader(r))
+	c := counterIn(t, p, "c")
+	for range 3 {
+		c.Add(t.Context(), 1)
+		must(t, p.ForceFlush(t.Context()))
+	}
+	wantValue(t, reg, "c_total", 3)
+	c.Add(t.Context(), 1)
+	if err := p.Shutdown(t.Context()); err == nil || !strings.Contains(err.Error(), "a callback or a producer panicked: a bug") {
+		t.Errorf("Shutdown: %v", err)
+	}
+	wantValue(t, reg, "c_total", 4)
+	if told.Load() == 0 {
+		t.Error("nobody was told")
+	}
 }
 
 func TestReader_WritesCollectionsFlushesAndShutdownAtOnce(t *testing.T) {

@@ -48,7 +48,8 @@ type total struct {
 	value, counted float64
 	count          uint64        // of a histogram or a summary
 	buckets        []*dto.Bucket // of a histogram
-	time, seen     time.Time     // of the last reading, by the point and by this process
+	start, time    time.Time     // of the last point
+	seen           time.Time     // when it was read last, by the clock of this process
 	round          int           // of the last reading
 }
 
@@ -68,14 +69,20 @@ func (ts *totals) of(i instrument) map[attribute.Distinct]*total {
 
 var errTwice = errors.New("a series was given twice in one collection, as totals: the second one is left out")
 
+// overflow is the attribute of the series that has what is beyond the SDK's limit of cardinality.
+const overflow attribute.Key = "otel.metric.overflow"
+
 // subtract turns m, which has a total, into what is new since the total was last given. If the total
-// has fallen, or began after it was last given, it began anew, and all of it is new.
+// has fallen, or has another start than before, and one after it was last given, it began anew, and all
+// of it is new. Only the overflow series of an observable counter falls because other series are in
+// it, since callbacks observe in any order: of that, what is more than ever before is new.
 func (ts *totals) subtract(series map[attribute.Distinct]*total, m *dto.Metric, p point) error {
-	t := series[p.series]
+	key := p.attributes.Equivalent()
+	t := series[key]
 	if t != nil && t.round == ts.round {
 		return errTwice
 	}
-	if t == nil || !t.time.IsZero() && p.start.After(t.time) {
+	if t == nil || !t.time.IsZero() && p.start.After(t.time) && !p.start.Equal(t.start) {
 		t = &total{}
 	}
 	switch {
@@ -85,23 +92,28 @@ func (ts *totals) subtract(series map[attribute.Distinct]*total, m *dto.Metric, 
 			return nil
 		}
 		if v < t.value {
-			t = &total{}
+			if p.attributes.HasValue(overflow) {
+				v = t.value
+			} else {
+				t = &total{}
+			}
 		}
 		*m.Counter.Value = max(0, t.advance(v))
 	case m.Summary != nil:
 		if m.Summary.GetSampleCount() < t.count {
 			t = &total{}
 		}
-		m.Summary.SampleSum = new(t.advance(m.Summary.GetSampleSum()))
-		t.count, m.Summary.SampleCount = m.Summary.GetSampleCount(), new(m.Summary.GetSampleCount()-t.count)
+		count := m.Summary.GetSampleCount() - t.count
+		t.count, m.Summary.SampleCount = m.Summary.GetSampleCount(), &count
+		m.Summary.SampleSum = new(t.advanceSum(m.Summary.GetSampleSum(), count))
 	case m.Histogram != nil:
 		if m.Histogram.GetSampleCount() < t.count {
 			t = &total{}
 		}
 		m.Histogram = t.subtractHistogram(m.Histogram)
 	}
-	t.time, t.seen, t.round = p.time, ts.now(), ts.round
-	series[p.series] = t
+	t.start, t.time, t.seen, t.round = p.start, p.time, ts.now(), ts.round
+	series[key] = t
 	return nil
 }
 
@@ -116,6 +128,16 @@ func (t *total) advance(v float64) float64 {
 	return delta
 }
 
+// advanceSum is advance for the sum of observations, of which count are new. A sum that is not a number
+// stays so: without new ones, nothing of it is new.
+func (t *total) advanceSum(sum float64, count uint64) float64 {
+	delta := t.advance(sum)
+	if count == 0 && (math.IsNaN(delta) || math.IsInf(delta, 0)) {
+		return 0
+	}
+	return delta
+}
+
 // subtractHistogram returns what is new. It keeps the buckets below one another and the count,
 // whatever the buckets were: those of an exponential histogram move when its scale changes.
 func (t *total) subtractHistogram(h *dto.Histogram) *dto.Histogram {
@@ -123,7 +145,7 @@ func (t *total) subtractHistogram(h *dto.Histogram) *dto.Histogram {
 	for i, b := range h.Bucket {
 		bounds[i] = b.GetUpperBound()
 	}
-	delta := histogram(bounds, count, t.advance(h.GetSampleSum()))
+	delta := histogram(bounds, count, t.advanceSum(h.GetSampleSum(), count))
 	least := uint64(0)
 	for i, b := range delta.Bucket {
 		n := h.Bucket[i].GetCumulativeCount()

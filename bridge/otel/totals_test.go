@@ -4,6 +4,7 @@ package shoalotel
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"testing"
 	"time"
@@ -43,6 +44,27 @@ func TestTotals_AStartAfterTheLastReadingIsANewBeginning(t *testing.T) {
 	wantLines(t, tr, collection(counterOf("c", cumulative, p)), "c_total 7")
 }
 
+// The OpenTelemetry bridge for Prometheus takes the times of metrics that have their own, however long
+// ago, and says that they began when the process did.
+func TestTotals_ATimeBeforeTheStartIsNoNewBeginning(t *testing.T) {
+	tr := translatorOf(t, bare)
+	p := metricdata.DataPoint[int64]{Value: 5, StartTime: time.Now(), Time: time.Now().Add(-time.Hour)}
+	for _, want := range []string{"c_total 5", "c_total 0", "c_total 0"} {
+		wantLines(t, tr, collection(counterOf("c", cumulative, p)), want)
+	}
+}
+
+// An observable counter's series that are beyond the limit of cardinality are others each time if its
+// callback observes them in another order.
+func TestTotals_AnOverflowSeriesThatFallsIsNoNewBeginning(t *testing.T) {
+	tr := translatorOf(t, bare)
+	for i, v := range []int64{50, 30, 50, 20, 60, 60} {
+		want := []int{50, 0, 0, 0, 10, 0}[i]
+		wantLines(t, tr, collection(counterOf("c", cumulative, pointOf(v, attribute.Bool("otel.metric.overflow", true)))),
+			fmt.Sprintf(`c_total{otel_metric_overflow="true"} %d`, want))
+	}
+}
+
 func TestTotals_WithoutTimesDecreasesTell(t *testing.T) {
 	tr := translatorOf(t, bare)
 	for _, step := range []struct{ value, want int64 }{{5, 5}, {6, 1}, {6, 0}, {1, 1}} {
@@ -64,6 +86,26 @@ func TestTotals_NotANumberIsNoBeginning(t *testing.T) {
 		got := families[0].Metric[0].Counter.GetValue()
 		if got != step.want && !(math.IsNaN(got) && math.IsNaN(step.want)) {
 			t.Errorf("of %v, got %v, want %v", step.value, got, step.want)
+		}
+	}
+}
+
+// A sum that is no number stays so: what is refused once would be refused with each collection.
+func TestTotals_ASumThatIsNoNumberIsGivenOncePerObservation(t *testing.T) {
+	for _, sum := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		tr := translatorOf(t, bare)
+		for _, step := range []struct {
+			count uint64
+			want  string
+		}{
+			{1, fmt.Sprintf("count 1 sum %v", sum)}, {1, "count 0 sum 0"}, {1, "count 0 sum 0"},
+			{3, fmt.Sprintf("count 2 sum %v", sum)}, {3, "count 0 sum 0"},
+		} {
+			wantLines(t, tr, collection(
+				metricdata.Metrics{Name: "h", Data: metricdata.Histogram[float64]{Temporality: cumulative,
+					DataPoints: []metricdata.HistogramDataPoint[float64]{{Count: step.count, Sum: sum}}}},
+				metricdata.Metrics{Name: "s", Data: metricdata.Summary{DataPoints: []metricdata.SummaryDataPoint{{Count: step.count, Sum: sum}}}},
+			), "h "+step.want, "s "+step.want)
 		}
 	}
 }

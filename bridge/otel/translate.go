@@ -255,8 +255,8 @@ func (c *translation) add(f *dto.MetricFamily, m *metricdata.Metrics, metric *dt
 func (c *translation) countable(m *metricdata.Metrics, t metricdata.Temporality, monotonic bool) bool {
 	switch {
 	case t == metricdata.DeltaTemporality && !monotonic:
-		c.problem(fmt.Errorf("instrument %q: an up-down counter in deltas is left out: "+
-			"choose cumulative temporality for up-down counters, as shoalotel's default does", m.Name))
+		c.problem(fmt.Errorf("instrument %q: an up-down counter in deltas, which only a producer gives, is left out: "+
+			"its value is needed", m.Name))
 	case t != metricdata.DeltaTemporality && t != metricdata.CumulativeTemporality:
 		c.problem(fmt.Errorf("instrument %q: it is left out, since nothing says whether it is given as deltas or as totals", m.Name))
 	default:

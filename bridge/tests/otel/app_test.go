@@ -96,7 +96,7 @@ func (a *app) dial(ctx context.Context, network, addr string) (net.Conn, error) 
 func (a *app) close() {
 	a.client.CloseIdleConnections()
 	_ = a.conn.Close()
-	a.rpc.Stop()
+	a.rpc.GracefulStop() // records what has ended and is not recorded yet
 	a.web.Close()
 	a.shop.Close()
 }

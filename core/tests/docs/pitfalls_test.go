@@ -15,7 +15,7 @@ import (
 const (
 	storePitfalls  = 43
 	httpPitfalls   = 26
-	otelPitfalls   = 10
+	otelPitfalls   = 13
 	bridgePitfalls = 10
 )
 
