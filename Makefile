@@ -22,7 +22,7 @@ quick: ## for each small change: format, vet, and the unit tests without the rac
 test: ## all that a change must pass, except lint
 	scripts/test.sh
 
-versions: ## test with the oldest supported chi, gin, echo, fasthttp and fiber
+versions: ## test with the oldest supported chi, gin, echo, fasthttp, fiber and client_golang
 	scripts/versions.sh
 
 race: ## only the tests, with the race detector
