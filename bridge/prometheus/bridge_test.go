@@ -326,6 +326,23 @@ func TestBridge_NothingOfTheDefaultCollectorsIsRefused(t *testing.T) {
 	}
 }
 
+// A pattern that adds up gauges is not meant for what would be wrong, or take another's name.
+func TestModes_APatternForGaugesLeavesOutWhatIsLeftOutByDefault(t *testing.T) {
+	p := start(t, shoaltest.NewServer(), shoalprom.Opts{Modes: map[string]shoal.Mode{"go_*": shoal.Sum, "process_*": shoal.Sum}})
+	p.counted.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	page := "\n" + p.page()
+	for name, want := range map[string]bool{
+		"\ngo_goroutines ": true, "\ngo_memstats_alloc_bytes_total ": true, "\ngo_memstats_alloc_bytes ": false, "\nprocess_network_": false,
+	} {
+		if strings.Contains(page, name) != want {
+			t.Errorf("%q is on the page: %v", name, !want)
+		}
+	}
+	if got := p.reports(); got != "" {
+		t.Errorf("reported is %s", got)
+	}
+}
+
 // scrapeOf is what a gatherer gives, as text.
 func scrapeOf(from prometheus.Gatherer) string {
 	families, _ := from.Gather()
