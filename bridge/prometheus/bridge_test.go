@@ -363,6 +363,21 @@ func TestBridge_NamesThatAreOneWhenEscapedAreOneFamily(t *testing.T) {
 	}
 }
 
+func TestBridge_ACounterThatSharesItsNameInOpenMetricsIsLeftOutUnlessItIsAGauge(t *testing.T) {
+	p := start(t, shoaltest.NewServer(), shoalprom.Opts{Modes: map[string]shoal.Mode{"visits_total": shoal.Sum}})
+	auto := promauto.With(p.counted)
+	for _, name := range []string{"jobs", "orders_created", "visits"} {
+		auto.NewGauge(prometheus.GaugeOpts{Name: name}).Set(1)
+	}
+	for _, name := range []string{"jobs_total", "orders_total", "visits_total"} {
+		auto.NewCounter(prometheus.CounterOpts{Name: name}).Add(2)
+	}
+	p.wants("jobs{gauge_index=\"0\"} 1\norders_created{gauge_index=\"0\"} 1\nvisits{gauge_index=\"0\"} 1\nvisits_total 2\n")
+	if got := p.reports(); !strings.Contains(got, `"jobs_total"`) || !strings.Contains(got, `"orders_total"`) {
+		t.Errorf("reported is %q", got)
+	}
+}
+
 func TestBridge_AMetricThatClashesLeavesTheOthersAlone(t *testing.T) {
 	p := start(t, shoaltest.NewServer(), shoalprom.Opts{})
 	p.shown.NewGauge(shoal.GaugeOpts{Name: "b", Mode: shoal.Sum}).Set(1)
