@@ -47,6 +47,7 @@ type Importer struct {
 	failing  int64                      // when the source began to fail, in Unix nanoseconds; 0 if it does not; guarded by mu
 	values   []string                   // of the series at hand; guarded by mu
 	counts   []uint64                   // of the series at hand; guarded by mu
+	missing  []int                      // which of counts the series at hand does not give itself; guarded by mu
 }
 
 // NewImporter returns an importer.

@@ -91,7 +91,7 @@ func (f *importedFamily) importSummary(set *constants, values []string, s *dto.S
 	if s.GetSampleCount() > maxCount {
 		return fmt.Errorf("a summary of %d observations: a page counts up to %d exactly", s.GetSampleCount(), uint64(maxCount))
 	}
-	f.counts = append(f.counts[:0], s.GetSampleCount())
+	f.counts, f.missing = append(f.counts[:0], s.GetSampleCount()), nil
 	return f.importCounts(set, values, s.GetSampleSum(), nanos(s.GetCreatedTimestamp()))
 }
 
@@ -121,7 +121,7 @@ func (f *importedFamily) importCounts(set *constants, values []string, sum float
 	if err != nil {
 		return err
 	}
-	e.grow(f.counts, began, f.read)
+	e.grow(f.counts, f.missing, began, f.read)
 	if finite(sum) {
 		sum = wire.Clamp(e.sum.move(sum))
 	} else if zero(f.counts) {
@@ -157,7 +157,8 @@ func (f *importedFamily) addObserved(s *series, sum float64, counts []uint64) {
 }
 
 // readBuckets sets f.counts to how many observations a histogram has up to each bound of the
-// family. What the histogram counts up to another bound is counted at the next larger one.
+// family, and f.missing to the bounds that it does not have. What the histogram counts up to another
+// bound is counted at the next larger one.
 func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 	count := h.GetSampleCount()
 	if h.SampleCountFloat != nil && h.GetSampleCountFloat() != 0 {
@@ -167,7 +168,7 @@ func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 		return fmt.Errorf("a histogram of %d observations: a page counts up to %d exactly", count, uint64(maxCount))
 	}
 	upper, i := f.fam.def.upper, 0
-	f.counts = slices.Grow(f.counts[:0], len(upper)+1)
+	f.counts, f.missing = slices.Grow(f.counts[:0], len(upper)+1), f.missing[:0]
 	last, lastBound, others := uint64(0), math.NaN(), false
 	for _, b := range h.GetBucket() {
 		bound, n := b.GetUpperBound(), b.GetCumulativeCount()
@@ -179,7 +180,7 @@ func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 				"cumulative whole numbers", bound, n, last, count)
 		}
 		for ; i < len(upper) && upper[i] < bound; i++ {
-			f.counts = append(f.counts, last)
+			f.counts, f.missing = append(f.counts, last), append(f.missing, i)
 		}
 		if i < len(upper) && upper[i] == bound {
 			f.counts = append(f.counts, n)
@@ -190,7 +191,7 @@ func (f *importedFamily) readBuckets(h *dto.Histogram) error {
 		last, lastBound = n, bound
 	}
 	for ; i < len(upper); i++ {
-		f.counts = append(f.counts, last)
+		f.counts, f.missing = append(f.counts, last), append(f.missing, i)
 	}
 	f.counts = append(f.counts, count)
 	if others {

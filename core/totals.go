@@ -47,35 +47,46 @@ func (t *totals) restarted(began, read int64) bool {
 }
 
 // grow takes the counts, which are cumulative, and turns them into what is new in each bucket. If
-// one fell, all began anew.
-func (t *totals) grow(counts []uint64, began, read int64) {
+// one fell, all began anew. missing lists the ones that were not given, in ascending order: of such a
+// one at least as much is new as of the one before it.
+func (t *totals) grow(counts []uint64, missing []int, began, read int64) {
 	if t.counts == nil {
 		t.counts = make([]uint64, len(counts))
 	}
-	if !t.restarted(began, read) && t.fell(counts, began) {
+	if !t.restarted(began, read) && t.fell(counts, missing, began) {
 		t.sum.counted = 0
 		clear(t.counts)
 	}
-	room := uint64(math.MaxUint64) // what is new up to the next larger bound
+	room, above := uint64(math.MaxUint64), missing // what is new up to the next larger bound, and those not passed yet
 	for i := len(counts) - 1; i >= 0; i-- {
 		added := max(counts[i], t.counts[i]) - t.counts[i]
-		added = min(added, room) // of a client that reads its buckets one by one, the rest comes with the next reading
-		t.counts[i] += added
-		counts[i], room = added, added
+		counts[i] = min(added, room) // of a client that reads its buckets one by one, the rest comes with the next reading
+		if n := len(above) - 1; n >= 0 && above[n] == i {
+			above = above[:n]
+		} else {
+			room = counts[i]
+		}
+	}
+	for i := range counts {
+		counts[i] = max(counts[i], counts[max(i-1, 0)])
+		t.counts[i] += counts[i]
 	}
 	each(counts)
 }
 
 // fell says whether the counts are smaller than before, and so began anew. Of a client that gives
 // created timestamps, only the count of all observations tells: a bucket that falls while that
-// grows comes from a client that reads its buckets one by one.
-func (t *totals) fell(counts []uint64, began int64) bool {
+// grows comes from a client that reads its buckets one by one. A bucket that is missing tells nothing.
+func (t *totals) fell(counts []uint64, missing []int, began int64) bool {
 	last := len(counts) - 1
 	if counts[last] < t.counts[last] {
 		return true
 	}
 	for i, n := range counts {
-		if n < t.counts[i] && began == 0 {
+		switch {
+		case len(missing) > 0 && missing[0] == i:
+			missing = missing[1:]
+		case n < t.counts[i] && began == 0:
 			return true
 		}
 	}

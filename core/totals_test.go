@@ -102,6 +102,20 @@ func TestTotals_WhatIsNewOfAHistogramIsAdded(t *testing.T) {
 	}
 }
 
+// A collector may give only the buckets that it thinks worth giving, and others each time.
+func TestTotals_ABucketThatIsNotGivenIsNoRestart(t *testing.T) {
+	h := func(all uint64, buckets ...float64) *dto.MetricFamily {
+		return familyOf("h", histogramOf(all, float64(all), buckets))
+	}
+	totalsPage(t, h(10, 1, 3, 2, 7, 5, 10), h(10, 1, 3, 5, 10), h(11, 1, 4, 2, 8, 5, 11), h(11), h(14, 1, 5, 7, 14)).want(t, samples{
+		`h_bucket{le="1"}`: 5, `h_bucket{le="2"}`: 9, `h_bucket{le="5"}`: 12, `h_bucket{le="+Inf"}`: 14, "h_count": 14, "h_sum": 14,
+	})
+	// The buckets that it gives tell that it began anew.
+	totalsPage(t, h(10, 1, 9, 2, 10), h(12, 1, 2, 5, 12)).want(t, samples{
+		`h_bucket{le="1"}`: 11, `h_bucket{le="2"}`: 12, `h_bucket{le="+Inf"}`: 22, "h_count": 22, "h_sum": 22,
+	})
+}
+
 func TestTotals_WhatIsNewOfASummaryIsAdded(t *testing.T) {
 	s := func(n uint64, sum float64) *dto.MetricFamily { return familyOf("s", summaryOf(n, sum)) }
 	totalsPage(t, s(2, 3), s(2, 3), s(5, 7), s(1, 2)).want(t, samples{"s_count": 6, "s_sum": 9})

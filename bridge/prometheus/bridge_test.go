@@ -326,6 +326,23 @@ func TestBridge_NothingOfTheDefaultCollectorsIsRefused(t *testing.T) {
 	}
 }
 
+// A pattern that adds up gauges is not meant for what would be wrong, or take another's name.
+func TestModes_APatternForGaugesLeavesOutWhatIsLeftOutByDefault(t *testing.T) {
+	p := start(t, shoaltest.NewServer(), shoalprom.Opts{Modes: map[string]shoal.Mode{"go_*": shoal.Sum, "process_*": shoal.Sum}})
+	p.counted.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	page := "\n" + p.page()
+	for name, want := range map[string]bool{
+		"\ngo_goroutines ": true, "\ngo_memstats_alloc_bytes_total ": true, "\ngo_memstats_alloc_bytes ": false, "\nprocess_network_": false,
+	} {
+		if strings.Contains(page, name) != want {
+			t.Errorf("%q is on the page: %v", name, !want)
+		}
+	}
+	if got := p.reports(); got != "" {
+		t.Errorf("reported is %s", got)
+	}
+}
+
 // scrapeOf is what a gatherer gives, as text.
 func scrapeOf(from prometheus.Gatherer) string {
 	families, _ := from.Gather()
@@ -343,6 +360,21 @@ func TestBridge_NamesThatAreOneWhenEscapedAreOneFamily(t *testing.T) {
 	p.wants("http_requests{name=\"http-requests\"} 1\nhttp_requests{name=\"http.requests\"} 1\nhttp_requests{name=\"http_requests\"} 1\n")
 	if got := p.reports(); !strings.Contains(got, `gauge "http_requests"`) {
 		t.Errorf("the gauge is left out, and reported is %q", got)
+	}
+}
+
+func TestBridge_ACounterThatSharesItsNameInOpenMetricsIsLeftOutUnlessItIsAGauge(t *testing.T) {
+	p := start(t, shoaltest.NewServer(), shoalprom.Opts{Modes: map[string]shoal.Mode{"visits_total": shoal.Sum}})
+	auto := promauto.With(p.counted)
+	for _, name := range []string{"jobs", "orders_created", "visits"} {
+		auto.NewGauge(prometheus.GaugeOpts{Name: name}).Set(1)
+	}
+	for _, name := range []string{"jobs_total", "orders_total", "visits_total"} {
+		auto.NewCounter(prometheus.CounterOpts{Name: name}).Add(2)
+	}
+	p.wants("jobs{gauge_index=\"0\"} 1\norders_created{gauge_index=\"0\"} 1\nvisits{gauge_index=\"0\"} 1\nvisits_total 2\n")
+	if got := p.reports(); !strings.Contains(got, `"jobs_total"`) || !strings.Contains(got, `"orders_total"`) {
+		t.Errorf("reported is %q", got)
 	}
 }
 

@@ -26,7 +26,10 @@
 //   - A gauge histogram is refused and reported.
 //   - In names, underscores replace the characters that older Prometheus servers do not know, as
 //     promhttp replaces them for such a server.
-//   - Exemplars and timestamps are left out.
+//   - Exemplars, timestamps, units and labels without a value are left out.
+//   - A counter jobs_total is refused and reported if there is also a metric jobs or jobs_created,
+//     since in OpenMetrics they share a name.
+//   - NaN, infinities and negative numbers are dropped from counters, NaN and infinities from sums.
 //
 // So each process shows its own go_goroutines and other gauges of go_* and process_*, and counters
 // such as process_cpu_seconds_total are the sum of all processes. A program that calls
@@ -52,7 +55,8 @@
 //		"pg_stat_*":      shoal.Latest, // what the database counts: its counters become gauges
 //	}}
 //
-// Latest stays when all processes have ended. Max shows the largest value of the living ones.
+// Latest stays when all processes have ended. Max shows the largest value of the living ones. A gauge
+// that one process sets is 0 in the others, which bring that as well: there Latest is wrong.
 //
 // # When something is wrong
 //

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -57,6 +58,22 @@ func TestBridge_APartialFailureImportsTheRestAndDeletesNothing(t *testing.T) {
 		return families[:1], nil
 	}
 	p.wants("a_total 2\n")
+}
+
+// A client_golang sum that was NaN once is NaN for ever.
+func TestBridge_WhatIsNoNumberSpoilsNoTotal(t *testing.T) {
+	p := start(t, shoaltest.NewServer(), shoalprom.Opts{})
+	auto := promauto.With(p.counted)
+	c := auto.NewCounter(prometheus.CounterOpts{Name: "c_total"})
+	s := auto.NewSummary(prometheus.SummaryOpts{Name: "s"})
+	g := auto.NewGauge(prometheus.GaugeOpts{Name: "g"})
+	for _, v := range []float64{2, math.Inf(1), math.NaN(), 2} {
+		c.Add(v)
+		s.Observe(v)
+		g.Set(math.NaN())
+		p.flush()
+	}
+	p.wants("c_total 2\ng{gauge_index=\"0\"} NaN\ns_sum 2\ns_count 4\n")
 }
 
 func TestBridge_AGathererThatPanicsHarmsNobody(t *testing.T) {

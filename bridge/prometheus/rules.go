@@ -86,7 +86,7 @@ func (r *rules) skips(name string) bool {
 	return slices.ContainsFunc(r.skip, func(s string) bool { return s == name || matches(s, name) })
 }
 
-// skippedByDefault says whether a family is left out unless there is a mode for it: see Opts.Skip.
+// skippedByDefault says whether a family is left out unless Opts.Modes makes gauges of it: see Opts.Skip.
 func skippedByDefault(name string) bool {
 	return name == "go_memstats_alloc_bytes" || strings.HasPrefix(name, "process_network_")
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,10 +29,10 @@ type Opts struct {
 	// gauges.
 	Modes map[string]shoal.Mode
 	// Skip lists what is left out. Two things that client_golang's default collectors have are
-	// always left out, unless a key of Modes matches them. Linux counts process_network_* for all
-	// processes of a network namespace together: each process would add what all of them sent.
-	// And go_memstats_alloc_bytes has in OpenMetrics the name of go_memstats_alloc_bytes_total;
-	// go_memstats_heap_alloc_bytes has the same value.
+	// always left out, unless Modes has their very name, or a pattern with the mode Latest, Max, Min
+	// or Avg. Linux counts process_network_* for all processes of a network namespace together: each
+	// process would add what all of them sent. And go_memstats_alloc_bytes has in OpenMetrics the
+	// name of go_memstats_alloc_bytes_total; go_memstats_heap_alloc_bytes has the same value.
 	Skip []string
 	// Prefix is put before the name of every family; Modes and Skip match the names without it.
 	// Defaults to none.
@@ -46,7 +47,8 @@ type Opts struct {
 
 // Bridge makes the registry import what the gatherer gives, until stop is called or the registry is
 // closed. stop gathers once more and deletes the gauges, unless their mode is Latest. What was
-// counted stays, and its totals go on if the gatherer is bridged to the registry again. Bridge
+// counted stays, and its totals go on if the gatherer is bridged to the registry again; a gauge keeps
+// the mode that it had. Bridge
 // returns an error for a mistake in the options, and for a second bridge from the same gatherer into
 // the same registry, which would count everything twice. Gatherers of the same registries in
 // the same order are the same gatherer. A function is never the same as another: bridge it once, and
@@ -78,6 +80,8 @@ func newSource(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (*source, 
 			"leave it out, since each process would add them once more")
 	case o.Prefix != "" && !model.LegacyValidation.IsValidMetricName(o.Prefix):
 		return nil, fmt.Errorf("Opts.Prefix is %q: use letters, digits, '_' and ':', and no digit first", o.Prefix)
+	case strings.HasPrefix(o.Prefix, "shoal_"):
+		return nil, fmt.Errorf("Opts.Prefix is %q: names that begin with shoal_ are shoal's own: choose another", o.Prefix)
 	}
 	r, err := newRules(o.Modes, o.Skip)
 	if err != nil {

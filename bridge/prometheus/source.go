@@ -30,7 +30,6 @@ type family struct {
 	skipped  bool
 	mode     shoal.Mode
 	named    bool // the mode is that of the very name
-	hasMode  bool // Opts.Modes has a mode for the family
 }
 
 // Collect gathers.
@@ -89,10 +88,11 @@ func (s *source) family(name string) *family {
 	}
 	escaped := escapeName(name)
 	f = &family{pageName: s.prefix + escaped}
-	if f.mode, f.named, f.hasMode = s.rules.mode(name); !f.hasMode {
-		f.mode, f.named, f.hasMode = s.rules.mode(escaped)
+	found := false
+	if f.mode, f.named, found = s.rules.mode(name); !found {
+		f.mode, f.named, _ = s.rules.mode(escaped)
 	}
-	f.skipped = s.rules.skips(name) || s.rules.skips(escaped) || !f.hasMode && skippedByDefault(name)
+	f.skipped = s.rules.skips(name) || s.rules.skips(escaped) || !f.isGauge() && skippedByDefault(name)
 	if name == "" {
 		f.pageName = "" // without the prefix, so that the registry refuses it
 	}
@@ -100,9 +100,9 @@ func (s *source) family(name string) *family {
 	return f
 }
 
-// isGauge says whether the family becomes one of gauges if it has counters: see Opts.Modes.
+// isGauge says whether Opts.Modes makes the family one of gauges if it has counters.
 func (f *family) isGauge() bool {
-	return f.hasMode && (f.named || f.mode != shoal.PerProcess && f.mode != shoal.Sum)
+	return f.named || f.mode != shoal.PerProcess && f.mode != shoal.Sum
 }
 
 // asGauges returns counters as gauges.
