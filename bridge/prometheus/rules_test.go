@@ -90,6 +90,7 @@ func TestBridge_SaysWhatIsWrongWithItsArguments(t *testing.T) {
 		{reg, from, Opts{Skip: []string{"b", `a\`}}, `Opts.Skip of "a\\": not a pattern`},
 		{reg, from, Opts{Skip: []string{""}}, "it is empty: use"},
 		{reg, from, Opts{Prefix: "a-b"}, `Opts.Prefix is "a-b": use`},
+		{reg, from, Opts{Prefix: "shoal_x_"}, "reserved for shoal's own metrics"},
 		{reg, from, Opts{Period: -1}, "Period is -1ns: use"},
 	} {
 		stop, err := Bridge(c.reg, c.from, c.o)

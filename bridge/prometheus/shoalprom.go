@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -78,6 +79,8 @@ func newSource(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (*source, 
 			"leave it out, since each process would add them once more")
 	case o.Prefix != "" && !model.LegacyValidation.IsValidMetricName(o.Prefix):
 		return nil, fmt.Errorf("Opts.Prefix is %q: use letters, digits, '_' and ':', and no digit first", o.Prefix)
+	case strings.HasPrefix(o.Prefix, "shoal_"):
+		return nil, fmt.Errorf("Opts.Prefix is %q: the prefix shoal_ is reserved for shoal's own metrics: choose another", o.Prefix)
 	}
 	r, err := newRules(o.Modes, o.Skip)
 	if err != nil {
