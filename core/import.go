@@ -5,6 +5,7 @@ package shoal
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -115,7 +116,7 @@ func (i *Importer) reopen(as *Importer) {
 // it would not give that again.
 func (i *Importer) importAll(families []*dto.MetricFamily, read time.Time, whole bool) error {
 	if _, err := i.reg.writing(); err != nil && !errors.Is(err, ErrNotConnected) {
-		return fmt.Errorf("shoal: import: %w", err)
+		return prefixOnce(fmt.Errorf("shoal: import: %w", err))
 	}
 	defer i.endIfClosed()
 	i.mu.Lock()
@@ -131,17 +132,57 @@ func (i *Importer) importAll(families []*dto.MetricFamily, read time.Time, whole
 		i.failing = i.read
 	}
 	i.round++
-	var errs []error
+	var errs refusals
 	for _, family := range families {
 		if closed && kindOf(family.GetType()) == wire.TypeGauge {
 			continue
 		}
 		if err := i.importFamily(family); err != nil {
-			errs = append(errs, fmt.Errorf("shoal: import of %s %q: %w", typeName(family), family.GetName(), err))
+			errs = append(errs, refusedFamily{family.GetName(), fmt.Errorf("shoal: import of %s %q: %w", typeName(family), family.GetName(), err)})
 		}
 	}
 	i.forgetGone(whole && !closed, false)
-	return errors.Join(errs...)
+	return errs.orNil()
+}
+
+// refusals are what an import refused.
+type refusals []refusedFamily
+
+type refusedFamily struct {
+	name string
+	err  error
+}
+
+// orNil returns the error of an import.
+func (r refusals) orNil() error {
+	if len(r) == 0 {
+		return nil
+	}
+	return r
+}
+
+// Error begins with the names of all, since a log has no room for every reason.
+func (r refusals) Error() string {
+	reasons := wire.Join(r.Unwrap()...).Error()
+	if len(r) == 1 {
+		return reasons
+	}
+	const most = 40
+	var names []string
+	for _, one := range r[:min(len(r), most)] {
+		names = append(names, wire.QuoteName(one.name))
+	}
+	if more := len(r) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	return fmt.Sprintf("shoal: import of %d metrics (%s): %s", len(r), strings.Join(names, ", "), reasons)
+}
+
+func (r refusals) Unwrap() (errs []error) {
+	for _, one := range r {
+		errs = append(errs, one.err)
+	}
+	return errs
 }
 
 // importFamily imports one family. The caller holds mu.

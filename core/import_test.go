@@ -4,6 +4,7 @@ package shoal
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -219,6 +220,27 @@ func TestImport_ManyBadSeriesGiveOneShortError(t *testing.T) {
 	err := r.Import([]*dto.MetricFamily{familyOf("c", metrics...)})
 	if err == nil || len(err.Error()) > 300 || !strings.Contains(err.Error(), "999 more") {
 		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestImport_ManyBadMetricsGiveOneErrorThatBeginsWithTheirNames(t *testing.T) {
+	r := New()
+	var families []*dto.MetricFamily
+	for i := range 50 {
+		families = append(families, familyOf(fmt.Sprintf("c%02d", i), counterOf(1, "a-b", "x")))
+	}
+	err := r.Import(families)
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || len(joined.Unwrap()) != 50 {
+		t.Fatalf("the error is %v", err)
+	}
+	text := err.Error()
+	if !strings.HasPrefix(text, "shoal: import of 50 metrics (c00, c01, ") || !strings.Contains(text, "c39, 10 more): ") ||
+		!strings.Contains(text, `import of counter "c00": `) || strings.Contains(text, "\n") || len(text) > 2000 {
+		t.Errorf("the error is %s", text)
+	}
+	if err := r.Import(families[:1]); !strings.HasPrefix(err.Error(), `shoal: import of counter "c00": `) {
+		t.Errorf("the error of one is %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ package shoalotel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -73,7 +74,11 @@ func (e *Exporter) bring(rm *metricdata.ResourceMetrics) (problems []error, refu
 		return nil, nil, sdkmetric.ErrExporterShutdown
 	}
 	families, problems := e.translator.translate(rm)
-	return problems, e.importer.Import(e.batches.join(rm, families)), nil
+	refused = e.importer.Import(e.batches.join(rm, families))
+	if errors.Is(refused, shoal.ErrClosed) {
+		refused = fmt.Errorf("shoalotel: what was collected is lost: shut the provider down before the registry is closed: %w", refused)
+	}
+	return problems, refused, nil
 }
 
 // ForceFlush waits until Redis has what was exported: see [shoal.Registry.Flush]. Without a

@@ -181,6 +181,17 @@ func TestExporter_WhatIsRefusedIsReportedOnceAndLeavesTheRestAlone(t *testing.T)
 	must(t, p.Shutdown(t.Context()))
 }
 
+func TestExporter_SaysWhatToDoIfTheRegistryIsClosedFirst(t *testing.T) {
+	reg := shoaltest.New(t)
+	_, p := exporterOf(t, reg, bare)
+	counterIn(t, p, "c").Add(t.Context(), 1)
+	must(t, reg.Close(t.Context()))
+	errs := handledBy(func() { must(t, p.Shutdown(t.Context())) })
+	if len(errs) != 1 || !errors.Is(errs[0], shoal.ErrClosed) || !strings.Contains(errs[0].Error(), "shut the provider down before") {
+		t.Errorf("otel.Handle got %v", errs)
+	}
+}
+
 func TestExporter_GaugesOfAllBatchesOfACollectionStayAndOthersGo(t *testing.T) {
 	for _, batch := range []int{0, 1, 2, 3, 5} {
 		reg := shoaltest.New(t)

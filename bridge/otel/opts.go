@@ -89,6 +89,9 @@ func (o Opts) withDefaults() (Opts, error) {
 		if err != nil {
 			return o, fmt.Errorf("shoalotel: Opts.Namespace: %w", err)
 		}
+		if strings.HasPrefix(namespace+"_", "shoal_") {
+			return o, fmt.Errorf("shoalotel: Opts.Namespace is %q: the prefix shoal_ is reserved for shoal's own metrics: choose another", o.Namespace)
+		}
 		o.Namespace = namespace
 	}
 	if o.Aggregation == nil {

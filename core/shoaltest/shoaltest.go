@@ -5,6 +5,8 @@ package shoaltest
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -103,11 +105,36 @@ func Exists(t testing.TB, reg *shoal.Registry, name string, labels ...string) bo
 
 func series(t testing.TB, reg *shoal.Registry, name string, labels []string) *dto.Metric {
 	t.Helper()
-	m, others := find(gather(t, reg), name, pairs(t, labels))
-	if m == nil {
-		t.Fatalf("no series %s%v; there are:\n%s", name, labels, strings.Join(others, "\n"))
+	asked := pairs(t, labels)
+	families := gather(t, reg)
+	m, others := find(families, name, asked)
+	switch {
+	case m != nil:
+	case len(others) > 0:
+		t.Fatalf("the page has no series %s; of this metric it has:\n%s", seriesName(name, asked), strings.Join(others, "\n"))
+	default:
+		t.Fatalf("the page has no metric %s; it has: %s", name, strings.Join(namesOf(families), ", "))
 	}
 	return m
+}
+
+// seriesName is the series as a page names it.
+func seriesName(name string, labels map[string]string) string {
+	var parts []string
+	for _, label := range slices.Sorted(maps.Keys(labels)) {
+		parts = append(parts, fmt.Sprintf("%s=%q", label, labels[label]))
+	}
+	return name + "{" + strings.Join(parts, ",") + "}"
+}
+
+// namesOf returns the names of the families other than shoal's own.
+func namesOf(families []*dto.MetricFamily) (names []string) {
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "shoal_") {
+			names = append(names, f.GetName())
+		}
+	}
+	return names
 }
 
 func gather(t testing.TB, reg *shoal.Registry) []*dto.MetricFamily {
@@ -141,15 +168,14 @@ func find(families []*dto.MetricFamily, name string, labels map[string]string) (
 			continue
 		}
 		for _, m := range f.Metric {
-			same := len(m.Label) == len(labels)
+			has := map[string]string{}
 			for _, l := range m.Label {
-				value, ok := labels[l.GetName()]
-				same = same && ok && value == l.GetValue()
+				has[l.GetName()] = l.GetValue()
 			}
-			if same {
+			if maps.Equal(has, labels) {
 				return m, nil
 			}
-			others = append(others, fmt.Sprint(name, m.Label))
+			others = append(others, seriesName(name, has))
 		}
 	}
 	return nil, others

@@ -102,7 +102,9 @@ func TestValue_FailsAndShowsWhatThereIs(t *testing.T) {
 		ask  func(tb testing.TB)
 		want string
 	}{
-		{func(tb testing.TB) { shoaltest.Value(tb, reg, "c_total", "a", "2") }, `"1"`},
+		{func(tb testing.TB) { shoaltest.Value(tb, reg, "c_total", "a", "2", "b", "3") },
+			"the page has no series c_total{a=\"2\",b=\"3\"}; of this metric it has:\nc_total{a=\"1\"}"},
+		{func(tb testing.TB) { shoaltest.Value(tb, reg, "c") }, "the page has no metric c; it has: c_total"},
 		{func(tb testing.TB) { shoaltest.Value(tb, reg, "c_total", "a") }, "each followed by its value"},
 		{func(tb testing.TB) { shoaltest.Sum(tb, reg, "c_total", "a", "1") }, "no histogram or summary"},
 		{func(tb testing.TB) { shoaltest.Value(tb, shoal.New(), "c_total") }, "not connected"},

@@ -102,11 +102,13 @@ func wrongPart(text string, u *url.URL) string {
 	switch {
 	case strings.Contains(text, "#"): // what follows may be the rest of a password
 		return "it has a # in it"
+	case text == "":
+		return "it is empty"
 	case u.Scheme == "":
 		return "it has no scheme"
 	case u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix":
 		return "its scheme is not redis, rediss or unix"
-	case u.Opaque != "":
+	case !strings.Contains(text, "://"):
 		return "it lacks the // behind its scheme"
 	case err != nil:
 		return "its parameters, behind the ?, do not parse"

@@ -10,14 +10,14 @@ import (
 
 func TestNew_SaysWhichPartOfItsURLIsWrong(t *testing.T) {
 	for url, part := range map[string]string{
-		"":                                     "no scheme",
+		"":                                     "it is empty",
 		"localhost":                            "no scheme",
 		"//localhost:6379":                     "no scheme",
 		"127.0.0.1:6379":                       "no scheme",
 		"localhost:6379":                       "scheme is not",
 		"http://localhost":                     "scheme is not",
 		"redis:localhost":                      "lacks the //",
-		"redis:/localhost":                     "host, is not a number",
+		"redis:/localhost":                     "lacks the //",
 		"redis://localhost:6379\n":             "control character",
 		"redis://localhost:port":               "port is not a number",
 		"redis://localhost:6379x/0":            "port is not a number",
