@@ -67,8 +67,7 @@
 // processes.
 //
 // If two instruments get one name, the family has the help and the type of the first. An
-// instrument of another type is left out and reported. So is a counter x_total beside a gauge or a
-// histogram x, or the other way round, whichever comes second: in OpenMetrics both are named x.
+// instrument of another type is left out and reported.
 //
 // # When something is wrong
 //

@@ -27,8 +27,6 @@
 //   - In names, underscores replace the characters that older Prometheus servers do not know, as
 //     promhttp replaces them for such a server.
 //   - Exemplars, timestamps, units and labels without a value are left out.
-//   - A counter jobs_total is refused and reported if there is also a metric jobs or jobs_created,
-//     since in OpenMetrics they share a name.
 //   - NaN, infinities and negative numbers are dropped from counters, NaN and infinities from sums.
 //
 // So each process shows its own go_goroutines and other gauges of go_* and process_*, and counters

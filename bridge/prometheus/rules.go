@@ -88,7 +88,7 @@ func (r *rules) skips(name string) bool {
 
 // skippedByDefault says whether a family is left out unless Opts.Modes makes gauges of it: see Opts.Skip.
 func skippedByDefault(name string) bool {
-	return name == "go_memstats_alloc_bytes" || strings.HasPrefix(name, "process_network_")
+	return strings.HasPrefix(name, "process_network_")
 }
 
 // mode returns the mode of a family, whether its very name is a key, and whether there is a rule

@@ -28,11 +28,10 @@ type Opts struct {
 	// mode. [shoal.Total] is refused, since it can only be added to. Defaults to PerProcess for all
 	// gauges.
 	Modes map[string]shoal.Mode
-	// Skip lists what is left out. Two things that client_golang's default collectors have are
-	// always left out, unless Modes has their very name, or a pattern with the mode Latest, Max, Min
-	// or Avg. Linux counts process_network_* for all processes of a network namespace together: each
-	// process would add what all of them sent. And go_memstats_alloc_bytes has in OpenMetrics the
-	// name of go_memstats_alloc_bytes_total; go_memstats_heap_alloc_bytes has the same value.
+	// Skip lists what is left out. process_network_*, which client_golang's default collectors have, is
+	// always left out, unless Modes has the very name, or a pattern with the mode Latest, Max, Min or
+	// Avg: Linux counts these for all processes of a network namespace together, and each process
+	// would add what all of them sent.
 	Skip []string
 	// Prefix is put before the name of every family; Modes and Skip match the names without it.
 	// Defaults to none.

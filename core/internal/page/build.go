@@ -60,9 +60,12 @@ func (b *builder) build(families []storedFamily) (*Page, error) {
 		return cmp.Or(cmp.Compare(x.state.Created, y.state.Created), cmp.Compare(x.name, y.name))
 	})
 	p := &Page{families: b.instances()}
-	owners := map[string]string{}
+	owners, names := map[string]string{}, map[string]bool{}
 	for _, f := range p.families {
 		owners[f.name] = "shoal itself"
+	}
+	for _, f := range families {
+		names[f.name] = true
 	}
 	large, room := b.tooLarge(families)
 	created := 0 // bytes of the lines that tell when series began
@@ -83,6 +86,7 @@ func (b *builder) build(families []storedFamily) (*Page, error) {
 			b.addZeros(shown, &f)
 		}
 		if shown != nil && len(shown.numbers) > 0 {
+			shown.shareNames(names)
 			p.families = append(p.families, shown)
 			if f.series != nil {
 				created = addBounded(created, shown.createdBound(addBounded(f.series.labelText, mulBounded(shown.len(), b.label))))

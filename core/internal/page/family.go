@@ -31,6 +31,9 @@ type shownFamily struct {
 	starts []int64
 	now    int64
 	after  int64
+	// What it shares with other families in OpenMetrics: the name that a counter has there, and
+	// the name of the samples that tell when series began.
+	sharesName, sharesCreated bool
 }
 
 // width is how many numbers a row has.

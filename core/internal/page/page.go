@@ -109,7 +109,11 @@ func (p *Page) write(w io.Writer, encoding Encoding) error {
 	encoder := expfmt.NewEncoder(w, expfmt.NewFormat(encoding.Format)+"; escaping=allow-utf-8", expfmt.WithCreatedLines())
 	for _, f := range p.families { // one by one: as protobuf they take several times the page
 		starts := encoding.Created && f.createdName() != "" || encoding.Format == expfmt.TypeProtoDelim
-		if err := encoder.Encode(f.toProto(starts)); err != nil {
+		family := f.toProto(starts)
+		if f.sharesName && encoding.Format == expfmt.TypeOpenMetrics {
+			makeUnknown(family)
+		}
+		if err := encoder.Encode(family); err != nil {
 			return fmt.Errorf("encoding %s: %w", f.name, err)
 		}
 	}

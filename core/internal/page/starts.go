@@ -4,7 +4,6 @@ package page
 
 import (
 	"context"
-	"strings"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/shoal-metrics/shoal/core/internal/wire"
@@ -115,27 +114,4 @@ func (f *shownFamily) addStarts(metrics []dto.Metric) {
 			m.Histogram.CreatedTimestamp = timestamp
 		}
 	}
-}
-
-// createdName is the name of the samples that tell in OpenMetrics 1.0 when the series began;
-// empty if it has none. There a counter without _total is of unknown type.
-func (f *shownFamily) createdName() string {
-	base, total := strings.CutSuffix(f.name, "_total")
-	switch {
-	case f.kind == wire.TypeCounter && total:
-		return base + "_created"
-	case f.kind == wire.TypeSummary, f.kind == wire.TypeHistogram:
-		return f.name + "_created"
-	}
-	return ""
-}
-
-// createdBound is how many bytes those samples have as text at most, if the labels of all
-// rows together have labelText bytes.
-func (f *shownFamily) createdBound(labelText int) int {
-	name := f.createdName()
-	if f.starts == nil || name == "" {
-		return 0
-	}
-	return addBounded(labelText, mulBounded(f.len(), len(name)+len("{} \n")+longestNumber))
 }

@@ -2,9 +2,7 @@
 
 package runtimestats
 
-// runtimeTable says which samples of package runtime/metrics add up to each number. It lacks
-// client_golang's go_memstats_alloc_bytes: in OpenMetrics that is the name of the counter
-// go_memstats_alloc_bytes_total as well, and go_memstats_heap_alloc_bytes is the same number.
+// runtimeTable says which samples of package runtime/metrics add up to each number.
 var runtimeTable = []struct {
 	Stat
 	of []string
@@ -14,6 +12,7 @@ var runtimeTable = []struct {
 	{gauge("go_gc_gogc_percent", "GOGC: how far the heap may grow until the next garbage collection."), names("/gc/gogc:percent")},
 	{gauge("go_gc_gomemlimit_bytes", "GOMEMLIMIT: the runtime's soft limit of memory."), names("/gc/gomemlimit:bytes")},
 
+	{gauge("go_memstats_alloc_bytes", "Bytes of objects in the heap, as go_memstats_heap_alloc_bytes."), names(objects)},
 	{total("go_memstats_alloc_bytes_total", "Bytes of all objects that were ever allocated in the heap."), names("/gc/heap/allocs:bytes")},
 	{total("go_memstats_mallocs_total", "Objects that were ever allocated in the heap."), names("/gc/heap/allocs:objects", tiny)},
 	{total("go_memstats_frees_total", "Objects of the heap that were ever freed."), names("/gc/heap/frees:objects", tiny)},

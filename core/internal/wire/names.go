@@ -51,18 +51,14 @@ func IsReservedLabel(kind, name string) bool {
 }
 
 // OwnedNames lists the names on the page that a family of this name and type
-// occupies: its own and those of its samples. In OpenMetrics the family of the
-// counter x_total is x.
+// occupies: its own and those of its samples. In OpenMetrics it has more, which
+// it may share with other families.
 func OwnedNames(name, kind string) []string {
 	switch kind {
 	case TypeHistogram:
-		return []string{name, name + "_bucket", name + "_sum", name + "_count", name + "_created"}
+		return []string{name, name + "_bucket", name + "_sum", name + "_count"}
 	case TypeSummary:
-		return []string{name, name + "_sum", name + "_count", name + "_created"}
-	case TypeCounter:
-		if base, ok := strings.CutSuffix(name, "_total"); ok {
-			return []string{name, base, base + "_created"}
-		}
+		return []string{name, name + "_sum", name + "_count"}
 	}
 	return []string{name}
 }

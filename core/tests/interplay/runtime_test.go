@@ -16,7 +16,6 @@ import (
 
 // left are the names that client_golang's collectors have by default and shoal leaves out.
 var left = map[string]string{
-	"go_memstats_alloc_bytes":              "go_memstats_heap_alloc_bytes is the same, and in OpenMetrics the name is that of go_memstats_alloc_bytes_total",
 	"process_network_receive_bytes_total":  "it is of the network namespace, which processes share",
 	"process_network_transmit_bytes_total": "it is of the network namespace, which processes share",
 }

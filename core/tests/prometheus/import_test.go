@@ -39,13 +39,15 @@ func TestParse_PrometheusReadsWhatIsImported(t *testing.T) {
 		return &dto.MetricFamily{Name: &name, Help: new("a \\ \"b\"\nc # EOF"), Type: &kind, Metric: metrics}
 	}
 	refused := []*dto.MetricFamily{
-		family("votes", dto.MetricType_GAUGE, gauge()), // the counter's name in OpenMetrics
-		family("votes_created", dto.MetricType_GAUGE, gauge()),
 		family("took_bucket", dto.MetricType_COUNTER, counter()),
 	}
 	importer := reg.NewImporter(shoal.ImporterOpts{Mode: func(string) shoal.Mode { return shoal.Sum }})
 	err := importer.Import(append([]*dto.MetricFamily{
 		family("votes_total", dto.MetricType_COUNTER, counter(), counter("a", "1"), counter("b", "\\\"\n"), counter("le", "no number", "quantile", "x")),
+		family("votes", dto.MetricType_GAUGE, gauge("who", "all")), // the counter's name in OpenMetrics
+		family("calls_total", dto.MetricType_COUNTER, counter()),
+		family("calls_created", dto.MetricType_GAUGE, gauge()), // where OpenMetrics has the counter's start
+		family("took_created", dto.MetricType_GAUGE, gauge()),
 		family("hits", dto.MetricType_COUNTER, counter(), counter("a", "1")), // no suffix
 		family("target_info", dto.MetricType_GAUGE, gauge("service_name", "shop")),
 		family("a_total", dto.MetricType_GAUGE, gauge()),
@@ -57,7 +59,7 @@ func TestParse_PrometheusReadsWhatIsImported(t *testing.T) {
 	if joined, ok := err.(interface{ Unwrap() []error }); !ok || len(joined.Unwrap()) != len(refused) {
 		t.Fatalf("refused: %v", err)
 	}
-	const series = 4 + 2 + 1 + 1 + 1 + 1 + 2*4 + 2
+	const series = 4 + 1 + 1 + 1 + 1 + 2 + 1 + 1 + 1 + 1 + 2*4 + 2
 	for _, tt := range []struct {
 		name     string
 		opts     shoal.HandlerOpts
