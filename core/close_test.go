@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
@@ -43,6 +44,29 @@ func TestClose_DrainsRemovesGaugesAndGivesBackTheIndex(t *testing.T) {
 
 // The error of Close says exactly of how many series Redis lacks something, or may lack it;
 // shoal's own metrics don't count.
+// A program that forgets Open would lose everything in silence.
+func TestClose_OfARegistryThatWasNeverConnectedWarnsOnceOfWhatWasCounted(t *testing.T) {
+	var log strings.Builder
+	defer slog.SetDefault(slog.Default())
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	idle, counted := New(), New()
+	for _, r := range []*Registry{idle, counted} {
+		c := r.NewCounterVec(CounterOpts{Name: "c_total"}, []string{"a"})
+		r.NewGauge(GaugeOpts{Name: "g"}).Set(1)
+		if r == counted {
+			c.WithLabelValues("1").Inc()
+		}
+	}
+	for _, r := range []*Registry{idle, counted, counted} {
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "values of 1 series were never sent") || !strings.Contains(got, "call Connect or Open first") {
+		t.Errorf("logged is %q", got)
+	}
+}
+
 func TestClose_SaysWhatItLeavesWhileTheStoreIsAway(t *testing.T) {
 	type left struct{ neverSent, inDoubt int }
 	hangs := func(string) error { time.Sleep(time.Hour); return errBroken }

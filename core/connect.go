@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -207,14 +208,18 @@ func (r *Registry) Flush(ctx context.Context) error {
 // then returns an [*UndeliveredError]. A program calls it at its end, a job as well as a
 // server: without it, the process counts as living until its lease ends. Call it when nothing
 // writes any more: what is written after Close began may go nowhere, and what is written after
-// it ended goes nowhere. A second Close returns the same result; Close of an unconnected
-// registry returns nil.
+// it ended goes nowhere. A second Close returns the same result. Close of an unconnected
+// registry returns nil, and warns by [slog.Default] if it has values, which go nowhere.
 func (r *Registry) Close(ctx context.Context) error {
 	r.mu.Lock()
+	again := r.closed
 	r.closed = true
 	c := r.conn.Load()
 	r.mu.Unlock()
 	if c == nil {
+		if lost := r.undelivered(ErrNotConnected); lost.NeverSent > 0 && !again {
+			slog.Warn(lost.Error())
+		}
 		return nil
 	}
 	return c.close(ctx)

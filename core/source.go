@@ -89,7 +89,7 @@ func (r *Registry) AddSource(s Source, o SourceOpts) (remove func(), err error) 
 			"each process would add them once more; let Prometheus scrape it beside this one")
 	}
 	if _, err := r.connected(); errors.Is(err, ErrClosed) {
-		return nil, fmt.Errorf("shoal: AddSource: %w", err)
+		return nil, prefixOnce(fmt.Errorf("shoal: AddSource: %w", err))
 	}
 	added := &importSource{source: s, name: o.Name, key: o.Key, importer: r.newImporter(o.Mode, o.Cumulative), calls: make(chan struct{}, 1)}
 	added.importer.asks = true
