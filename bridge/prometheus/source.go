@@ -88,7 +88,7 @@ func (s *source) family(name string) *family {
 	}
 	escaped := escapeName(name)
 	f = &family{pageName: s.prefix + escaped}
-	found := false
+	var found bool
 	if f.mode, f.named, found = s.rules.mode(name); !found {
 		f.mode, f.named, _ = s.rules.mode(escaped)
 	}
