@@ -95,7 +95,7 @@ func (i *Importer) Close() {
 }
 
 // endIfClosed forgets what was given if the importer is closed. Close and each import call it last,
-// so whoever holds mu meanwhile does it: OnError, which an import calls, may close the importer.
+// so the call that holds mu meanwhile does it: OnError, which an import calls, may close the importer.
 func (i *Importer) endIfClosed() {
 	if i.closed.Load() && i.mu.TryLock() {
 		defer i.mu.Unlock()

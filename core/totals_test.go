@@ -255,7 +255,7 @@ func TestTotals_OneFailureMakesNothingGoHoweverLongThePeriod(t *testing.T) {
 		s.set(nil, all...)
 		defer add(t, r, s, SourceOpts{Period: 2 * time.Minute})()
 		elapse(10 * time.Second)
-		for range 3 { // by turns, one call fails and one does not
+		for range 3 { // every other call fails
 			s.set(failed)
 			elapse(2 * time.Minute)
 			stored(t, server).want(t, samples{`c{x="1"}`: 1, "g": 1})
