@@ -90,7 +90,7 @@ func (o Opts) withDefaults() (Opts, error) {
 			return o, fmt.Errorf("shoalotel: Opts.Namespace: %w", err)
 		}
 		if strings.HasPrefix(namespace+"_", "shoal_") {
-			return o, fmt.Errorf("shoalotel: Opts.Namespace is %q: the prefix shoal_ is reserved for shoal's own metrics: choose another", o.Namespace)
+			return o, fmt.Errorf("shoalotel: Opts.Namespace is %q: names that begin with shoal_ are shoal's own: choose another", o.Namespace)
 		}
 		o.Namespace = namespace
 	}

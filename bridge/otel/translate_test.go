@@ -229,7 +229,7 @@ func TestOpts_RefuseWhatCanNotBeMeant(t *testing.T) {
 		"no bounds":        {Opts{ExponentialBounds: map[string][]float64{"h": {}}}, `Opts.ExponentialBounds["h"]: use finite bounds`},
 		"bounds that fall": {Opts{ExponentialBounds: map[string][]float64{"h": {2, 1}}}, "each above the one before"},
 		"a namespace":      {Opts{Namespace: "..."}, "Opts.Namespace"},
-		"shoal's own":      {Opts{Namespace: "shoal"}, "reserved for shoal's own metrics"},
+		"shoal's own":      {Opts{Namespace: "shoal"}, "names that begin with shoal_"},
 	} {
 		_, asReader := NewReader(shoal.New(), tt.opts)
 		_, asExporter := NewExporter(shoal.New(), tt.opts)

@@ -26,7 +26,7 @@ type modePattern struct {
 }
 
 func newRules(modes map[string]shoal.Mode, skip []string) (rules, error) {
-	r := rules{named: map[string]shoal.Mode{}, skip: skip}
+	r := rules{named: map[string]shoal.Mode{}, skip: slices.Clone(skip)}
 	for key, mode := range modes {
 		if err := checkPattern(key); err != nil {
 			return rules{}, fmt.Errorf("Opts.Modes[%q]: %w", key, err)
@@ -47,7 +47,6 @@ func newRules(modes map[string]shoal.Mode, skip []string) (rules, error) {
 			return rules{}, fmt.Errorf("Opts.Skip of %q: %w", pattern, err)
 		}
 	}
-	r.skip = slices.Clone(skip)
 	return r, nil
 }
 

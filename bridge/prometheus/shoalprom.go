@@ -47,11 +47,12 @@ type Opts struct {
 // Bridge makes the registry import what the gatherer gives, until stop is called or the registry is
 // closed. stop gathers once more and deletes the gauges, unless their mode is Latest. What was
 // counted stays, and its totals go on if the gatherer is bridged to the registry again; a gauge keeps
-// the mode that it had. Bridge
-// returns an error for a mistake in the options, and for a second bridge from the same gatherer into
-// the same registry, which would count everything twice. Gatherers of the same registries in
-// the same order are the same gatherer. A function is never the same as another: bridge it once, and
-// not again after stop.
+// the mode that it had.
+//
+// Bridge returns an error for a mistake in the options, and for a second bridge from the same gatherer
+// into the same registry, which would count everything twice. Gatherers of the same registries in the
+// same order are the same gatherer. A function is never the same as another: bridge it once, and not
+// again after stop.
 func Bridge(reg *shoal.Registry, from prometheus.Gatherer, o Opts) (stop func(), err error) {
 	s, err := newSource(reg, from, o)
 	if err != nil {

@@ -38,15 +38,15 @@ func TestFleet_FourReplicasShowWhatOneWithTheOfficialExporterWould(t *testing.T)
 				replicas = append(replicas, start(t, config))
 			}
 			for i, r := range replicas {
-				r.tell(fmt.Sprint("work ", rounds[i]))
+				r.Tell(fmt.Sprint("work ", rounds[i]))
 			}
 			for _, r := range replicas {
 				testkit.Eventually(t, func() error { return r.shows(want) })
 			}
 			// What they counted stays when they end; their up-down counters and target_info go.
-			replicas[0].tell("work 2")
+			replicas[0].Tell("work 2")
 			for _, r := range replicas[:3] {
-				r.stop()
+				r.End()
 			}
 			want = officialPage(t, append(rounds, 2))
 			testkit.Eventually(t, func() error {
@@ -168,7 +168,7 @@ func TestFleet_AKilledReplicaLosesAPeriodAtMost(t *testing.T) {
 		counted := victim.count(1)
 		marks = append(marks, mark{time.Now(), counted})
 	}
-	victim.kill()
+	victim.Kill()
 	killed := time.Now()
 	most, least := marks[len(marks)-1].counted, 0
 	for _, m := range marks {
@@ -229,6 +229,6 @@ func fleetCountsThrough(t *testing.T, url string, first, second func()) {
 		r.eventuallyShows(total)
 	}
 	count()
-	replicas[0].stop()
+	replicas[0].End()
 	replicas[1].eventuallyShows(total)
 }

@@ -3,8 +3,6 @@
 package otel
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,7 +10,6 @@ import (
 	"log"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -58,13 +55,7 @@ func replicaMain(config string, in io.Reader, out io.Writer) int {
 		return 1
 	}
 	page := httptest.NewServer(reg.Handler(shoal.HandlerOpts{}))
-	for lines := bufio.NewScanner(in); lines.Scan(); {
-		answer, err := a.obey(lines.Text(), page.URL)
-		if err != nil {
-			answer = "error: " + err.Error()
-		}
-		_, _ = fmt.Fprintln(out, answer)
-	}
+	testkit.Obey(in, out, func(line string) (string, error) { return a.obey(line, page.URL) })
 	a.close()
 	page.Close()
 	for _, err := range []error{provider.Shutdown(context.Background()), reg.Close(context.Background())} {
@@ -100,78 +91,24 @@ func (a *app) obey(line, page string) (string, error) {
 	return "", fmt.Errorf("unknown word %q", word)
 }
 
-// replica is a process that the test started from its own binary.
+// replica is a process that the test started.
 type replica struct {
+	*testkit.Child
 	t    testing.TB
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  *bufio.Reader
-	err  bytes.Buffer // its standard error; read it only after the process has ended
-	page string       // the URL of its page
+	page string // the URL of its page
 }
 
-// start starts a replica. It ends with the test at the latest.
 func start(t testing.TB, config replicaConfig) *replica {
 	t.Helper()
-	text, err := json.Marshal(config)
-	testkit.Must(t, err)
-	self, err := os.Executable()
-	testkit.Must(t, err)
-	r := &replica{t: t, cmd: exec.Command(self)}
-	r.cmd.Env = append(os.Environ(), replicaEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
-	r.cmd.Stderr = &r.err
-	r.in, err = r.cmd.StdinPipe()
-	testkit.Must(t, err)
-	out, err := r.cmd.StdoutPipe()
-	testkit.Must(t, err)
-	r.out = bufio.NewReader(out)
-	testkit.Must(t, r.cmd.Start())
-	t.Cleanup(func() {
-		r.kill()
-		if t.Failed() {
-			t.Logf("the replica says:\n%.2000s", r.err.String())
-		}
-	})
-	r.page = r.tell("page")
+	r := &replica{t: t, Child: testkit.StartChild(t, replicaEnv, config)}
+	r.page = r.Tell("page")
 	return r
-}
-
-// tell sends the replica one line and returns its answer.
-func (r *replica) tell(line string) string {
-	r.t.Helper()
-	if _, err := fmt.Fprintln(r.in, line); err != nil {
-		r.t.Fatalf("replica, %s: %v", line, err)
-	}
-	answer, err := r.out.ReadString('\n')
-	if err != nil {
-		r.t.Fatalf("replica, %s: %v", line, err)
-	}
-	answer = strings.TrimSuffix(answer, "\n")
-	if strings.HasPrefix(answer, "error: ") {
-		r.t.Fatalf("replica, %s: %s", line, answer)
-	}
-	return answer
 }
 
 // count counts jobs, and returns how many the replica has counted.
 func (r *replica) count(n int) int {
 	r.t.Helper()
-	total, err := strconv.Atoi(r.tell("count " + strconv.Itoa(n)))
+	total, err := strconv.Atoi(r.Tell("count " + strconv.Itoa(n)))
 	testkit.Must(r.t, err)
 	return total
-}
-
-// stop lets the replica shut its provider down and close its registry.
-func (r *replica) stop() {
-	r.t.Helper()
-	_ = r.in.Close()
-	if err := r.cmd.Wait(); err != nil {
-		r.t.Errorf("the replica ended with %v", err)
-	}
-}
-
-// kill ends the replica at once, as kill -9 does. Twice is harmless.
-func (r *replica) kill() {
-	_ = r.cmd.Process.Kill()
-	_ = r.cmd.Wait()
 }

@@ -3,7 +3,6 @@
 package prometheus_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -65,11 +64,7 @@ func childMain(config string, in io.Reader, out io.Writer) int {
 	}
 	w := &worker{reg: reg, program: newProgram(prometheus.DefaultRegisterer), name: c.Worker, ledger: ledger, stop: make(chan struct{})}
 	w.working.Go(func() { w.work(c.Orders) })
-	for lines := bufio.NewScanner(in); lines.Scan(); {
-		if _, err := fmt.Fprintln(out, w.do(lines.Text())); err != nil {
-			return 1
-		}
-	}
+	testkit.Obey(in, out, w.do)
 	return 0
 }
 
@@ -114,7 +109,7 @@ func (w *worker) orders() int {
 }
 
 // do executes a command and returns how many orders are delivered for sure.
-func (w *worker) do(command string) string {
+func (w *worker) do(command string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	var err error
@@ -135,8 +130,5 @@ func (w *worker) do(command string) string {
 	default:
 		err = fmt.Errorf("unknown command %q", command)
 	}
-	if err != nil {
-		return "error: " + err.Error()
-	}
-	return strconv.Itoa(delivered)
+	return strconv.Itoa(delivered), err
 }

@@ -3,18 +3,12 @@
 package prometheus_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -47,15 +41,12 @@ func startFleet(t *testing.T, url string, processes int, change ...func(*childCo
 	return f
 }
 
-// child is a process that the test started from its own binary.
+// child is a process that the test started.
 type child struct {
+	*testkit.Child
 	t      *testing.T
 	name   string
 	ledger string
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	out    *bufio.Reader
-	err    bytes.Buffer // its standard error; read it only after the process has ended
 
 	// Of the orders that it took: how many the page has at least, in all metrics and in
 	// orders_total, and how many it can have at most. All are equal if the process closed.
@@ -70,49 +61,16 @@ func (f *fleet) start(name string, change ...func(*childConfig)) {
 	for _, ch := range change {
 		ch(&config)
 	}
-	text, err := json.Marshal(config)
-	testkit.Must(f.t, err)
-	self, err := os.Executable()
-	testkit.Must(f.t, err)
-	c.cmd = exec.Command(self)
-	// With the race detector each child would sleep for a second at its end.
-	c.cmd.Env = append(os.Environ(), childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
-	c.cmd.Stderr = &c.err
-	c.in, err = c.cmd.StdinPipe()
-	testkit.Must(f.t, err)
-	out, err := c.cmd.StdoutPipe()
-	testkit.Must(f.t, err)
-	c.out = bufio.NewReader(out)
-	testkit.Must(f.t, c.cmd.Start())
-	f.t.Cleanup(func() {
-		c.kill()
-		if f.t.Failed() {
-			f.t.Logf("worker %s says:\n%.2000s", c.name, c.err.String())
-		}
-	})
+	c.Child = testkit.StartChild(f.t, childEnv, config)
 	f.living = append(f.living, c)
 }
 
 // tell sends the process a command and returns how many of its orders are delivered for sure.
 func (c *child) tell(command string) int {
 	c.t.Helper()
-	if _, err := fmt.Fprintln(c.in, command); err != nil {
-		c.t.Fatalf("worker %s, %s: %v", c.name, command, err)
-	}
-	answer, err := c.out.ReadString('\n')
-	if err != nil {
-		c.t.Fatalf("worker %s, %s: %v", c.name, command, err)
-	}
-	delivered, err := strconv.Atoi(strings.TrimSpace(answer))
-	if err != nil {
-		c.t.Fatalf("worker %s, %s: %s", c.name, command, answer)
-	}
+	delivered, err := strconv.Atoi(c.Tell(command))
+	testkit.Must(c.t, err)
 	return delivered
-}
-
-func (c *child) kill() {
-	_ = c.cmd.Process.Kill()
-	_ = c.cmd.Wait()
 }
 
 // orders reads the ledger: how many orders the process has taken at most.
@@ -170,7 +128,7 @@ func (f *fleet) deliver(n int) {
 func (f *fleet) kill(n int) {
 	f.t.Helper()
 	for _, c := range f.living[:n] {
-		c.kill()
+		c.Kill()
 		c.counted = c.orders()
 	}
 	f.ended, f.living = append(f.ended, f.living[:n]...), f.living[n:]
@@ -190,10 +148,7 @@ func (f *fleet) close() {
 	for _, c := range f.living {
 		c.counted = c.tell("close")
 		c.delivered, c.shown = c.counted, c.counted
-		_ = c.in.Close()
-		if err := c.cmd.Wait(); err != nil {
-			f.t.Errorf("worker %s: %v", c.name, err)
-		}
+		c.End()
 	}
 	f.ended, f.living = append(f.ended, f.living...), nil
 }

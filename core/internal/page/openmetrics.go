@@ -10,9 +10,9 @@ import (
 )
 
 // In OpenMetrics the family of the counter x_total is x, and samples named x_created tell when the
-// series of x began. Another family may have one of these names, and in the other formats nothing
-// is wrong with that. In OpenMetrics the other keeps its name then: such a counter is of unknown type, which has no
-// name but that of its samples, and the samples named x_created are missing.
+// series of x began. Another family may have one of these names, and keeps it. Such a counter is
+// then of unknown type in OpenMetrics, where such a family has the name of its samples, and the
+// samples named x_created are missing.
 
 // shareNames notes which of the family's names in OpenMetrics are those of other families.
 func (f *shownFamily) shareNames(others map[string]bool) {

@@ -3,17 +3,12 @@
 package behaviour_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -73,17 +68,10 @@ func childMain(config string, in io.Reader, out io.Writer) int {
 		_, _ = fmt.Fprintln(out, err)
 		return 2
 	}
-	lines := bufio.NewScanner(in)
-	for lines.Scan() {
-		word, rest, _ := strings.Cut(lines.Text(), " ")
-		answer, err := app.do(word, rest)
-		if err != nil {
-			answer = "error: " + err.Error()
-		}
-		if _, err := fmt.Fprintln(out, answer); err != nil {
-			return 1
-		}
-	}
+	testkit.Obey(in, out, func(line string) (string, error) {
+		word, rest, _ := strings.Cut(line, " ")
+		return app.do(word, rest)
+	})
 	return 0
 }
 
@@ -138,17 +126,8 @@ func (a *childApp) do(word, rest string) (string, error) {
 	return "", fmt.Errorf("unknown word %q", word)
 }
 
-// child is a process that the test started from its own binary.
-type child struct {
-	t   testing.TB
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *bufio.Reader
-	err bytes.Buffer // its standard error; read it only after the process has ended
-}
-
 // spawn starts a child process. It ends with the test at the latest.
-func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
+func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *testkit.Child {
 	t.Helper()
 	config := childConfig{
 		URL: f.url, App: f.app, Lease: 10 * time.Second, Refresh: 100 * time.Millisecond,
@@ -158,55 +137,5 @@ func (f *fleet) spawn(t testing.TB, change ...func(*childConfig)) *child {
 	for _, c := range change {
 		c(&config)
 	}
-	text, err := json.Marshal(config)
-	testkit.Must(t, err)
-	self, err := os.Executable()
-	testkit.Must(t, err)
-	c := &child{t: t, cmd: exec.Command(self)}
-	// With the race detector each child would sleep for a second at its end.
-	c.cmd.Env = append(append(os.Environ(), config.env...), childEnv+"="+string(text), "GORACE=atexit_sleep_ms=0")
-	c.cmd.Stderr = &c.err
-	if c.in, err = c.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.cmd.StdoutPipe()
-	testkit.Must(t, err)
-	c.out = bufio.NewReader(out)
-	testkit.Must(t, c.cmd.Start())
-	t.Cleanup(func() {
-		c.kill()
-		if t.Failed() {
-			t.Logf("the child says:\n%.2000s", c.err.String())
-		}
-	})
-	return c
-}
-
-// tell sends the child one line and returns its answer.
-func (c *child) tell(line string) string {
-	c.t.Helper()
-	if _, err := fmt.Fprintln(c.in, line); err != nil {
-		c.t.Fatalf("child, %s: %v", line, err)
-	}
-	answer, err := c.out.ReadString('\n')
-	if err != nil {
-		c.t.Fatalf("child, %s: %v", line, err)
-	}
-	answer = strings.TrimSuffix(answer, "\n")
-	if strings.HasPrefix(answer, "error: ") {
-		c.t.Fatalf("child, %s: %s", line, answer)
-	}
-	return answer
-}
-
-// kill ends the child at once, as kill -9 does. Twice is harmless.
-func (c *child) kill() {
-	_ = c.cmd.Process.Kill()
-	_ = c.cmd.Wait()
-}
-
-// signal freezes the child (SIGSTOP) or lets it go on (SIGCONT).
-func (c *child) signal(s syscall.Signal) {
-	c.t.Helper()
-	testkit.Must(c.t, c.cmd.Process.Signal(s))
+	return testkit.StartChild(t, childEnv, config, config.env...)
 }

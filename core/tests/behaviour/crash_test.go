@@ -50,16 +50,12 @@ func (a *childApp) die(how string) {
 }
 
 // died tells the child to die and waits for its end.
-func (c *child) died(how string, sig syscall.Signal) *os.ProcessState {
-	c.t.Helper()
-	if _, err := fmt.Fprintln(c.in, "die "+how); err != nil {
-		c.t.Fatal(err)
-	}
+func died(c *testkit.Child, how string, sig syscall.Signal) *os.ProcessState {
+	c.Send("die " + how)
 	if sig != 0 {
-		c.signal(sig)
+		c.Signal(sig)
 	}
-	_ = c.cmd.Wait()
-	return c.cmd.ProcessState
+	return c.Wait()
 }
 
 // However a process ends, what it had flushed stays. What it counted after its last flush,
@@ -87,16 +83,16 @@ func TestCrash_LosesTheLastIntervalAtMost(t *testing.T) {
 			f := fleetOn(t, redistest.Shared(t))
 			c := f.spawn(t, func(c *childConfig) { c.Lease, c.Every = time.Second, 20*time.Millisecond })
 			reader := f.reader(t)
-			c.tell("inc 100")
-			c.tell("set 5")
+			c.Tell("inc 100")
+			c.Tell("set 5")
 			testkit.EventuallyPage(t, reader, func(p testkit.Page) error { // the process flushes by itself at its interval
 				return p.Has("jobs_total", "100", `depth{gauge_index="0"}`, "5", "shoal_instances", "1")
 			})
-			state := c.died(test.how, test.signal)
+			state := died(c, test.how, test.signal)
 			if state.Success() {
 				t.Error("the process ended in order")
 			}
-			if !strings.Contains(c.err.String(), test.says) {
+			if !strings.Contains(c.Said(), test.says) {
 				t.Errorf("the process does not say %q", test.says)
 			}
 			gone := func(p testkit.Page) error {
@@ -114,8 +110,8 @@ func TestCrash_LosesTheLastIntervalAtMost(t *testing.T) {
 				}
 			}
 			next := f.spawn(t)
-			next.tell("set 6")
-			next.tell("sync 1000")
+			next.Tell("set 6")
+			next.Tell("sync 1000")
 			p := testkit.Scrape(t, reader)
 			p.Want(t, `depth{gauge_index="0"}`, "6", "shoal_instances", "1")
 			if v, _ := p.Value("jobs_total"); v != 1100 && v != 1107 {
@@ -167,8 +163,8 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 			server := redistest.Start(t)
 			f := fleetOn(t, server)
 			c := f.spawn(t)
-			c.tell("set 5")
-			addr := c.tell("serve")
+			c.Tell("set 5")
+			addr := c.Tell("serve")
 			client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 			var bodies []*io.PipeWriter
 			var answers sync.WaitGroup
@@ -186,7 +182,7 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 			}
 			reader := f.reader(t)
 			testkit.EventuallyHas(t, reader, `http_requests_in_flight{gauge_index="0"}`, fmt.Sprint(requests))
-			c.signal(syscall.SIGTERM)
+			c.Signal(syscall.SIGTERM)
 			testkit.Eventually(t, func() error {
 				conn, err := net.Dial("tcp", addr)
 				if err == nil {
@@ -203,11 +199,10 @@ func TestCrash_SIGTERMDrainsTheRequestsUnderWay(t *testing.T) {
 			}
 			answers.Wait()
 			begin := time.Now()
-			_ = c.cmd.Wait()
-			code := c.cmd.ProcessState.ExitCode()
+			code := c.Wait().ExitCode()
 			if away {
-				if took := time.Since(begin); code != 3 || took > testkit.Patience/2 || !strings.Contains(c.err.String(), "not delivered: values of") {
-					t.Errorf("it ended with %d after %v and says %q", code, took, &c.err)
+				if took := time.Since(begin); code != 3 || took > testkit.Patience/2 || !strings.Contains(c.Said(), "not delivered: values of") {
+					t.Errorf("it ended with %d after %v and says %q", code, took, c.Said())
 				}
 				return
 			}

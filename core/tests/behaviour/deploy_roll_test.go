@@ -45,7 +45,7 @@ type rollout struct {
 
 // instance is one process of a rollout.
 type instance struct {
-	*child
+	*testkit.Child
 	url    string
 	young  bool
 	rounds int
@@ -58,9 +58,9 @@ func newRollout(t *testing.T) *rollout {
 // start starts a process and makes it work.
 func (r *rollout) start(v version, young bool) *instance {
 	r.t.Helper()
-	i := &instance{child: r.f.spawn(r.t, func(c *childConfig) { c.Version = v }), young: young}
-	i.url = i.tell("serve")
-	i.tell("work")
+	i := &instance{Child: r.f.spawn(r.t, func(c *childConfig) { c.Version = v }), young: young}
+	i.url = i.Tell("serve")
+	i.Tell("work")
 	r.living = append(r.living, i)
 	r.watch.add(i.url)
 	return i
@@ -69,7 +69,7 @@ func (r *rollout) start(v version, young bool) *instance {
 // rest makes an instance rest, and adds its rounds to the sum of its version.
 func (r *rollout) rest(i *instance) {
 	r.t.Helper()
-	rounds, err := strconv.Atoi(i.tell("rest"))
+	rounds, err := strconv.Atoi(i.Tell("rest"))
 	testkit.Must(r.t, err)
 	if i.young {
 		r.young += rounds - i.rounds
@@ -84,8 +84,8 @@ func (r *rollout) end(i *instance) {
 	r.t.Helper()
 	r.watch.remove(i.url)
 	r.rest(i)
-	i.tell("close")
-	i.kill()
+	i.Tell("close")
+	i.Kill()
 	r.living = slices.DeleteFunc(r.living, func(other *instance) bool { return other == i })
 }
 
@@ -99,7 +99,7 @@ func (r *rollout) rested() testkit.Page {
 	}
 	defer func() {
 		for _, i := range r.living {
-			i.tell("work")
+			i.Tell("work")
 		}
 	}()
 	return r.watch.same(r.t)

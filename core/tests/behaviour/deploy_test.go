@@ -28,7 +28,7 @@ func TestDeploy_OtherBucketsKeepEveryCountAndAscend(t *testing.T) {
 	young := f.spawn(t, func(c *childConfig) {
 		c.Help, c.Buckets = "Young.", []float64{0.1, 2, 7.5, 20}
 	})
-	young.tell("flush")
+	young.Tell("flush")
 	p := testkit.Scrape(t, reader)
 	// A stored bound counts in the smallest shown bound at or above it.
 	p.Want(t, `took_seconds_bucket{le="0.1"}`, "0", `took_seconds_bucket{le="2"}`, "3",
@@ -39,7 +39,7 @@ func TestDeploy_OtherBucketsKeepEveryCountAndAscend(t *testing.T) {
 	}
 	// Both go on counting, and nothing falls.
 	o.Observe(0.5)
-	young.tell("observe 0.05")
+	young.Tell("observe 0.05")
 	flush(t, old)
 	p = testkit.Scrape(t, reader)
 	p.Want(t, `took_seconds_bucket{le="0.1"}`, "1", `took_seconds_bucket{le="2"}`, "5",

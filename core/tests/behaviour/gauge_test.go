@@ -50,10 +50,10 @@ func TestGauge_GoneAfterItsExpiryWhenRefreshingStops(t *testing.T) {
 	c := f.spawn(t, func(c *childConfig) {
 		c.Lease, c.Refresh, c.Expire = time.Minute, 200*time.Millisecond, 400*time.Millisecond
 	})
-	c.tell("set 5")
+	c.Tell("set 5")
 	reader := f.reader(t)
 	testkit.EventuallyHas(t, reader, `depth{gauge_index="0"}`, "5")
-	c.signal(syscall.SIGSTOP)
+	c.Signal(syscall.SIGSTOP)
 	testkit.EventuallyPage(t, reader, func(p testkit.Page) error { return p.Lacks("depth") })
 	p := testkit.Scrape(t, reader)
 	p.Want(t, "shoal_instances", "1")
@@ -61,7 +61,7 @@ func TestGauge_GoneAfterItsExpiryWhenRefreshingStops(t *testing.T) {
 		t.Errorf("the page has no sample of the gauge and still names it:\n%s", p.Users())
 	}
 	// When the process runs again, its gauge is back.
-	c.signal(syscall.SIGCONT)
+	c.Signal(syscall.SIGCONT)
 	testkit.EventuallyHas(t, reader, `depth{gauge_index="0"}`, "5")
 }
 

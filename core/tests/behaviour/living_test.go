@@ -20,18 +20,18 @@ func TestGaugesTellTheLiving_AKilledProcessIsGoneWithItsLease(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	stays := f.spawn(t)
-	stays.tell("set 1")
+	stays.Tell("set 1")
 	dies := f.spawn(t, func(c *childConfig) { c.Lease = 600 * time.Millisecond })
-	dies.tell("set 2")
+	dies.Tell("set 2")
 	reader := f.reader(t)
 	testkit.EventuallyHas(t, reader, `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "2", "shoal_instances", "2")
-	dies.kill()
+	dies.Kill()
 	testkit.EventuallyHas(t, reader, "shoal_instances", "1")
 	p := testkit.Scrape(t, reader)
 	p.Want(t, `depth{gauge_index="0"}`, "1")
 	p.WantSamples(t, "depth", 1)
 	next := f.spawn(t)
-	next.tell("set 3")
+	next.Tell("set 3")
 	testkit.Scrape(t, reader).Want(t, `depth{gauge_index="0"}`, "1", `depth{gauge_index="1"}`, "3")
 }
 
@@ -43,22 +43,22 @@ func TestGaugesTellTheLiving_AnIndexIsTakenOverAtOnce(t *testing.T) {
 	index := 3
 	config := func(c *childConfig) { c.Index, c.Lease = &index, 10*time.Minute }
 	old := f.spawn(t, config)
-	old.tell("inc 2")
-	old.tell("set 1")
+	old.Tell("inc 2")
+	old.Tell("set 1")
 	reader := f.reader(t)
 	testkit.Scrape(t, reader).Want(t, `depth{gauge_index="3"}`, "1")
-	old.signal(syscall.SIGSTOP) // so it does not learn that it is replaced
+	old.Signal(syscall.SIGSTOP) // so it does not learn that it is replaced
 	next := f.spawn(t, config)
-	next.tell("set 2")
+	next.Tell("set 2")
 	p := testkit.Scrape(t, reader)
 	p.Want(t, `depth{gauge_index="3"}`, "2", "shoal_instances", "1")
 	p.WantSamples(t, "depth", 1)
 	// The fenced process resumes. It may go on under another index, but never under
 	// the one that it lost.
-	old.signal(syscall.SIGCONT)
-	old.tell("set 7")
-	old.tell("inc 3")
-	old.tell("flush")
+	old.Signal(syscall.SIGCONT)
+	old.Tell("set 7")
+	old.Tell("inc 3")
+	old.Tell("flush")
 	testkit.Scrape(t, reader).Want(t, `depth{gauge_index="3"}`, "2", `depth{gauge_index="0"}`, "7", "jobs_total", "5")
 }
 

@@ -19,7 +19,7 @@ func TestCountersNeverStepBack_WhenProcessesAreKilled(t *testing.T) {
 	seen := testkit.Rising{}
 	for range 4 {
 		c := f.spawn(t, func(c *childConfig) { c.Lease = 200 * time.Millisecond })
-		c.tell("load")
+		c.Tell("load")
 		from := seen["jobs_total"]
 		testkit.EventuallyPage(t, reader, func(p testkit.Page) error {
 			testkit.Must(t, seen.Check(p))
@@ -28,7 +28,7 @@ func TestCountersNeverStepBack_WhenProcessesAreKilled(t *testing.T) {
 			}
 			return nil
 		})
-		c.kill()
+		c.Kill()
 		for {
 			p := testkit.Scrape(t, reader)
 			testkit.Must(t, seen.Check(p))
@@ -44,13 +44,13 @@ func TestCountersNeverStepBack_AKilledProcessLosesAtMostOneInterval(t *testing.T
 	t.Parallel()
 	f := newFleet(t)
 	c := f.spawn(t, func(c *childConfig) { c.Every, c.Refresh = time.Hour, 50*time.Second }) // sends nothing by itself
-	if total := c.tell("sync 5"); total != "5" {
+	if total := c.Tell("sync 5"); total != "5" {
 		t.Errorf("sync gives %s", total)
 	}
-	c.tell("inc 3")
-	c.tell("flush")
-	c.tell("inc 100") // in its memory only
-	c.kill()
+	c.Tell("inc 3")
+	c.Tell("flush")
+	c.Tell("inc 100") // in its memory only
+	c.Kill()
 	testkit.Scrape(t, f.reader(t)).Want(t, "jobs_total", "8")
 }
 

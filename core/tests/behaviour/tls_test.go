@@ -42,8 +42,8 @@ func TestTLS_ProcessesShareTheirMetricsOverIt(t *testing.T) {
 			if !mutual {
 				// Open trusts the system's authorities; this variable makes the test's authority one of them.
 				opened := f.spawn(t, func(c *childConfig) { c.env = append(c.env, "SSL_CERT_FILE="+authority.File) })
-				opened.tell("inc 3")
-				opened.tell("flush")
+				opened.Tell("inc 3")
+				opened.Tell("flush")
 				want += 3
 			}
 			flush(t, reg)

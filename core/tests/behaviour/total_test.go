@@ -21,23 +21,23 @@ func TestTotal_StaysRightWhenOneProcessClosesAndAnotherIsKilled(t *testing.T) {
 	// b sends nothing by itself: neither by an interval, nor by a refresh, nor because it lost
 	// its lease on a busy machine.
 	a, b := f.spawn(t, lease), f.spawn(t, lease, func(c *childConfig) { c.Every, c.Refresh = time.Hour, 50*time.Second })
-	a.tell("carts 10")
-	a.tell("flush")
-	b.tell("carts -3")
-	b.tell("flush")
+	a.Tell("carts 10")
+	a.Tell("flush")
+	b.Tell("carts -3")
+	b.Tell("flush")
 	testkit.Scrape(t, reader).Want(t, "carts_open", "7")
-	a.tell("carts 1")
-	a.tell("carts -1")
-	a.tell("close")
+	a.Tell("carts 1")
+	a.Tell("carts -1")
+	a.Tell("close")
 	testkit.Scrape(t, reader).Want(t, "carts_open", "7")
-	b.tell("carts 100") // not flushed
-	b.kill()
+	b.Tell("carts 100") // not flushed
+	b.Kill()
 	testkit.Scrape(t, reader).Want(t, "carts_open", "7")
 	testkit.EventuallyHas(t, reader, "shoal_instances", "0")
 	testkit.Scrape(t, reader).Want(t, "carts_open", "7") // b's lease has expired too
 	c := f.spawn(t)
-	c.tell("carts -7.5")
-	c.tell("flush")
+	c.Tell("carts -7.5")
+	c.Tell("flush")
 	testkit.Scrape(t, reader).Want(t, "carts_open", "-0.5")
 }
 
@@ -55,28 +55,28 @@ func TestTotal_TheModeMayChangeAtADeployAndBack(t *testing.T) {
 				was = "carts_open"
 			}
 			a := f.spawn(t, mode(old))
-			a.tell("setcarts 5")
-			a.tell("flush")
+			a.Tell("setcarts 5")
+			a.Tell("flush")
 			testkit.Scrape(t, reader).Want(t, was, "5")
 
 			b := f.spawn(t, mode(shoal.Total)) // the deploy
-			b.tell("carts -2")
-			b.tell("flush")
+			b.Tell("carts -2")
+			b.Tell("flush")
 			onlyShows(t, reader, "carts_open", "-2")
-			a.tell("setcarts 6") // the old process goes on, and registers again
-			a.tell("flush")
+			a.Tell("setcarts 6") // the old process goes on, and registers again
+			a.Tell("flush")
 			f.passes(t, 300*time.Millisecond)
 			onlyShows(t, reader, "carts_open", "-2")
 
 			c := f.spawn(t, mode(old)) // the rollback
-			c.tell("flush")
+			c.Tell("flush")
 			testkit.Scrape(t, reader).Want(t, was, "6")
-			b.tell("carts 3")
-			b.tell("close")
+			b.Tell("carts 3")
+			b.Tell("close")
 
 			d := f.spawn(t, mode(shoal.Total)) // a second deploy
-			d.tell("carts 10")
-			d.tell("flush")
+			d.Tell("carts 10")
+			d.Tell("flush")
 			onlyShows(t, reader, "carts_open", "11")
 			p := testkit.Scrape(t, reader)
 			testkit.Check(t, p.Has("shoal_corrupt_values_total", "0", "shoal_omitted_families_total", "0"))

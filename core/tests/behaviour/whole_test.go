@@ -30,10 +30,10 @@ func TestTheScrapeIsWhole_ItReadsTheSameWhicheverProcessAnswers(t *testing.T) {
 	two.NewHistogramVec(shoal.HistogramOpts{Name: "wait_seconds"}, []string{"queue"}).WithLabelValues("q").Observe(0.2)
 	two.NewSummary(shoal.SummaryOpts{Name: "size_bytes"}).Observe(3)
 	c := f.spawn(t)
-	c.tell("inc 5")
-	c.tell("observe 3")
-	c.tell("set 7")
-	c.tell("flush")
+	c.Tell("inc 5")
+	c.Tell("observe 3")
+	c.Tell("set 7")
+	c.Tell("flush")
 	flush(t, one, two, idle)
 	reader := f.reader(t)
 	want := testkit.Scrape(t, reader).Users()
@@ -60,7 +60,7 @@ func TestTheScrapeIsConsistent_HistogramsBelongTogetherUnderLoad(t *testing.T) {
 	startLoad(t, f.process(t))
 	one := f.process(t)
 	startLoad(t, one)
-	f.spawn(t).tell("load")
+	f.spawn(t).Tell("load")
 	last := 0.0
 	for _, reg := range []*shoal.Registry{f.reader(t), one} {
 		for range 100 {

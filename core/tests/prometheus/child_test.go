@@ -3,7 +3,6 @@
 package prometheus
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +27,7 @@ type childSettings struct {
 }
 
 // childMain is a process that is a target. It counts the requests of a route: GET
-// /count?route=/a. It tells its address on a line, and ends with its input.
+// /count?route=/a. It answers each line with its address, and ends with its input.
 func childMain(settings string) int {
 	var s childSettings
 	if err := json.Unmarshal([]byte(settings), &s); err != nil {
@@ -61,8 +59,7 @@ func childMain(settings string) int {
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: testkit.Patience}
 	go func() { _ = server.Serve(listener) }()
-	fmt.Println(listener.Addr())
-	_, _ = io.Copy(io.Discard, os.Stdin)
+	testkit.Obey(os.Stdin, os.Stdout, func(string) (string, error) { return listener.Addr().String(), nil })
 	ctx, cancel := context.WithTimeout(context.Background(), testkit.Patience)
 	defer cancel()
 	if err := server.Shutdown(ctx); err != nil {
@@ -81,32 +78,15 @@ func fails(err error) int {
 
 // child is such a process.
 type child struct {
-	t     *testing.T
-	addr  string
-	cmd   *exec.Cmd
-	input io.Closer
+	*testkit.Child
+	t    *testing.T
+	addr string
 }
 
 func startChild(t *testing.T, s childSettings) *child {
 	t.Helper()
-	settings, err := json.Marshal(s)
-	testkit.Must(t, err)
-	c := &child{t: t, cmd: exec.Command(os.Args[0])}
-	c.cmd.Env = append(os.Environ(), childEnv+"="+string(settings))
-	c.cmd.Stderr = os.Stderr
-	c.input, err = c.cmd.StdinPipe()
-	testkit.Must(t, err)
-	output, err := c.cmd.StdoutPipe()
-	testkit.Must(t, err)
-	testkit.Must(t, c.cmd.Start())
-	t.Cleanup(func() {
-		if c.cmd.ProcessState == nil {
-			c.kill()
-		}
-	})
-	line, err := bufio.NewReader(output).ReadString('\n')
-	testkit.Must(t, err)
-	c.addr = strings.TrimSpace(line)
+	c := &child{t: t, Child: testkit.StartChild(t, childEnv, s)}
+	c.addr = c.Tell("address")
 	return c
 }
 
@@ -123,16 +103,4 @@ func (c *child) get(path string) string {
 		c.t.Errorf("%s: %v, %v", path, resp, err)
 	}
 	return string(body)
-}
-
-// stop ends the process as SIGTERM does a server: it delivers everything first.
-func (c *child) stop() {
-	c.t.Helper()
-	testkit.Check(c.t, c.input.Close())
-	testkit.Check(c.t, c.cmd.Wait())
-}
-
-func (c *child) kill() {
-	_ = c.cmd.Process.Kill()
-	_ = c.cmd.Wait()
 }
